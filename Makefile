@@ -1,0 +1,47 @@
+# make test | lint | demo | docs | schema | clean. Everything runs in a virtual environment of its own.
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Extra arguments for pytest: make test PYTEST_ARGS='-k digits'
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := test
+.PHONY: test lint format demo docs schema clean
+
+# A stamp per set of extras: a second call installs nothing. `dev` contains what the demo needs.
+$(VENV)/.installed-core: pyproject.toml .ci/venv
+	.ci/venv $(VENV)
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml .ci/venv
+	.ci/venv $(VENV) dev
+	touch $(VENV)/.installed-core $@
+
+test: $(VENV)/.installed-dev
+	@command -v redis-server >/dev/null || .ci/apt redis-server
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+demo: $(VENV)/.installed-core
+	$(BIN)/python examples/demo.py
+
+docs: $(VENV)/.installed-core
+	$(BIN)/python -m furiosa_ir.tools.docs
+
+# Rebuilds the Python code of the ENF schema; both are committed.
+ENF := furiosa_ir/backends/warboy/enf
+schema:
+	@command -v flatc >/dev/null || .ci/apt flatbuffers-compiler
+	rm -rf $(ENF)/generated
+	flatc --python --gen-object-api --gen-onefile -o $(ENF)/generated $(ENF)/enf.fbs
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
