@@ -1,0 +1,294 @@
+"""Integer arithmetic that stands for real factors: multipliers, ``rescale``, softmax primitives.
+
+A real factor is a pair ``(multiplier, shift)`` that means ``multiplier * 2**-shift``, as in TOSA.
+LiteRT writes the same pair as ``(multiplier, litert_shift)`` with ``shift = 31 - litert_shift``.
+Everything here works on integers; floats appear only where a factor is quantised, at compile time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray: TypeAlias = npt.NDArray[Any]
+Rounding: TypeAlias = Literal["even", "up", "away", "double", "floor"]
+
+MAX_SHIFT = 62
+# One block of int64 temporaries is 128 KiB: two of them stay in L2.
+_BLOCK = 1 << 14
+_INT32_BITS = 31
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """``(multiplier, shift)`` of LiteRT's ``QuantizeMultiplier``, with a 31-bit multiplier.
+
+    The mantissa is rounded to nearest, ties away from zero. Factors below 2**-32 become 0, as
+    there. ``shift`` lies in [0, 62]: larger factors than 2**31 raise ``ValueError``.
+    """
+    if real == 0.0:
+        return 0, _INT32_BITS
+    mantissa, exponent = math.frexp(real)
+    scaled = abs(mantissa) * (1 << _INT32_BITS)
+    multiplier = math.floor(scaled + 0.5)  # exact: scaled < 2**31 and a double has 53 bits
+    if multiplier == 1 << _INT32_BITS:
+        multiplier >>= 1
+        exponent += 1
+    if exponent < -_INT32_BITS:
+        return 0, _INT32_BITS
+    if exponent > _INT32_BITS:
+        raise ValueError(f"factor {real} is too large for a 31-bit multiplier")
+    return (multiplier if real > 0 else -multiplier), _INT32_BITS - exponent
+
+
+def quantize_multipliers(real: npt.ArrayLike) -> tuple[IntArray, IntArray]:
+    """:func:`quantize_multiplier` of each element: int32 multipliers and int32 shifts."""
+    values = np.asarray(real, np.float64)
+    mantissa, exponent = np.frexp(values)
+    magnitude = np.floor(np.abs(mantissa) * (1 << _INT32_BITS) + 0.5).astype(np.int64)
+    overflow = magnitude == 1 << _INT32_BITS
+    magnitude = np.where(overflow, magnitude >> 1, magnitude)
+    exponent = exponent + overflow
+    if np.any(exponent > _INT32_BITS):
+        raise ValueError("a factor is too large for a 31-bit multiplier")
+    vanishes = (values == 0.0) | (exponent < -_INT32_BITS)
+    multiplier = np.where(vanishes, 0, np.where(values < 0, -magnitude, magnitude))
+    shift = np.where(vanishes, _INT32_BITS, _INT32_BITS - exponent)
+    return multiplier.astype(np.int32), shift.astype(np.int32)
+
+
+def exact_multiplier(real: float, bits: int = 31) -> tuple[int, int]:
+    """The nearest ``(multiplier, shift)`` with at most ``bits`` bits, in lowest terms.
+
+    Exact when ``real`` is an integer of at most ``bits`` bits times a power of two: then the
+    multiplier is that odd integer, so that ties of the product stay ties.
+    """
+    if real == 0.0:
+        return 0, 0
+    numerator, denominator = float(real).as_integer_ratio()
+    shift = denominator.bit_length() - 1
+    magnitude = abs(numerator)
+    excess = max(magnitude.bit_length() - bits, shift - MAX_SHIFT, 0)
+    if excess:
+        magnitude = _round_half_even(magnitude, excess)
+        shift -= excess
+    if magnitude == 0:
+        return 0, 0
+    twos = (magnitude & -magnitude).bit_length() - 1
+    magnitude >>= twos
+    shift -= twos
+    if shift < 0:
+        magnitude <<= -shift
+        shift = 0
+    if magnitude.bit_length() > bits:
+        raise ValueError(f"factor {real} is too large for a {bits}-bit multiplier")
+    return (magnitude if real > 0 else -magnitude), shift
+
+
+def _round_half_even(value: int, shift: int) -> int:
+    return (value + (1 << (shift - 1)) - 1 + ((value >> shift) & 1)) >> shift
+
+
+def rescale(
+    x: IntArray,
+    multiplier: int | IntArray,
+    shift: int | IntArray,
+    *,
+    input_zero_point: int = 0,
+    output_zero_point: int = 0,
+    rounding: Rounding,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    dtype: npt.DTypeLike = np.int8,
+) -> IntArray:
+    """``clamp(round((x - input_zero_point) * multiplier * 2**-shift) + output_zero_point)``.
+
+    ``x`` is an integer array of any shape, with ``|x - input_zero_point| <= 2**31`` for 31-bit
+    multipliers (the 64-bit product must not overflow: a 47-bit ``x`` takes a 15-bit multiplier).
+    ``multiplier`` and ``shift`` (0 to 62) are numbers, or arrays that broadcast to the shape of
+    ``x``. ``minimum`` and ``maximum`` default to the limits of ``dtype``.
+
+    ``rounding``: ``"even"``, ``"up"`` and ``"away"`` round to nearest with ties to the even
+    integer, towards plus infinity (TOSA's single rounding) and away from zero; ``"floor"``
+    truncates; ``"double"`` is LiteRT's ``MultiplyByQuantizedMultiplier``, which rounds twice: the
+    product to its upper 32 bits with ties up, then the remaining right shift with ties away. Its
+    left shift wraps in 32 bits, as the C++ does.
+    """
+    limits = np.iinfo(dtype)
+    low = (int(limits.min) if minimum is None else minimum) - output_zero_point
+    high = (int(limits.max) if maximum is None else maximum) - output_zero_point
+    out = np.empty(x.shape, dtype)
+    if np.ndim(multiplier) == 0 and np.ndim(shift) == 0:
+        factor: _Factor = (int(multiplier), int(shift))
+        rounding = _cheapest_rounding(rounding, *factor)
+        source = np.ascontiguousarray(x).reshape(-1)
+        target = out.reshape(-1)
+        for start in range(0, source.size, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            value = _round(source[block], factor, input_zero_point, rounding)
+            np.clip(value, low, high, out=value)
+            np.add(value, output_zero_point, out=target[block], casting="unsafe")
+        return out
+    multipliers = np.broadcast_to(np.asarray(multiplier, np.int64), x.shape)
+    shifts = np.broadcast_to(np.asarray(shift, np.int64), x.shape)
+    for block in _blocks(x.shape):
+        factor = (multipliers[block], shifts[block])
+        value = _round(x[block], factor, input_zero_point, rounding)
+        np.clip(value, low, high, out=value)
+        np.add(value, output_zero_point, out=out[block], casting="unsafe")
+    return out
+
+
+_Factor: TypeAlias = tuple[int, int] | tuple[IntArray, IntArray]
+
+
+def _round(x: IntArray, factor: _Factor, zero_point: int, rounding: Rounding) -> IntArray:
+    """One block of :func:`rescale` before the clamp, as int64."""
+    multiplier, shift = factor
+    if rounding == "double":
+        return _double_rounding(x, multiplier, shift, zero_point)
+    value = np.multiply(x, multiplier, dtype=np.int64)
+    # (x - zp) * m + half in one addition.
+    half = 0 if rounding == "floor" else _half(shift)
+    offset = half - zero_point * multiplier
+    if rounding == "even":
+        value += offset - half
+        odd = (value >> shift) & 1
+        value += odd
+        value += np.maximum(half - 1, 0)
+        if isinstance(shift, int):
+            if shift == 0:
+                value -= odd
+        else:
+            value -= np.where(shift == 0, odd, 0)
+    elif rounding == "away":
+        value += offset - half
+        negative = value >> 63
+        if isinstance(shift, int):
+            if shift > 0:
+                value += negative
+        else:
+            value += np.where(shift > 0, negative, 0)
+        value += half
+    else:
+        value += offset
+    value >>= shift
+    return value
+
+
+def _half(shift: Any) -> Any:
+    """``2**(shift - 1)``, or 0 for a shift of 0."""
+    if isinstance(shift, int):
+        return (1 << shift) >> 1
+    return np.left_shift(np.int64(1), shift) >> 1
+
+
+def _double_rounding(x: IntArray, multiplier: Any, shift: Any, zero_point: int) -> IntArray:
+    """``MultiplyByQuantizedMultiplier``: SaturatingRoundingDoublingHighMul, RoundingDivideByPOT."""
+    left = np.maximum(_INT32_BITS - shift, 0)
+    right = np.maximum(shift - _INT32_BITS, 0)
+    value = np.subtract(x, zero_point, dtype=np.int64)
+    if np.any(left):
+        value <<= left
+        value = value.astype(np.int32).astype(np.int64)
+    value *= multiplier
+    value += 1 << 30  # gemmlowp's nudge and truncating division are a floor after all
+    value >>= _INT32_BITS
+    if np.any(right):
+        negative = value >> 63
+        value += np.where(right > 0, negative, 0) if np.ndim(right) else negative
+        value += np.left_shift(np.int64(1), right) >> 1
+        value >>= right
+    return value
+
+
+def _cheapest_rounding(rounding: Rounding, multiplier: int, shift: int) -> Rounding:
+    """``"up"`` where no 32-bit value times ``multiplier`` falls on a tie: the roundings agree."""
+    if rounding not in ("even", "away") or multiplier == 0:
+        return rounding
+    twos = (multiplier & -multiplier).bit_length() - 1
+    # A tie needs a non-zero x that is a multiple of 2**(shift - 1 - twos).
+    return "up" if shift - 1 - twos > 32 else rounding
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice | int, ...]]:
+    """Index tuples that tile ``shape`` into pieces of about ``_BLOCK`` elements."""
+    axis, inner = len(shape), 1
+    while axis > 0 and inner * shape[axis - 1] <= _BLOCK:
+        axis -= 1
+        inner *= shape[axis]
+    if axis == 0:
+        yield ()
+        return
+    step = max(_BLOCK // inner, 1)
+    for outer in np.ndindex(*shape[: axis - 1]):
+        for start in range(0, shape[axis - 1], step):
+            yield (*outer, slice(start, start + step))
+
+
+def rounding_divide_by_pot(x: IntArray, exponent: int | IntArray) -> IntArray:
+    """gemmlowp ``RoundingDivideByPOT``: ``x * 2**-exponent``, ties away from zero, int64."""
+    value = np.asarray(x, np.int64)
+    half = np.left_shift(np.int64(1), exponent) >> 1
+    return (value + half + np.where(np.asarray(exponent) > 0, value >> 63, 0)) >> exponent
+
+
+def rounding_high_multiply(a: IntArray, b: int | IntArray) -> IntArray:
+    """gemmlowp ``SaturatingRoundingDoublingHighMul`` of int32 values: ``a * b * 2**-31``, int64.
+
+    Ties go up; the one product that saturates, (-2**31)**2, becomes 2**31 - 1.
+    """
+    product = np.multiply(a, b, dtype=np.int64)
+    return np.minimum((product + (1 << 30)) >> 31, (1 << 31) - 1)
+
+
+def _saturating_left_shift(x: IntArray, exponent: int) -> IntArray:
+    """gemmlowp ``SaturatingRoundingMultiplyByPOT`` with a positive exponent, on int32 values."""
+    return np.clip(np.asarray(x, np.int64) << exponent, -(1 << 31), (1 << 31) - 1)
+
+
+# exp(-2**k) in Q0.31, k = -2 ... 4
+_EXP_FACTORS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+
+
+def exp_on_negative_values(x: IntArray) -> IntArray:
+    """gemmlowp ``exp_on_negative_values``: ``exp`` of Q5.26 values <= 0, as Q0.31 in int64."""
+    value = np.asarray(x, np.int64)
+    quarter = 1 << 24
+    fraction = (value & (quarter - 1)) - quarter
+    remainder = fraction - value
+    # Taylor series around -1/8 on (-1/4, 0], in Q0.31.
+    t = (fraction << 5) + (1 << 28)
+    t2 = rounding_high_multiply(t, t)
+    t3 = rounding_high_multiply(t2, t)
+    t4 = rounding_high_multiply(t2, t2)
+    cubic = rounding_high_multiply(rounding_divide_by_pot(t4, 2) + t3, 715827883)  # 1/3
+    tail = rounding_divide_by_pot(cubic + t2, 1)
+    exp_minus_eighth = 1895147668
+    result = exp_minus_eighth + rounding_high_multiply(t + tail, exp_minus_eighth)
+    for k, factor in enumerate(_EXP_FACTORS):
+        bit = (remainder >> (24 + k)) & 1
+        result = np.where(bit == 1, rounding_high_multiply(result, factor), result)
+    return np.where(value == 0, (1 << 31) - 1, result)
+
+
+def reciprocal(x: IntArray, integer_bits: int) -> tuple[IntArray, IntArray]:
+    """LiteRT ``GetReciprocal`` of positive Q``integer_bits`` int32 values.
+
+    Returns ``(scale, bits)`` in int64: ``1 / x = scale * 2**-31 * 2**-bits`` with a scale in Q0.31
+    from three Newton-Raphson steps, ``bits`` being ``num_bits_over_unit``.
+    """
+    value = np.asarray(x, np.int64)
+    # frexp is exact below 2**53: the exponent is the bit length.
+    leading_zeros = 32 - np.frexp(value.astype(np.float64))[1].astype(np.int64)
+    one = (1 << 31) - 1
+    total = (value << leading_zeros) - (1 << 31) + one
+    half_denominator = (total + 1) >> 1  # RoundingHalfSum of a non-negative sum
+    estimate = 1515870810 + rounding_high_multiply(half_denominator, -1010580540)  # 48/17, -32/17
+    for _ in range(3):
+        error = (1 << 29) - rounding_high_multiply(half_denominator, estimate)
+        estimate = estimate + _saturating_left_shift(rounding_high_multiply(estimate, error), 2)
+    return _saturating_left_shift(estimate, 1), integer_bits - leading_zeros
