@@ -1,0 +1,76 @@
+"""What all tests share: the model corpus, hypothesis profiles, skips that say why."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+DIGITS = ROOT / "examples" / "digits"
+
+# Deadlines measure the machine. The same examples each time: a red run means the change.
+settings.register_profile(
+    "default",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "thorough", settings.get_profile("default"), derandomize=False, max_examples=2000
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what this machine cannot run, with the reason."""
+    lacks = {
+        "corpus": None
+        if (SHARED / "models").is_dir()
+        else f"the model corpus {SHARED / 'models'} is not on this machine",
+        "redis": None if shutil.which("redis-server") else "redis-server is not installed",
+    }
+    for item in items:
+        for mark, reason in lacks.items():
+            if reason and item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder ../shared, beside the checkout; skips where there is none."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not on this machine")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def models(shared: Path) -> Path:
+    """The model corpus, ../shared/models."""
+    return shared / "models"
+
+
+@pytest.fixture(scope="session")
+def corpus(models: Path) -> Callable[[str], Path]:
+    """Finds a file of the corpus by name: ``corpus("ic_resnet8_int8.tflite")``."""
+
+    def find(name: str) -> Path:
+        for folder in ("trained", "generated", "vendor", "data", "data/misc"):
+            path = models / folder / name
+            if path.exists():
+                return path
+        pytest.skip(f"the model corpus has no file {name}")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def digits() -> Path:
+    """The bundled example's folder: digits_int8.tflite, digits_qdq_int8.onnx, digits_inputs.npz."""
+    return DIGITS
