@@ -245,7 +245,7 @@ def rounding_high_multiply(a: IntArray, b: int | IntArray) -> IntArray:
     return np.minimum((product + (1 << 30)) >> 31, (1 << 31) - 1)
 
 
-def _saturating_left_shift(x: IntArray, exponent: int) -> IntArray:
+def saturating_left_shift(x: IntArray, exponent: int) -> IntArray:
     """gemmlowp ``SaturatingRoundingMultiplyByPOT`` with a positive exponent, on int32 values."""
     return np.clip(np.asarray(x, np.int64) << exponent, -(1 << 31), (1 << 31) - 1)
 
@@ -290,5 +290,5 @@ def reciprocal(x: IntArray, integer_bits: int) -> tuple[IntArray, IntArray]:
     estimate = 1515870810 + rounding_high_multiply(half_denominator, -1010580540)  # 48/17, -32/17
     for _ in range(3):
         error = (1 << 29) - rounding_high_multiply(half_denominator, estimate)
-        estimate = estimate + _saturating_left_shift(rounding_high_multiply(estimate, error), 2)
-    return _saturating_left_shift(estimate, 1), integer_bits - leading_zeros
+        estimate = estimate + saturating_left_shift(rounding_high_multiply(estimate, error), 2)
+    return saturating_left_shift(estimate, 1), integer_bits - leading_zeros

@@ -1,0 +1,1 @@
+"""The Warboy backend: machine, lowering, tiling, scheduling, memory, ENF, simulator."""

@@ -1,0 +1,1 @@
+"""ENF 1: the program file. Records, writer, verifying reader, disassembler. Imports no IR."""

@@ -1,0 +1,423 @@
+"""What an ENF program consists of, as plain data: the interface of code generator and simulator.
+
+Activations on the NPU have four dimensions, always in the order (N, H, W, C), whatever order their
+framework uses: a tensor of another rank is folded into them by the planner, and a DRAM tensor's
+strides say how its dense elements really lie. uint8 data is held as int8 (top bit flipped).
+
+One command is one step on all slices of the PE in lockstep. Commands are issued in order to two
+engines, each of which works through its own commands in order: "dma" (`Load`, `Store`, `Copy`) and
+"npu" (`Dot`, `Pool`, `Vector`). `waits` are the tokens: indices of earlier commands, of either
+engine, that must be complete before this one starts. Nothing else orders the two engines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Shape4 = tuple[int, int, int, int]
+"""(N, H, W, C)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SramTile:
+    """A window of a buffer that lies sliced in SRAM (shared/warboy.md §2).
+
+    The buffer's height is cut over `slices[0]` and its channels over `slices[1]` slices, each of
+    which holds [N, Hi, Ci, W] (order "HCW") or [N, Hi, W, Ci] (order "HWC") elements at the same
+    `address`, the innermost extent rounded up to 32 *bytes*; Hi = ceil(H / Ho), Ci = ceil(C / Co);
+    slice index = ho * Co + co. Slices beyond Ho * Co hold nothing.
+
+    Attributes:
+        address: byte offset within every slice, a multiple of 32.
+        shape: the whole buffer.
+        slices: (Ho, Co), Ho * Co <= number of slices.
+        order: "HCW" or "HWC".
+        element: bytes of an element: 1 (i8), 4 (i32) or 8 (i48).
+        offset: where the window begins in the buffer.
+        extent: the window's shape.
+    """
+
+    address: int
+    shape: Shape4
+    slices: tuple[int, int]
+    order: str
+    element: int
+    offset: Shape4
+    extent: Shape4
+
+    @property
+    def local_shape(self) -> Shape4:
+        """The padded block of one slice: [N, Hi, Ci, Wp] for "HCW", [N, Hi, W, Cp] for "HWC"."""
+        n, h, w, c = self.shape
+        hi, ci = -(-h // self.slices[0]), -(-c // self.slices[1])
+        if self.order == "HCW":
+            return n, hi, ci, _round_up(w, self.element)
+        return n, hi, w, _round_up(ci, self.element)
+
+    @property
+    def slice_bytes(self) -> int:
+        """How many bytes of every slice the whole buffer takes."""
+        n, a, b, c = self.local_shape
+        return n * a * b * c * self.element
+
+
+def _round_up(extent: int, element: int) -> int:
+    per_line = 32 // element
+    return -(-extent // per_line) * per_line
+
+
+@dataclass(frozen=True, slots=True)
+class SramFlat:
+    """Parameters (weights, biases, multipliers, tables) striped over all slices of the PE.
+
+    Slice s holds bytes [s * V, (s + 1) * V) of the parameter at `address`, V = `slice_bytes`.
+
+    Attributes:
+        address: byte offset within every slice, a multiple of 32.
+        size: bytes of the parameter.
+        slice_bytes: V, a multiple of 32, V * slices >= size.
+    """
+
+    address: int
+    size: int
+    slice_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DramTile:
+    """A window of a dense DRAM tensor.
+
+    Attributes:
+        region: "constant" (the program's constant section, read only) or "workspace".
+        address: byte offset of the window's first element in the region.
+        extent: (N, H, W, C) of the window.
+        strides: bytes from one element to the next along (N, H, W, C); 0 repeats an element.
+        element: bytes of an element.
+    """
+
+    region: str
+    address: int
+    extent: Shape4
+    strides: Shape4
+    element: int
+
+
+@dataclass(frozen=True, slots=True)
+class DramFlat:
+    """`size` consecutive bytes of a DRAM region."""
+
+    region: str
+    address: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DramView:
+    """An n-dimensional strided view of DRAM (up to 8 dimensions), for `Copy`.
+
+    Attributes:
+        region: "constant" or "workspace".
+        address: byte offset of the first element in the region.
+        extent: elements along each dimension.
+        strides: bytes along each dimension (0 or negative allowed on the source side).
+        element: bytes of an element.
+    """
+
+    region: str
+    address: int
+    extent: tuple[int, ...]
+    strides: tuple[int, ...]
+    element: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An array in SRAM that a kernel reads whole, as `element`-byte signed integers of `shape`.
+
+    `shape` has four dimensions that broadcast to the kernel's (N, H, W, C) window, or one (a lookup
+    table of 256 entries).
+    """
+
+    memory: SramFlat
+    shape: tuple[int, ...]
+    element: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction of the vector engine; it makes one new register.
+
+    Registers are numbered: first the kernel's accumulator (`Dot` and `Pool` only), then its operand
+    tiles, then its parameters, then one for each instruction in order. The last is the result.
+
+    opcode: operands -> immediates (all semantics are those of the `ftensor` operation of that name)
+        rescale: (x, multiplier, shift) -> (input_zp, output_zp, minimum, maximum), rounding
+        add, sub, mul, minimum, maximum: (a, b)
+        divide: (a, b) -> (output_zp, minimum, maximum)
+        clamp: (x) -> (minimum, maximum)
+        lookup: (x, table)
+        reduce: (x) -> (x_zp, axis, ...), axes of (N, H, W, C), kind in `mode` "sum" or "max"
+        gather: (x) -> (axis, index, ...)
+        interpolate: (x) -> (axis, n, lower[n], upper[n], lower_weight[n], upper_weight[n])
+
+    Attributes:
+        opcode: see above.
+        operands: register numbers.
+        immediates: integers, see above.
+        mode: rescale's rounding or reduce's kind, else "".
+        element: bytes of the result's elements: 1 (i8), 4 (i32), 8 (i48).
+    """
+
+    opcode: str
+    operands: tuple[int, ...]
+    immediates: tuple[int, ...] = ()
+    mode: str = ""
+    element: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """DMA from DRAM to SRAM (a tile, lowered on the way, or parameters)."""
+
+    source: DramTile | DramFlat
+    target: SramTile | SramFlat
+    layer: int
+    waits: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """DMA from SRAM to DRAM (a tile, unlowered on the way)."""
+
+    source: SramTile
+    target: DramTile
+    layer: int
+    waits: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """DMA from DRAM to DRAM: reshapes, transposes, tilings that the slice layout cannot express."""
+
+    source: DramView
+    target: DramView
+    layer: int
+    waits: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """The vector engine over whole tiles: operands broadcast as numpy does.
+
+    Attributes:
+        operands: i8 (or wider) windows.
+        parameters: constant operands.
+        program: instructions; empty means: operand 0 is copied.
+        result: where the last register goes; its extent is that register's shape.
+        layer: index into the program's layers.
+        waits: tokens.
+    """
+
+    operands: tuple[SramTile, ...]
+    parameters: tuple[Parameter, ...]
+    program: tuple[Instruction, ...]
+    result: SramTile
+    layer: int
+    waits: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """The dot-product engine, then the vector engine on its accumulators.
+
+    acc[n, y, x, o] = bias[o] + sum over window and group of (x - x_zp) * (weight - weight_zp), i32.
+
+    With `batched` the "weight" is an activation: acc[n, h, w, o] = sum over c of
+    x[n, h, w, c] * second[n, h, o, c] with `second` the first operand tile, window [N, H, O, C]
+    (MatMul of two activations; strides 1, no window).
+
+    Attributes:
+        x: input window: exactly the rows and columns inside x that this step reads.
+        weight: i8 [O, Kh, Kw, I] row-major, all of this step's output channels; None if batched.
+        weight_shape: (O, Kh, Kw, I).
+        bias: i32 [O] or None.
+        strides, dilations, input_dilation: (H, W).
+        pads: (top, left, bottom, right) around this window, filled with x_zp; may be negative with
+            input_dilation > 1 (crops the spread input).
+        group: groups among this step's channels.
+        x_zp, weight_zp: zero points.
+        batched: see above.
+        operands: further tiles for the program (a residual sum, say).
+        parameters: the program's constants (multipliers, shifts, tables).
+        program: from the accumulator to the result.
+        result: window written.
+        layer: index into the program's layers.
+        waits: tokens.
+    """
+
+    x: SramTile
+    weight: SramFlat | None
+    weight_shape: Shape4
+    bias: SramFlat | None
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    input_dilation: tuple[int, int]
+    pads: Shape4
+    group: int
+    x_zp: int
+    weight_zp: int
+    batched: bool
+    operands: tuple[SramTile, ...]
+    parameters: tuple[Parameter, ...]
+    program: tuple[Instruction, ...]
+    result: SramTile
+    layer: int
+    waits: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A window reduction, then the vector engine on it.
+
+    acc = greatest element (kind "max", i8; padding never wins), or sum of (x - x_zp) (kind "sum",
+    i32; padding counts 0).
+    """
+
+    x: SramTile
+    kind: str
+    window: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    pads: Shape4
+    x_zp: int
+    operands: tuple[SramTile, ...]
+    parameters: tuple[Parameter, ...]
+    program: tuple[Instruction, ...]
+    result: SramTile
+    layer: int
+    waits: tuple[int, ...] = ()
+
+
+Command = Load | Store | Copy | Vector | Dot | Pool
+
+ENGINE = {Load: "dma", Store: "dma", Copy: "dma", Vector: "npu", Dot: "npu", Pool: "npu"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor that segments, inputs and outputs exchange.
+
+    Attributes:
+        name: the framework's name.
+        dtype: numpy name ("float32", "int8", "uint8", "int64", ...).
+        shape: extents; -1 where only running the network tells (between host segments).
+        scale, zero_point: how 8-bit data is quantised, for people; scale 0 if it is not.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A tensor's place in a segment's DRAM: dense, row-major in the tensor's own shape."""
+
+    tensor: int
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class NpuSegment:
+    """Commands that run on the NPU.
+
+    Attributes:
+        name: "npu_0", ...
+        inputs: written to the workspace before the first command (uint8 with its top bit flipped).
+        outputs: read from the workspace after the last.
+        workspace_bytes: size of the workspace region.
+        sram_bytes: greatest byte used in any slice.
+        commands: in order of issue.
+        constants: the constant section: any buffer.
+    """
+
+    name: str
+    inputs: tuple[Binding, ...]
+    outputs: tuple[Binding, ...]
+    workspace_bytes: int
+    sram_bytes: int
+    commands: tuple[Command, ...]
+    constants: memoryview | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HostSegment:
+    """A sub-model that runs on the host in its own framework.
+
+    Attributes:
+        name: "host_0", ...
+        framework: "onnx" (run by onnxruntime) or "tflite" (run by LiteRT).
+        inputs, outputs: indices of tensors, in the order of the sub-model's inputs and outputs.
+        model: the sub-model's file.
+        operators: rows of (operator, layer name, hint number, reason).
+    """
+
+    name: str
+    framework: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    model: memoryview | bytes
+    operators: tuple[tuple[str, str, int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A row of the report: one layer of the network as it was compiled.
+
+    Attributes:
+        name: the framework's layer name(s).
+        operator: the framework's operator.
+        segment: index of its segment.
+        macs: multiply-accumulates of the layer (0 if it has none).
+        weight_bytes: its parameters.
+    """
+
+    name: str
+    operator: str
+    segment: int
+    macs: int
+    weight_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A whole ENF file.
+
+    Attributes:
+        target: "warboy" or "warboy-2pe".
+        machine: the parameters it was compiled for (name -> integer), see `machine`.
+        tensors: all that segments exchange.
+        inputs, outputs: indices into tensors.
+        segments: in order of execution.
+        layers: the report's rows, NPU and host.
+        compiler: name and version.
+        options: name -> text.
+        pipeline: the passes that ran, as `furiosa-opt -p` takes them.
+        source_hash: SHA-256 of the model file (hexadecimal digits).
+        source_framework: "onnx" or "tflite".
+    """
+
+    target: str
+    machine: dict[str, int]
+    tensors: tuple[Tensor, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    segments: tuple[NpuSegment | HostSegment, ...]
+    layers: tuple[Layer, ...]
+    compiler: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+    pipeline: str = ""
+    source_hash: str = ""
+    source_framework: str = ""

@@ -1,0 +1,1 @@
+"""Lowerings to the arithmetic of the LiteRT reference kernels: one module a family."""

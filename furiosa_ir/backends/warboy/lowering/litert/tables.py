@@ -1,0 +1,226 @@
+"""256-entry tables of LiteRT's unary 8-bit kernels, indexed by ``q + 128`` for int8 ``q``.
+
+uint8 tensors are int8 tensors less 128, zero points included; each kernel depends on
+``q - zero_point`` only, so one table serves both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from furiosa_ir.backends.warboy.lowering.litert import factors
+from furiosa_ir.ir.fixed_point import (
+    exp_on_negative_values,
+    quantize_multiplier,
+    rescale,
+    rounding_divide_by_pot,
+    rounding_high_multiply,
+    saturating_left_shift,
+)
+
+Float32: TypeAlias = npt.NDArray[np.float32]
+Table: TypeAlias = npt.NDArray[np.int8]
+Integers: TypeAlias = npt.NDArray[Any]
+
+CODES = np.arange(-128, 128, dtype=np.int32)
+
+
+class Quantization(NamedTuple):
+    """Per-tensor parameters of an int8 tensor."""
+
+    scale: float
+    zero_point: int
+
+
+def from_function(
+    function: Callable[[Float32], Float32], input: Quantization, output: Quantization
+) -> Table:
+    """``LUTPopulate``: LOGISTIC, TANH, EXP, LOG, GELU. All in float32."""
+    x = np.float32(input.scale) * (CODES - input.zero_point).astype(np.float32)
+    inverse_scale = np.float32(1) / np.float32(output.scale)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _quantize(function(x) * inverse_scale, output.zero_point)
+
+
+def _quantize(scaled: Float32, zero_point: int) -> Table:
+    """``round(scaled) + zero_point``, ties away from zero, clamped."""
+    rounded = np.trunc(scaled.astype(np.float64) + np.copysign(0.5, scaled))
+    return np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+
+
+def _correctly_rounded(function: Callable[..., Any]) -> Callable[[Float32], Float32]:
+    """A float32 function as glibc computes it: in float64, rounded once."""
+
+    def apply(x: Float32) -> Float32:
+        with np.errstate(over="ignore"):
+            return function(x.astype(np.float64)).astype(np.float32)
+
+    return apply
+
+
+exp = _correctly_rounded(np.exp)
+tanh = _correctly_rounded(np.tanh)
+
+
+def logistic(x: Float32) -> Float32:
+    """``1 / (1 + exp(-x))`` with each step rounded to float32."""
+    return np.float32(1) / (np.float32(1) + exp(-x))
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
+
+
+def gelu(x: Float32) -> Float32:
+    """``0.5 * x * (1 + erf(x / sqrt(2)))``."""
+    argument = x * np.float32(math.sqrt(0.5))
+    return np.float32(0.5) * x * _erfc(-argument.astype(np.float64)).astype(np.float32)
+
+
+def gelu_approximate(x: Float32) -> Float32:
+    """``0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))``."""
+    cubic = x + np.float32(0.044715) * x * x * x
+    argument = np.float32(math.sqrt(2 / math.pi)) * cubic
+    return np.float32(0.5) * x * (np.float32(1) + tanh(argument))
+
+
+def log(input: Quantization, output: Quantization) -> Table:
+    """LOG; values <= 0 give the smallest representable output."""
+    minimum = np.float32(-128 - output.zero_point) * np.float32(output.scale)
+
+    def function(x: Float32) -> Float32:
+        positive = np.where(x > 0, x, np.float32(1)).astype(np.float64)
+        return np.where(x > 0, np.log(positive).astype(np.float32), minimum)
+
+    return from_function(function, input, output)
+
+
+def leaky_relu(input: Quantization, output: Quantization, alpha: float) -> Table:
+    """``QuantizeLeakyRelu``: one factor for each sign."""
+    identity = factors.ratio_float(input.scale, output.scale)
+    slope = np.float32(input.scale) * np.float32(alpha) / np.float32(output.scale)
+    negative = factors.factor(float(slope))
+    x = CODES - input.zero_point
+    positive_part = rescale(x, *identity, rounding="double", dtype=np.int32)
+    negative_part = rescale(
+        x, abs(negative.multiplier), negative.shift, rounding="double", dtype=np.int32
+    )
+    if negative.multiplier < 0:
+        negative_part = -negative_part
+    values = np.where(x >= 0, positive_part, negative_part) + output.zero_point
+    return np.clip(values, -128, 127).astype(np.int8)
+
+
+def absolute(input: Quantization, output: Quantization) -> Table:
+    """ABS (``AbsEvalQuantized``)."""
+    x = np.abs(CODES - input.zero_point)
+    identity = factors.ratio_float(input.scale, output.scale)
+    return rescale(x, *identity, output_zero_point=output.zero_point, rounding="double")
+
+
+def sqrt(input: Quantization, output: Quantization) -> Table:
+    """SQRT (``SqrtEvalQuantized``) truncates; LiteRT refuses inputs below the zero point."""
+    x = np.float32(input.scale) * (CODES - input.zero_point).astype(np.float32)
+    scaled = np.sqrt(np.maximum(x, np.float32(0))) / np.float32(output.scale)
+    return np.clip(np.trunc(scaled) + output.zero_point, -128, 127).astype(np.int8)
+
+
+def rsqrt(input: Quantization, output: Quantization) -> Table:
+    """RSQRT (``RsqrtEvalQuantizedInt8``): LiteRT refuses inputs below the zero point."""
+    root = np.sqrt(np.float32(input.scale)) * np.float32(output.scale)
+    multiplier, shift = quantize_multiplier(1.0 / float(root))
+    x = CODES - input.zero_point
+    roots = np.array([_inverse_square_root(value) for value in x.tolist()])
+    values = rescale(
+        roots,
+        multiplier,
+        shift + _RSQRT_FRACTION_BITS,
+        output_zero_point=output.zero_point,
+        rounding="double",
+    )
+    return np.where(x > 0, values, 127).astype(np.int8)
+
+
+_RSQRT_FRACTION_BITS = 20
+
+
+def _inverse_square_root(value: int) -> int:
+    """``value ** -0.5 * 2**20`` by ``GetInvSqrtQuantizedMultiplierExp``: Newton-Raphson in Q3.28."""
+    multiplier, right_shift = (1 << 31) - 1, 0
+    if value > 1:
+        pairs = (31 - value.bit_length()) // 2 - 1
+        right_shift = 11 - pairs
+        half_input = np.array([((value << 2 * pairs >> 1) + 1) >> 1])
+        x = np.array([1 << 28])
+        for _ in range(5):
+            square = rounding_high_multiply(x, x)
+            cube = saturating_left_shift(rounding_high_multiply(square, x), 6)
+            step = rounding_high_multiply(x, 3 << 27) - rounding_high_multiply(half_input, cube)
+            x = saturating_left_shift(step, 3)
+        multiplier = int(rounding_high_multiply(x, 1518500250)[0])  # sqrt(2) / 2
+    one = np.array([1])
+    shift = 31 + right_shift - _RSQRT_FRACTION_BITS
+    return int(rescale(one, multiplier, shift, rounding="double", dtype=np.int32)[0])
+
+
+def hard_swish(input: Quantization, output: Quantization) -> Table:
+    """HARD_SWISH (``reference_ops::HardSwish``): 16-bit fixed point."""
+    hires_scale = np.float32(1 / 128) * np.float32(input.scale)
+    output_factor = quantize_multiplier(float(hires_scale / np.float32(output.scale)))
+    reluish_factor = quantize_multiplier(float(hires_scale / np.float32(3 / 32768)))
+    exponent = 31 - reluish_factor[1]
+    x = (CODES - input.zero_point).astype(np.int64) << 7
+    preshift = _high_multiply_int16(x, _to_int16(output_factor[0]))
+    reluish = x
+    if exponent > 0:
+        reluish = _saturate_int16(reluish << (exponent - 1))
+    reluish = _high_multiply_int16(reluish, _to_int16(reluish_factor[0]))
+    if exponent > 0:
+        reluish = _saturate_int16(reluish << 1)
+    if exponent < 0:
+        reluish = rounding_divide_by_pot(reluish, -exponent)
+    reluish = (reluish + (1 << 15)) >> 1
+    # SaturatingDoublingHighMul truncates towards zero.
+    product = reluish * preshift
+    value = np.sign(product) * (np.abs(product) >> 15)
+    value = rounding_divide_by_pot(value, output_factor[1] - 31)
+    return np.clip(value + output.zero_point, -128, 127).astype(np.int8)
+
+
+def _to_int16(multiplier: int) -> int:
+    """``DownScaleInt32ToInt16Multiplier``."""
+    return min((multiplier + (1 << 15)) >> 16, (1 << 15) - 1)
+
+
+def _high_multiply_int16(a: Integers, b: int) -> Integers:
+    return (a * b + (1 << 14)) >> 15
+
+
+def _saturate_int16(x: Integers) -> Integers:
+    return np.clip(x, -(1 << 15), (1 << 15) - 1)
+
+
+def requantize_float(input: Quantization, output: Quantization) -> Table:
+    """One input of a uint8 CONCATENATION with another scale (``ConcatenationWithScaling``)."""
+    inverse = np.float32(1) / np.float32(output.scale)
+    scale = np.float32(input.scale) * inverse
+    # The kernel sees unsigned codes, and float32 rounds input * scale + bias as it does there.
+    bias = np.float32(-(input.zero_point + 128)) * scale
+    scaled = (CODES + 128).astype(np.float32) * scale + bias
+    return _quantize(scaled, output.zero_point)
+
+
+def softmax_exp(scale: float, beta: float) -> Integers:
+    """SOFTMAX: ``exp`` in Q0.31 of the differences 0, -1, ..., -255, as int32[256]."""
+    real = min(float(np.float32(beta)) * float(np.float32(scale)) * (1 << 26), (1 << 31) - 1.0)
+    multiplier, shift = quantize_multiplier(real)
+    left = 31 - shift
+    difference = -np.arange(256, dtype=np.int64)
+    smallest = -math.floor(31 * (1 << 26) / (1 << left))
+    scaled = rounding_high_multiply(np.maximum(difference, smallest) << left, multiplier)
+    return np.where(difference >= smallest, exp_on_negative_values(scaled), 0).astype(np.int32)

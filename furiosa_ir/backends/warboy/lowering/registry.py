@@ -1,0 +1,197 @@
+"""How lowerings are declared, found and run."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from xdsl.builder import Builder
+from xdsl.dialects.builtin import IntegerType, LocationAttr, i8, i32
+from xdsl.ir import Attribute, SSAValue
+
+from furiosa_ir.backends.warboy import hints
+from furiosa_ir.dialects.ftensor import arithmetic
+from furiosa_ir.dialects.ftensor.base import TensorOp
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of, shape_of
+from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.ir.constants import Array, BlobAttr
+
+Constraint = Callable[[Any], "hints.Hint | None"]
+"""From an operation to why it cannot run on the NPU, or None."""
+
+LoweringFunction = Callable[[Any, "Emitter"], "SSAValue | Sequence[SSAValue]"]
+FunctionT = TypeVar("FunctionT", bound=LoweringFunction)
+
+EXACT, LITERT = "exact", "litert"
+"""The two numerics: exact arithmetic with one rounding (ONNX), LiteRT's reference kernels."""
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """What Warboy makes of one operation under one numerics."""
+
+    operation: type[GraphOp]
+    numerics: tuple[str, ...]
+    unless: tuple[Constraint, ...]
+    function: LoweringFunction
+
+    @property
+    def name(self) -> str:
+        """For `--list` and errors: the function's name."""
+        return self.function.__name__
+
+
+_LOWERINGS: dict[tuple[str, str], Lowering] = {}
+_loaded: set[str] = set()
+
+
+def lowers(
+    operation: type[GraphOp], *numerics: str, unless: Sequence[Constraint] = ()
+) -> Callable[[FunctionT], FunctionT]:
+    """Declares the decorated function as the lowering of `operation` under these numerics."""
+
+    def declare(function: FunctionT) -> FunctionT:
+        lowering = Lowering(operation, numerics, tuple(unless), function)
+        for kind in numerics:
+            _LOWERINGS[operation.name, kind] = lowering
+        return function
+
+    return declare
+
+
+def find_lowering(op: GraphOp, numerics: str) -> Lowering | None:
+    """The lowering of an operation; its family's modules are imported when first asked for."""
+    if numerics not in _loaded:
+        package = importlib.import_module(f"{__package__}.{numerics}")
+        shared = importlib.import_module(f"{__package__}.shared")
+        for parent in (shared, package):
+            for module in pkgutil.iter_modules(parent.__path__):
+                importlib.import_module(f"{parent.__name__}.{module.name}")
+        _loaded.add(numerics)
+    return _LOWERINGS.get((op.name, numerics))
+
+
+def refusal(op: GraphOp, numerics: str) -> hints.Hint | None:
+    """Why the operation cannot run on the NPU; None if it can."""
+    lowering = find_lowering(op, numerics)
+    if lowering is None:
+        return hints.not_modelled(op.name)
+    for constraint in lowering.unless:
+        hint = constraint(op)
+        if hint is not None:
+            return hint
+    return None
+
+
+class Emitter:
+    """What a lowering writes with. All values it hands out and takes are `ftensor` values (i8).
+
+    uint8 becomes int8 here, once: data, constants and zero points less 128.
+    """
+
+    def __init__(self, builder: Builder, values: dict[SSAValue, SSAValue]) -> None:
+        self._builder = builder
+        self._values = values
+        self._constants: dict[tuple[int, Attribute], SSAValue] = {}
+        self._scalars: dict[tuple[int, Attribute], SSAValue] = {}
+        self.location: LocationAttr | None = None
+
+    def operand(self, value: SSAValue) -> SSAValue:
+        """The `ftensor` value of a graph value (a constant is emitted when first asked for)."""
+        known = self._values.get(value)
+        if known is None:
+            known = self._values[value] = self.constant(self.elements(value), i8)
+        return known
+
+    def elements(self, value: SSAValue) -> Array:
+        """The stored elements of a constant graph value; uint8 as int8 (less 128)."""
+        array = constant_of(value)
+        assert array is not None, "not a constant"
+        if array.dtype == np.uint8:
+            return (array ^ np.uint8(0x80)).view(np.int8)
+        return array
+
+    @staticmethod
+    def quantization(value: SSAValue) -> Quantization:
+        """How a graph value is quantised, as int8: uint8's zero points less 128."""
+        q = quantization_of(value)
+        assert q is not None, "not quantised"
+        if q.storage == "u8":
+            return Quantization("i8", q.scales, tuple(z - 128 for z in q.zero_points), q.axis)
+        return q
+
+    def constant(self, array: Array, element: Attribute) -> SSAValue:
+        """A constant of that element type; the array is converted to its dtype if need be."""
+        dtype = {8: np.int8, 32: np.int32, 48: np.int64}[cast("IntegerType", element).width.data]
+        array = np.asarray(array)
+        if array.dtype != dtype:
+            array = array.astype(dtype)
+        op = arithmetic.ConstantOp.make([], [element], value=BlobAttr.of(array))
+        return self._insert(op).results[0]
+
+    def scalar(self, number: int, element: Attribute) -> SSAValue:
+        """A constant of shape []."""
+        key = (number, element)
+        if key not in self._scalars:
+            self._scalars[key] = self.constant(np.array(number), element)
+        return self._scalars[key]
+
+    def emit(
+        self,
+        op: type[TensorOp],
+        operands: Sequence[SSAValue | Sequence[SSAValue] | None],
+        element: Attribute = i8,
+        **properties: object,
+    ) -> SSAValue:
+        """Adds an `ftensor` operation at the layer's location; returns its result."""
+        return self._insert(
+            op.make(operands, [element], location=self.location, **properties)
+        ).results[0]
+
+    def _insert(self, op: TensorOp) -> TensorOp:
+        if self.location is not None:
+            op.location = self.location
+        return self._builder.insert(op)
+
+    def rescale(
+        self,
+        x: SSAValue,
+        multiplier: int | Array,
+        shift: int | Array,
+        *,
+        rounding: str,
+        input_zp: int = 0,
+        output_zp: int = 0,
+        minimum: int = -128,
+        maximum: int = 127,
+        element: Attribute = i8,
+    ) -> SSAValue:
+        """`ftensor.rescale`; arrays must broadcast to x's shape (see `along`)."""
+        pair = [
+            self.scalar(int(v), e) if np.ndim(v) == 0 else self.constant(np.asarray(v), e)
+            for v, e in ((multiplier, i32), (shift, i8))
+        ]
+        return self.emit(
+            arithmetic.RescaleOp,
+            [x, *pair],
+            element,
+            input_zp=input_zp,
+            output_zp=output_zp,
+            minimum=minimum,
+            maximum=maximum,
+            rounding=rounding,
+        )
+
+    @staticmethod
+    def along(array: Array, axis: int, rank: int) -> Array:
+        """A 1-D array reshaped so that it broadcasts along `axis` of a tensor of that rank."""
+        return np.asarray(array).reshape([-1 if i == axis else 1 for i in range(rank)])
+
+    @staticmethod
+    def rank(value: SSAValue) -> int:
+        """The rank of a value."""
+        return len(shape_of(value))

@@ -1,0 +1,1 @@
+"""Lowerings that are the same in both numerics: data movement, comparisons."""

@@ -1,0 +1,1 @@
+"""The dialects, one package each: operations, types and verifiers; no transformation."""

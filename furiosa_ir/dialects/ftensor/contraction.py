@@ -1,0 +1,217 @@
+"""Sums of products and reductions: what the dot-product engine and the adder tree do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
+from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
+
+from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp
+from furiosa_ir.dialects.graph.base import Shape, broadcast_shapes, element_of, ints, shape_of
+from furiosa_ir.dialects.graph.window import window_extents
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.constants import Array
+
+
+@irdl_op_definition
+class ConvOp(TensorOp):
+    """Sum over a window and a group's channels of (x - x_zp) * (weight - weight_zp), plus bias.
+
+    x: i8; weight: i8 constant; bias: i32 [O] or left out; result: i32. `layout` is "NCHW" or
+    "NHWC" for x and the result; the weight is always OHWI (I counts one group's input channels).
+    Positions in the padding count as x_zp. `input_dilation` d puts d - 1 zero differences between
+    neighbours of x first (a transposed convolution is this, with the kernel mirrored); `pads`
+    (begins, then ends) may be negative only together with it. weight_zp is an i32 scalar property:
+    TFLite's uint8 weights have one.
+    """
+
+    name = "ftensor.conv"
+
+    x = operand_def(TensorType)
+    weight = operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    result = result_def(TensorType)
+    layout = prop_def(StringAttr)
+    strides = prop_def(DenseArrayBase.constr(i64))
+    pads = prop_def(DenseArrayBase.constr(i64))
+    dilations = prop_def(DenseArrayBase.constr(i64))
+    input_dilation = prop_def(DenseArrayBase.constr(i64))
+    group = prop_def(IntegerAttr.constr(i64))
+    x_zp = prop_def(IntegerAttr.constr(i64))
+    weight_zp = prop_def(IntegerAttr.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        layout = self.layout.data
+        at = dict(zip(layout, shape_of(self.x), strict=True))
+        out, *kernel, inner = shape_of(self.weight)
+        if inner * self.group.value.data != at["C"]:
+            raise VerificationFailure("ftensor.conv: channels do not fit the groups")
+        dilation = ints(self.input_dilation)
+        extents = [(at[d] - 1) * s + 1 for d, s in zip("HW", dilation, strict=True)]
+        high, wide = window_extents(
+            self, extents, kernel, ints(self.strides), ints(self.pads), ints(self.dilations)
+        )
+        result = {"N": at["N"], "C": out, "H": high, "W": wide}
+        return [tuple(result[d] for d in layout)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x, weight, *rest = operands
+        if self.layout.data == "NCHW":
+            x = x.transpose(0, 2, 3, 1)
+        x = x.astype(np.int32) - self.x_zp.value.data
+        weight = weight.astype(np.int32) - self.weight_zp.value.data
+        n, h, w, c = x.shape
+        dh, dw = ints(self.input_dilation)
+        if (dh, dw) != (1, 1):
+            spread = np.zeros((n, (h - 1) * dh + 1, (w - 1) * dw + 1, c), np.int32)
+            spread[:, ::dh, ::dw] = x
+            x = spread
+        x = pad_spatial(x, ints(self.pads), 0)
+        windows = spatial_windows(x, weight.shape[1:3], ints(self.strides), ints(self.dilations))
+        group = self.group.value.data
+        o, kh, kw, i = weight.shape
+        windows = windows.reshape(*windows.shape[:3], group, i, kh, kw)
+        kernels = weight.reshape(group, o // group, kh, kw, i)
+        # float64 products are exact below 2**53 and go to BLAS, which integer ones do not.
+        result = np.einsum(
+            "nyxgiab,goabi->nyxgo",
+            windows.astype(np.float64),
+            kernels.astype(np.float64),
+            optimize=True,
+        )
+        result = result.astype(np.int64).reshape(*windows.shape[:3], o)
+        if rest:
+            result = result + rest[0]
+        if self.layout.data == "NCHW":
+            result = result.transpose(0, 3, 1, 2)
+        return [result.astype(np.int32)]
+
+
+def pad_spatial(x: Array, pads: Sequence[int], fill: int) -> Array:
+    """x [N, H, W, C] padded by (top, left, bottom, right); negative pads crop."""
+    top, left, bottom, right = pads
+    widths = [(0, 0), (max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0)), (0, 0)]
+    x = np.pad(x, widths, constant_values=fill)
+    h, w = x.shape[1:3]
+    return x[:, max(-top, 0) : h - max(-bottom, 0), max(-left, 0) : w - max(-right, 0)]
+
+
+def spatial_windows(
+    x: Array, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> Array:
+    """x [N, H, W, C] -> view [N, Ho, Wo, C, Kh, Kw]."""
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    view = np.lib.stride_tricks.sliding_window_view(x, spans, axis=(1, 2))
+    return view[:, :: strides[0], :: strides[1], :, :: dilations[0], :: dilations[1]]
+
+
+@irdl_op_definition
+class MatMulOp(TensorOp):
+    """Sum over k of (a[..., m, k] - a_zp) * (b[..., k, n] - b_zp), plus bias; i8 in, i32 out.
+
+    Leading dimensions broadcast. bias: i32 [n] or left out. `transpose_b` 1: b is [..., n, k].
+    """
+
+    name = "ftensor.matmul"
+
+    a = operand_def(TensorType)
+    b = operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    result = result_def(TensorType)
+    a_zp = prop_def(IntegerAttr.constr(i64))
+    b_zp = prop_def(IntegerAttr.constr(i64))
+    transpose_b = prop_def(IntegerAttr.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        a, b = shape_of(self.a), shape_of(self.b)
+        k, n = b[-2:][::-1] if self.transpose_b.value.data else b[-2:]
+        if a[-1] != k:
+            raise VerificationFailure(f"ftensor.matmul: inner dimensions {a[-1]} and {k} differ")
+        return [(*broadcast_shapes(self, [a[:-2], b[:-2]]), a[-2], n)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        a, b, *rest = operands
+        a = a.astype(np.float64) - self.a_zp.value.data
+        b = b.astype(np.float64) - self.b_zp.value.data
+        if self.transpose_b.value.data:
+            b = np.swapaxes(b, -1, -2)
+        result = np.matmul(a, b).astype(np.int64)
+        if rest:
+            result = result + rest[0]
+        return [result.astype(np.int32)]
+
+
+@irdl_op_definition
+class ReduceWindowOp(TensorOp):
+    """Over each window of x (i8): its greatest element (kind "max", i8; padding never wins)
+    or the sum of (x - x_zp) (kind "sum", i32; padding counts 0). Layouts as in `ftensor.conv`.
+    """
+
+    name = "ftensor.reduce_window"
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    kind = prop_def(StringAttr)
+    layout = prop_def(StringAttr)
+    window = prop_def(DenseArrayBase.constr(i64))
+    strides = prop_def(DenseArrayBase.constr(i64))
+    pads = prop_def(DenseArrayBase.constr(i64))
+    dilations = prop_def(DenseArrayBase.constr(i64))
+    x_zp = prop_def(IntegerAttr.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        layout = self.layout.data
+        at = dict(zip(layout, shape_of(self.x), strict=True))
+        high, wide = window_extents(
+            self,
+            [at["H"], at["W"]],
+            ints(self.window),
+            ints(self.strides),
+            ints(self.pads),
+            ints(self.dilations),
+        )
+        result = {"N": at["N"], "C": at["C"], "H": high, "W": wide}
+        return [tuple(result[d] for d in layout)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x = operands[0]
+        if self.layout.data == "NCHW":
+            x = x.transpose(0, 2, 3, 1)
+        if self.kind.data == "max":
+            x = pad_spatial(x, ints(self.pads), -128)
+        else:
+            x = pad_spatial(x.astype(np.int32) - self.x_zp.value.data, ints(self.pads), 0)
+        windows = spatial_windows(
+            x, ints(self.window), ints(self.strides), ints(self.dilations)
+        )
+        if self.kind.data == "max":
+            result = windows.max((4, 5))
+        else:
+            result = windows.sum((4, 5), dtype=np.int32)
+        return [result.transpose(0, 3, 1, 2) if self.layout.data == "NCHW" else result]
+
+
+@irdl_op_definition
+class ReduceOp(TensorOp):
+    """Over `axes` (extents of 1 stay): the sum of (x - x_zp) in the result's type, or the max."""
+
+    name = "ftensor.reduce"
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    kind = prop_def(StringAttr)
+    axes = prop_def(DenseArrayBase.constr(i64))
+    x_zp = prop_def(IntegerAttr.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        axes = ints(self.axes)
+        return [tuple(1 if i in axes else n for i, n in enumerate(shape_of(self.x)))]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x, axes = operands[0], ints(self.axes)
+        if self.kind.data == "max":
+            return [x.max(axes, keepdims=True)]
+        dtype = NUMPY_DTYPE[element_of(self.result)]
+        return [(x.astype(dtype) - self.x_zp.value.data).sum(axes, dtype=dtype, keepdims=True)]

@@ -1,0 +1,243 @@
+"""Convolutions and matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
+from xdsl.ir import SSAValue
+from xdsl.irdl import (
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    prop_def,
+    result_def,
+)
+
+from furiosa_ir.dialects.graph.base import (
+    GraphOp,
+    OnnxNode,
+    Shape,
+    TFLiteNode,
+    broadcast_shapes,
+    ints,
+    shape_of,
+)
+from furiosa_ir.dialects.graph.window import onnx_window, tflite_window, window_extents
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.constants import Array
+
+
+@irdl_op_definition
+class ConvOp(GraphOp):
+    """Convolution of any rank: cross-correlation with stride, padding, dilation and groups.
+
+    `layout` names the dimensions of x and of the result ("NCHW", "NHWC", "NCW", "NCDHW", ...),
+    `kernel_layout` those of the weight: "OIHW" (ONNX), "OHWI" (TFLite), "IHWO" (TFLite depthwise,
+    I = 1); I counts the input channels of one group. `pads` is begin then end of each spatial
+    dimension; the bias is [O].
+    """
+
+    name = "graph.conv"
+    ONNX: ClassVar = ("Conv",)
+    TFLITE: ClassVar = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
+    x = operand_def(TensorType)
+    weight = operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    result = result_def(TensorType)
+    layout = prop_def(StringAttr)
+    kernel_layout = prop_def(StringAttr)
+    strides = prop_def(DenseArrayBase.constr(i64))
+    pads = prop_def(DenseArrayBase.constr(i64))
+    dilations = prop_def(DenseArrayBase.constr(i64))
+    group = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        kernel = node.shape(1)[2:]
+        letters = "DHW"[3 - len(kernel) :] if len(kernel) <= 3 else None
+        if letters is None:
+            return node.unsupported()
+        letters = "W" if len(kernel) == 1 else letters
+        window = onnx_window(node, kernel)
+        return node.emit(
+            cls,
+            [*node.operands, None][:3],
+            layout="NC" + letters,
+            kernel_layout="OI" + letters,
+            group=node.attributes.get("group", 1),
+            **window,
+        )
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        depthwise = node.op_type == "DEPTHWISE_CONV_2D"
+        channels = node.shape(0)[3]
+        kernel = node.shape(1)[1:3]
+        group = channels if depthwise else channels // node.shape(1)[3]
+        (result,) = node.emit(
+            cls,
+            [*node.operands, None][:3],
+            layout="NHWC",
+            kernel_layout="IHWO" if depthwise else "OHWI",
+            group=group,
+            **tflite_window(node, kernel),
+        )
+        return [node.activation(result, node.options.FusedActivationFunction())]
+
+    def result_shapes(self) -> Sequence[Shape]:
+        layout, kernel_layout = self.layout.data, self.kernel_layout.data
+        x, weight = shape_of(self.x), shape_of(self.weight)
+        if len(x) != len(layout) or len(weight) != len(kernel_layout):
+            raise VerificationFailure(
+                f"graph.conv: ranks {len(x)} and {len(weight)} do not fit the layouts "
+                f"{layout} and {kernel_layout}"
+            )
+        x_at = dict(zip(layout, x, strict=True))
+        w_at = dict(zip(kernel_layout, weight, strict=True))
+        group = self.group.value.data
+        if x_at["C"] != w_at["I"] * group or w_at["O"] % group:
+            raise VerificationFailure(
+                f"graph.conv: {x_at['C']} input channels and {w_at['O']} output channels do not "
+                f"fit a weight of shape {list(weight)} in {group} groups"
+            )
+        if self.bias is not None and shape_of(self.bias) != (w_at["O"],):
+            raise VerificationFailure(
+                f"graph.conv: bias has shape {list(shape_of(self.bias))}, not [{w_at['O']}]"
+            )
+        spatial = [d for d in layout if d not in "NC"]
+        extents = window_extents(
+            self,
+            [x_at[d] for d in spatial],
+            [w_at[d] for d in spatial],
+            ints(self.strides),
+            ints(self.pads),
+            ints(self.dilations),
+        )
+        out = dict(zip(spatial, extents, strict=True)) | {"N": x_at["N"], "C": w_at["O"]}
+        return [tuple(out[d] for d in layout)]
+
+
+@irdl_op_definition
+class ConvTransposeOp(GraphOp):
+    """Transposed convolution. Layouts as in `graph.conv`; for the weight, I is x's channel.
+
+    "IOHW" (ONNX; O counts the output channels of one group) or "OHWI" (TFLite). Output extent:
+    (in - 1) * stride + (kernel - 1) * dilation + 1 + output_padding - pad_begin - pad_end.
+    """
+
+    name = "graph.conv_transpose"
+    ONNX: ClassVar = ("ConvTranspose",)
+    TFLITE: ClassVar = ("TRANSPOSE_CONV",)
+
+    x = operand_def(TensorType)
+    weight = operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    result = result_def(TensorType)
+    layout = prop_def(StringAttr)
+    kernel_layout = prop_def(StringAttr)
+    strides = prop_def(DenseArrayBase.constr(i64))
+    pads = prop_def(DenseArrayBase.constr(i64))
+    output_padding = prop_def(DenseArrayBase.constr(i64))
+    dilations = prop_def(DenseArrayBase.constr(i64))
+    group = prop_def(IntegerAttr.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        layout = self.layout.data
+        x_at = dict(zip(layout, shape_of(self.x), strict=True))
+        w_at = dict(zip(self.kernel_layout.data, shape_of(self.weight), strict=True))
+        if x_at["C"] != w_at["I"]:
+            raise VerificationFailure(
+                f"graph.conv_transpose: {x_at['C']} input channels, the weight has {w_at['I']}"
+            )
+        spatial = [d for d in layout if d not in "NC"]
+        n, pads = len(spatial), ints(self.pads)
+        out = {"N": x_at["N"], "C": w_at["O"] * self.group.value.data}
+        for i, d in enumerate(spatial):
+            out[d] = (
+                (x_at[d] - 1) * ints(self.strides)[i]
+                + (w_at[d] - 1) * ints(self.dilations)[i]
+                + 1
+                + ints(self.output_padding)[i]
+                - pads[i]
+                - pads[i + n]
+            )
+        return [tuple(out[d] for d in layout)]
+
+
+@irdl_op_definition
+class GemmOp(GraphOp):
+    """y = alpha * op(a) @ op(b) + beta * c, op being transposition where trans_a / trans_b is 1.
+
+    a is [M, K] (or [K, M]), b [K, N] (or [N, K]), c broadcasts to [M, N]. TFLite's
+    FULLY_CONNECTED is Gemm with trans_b = 1 (its input is reshaped to [M, K] first).
+    """
+
+    name = "graph.gemm"
+    ONNX: ClassVar = ("Gemm",)
+    TFLITE: ClassVar = ("FULLY_CONNECTED",)
+
+    a = operand_def(TensorType)
+    b = operand_def(TensorType)
+    c = opt_operand_def(TensorType)
+    result = result_def(TensorType)
+    alpha = prop_def()
+    beta = prop_def()
+    trans_a = prop_def(IntegerAttr.constr(i64))
+    trans_b = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        return node.emit(
+            cls,
+            [*node.operands, None][:3],
+            alpha=float(node.attributes.get("alpha", 1.0)),
+            beta=float(node.attributes.get("beta", 1.0)),
+            trans_a=node.attributes.get("transA", 0),
+            trans_b=node.attributes.get("transB", 0),
+        )
+
+    def result_shapes(self) -> Sequence[Shape]:
+        a, b = shape_of(self.a), shape_of(self.b)
+        if len(a) != 2 or len(b) != 2:
+            raise VerificationFailure("graph.gemm: both operands have rank 2")
+        m, k = a[::-1] if self.trans_a.value.data else a
+        k2, n = b[::-1] if self.trans_b.value.data else b
+        if k != k2:
+            raise VerificationFailure(f"graph.gemm: inner dimensions {k} and {k2} differ")
+        return [(m, n)]
+
+
+@irdl_op_definition
+class MatMulOp(GraphOp):
+    """Numpy's matmul: batched product over the last two dimensions, the others broadcast."""
+
+    name = "graph.mat_mul"
+    ONNX: ClassVar = ("MatMul",)
+
+    a = operand_def(TensorType)
+    b = operand_def(TensorType)
+    result = result_def(TensorType)
+
+    def result_shapes(self) -> Sequence[Shape]:
+        a, b = shape_of(self.a), shape_of(self.b)
+        if not a or not b:
+            raise VerificationFailure("graph.mat_mul: a scalar operand")
+        wide_a = (1, *a) if len(a) == 1 else a
+        wide_b = (*b, 1) if len(b) == 1 else b
+        if wide_a[-1] != wide_b[-2]:
+            raise VerificationFailure(
+                f"graph.mat_mul: inner dimensions {wide_a[-1]} and {wide_b[-2]} differ"
+            )
+        shape = [*broadcast_shapes(self, [wide_a[:-2], wide_b[:-2]]), wide_a[-2], wide_b[-1]]
+        if len(b) == 1:
+            shape.pop()
+        if len(a) == 1:
+            shape.pop(-1 if len(b) == 1 else -2)
+        return [tuple(shape)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.matmul(*operands)]

@@ -1,0 +1,193 @@
+"""Operators that work element by element: unary functions, and binary ones with broadcasting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from xdsl.dialects.builtin import TensorType
+from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, result_def
+from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
+
+from furiosa_ir.dialects.graph.base import GraphOp, Shape, broadcast_shapes, shape_of
+from furiosa_ir.ir.constants import Array
+
+
+class UnaryOp(GraphOp):
+    """A real function of each element. On 8-bit operands the NPU does any of them by table."""
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [shape_of(self.x)]
+
+
+class BinaryOp(GraphOp):
+    """A real function of pairs of elements, broadcast as numpy does."""
+
+    a = operand_def(TensorType)
+    b = operand_def(TensorType)
+    result = result_def(TensorType)
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [broadcast_shapes(self, [shape_of(self.a), shape_of(self.b)])]
+
+
+@irdl_op_definition
+class AddOp(BinaryOp):
+    """a + b."""
+
+    name = "graph.add"
+    ONNX: ClassVar = ("Add",)
+    TFLITE: ClassVar = ("ADD",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.add(*operands)]
+
+
+@irdl_op_definition
+class SubOp(BinaryOp):
+    """a - b."""
+
+    name = "graph.sub"
+    ONNX: ClassVar = ("Sub",)
+    TFLITE: ClassVar = ("SUB",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.subtract(*operands)]
+
+
+@irdl_op_definition
+class MulOp(BinaryOp):
+    """a * b."""
+
+    name = "graph.mul"
+    ONNX: ClassVar = ("Mul",)
+    TFLITE: ClassVar = ("MUL",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.multiply(*operands)]
+
+
+@irdl_op_definition
+class DivOp(BinaryOp):
+    """a / b; integers round towards zero."""
+
+    name = "graph.div"
+    ONNX: ClassVar = ("Div",)
+    TFLITE: ClassVar = ("DIV",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        a, b = operands
+        if a.dtype.kind in "iu":
+            return [np.trunc(a / b).astype(a.dtype)]
+        return [a / b]
+
+
+@irdl_op_definition
+class MinimumOp(BinaryOp):
+    """The lesser of a and b."""
+
+    name = "graph.minimum"
+    ONNX: ClassVar = ("Min",)
+    TFLITE: ClassVar = ("MINIMUM",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.minimum(*operands)]
+
+
+@irdl_op_definition
+class MaximumOp(BinaryOp):
+    """The greater of a and b."""
+
+    name = "graph.maximum"
+    ONNX: ClassVar = ("Max",)
+    TFLITE: ClassVar = ("MAXIMUM",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.maximum(*operands)]
+
+
+@irdl_op_definition
+class ReluOp(UnaryOp):
+    """max(x, 0)."""
+
+    name = "graph.relu"
+    ONNX: ClassVar = ("Relu",)
+    TFLITE: ClassVar = ("RELU",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.maximum(operands[0], 0)]
+
+
+@irdl_op_definition
+class ClipOp(UnaryOp):
+    """min(max(x, minimum), maximum); a bound left out does not bind. RELU6 and kin are this."""
+
+    name = "graph.clip"
+    ONNX: ClassVar = ("Clip",)
+    TFLITE: ClassVar = ("RELU6", "RELU_N1_TO_1", "RELU_0_TO_1")
+
+    minimum = opt_prop_def(FloatAttr.constr(f64))
+    maximum = opt_prop_def(FloatAttr.constr(f64))
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        low = -np.inf if self.minimum is None else self.minimum.value.data
+        high = np.inf if self.maximum is None else self.maximum.value.data
+        return [np.clip(operands[0], low, high)]
+
+
+@irdl_op_definition
+class LeakyReluOp(UnaryOp):
+    """x where x >= 0, else alpha * x."""
+
+    name = "graph.leaky_relu"
+    ONNX: ClassVar = ("LeakyRelu",)
+    TFLITE: ClassVar = ("LEAKY_RELU",)
+
+    alpha = prop_def(FloatAttr.constr(f64))
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x = operands[0]
+        return [np.where(x >= 0, x, x * self.alpha.value.data)]
+
+
+@irdl_op_definition
+class SigmoidOp(UnaryOp):
+    """1 / (1 + exp(-x))."""
+
+    name = "graph.sigmoid"
+    ONNX: ClassVar = ("Sigmoid",)
+    TFLITE: ClassVar = ("LOGISTIC",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [1.0 / (1.0 + np.exp(-operands[0]))]
+
+
+@irdl_op_definition
+class TanhOp(UnaryOp):
+    """The hyperbolic tangent."""
+
+    name = "graph.tanh"
+    ONNX: ClassVar = ("Tanh",)
+    TFLITE: ClassVar = ("TANH",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.tanh(operands[0])]
+
+
+@irdl_op_definition
+class TableOp(UnaryOp):
+    """Any real function of one quantised element, as the 256 stored results in storage order.
+
+    `function` says what it computes, for people ("sigmoid", "x * sigmoid(x)"). Entry i belongs to
+    the stored operand storage_min + i. It is what float islands between DequantizeLinear and
+    QuantizeLinear become.
+    """
+
+    name = "graph.table"
+
+    table = prop_def()
+    function = prop_def(StringAttr)

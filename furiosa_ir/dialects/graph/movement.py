@@ -1,0 +1,275 @@
+"""Operators that move elements and compute nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, FloatAttr, IntegerAttr, StringAttr, TensorType, f64, i64
+from xdsl.ir import SSAValue
+from xdsl.irdl import (
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    var_operand_def,
+    var_result_def,
+)
+
+from furiosa_ir.dialects.graph.base import (
+    GraphOp,
+    OnnxNode,
+    Shape,
+    TFLiteNode,
+    broadcast_shapes,
+    ints,
+    normal_axis,
+    shape_of,
+)
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.constants import Array
+
+
+@irdl_op_definition
+class ReshapeOp(GraphOp):
+    """The same elements in row-major order under another shape (all extents given).
+
+    Flatten, Squeeze, Unsqueeze, ExpandDims and the outer half of Pack are this.
+    """
+
+    name = "graph.reshape"
+    ONNX: ClassVar = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+    TFLITE: ClassVar = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    shape = prop_def(DenseArrayBase.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        return node.emit(cls, node.operands[:1], shape=node.result_types[0].get_shape())
+
+    def result_shapes(self) -> Sequence[Shape]:
+        shape, x = ints(self.shape), shape_of(self.x)
+        if int(np.prod(x, dtype=np.int64)) != int(np.prod(shape, dtype=np.int64)):
+            raise VerificationFailure(
+                f"graph.reshape: {list(x)} does not have the elements of {list(shape)}"
+            )
+        return [shape]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [operands[0].reshape(ints(self.shape))]
+
+
+@irdl_op_definition
+class TransposeOp(GraphOp):
+    """Dimension i of the result is dimension perm[i] of x."""
+
+    name = "graph.transpose"
+    ONNX: ClassVar = ("Transpose",)
+    TFLITE: ClassVar = ("TRANSPOSE",)
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    perm = prop_def(DenseArrayBase.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        shape, perm = shape_of(self.x), ints(self.perm)
+        if sorted(perm) != list(range(len(shape))):
+            raise VerificationFailure(f"graph.transpose: {list(perm)} permutes no rank {len(shape)}")
+        return [tuple(shape[p] for p in perm)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.transpose(operands[0], ints(self.perm))]
+
+
+@irdl_op_definition
+class ConcatOp(GraphOp):
+    """The operands one behind the other along `axis`. (Quantised: each is rescaled first.)"""
+
+    name = "graph.concat"
+    ONNX: ClassVar = ("Concat",)
+    TFLITE: ClassVar = ("CONCATENATION",)
+
+    inputs = var_operand_def(TensorType)
+    result = result_def(TensorType)
+    axis = prop_def(IntegerAttr.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        shapes = [shape_of(v) for v in self.inputs]
+        axis = normal_axis(self, self.axis.value.data, len(shapes[0]))
+        rest = {(*s[:axis], *s[axis + 1 :]) for s in shapes}
+        if len(rest) != 1:
+            raise VerificationFailure(
+                f"graph.concat: {[list(s) for s in shapes]} differ beside axis {axis}"
+            )
+        first = shapes[0]
+        return [(*first[:axis], sum(s[axis] for s in shapes), *first[axis + 1 :])]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.concatenate(operands, self.axis.value.data)]
+
+
+@irdl_op_definition
+class SplitOp(GraphOp):
+    """x cut along `axis` into parts of the extents `split`."""
+
+    name = "graph.split"
+    ONNX: ClassVar = ("Split",)
+    TFLITE: ClassVar = ("SPLIT", "SPLIT_V")
+
+    x = operand_def(TensorType)
+    parts = var_result_def(TensorType)
+    axis = prop_def(IntegerAttr.constr(i64))
+    split = prop_def(DenseArrayBase.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        shape, split = shape_of(self.x), ints(self.split)
+        axis = normal_axis(self, self.axis.value.data, len(shape))
+        if sum(split) != shape[axis]:
+            raise VerificationFailure(
+                f"graph.split: parts {list(split)} do not make the extent {shape[axis]}"
+            )
+        return [(*shape[:axis], n, *shape[axis + 1 :]) for n in split]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        ends = np.cumsum(ints(self.split))[:-1]
+        return np.split(operands[0], ends, self.axis.value.data)
+
+
+@irdl_op_definition
+class SliceOp(GraphOp):
+    """x[starts:ends:steps] in every dimension; starts and ends are resolved, steps may be negative.
+
+    With a negative step, an end of -1 means "past the first element".
+    """
+
+    name = "graph.slice"
+    ONNX: ClassVar = ("Slice",)
+    TFLITE: ClassVar = ("SLICE", "STRIDED_SLICE")
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    starts = prop_def(DenseArrayBase.constr(i64))
+    ends = prop_def(DenseArrayBase.constr(i64))
+    steps = prop_def(DenseArrayBase.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [
+            tuple(
+                len(range(b, e, s))
+                for b, e, s in zip(ints(self.starts), ints(self.ends), ints(self.steps), strict=True)
+            )
+        ]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        index = tuple(
+            slice(b, None if e < 0 else e, s)
+            for b, e, s in zip(ints(self.starts), ints(self.ends), ints(self.steps), strict=True)
+        )
+        return [operands[0][index]]
+
+
+@irdl_op_definition
+class PadOp(GraphOp):
+    """x with `pads` (begins, then ends; not negative) elements around it.
+
+    `mode` "constant" fills with the real number `value` (quantised: its nearest stored integer),
+    "reflect", "symmetric" and "edge" as numpy.pad.
+    """
+
+    name = "graph.pad"
+    ONNX: ClassVar = ("Pad",)
+    TFLITE: ClassVar = ("PAD", "PADV2", "MIRROR_PAD")
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    pads = prop_def(DenseArrayBase.constr(i64))
+    mode = prop_def(StringAttr)
+    value = prop_def(FloatAttr.constr(f64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        shape, pads = shape_of(self.x), ints(self.pads)
+        n = len(shape)
+        return [tuple(pads[i] + shape[i] + pads[i + n] for i in range(n))]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        pads, n = ints(self.pads), operands[0].ndim
+        widths = [(pads[i], pads[i + n]) for i in range(n)]
+        if self.mode.data == "constant":
+            return [np.pad(operands[0], widths, constant_values=self.value.value.data)]
+        return [np.pad(operands[0], widths, mode=self.mode.data)]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+@irdl_op_definition
+class ExpandOp(GraphOp):
+    """x broadcast to `shape`."""
+
+    name = "graph.expand"
+    ONNX: ClassVar = ("Expand",)
+    TFLITE: ClassVar = ("BROADCAST_TO",)
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    shape = prop_def(DenseArrayBase.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [broadcast_shapes(self, [shape_of(self.x), ints(self.shape)])]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.broadcast_to(operands[0], self.result_shapes()[0])]
+
+
+@irdl_op_definition
+class TileOp(GraphOp):
+    """x repeated `repeats` times along each dimension."""
+
+    name = "graph.tile"
+    ONNX: ClassVar = ("Tile",)
+    TFLITE: ClassVar = ("TILE",)
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    repeats = prop_def(DenseArrayBase.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [tuple(n * r for n, r in zip(shape_of(self.x), ints(self.repeats), strict=True))]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.tile(operands[0], ints(self.repeats))]
+
+
+@irdl_op_definition
+class ResizeOp(GraphOp):
+    """Spatial resampling to `sizes` (the result's extents of the dimensions H, W of `layout`).
+
+    `mode` is "nearest" or "linear". `coordinates` maps an output index to x's coordinate:
+    "half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric" (ONNX
+    names; TFLite's three option combinations are half_pixel, align_corners and asymmetric).
+    `nearest_mode` rounds it: "round_prefer_floor", "round_prefer_ceil", "floor", "ceil".
+    `scales` are the factors that the coordinates are computed with (output / input).
+    """
+
+    name = "graph.resize"
+    ONNX: ClassVar = ("Resize", "Upsample")
+    TFLITE: ClassVar = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    layout = prop_def(StringAttr)
+    mode = prop_def(StringAttr)
+    coordinates = prop_def(StringAttr)
+    nearest_mode = prop_def(StringAttr)
+    sizes = prop_def(DenseArrayBase.constr(i64))
+    scales = prop_def(DenseArrayBase.constr(f64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        sizes = iter(ints(self.sizes))
+        return [
+            tuple(
+                n if d in "NC" else next(sizes)
+                for d, n in zip(self.layout.data, shape_of(self.x), strict=True)
+            )
+        ]

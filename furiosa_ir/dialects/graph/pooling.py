@@ -1,0 +1,81 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
+from xdsl.ir import SSAValue
+from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
+
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, Shape, ints, shape_of
+from furiosa_ir.dialects.graph.window import onnx_window, window_extents
+
+
+class WindowPoolOp(GraphOp):
+    """A reduction over sliding windows; `layout` and `pads` as in `graph.conv`."""
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    layout = prop_def(StringAttr)
+    kernel_shape = prop_def(DenseArrayBase.constr(i64))
+    strides = prop_def(DenseArrayBase.constr(i64))
+    pads = prop_def(DenseArrayBase.constr(i64))
+    dilations = prop_def(DenseArrayBase.constr(i64))
+    ceil_mode = prop_def(IntegerAttr.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        layout = self.layout.data
+        x_at = dict(zip(layout, shape_of(self.x), strict=True))
+        spatial = [d for d in layout if d not in "NC"]
+        extents = window_extents(
+            self,
+            [x_at[d] for d in spatial],
+            ints(self.kernel_shape),
+            ints(self.strides),
+            ints(self.pads),
+            ints(self.dilations),
+            bool(self.ceil_mode.value.data),
+        )
+        out = dict(zip(spatial, extents, strict=True)) | {"N": x_at["N"], "C": x_at["C"]}
+        return [tuple(out[d] for d in layout)]
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        kernel = node.attributes["kernel_shape"]
+        if len(kernel) > 3 or node.attributes.get("storage_order", 0):
+            return node.unsupported()
+        letters = {1: "W", 2: "HW", 3: "DHW"}[len(kernel)]
+        extra = {}
+        if "count_include_pad" in cls.get_irdl_definition().properties:
+            extra["count_include_pad"] = node.attributes.get("count_include_pad", 0)
+        return node.emit(
+            cls,
+            node.operands,
+            layout="NC" + letters,
+            kernel_shape=kernel,
+            ceil_mode=node.attributes.get("ceil_mode", 0),
+            **onnx_window(node, kernel),
+            **extra,
+        )
+
+
+@irdl_op_definition
+class MaxPoolOp(WindowPoolOp):
+    """The greatest element of each window; padding never wins. One result (no indices)."""
+
+    name = "graph.max_pool"
+    ONNX: ClassVar = ("MaxPool",)
+    TFLITE: ClassVar = ("MAX_POOL_2D",)
+
+
+@irdl_op_definition
+class AveragePoolOp(WindowPoolOp):
+    """The mean of each window, over its elements inside x or, with `count_include_pad`, all."""
+
+    name = "graph.average_pool"
+    ONNX: ClassVar = ("AveragePool",)
+    TFLITE: ClassVar = ("AVERAGE_POOL_2D",)
+
+    count_include_pad = prop_def(IntegerAttr.constr(i64))

@@ -1,0 +1,88 @@
+"""Reductions over whole dimensions, and softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, TensorType, f64, i64
+from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
+
+from furiosa_ir.dialects.graph.base import GraphOp, Shape, ints, normal_axis, shape_of
+from furiosa_ir.ir.constants import Array
+
+
+class ReduceOp(GraphOp):
+    """A reduction over `axes` (counted from the front); `keepdims` 1 leaves extents of 1."""
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    axes = prop_def(DenseArrayBase.constr(i64))
+    keepdims = prop_def(IntegerAttr.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        shape = shape_of(self.x)
+        axes = {normal_axis(self, a, len(shape)) for a in ints(self.axes)}
+        if self.keepdims.value.data:
+            return [tuple(1 if i in axes else n for i, n in enumerate(shape))]
+        return [tuple(n for i, n in enumerate(shape) if i not in axes)]
+
+
+@irdl_op_definition
+class ReduceMeanOp(ReduceOp):
+    """The mean over `axes`. GlobalAveragePool is the mean over all spatial dimensions."""
+
+    name = "graph.reduce_mean"
+    ONNX: ClassVar = ("ReduceMean", "GlobalAveragePool")
+    TFLITE: ClassVar = ("MEAN",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [operands[0].mean(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
+
+
+@irdl_op_definition
+class ReduceSumOp(ReduceOp):
+    """The sum over `axes`."""
+
+    name = "graph.reduce_sum"
+    ONNX: ClassVar = ("ReduceSum",)
+    TFLITE: ClassVar = ("SUM",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [operands[0].sum(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
+
+
+@irdl_op_definition
+class ReduceMaxOp(ReduceOp):
+    """The greatest element over `axes`. GlobalMaxPool is this over all spatial dimensions."""
+
+    name = "graph.reduce_max"
+    ONNX: ClassVar = ("ReduceMax", "GlobalMaxPool")
+    TFLITE: ClassVar = ("REDUCE_MAX",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [operands[0].max(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
+
+
+@irdl_op_definition
+class SoftmaxOp(GraphOp):
+    """exp(beta * x) / sum over `axis` of exp(beta * x)."""
+
+    name = "graph.softmax"
+    ONNX: ClassVar = ("Softmax",)
+    TFLITE: ClassVar = ("SOFTMAX",)
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    axis = prop_def(IntegerAttr.constr(i64))
+    beta = prop_def(FloatAttr.constr(f64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        normal_axis(self, self.axis.value.data, len(shape_of(self.x)))
+        return [shape_of(self.x)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x, axis = operands[0] * self.beta.value.data, self.axis.value.data
+        e = np.exp(x - x.max(axis, keepdims=True))
+        return [e / e.sum(axis, keepdims=True)]

@@ -1,0 +1,52 @@
+"""Constants, and operators that are carried whole because this dialect does not model them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import DenseArrayBase, StringAttr, TensorType, i64
+from xdsl.irdl import irdl_op_definition, prop_def, result_def, var_operand_def, var_result_def
+
+from furiosa_ir.dialects.graph.base import GraphOp, Shape, shape_of
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.constants import Array, BlobAttr
+
+
+@irdl_op_definition
+class ConstantOp(GraphOp):
+    """Elements known at compile time; for a quantised type, the stored integers."""
+
+    name = "graph.constant"
+
+    result = result_def(TensorType)
+    value = prop_def(BlobAttr)
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [self.value.data.shape]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [self.value.array]
+
+
+@irdl_op_definition
+class OpaqueOp(GraphOp):
+    """An operator carried whole (its `origin`); it runs on the host, in its own framework.
+
+    `operator` is its name there ("NonMaxSuppression", "com.example::Foo",
+    "TFLite_Detection_PostProcess"). `slots` has, for each input of the original, the index of its
+    operand or -1 where it is left out.
+    """
+
+    name = "graph.opaque"
+
+    inputs = var_operand_def(TensorType)
+    outputs = var_result_def(TensorType)
+    operator = prop_def(StringAttr)
+    slots = prop_def(DenseArrayBase.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [shape_of(r) for r in self.outputs]
+
+    def verify_(self) -> None:
+        if self.origin is None:
+            raise VerificationFailure(f"graph.opaque '{self.operator.data}' has no origin")

@@ -1,0 +1,97 @@
+"""The geometry of sliding windows: extents, padding rules of both frameworks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xdsl.ir import Operation
+
+from furiosa_ir.dialects.graph.base import OnnxNode, Shape, TFLiteNode
+from furiosa_ir.errors import VerificationFailure
+
+
+def window_extents(
+    op: Operation,
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    ceil_mode: bool = False,
+) -> Shape:
+    """How many windows fit along each spatial dimension.
+
+    floor((extent + pads - span) / stride) + 1 with span = (kernel - 1) * dilation + 1; `ceil_mode`
+    rounds up, but never starts a window in the end padding (ONNX MaxPool).
+
+    Raises:
+        VerificationFailure: a window is larger than its padded input, or the ranks differ.
+    """
+    n = len(extents)
+    if not len(kernel) == len(strides) == len(dilations) == n or len(pads) != 2 * n:
+        raise VerificationFailure(
+            f"{op.name}: kernel, strides, pads and dilations do not fit {n} spatial dimensions"
+        )
+    out: list[int] = []
+    for i in range(n):
+        span = (kernel[i] - 1) * dilations[i] + 1
+        room = extents[i] + pads[i] + pads[i + n] - span
+        if room < 0 or strides[i] <= 0:
+            raise VerificationFailure(
+                f"{op.name}: a window of {span} does not fit the extent {extents[i]} "
+                f"padded by {pads[i]} and {pads[i + n]}"
+            )
+        count = (-(-room // strides[i]) if ceil_mode else room // strides[i]) + 1
+        if ceil_mode and (count - 1) * strides[i] >= extents[i] + pads[i]:
+            count -= 1
+        out.append(count)
+    return tuple(out)
+
+
+def same_pads(
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    *,
+    upper: bool = True,
+) -> list[int]:
+    """Padding that makes the output ceil(extent / stride): begins, then ends.
+
+    The odd element goes to the end (`upper`: SAME of TFLite, SAME_UPPER of ONNX) or the begin.
+    """
+    begins: list[int] = []
+    ends: list[int] = []
+    for extent, k, s, d in zip(extents, kernel, strides, dilations, strict=True):
+        total = max(0, (-(-extent // s) - 1) * s + (k - 1) * d + 1 - extent)
+        small, large = total // 2, total - total // 2
+        begins.append(small if upper else large)
+        ends.append(large if upper else small)
+    return begins + ends
+
+
+def onnx_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, Any]:
+    """strides, pads and dilations of an ONNX node, complete, with auto_pad resolved."""
+    n = len(kernel)
+    attributes = node.attributes
+    strides = list(attributes.get("strides") or [1] * n)
+    dilations = list(attributes.get("dilations") or [1] * n)
+    pads = list(attributes.get("pads") or [0] * 2 * n)
+    auto_pad = attributes.get("auto_pad", "NOTSET")
+    if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        upper = auto_pad == "SAME_UPPER"
+        pads = same_pads(node.shape(0)[2:], kernel, strides, dilations, upper=upper)
+    elif auto_pad == "VALID":
+        pads = [0] * 2 * n
+    return {"strides": strides, "pads": pads, "dilations": dilations}
+
+
+def tflite_window(node: TFLiteNode, kernel: Sequence[int]) -> dict[str, Any]:
+    """strides, pads and dilations of a TFLite convolution (NHWC), with SAME and VALID resolved."""
+    options = node.options
+    strides = [options.StrideH(), options.StrideW()]
+    dilations = [options.DilationHFactor(), options.DilationWFactor()]
+    same = options.Padding() == 0
+    pads = same_pads(node.shape(0)[1:3], kernel, strides, dilations) if same else [0] * 4
+    return {"strides": strides, "pads": pads, "dilations": dilations}

@@ -1,0 +1,156 @@
+"""`!quant.uniform`: the quantised element type, text-compatible with upstream MLIR.
+
+Source: mlir/Dialect/Quant (UniformQuantizedType, UniformQuantizedPerAxisType). xDSL 0.74 has no
+quant dialect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from xdsl.ir import Data, Dialect, TypeAttribute
+from xdsl.irdl import irdl_attr_definition
+from xdsl.parser import AttrParser
+from xdsl.printer import Printer
+
+_STORAGE_DTYPES = {
+    "i8": np.dtype(np.int8),
+    "u8": np.dtype(np.uint8),
+    "i16": np.dtype(np.int16),
+    "u16": np.dtype(np.uint16),
+    "i32": np.dtype(np.int32),
+}
+_STORAGE_OF_DTYPE = {dtype: name for name, dtype in _STORAGE_DTYPES.items()}
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """real = scale * (stored - zero_point), per tensor or per slice of one axis.
+
+    Attributes:
+        storage: "i8", "u8", "i16", "u16" or "i32".
+        scales: one positive float, or one for each index of `axis`.
+        zero_points: as many as scales.
+        axis: the quantised dimension, or None for per-tensor.
+        expressed: the type of the real value, always "f32" here.
+    """
+
+    storage: str
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int | None = None
+    expressed: str = "f32"
+
+    @property
+    def scale(self) -> float:
+        """The scale of a per-tensor quantisation."""
+        return self.scales[0]
+
+    @property
+    def zero_point(self) -> int:
+        """The zero point of a per-tensor quantisation."""
+        return self.zero_points[0]
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The numpy dtype of the stored integers."""
+        return _STORAGE_DTYPES[self.storage]
+
+    @property
+    def storage_range(self) -> tuple[int, int]:
+        """The least and greatest stored integer."""
+        info = np.iinfo(self.dtype)  # pyright: ignore[reportArgumentType, reportUnknownVariableType]
+        return int(info.min), int(info.max)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.storage, self.scales, self.zero_points, self.axis))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+@irdl_attr_definition
+class UniformType(Data[Quantization], TypeAttribute):
+    """`!quant.uniform<i8:f32, 0.5:3>`, or per axis `!quant.uniform<i8:f32:0, {0.5, 0.25:1}>`.
+
+    Upstream's optional storage limits (`i8<-127:127>`) are read and must equal the full range.
+    """
+
+    name = "quant.uniform"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> Quantization:
+        with parser.in_angle_brackets():
+            storage = parser.parse_identifier()
+            if storage not in _STORAGE_DTYPES:
+                parser.raise_error(f"unknown storage type '{storage}'")
+            if parser.parse_optional_punctuation("<") is not None:
+                low = parser.parse_integer()
+                parser.parse_punctuation(":")
+                high = parser.parse_integer()
+                parser.parse_punctuation(">")
+                info = np.iinfo(_STORAGE_DTYPES[storage])  # pyright: ignore[reportArgumentType, reportUnknownVariableType]
+                if (low, high) != (int(info.min), int(info.max)):
+                    parser.raise_error(f"narrowed storage range <{low}:{high}> is not supported")
+            parser.parse_punctuation(":")
+            expressed = parser.parse_identifier()
+            axis = None
+            if parser.parse_optional_punctuation(":") is not None:
+                axis = parser.parse_integer()
+            parser.parse_punctuation(",")
+            if axis is None:
+                pairs = [_parse_scale(parser)]
+            else:
+                pairs = parser.parse_comma_separated_list(
+                    parser.Delimiter.BRACES, lambda: _parse_scale(parser)
+                )
+        scales, zero_points = zip(*pairs, strict=True)
+        return Quantization(storage, scales, zero_points, axis, expressed)
+
+    def print_parameter(self, printer: Printer) -> None:
+        q = self.data
+        pairs = [
+            f"{scale!r}:{zero_point}" if zero_point else repr(scale)
+            for scale, zero_point in zip(q.scales, q.zero_points, strict=True)
+        ]
+        with printer.in_angle_brackets():
+            printer.print_string(f"{q.storage}:{q.expressed}")
+            if q.axis is None:
+                printer.print_string(f", {pairs[0]}")
+            else:
+                printer.print_string(f":{q.axis}, {{{', '.join(pairs)}}}")
+
+
+def _parse_scale(parser: AttrParser) -> tuple[float, int]:
+    scale = float(parser.parse_number(allow_boolean=False))
+    zero_point = 0
+    if parser.parse_optional_punctuation(":") is not None:
+        zero_point = parser.parse_integer(allow_boolean=False)
+    return scale, zero_point
+
+
+def uniform(
+    dtype: np.dtype[np.generic],
+    scale: float | np.ndarray,
+    zero_point: int | np.ndarray = 0,
+    axis: int | None = None,
+) -> UniformType:
+    """The quantised type of stored integers `dtype`; arrays of scales need `axis`.
+
+    Args:
+        dtype: int8, uint8, int16, uint16 or int32.
+        scale: a scalar or `[n]` float array; float32 values are kept exactly.
+        zero_point: a scalar or `[n]` integer array.
+        axis: the quantised dimension for `[n]` scales with n > 1; size-1 arrays are per tensor.
+    """
+    scales = tuple(float(s) for s in np.atleast_1d(scale).ravel())
+    zero_points = tuple(int(z) for z in np.broadcast_to(zero_point, len(scales)).ravel())
+    if len(scales) == 1:
+        axis = None
+    return UniformType(Quantization(_STORAGE_OF_DTYPE[np.dtype(dtype)], scales, zero_points, axis))
+
+
+Quant = Dialect("quant", [], [UniformType])

@@ -1,0 +1,1 @@
+"""What every level shares: constants, locations, fixed point, rewriting, verification, passes."""

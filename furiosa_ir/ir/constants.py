@@ -1,0 +1,204 @@
+"""Constants: handles into mapped memory that stand in the IR and never print their elements.
+
+A `Constant` is an array that nobody copies: a view of the mapped model file or of a buffer. Its
+SHA-256 is computed once, when it is first compared or printed. `#graph.blob<"sha">` refers to it by
+that digest; at most 16 elements print in line: `#graph.blob<i32 [4] (1, 2, 3, 4)>`. The text form's
+elements live in a safetensors file beside it (see `furiosa_ir.ir.text`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from xdsl.ir import Data
+from xdsl.irdl import irdl_attr_definition
+from xdsl.parser import AttrParser
+from xdsl.printer import Printer
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+INLINE_ELEMENTS = 16
+"""Constants of at most this many elements print in line."""
+
+
+class Constant:
+    """An immutable n-dimensional array, identified by its content.
+
+    Args:
+        array: the elements, or a function that makes them when they are first needed (then
+            `shape` and `dtype` say what it will make).
+    """
+
+    def __init__(
+        self,
+        array: Array | Callable[[], Array],
+        shape: tuple[int, ...] | None = None,
+        dtype: np.dtype[Any] | None = None,
+    ) -> None:
+        if isinstance(array, np.ndarray):
+            self._load: Callable[[], Array] | None = None
+            self._array: Array | None = array
+            self.shape: tuple[int, ...] = array.shape
+            self.dtype: np.dtype[Any] = array.dtype
+        else:
+            assert shape is not None
+            assert dtype is not None
+            self._load = array
+            self._array = None
+            self.shape = shape
+            self.dtype = dtype
+
+    @property
+    def array(self) -> Array:
+        """The elements; do not write to them."""
+        if self._array is None:
+            assert self._load is not None
+            self._array = self._load()
+        return self._array
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over dtype, shape and elements, as hexadecimal digits."""
+        head = f"{self.dtype.name}:{','.join(map(str, self.shape))}:".encode()
+        state = hashlib.sha256(head)
+        state.update(np.ascontiguousarray(self.array).reshape(-1).view(np.uint8))
+        return state.hexdigest()
+
+    @property
+    def size(self) -> int:
+        """How many elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return (
+            isinstance(other, Constant)
+            and self.shape == other.shape
+            and self.dtype == other.dtype
+            and self.digest == other.digest
+        )
+
+    def __hash__(self) -> int:
+        # By shape, not by content: hashing 25 MB to put an operation in a set would be absurd.
+        return hash((self.shape, self.dtype.name))
+
+    def __repr__(self) -> str:
+        return f"Constant({self.dtype.name}{list(self.shape)})"
+
+
+class ConstantTable:
+    """Digest -> constant: where the parser finds what `#graph.blob<"...">` stands for."""
+
+    def __init__(self) -> None:
+        self._by_digest: dict[str, Constant] = {}
+
+    def add(self, constant: Constant) -> None:
+        """Makes the constant known by its digest."""
+        self._by_digest[constant.digest] = constant
+
+    def get(self, digest: str) -> Constant | None:
+        """The constant of that digest, or None."""
+        return self._by_digest.get(digest)
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+
+PARSE_TABLES: list[ConstantTable] = []
+"""The stack of tables that a running parse looks constants up in (pushed by `ir.text`).
+
+xDSL's attribute parser gives an attribute no access to anything but the text and the context, and
+its context takes no user data; a stack that `ir.text` pushes and pops is the way in.
+"""
+
+_DTYPE_OF_NAME = {
+    "i1": np.dtype(np.bool_),
+    "i8": np.dtype(np.int8),
+    "ui8": np.dtype(np.uint8),
+    "i16": np.dtype(np.int16),
+    "ui16": np.dtype(np.uint16),
+    "i32": np.dtype(np.int32),
+    "ui32": np.dtype(np.uint32),
+    "i64": np.dtype(np.int64),
+    "ui64": np.dtype(np.uint64),
+    "f16": np.dtype(np.float16),
+    "bf16": np.dtype(ml_dtypes.bfloat16),
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+}
+_NAME_OF_DTYPE = {dtype: name for name, dtype in _DTYPE_OF_NAME.items()}
+
+
+@irdl_attr_definition
+class BlobAttr(Data[Constant]):
+    """`#graph.blob<"sha256">` or, up to 16 elements, `#graph.blob<i32 [2, 2] (1, 2, 3, 4)>`."""
+
+    name = "graph.blob"
+
+    @staticmethod
+    def of(array: Array) -> BlobAttr:
+        """The handle of an array (not copied)."""
+        return BlobAttr(Constant(array))
+
+    @property
+    def array(self) -> Array:
+        """The elements; do not write to them."""
+        return self.data.array
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> Constant:
+        with parser.in_angle_brackets():
+            digest = parser.parse_optional_str_literal()
+            if digest is not None:
+                for table in reversed(PARSE_TABLES):
+                    constant = table.get(digest)
+                    if constant is not None:
+                        return constant
+                parser.raise_error(
+                    f"no constant {digest[:12]}… in the safetensors file beside the text"
+                )
+            name = parser.parse_identifier()
+            if name not in _DTYPE_OF_NAME:
+                parser.raise_error(f"unknown element type '{name}'")
+            shape = parser.parse_comma_separated_list(
+                parser.Delimiter.SQUARE, lambda: parser.parse_integer(allow_boolean=False)
+            )
+            values = parser.parse_comma_separated_list(
+                parser.Delimiter.PAREN, lambda: _parse_element(parser)
+            )
+        if len(values) != int(np.prod(shape, dtype=np.int64)):
+            parser.raise_error(f"{len(values)} elements do not fill the shape {shape}")
+        return Constant(np.array(values).astype(_DTYPE_OF_NAME[name]).reshape(shape))
+
+    def print_parameter(self, printer: Printer) -> None:
+        constant = self.data
+        with printer.in_angle_brackets():
+            name = _NAME_OF_DTYPE.get(constant.dtype)
+            if name is None or constant.size > INLINE_ELEMENTS:
+                printer.print_string(f'"{constant.digest}"')
+                return
+            elements = ", ".join(_element_text(v) for v in constant.array.reshape(-1))
+            shape = ", ".join(map(str, constant.shape))
+            printer.print_string(f"{name} [{shape}] ({elements})")
+
+
+def _element_text(value: np.generic) -> str:
+    if value.dtype.kind in "iu":
+        return str(int(value))
+    if value.dtype.kind == "b":
+        return str(int(value))
+    number = float(value)
+    return repr(number) if np.isfinite(number) else f'"{number}"'
+
+
+def _parse_element(parser: AttrParser) -> float | int:
+    text = parser.parse_optional_str_literal()
+    if text is not None:
+        return float(text)
+    return parser.parse_number(allow_boolean=False)
