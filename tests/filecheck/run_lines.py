@@ -193,7 +193,7 @@ def _content(stream: io.TextIOWrapper) -> bytes:
 
 
 def _tool(module: str, name: str) -> Callable[[list[str]], None]:
-    """The console script ``name``, imported when first used; it ends by SystemExit as in a shell."""
+    """The console script ``name``, imported when first used; ends by SystemExit as in a shell."""
 
     def run(arguments: list[str]) -> None:
         main = import_module(module).main

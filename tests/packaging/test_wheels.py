@@ -1,0 +1,126 @@
+"""The distributions are complete: sdist -> wheel equals the wheel from the tree, and it imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+LINKS = ("dialects", "passes", "backends", "tools")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """The command's standard output; what it printed is the message if it fails."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def build(kind: str, source: Path, target: Path) -> Path:
+    """Builds an sdist or wheel with the hatchling of this environment."""
+    run(sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "-o", target, cwd=source)
+    (built,) = target.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def wheel_from_sdist(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    (unpacked,) = folder.iterdir()
+    return build("wheel", unpacked, tmp_path_factory.mktemp("wheel_from_sdist"))
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    """The wheel's files, without RECORD, whose order the builder may choose."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {n: archive.read(n) for n in archive.namelist() if not n.endswith("/RECORD")}
+
+
+def test_wheel_from_sdist_equals_wheel_from_tree(wheel: Path, wheel_from_sdist: Path):
+    from_tree, from_sdist = contents(wheel), contents(wheel_from_sdist)
+    assert sorted(from_tree) == sorted(from_sdist)
+    assert [name for name in from_tree if from_tree[name] != from_sdist[name]] == []
+
+
+def test_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path):
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("furiosa_ir", "furiosa")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    packaged = {name for name in contents(wheel) if ".dist-info/" not in name}
+    assert packaged == expected
+    assert "furiosa_ir/py.typed" in packaged
+    assert "furiosa/__init__.py" not in packaged, "furiosa is a namespace that others share"
+
+
+def test_sdist_has_tests_examples_and_licence(sdist: Path):
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames()}
+    assert {
+        "LICENSE",
+        "Makefile",
+        "pyproject.toml",
+        "examples/digits/digits_int8.tflite",
+        "tests/packaging/test_wheels.py",
+    } <= names
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="an sdist has no links")
+@pytest.mark.parametrize("name", LINKS)
+def test_root_link_is_relative_and_leads_into_the_package(name: str):
+    link = ROOT / name
+    assert link.is_symlink()
+    assert link.readlink() == Path("furiosa_ir", name)
+    assert link.is_dir()
+
+
+@pytest.fixture(scope="module")
+def environment(wheel_from_sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh virtual environment with our wheel and, after it, this environment's dependencies."""
+    folder = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
+    python = folder / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    run(*pip, "install", "--no-deps", "--no-index", wheel_from_sdist, cwd=folder)
+    site = Path(
+        run(
+            python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder
+        ).strip()
+    )
+    # A path from a .pth file comes last, and .pth files found there (an editable install of this
+    # project) are not read: nothing but the wheel can provide furiosa_ir.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("module", ["furiosa_ir", "furiosa.runtime", "furiosa.runtime.session"])
+def test_installed_wheel_imports_outside_the_tree(environment: Path, module: str):
+    code = f"import {module}; print({module}.__file__)"
+    origin = run(environment / "bin" / "python", "-W", "error", "-c", code, cwd=environment)
+    assert Path(origin.strip()).is_relative_to(environment)
+
+
+@pytest.mark.parametrize("script", ["furiosa", "furiosa-opt"])
+def test_installed_script_runs_outside_the_tree(environment: Path, script: str):
+    assert "Usage:" in run(environment / "bin" / script, "--help", cwd=environment)
