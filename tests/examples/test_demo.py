@@ -1,0 +1,25 @@
+"""`make demo`: what a new user sees first."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+
+def test_demo_reports_accuracy_placement_and_latency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from examples import demo
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["demo.py"])
+    demo.main()
+    printed = capsys.readouterr().out
+    shares = [float(share) for share in re.findall(r"held-out images: ([\d.]+)%", printed)]
+    assert len(shares) == 2
+    assert min(shares) >= 97.0
+    assert printed.count("estimated latency") == 2
+    assert "placement" in printed
+    assert "accuracy" in (tmp_path / "demo.html").read_text(encoding="utf-8")
