@@ -1,0 +1,248 @@
+"""The performance model: how many cycles each unit of the machine is busy with a command.
+
+One model for everybody: the planner chooses tiles by it and the simulator's timeline uses it. It is
+deterministic and made from the published parameters; how the work maps to the MAC array is not
+published, so that part is a choice, calibrated on published latencies (see `warboy.toml`):
+
+* Tiles in order "HCW" lie along the array's width by their columns: one cycle takes 32 columns of
+  one (row, tap, input channel) times 4 output channels. The accumulators are the results.
+* Tiles in order "HWC" lie along it by input channels: one cycle takes 32 channels of one (pixel,
+  tap) times 4 output channels, which the adder tree sums.
+* Each slice computes the outputs that it stores, and the fetch network brings it what it needs of
+  the others' slices: 16 bytes a cycle, each byte once a step (taps reuse the feed buffer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from furiosa_ir.backends.warboy.enf.records import (
+    Command,
+    Copy,
+    Dot,
+    DramFlat,
+    DramTile,
+    DramView,
+    Instruction,
+    Load,
+    Parameter,
+    Pool,
+    Shape4,
+    SramTile,
+    Store,
+    Vector,
+)
+from furiosa_ir.backends.warboy.machine.description import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Cycles for which a command keeps each unit busy; the units of one step are pipelined.
+
+    Attributes:
+        dma: DRAM transfer.
+        fetch: fetch network.
+        dot: dot-product engine (or, for a `Pool`, the window reduction).
+        vector: vector engine.
+        commit: commit unit.
+        warmup: until the step's first result, or the DMA's first byte.
+    """
+
+    dma: int = 0
+    fetch: int = 0
+    dot: int = 0
+    vector: int = 0
+    commit: int = 0
+    warmup: int = 0
+
+    @property
+    def cycles(self) -> int:
+        """How long the command occupies its engine: its slowest unit plus the warm-up."""
+        return max(self.dma, self.fetch, self.dot, self.vector, self.commit) + self.warmup
+
+    @property
+    def bound(self) -> str:
+        """The unit that decides the duration."""
+        units = ("dma", "fetch", "dot", "vector", "commit")
+        return max(units, key=lambda unit: getattr(self, unit))
+
+
+def command_cost(command: Command, machine: Machine) -> Cost:
+    """The cycles of one command on `machine`."""
+    match command:
+        case Load(source=source) | Store(target=source):
+            return dma_cost(transfer_bytes(source, machine), machine)
+        case Copy(source=source, target=target):
+            moved = transfer_bytes(source, machine) + transfer_bytes(target, machine)
+            return dma_cost(moved, machine)
+        case Vector():
+            return _vector_cost(command, machine)
+        case Dot():
+            return _dot_cost(command, machine)
+        case Pool():
+            return _pool_cost(command, machine)
+
+
+def dma_cost(transferred: int, machine: Machine) -> Cost:
+    """The cycles of a DMA of so many bytes of DRAM traffic."""
+    busy = _ceil(transferred, machine.dram_bytes_per_cycle) + machine.dma_descriptor_cycles
+    return Cost(dma=busy, warmup=machine.dma_latency_cycles)
+
+
+def transfer_bytes(side: DramTile | DramFlat | DramView, machine: Machine) -> int:
+    """DRAM traffic in bytes: runs of consecutive bytes, each in whole bursts (32 bytes)."""
+    burst = machine.size_dram_bulk
+    if isinstance(side, DramFlat):
+        return _ceil(side.size, burst) * burst
+    run, count = contiguous_runs(side.extent, side.strides, side.element)
+    return _ceil(run, burst) * burst * count
+
+
+def contiguous_runs(extent: Sequence[int], strides: Sequence[int], element: int) -> tuple[int, int]:
+    """(bytes of a run, number of runs) of a strided view; an element repeated is read once."""
+    run, count = element, 1
+    for stride, size in sorted(zip(map(abs, strides), extent, strict=True)):
+        if size == 1 or stride == 0:
+            continue
+        if stride == run and count == 1:
+            run *= size
+        else:
+            count *= size
+    return run, count
+
+
+def busiest_slice(tile: SramTile) -> Shape4:
+    """(N, H, W, C) of the tile's window that the slice with the most of it holds."""
+    n, h, w, c = tile.extent
+    rows = _share(tile.offset[1], h, tile.shape[1], tile.slices[0])
+    channels = _share(tile.offset[3], c, tile.shape[3], tile.slices[1])
+    return n, rows, w, channels
+
+
+def _share(offset: int, extent: int, whole: int, parts: int) -> int:
+    block = _ceil(whole, parts)
+    first = min(extent, block - offset % block)
+    return max(first, min(extent - first, block))
+
+
+def _ceil(value: int, unit: int) -> int:
+    return -(-value // unit)
+
+
+def _elements(shape: Sequence[int]) -> int:
+    product = 1
+    for extent in shape:
+        product *= extent
+    return product
+
+
+def _line_bytes(tile: SramTile, share: Shape4, machine: Machine) -> int:
+    """Bytes of `share` with the innermost extent in whole lines: padding travels along."""
+    n, h, w, c = share
+    line = machine.line_bytes
+    if tile.order == "HCW":
+        return n * h * c * _ceil(w * tile.element, line) * line
+    return n * h * w * _ceil(c * tile.element, line) * line
+
+
+def _epilogue(
+    program: Sequence[Instruction],
+    operands: Sequence[SramTile],
+    parameters: Sequence[Parameter],
+    result: SramTile,
+    machine: Machine,
+) -> tuple[int, int, int]:
+    """(fetch, vector, commit) cycles of a vector program over the busiest slice's elements."""
+    share = busiest_slice(result)
+    written = _elements(share)
+    elements = written
+    loaded = sum(p.memory.size for p in parameters)
+    for tile in operands:
+        mine = busiest_slice(tile)
+        elements = max(elements, _elements(mine))
+        loaded += _line_bytes(tile, mine, machine)
+    passes = max(_ceil(len(program), machine.vector_stages), 1)
+    vector = _ceil(elements, machine.vector_lanes) * passes
+    commit = _ceil(_line_bytes(result, share, machine), machine.commit_width)
+    return _ceil(loaded, machine.fetch_width), vector, commit
+
+
+def _warmup(tiles: Sequence[SramTile], machine: Machine) -> int:
+    """Pipeline fill: the base, and the hops over the slices that share their channels."""
+    hops = max(tile.slices[1] for tile in tiles)
+    return machine.warmup_base + machine.ctrl_delay + machine.hop_cycles * hops
+
+
+def _vector_cost(command: Vector, machine: Machine) -> Cost:
+    fetch, vector, commit = _epilogue(
+        command.program, command.operands, command.parameters, command.result, machine
+    )
+    warmup = _warmup((*command.operands, command.result), machine)
+    return Cost(fetch=fetch, vector=vector, commit=commit, warmup=warmup)
+
+
+def _rows_read(rows: int, available: int, kernel: int, stride: int, dilation: int) -> int:
+    """Input rows (or columns) that `rows` output ones read, no more than there are."""
+    return max(min((rows - 1) * stride + (kernel - 1) * dilation + 1, available), 1)
+
+
+def _dot_cost(command: Dot, machine: Machine) -> Cost:
+    fetch, vector, commit = _epilogue(
+        command.program, command.operands, command.parameters, command.result, machine
+    )
+    n, rows, columns, outputs = busiest_slice(command.result)
+    _, kernel_h, kernel_w, inner = command.weight_shape
+    x = command.x
+    # Spread zeros (input_dilation) are not fetched, and the sequencer skips their products.
+    spread_h, spread_w = command.input_dilation
+    taps = _ceil(kernel_h, spread_h) * _ceil(kernel_w, spread_w)
+    if x.order == "HCW":
+        lines = _ceil(columns, machine.mac_width) * inner
+    elif inner == 1:
+        # Depthwise: the array's width takes channels, which nothing sums.
+        lines = columns * _ceil(outputs, machine.mac_width)
+    else:
+        lines = columns * _ceil(inner, machine.mac_width)
+    depthwise_lanes = x.order != "HCW" and inner == 1
+    sets = 1 if depthwise_lanes else _ceil(outputs, machine.mac_height)
+    dot = n * rows * lines * taps * sets
+    groups_here = _ceil(outputs * command.group, command.weight_shape[0])
+    channels = min(inner * groups_here, x.extent[3])
+    read = _rows_read(
+        _ceil(rows, spread_h), x.extent[1], kernel_h, command.strides[0], command.dilations[0]
+    )
+    loaded = _line_bytes(x, (n, read, x.extent[2], channels), machine)
+    if command.weight is not None:
+        loaded += outputs * kernel_h * kernel_w * inner
+    if command.bias is not None:
+        loaded += outputs * 4
+    return Cost(
+        fetch=fetch + _ceil(loaded, machine.fetch_width),
+        dot=dot,
+        vector=vector,
+        commit=commit,
+        warmup=_warmup((x, command.result), machine),
+    )
+
+
+def _pool_cost(command: Pool, machine: Machine) -> Cost:
+    fetch, vector, commit = _epilogue(
+        command.program, command.operands, command.parameters, command.result, machine
+    )
+    n, rows, columns, channels = busiest_slice(command.result)
+    x = command.x
+    kernel_h, kernel_w = command.window
+    read = _rows_read(rows, x.extent[1], kernel_h, command.strides[0], command.dilations[0])
+    loaded = _line_bytes(x, (n, read, x.extent[2], channels), machine)
+    if x.order == "HCW":
+        lines = _ceil(columns, machine.mac_width) * channels
+    else:
+        lines = columns * _ceil(channels, machine.mac_width)
+    return Cost(
+        fetch=fetch + _ceil(loaded, machine.fetch_width),
+        dot=n * rows * lines * kernel_h * kernel_w,
+        vector=vector,
+        commit=commit,
+        warmup=_warmup((x, command.result), machine),
+    )
