@@ -34,7 +34,7 @@ th, td { padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); }
 th, td { white-space: nowrap; }
 tr:last-child td { border-bottom: 0; } .number { text-align: right; }
 .bar { min-width: 14rem; width: 45%; }
-.bar div { height: .8rem; border-radius: .2rem; min-width: 1px; }
+.bar div { height: .8rem; border-radius: .2rem; }
 .npu { background: var(--npu); } .host { background: var(--host); }
 .other { background: var(--other); }
 .tag { color: #fff; border-radius: .3rem; padding: .05rem .45rem; font-size: .8rem; }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import click
 import pytest
 
 from tests.filecheck.run_lines import RunLineError, parse_run_lines, run_file
@@ -51,3 +55,33 @@ def test_passes(tmp_path: Path, text: str):
 def test_fails(tmp_path: Path, text: str, message: str):
     with pytest.raises(RunLineError, match=message):
         check(tmp_path, text)
+
+
+@click.command()
+@click.argument("file", type=click.File())
+@click.option("--fail", is_flag=True)
+def as_command(file: click.utils.LazyFile, fail: bool) -> None:
+    if fail:
+        raise click.ClickException("told to fail")
+    click.echo(file.read().upper())
+
+
+def as_function() -> None:
+    as_command(sys.argv[1:])
+
+
+@pytest.mark.parametrize("main", [as_command, as_function], ids=["command", "function"])
+def test_furiosa_opt_runs_in_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, main: Callable[[], None]
+):
+    monkeypatch.setitem(sys.modules, "furiosa_ir.tools.opt", SimpleNamespace(main=main))
+    check(
+        tmp_path,
+        "// RUN: furiosa-opt %s | filecheck %s\n"
+        "// RUN: cat %s | furiosa-opt - | filecheck %s\n"
+        "// RUN: not furiosa-opt %s --fail 2>&1 | filecheck %s --check-prefix=FAIL\n"
+        "// RUN: not furiosa-opt %t 2>&1 | filecheck %s --check-prefix=ABSENT\n"
+        "hello\n// CHECK: {{^}}HELLO\n// FAIL: Error: told to fail\n// ABSENT: No such file",
+    )
+    with pytest.raises(RunLineError, match="told to fail"):
+        check(tmp_path, "// RUN: furiosa-opt %s --fail | filecheck %s\n// CHECK: a")
