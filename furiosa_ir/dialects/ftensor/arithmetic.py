@@ -34,7 +34,7 @@ class ConstantOp(TensorOp):
     def result_shapes(self) -> Sequence[Shape]:
         return [self.value.data.shape]
 
-    def evaluate(self, *operands: Array) -> Sequence[Array]:
+    def evaluate(self, *_operands: Array) -> Sequence[Array]:
         return [self.value.array]
 
 

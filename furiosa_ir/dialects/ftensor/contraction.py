@@ -145,8 +145,10 @@ class MatMulOp(TensorOp):
 
 @irdl_op_definition
 class ReduceWindowOp(TensorOp):
-    """Over each window of x (i8): its greatest element (kind "max", i8; padding never wins)
-    or the sum of (x - x_zp) (kind "sum", i32; padding counts 0). Layouts as in `ftensor.conv`.
+    """The greatest element or the sum of each window of x (i8).
+
+    Kind "max": i8, padding never wins; kind "sum": the sum of (x - x_zp) in i32, padding counts 0.
+    Layouts as in `ftensor.conv`.
     """
 
     name = "ftensor.reduce_window"
@@ -183,9 +185,7 @@ class ReduceWindowOp(TensorOp):
             x = pad_spatial(x, ints(self.pads), -128)
         else:
             x = pad_spatial(x.astype(np.int32) - self.x_zp.value.data, ints(self.pads), 0)
-        windows = spatial_windows(
-            x, ints(self.window), ints(self.strides), ints(self.dilations)
-        )
+        windows = spatial_windows(x, ints(self.window), ints(self.strides), ints(self.dilations))
         if self.kind.data == "max":
             result = windows.max((4, 5))
         else:

@@ -1,7 +1,7 @@
 """Data movement with static parameters.
 
-Upstream's `tensor` dialect (0.74) has no transpose, a reshape that takes its shape as an operand and
-a pad with a region; these are its static forms.
+Upstream's `tensor` dialect (0.74) has no transpose, a reshape that takes its shape as an operand,
+and a pad with a region; these are its static forms.
 """
 
 from __future__ import annotations
@@ -188,7 +188,9 @@ class InterpolateOp(TensorOp):
         x = operands[0].astype(dtype)
         wide = [1] * x.ndim
         wide[axis] = -1
-        low, high = (np.array(ints(w), dtype).reshape(wide) for w in (self.lower_weight, self.upper_weight))
+        low, high = (
+            np.array(ints(w), dtype).reshape(wide) for w in (self.lower_weight, self.upper_weight)
+        )
         return [
             np.take(x, ints(self.lower), axis) * low + np.take(x, ints(self.upper), axis) * high
         ]

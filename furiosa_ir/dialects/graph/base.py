@@ -234,7 +234,7 @@ class GraphOp(IRDLOperation):
         if location is not None:
             op.location = location
         for result, element, shape in zip(op.results, elements, op.result_shapes(), strict=True):
-            result._type = TensorType(element, shape)  # pyright: ignore[reportPrivateUsage]
+            result._type = TensorType(element, shape)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return op
 
     def verify_(self) -> None:

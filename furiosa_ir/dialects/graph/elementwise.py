@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import FloatAttr, StringAttr, TensorType, f64
 from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, result_def
-from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
 
 from furiosa_ir.dialects.graph.base import GraphOp, Shape, broadcast_shapes, shape_of
 from furiosa_ir.ir.constants import Array

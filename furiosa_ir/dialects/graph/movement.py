@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, FloatAttr, IntegerAttr, StringAttr, TensorType, f64, i64
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    FloatAttr,
+    IntegerAttr,
+    StringAttr,
+    TensorType,
+    f64,
+    i64,
+)
 from xdsl.ir import SSAValue
 from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
-    opt_prop_def,
     prop_def,
     result_def,
     var_operand_def,
@@ -20,7 +27,6 @@ from xdsl.irdl import (
 
 from furiosa_ir.dialects.graph.base import (
     GraphOp,
-    OnnxNode,
     Shape,
     TFLiteNode,
     broadcast_shapes,
@@ -78,7 +84,7 @@ class TransposeOp(GraphOp):
     def result_shapes(self) -> Sequence[Shape]:
         shape, perm = shape_of(self.x), ints(self.perm)
         if sorted(perm) != list(range(len(shape))):
-            raise VerificationFailure(f"graph.transpose: {list(perm)} permutes no rank {len(shape)}")
+            raise VerificationFailure(f"graph.transpose: {list(perm)} permutes no {len(shape)}-D")
         return [tuple(shape[p] for p in perm)]
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
@@ -87,7 +93,7 @@ class TransposeOp(GraphOp):
 
 @irdl_op_definition
 class ConcatOp(GraphOp):
-    """The operands one behind the other along `axis`. (Quantised: each is rescaled first.)"""
+    """The operands one behind the other along `axis`; quantised, each is rescaled first."""
 
     name = "graph.concat"
     ONNX: ClassVar = ("Concat",)
@@ -160,7 +166,9 @@ class SliceOp(GraphOp):
         return [
             tuple(
                 len(range(b, e, s))
-                for b, e, s in zip(ints(self.starts), ints(self.ends), ints(self.steps), strict=True)
+                for b, e, s in zip(
+                    ints(self.starts), ints(self.ends), ints(self.steps), strict=True
+                )
             )
         ]
 

@@ -24,7 +24,7 @@ class ConstantOp(GraphOp):
     def result_shapes(self) -> Sequence[Shape]:
         return [self.value.data.shape]
 
-    def evaluate(self, *operands: Array) -> Sequence[Array]:
+    def evaluate(self, *_operands: Array) -> Sequence[Array]:
         return [self.value.array]
 
 

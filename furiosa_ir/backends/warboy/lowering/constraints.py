@@ -2,16 +2,78 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from furiosa_ir.backends.warboy import hints
-from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of, shape_of
 
 
 def not_8bit(op: GraphOp) -> hints.Hint | None:
-    """Some data operand or the result is not a per-tensor 8-bit quantised tensor."""
+    """A data operand or a result is not 8-bit quantised per tensor (i32 constants may be)."""
     for value in (*op.operands, *op.results):
         q = quantization_of(value)
+        constant = constant_of(value)
         if q is None:
             return hints.not_quantized(op.name)
-        if q.storage not in ("i8", "u8") and constant_of(value) is None:
+        if q.storage not in ("i8", "u8") and (constant is None or q.storage != "i32"):
             return hints.form(op.name, f"with {q.storage} data")
+        if q.axis is not None and constant is None:
+            return hints.form(op.name, "with per-channel activations")
+    return None
+
+
+def dynamic(op: GraphOp) -> hints.Hint | None:
+    """An extent that only running the network tells."""
+    if any(n < 0 for v in (*op.operands, *op.results) for n in shape_of(v)):
+        return hints.dynamic_shape(op.name)
+    return None
+
+
+def three_dimensional(op: GraphOp) -> hints.Hint | None:
+    """More than two spatial dimensions (or none)."""
+    rank = len(shape_of(op.operands[0]))
+    if rank not in (3, 4):
+        return hints.form(op.name, f"with {rank - 2} spatial dimensions")
+    return None
+
+
+def not_two_dimensional(op: GraphOp) -> hints.Hint | None:
+    """Not exactly two spatial dimensions."""
+    rank = len(shape_of(op.operands[0]))
+    if rank != 4:
+        return hints.form(op.name, f"with {rank - 2} spatial dimensions")
+    return None
+
+
+def variable_weight(op: GraphOp) -> hints.Hint | None:
+    """The weight or the bias is computed by the network."""
+    if any(constant_of(v) is None for v in op.operands[1:]):
+        return hints.form(op.name, "with weights that are not constant")
+    return None
+
+
+def varying_zero_points(op: GraphOp) -> hints.Hint | None:
+    """Zero points that differ from channel to channel."""
+    for value in op.operands:
+        q = quantization_of(value)
+        if q is not None and len(set(q.zero_points)) > 1:
+            return hints.form(op.name, "with zero points that differ between channels")
+    return None
+
+
+def bias_not_accumulator(op: GraphOp) -> hints.Hint | None:
+    """The bias (operand 2) is not an i32 constant in units of x_scale * weight_scale.
+
+    The scales may differ by float32 rounding: then the exact product is meant.
+    """
+    if len(op.operands) < 3:
+        return None
+    x, weight, bias = (quantization_of(v) for v in op.operands[:3])
+    if x is None or weight is None or bias is None:
+        return hints.not_quantized(op.name)
+    alpha = op.properties.get("alpha")
+    factor = 1.0 if alpha is None else alpha.value.data  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    want = np.array(weight.scales) * x.scale * factor
+    if bias.storage != "i32" or not np.allclose(bias.scales, want, rtol=1e-5, atol=0):
+        return hints.form(op.name, "with a bias that is not in the accumulator's scale")
     return None

@@ -6,44 +6,102 @@ import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
+from furiosa_ir.backends.warboy.lowering.constraints import (
+    bias_not_accumulator,
+    not_8bit,
+    three_dimensional,
+    variable_weight,
+    varying_zero_points,
+)
+from furiosa_ir.backends.warboy.lowering.exact.scale import quantize_accumulator
+from furiosa_ir.backends.warboy.lowering.kernels import (
+    emit_conv,
+    emit_conv_transpose,
+)
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
-from furiosa_ir.dialects.ftensor import contraction
-from furiosa_ir.dialects.graph.convolution import ConvOp
-from furiosa_ir.ir import fixed_point
+from furiosa_ir.dialects.ftensor import contraction, movement
+from furiosa_ir.dialects.graph.base import shape_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+
+CONV_CONSTRAINTS = (
+    not_8bit,
+    three_dimensional,
+    variable_weight,
+    varying_zero_points,
+    bias_not_accumulator,
+)
 
 
-@lowers(ConvOp, EXACT, unless=[not_8bit])
+@lowers(ConvOp, EXACT, unless=CONV_CONSTRAINTS)
 def conv(op: ConvOp, emit: Emitter) -> SSAValue:
-    """Accumulate in i32, then scale by x_scale * weight_scale / result_scale, ties to even."""
-    x, w, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))
-    layout = op.layout.data
-    kernel = op.kernel_layout.data
-    weight = emit.elements(op.weight).transpose([kernel.index(d) for d in "OHWI"])
+    """Accumulate in i32, then scale by x_scale * weight_scale / result_scale."""
+    x, weight, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))
+    scale = np.array(weight.scales) * x.scale
+    return emit_conv(
+        op,
+        emit,
+        lambda acc, axis: quantize_accumulator(emit, acc, scale, y, axis),
+    )
+
+
+@lowers(ConvTransposeOp, EXACT, unless=CONV_CONSTRAINTS)
+def conv_transpose(op: ConvTransposeOp, emit: Emitter) -> SSAValue:
+    """A convolution over x spread by the strides, with the kernel mirrored."""
+    x, weight, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))
+    scale = np.array(weight.scales) * x.scale
+    return emit_conv_transpose(
+        op,
+        emit,
+        lambda acc, axis: quantize_accumulator(emit, acc, scale, y, axis),
+    )
+
+
+@lowers(GemmOp, EXACT, unless=[not_8bit, varying_zero_points, bias_not_accumulator])
+def gemm(op: GemmOp, emit: Emitter) -> SSAValue:
+    """A matrix product scaled by alpha * a_scale * b_scale / result_scale."""
+    a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
+    left = emit.operand(op.a)
+    if op.trans_a.value.data:
+        left = emit.emit(movement.TransposeOp, [left], perm=[1, 0])
+    bias = None
+    if op.c is not None:
+        elements = emit.elements(op.c)
+        columns = op.result_shapes()[0][1]
+        bias = emit.constant(np.broadcast_to(elements.reshape(-1), columns), i32)
     acc = emit.emit(
-        contraction.ConvOp,
-        [
-            emit.operand(op.x),
-            emit.constant(np.ascontiguousarray(weight), i8),
-            None if op.bias is None else emit.constant(emit.elements(op.bias), i32),
-        ],
+        contraction.MatMulOp,
+        [left, emit.operand(op.b), bias],
         i32,
-        layout=layout,
-        strides=op.strides,
-        pads=op.pads,
-        dilations=op.dilations,
-        input_dilation=[1, 1],
-        group=op.group,
-        x_zp=x.zero_point,
-        weight_zp=w.zero_point,
+        a_zp=a.zero_point,
+        b_zp=b.zero_point,
+        transpose_b=op.trans_b,
     )
-    scale = np.array(w.scales) * x.scale / y.scale
-    multiplier, shift = fixed_point.exact_multiplier(scale)
-    channel = layout.index("C")
-    return emit.rescale(
-        acc,
-        emit.along(multiplier, channel, len(layout)) if len(w.scales) > 1 else int(multiplier[0]),
-        emit.along(shift, channel, len(layout)) if len(w.scales) > 1 else int(shift[0]),
-        rounding="even",
-        output_zp=y.zero_point,
+    scale = np.array(b.scales) * a.scale * op.alpha.value.data
+    return quantize_accumulator(emit, acc, scale, y, 1)
+
+
+@lowers(MatMulOp, EXACT, unless=[not_8bit, varying_zero_points])
+def mat_mul(op: MatMulOp, emit: Emitter) -> SSAValue:
+    """A product of activations or by a constant, scaled by a_scale * b_scale / result_scale."""
+    a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
+    left, right = emit.operand(op.a), emit.operand(op.b)
+    shape_a, shape_b = shape_of(left), shape_of(right)
+    # Numpy's rule for vectors: a row in front, a column behind, dropped again at the end.
+    if len(shape_a) == 1:
+        left = emit.emit(movement.ReshapeOp, [left], shape=[1, *shape_a])
+    if len(shape_b) == 1:
+        right = emit.emit(movement.ReshapeOp, [right], shape=[*shape_b, 1])
+    acc = emit.emit(
+        contraction.MatMulOp,
+        [left, right, None],
+        i32,
+        a_zp=a.zero_point,
+        b_zp=b.zero_point,
+        transpose_b=0,
     )
+    rank = emit.rank(acc)
+    result = quantize_accumulator(emit, acc, np.array(b.scales) * a.scale, y, rank - 1)
+    shape = op.result_shapes()[0]
+    if len(shape) != rank:
+        result = emit.emit(movement.ReshapeOp, [result], i8, shape=shape)
+    return result

@@ -1,0 +1,73 @@
+"""Data movement in exact arithmetic: where scales differ, the moved elements are requantised."""
+
+from __future__ import annotations
+
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy.lowering.constraints import not_8bit, not_two_dimensional
+from furiosa_ir.backends.warboy.lowering.exact.scale import (
+    quantize_quotient,
+    quantize_real,
+    requantize,
+)
+from furiosa_ir.backends.warboy.lowering.kernels import emit_interpolation
+from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
+from furiosa_ir.backends.warboy.lowering.shared.movement import (
+    emit_concat,
+    emit_movement,
+    emit_nearest,
+    emit_pad,
+)
+from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.movement import (
+    ConcatOp,
+    ExpandOp,
+    PadOp,
+    ReshapeOp,
+    ResizeOp,
+    SliceOp,
+    SplitOp,
+    TileOp,
+    TransposeOp,
+)
+
+
+def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:
+    """The movement, then requantisation where a result has its own scale."""
+    source = emit.quantization(op.operands[0])
+    return [
+        requantize(emit, moved, source, emit.quantization(result))
+        for moved, result in zip(emit_movement(op, emit), op.results, strict=True)
+    ]
+
+
+for _operation in (ReshapeOp, TransposeOp, SplitOp, SliceOp, ExpandOp, TileOp):
+    lowers(_operation, EXACT, unless=[not_8bit])(move)
+
+
+@lowers(ConcatOp, EXACT, unless=[not_8bit])
+def concat(op: ConcatOp, emit: Emitter) -> SSAValue:
+    """Each operand under the result's scale, one behind the other."""
+    y = emit.quantization(op.result)
+    return emit_concat(
+        op, emit, [requantize(emit, emit.operand(v), emit.quantization(v), y) for v in op.inputs]
+    )
+
+
+@lowers(PadOp, EXACT, unless=[not_8bit])
+def pad(op: PadOp, emit: Emitter) -> SSAValue:
+    """Padding with the stored form of the value, then requantisation."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    moved = requantize(emit, emit.operand(op.x), x, y)
+    return emit_pad(op, emit, moved, int(quantize_real(op.value.value.data, y)))
+
+
+@lowers(ResizeOp, EXACT, unless=[not_8bit, not_two_dimensional])
+def resize(op: ResizeOp, emit: Emitter) -> SSAValue:
+    """Nearest: a gather along each axis. Linear: integer weights, one division at the end."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    if op.mode.data == "nearest":
+        return requantize(emit, emit_nearest(op, emit), x, y)
+    centred, unit = emit_interpolation(op, emit)
+    bits = 9 + int(unit).bit_length()
+    return quantize_quotient(emit, centred, x.scale, unit, y, bits=bits)

@@ -1,0 +1,172 @@
+"""Real factors as integer multipliers, and the table of a real function: exact arithmetic's tools.
+
+`QuantizeLinear` in exact arithmetic is round(v / scale) with ties to even, plus the zero point,
+clamped (ONNX QuantizeLinear; `shared/exact_onnx.py`). A 31-bit multiplier meets it but for one
+element in some millions, whose exact value lies within 2**-31 of a rounding boundary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import i8, i32
+from xdsl.ir import Attribute, SSAValue
+
+from furiosa_ir.backends.warboy.lowering.registry import Emitter
+from furiosa_ir.dialects.ftensor import arithmetic
+from furiosa_ir.dialects.ftensor.base import i48
+from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.ir.constants import Array
+
+MULTIPLIER_BITS = 31
+MAX_SHIFT = 62
+WIDE_LIMIT = 1 << 47
+"""i48 holds [-WIDE_LIMIT, WIDE_LIMIT)."""
+
+
+def exact_multipliers(real: npt.ArrayLike) -> tuple[Array, Array]:
+    """Factors [n] as (multiplier i32 [n], shift i8 [n]): real ~ multiplier * 2**-shift.
+
+    Nearest 31-bit multipliers; exact where the factor is an integer of 31 bits times a power of
+    two, so that ties stay ties.
+
+    Raises:
+        ValueError: a factor of 2**31 or more.
+    """
+    mantissa, exponent = np.frexp(np.asarray(real, np.float64))
+    bits = np.minimum(MULTIPLIER_BITS, MAX_SHIFT + exponent)
+    multiplier = np.rint(np.ldexp(mantissa, np.maximum(bits, 0))).astype(np.int64)
+    shift = np.where(bits < 0, 0, bits - exponent)
+    full = np.abs(multiplier) == 1 << MULTIPLIER_BITS
+    multiplier = np.where(full, multiplier >> 1, multiplier)
+    shift = np.where(full, shift - 1, shift)
+    if np.any(shift < 0):
+        raise ValueError("a rescale factor of 2**31 or more")
+    return multiplier.astype(np.int32), shift.astype(np.int8)
+
+
+def widen(emit: Emitter, x: SSAValue, zero_point: int, element: Attribute = i32) -> SSAValue:
+    """x - zero_point in i32 or i48."""
+    return wide_multiple(emit, x, 1, zero_point, element)
+
+
+def wide_multiple(
+    emit: Emitter, x: SSAValue, multiplier: int, zero_point: int, element: Attribute = i48
+) -> SSAValue:
+    """(x - zero_point) * multiplier in i32 or i48, without rounding."""
+    limit = WIDE_LIMIT if element == i48 else 1 << 31
+    return emit.rescale(
+        x,
+        multiplier,
+        0,
+        rounding="even",
+        input_zp=zero_point,
+        minimum=-limit,
+        maximum=limit - 1,
+        element=element,
+    )
+
+
+def quantize_accumulator(
+    emit: Emitter,
+    acc: SSAValue,
+    scale: float | Array,
+    target: Quantization,
+    axis: int | None = None,
+) -> SSAValue:
+    """Q(acc * scale) under `target`: one rescale, ties to even.
+
+    Args:
+        acc: i32 or i48.
+        scale: the real value of one unit of acc: a float, or one for each index of `axis`.
+        target: per-tensor, as int8.
+        axis: the axis of acc that an array of scales belongs to.
+    """
+    multiplier, shift = exact_multipliers(np.atleast_1d(scale) / target.scale)
+    rank = emit.rank(acc)
+    if axis is not None and multiplier.size > 1:
+        factors = emit.along(multiplier, axis, rank), emit.along(shift, axis, rank)
+    else:
+        factors = int(multiplier[0]), int(shift[0])
+    return emit.rescale(acc, *factors, rounding="even", output_zp=target.zero_point)
+
+
+def quantize_quotient(
+    emit: Emitter,
+    acc: SSAValue,
+    scale: float,
+    divisor: Array | int,
+    target: Quantization,
+    *,
+    bits: int,
+) -> SSAValue:
+    """Q(acc * scale / divisor) for integer divisors, with every tie met.
+
+    A mean's real ties (sum 98 of 196 elements) would be lost in a rounded multiplier 1/196, so
+    where scale / target.scale is a fraction of small integers this divides integers.
+
+    Args:
+        acc: i32 or i48.
+        scale: real value of a unit of acc.
+        divisor: a positive integer, or an array of them that broadcasts to acc.
+        target: per-tensor, as int8.
+        bits: |acc| < 2**bits.
+    """
+    ratio = Fraction(scale) / Fraction(target.scale)
+    room = 46 - bits
+    if ratio.numerator.bit_length() <= min(room, 31) and ratio.denominator.bit_length() <= 20:
+        wide = wide_multiple(emit, acc, ratio.numerator, 0)
+        denominators = np.asarray(divisor, np.int64) * ratio.denominator
+        return emit.emit(
+            arithmetic.DivideOp,
+            [wide, emit.constant(denominators, i48)],
+            i8,
+            output_zp=target.zero_point,
+            minimum=-128,
+            maximum=127,
+        )
+    factor = float(ratio) / np.asarray(divisor, np.float64)
+    multiplier, shift = exact_multipliers(factor)
+    if np.ndim(divisor) == 0:
+        multiplier, shift = int(multiplier), int(shift)
+    return emit.rescale(acc, multiplier, shift, rounding="even", output_zp=target.zero_point)
+
+
+def quantize_real(value: npt.ArrayLike, target: Quantization) -> Array:
+    """QuantizeLinear of real numbers (float64) under `target`, as int8.
+
+    A tie that double rounding has blurred by 1e-9 is still a tie, as in the oracle.
+    """
+    v = np.asarray(value, np.float64) / target.scale
+    tie = np.floor(v) + 0.5
+    v = np.where(np.abs(v - tie) < 1e-9 * np.maximum(1.0, np.abs(v)), tie, v)
+    v = np.nan_to_num(v, nan=0.0, posinf=1e9, neginf=-1e9)
+    return np.clip(np.rint(v) + target.zero_point, -128, 127).astype(np.int8)
+
+
+def apply_table(
+    emit: Emitter,
+    x: SSAValue,
+    source: Quantization,
+    target: Quantization,
+    function: Callable[[Array], Array],
+) -> SSAValue:
+    """Q(function(dequantised x)) for each of the 256 values of x (i8), looked up."""
+    with np.errstate(all="ignore"):
+        real = function((np.arange(-128, 128) - source.zero_point) * source.scale)
+    return lookup(emit, x, quantize_real(real, target))
+
+
+def lookup(emit: Emitter, x: SSAValue, table: Array, element: Attribute = i8) -> SSAValue:
+    """table[x + 128], the table having 256 entries of `element`."""
+    return emit.emit(arithmetic.LookupOp, [x, emit.constant(table, element)], element)
+
+
+def requantize(emit: Emitter, x: SSAValue, source: Quantization, target: Quantization) -> SSAValue:
+    """x under another scale and zero point; x itself where they are the same."""
+    if (source.scale, source.zero_point) == (target.scale, target.zero_point):
+        return x
+    return apply_table(emit, x, source, target, lambda real: real)

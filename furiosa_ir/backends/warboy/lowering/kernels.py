@@ -1,0 +1,186 @@
+"""Integer kernels that both numerics share: they differ in how the accumulator is rescaled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from xdsl.dialects.builtin import i8, i32
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy.lowering.registry import Emitter
+from furiosa_ir.dialects.ftensor import contraction, movement
+from furiosa_ir.dialects.ftensor.base import i48
+from furiosa_ir.dialects.graph.base import ints, shape_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
+from furiosa_ir.dialects.graph.movement import ResizeOp
+from furiosa_ir.dialects.graph.pooling import AveragePoolOp
+from furiosa_ir.dialects.graph.resampling import linear_weights
+from furiosa_ir.ir.constants import Array
+
+Rescale = Callable[[SSAValue, int], SSAValue]
+"""From an accumulator (i32) and its channel axis to the i8 result."""
+
+
+def emit_conv(op: ConvOp, emit: Emitter, rescale: Rescale) -> SSAValue:
+    """The convolution of x [N, spatial, C in any order] as `ftensor.conv`; 1-D as one row.
+
+    Args:
+        op: a 1-D or 2-D convolution with constant weight.
+        emit: where to.
+        rescale: makes the i8 result of the accumulator.
+    """
+    layout, kernel = op.layout.data, op.kernel_layout.data
+    x = emit.operand(op.x)
+    weight = emit.elements(op.weight)
+    strides, dilations, pads = ints(op.strides), ints(op.dilations), ints(op.pads)
+    one_dimensional = "H" not in layout
+    if one_dimensional:
+        x, layout = _as_rows(x, layout, emit)
+        weight, kernel = np.expand_dims(weight, kernel.index("W")), kernel.replace("W", "HW")
+        strides, dilations, pads = (1, *strides), (1, *dilations), (0, pads[0], 0, pads[1])
+    acc = _conv(
+        emit,
+        x,
+        weight.transpose([kernel.index(d) for d in "OHWI"]),
+        None if op.bias is None else emit.elements(op.bias),
+        layout=layout,
+        strides=strides,
+        pads=pads,
+        dilations=dilations,
+        input_dilation=(1, 1),
+        group=op.group.value.data,
+        x_zp=emit.quantization(op.x).zero_point,
+        weight_zp=emit.quantization(op.weight).zero_point,
+    )
+    result = rescale(acc, layout.index("C"))
+    return _as_shape(emit, result, shape_of(op.result)) if one_dimensional else result
+
+
+def emit_conv_transpose(op: ConvTransposeOp, emit: Emitter, rescale: Rescale) -> SSAValue:
+    """The transposed convolution as `ftensor.conv` over x spread by the strides.
+
+    The kernel is mirrored; padding becomes (kernel - 1) * dilation - pad, at the end plus
+    output_padding.
+    """
+    layout, kernel = op.layout.data, op.kernel_layout.data
+    x = emit.operand(op.x)
+    weight = emit.elements(op.weight)
+    spatial = [d for d in layout if d not in "NC"]
+    n, pads = len(spatial), ints(op.pads)
+    strides, dilations = ints(op.strides), ints(op.dilations)
+    spans = [(weight.shape[kernel.index(d)] - 1) * dilations[i] for i, d in enumerate(spatial)]
+    begins = [spans[i] - pads[i] for i in range(n)]
+    ends = [spans[i] - pads[i + n] + ints(op.output_padding)[i] for i in range(n)]
+    one_dimensional = "H" not in layout
+    if one_dimensional:
+        x, layout = _as_rows(x, layout, emit)
+        weight, kernel = np.expand_dims(weight, kernel.index("W")), kernel.replace("W", "HW")
+        strides, dilations, begins, ends = (1, *strides), (1, *dilations), [0, *begins], [0, *ends]
+    group = op.group.value.data
+    # [I, O / group, H, W] -> one OHWI kernel a group, mirrored.
+    split = weight.transpose([kernel.index(d) for d in "IOHW"])
+    i, o, kh, kw = split.shape
+    mirrored = split.reshape(group, i // group, o, kh, kw)[..., ::-1, ::-1]
+    ohwi = mirrored.transpose(0, 2, 3, 4, 1).reshape(group * o, kh, kw, i // group)
+    acc = _conv(
+        emit,
+        x,
+        ohwi,
+        None if op.bias is None else emit.elements(op.bias),
+        layout=layout,
+        strides=(1, 1),
+        pads=(*begins, *ends),
+        dilations=dilations,
+        input_dilation=strides,
+        group=group,
+        x_zp=emit.quantization(op.x).zero_point,
+        weight_zp=emit.quantization(op.weight).zero_point,
+    )
+    result = rescale(acc, layout.index("C"))
+    return _as_shape(emit, result, shape_of(op.result)) if one_dimensional else result
+
+
+def _conv(
+    emit: Emitter, x: SSAValue, weight: Array, bias: Array | None, **properties: object
+) -> SSAValue:
+    return emit.emit(
+        contraction.ConvOp,
+        [
+            x,
+            emit.constant(np.ascontiguousarray(weight), i8),
+            None if bias is None else emit.constant(bias, i32),
+        ],
+        i32,
+        **properties,
+    )
+
+
+def _as_rows(x: SSAValue, layout: str, emit: Emitter) -> tuple[SSAValue, str]:
+    shape = list(shape_of(x))
+    shape.insert(layout.index("W"), 1)
+    return emit.emit(movement.ReshapeOp, [x], shape=shape), layout.replace("W", "HW")
+
+
+def _as_shape(emit: Emitter, x: SSAValue, shape: tuple[int, ...]) -> SSAValue:
+    return emit.emit(movement.ReshapeOp, [x], shape=shape)
+
+
+def window_counts(op: AveragePoolOp, pads: Sequence[int]) -> Array:
+    """How many elements each window averages over: i64, of shape [Ho, Wo, 1] or [Ho, Wo].
+
+    Shaped to broadcast to the result's layout. Elements inside x count; those in `op.pads` only
+    with count_include_pad; those that ceil_mode added to `pads` never.
+    """
+    layout = op.layout.data
+    spatial = [i for i, d in enumerate(layout) if d not in "NC"]
+    declared, n = ints(op.pads), len(spatial)
+    counts = np.ones([1] * n, np.int64)
+    for k, axis in enumerate(spatial):
+        extent = shape_of(op.x)[axis]
+        low, high = 0, extent
+        if op.count_include_pad.value.data:
+            low, high = -declared[k], extent + declared[k + n]
+        starts = np.arange(shape_of(op.result)[axis]) * ints(op.strides)[k] - pads[k]
+        taps = np.arange(ints(op.kernel_shape)[k]) * ints(op.dilations)[k]
+        positions = starts[:, None] + taps[None, :]
+        inside = ((positions >= low) & (positions < high)).sum(1)
+        counts = counts * inside.reshape([-1 if i == k else 1 for i in range(n)])
+    return counts[..., None] if layout.endswith("C") else counts
+
+
+def emit_interpolation(op: ResizeOp, emit: Emitter) -> tuple[SSAValue, int]:
+    """Linear resizing with integer weights: (sum of weighted differences, what the weights add to).
+
+    The coordinates of `graph.resize` are fractions p / q with one q an axis, so the weights q - p
+    and p are integers and nothing is rounded before the division by the product of the q.
+
+    Returns:
+        An i48 value (zero point removed), and the divisor.
+    """
+    zero_point = emit.quantization(op.x).zero_point
+    x = emit.rescale(
+        emit.operand(op.x),
+        1,
+        0,
+        rounding="even",
+        input_zp=zero_point,
+        minimum=-255,
+        maximum=255,
+        element=i32,
+    )
+    unit = 1
+    for k, axis in enumerate(i for i, d in enumerate(op.layout.data) if d not in "NC"):
+        weights = linear_weights(op, k)
+        unit *= weights.denominator
+        x = emit.emit(
+            movement.InterpolateOp,
+            [x],
+            i48,
+            axis=axis,
+            lower=weights.lower,
+            upper=weights.upper,
+            lower_weight=weights.lower_weight,
+            upper_weight=weights.upper_weight,
+        )
+    return x, unit

@@ -1,0 +1,89 @@
+"""The coordinates of `graph.resize`, as exact fractions.
+
+Source: ONNX Resize (coordinate_transformation_mode, nearest_mode); TFLite's half_pixel_centers and
+align_corners are two of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+from furiosa_ir.dialects.graph.base import ints, shape_of
+from furiosa_ir.dialects.graph.movement import ResizeOp
+from furiosa_ir.errors import VerificationFailure
+
+GREATEST_DENOMINATOR = 1 << 17
+"""Weights beyond 17 bits a dimension would not fit i48; such factors are rounded to it."""
+
+
+def coordinates(op: ResizeOp, dimension: int) -> list[Fraction]:
+    """For each index of the result along spatial `dimension` (0: H), x's coordinate."""
+    axis = [i for i, d in enumerate(op.layout.data) if d not in "NC"][dimension]
+    extent, size = shape_of(op.x)[axis], ints(op.sizes)[dimension]
+    scale = Fraction(cast("float", op.scales.get_values()[dimension]))
+    if abs(scale * extent - size) < Fraction(1, 1000):
+        scale = Fraction(size, extent)
+    half = Fraction(1, 2)
+    mode = op.coordinates.data
+    match mode:
+        case "half_pixel":
+            return [(j + half) / scale - half for j in range(size)]
+        case "pytorch_half_pixel":
+            return [(j + half) / scale - half if size > 1 else Fraction(0) for j in range(size)]
+        case "half_pixel_symmetric":
+            adjusted = Fraction(size) / (scale * extent)
+            offset = Fraction(extent, 2) * (1 - adjusted)
+            return [offset + (j + half) / scale - half for j in range(size)]
+        case "align_corners":
+            step = Fraction(extent - 1, size - 1) if size > 1 else Fraction(0)
+            return [j * step for j in range(size)]
+        case "asymmetric":
+            return [j / scale for j in range(size)]
+        case _:
+            raise VerificationFailure(f"graph.resize: unknown coordinates '{mode}'")
+
+
+def nearest_indices(op: ResizeOp, dimension: int) -> list[int]:
+    """Which element of x each index of the result takes along spatial `dimension`."""
+    axis = [i for i, d in enumerate(op.layout.data) if d not in "NC"][dimension]
+    last = shape_of(op.x)[axis] - 1
+    half = Fraction(1, 2)
+    rounding = {
+        "round_prefer_floor": lambda c: math.ceil(c - half),
+        "round_prefer_ceil": lambda c: math.floor(c + half),
+        "floor": math.floor,
+        "ceil": math.ceil,
+    }[op.nearest_mode.data]
+    return [min(max(rounding(c), 0), last) for c in coordinates(op, dimension)]
+
+
+@dataclass(frozen=True)
+class LinearWeights:
+    """result[j] = (x[lower[j]] * lower_weight[j] + x[upper[j]] * upper_weight[j]) / denominator."""
+
+    lower: list[int]
+    upper: list[int]
+    lower_weight: list[int]
+    upper_weight: list[int]
+    denominator: int
+
+
+def linear_weights(op: ResizeOp, dimension: int) -> LinearWeights:
+    """Linear interpolation along spatial `dimension` in integers; coordinates clamp to x."""
+    axis = [i for i, d in enumerate(op.layout.data) if d not in "NC"][dimension]
+    last = shape_of(op.x)[axis] - 1
+    inside = [min(max(c, Fraction(0)), Fraction(last)) for c in coordinates(op, dimension)]
+    denominator = math.lcm(*(c.denominator for c in inside))
+    denominator = min(denominator, GREATEST_DENOMINATOR)
+    lower = [math.floor(c) for c in inside]
+    upper_weight = [round((c - low) * denominator) for c, low in zip(inside, lower, strict=True)]
+    return LinearWeights(
+        lower,
+        [min(low + 1, last) for low in lower],
+        [denominator - w for w in upper_weight],
+        upper_weight,
+        denominator,
+    )
