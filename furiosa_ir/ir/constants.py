@@ -66,7 +66,7 @@ class Constant:
         """SHA-256 over dtype, shape and elements, as hexadecimal digits."""
         head = f"{self.dtype.name}:{','.join(map(str, self.shape))}:".encode()
         state = hashlib.sha256(head)
-        state.update(np.ascontiguousarray(self.array).reshape(-1).view(np.uint8))
+        state.update(np.ascontiguousarray(self.array).reshape(-1).view(np.uint8).data)
         return state.hexdigest()
 
     @property

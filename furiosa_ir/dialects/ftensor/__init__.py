@@ -13,6 +13,6 @@ OPERATIONS: list[type[TensorOp]] = [
 ]
 """Every operation, in the order of the documentation."""
 
-FTensor = Dialect("ftensor", OPERATIONS, [])
+FTensor = Dialect("ftensor", list(OPERATIONS), [])
 
 __all__ = ["NUMPY_DTYPE", "OPERATIONS", "FTensor", "TensorOp", "i48"]

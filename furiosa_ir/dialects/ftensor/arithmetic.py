@@ -7,6 +7,7 @@ operation sees to that (a 9-bit difference times a 31-bit multiplier takes 40).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, TensorType, i64
@@ -77,7 +78,7 @@ class RescaleOp(TensorOp):
                 shift,
                 input_zero_point=self.input_zp.value.data,
                 output_zero_point=self.output_zp.value.data,
-                rounding=self.rounding.data,
+                rounding=cast("fixed_point.Rounding", self.rounding.data),
                 minimum=self.minimum.value.data,
                 maximum=self.maximum.value.data,
                 dtype=NUMPY_DTYPE[element_of(self.result)],

@@ -30,7 +30,7 @@ OPERATIONS: list[type[GraphOp]] = [
 ]
 """Every operation, in the order of the documentation."""
 
-Graph = Dialect("graph", OPERATIONS, [BlobAttr, OriginAttr])
+Graph = Dialect("graph", list(OPERATIONS), [BlobAttr, OriginAttr])
 
 ONNX_OPERATORS: dict[str, type[GraphOp]] = {name: op for op in OPERATIONS for name in op.ONNX}
 """ONNX operator ("Conv", "com.microsoft::Gelu") -> the operation that models it."""

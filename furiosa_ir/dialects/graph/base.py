@@ -16,6 +16,7 @@ from xdsl.dialects.builtin import (
     DenseArrayBase,
     FloatAttr,
     IntegerAttr,
+    IntegerType,
     LocationAttr,
     StringAttr,
     TensorType,
@@ -300,7 +301,7 @@ def constant_of(value: SSAValue) -> Array | None:
 
 def ints(attribute: DenseArrayBase) -> tuple[int, ...]:
     """The integers of an array property."""
-    return cast("tuple[int, ...]", attribute.get_values())
+    return cast("DenseArrayBase[IntegerType]", attribute).get_values()
 
 
 def broadcast_shapes(op: Operation, shapes: Sequence[Shape]) -> Shape:

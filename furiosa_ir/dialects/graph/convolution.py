@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    FloatAttr,
+    IntegerAttr,
+    StringAttr,
+    TensorType,
+    f64,
+    i64,
+)
 from xdsl.ir import SSAValue
 from xdsl.irdl import (
     irdl_op_definition,
@@ -184,8 +192,8 @@ class GemmOp(GraphOp):
     b = operand_def(TensorType)
     c = opt_operand_def(TensorType)
     result = result_def(TensorType)
-    alpha = prop_def()
-    beta = prop_def()
+    alpha = prop_def(FloatAttr.constr(f64))
+    beta = prop_def(FloatAttr.constr(f64))
     trans_a = prop_def(IntegerAttr.constr(i64))
     trans_b = prop_def(IntegerAttr.constr(i64))
 

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import FloatAttr, StringAttr, TensorType, f64
 from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, Shape, broadcast_shapes, shape_of
-from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.constants import Array, BlobAttr
 
 
 class UnaryOp(GraphOp):
@@ -188,5 +188,5 @@ class TableOp(UnaryOp):
 
     name = "graph.table"
 
-    table = prop_def()
+    table = prop_def(BlobAttr)
     function = prop_def(StringAttr)

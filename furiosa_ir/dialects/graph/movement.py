@@ -185,7 +185,7 @@ class PadOp(GraphOp):
     """x with `pads` (begins, then ends; not negative) elements around it.
 
     `mode` "constant" fills with the real number `value` (quantised: its nearest stored integer),
-    "reflect", "symmetric" and "edge" as numpy.pad.
+    "reflect", "symmetric", "edge" and "wrap" as numpy.pad.
     """
 
     name = "graph.pad"
@@ -206,9 +206,26 @@ class PadOp(GraphOp):
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         pads, n = ints(self.pads), operands[0].ndim
         widths = [(pads[i], pads[i + n]) for i in range(n)]
-        if self.mode.data == "constant":
-            return [np.pad(operands[0], widths, constant_values=self.value.value.data)]
-        return [np.pad(operands[0], widths, mode=self.mode.data)]  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return [pad_array(operands[0], widths, self.mode.data, self.value.value.data)]
+
+
+def pad_array(
+    array: Array, widths: Sequence[tuple[int, int]], mode: str, value: float = 0.0
+) -> Array:
+    """numpy.pad in the modes of `graph.pad`."""
+    match mode:
+        case "constant":
+            return np.pad(array, widths, constant_values=value)
+        case "reflect":
+            return np.pad(array, widths, mode="reflect")
+        case "symmetric":
+            return np.pad(array, widths, mode="symmetric")
+        case "edge":
+            return np.pad(array, widths, mode="edge")
+        case "wrap":
+            return np.pad(array, widths, mode="wrap")
+        case _:
+            raise VerificationFailure(f"graph.pad: unknown mode '{mode}'")
 
 
 @irdl_op_definition

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
 from xdsl.ir import SSAValue
@@ -47,7 +47,7 @@ class WindowPoolOp(GraphOp):
         if len(kernel) > 3 or node.attributes.get("storage_order", 0):
             return node.unsupported()
         letters = {1: "W", 2: "HW", 3: "DHW"}[len(kernel)]
-        extra = {}
+        extra: dict[str, Any] = {}
         if "count_include_pad" in cls.get_irdl_definition().properties:
             extra["count_include_pad"] = node.attributes.get("count_include_pad", 0)
         return node.emit(

@@ -46,9 +46,11 @@ class DequantizeOp(GraphOp):
 
 @irdl_op_definition
 class StorageCastOp(GraphOp):
-    """The stored integers of a quantised value as plain integers, or the reverse; no arithmetic.
+    """The same stored bytes under another type: quantised or plain, int8 or uint8; no arithmetic.
 
-    It stands where an int8 or uint8 input or output of an ONNX file meets a quantised type.
+    Between uint8 (`!quant.uniform<u8:...>` or ui8) and int8 storage the top bit flips: value less
+    128, which is how the NPU holds uint8 data. It stands where an integer input or output of an
+    ONNX file meets a quantised type, and around calls of lowered NPU segments.
     """
 
     name = "graph.storage_cast"

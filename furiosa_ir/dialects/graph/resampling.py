@@ -7,9 +7,9 @@ align_corners are two of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
 
 from furiosa_ir.dialects.graph.base import ints, shape_of
 from furiosa_ir.dialects.graph.movement import ResizeOp
@@ -23,7 +23,7 @@ def coordinates(op: ResizeOp, dimension: int) -> list[Fraction]:
     """For each index of the result along spatial `dimension` (0: H), x's coordinate."""
     axis = [i for i, d in enumerate(op.layout.data) if d not in "NC"][dimension]
     extent, size = shape_of(op.x)[axis], ints(op.sizes)[dimension]
-    scale = Fraction(cast("float", op.scales.get_values()[dimension]))
+    scale = Fraction(op.scales.get_values()[dimension])
     if abs(scale * extent - size) < Fraction(1, 1000):
         scale = Fraction(size, extent)
     half = Fraction(1, 2)
@@ -50,14 +50,17 @@ def nearest_indices(op: ResizeOp, dimension: int) -> list[int]:
     """Which element of x each index of the result takes along spatial `dimension`."""
     axis = [i for i, d in enumerate(op.layout.data) if d not in "NC"][dimension]
     last = shape_of(op.x)[axis] - 1
-    half = Fraction(1, 2)
-    rounding = {
-        "round_prefer_floor": lambda c: math.ceil(c - half),
-        "round_prefer_ceil": lambda c: math.floor(c + half),
-        "floor": math.floor,
-        "ceil": math.ceil,
-    }[op.nearest_mode.data]
+    rounding = _ROUNDINGS[op.nearest_mode.data]
     return [min(max(rounding(c), 0), last) for c in coordinates(op, dimension)]
+
+
+_HALF = Fraction(1, 2)
+_ROUNDINGS: dict[str, Callable[[Fraction], int]] = {
+    "round_prefer_floor": lambda c: math.ceil(c - _HALF),
+    "round_prefer_ceil": lambda c: math.floor(c + _HALF),
+    "floor": math.floor,
+    "ceil": math.ceil,
+}
 
 
 @dataclass(frozen=True)

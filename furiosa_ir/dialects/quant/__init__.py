@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from xdsl.ir import Data, Dialect, TypeAttribute
@@ -15,7 +16,7 @@ from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
-_STORAGE_DTYPES = {
+_STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
     "i8": np.dtype(np.int8),
     "u8": np.dtype(np.uint8),
     "i16": np.dtype(np.int16),
@@ -54,7 +55,7 @@ class Quantization:
         return self.zero_points[0]
 
     @property
-    def dtype(self) -> np.dtype[np.generic]:
+    def dtype(self) -> np.dtype[Any]:
         """The numpy dtype of the stored integers."""
         return _STORAGE_DTYPES[self.storage]
 
@@ -133,7 +134,7 @@ def _parse_scale(parser: AttrParser) -> tuple[float, int]:
 
 
 def uniform(
-    dtype: np.dtype[np.generic],
+    dtype: np.dtype[Any],
     scale: float | np.ndarray,
     zero_point: int | np.ndarray = 0,
     axis: int | None = None,

@@ -6,6 +6,7 @@ import numpy as np
 
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.convolution import GemmOp
 
 
 def not_8bit(op: GraphOp) -> hints.Hint | None:
@@ -71,8 +72,9 @@ def bias_not_accumulator(op: GraphOp) -> hints.Hint | None:
     x, weight, bias = (quantization_of(v) for v in op.operands[:3])
     if x is None or weight is None or bias is None:
         return hints.not_quantized(op.name)
-    alpha = op.properties.get("alpha")
-    factor = 1.0 if alpha is None else alpha.value.data  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    factor = op.alpha.value.data if isinstance(op, GemmOp) else 1.0
+    if isinstance(op, GemmOp) and op.beta.value.data != 1.0:
+        return hints.form(op.name, "with a bias factor beta")
     want = np.array(weight.scales) * x.scale * factor
     if bias.storage != "i32" or not np.allclose(bias.scales, want, rtol=1e-5, atol=0):
         return hints.form(op.name, "with a bias that is not in the accumulator's scale")

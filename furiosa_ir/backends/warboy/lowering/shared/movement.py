@@ -22,6 +22,7 @@ from furiosa_ir.dialects.graph.movement import (
     SplitOp,
     TileOp,
     TransposeOp,
+    pad_array,
 )
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.resampling import nearest_indices
@@ -104,8 +105,8 @@ def emit_pad(op: PadOp, emit: Emitter, x: SSAValue, value: int) -> SSAValue:
     for axis in range(n):
         if pads[axis] or pads[axis + n]:
             widths = (pads[axis], pads[axis + n])
-            order = np.pad(np.arange(shape_of(x)[axis]), widths, mode=op.mode.data)  # pyright: ignore[reportCallIssue, reportArgumentType, reportUnknownVariableType]
-            x = emit.emit(movement.GatherOp, [x], i8, axis=axis, indices=order.tolist())  # pyright: ignore[reportUnknownMemberType]
+            order = pad_array(np.arange(shape_of(x)[axis]), [widths], op.mode.data)
+            x = emit.emit(movement.GatherOp, [x], i8, axis=axis, indices=order.tolist())
     return x
 
 

@@ -1,0 +1,1 @@
+"""The passes of the Warboy backend, one module a pass."""

@@ -1,0 +1,255 @@
+"""`graph-partition`: what runs on the NPU and what on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    IntegerAttr,
+    ModuleOp,
+    StringAttr,
+    i64,
+)
+from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.ir import Block, BlockArgument, Operation, OpResult, Region, SSAValue
+
+from furiosa_ir.backends.warboy import hints
+from furiosa_ir.backends.warboy.lowering import refusal
+from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
+from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
+from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.passes import Pass
+
+HOST, NPU = "host", "npu"
+
+
+def main_function(module: ModuleOp) -> FuncOp:
+    """The module's `@main`."""
+    for op in module.ops:
+        if isinstance(op, FuncOp) and op.sym_name.data == "main":
+            return op
+    raise AssertionError("a module without @main")
+
+
+def numerics_of(module: ModuleOp) -> str:
+    """Which arithmetic the module's framework means: "exact" (ONNX) or "litert" (TFLite)."""
+    source = module.attributes.get("graph.source")
+    return LITERT if isinstance(source, StringAttr) and source.data == "tflite" else EXACT
+
+
+@dataclass(frozen=True)
+class GraphPartition(Pass):
+    """Splits `@main` into maximal NPU and host segments with as few crossings as possible.
+
+    An operation runs on the NPU if its lowering takes it; otherwise its `graph.hint` attribute says
+    why not. Segments alternate host, NPU, host, ...: an operation joins the earliest segment of its
+    kind that comes after its operands', so that operations that do not depend on the other side
+    share one segment. Constants are copied to where they are used.
+
+        func.func @main(%x: tensor<1x8xf32>) -> tensor<1x8xf32> {
+          %q = "graph.quantize"(%x) : (tensor<1x8xf32>) -> tensor<1x8x!quant.uniform<i8:f32, 0.5>>
+          %r = "graph.relu"(%q) : ...
+          %y = "graph.dequantize"(%r) : ...
+          func.return %y
+        }
+
+    becomes
+
+        func.func private @host_0(tensor<1x8xf32>) -> tensor<1x8x!quant.uniform<i8:f32, 0.5>>
+        func.func private @npu_1(...) ...        // graph.relu
+        func.func private @host_2(...) ...       // graph.dequantize
+        func.func @main(%x) {
+          %q = func.call @host_0(%x)
+          %r = func.call @npu_1(%q)
+          %y = func.call @host_2(%r)
+          func.return %y
+        }
+    """
+
+    name = "graph-partition"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        main = main_function(op)
+        operations = [o for o in main.body.block.ops if isinstance(o, GraphOp)]
+        placements = _placements(operations, numerics_of(op))
+        segments = _segments(operations, placements, main)
+        _outline(op, main, segments)
+
+
+def _placements(operations: Sequence[GraphOp], numerics: str) -> dict[Operation, str]:
+    """NPU or host for each operation that is not a constant; host ones get their hint."""
+    placements: dict[Operation, str] = {}
+    for op in operations:
+        if isinstance(op, ConstantOp):
+            continue
+        hint = _hint(op, numerics)
+        placements[op] = NPU if hint is None else HOST
+        if hint is not None:
+            op.attributes["graph.hint"] = ArrayAttr(
+                [IntegerAttr(hint.number, i64), StringAttr(f"{hint.reason}; {hint.way_out}")]
+            )
+    # A storage cast computes nothing: it goes where its neighbour is.
+    for op in operations:
+        if isinstance(op, StorageCastOp):
+            around = [u.operation for u in op.result.uses] + [cast("Operation", op.x.owner)]
+            neighbours = {placements.get(o) for o in around if not isinstance(o, StorageCastOp)}
+            placements[op] = NPU if NPU in neighbours else HOST
+    return placements
+
+
+def _hint(op: GraphOp, numerics: str) -> hints.Hint | None:
+    if isinstance(op, OpaqueOp):
+        return hints.not_modelled(op.operator.data)
+    if isinstance(op, DequantizeOp) or (
+        isinstance(op, QuantizeOp) and quantization_of(op.x) is None
+    ):
+        return hints.boundary(op.name)
+    return refusal(op, numerics)
+
+
+def _segments(
+    operations: Sequence[GraphOp], placements: dict[Operation, str], main: FuncOp
+) -> list[tuple[str, list[GraphOp]]]:
+    """The operations of each segment in order; kind by kind in stages 0 (host), 1 (NPU), 2, ..."""
+    stages: dict[Operation, int] = {}
+    for op in operations:
+        kind = placements.get(op)
+        if kind is None:
+            continue
+        stage = 0 if kind == HOST else 1
+        for operand in op.operands:
+            before = stages.get(cast("Operation", operand.owner))
+            if before is not None:
+                same = (before % 2 == 1) == (kind == NPU)
+                stage = max(stage, before if same else before + 1)
+        stages[op] = stage
+    # A constant that the network returns is an operation of the host.
+    for value in cast("ReturnOp", main.body.block.last_op).arguments:
+        if isinstance(value.owner, ConstantOp):
+            stages[value.owner] = 0
+    groups: dict[int, list[GraphOp]] = {}
+    for op in operations:
+        if op in stages:
+            groups.setdefault(stages[op], []).append(op)
+    return [(NPU if stage % 2 else HOST, groups[stage]) for stage in sorted(groups)]
+
+
+def _outline(module: ModuleOp, main: FuncOp, segments: list[tuple[str, list[GraphOp]]]) -> None:
+    block = main.body.block
+    names = _value_names(main)
+    home: dict[Operation, int] = {op: i for i, (_, ops) in enumerate(segments) for op in ops}
+    values: dict[SSAValue, SSAValue] = {}
+    terminator = cast("ReturnOp", block.last_op)
+    calls: list[CallOp] = []
+    functions: list[FuncOp] = []
+    for index, (kind, ops) in enumerate(segments):
+        inside = set(ops)
+        inputs = _unique(
+            operand
+            for op in ops
+            for operand in op.operands
+            if operand.owner not in inside and not isinstance(operand.owner, ConstantOp)
+        )
+        outputs = [
+            result
+            for op in ops
+            for result in op.results
+            if any(home.get(use.operation, -1) != index for use in result.uses)
+        ]
+        symbol = f"{kind}_{index}"
+        function = _function(symbol, kind, ops, inputs, outputs, names)
+        functions.append(function)
+        call = CallOp(symbol, [values.get(v, v) for v in inputs], [v.type for v in outputs])
+        values.update(zip(outputs, call.results, strict=True))
+        calls.append(call)
+    new_return = ReturnOp(*[values.get(v, v) for v in terminator.arguments])
+    new_block = Block(arg_types=[a.type for a in block.args])
+    arguments = dict(zip(block.args, new_block.args, strict=True))
+    for call in (*calls, new_return):
+        call.operands = [
+            arguments.get(cast("BlockArgument", v), v)  # only arguments of main are in it
+            for v in call.operands
+        ]
+        new_block.add_op(call)
+    for old, new in arguments.items():
+        new.location = old.location
+        new.name_hint = old.name_hint
+    old_region = main.body
+    main.detach_region(old_region)
+    main.add_region(Region(new_block))
+    old_region.drop_all_references()
+    for function in functions:
+        module.body.block.insert_op_before(function, main)
+
+
+def _function(
+    symbol: str,
+    kind: str,
+    ops: Sequence[GraphOp],
+    inputs: Sequence[SSAValue],
+    outputs: Sequence[OpResult],
+    names: dict[SSAValue, str],
+) -> FuncOp:
+    """A private function of clones of the operations, and of the constants they use."""
+    body = Block(arg_types=[v.type for v in inputs])
+    mapping: dict[SSAValue, SSAValue] = dict(zip(inputs, body.args, strict=True))
+    for op in ops:
+        for operand in op.operands:
+            if operand not in mapping and isinstance(operand.owner, ConstantOp):
+                _clone(operand.owner, body, mapping)
+        if op.results[0] not in mapping:
+            _clone(op, body, mapping)
+    body.add_op(ReturnOp(*[mapping[v] for v in outputs]))
+    function = FuncOp(
+        symbol,
+        ([v.type for v in inputs], [v.type for v in outputs]),
+        Region(body),
+        visibility="private",
+        arg_attrs=_name_attributes(inputs, names),
+        res_attrs=_name_attributes(outputs, names),
+    )
+    function.attributes["graph.placement"] = StringAttr(kind)
+    return function
+
+
+def _clone(op: GraphOp, block: Block, mapping: dict[SSAValue, SSAValue]) -> None:
+    clone = op.clone(value_mapper=mapping)
+    clone.location = op.location
+    block.add_op(clone)
+
+
+def _name_attributes(
+    values: Sequence[SSAValue], names: dict[SSAValue, str]
+) -> ArrayAttr[DictionaryAttr]:
+    return ArrayAttr([DictionaryAttr({"graph.name": StringAttr(names[v])}) for v in values])
+
+
+def _value_names(main: FuncOp) -> dict[SSAValue, str]:
+    """A unique name for each value: the network's for its inputs, else the layer's."""
+    names: dict[SSAValue, str] = {}
+    taken: set[str] = set()
+    for value, attributes in zip(main.body.block.args, main.arg_attrs or [], strict=True):
+        names[value] = cast("StringAttr", attributes.data["graph.name"]).data
+        taken.add(names[value])
+    for op in main.body.block.ops:
+        for index, result in enumerate(op.results):
+            base = layer_name(op) or op.name
+            name = candidate = base if index == 0 else f"{base}:{index}"
+            suffix = 1
+            while candidate in taken:
+                candidate = f"{name}/{suffix}"
+                suffix += 1
+            names[result] = candidate
+            taken.add(candidate)
+    return names
+
+
+def _unique(values: Iterable[SSAValue]) -> list[SSAValue]:
+    return list(dict.fromkeys(values))

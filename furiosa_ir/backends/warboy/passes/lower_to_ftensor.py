@@ -1,0 +1,174 @@
+"""`lower-to-ftensor`: NPU segments from `graph` to `ftensor`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from xdsl.builder import Builder
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FloatAttr,
+    FunctionType,
+    IntegerAttr,
+    IntegerType,
+    ModuleOp,
+    Signedness,
+    StringAttr,
+    TensorType,
+    f64,
+    i8,
+    i64,
+)
+from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.rewriter import InsertPoint
+
+from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering
+from furiosa_ir.backends.warboy.passes.graph_partition import main_function, numerics_of
+from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.quantization import StorageCastOp
+from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.errors import CompilationFailure, FuriosaError
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.rewriting import remove_dead_operations
+
+
+@dataclass(frozen=True)
+class LowerToFTensor(Pass):
+    """Replaces the operations of every `@npu_K` by integer arithmetic on i8 tensors.
+
+    What an operation becomes is its lowering's business (`backends/warboy/lowering`). uint8 data
+    becomes i8 with the top bit flipped; `graph.dtype`, `graph.scale` and `graph.zero_point` of
+    arguments and results keep what the outside sees. In `@main`, `graph.storage_cast` stands
+    before and behind the call, where the two views of the same bytes meet.
+
+        func.func private @npu_1(%x: tensor<1x4x!quant.uniform<u8:f32, 0.5:128>>) -> ... {
+          %r = "graph.relu"(%x) : ...
+          func.return %r
+        }
+
+    becomes
+
+        func.func private @npu_1(%x: tensor<1x4xi8> {graph.dtype = "uint8", ...}) -> ... {
+          %table = "ftensor.constant"() <{value = #graph.blob<"...">}> : () -> tensor<256xi8>
+          %r = "ftensor.lookup"(%x, %table) : (tensor<1x4xi8>, tensor<256xi8>) -> tensor<1x4xi8>
+          func.return %r
+        }
+    """
+
+    name = "lower-to-ftensor"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        numerics = numerics_of(op)
+        signatures: dict[str, FunctionType] = {}
+        for function in op.ops:
+            if isinstance(function, FuncOp) and is_npu(function):
+                lower_function(function, numerics)
+                signatures[function.sym_name.data] = function.function_type
+        remove_dead_operations(op)
+        _retype_calls(main_function(op), signatures)
+
+
+def is_npu(function: FuncOp) -> bool:
+    """Whether the function is an NPU segment."""
+    placement = function.attributes.get("graph.placement")
+    return isinstance(placement, StringAttr) and placement.data == "npu"
+
+
+def lower_function(function: FuncOp, numerics: str) -> None:
+    """Lowers one NPU segment in place.
+
+    Raises:
+        CompilationFailure: an operation has no lowering under these numerics.
+    """
+    old = function.body.block
+    new = Block(arg_types=[_storage_type(a) for a in old.args])
+    values: dict[SSAValue, SSAValue] = dict(zip(old.args, new.args, strict=True))
+    emit = Emitter(Builder(InsertPoint.at_end(new)), values)
+    for op in old.ops:
+        if isinstance(op, ConstantOp):
+            continue
+        if isinstance(op, ReturnOp):
+            new.add_op(ReturnOp(*[emit.operand(v) for v in op.arguments]))
+            continue
+        if not isinstance(op, GraphOp):
+            raise CompilationFailure(f"{op.name} in an NPU segment", layer=layer_name(op))
+        lowering = find_lowering(op, numerics)
+        if lowering is None:
+            raise CompilationFailure(f"{op.name} has no lowering", layer=layer_name(op))
+        emit.location = op.location
+        try:
+            results = lowering.function(op, emit)
+        except FuriosaError as error:
+            raise error.at(layer=layer_name(op)) from None
+        results = [results] if isinstance(results, SSAValue) else results
+        values.update(zip(op.results, results, strict=True))
+    arguments = list(old.args)
+    returned = list(cast("ReturnOp", old.last_op).arguments)
+    function.arg_attrs = _boundary(arguments, function.arg_attrs)
+    function.res_attrs = _boundary(returned, function.res_attrs)
+    region = function.body
+    function.detach_region(region)
+    function.add_region(Region(new))
+    region.drop_all_references()
+    function.function_type = FunctionType.from_lists(
+        [a.type for a in new.args], [v.type for v in cast("ReturnOp", new.last_op).arguments]
+    )
+
+
+def _storage_type(value: SSAValue) -> TensorType[Attribute]:
+    return TensorType(i8, shape_of(value))
+
+
+def _boundary(
+    values: Sequence[SSAValue], attributes: ArrayAttr[DictionaryAttr] | None
+) -> ArrayAttr[DictionaryAttr]:
+    """The arguments' attributes with the dtype and the quantisation that the outside sees."""
+    known: list[dict[str, Attribute]] = [dict(a.data) for a in attributes or ()]
+    for value, entry in zip(values, known, strict=True):
+        q = quantization_of(value)
+        if q is not None:
+            entry["graph.dtype"] = StringAttr(np.dtype(q.dtype).name)
+            entry["graph.scale"] = FloatAttr(q.scale, f64)
+            entry["graph.zero_point"] = IntegerAttr(q.zero_point, i64)
+        else:
+            element = cast("IntegerType", element_of(value))
+            unsigned = element.signedness.data == Signedness.UNSIGNED
+            entry["graph.dtype"] = StringAttr("uint8" if unsigned else "int8")
+    return ArrayAttr([DictionaryAttr(entry) for entry in known])
+
+
+def _retype_calls(main: FuncOp, signatures: dict[str, FunctionType]) -> None:
+    """Calls the lowered segments with i8 tensors: storage casts stand where the views meet."""
+    for call in list(main.body.block.ops):
+        signature = signatures.get(call.callee.string_value()) if isinstance(call, CallOp) else None
+        if signature is None:
+            continue
+        operands = [
+            _cast(main, call, v, cast("TensorType[Attribute]", t))
+            for v, t in zip(call.operands, signature.inputs, strict=True)
+        ]
+        new = CallOp(cast("CallOp", call).callee, operands, list(signature.outputs))
+        new.location = call.location
+        main.body.block.insert_op_before(new, call)
+        for old, result in zip(call.results, new.results, strict=True):
+            view = _cast(main, call, result, cast("TensorType[Attribute]", old.type))
+            old.replace_all_uses_with(view)
+        call.detach()
+        call.erase()
+
+
+def _cast(
+    main: FuncOp, before: Operation, value: SSAValue, type_: TensorType[Attribute]
+) -> SSAValue:
+    if value.type == type_:
+        return value
+    op = StorageCastOp.make([value], [type_.element_type])
+    main.body.block.insert_op_before(op, before)
+    return op.result
