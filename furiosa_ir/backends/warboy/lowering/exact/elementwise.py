@@ -16,6 +16,7 @@ from furiosa_ir.backends.warboy.lowering.exact.scale import (
     exact_multipliers,
     lookup,
     quantize_accumulator,
+    quantize_real,
     requantize,
     wide_multiple,
     widen,
@@ -27,9 +28,11 @@ from furiosa_ir.dialects.graph import OPERATIONS
 from furiosa_ir.dialects.graph.elementwise import (
     AddOp,
     BinaryOp,
+    ClipOp,
     MaximumOp,
     MinimumOp,
     MulOp,
+    ReluOp,
     SubOp,
     TableOp,
     UnaryOp,
@@ -46,6 +49,34 @@ def unary(op: UnaryOp, emit: Emitter) -> SSAValue:
 for _operation in OPERATIONS:
     if issubclass(_operation, UnaryOp) and _operation is not TableOp:
         lowers(_operation, EXACT, unless=[not_8bit])(unary)
+
+
+def _bounded(op: ReluOp | ClipOp, emit: Emitter, low: float | None, high: float | None) -> SSAValue:
+    """A clamp where both sides are quantised alike (it then joins the rescale), else a table."""
+    source, target = emit.quantization(op.x), emit.quantization(op.result)
+    if (source.scale, source.zero_point) != (target.scale, target.zero_point):
+        return unary(op, emit)
+    bounds = (
+        -128 if low is None else int(quantize_real(low, target)),
+        127 if high is None else int(quantize_real(high, target)),
+    )
+    operand = emit.operand(op.x)
+    if bounds == (-128, 127):
+        return operand
+    return emit.emit(arithmetic.ClampOp, [operand], i8, minimum=bounds[0], maximum=bounds[1])
+
+
+@lowers(ReluOp, EXACT, unless=[not_8bit])
+def relu(op: ReluOp, emit: Emitter) -> SSAValue:
+    """Q(max(x, 0)) = max(Q(x), Q(0)): quantising is monotone."""
+    return _bounded(op, emit, 0.0, None)
+
+
+@lowers(ClipOp, EXACT, unless=[not_8bit])
+def clip(op: ClipOp, emit: Emitter) -> SSAValue:
+    """Q(clip(x)) = clamp(Q(x), Q(minimum), Q(maximum)): quantising is monotone."""
+    low, high = (None if b is None else b.value.data for b in (op.minimum, op.maximum))
+    return _bounded(op, emit, low, high)
 
 
 @lowers(TableOp, EXACT, LITERT, unless=[not_8bit])

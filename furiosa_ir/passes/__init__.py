@@ -1,0 +1,1 @@
+"""Graph-level and tensor-level passes, one module a pass."""
