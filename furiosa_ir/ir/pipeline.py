@@ -1,0 +1,263 @@
+"""Pipelines as data: named phases of passes, a verifier at the end of each, instrumentation.
+
+    PIPELINE = Pipeline("warboy", (
+        Phase("graph", "the network, cleaned up and cut into segments", (
+            "graph-fold-constants",
+            "graph-fold-qdq",      # after constants: its patterns look for constant scales
+            ...
+        )),
+        Phase("ftensor", "integers only", ("lower-to-ftensor", ...)),
+    ))
+
+The reason why a pass stands where it does is written where it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from typing_extensions import override
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.utils.exceptions import DiagnosticException
+
+from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
+from furiosa_ir.ir.passes import Pass, parse_passes, pipeline_text
+from furiosa_ir.ir.verifier import verify_module
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A named stretch of a pipeline.
+
+    Attributes:
+        name: also the level of IR that holds at its end ("graph", "ftensor", ...).
+        description: half a sentence: what holds at its end.
+        passes: pass specifications as in a pipeline text, or passes.
+        verifier: what must hold at its end beyond each operation's own rules; raises
+            VerificationFailure.
+    """
+
+    name: str
+    description: str
+    passes: tuple[str | Pass, ...]
+    verifier: Callable[[ModuleOp], None] | None = None
+
+    def resolve(self) -> tuple[Pass, ...]:
+        """The passes, imported.
+
+        Raises:
+            FuriosaError: as `ir.passes.parse_passes`.
+        """
+        made: list[Pass] = []
+        for entry in self.passes:
+            made.extend(parse_passes(entry) if isinstance(entry, str) else (entry,))
+        return tuple(made)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Phases in order.
+
+    Attributes:
+        name: for listings.
+        phases: what it does.
+    """
+
+    name: str
+    phases: tuple[Phase, ...]
+
+    def between(self, first: str | None = None, last: str | None = None) -> Pipeline:
+        """The phases from `first` to `last`, both included; None leaves that end open.
+
+        Raises:
+            FuriosaError: there is no such phase, or they are in the wrong order.
+        """
+        begin = 0 if first is None else self._index(first)
+        end = len(self.phases) - 1 if last is None else self._index(last)
+        if end < begin:
+            raise FuriosaError(f"the phase '{last}' comes before '{first}'")
+        return replace(self, phases=self.phases[begin : end + 1])
+
+    def _index(self, name: str) -> int:
+        names = [p.name for p in self.phases]
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(names)}"
+            raise FuriosaError(f"there is no phase '{name}'", hint=hint)
+        return names.index(name)
+
+    @property
+    def text(self) -> str:
+        """All its passes as `furiosa-opt -p` takes them."""
+        return pipeline_text(p for phase in self.phases for p in phase.resolve())
+
+    @staticmethod
+    def of_text(text: str) -> Pipeline:
+        """A pipeline of one unnamed phase, from a pipeline text.
+
+        Raises:
+            FuriosaError: as `ir.passes.parse_passes`.
+        """
+        passes: tuple[str | Pass, ...] = parse_passes(text)
+        return Pipeline("command line", (Phase("", "as given", passes),))
+
+
+class Instrumentation:
+    """What watches a pipeline run; subclasses override what they need."""
+
+    def before_phase(self, phase: Phase, module: ModuleOp) -> None:
+        """The phase is about to run."""
+
+    def before_pass(self, what: Pass, module: ModuleOp) -> None:
+        """The pass is about to run."""
+
+    def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
+        """The pass has run (and, with `verify_each`, what it left verifies)."""
+
+    def after_phase(self, phase: Phase, module: ModuleOp, seconds: float) -> None:
+        """The phase has run and what it left verifies."""
+
+
+@dataclass
+class Timing(Instrumentation):
+    """Seconds spent in each pass and each phase.
+
+    Attributes:
+        passes: (phase, pass, seconds) in order of execution.
+        phases: (phase, seconds), passes and verification together.
+    """
+
+    passes: list[tuple[str, str, float]] = field(default_factory=list[tuple[str, str, float]])
+    phases: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+    _phase: str = ""
+
+    @override
+    def before_phase(self, phase: Phase, module: ModuleOp) -> None:
+        self._phase = phase.name
+
+    @override
+    def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
+        self.passes.append((self._phase, what.name, seconds))
+
+    @override
+    def after_phase(self, phase: Phase, module: ModuleOp, seconds: float) -> None:
+        self.phases.append((phase.name, seconds))
+
+    def table(self) -> str:
+        """A line for each pass, the share of the whole in front."""
+        total = sum(s for _, s in self.phases)
+        lines = [f"total {total:.4f} s"]
+        for phase, name, seconds in [*self.passes, *self._verification()]:
+            share = seconds / total if total else 0.0
+            lines.append(f"{share:6.1%} {seconds:9.4f} s  {f'{phase}: ' if phase else ''}{name}")
+        return "\n".join(lines)
+
+    def _verification(self) -> Iterable[tuple[str, str, float]]:
+        for phase, seconds in self.phases:
+            inside = sum(s for p, _, s in self.passes if p == phase)
+            yield phase, "(verification)", max(0.0, seconds - inside)
+
+
+@dataclass
+class PrintIr(Instrumentation):
+    """Writes the module before or after passes.
+
+    Attributes:
+        write: takes text.
+        print_module: from a module to its text.
+        before, after: print before or after each pass; True, False or the names of passes.
+    """
+
+    write: Callable[[str], object]
+    print_module: Callable[[ModuleOp], str]
+    before: bool | frozenset[str] = False
+    after: bool | frozenset[str] = False
+
+    @override
+    def before_pass(self, what: Pass, module: ModuleOp) -> None:
+        self._print("Before", self.before, what, module)
+
+    @override
+    def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
+        self._print("After", self.after, what, module)
+
+    def _print(self, when: str, which: bool | frozenset[str], what: Pass, module: ModuleOp) -> None:
+        if which is True or (not isinstance(which, bool) and what.name in which):
+            header = f"// -----// IR Dump {when} {what.spec()} //----- //"
+            self.write(f"{header}\n{self.print_module(module)}\n")
+
+
+def run_pipeline(
+    context: Context,
+    module: ModuleOp,
+    pipeline: Pipeline,
+    *,
+    instrumentation: Sequence[Instrumentation] = (),
+    verify_each: bool = False,
+) -> None:
+    """Runs the pipeline's passes on the module, in place.
+
+    Args:
+        context: for the passes (`ir.context.make_context`).
+        module: what is transformed.
+        pipeline: what runs.
+        instrumentation: called around each pass and phase.
+        verify_each: verify after each pass, not only at each phase's end.
+
+    Raises:
+        FuriosaError: a pass or a verifier failed; the message names the pass.
+    """
+    for phase in pipeline.phases:
+        started = time.perf_counter()
+        for watch in instrumentation:
+            watch.before_phase(phase, module)
+        for what in phase.resolve():
+            run_pass(context, module, what, instrumentation, verify_each)
+        if not verify_each or not phase.passes:
+            _verify_after(f"phase '{phase.name}'", verify_module, module)
+        if phase.verifier is not None:
+            _verify_after(f"phase '{phase.name}'", phase.verifier, module)
+        seconds = time.perf_counter() - started
+        for watch in instrumentation:
+            watch.after_phase(phase, module, seconds)
+
+
+def run_pass(
+    context: Context,
+    module: ModuleOp,
+    what: Pass,
+    instrumentation: Sequence[Instrumentation] = (),
+    verify: bool = True,
+) -> None:
+    """Runs one pass on the module, in place.
+
+    Raises:
+        FuriosaError: it failed, or what it left does not verify; the message names the pass.
+    """
+    for watch in instrumentation:
+        watch.before_pass(what, module)
+    started = time.perf_counter()
+    try:
+        what.apply(context, module)
+    except DiagnosticException as error:
+        text = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        raise CompilationFailure(f"the pass '{what.name}' failed: {text}") from error
+    if verify:
+        _verify_after(f"pass '{what.name}'", verify_module, module)
+    seconds = time.perf_counter() - started
+    for watch in instrumentation:
+        watch.after_pass(what, module, seconds)
+
+
+def _verify_after(what: str, verifier: Callable[[ModuleOp], None], module: ModuleOp) -> None:
+    try:
+        verifier(module)
+    except VerificationFailure as error:
+        failure = error.at()
+        failure.message = f"after the {what}: {error.message}"
+        failure.args = (str(failure),)
+        raise failure from error

@@ -1,0 +1,386 @@
+"""Declarative rewriting: rules dispatched by their root operation, applied until none fits.
+
+A rule is a function with a declaration of what it matches: a root operation and, by operand name,
+the operations that must define its operands. Its docstring states the algebra. The declaration is
+data: `furiosa-opt --list-passes` prints it, and tests find the rules by it.
+
+    @rule(QuantizeOp, x=ClipOp)
+    def quantize_of_clip(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+        '''Q(clip(x)) = clamp(Q(x)): Q is monotone.'''
+        clip = cast(ClipOp, op.x.owner)
+        ...
+        return rw.emit(...)
+
+Order does not matter to what a rule may assume: it sees one root, may look at anything around it,
+and must not change anything but by what it emits and returns.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from xdsl.dialects.builtin import LocationAttr, UnknownLoc
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.irdl import IRDLOperation
+from xdsl.irdl.operations import OperandDef
+from xdsl.traits import Pure
+
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.location import fuse, fused_location, layer_name
+
+OperandValue = SSAValue | Sequence[SSAValue] | None
+RuleResult = SSAValue | Sequence[SSAValue] | None
+RootT = TypeVar("RootT", bound=Operation)
+OpT_co = TypeVar("OpT_co", bound=Operation, covariant=True)
+Classes = type[Operation] | tuple[type[Operation], ...]
+
+
+class Makeable(Protocol[OpT_co]):
+    """An operation class that `Rewrite.emit` can build (`GraphOp`, `TensorOp`, ...)."""
+
+    @classmethod
+    def make(
+        cls,
+        operands: Sequence[OperandValue],
+        elements: Sequence[Attribute],
+        *,
+        location: LocationAttr | None = None,
+        **properties: object,
+    ) -> OpT_co:
+        """Builds the operation; its shape rule gives the result types."""
+        ...
+
+
+class Rewrite:
+    """What a rule builds with: one attempt at one root operation.
+
+    Attributes:
+        root: the matched operation.
+        options: the pass that applies the rule; its fields are its options.
+    """
+
+    __slots__ = ("_also", "_block", "emitted", "options", "root")
+
+    def __init__(self, root: Operation, options: object = None) -> None:
+        self.root = root
+        self.options = options
+        self.emitted: list[Operation] = []
+        self._also: list[Operation] = []
+        self._block: Block | None = root.parent
+
+    def insert(self, op: RootT) -> RootT:
+        """Puts an operation that is already built before the root."""
+        assert self._block is not None
+        self._block.insert_op_before(op, self.root)
+        self.emitted.append(op)
+        return op
+
+    def emit_op(
+        self,
+        op: Makeable[RootT],
+        operands: Sequence[OperandValue],
+        elements: Sequence[Attribute],
+        *,
+        location: LocationAttr | None = None,
+        **properties: object,
+    ) -> RootT:
+        """Builds an operation before the root; for operations of more than one result.
+
+        Without `location` it gets the fused one of the match.
+        """
+        return self.insert(op.make(operands, elements, location=location, **properties))
+
+    def emit(
+        self,
+        op: Makeable[Operation],
+        operands: Sequence[OperandValue],
+        elements: Sequence[Attribute],
+        *,
+        location: LocationAttr | None = None,
+        **properties: object,
+    ) -> SSAValue:
+        """Builds an operation of one result before the root and returns that result.
+
+        Args:
+            op: the operation's class.
+            operands: one entry for each operand definition; None for an optional one left out.
+            elements: the element type of each result.
+            location: default: the fused one of the match.
+            properties: Python values or attributes.
+        """
+        made = self.emit_op(op, operands, elements, location=location, **properties)
+        (result,) = made.results
+        return result
+
+    def also(self, *ops: Operation) -> None:
+        """Names operations, beside root and operand definitions, whose layers the result joins."""
+        self._also.extend(ops)
+
+    def finish(self, definitions: Sequence[Operation]) -> None:
+        """Gives the new operations their location: definitions, others, then the root."""
+        location = fuse(fused_location([*definitions, *self._also]), self.root.location)
+        for op in self.emitted:
+            if isinstance(op.location, UnknownLoc):
+                op.location = location
+
+    def undo(self) -> None:
+        """Removes what was emitted: the rule changed its mind."""
+        for op in reversed(self.emitted):
+            op.detach()
+            op.erase()
+        self.emitted.clear()
+
+
+@dataclass(frozen=True)
+class Rule(Generic[RootT]):
+    """A rewrite rule: what it matches, as data, and the function that builds the replacement.
+
+    Attributes:
+        name: the function's name.
+        roots: classes of the root operation (subclasses match too).
+        operands: operand name -> classes, one of which must define that operand.
+        function: from the root and a `Rewrite` to the values that replace the root's results, or
+            None where the rule does not apply.
+    """
+
+    name: str
+    roots: tuple[type[RootT], ...]
+    operands: dict[str, tuple[type[Operation], ...]]
+    function: Callable[[RootT, Rewrite], RuleResult]
+
+    @property
+    def description(self) -> str:
+        """The rule's docstring."""
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def pattern(self) -> str:
+        """What it matches, for people: `graph.quantize(x = graph.clip)`."""
+        roots = " | ".join(_class_name(c) for c in self.roots)
+        operands = ", ".join(
+            f"{name} = {' | '.join(_class_name(c) for c in classes)}"
+            for name, classes in self.operands.items()
+        )
+        return f"{roots}({operands})" if operands else roots
+
+    def match(self, op: RootT) -> list[Operation] | None:
+        """The definitions of the operands that the pattern names, or None if it does not match."""
+        definitions: list[Operation] = []
+        for name, classes in self.operands.items():
+            value = cast("SSAValue | Sequence[SSAValue] | None", getattr(op, name))
+            values = [value] if isinstance(value, SSAValue) else (value or ())
+            if not values:
+                return None
+            for one in values:
+                owner = one.owner
+                if not isinstance(owner, classes):
+                    return None
+                definitions.append(owner)
+        return definitions
+
+
+def _class_name(op: type[Operation]) -> str:
+    return op.name if "name" in vars(op) else op.__name__
+
+
+def rule(
+    root: type[RootT] | tuple[type[RootT], ...], **operands: Classes
+) -> Callable[[Callable[[RootT, Rewrite], RuleResult]], Rule[RootT]]:
+    """Declares a rule: `root` is the operation it rewrites, `operands` say what defines them.
+
+    An operand that is variadic must be defined by one of the classes in every place; an optional
+    one must be present.
+    """
+
+    def declare(function: Callable[[RootT, Rewrite], RuleResult]) -> Rule[RootT]:
+        roots = root if isinstance(root, tuple) else (root,)
+        patterns = {k: v if isinstance(v, tuple) else (v,) for k, v in operands.items()}
+        for cls in roots:
+            _check_operand_names(function.__name__, cls, patterns)
+        return Rule(function.__name__, roots, patterns, function)
+
+    return declare
+
+
+def _check_operand_names(name: str, root: type[Operation], patterns: dict[str, Any]) -> None:
+    if not issubclass(root, IRDLOperation) or "name" not in vars(root):
+        return  # an abstract root: its operands are its subclasses'
+    known = [n for n, _ in root.get_irdl_definition().operands]
+    for operand in patterns:
+        if operand not in known:
+            raise TypeError(f"rule {name}: {root.name} has no operand '{operand}' ({known})")
+
+
+AnyRule = Rule[Any]
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A rule as the driver tries it: operand patterns by position where that is possible."""
+
+    rule: AnyRule
+    positions: tuple[tuple[int, tuple[type[Operation], ...]], ...] | None
+
+    @staticmethod
+    def of(rule: AnyRule, op: type[Operation]) -> _Candidate:
+        # Accessors of xDSL cost a microsecond each; operands before the first optional or variadic
+        # one always have the same position.
+        positions: list[tuple[int, tuple[type[Operation], ...]]] = []
+        if issubclass(op, IRDLOperation):
+            definitions = op.get_irdl_definition().operands
+            fixed: dict[str, int] = {}
+            for index, (name, definition) in enumerate(definitions):
+                if type(definition) is not OperandDef:
+                    break
+                fixed[name] = index
+            if rule.operands.keys() <= fixed.keys():
+                positions = [(fixed[name], classes) for name, classes in rule.operands.items()]
+                return _Candidate(rule, tuple(positions))
+        return _Candidate(rule, None)
+
+    def match(self, op: Operation) -> list[Operation] | None:
+        if self.positions is None:
+            return self.rule.match(op)
+        definitions: list[Operation] = []
+        operands = op._operands  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        for index, classes in self.positions:
+            owner = operands[index].owner
+            if not isinstance(owner, classes):
+                return None
+            definitions.append(owner)
+        return definitions
+
+
+@dataclass
+class RewriteDriver:
+    """Applies rules to everything inside an operation until none fits.
+
+    Operations are visited in order, then whatever a rewrite touched: what it emitted, the users of
+    what it replaced, and the definitions that lost a use. Pure operations without uses go.
+
+    Attributes:
+        rules: tried in this order on each operation.
+        options: handed to the rules as `Rewrite.options`.
+        limit: rewrites before the driver concludes that the rules loop; default 1000 plus 32 for
+            each operation there is at the start.
+        applied: how often each rule was applied, by name.
+    """
+
+    rules: Sequence[AnyRule]
+    options: object = None
+    limit: int | None = None
+    applied: Counter[str] = field(default_factory=Counter[str])
+    _table: dict[type[Operation], tuple[tuple[_Candidate, ...], bool]] = field(
+        default_factory=dict[type[Operation], tuple[tuple[_Candidate, ...], bool]]
+    )
+    _recent: deque[str] = field(default_factory=lambda: deque[str](maxlen=256))
+
+    def run(self, scope: Operation) -> bool:
+        """Rewrites what is inside `scope`; whether anything changed.
+
+        Raises:
+            CompilationFailure: the rules do not come to an end (it names them), or one replaces a
+                value by one of another type.
+        """
+        ops = list(scope.walk())[1:]
+        limit = self.limit if self.limit is not None else 1000 + 32 * len(ops)
+        ops.reverse()  # a stack: the first operation is popped first
+        table = self._table
+        changed = False
+        count = 0
+        while ops:
+            op = ops.pop()
+            if op.parent is None:
+                continue  # erased since it was queued
+            entry = table.get(type(op))
+            if entry is None:
+                entry = self._enter(type(op))
+            candidates, pure = entry
+            if pure and all(r.first_use is None for r in op.results):
+                ops.extend(_erase(op))
+                changed = True
+                continue
+            for candidate in candidates:
+                definitions = candidate.match(op)
+                if definitions is None:
+                    continue
+                touched = self._apply(candidate.rule, op, definitions)
+                if touched is not None:
+                    changed = True
+                    count += 1
+                    if count > limit:
+                        raise self._loops(count, op)
+                    ops.extend(touched)
+                    break
+        return changed
+
+    def _enter(self, op: type[Operation]) -> tuple[tuple[_Candidate, ...], bool]:
+        candidates = tuple(_Candidate.of(r, op) for r in self.rules if issubclass(op, r.roots))
+        entry = (candidates, op.has_trait(Pure))
+        self._table[op] = entry
+        return entry
+
+    def _apply(
+        self, rule: AnyRule, op: Operation, definitions: list[Operation]
+    ) -> list[Operation] | None:
+        """One attempt: None if the rule does not apply, else what to look at again."""
+        rewrite = Rewrite(op, self.options)
+        result = rule.function(op, rewrite)
+        if result is None:
+            rewrite.undo()
+            return None
+        values = [result] if isinstance(result, SSAValue) else list(result)
+        if len(values) != len(op.results):
+            raise CompilationFailure(
+                f"rule '{rule.name}' returns {len(values)} values for the {len(op.results)} "
+                f"results of {op.name}",
+                layer=layer_name(op) or None,
+            )
+        rewrite.finish(definitions)
+        touched: list[Operation] = []
+        for old, new in zip(op.results, values, strict=True):
+            if old.type is not new.type and old.type != new.type:
+                raise CompilationFailure(
+                    f"rule '{rule.name}' replaces a value of {old.type} by one of {new.type}",
+                    layer=layer_name(op) or None,
+                )
+            touched.extend(use.operation for use in old.uses)
+            old.replace_all_uses_with(new)
+        touched.extend(_erase(op))
+        touched.extend(reversed(rewrite.emitted))  # popped first, in program order
+        self.applied[rule.name] += 1
+        self._recent.append(rule.name)
+        return touched
+
+    def _loops(self, count: int, op: Operation) -> CompilationFailure:
+        # Of the last 256 rewrites, the rules that made more than a tenth.
+        recent = Counter(self._recent).most_common(4)
+        culprits = [name for name, times in recent if times * 10 > len(self._recent)]
+        names = " and ".join(f"'{name}'" for name in culprits)
+        return CompilationFailure(
+            f"the rewrite rule{'s' if len(culprits) > 1 else ''} {names} did not come to an end "
+            f"after {count - 1} rewrites",
+            layer=layer_name(op) or None,
+        )
+
+
+def _erase(op: Operation) -> list[Operation]:
+    """Removes an operation; returns the definitions that lost a use."""
+    owners = [v.owner for v in op.operands if isinstance(v.owner, Operation)]
+    op.detach()
+    op.erase()
+    return owners
+
+
+def apply_rules(scope: Operation, *rules: AnyRule, options: object = None) -> bool:
+    """Applies the rules inside `scope` until none fits; whether anything changed."""
+    return RewriteDriver(rules, options).run(scope)
+
+
+def remove_dead_operations(scope: Operation) -> bool:
+    """Removes pure operations whose results nobody uses; whether there were any."""
+    return RewriteDriver(()).run(scope)
