@@ -5,6 +5,7 @@ from xdsl.ir import Dialect
 from furiosa_ir.dialects.graph import (
     convolution,
     elementwise,
+    functions,
     movement,
     pooling,
     quantization,
@@ -22,6 +23,7 @@ OPERATIONS: list[type[GraphOp]] = [
         convolution,
         pooling,
         elementwise,
+        functions,
         reduction,
         movement,
     )
