@@ -96,7 +96,8 @@ def test_arrays_zero_points_and_clamp(rounding: Rounding, data: st.DataObject) -
         minimum=low,
         maximum=high,
     )
-    assert got.dtype == np.int8 and got.shape == x.shape
+    assert got.dtype == np.int8
+    assert got.shape == x.shape
     for c in range(channels):
         plain = rescale(
             x[..., c].astype(np.int64) - zero_in,
@@ -114,7 +115,9 @@ def test_blocks_cover_large_arrays(shape: tuple[int, ...]) -> None:
     x = rng.integers(-(2**31), 2**31, shape, dtype=np.int64).astype(np.int32)
     expected = (x.astype(np.int64) * 5 + 4) >> 3
     channels = shape[-1] if shape else 1
-    by_channel = (np.full(channels, 5), np.full(channels, 3)) if shape else (np.array(5), np.array(3))
+    by_channel = (
+        (np.full(channels, 5), np.full(channels, 3)) if shape else (np.array(5), np.array(3))
+    )
     assert np.array_equal(rescale(x, 5, 3, rounding="up", dtype=np.int64), expected)
     assert np.array_equal(rescale(x, *by_channel, rounding="up", dtype=np.int64), expected)
 
@@ -151,7 +154,8 @@ def test_exact_multiplier_of_dyadic(n: int, k: int) -> None:
 @settings(max_examples=300, deadline=None)
 def test_exact_multiplier_is_nearest(real: float) -> None:
     multiplier, shift = exact_multiplier(real)
-    assert 0 < multiplier < 2**31 and 0 <= shift <= 62
+    assert 0 < multiplier < 2**31
+    assert 0 <= shift <= 62
     error = abs(Fraction(multiplier, 2**shift) - Fraction(real))
     assert error <= Fraction(real) / 2**31
 

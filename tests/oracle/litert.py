@@ -83,9 +83,7 @@ def build_model(operators: Sequence[Operator]) -> bytes:
     subgraph = schema.SubGraphT()
     subgraph.name = b"main"
     subgraph.tensors = [_tensor(model, tensor) for tensor in tensors]
-    subgraph.inputs = [
-        i for i, t in enumerate(tensors) if t.data is None and id(t) not in written
-    ]
+    subgraph.inputs = [i for i, t in enumerate(tensors) if t.data is None and id(t) not in written]
     subgraph.outputs = [i for i, t in enumerate(tensors) if id(t) in written - read]
     subgraph.operators = []
     for operator in operators:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from furiosa_ir.ir.fixed_point import quantize_multiplier
+from furiosa_ir.ir.fixed_point import MAX_SHIFT, IntArray, quantize_multiplier, rescale
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 
 class Factor(NamedTuple):
@@ -58,7 +61,7 @@ def per_channel(
 
 
 def per_tensor(input_scale: float, filter_scale: float, output_scale: float) -> Factor:
-    """``GetQuantizedConvolutionMultipler``: uint8 convolutions and per-tensor FULLY_CONNECTED.
+    """``GetQuantizedConvolutionMultipler``: uint8 convolutions.
 
     The product of the input and filter scales is taken in float32.
     """
@@ -86,6 +89,72 @@ def mean(input_scale: float, output_scale: float, count: int) -> Factor:
     return Factor((multiplier << left) // count, shift + left)
 
 
+def real_factors(
+    input_scale: float, filter_scales: Sequence[float], output_scale: float
+) -> FloatArray:
+    """FULLY_CONNECTED: ``effective_output_scale``, which its kernel applies as a float64."""
+    left, right = float(np.float32(input_scale)), float(np.float32(output_scale))
+    return left * np.asarray(filter_scales, np.float32).astype(np.float64) / right
+
+
+CODES = 256
+
+
+def first_reaching(real: FloatArray) -> IntArray:
+    """The least accumulator that ``round(acc * real)`` takes to k + 1, for k = 0 ... 255.
+
+    ``real`` is [C], the result [C, 256] in int64. The product is rounded to float64 as in C.
+    """
+    real = real[:, None]
+    threshold = np.arange(CODES) + 0.5
+    acc = np.ceil(threshold / real)
+    acc = np.where((acc - 1) * real >= threshold, acc - 1, acc)
+    return np.where(acc * real >= threshold, acc, acc + 1).astype(np.int64)
+
+
+def matching(real: FloatArray, reach: IntArray) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
+    """31-bit factors that round ("away") just as float64 does, for |accumulators| <= reach.
+
+    ``real`` and ``reach`` are [C]. Returns multiplier, shift and whether they match, each [C].
+    Of all 31-bit multipliers only the two neighbours of the real factor can match.
+    """
+    mantissa, exponent = np.frexp(real)
+    shift = 31 - exponent.astype(np.int64)
+    lower = np.floor(mantissa * (1 << 31)).astype(np.int64)
+    firsts = first_reaching(real)
+    steps = np.arange(CODES)
+    multiplier, match = lower, np.zeros(len(real), np.bool_)
+    usable = (shift >= 0) & (shift <= MAX_SHIFT)
+    for candidate in (lower, lower + 1):
+        good = usable & (candidate < 1 << 31)
+        for acc, expected in ((firsts, steps + 1), (firsts - 1, steps)):
+            reached = acc <= reach[:, None]
+            got = rescale(
+                np.where(reached, acc, 0),
+                candidate[:, None],
+                np.where(usable, shift, 0)[:, None],
+                rounding="away",
+                dtype=np.int64,
+            )
+            good &= ((got == expected) | ~reached).all(1)
+        multiplier = np.where(good, candidate, multiplier)
+        match |= good
+    return multiplier, shift, match
+
+
+WIDE_BITS = 45
+WIDE_LOW_BITS = 30
+
+
+def wide_factor(real: float) -> Factor:
+    """A 45-bit multiplier for accumulators of up to 31 bits, where 31 bits do not match.
+
+    Rounded away from zero, so that what float64 sees as a tie lies just above it.
+    """
+    mantissa, exponent = math.frexp(real)
+    return Factor(math.ceil(mantissa * (1 << WIDE_BITS)), WIDE_BITS - exponent)
+
+
 def round_half_away(value: float) -> int:
     """``TfLiteRound``: to nearest, ties away from zero."""
     magnitude = math.floor(abs(value))
@@ -98,18 +167,20 @@ def quantize(value: float, scale: float, zero_point: int) -> int:
     return zero_point + round_half_away(float(np.float32(value) / np.float32(scale)))
 
 
-ACTIVATION_BOUNDS: dict[str, tuple[float | None, float | None]] = {
-    "none": (None, None),
-    "relu": (0.0, None),
-    "relu6": (0.0, 6.0),
-    "relu_n1_to_1": (-1.0, 1.0),
-    "relu_0_to_1": (0.0, 1.0),
-}
-
-
-def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
-    """``CalculateActivationRangeQuantized``: the int8 limits of a fused activation."""
-    low, high = ACTIVATION_BOUNDS[activation]
+def stored_range(
+    low: float | None, high: float | None, scale: float, zero_point: int
+) -> tuple[int, int]:
+    """``CalculateActivationRangeQuantized``: the int8 limits of an activation's real bounds."""
     minimum = -128 if low is None else max(-128, quantize(low, scale, zero_point))
     maximum = 127 if high is None else min(127, quantize(high, scale, zero_point))
     return minimum, maximum
+
+
+def division(count: int) -> Factor:
+    """1 / count, rounded up: it divides a sum of ``count`` 8-bit integers exactly to nearest.
+
+    Ties go away from zero with rounding "away" (AVERAGE_POOL_2D). The excess of the product, below
+    255 * count * 2**-shift, does not reach the next tie, 1 / (2 * count) further.
+    """
+    shift = 30 + count.bit_length() - 1
+    return Factor(-(-(1 << shift) // count), shift)

@@ -38,13 +38,13 @@ class Quantization(NamedTuple):
 
 
 def from_function(
-    function: Callable[[Float32], Float32], input: Quantization, output: Quantization
+    function: Callable[[Float32], Float32], source: Quantization, target: Quantization
 ) -> Table:
     """``LUTPopulate``: LOGISTIC, TANH, EXP, LOG, GELU. All in float32."""
-    x = np.float32(input.scale) * (CODES - input.zero_point).astype(np.float32)
-    inverse_scale = np.float32(1) / np.float32(output.scale)
+    x = np.float32(source.scale) * (CODES - source.zero_point).astype(np.float32)
+    inverse_scale = np.float32(1) / np.float32(target.scale)
     with np.errstate(over="ignore", invalid="ignore"):
-        return _quantize(function(x) * inverse_scale, output.zero_point)
+        return _quantize(function(x) * inverse_scale, target.zero_point)
 
 
 def _quantize(scaled: Float32, zero_point: int) -> Table:
@@ -72,75 +72,72 @@ def logistic(x: Float32) -> Float32:
     return np.float32(1) / (np.float32(1) + exp(-x))
 
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
-_erfc = np.vectorize(math.erfc, otypes=[np.float64])
-
-
 def gelu(x: Float32) -> Float32:
-    """``0.5 * x * (1 + erf(x / sqrt(2)))``."""
+    """``0.5 * x * erfc(-x / sqrt(2))``."""
     argument = x * np.float32(math.sqrt(0.5))
-    return np.float32(0.5) * x * _erfc(-argument.astype(np.float64)).astype(np.float32)
+    erfc: Float32 = np.array([math.erfc(-v) for v in argument.tolist()], np.float32)
+    return np.float32(0.5) * x * erfc
 
 
 def gelu_approximate(x: Float32) -> Float32:
     """``0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))``."""
-    cubic = x + np.float32(0.044715) * x * x * x
-    argument = np.float32(math.sqrt(2 / math.pi)) * cubic
-    return np.float32(0.5) * x * (np.float32(1) + tanh(argument))
+    root, cubic, half = (np.float32(c) for c in (math.sqrt(2 / math.pi), 0.044715, 0.5))
+    argument: Float32 = (root * (x + cubic * x * x * x)).astype(np.float32)
+    return (half * x * (np.float32(1) + tanh(argument))).astype(np.float32)
 
 
-def log(input: Quantization, output: Quantization) -> Table:
+def log(source: Quantization, target: Quantization) -> Table:
     """LOG; values <= 0 give the smallest representable output."""
-    minimum = np.float32(-128 - output.zero_point) * np.float32(output.scale)
+    minimum = np.float32(-128 - target.zero_point) * np.float32(target.scale)
 
     def function(x: Float32) -> Float32:
         positive = np.where(x > 0, x, np.float32(1)).astype(np.float64)
         return np.where(x > 0, np.log(positive).astype(np.float32), minimum)
 
-    return from_function(function, input, output)
+    return from_function(function, source, target)
 
 
-def leaky_relu(input: Quantization, output: Quantization, alpha: float) -> Table:
+def leaky_relu(source: Quantization, target: Quantization, alpha: float) -> Table:
     """``QuantizeLeakyRelu``: one factor for each sign."""
-    identity = factors.ratio_float(input.scale, output.scale)
-    slope = np.float32(input.scale) * np.float32(alpha) / np.float32(output.scale)
+    identity = factors.ratio_float(source.scale, target.scale)
+    slope = np.float32(source.scale) * np.float32(alpha) / np.float32(target.scale)
     negative = factors.factor(float(slope))
-    x = CODES - input.zero_point
+    x = CODES - source.zero_point
     positive_part = rescale(x, *identity, rounding="double", dtype=np.int32)
     negative_part = rescale(
         x, abs(negative.multiplier), negative.shift, rounding="double", dtype=np.int32
     )
     if negative.multiplier < 0:
         negative_part = -negative_part
-    values = np.where(x >= 0, positive_part, negative_part) + output.zero_point
+    values = np.where(x >= 0, positive_part, negative_part) + target.zero_point
     return np.clip(values, -128, 127).astype(np.int8)
 
 
-def absolute(input: Quantization, output: Quantization) -> Table:
+def absolute(source: Quantization, target: Quantization) -> Table:
     """ABS (``AbsEvalQuantized``)."""
-    x = np.abs(CODES - input.zero_point)
-    identity = factors.ratio_float(input.scale, output.scale)
-    return rescale(x, *identity, output_zero_point=output.zero_point, rounding="double")
+    x = np.abs(CODES - source.zero_point)
+    identity = factors.ratio_float(source.scale, target.scale)
+    return rescale(x, *identity, output_zero_point=target.zero_point, rounding="double")
 
 
-def sqrt(input: Quantization, output: Quantization) -> Table:
+def sqrt(source: Quantization, target: Quantization) -> Table:
     """SQRT (``SqrtEvalQuantized``) truncates; LiteRT refuses inputs below the zero point."""
-    x = np.float32(input.scale) * (CODES - input.zero_point).astype(np.float32)
-    scaled = np.sqrt(np.maximum(x, np.float32(0))) / np.float32(output.scale)
-    return np.clip(np.trunc(scaled) + output.zero_point, -128, 127).astype(np.int8)
+    x = np.float32(source.scale) * (CODES - source.zero_point).astype(np.float32)
+    scaled = np.sqrt(np.maximum(x, np.float32(0))) / np.float32(target.scale)
+    return np.clip(np.trunc(scaled) + target.zero_point, -128, 127).astype(np.int8)
 
 
-def rsqrt(input: Quantization, output: Quantization) -> Table:
+def rsqrt(source: Quantization, target: Quantization) -> Table:
     """RSQRT (``RsqrtEvalQuantizedInt8``): LiteRT refuses inputs below the zero point."""
-    root = np.sqrt(np.float32(input.scale)) * np.float32(output.scale)
+    root = np.sqrt(np.float32(source.scale)) * np.float32(target.scale)
     multiplier, shift = quantize_multiplier(1.0 / float(root))
-    x = CODES - input.zero_point
+    x = CODES - source.zero_point
     roots = np.array([_inverse_square_root(value) for value in x.tolist()])
     values = rescale(
         roots,
         multiplier,
         shift + _RSQRT_FRACTION_BITS,
-        output_zero_point=output.zero_point,
+        output_zero_point=target.zero_point,
         rounding="double",
     )
     return np.where(x > 0, values, 127).astype(np.int8)
@@ -150,7 +147,7 @@ _RSQRT_FRACTION_BITS = 20
 
 
 def _inverse_square_root(value: int) -> int:
-    """``value ** -0.5 * 2**20`` by ``GetInvSqrtQuantizedMultiplierExp``: Newton-Raphson in Q3.28."""
+    """``value ** -0.5 * 2**20`` (``GetInvSqrtQuantizedMultiplierExp``): Newton-Raphson, Q3.28."""
     multiplier, right_shift = (1 << 31) - 1, 0
     if value > 1:
         pairs = (31 - value.bit_length()) // 2 - 1
@@ -168,13 +165,13 @@ def _inverse_square_root(value: int) -> int:
     return int(rescale(one, multiplier, shift, rounding="double", dtype=np.int32)[0])
 
 
-def hard_swish(input: Quantization, output: Quantization) -> Table:
+def hard_swish(source: Quantization, target: Quantization) -> Table:
     """HARD_SWISH (``reference_ops::HardSwish``): 16-bit fixed point."""
-    hires_scale = np.float32(1 / 128) * np.float32(input.scale)
-    output_factor = quantize_multiplier(float(hires_scale / np.float32(output.scale)))
+    hires_scale = np.float32(1 / 128) * np.float32(source.scale)
+    output_factor = quantize_multiplier(float(hires_scale / np.float32(target.scale)))
     reluish_factor = quantize_multiplier(float(hires_scale / np.float32(3 / 32768)))
     exponent = 31 - reluish_factor[1]
-    x = (CODES - input.zero_point).astype(np.int64) << 7
+    x = (CODES - source.zero_point).astype(np.int64) << 7
     preshift = _high_multiply_int16(x, _to_int16(output_factor[0]))
     reluish = x
     if exponent > 0:
@@ -189,7 +186,7 @@ def hard_swish(input: Quantization, output: Quantization) -> Table:
     product = reluish * preshift
     value = np.sign(product) * (np.abs(product) >> 15)
     value = rounding_divide_by_pot(value, output_factor[1] - 31)
-    return np.clip(value + output.zero_point, -128, 127).astype(np.int8)
+    return np.clip(value + target.zero_point, -128, 127).astype(np.int8)
 
 
 def _to_int16(multiplier: int) -> int:
@@ -205,14 +202,20 @@ def _saturate_int16(x: Integers) -> Integers:
     return np.clip(x, -(1 << 15), (1 << 15) - 1)
 
 
-def requantize_float(input: Quantization, output: Quantization) -> Table:
+def requantize_float(source: Quantization, target: Quantization) -> Table:
     """One input of a uint8 CONCATENATION with another scale (``ConcatenationWithScaling``)."""
-    inverse = np.float32(1) / np.float32(output.scale)
-    scale = np.float32(input.scale) * inverse
+    inverse = np.float32(1) / np.float32(target.scale)
+    scale = np.float32(source.scale) * inverse
     # The kernel sees unsigned codes, and float32 rounds input * scale + bias as it does there.
-    bias = np.float32(-(input.zero_point + 128)) * scale
+    bias = np.float32(-(source.zero_point + 128)) * scale
     scaled = (CODES + 128).astype(np.float32) * scale + bias
-    return _quantize(scaled, output.zero_point)
+    return _quantize(scaled, target.zero_point)
+
+
+def add_operand(zero_point: int, factor: factors.Factor) -> Integers:
+    """An operand of ADD or SUB: ``(q - zero_point) * 2**20`` times its factor, int32[256]."""
+    x = (CODES - zero_point) << factors.ADD_LEFT_SHIFT
+    return rescale(x, *factor, rounding="double", dtype=np.int32)
 
 
 def softmax_exp(scale: float, beta: float) -> Integers:

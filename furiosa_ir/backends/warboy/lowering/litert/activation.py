@@ -1,0 +1,81 @@
+"""Unary operators: a clamp where input and output share their quantisation, else a table."""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import FloatAttr, i8
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
+from furiosa_ir.backends.warboy.lowering.litert import factors, tables
+from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
+from furiosa_ir.dialects.ftensor import arithmetic
+from furiosa_ir.dialects.graph.elementwise import (
+    ClipOp,
+    LeakyReluOp,
+    ReluOp,
+    SigmoidOp,
+    TanhOp,
+    UnaryOp,
+)
+
+
+@lowers(ReluOp, LITERT, unless=[not_8bit])
+def relu(op: ReluOp, emit: Emitter) -> SSAValue:
+    """RELU."""
+    return _bounded(op, 0.0, None, emit)
+
+
+@lowers(ClipOp, LITERT, unless=[not_8bit])
+def clip(op: ClipOp, emit: Emitter) -> SSAValue:
+    """RELU6, RELU_N1_TO_1, RELU_0_TO_1."""
+    return _bounded(op, _number(op.minimum), _number(op.maximum), emit)
+
+
+def _number(bound: FloatAttr | None) -> float | None:
+    return None if bound is None else bound.value.data
+
+
+def _bounded(op: UnaryOp, low: float | None, high: float | None, emit: Emitter) -> SSAValue:
+    """``QuantizedReluX``: rescale, then clamp to the stored integers of the bounds."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    minimum, maximum = factors.stored_range(low, high, y.scale, y.zero_point)
+    if (x.scale, x.zero_point) == (y.scale, y.zero_point):
+        operand = emit.operand(op.x)
+        return emit.emit(arithmetic.ClampOp, [operand], minimum=minimum, maximum=maximum)
+    return emit.rescale(
+        emit.operand(op.x),
+        *factors.ratio_float(x.scale, y.scale),
+        rounding="double",
+        input_zp=x.zero_point,
+        output_zp=y.zero_point,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+@lowers(SigmoidOp, LITERT, unless=[not_8bit])
+def logistic(op: SigmoidOp, emit: Emitter) -> SSAValue:
+    """LOGISTIC."""
+    return lookup(op, tables.from_function(tables.logistic, *_quantizations(op, emit)), emit)
+
+
+@lowers(TanhOp, LITERT, unless=[not_8bit])
+def tanh(op: TanhOp, emit: Emitter) -> SSAValue:
+    """TANH."""
+    return lookup(op, tables.from_function(tables.tanh, *_quantizations(op, emit)), emit)
+
+
+@lowers(LeakyReluOp, LITERT, unless=[not_8bit])
+def leaky_relu(op: LeakyReluOp, emit: Emitter) -> SSAValue:
+    """LEAKY_RELU."""
+    return lookup(op, tables.leaky_relu(*_quantizations(op, emit), op.alpha.value.data), emit)
+
+
+def lookup(op: UnaryOp, table: tables.Table, emit: Emitter) -> SSAValue:
+    """A unary operator by its table."""
+    return emit.emit(arithmetic.LookupOp, [emit.operand(op.x), emit.constant(table, i8)])
+
+
+def _quantizations(op: UnaryOp, emit: Emitter) -> tuple[tables.Quantization, tables.Quantization]:
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    return tables.Quantization(x.scale, x.zero_point), tables.Quantization(y.scale, y.zero_point)

@@ -1,0 +1,79 @@
+"""Binary operators with broadcasting as LiteRT's reference kernels compute them."""
+
+from __future__ import annotations
+
+import numpy as np
+from xdsl.dialects.builtin import i32
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
+from furiosa_ir.backends.warboy.lowering.litert import factors, tables
+from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
+from furiosa_ir.dialects.ftensor import arithmetic
+from furiosa_ir.dialects.graph.elementwise import AddOp, MaximumOp, MinimumOp, MulOp, SubOp
+
+INT32 = np.iinfo(np.int32)
+
+
+@lowers(AddOp, LITERT, unless=[not_8bit])
+def add(op: AddOp, emit: Emitter) -> SSAValue:
+    """ADD: both operands on a common scale with 20 more bits, then one rescale."""
+    return _sum(op, arithmetic.AddOp, emit)
+
+
+@lowers(SubOp, LITERT, unless=[not_8bit])
+def sub(op: SubOp, emit: Emitter) -> SSAValue:
+    """SUB: as ADD."""
+    return _sum(op, arithmetic.SubOp, emit)
+
+
+def _sum(
+    op: AddOp | SubOp, operation: type[arithmetic.AddOp | arithmetic.SubOp], emit: Emitter
+) -> SSAValue:
+    a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
+    scales = factors.add(a.scale, b.scale, y.scale)
+    # An operand's two rescales are one table: i8 -> i32.
+    first = tables.add_operand(a.zero_point, scales.input1)
+    second = tables.add_operand(b.zero_point, scales.input2)
+    wide = [
+        emit.emit(arithmetic.LookupOp, [emit.operand(v), emit.constant(table, i32)], i32)
+        for v, table in ((op.a, first), (op.b, second))
+    ]
+    total = emit.emit(operation, wide, i32)
+    return emit.rescale(total, *scales.output, rounding="double", output_zp=y.zero_point)
+
+
+@lowers(MulOp, LITERT, unless=[not_8bit])
+def mul(op: MulOp, emit: Emitter) -> SSAValue:
+    """MUL: the product of the differences from the zero points, rescaled."""
+    a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
+    operands = [less_zero_point(op.a, emit), less_zero_point(op.b, emit)]
+    product = emit.emit(arithmetic.MulOp, operands, i32)
+    factor = factors.product(a.scale, b.scale, y.scale)
+    return emit.rescale(product, *factor, rounding="double", output_zp=y.zero_point)
+
+
+@lowers(MinimumOp, LITERT, unless=[not_8bit])
+def minimum(op: MinimumOp, emit: Emitter) -> SSAValue:
+    """MINIMUM compares the stored integers, whatever their scales."""
+    return emit.emit(arithmetic.MinimumOp, [emit.operand(op.a), emit.operand(op.b)])
+
+
+@lowers(MaximumOp, LITERT, unless=[not_8bit])
+def maximum(op: MaximumOp, emit: Emitter) -> SSAValue:
+    """MAXIMUM compares the stored integers, whatever their scales."""
+    return emit.emit(arithmetic.MaximumOp, [emit.operand(op.a), emit.operand(op.b)])
+
+
+def less_zero_point(value: SSAValue, emit: Emitter) -> SSAValue:
+    """A graph value less its zero point, in i32."""
+    return emit.rescale(
+        emit.operand(value),
+        1,
+        0,
+        rounding="floor",
+        input_zp=emit.quantization(value).zero_point,
+        minimum=int(INT32.min),
+        maximum=int(INT32.max),
+        element=i32,
+    )

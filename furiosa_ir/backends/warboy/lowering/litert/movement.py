@@ -1,0 +1,64 @@
+"""Operators that move elements as LiteRT's reference kernels do: mostly the stored integers."""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import i8
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
+from furiosa_ir.backends.warboy.lowering.litert import factors, tables
+from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
+from furiosa_ir.backends.warboy.lowering.shared.movement import (
+    emit_concat,
+    emit_movement,
+    emit_pad,
+)
+from furiosa_ir.dialects.ftensor import arithmetic
+from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.movement import (
+    ConcatOp,
+    ExpandOp,
+    PadOp,
+    ReshapeOp,
+    SliceOp,
+    SplitOp,
+    TileOp,
+    TransposeOp,
+)
+
+
+def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:
+    """RESHAPE, TRANSPOSE, ...: bytes move, whatever the quantisations say."""
+    return emit_movement(op, emit)
+
+
+for _operation in (ReshapeOp, TransposeOp, SplitOp, SliceOp, ExpandOp, TileOp):
+    lowers(_operation, LITERT, unless=[not_8bit])(move)
+
+
+@lowers(ConcatOp, LITERT, unless=[not_8bit])
+def concat(op: ConcatOp, emit: Emitter) -> SSAValue:
+    """CONCATENATION: operands of another quantisation go through a table first.
+
+    Only uint8 has them (``ConcatenationWithScaling``, in float32); LiteRT refuses them in int8.
+    """
+    y = emit.quantization(op.result)
+    operands: list[SSAValue] = []
+    for value in op.inputs:
+        x, operand = emit.quantization(value), emit.operand(value)
+        if (x.scale, x.zero_point) != (y.scale, y.zero_point):
+            table = tables.requantize_float(
+                tables.Quantization(x.scale, x.zero_point),
+                tables.Quantization(y.scale, y.zero_point),
+            )
+            operand = emit.emit(arithmetic.LookupOp, [operand, emit.constant(table, i8)])
+        operands.append(operand)
+    return emit_concat(op, emit, operands)
+
+
+@lowers(PadOp, LITERT, unless=[not_8bit])
+def pad(op: PadOp, emit: Emitter) -> SSAValue:
+    """PAD fills with the zero point, PADV2 with a stored integer; MIRROR_PAD moves bytes."""
+    y = emit.quantization(op.result)
+    fill = factors.quantize(op.value.value.data, y.scale, y.zero_point)
+    return emit_pad(op, emit, emit.operand(op.x), fill)

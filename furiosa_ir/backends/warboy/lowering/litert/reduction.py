@@ -1,0 +1,69 @@
+"""Reductions over whole dimensions as LiteRT's reference kernels compute them."""
+
+from __future__ import annotations
+
+from math import prod
+
+from xdsl.dialects.builtin import i8, i32
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy import hints
+from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
+from furiosa_ir.backends.warboy.lowering.litert import factors
+from furiosa_ir.backends.warboy.lowering.litert.convolution import is_uint8
+from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
+from furiosa_ir.dialects.ftensor import contraction, movement
+from furiosa_ir.dialects.graph.base import ints, normal_axis, shape_of
+from furiosa_ir.dialects.graph.reduction import ReduceMaxOp, ReduceMeanOp, ReduceOp, ReduceSumOp
+
+
+@lowers(ReduceMeanOp, LITERT, unless=[not_8bit])
+def mean(op: ReduceMeanOp, emit: Emitter) -> SSAValue:
+    """MEAN: the division by the number of elements is part of the factor."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    count = prod(shape_of(op.x)) // prod(shape_of(op.result))
+    return _scaled_sum(op, factors.mean(x.scale, y.scale, count), emit)
+
+
+def int8_data(op: ReduceSumOp) -> hints.Hint | None:
+    """LiteRT's reference SUM reads int8 data as if it were uint8 (2.3.0): not worth repeating."""
+    return None if is_uint8(op.x) else hints.form(op.name, "of int8 data")
+
+
+@lowers(ReduceSumOp, LITERT, unless=[not_8bit, int8_data])
+def sum_(op: ReduceSumOp, emit: Emitter) -> SSAValue:
+    """SUM of uint8."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    return _scaled_sum(op, factors.ratio(x.scale, y.scale), emit)
+
+
+@lowers(ReduceMaxOp, LITERT, unless=[not_8bit])
+def reduce_max(op: ReduceMaxOp, emit: Emitter) -> SSAValue:
+    """REDUCE_MAX compares the stored integers; LiteRT demands equal quantisation."""
+    return _reshaped(op, _reduced(op, "max", emit), emit)
+
+
+def _scaled_sum(op: ReduceOp, factor: factors.Factor, emit: Emitter) -> SSAValue:
+    y = emit.quantization(op.result)
+    total = _reduced(op, "sum", emit)
+    scaled = emit.rescale(total, *factor, rounding="double", output_zp=y.zero_point)
+    return _reshaped(op, scaled, emit)
+
+
+def _reduced(op: ReduceOp, kind: str, emit: Emitter) -> SSAValue:
+    rank = len(shape_of(op.x))
+    axes = sorted({normal_axis(op, a, rank) for a in ints(op.axes)})
+    return emit.emit(
+        contraction.ReduceOp,
+        [emit.operand(op.x)],
+        i8 if kind == "max" else i32,
+        kind=kind,
+        axes=axes,
+        x_zp=emit.quantization(op.x).zero_point,
+    )
+
+
+def _reshaped(op: ReduceOp, reduced: SSAValue, emit: Emitter) -> SSAValue:
+    if op.keepdims.value.data:
+        return reduced
+    return emit.emit(movement.ReshapeOp, [reduced], shape=shape_of(op.result))

@@ -1,0 +1,178 @@
+"""Cases: convolutions and matrix products."""
+
+from __future__ import annotations
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from furiosa_ir.dialects.graph.base import shape_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
+from furiosa_ir.dialects.graph.window import same_pads
+from tests.lowering.network import ACTIVATIONS, Network, Value, case
+
+
+def _weight(net: Network, data: np.ndarray, axis: int, low: float = 0.001) -> Value:
+    """Per-channel and symmetric, or per-tensor (in uint8 with a zero point)."""
+    if net.is_int8 and net.rng.random() < 0.7:
+        scales = [net.scale(low, 0.05) for _ in range(data.shape[axis])]
+        return net.constant(data, net.quantized(scales, 0, axis))
+    zero_point = 0 if net.is_int8 else None
+    return net.constant(data, net.quantized(net.scale(low, 0.05), zero_point))
+
+
+def _convolution(net: Network, depthwise: bool) -> None:
+    channels, multiplier = int(net.rng.integers(1, 6)), int(net.rng.integers(1, 4))
+    out = channels * multiplier if depthwise else int(net.rng.integers(1, 8))
+    kernel = [int(k) for k in net.rng.integers(1, 4, 2)]
+    strides = net.choose([1, 1], [2, 2], [2, 1])
+    dilations = net.choose([1, 1], [2, 3]) if strides == [1, 1] else [1, 1]
+    same = bool(net.rng.integers(2))
+    x = net.input(net.bytes(2, *net.rng.integers(7, 12, 2), channels), net.quantized())
+    shape = (1, *kernel, out) if depthwise else (out, *kernel, channels)
+    weight = _weight(net, net.bytes(*shape), 3 if depthwise else 0)
+    bias = net.bias(net.rng.integers(-3000, 3000, out).astype(np.int32), x, weight)
+    extents = shape_of(x.graph)[1:3]
+    y = net.graph(
+        ConvOp,
+        [x, weight, bias],
+        net.quantized(net.scale(0.01, 2)),
+        layout="NHWC",
+        kernel_layout="IHWO" if depthwise else "OHWI",
+        strides=strides,
+        pads=same_pads(extents, kernel, strides, dilations) if same else [0] * 4,
+        dilations=dilations,
+        group=channels if depthwise else 1,
+    )
+    activation = net.choose(*ACTIVATIONS)
+    y = net.activation(y, activation)
+    options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+    if depthwise:
+        options.depthMultiplier = multiplier
+    net.tflite(
+        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
+        [x, weight, bias],
+        y,
+        options,
+        version=3,
+        padding=0 if same else 1,
+        strideH=strides[0],
+        strideW=strides[1],
+        dilationHFactor=dilations[0],
+        dilationWFactor=dilations[1],
+        fusedActivationFunction=ACTIVATIONS[activation],
+    )
+
+
+@case
+def conv_2d(net: Network) -> None:
+    _convolution(net, depthwise=False)
+
+
+@case
+def depthwise_conv_2d(net: Network) -> None:
+    _convolution(net, depthwise=True)
+
+
+@case
+def transpose_conv(net: Network) -> None:
+    channels, out = (int(n) for n in net.rng.integers(1, 6, 2))
+    kernel, strides = ([int(k) for k in net.rng.integers(1, 4, 2)] for _ in range(2))
+    same = bool(net.rng.integers(2))
+    x = net.input(net.bytes(2, *net.rng.integers(2, 6, 2), channels), net.quantized())
+    weight = _weight(net, net.bytes(out, *kernel, channels), 0)
+    bias = None
+    if net.rng.random() < 0.7:
+        bias = net.bias(net.rng.integers(-3000, 3000, out).astype(np.int32), x, weight)
+    pads, output_padding, sizes = [0, 0, 0, 0], [0, 0], [0, 0]
+    for i, extent in enumerate(shape_of(x.graph)[1:3]):
+        full = (extent - 1) * strides[i] + kernel[i]
+        sizes[i] = extent * strides[i] if same else full
+        total = max(full - sizes[i], 0)
+        pads[i], pads[i + 2] = total // 2, total - total // 2
+        output_padding[i] = max(sizes[i] - full, 0)
+    y = net.graph(
+        ConvTransposeOp,
+        [x, weight, bias],
+        net.quantized(net.scale(0.01, 2)),
+        layout="NHWC",
+        kernel_layout="OHWI",
+        strides=strides,
+        pads=pads,
+        output_padding=output_padding,
+        dilations=[1, 1],
+        group=1,
+    )
+    activation = net.choose(*ACTIVATIONS)
+    y = net.activation(y, activation)
+    net.tflite(
+        "TRANSPOSE_CONV",
+        [np.array([2, *sizes, out], np.int32), weight, x, *([bias] if bias else [])],
+        y,
+        schema.TransposeConvOptionsT(),
+        version=3,
+        padding=0 if same else 1,
+        strideH=strides[0],
+        strideW=strides[1],
+        fusedActivationFunction=ACTIVATIONS[activation],
+    )
+
+
+def _fully_connected(net: Network, low: float, y_scale: float) -> None:
+    depth, out = (int(n) for n in net.rng.integers(1, 40, 2))
+    x = net.input(net.bytes(4, depth), net.quantized())
+    weight = _weight(net, net.bytes(out, depth), 0, low)
+    bias = net.bias(net.rng.integers(-3000, 3000, out).astype(np.int32), x, weight)
+    y = net.graph(
+        GemmOp,
+        [x, weight, bias],
+        net.quantized(y_scale),
+        alpha=1.0,
+        beta=1.0,
+        trans_a=0,
+        trans_b=1,
+    )
+    activation = net.choose(*ACTIVATIONS)
+    y = net.activation(y, activation)
+    net.tflite(
+        "FULLY_CONNECTED",
+        [x, weight, bias],
+        y,
+        schema.FullyConnectedOptionsT(),
+        version=4,
+        fusedActivationFunction=ACTIVATIONS[activation],
+    )
+
+
+@case
+def fully_connected(net: Network) -> None:
+    _fully_connected(net, 0.001, net.scale(0.01, 2))
+
+
+@case
+def fully_connected_ties(net: Network) -> None:
+    """A factor that is a power of two: many accumulators lie exactly between two results."""
+    x = net.input(net.bytes(8, 16), net.quantized(0.5))
+    weight = net.constant(net.bytes(24, 16), net.quantized(0.25, 0))
+    bias = net.bias(net.rng.integers(-99, 99, 24).astype(np.int32), x, weight)
+    y = net.graph(
+        GemmOp, [x, weight, bias], net.quantized(64.0), alpha=1.0, beta=1.0, trans_a=0, trans_b=1
+    )
+    net.tflite("FULLY_CONNECTED", [x, weight, bias], y, schema.FullyConnectedOptionsT(), version=4)
+
+
+@case
+def fully_connected_boundaries(net: Network) -> None:
+    """Accumulators (biases) next to where the result changes, in a wide range of factors."""
+    x = net.input(net.bytes(2, 3), net.quantized())
+    y_element = net.quantized(1.0)
+    x_scale, scale = x.graph.type.element_type.data.scale, net.scale(2**-22, 2**-6)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    real = x_scale * scale
+    nearest = np.round((np.arange(-256, 256) + 0.5) / real).astype(np.int64)
+    bias = (nearest[:, None] + [-1, 0, 1]).ravel()
+    bias = bias[np.abs(bias) < 1 << 30].astype(np.int32)
+    zero_point = int(net.rng.integers(-128, 128))
+    zeros = np.full((len(bias), 3), zero_point, np.int8)
+    weight = net.constant(zeros, net.quantized(scale, zero_point))
+    bias = net.bias(bias, x, weight)
+    y = net.graph(GemmOp, [x, weight, bias], y_element, alpha=1.0, beta=1.0, trans_a=0, trans_b=1)
+    net.tflite("FULLY_CONNECTED", [x, weight, bias], y, schema.FullyConnectedOptionsT(), version=4)

@@ -1,0 +1,228 @@
+"""The same small network three times: as a TFLite file, as graph operations, lowered.
+
+A test case writes each operator once as a graph operation (which infers the result's shape) and
+once as the TFLite operator that it stands for; `check` compares LiteRT's reference kernels with
+the lowered `ftensor` operations, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from xdsl.builder import Builder, InsertPoint
+from xdsl.dialects.builtin import TensorType, i8
+from xdsl.ir import Block, SSAValue
+
+from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering, refusal
+from furiosa_ir.backends.warboy.lowering.registry import LITERT
+from furiosa_ir.dialects.ftensor import TensorOp
+from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
+from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.dialects.quant import UniformType, uniform
+from furiosa_ir.ir.constants import Array, BlobAttr
+from tests.oracle.litert import Operator, Tensor, build_model, run_reference
+
+ACTIVATIONS = {
+    "none": schema.ActivationFunctionType.NONE,
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu_n1_to_1": schema.ActivationFunctionType.RELU_N1_TO_1,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor of the network: a graph value, and the TFLite tensor (made when first used)."""
+
+    graph: SSAValue
+    data: Array | None = None
+    tensor: Tensor | None = None
+
+
+class Network:
+    """A network of int8 or uint8 tensors; stored integers are written as int8 and converted."""
+
+    def __init__(self, dtype: type[np.int8 | np.uint8], rng: np.random.Generator) -> None:
+        self.dtype = dtype
+        self.rng = rng
+        self.block = Block()
+        self.operators: list[Operator] = []
+        self.inputs: list[tuple[SSAValue, Array]] = []
+        self.operations: list[GraphOp] = []
+        self._names = 0
+
+    @property
+    def is_int8(self) -> bool:
+        return self.dtype is np.int8
+
+    # Quantisation and data.
+
+    def scale(self, low: float = 0.002, high: float = 0.3) -> float:
+        """A random float32 scale, log-uniform."""
+        return float(np.float32(np.exp(self.rng.uniform(np.log(low), np.log(high)))))
+
+    def quantized(
+        self,
+        scale: float | Sequence[float] | None = None,
+        zero_point: int | None = None,
+        axis: int = 0,
+    ) -> UniformType:
+        """A quantised type of this dtype, random where nothing is said."""
+        if scale is None:
+            scale = self.scale()
+        if zero_point is None:
+            zero_point = int(self.rng.integers(-128, 128))
+        stored = zero_point + (0 if self.is_int8 else 128)
+        return uniform(np.dtype(self.dtype), np.asarray(scale), np.asarray(stored), axis)
+
+    def bytes(self, *shape: int) -> Array:
+        """Random int8 data."""
+        return self.rng.integers(-128, 128, shape).astype(np.int8)
+
+    def choose(self, *items: Any) -> Any:
+        return items[int(self.rng.integers(len(items)))]
+
+    def stored(self, data: Array) -> Array:
+        """int8 data in this network's dtype."""
+        return data if self.is_int8 else (data.view(np.uint8) ^ np.uint8(128))
+
+    # Building.
+
+    def input(self, data: Array, element: UniformType) -> Value:
+        """An input that will hold the int8 `data`."""
+        argument = self.block.insert_arg(TensorType(element, data.shape), len(self.block.args))
+        self.inputs.append((argument, data))
+        return Value(argument)
+
+    def constant(self, data: Array, element: UniformType) -> Value:
+        """A quantised constant: int8 data (converted to this dtype), or an int32 bias."""
+        stored = self.stored(data) if data.dtype == np.int8 else data
+        op = ConstantOp.make([], [element], value=BlobAttr.of(stored))
+        return Value(op.result, stored)
+
+    def bias(self, data: Array, x: Value, weight: Value) -> Value:
+        """An int32 bias in units of the product of the scales."""
+        x_scale, scales = _quantization(x).scale, _quantization(weight).scales
+        product = [float(np.float32(x_scale) * np.float32(s)) for s in scales]
+        return self.constant(data, uniform(np.dtype(np.int32), np.array(product), 0, 0))
+
+    def graph(
+        self, op: type[GraphOp], operands: Sequence[Any], element: UniformType, **properties: object
+    ) -> Value:
+        """Adds a graph operation; operands are values, lists of values, or None."""
+        plain = [
+            [v.graph for v in o] if isinstance(o, list) else None if o is None else o.graph
+            for o in operands
+        ]
+        operation = op.make(plain, [element], **properties)
+        self.operations.append(operation)
+        return Value(operation.results[0])
+
+    def activation(self, value: Value, name: str) -> Value:
+        """The fused activation as the importer writes it: an operation of its own."""
+        element = element_of(value.graph)
+        assert isinstance(element, UniformType)
+        bounds: dict[str, tuple[float, float]] = {"relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}
+        if name == "none":
+            return value
+        if name == "relu":
+            return self.graph(ReluOp, [value], element)
+        low, high = bounds[name]
+        return self.graph(ClipOp, [value], element, minimum=low, maximum=high)
+
+    def tflite(
+        self,
+        builtin: str,
+        inputs: Sequence[Value | Array | None],
+        output: Value,
+        options: object | None = None,
+        version: int = 2,
+        **fields: object,
+    ) -> None:
+        """Adds the TFLite operator; plain arrays are constants; `fields` its options."""
+        for name, value in fields.items():
+            setattr(options, name, value)
+        tensors = [self._tensor(v) for v in inputs]
+        written = self._tensor(output)
+        assert written is not None
+        self.operators.append(Operator(builtin, tensors, [written], options, version))
+
+    def _tensor(self, value: Value | Array | None) -> Tensor | None:
+        if value is None:
+            return None
+        self._names += 1
+        if isinstance(value, np.ndarray):
+            return Tensor.constant(f"t{self._names}", value)
+        if value.tensor is None:
+            q = _quantization(value)
+            axis = 0 if q.axis is None else q.axis
+            shape = shape_of(value.graph)
+            value.tensor = Tensor(
+                f"t{self._names}", shape, q.dtype, q.scales, q.zero_points, axis, value.data
+            )
+        return value.tensor
+
+    # Running.
+
+    def reference(self) -> Array:
+        """LiteRT's reference result, as int8 data."""
+        arrays = [self.stored(data) for _, data in self.inputs]
+        (result,) = run_reference(build_model(self.operators), arrays)
+        return result if result.dtype == np.int8 else (result ^ np.uint8(128)).view(np.int8)
+
+    def lowered(self) -> Array:
+        """The lowered network's result, as int8 data."""
+        target = Block(arg_types=[TensorType(i8, data.shape) for _, data in self.inputs])
+        values = {source: arg for (source, _), arg in zip(self.inputs, target.args, strict=True)}
+        emitter = Emitter(Builder(InsertPoint.at_end(target)), values)
+        for operation in self.operations:
+            hint = refusal(operation, LITERT)
+            if hint is not None:
+                raise Refused(str(hint))
+            lowering = find_lowering(operation, LITERT)
+            assert lowering is not None
+            results = lowering.function(operation, emitter)
+            results = [results] if isinstance(results, SSAValue) else results
+            values.update(zip(operation.results, results, strict=True))
+        arrays: dict[SSAValue, Array] = {
+            arg: data for arg, (_, data) in zip(target.args, self.inputs, strict=True)
+        }
+        for operation in target.ops:
+            assert isinstance(operation, TensorOp)
+            operation.verify()
+            evaluated = operation.evaluate(*(arrays[o] for o in operation.operands))
+            arrays.update(zip(operation.results, evaluated, strict=True))
+        return arrays[values[self.operations[-1].results[0]]]
+
+    def check(self) -> None:
+        """Asserts that both agree on every byte."""
+        expected, got = self.reference(), self.lowered()
+        assert got.dtype == np.int8
+        np.testing.assert_array_equal(got, expected)
+
+
+class Refused(Exception):
+    """The lowering leaves the operator to the host."""
+
+
+def _quantization(value: Value) -> Any:
+    q = quantization_of(value.graph)
+    assert q is not None
+    return q
+
+
+Case = Callable[[Network], None]
+"""Adds one operator with random shapes, parameters and data to a network."""
+
+CASES: dict[str, Case] = {}
+
+
+def case(function: Case) -> Case:
+    """Registers a case under its function's name."""
+    CASES[function.__name__] = function
+    return function

@@ -1,0 +1,42 @@
+"""Every LiteRT lowering against LiteRT's reference kernels, byte for byte."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+
+from tests.lowering import litert_convolutions, litert_operators
+from tests.lowering.network import CASES, Network, Refused
+
+CASE_MODULES = (litert_convolutions, litert_operators)
+"""Importing them registers their cases."""
+
+REPEATS = 12
+"""Random networks of each case and dtype."""
+
+MAY_REFUSE = {("resize_bilinear", "uint8"), ("reduce_sum", "int8")}
+"""LiteRT computes these (partly) in a way that the NPU does not repeat: they stay on the host."""
+
+NEVER_LOWERED = {("reduce_sum", "int8")}
+
+DTYPES = {"int8": np.int8, "uint8": np.uint8}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_matches_litert(name: str, dtype: str) -> None:
+    refusals: list[str] = []
+    for repeat in range(REPEATS):
+        seed = zlib.crc32(f"{name} {repeat}".encode())
+        net = Network(DTYPES[dtype], np.random.default_rng(seed))
+        CASES[name](net)
+        try:
+            net.check()
+        except Refused as refused:
+            refusals.append(str(refused))
+    if (name, dtype) not in MAY_REFUSE:
+        assert not refusals
+    if (name, dtype) not in NEVER_LOWERED:
+        assert len(refusals) < REPEATS
