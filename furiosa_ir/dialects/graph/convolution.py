@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -30,9 +31,11 @@ from furiosa_ir.dialects.graph.base import (
     Shape,
     TFLiteNode,
     broadcast_shapes,
+    element_of,
     ints,
     shape_of,
 )
+from furiosa_ir.dialects.graph.movement import ReshapeOp, TransposeOp
 from furiosa_ir.dialects.graph.window import onnx_window, tflite_window, window_extents
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
@@ -153,6 +156,39 @@ class ConvTransposeOp(GraphOp):
     dilations = prop_def(DenseArrayBase.constr(i64))
     group = prop_def(IntegerAttr.constr(i64))
 
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        # Inputs: the result's shape, weight, x, bias. Padding is that of the convolution that
+        # would make x's extents from the result's.
+        _, weight, x, bias = [*node.operands, None][:4]
+        options = node.options
+        kernel, extents = node.shape(1)[1:3], node.shape(2)[1:3]
+        strides = [options.StrideH(), options.StrideW()]
+        sizes = node.result_types[0].get_shape()[1:3]
+        begins: list[int] = []
+        ends: list[int] = []
+        output_padding: list[int] = []
+        for n, k, s, size in zip(extents, kernel, strides, sizes, strict=True):
+            same = options.Padding() == 0
+            if n != (-(-size // s) if same else (size - k + s) // s):
+                return node.unsupported()
+            surplus = (n - 1) * s + k - size
+            begins.append(max(surplus, 0) // 2)
+            ends.append(max(surplus, 0) - begins[-1])
+            output_padding.append(max(-surplus, 0))
+        (result,) = node.emit(
+            cls,
+            [x, weight, bias],
+            layout="NHWC",
+            kernel_layout="OHWI",
+            strides=strides,
+            pads=begins + ends,
+            output_padding=output_padding,
+            dilations=[1, 1],
+            group=1,
+        )
+        return [node.activation(result, options.FusedActivationFunction())]
+
     def result_shapes(self) -> Sequence[Shape]:
         layout = self.layout.data
         x_at = dict(zip(layout, shape_of(self.x), strict=True))
@@ -208,6 +244,26 @@ class GemmOp(GraphOp):
             trans_b=node.attributes.get("transB", 0),
         )
 
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        x, weight, bias = [*node.operands, None, None][:3]
+        options = node.options
+        if options.WeightsFormat() != 0 or len(node.shape(1)) != 2 or x is None:
+            return node.unsupported()
+        shape, (units, depth) = node.shape(0), node.shape(1)
+        if depth == 0 or prod(shape) % depth:
+            raise VerificationFailure(
+                f"graph.gemm: an input of shape {list(shape)} has no rows of {depth} elements"
+            )
+        rows = [prod(shape) // depth, depth]
+        if list(shape) != rows:
+            (x,) = node.emit(ReshapeOp, [x], elements=[element_of(x)], shape=rows)
+        (result,) = node.emit(cls, [x, weight, bias], alpha=1.0, beta=1.0, trans_a=0, trans_b=1)
+        result = node.activation(result, options.FusedActivationFunction())
+        if options.KeepNumDims() and len(shape) != 2:
+            (result,) = node.emit(ReshapeOp, [result], shape=[*shape[:-1], units])
+        return [result]
+
     def result_shapes(self) -> Sequence[Shape]:
         a, b = shape_of(self.a), shape_of(self.b)
         if len(a) != 2 or len(b) != 2:
@@ -225,10 +281,31 @@ class MatMulOp(GraphOp):
 
     name = "graph.mat_mul"
     ONNX: ClassVar = ("MatMul",)
+    TFLITE: ClassVar = ("BATCH_MATMUL",)
 
     a = operand_def(TensorType)
     b = operand_def(TensorType)
     result = result_def(TensorType)
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        operands: list[SSAValue] = []
+        adjoint = (node.options.AdjX(), node.options.AdjY())
+        for i, value in enumerate(node.operands):
+            if value is None or len(node.shape(i)) < 2:
+                return node.unsupported()
+            operands.append(value)
+            if adjoint[i]:
+                rank = len(node.shape(i))
+                perm = [*range(rank - 2), rank - 1, rank - 2]
+                element = element_of(value)
+                operands[i : i + 1] = node.emit(
+                    TransposeOp, [value], elements=[element], perm=perm
+                )
+        if any(adjoint):
+            # The origin would transpose once more.
+            return node.emit(cls, operands, origin=None)
+        return node.emit(cls, operands)
 
     def result_shapes(self) -> Sequence[Shape]:
         a, b = shape_of(self.a), shape_of(self.b)

@@ -7,10 +7,19 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, StringAttr, TensorType, f64
+from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, result_def
 
-from furiosa_ir.dialects.graph.base import GraphOp, Shape, broadcast_shapes, shape_of
+from furiosa_ir.dialects.graph.base import (
+    GraphOp,
+    Shape,
+    TFLiteNode,
+    broadcast_shapes,
+    shape_of,
+)
 from furiosa_ir.ir.constants import Array, BlobAttr
+
+_TFLITE_CLIPS = {"RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 
 
 class UnaryOp(GraphOp):
@@ -29,6 +38,13 @@ class BinaryOp(GraphOp):
     a = operand_def(TensorType)
     b = operand_def(TensorType)
     result = result_def(TensorType)
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        (result,) = node.emit(cls, node.operands)
+        if not hasattr(node.options, "FusedActivationFunction"):
+            return [result]
+        return [node.activation(result, node.options.FusedActivationFunction())]
 
     def result_shapes(self) -> Sequence[Shape]:
         return [broadcast_shapes(self, [shape_of(self.a), shape_of(self.b)])]
@@ -132,6 +148,11 @@ class ClipOp(UnaryOp):
     minimum = opt_prop_def(FloatAttr.constr(f64))
     maximum = opt_prop_def(FloatAttr.constr(f64))
 
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        low, high = _TFLITE_CLIPS[node.op_type]
+        return node.emit(cls, node.operands, minimum=low, maximum=high)
+
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         low = -np.inf if self.minimum is None else self.minimum.value.data
         high = np.inf if self.maximum is None else self.maximum.value.data
@@ -147,6 +168,10 @@ class LeakyReluOp(UnaryOp):
     TFLITE: ClassVar = ("LEAKY_RELU",)
 
     alpha = prop_def(FloatAttr.constr(f64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        return node.emit(cls, node.operands, alpha=float(node.options.Alpha()))
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x = operands[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -30,10 +31,13 @@ from furiosa_ir.dialects.graph.base import (
     Shape,
     TFLiteNode,
     broadcast_shapes,
+    element_of,
     ints,
     normal_axis,
+    quantization_of,
     shape_of,
 )
+from furiosa_ir.dialects.graph.slicing import SliceMasks, resolve_strided_slice
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
 
@@ -47,7 +51,7 @@ class ReshapeOp(GraphOp):
 
     name = "graph.reshape"
     ONNX: ClassVar = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
-    TFLITE: ClassVar = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+    TFLITE: ClassVar = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "UNPACK")
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
@@ -55,7 +59,33 @@ class ReshapeOp(GraphOp):
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
-        return node.emit(cls, node.operands[:1], shape=node.result_types[0].get_shape())
+        if node.op_type == "UNPACK":
+            return cls._unpack(node)
+        given = node.constant(1) if node.op_type == "RESHAPE" else None
+        target = node.result_types[0].get_shape()
+        count = prod(node.shape(0))
+        # The shape input may have been computed at import; an extent left open follows.
+        if given is not None and prod(target) != count:
+            target = tuple(given.reshape(-1).tolist())
+            known = prod(n for n in target if n != -1)
+            if target.count(-1) == 1 and known:
+                target = tuple(count // known if n == -1 else n for n in target)
+        return node.emit(cls, node.operands[:1], shape=target)
+
+    @classmethod
+    def _unpack(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        """UNPACK: x split into slices of extent 1, that dimension dropped."""
+        shape = node.shape(0)
+        axis = node.options.Axis() % len(shape)
+        parts = node.emit(SplitOp, node.operands, axis=axis, split=[1] * shape[axis])
+        rest = [*shape[:axis], *shape[axis + 1 :]]
+        return [
+            result
+            for part in parts
+            for result in node.emit(
+                cls, [part], elements=[element_of(part)], origin=None, shape=rest
+            )
+        ]
 
     def result_shapes(self) -> Sequence[Shape]:
         shape, x = ints(self.shape), shape_of(self.x)
@@ -81,6 +111,15 @@ class TransposeOp(GraphOp):
     result = result_def(TensorType)
     perm = prop_def(DenseArrayBase.constr(i64))
 
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        perm = node.constant(1)
+        if perm is None:
+            return node.unsupported()
+        rank = len(node.shape(0))
+        front = [p + rank if p < 0 else p for p in perm.reshape(-1).tolist()]
+        return node.emit(cls, node.operands[:1], perm=front)
+
     def result_shapes(self) -> Sequence[Shape]:
         shape, perm = shape_of(self.x), ints(self.perm)
         if sorted(perm) != list(range(len(shape))):
@@ -97,11 +136,32 @@ class ConcatOp(GraphOp):
 
     name = "graph.concat"
     ONNX: ClassVar = ("Concat",)
-    TFLITE: ClassVar = ("CONCATENATION",)
+    TFLITE: ClassVar = ("CONCATENATION", "PACK")
 
     inputs = var_operand_def(TensorType)
     result = result_def(TensorType)
     axis = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        axis = node.options.Axis()
+        if node.op_type == "PACK":
+            # Each operand gets a dimension of 1 at `axis`, along which they are joined.
+            shape = node.shape(0)
+            axis = axis % (len(shape) + 1)
+            wide = [*shape[:axis], 1, *shape[axis:]]
+            parts = [
+                part
+                for v in node.operands
+                if v is not None
+                for part in node.emit(
+                    ReshapeOp, [v], elements=[element_of(v)], origin=None, shape=wide
+                )
+            ]
+            return node.emit(cls, parts, origin=None, axis=axis)
+        axis = axis % len(node.shape(0))
+        (result,) = node.emit(cls, node.operands, axis=axis)
+        return [node.activation(result, node.options.FusedActivationFunction())]
 
     def result_shapes(self) -> Sequence[Shape]:
         shapes = [shape_of(v) for v in self.inputs]
@@ -130,6 +190,18 @@ class SplitOp(GraphOp):
     parts = var_result_def(TensorType)
     axis = prop_def(IntegerAttr.constr(i64))
     split = prop_def(DenseArrayBase.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        # SPLIT: axis, x; SPLIT_V: x, extents, axis.
+        at, x = (0, 1) if node.op_type == "SPLIT" else (2, 0)
+        axis = node.constant(at)
+        if axis is None:
+            return node.unsupported()
+        shape = node.shape(x)
+        front = int(axis.reshape(-1)[0]) % len(shape)
+        parts = [t.get_shape()[front] for t in node.result_types]
+        return node.emit(cls, [node.operands[x]], axis=front, split=parts)
 
     def result_shapes(self) -> Sequence[Shape]:
         shape, split = shape_of(self.x), ints(self.split)
@@ -161,6 +233,42 @@ class SliceOp(GraphOp):
     starts = prop_def(DenseArrayBase.constr(i64))
     ends = prop_def(DenseArrayBase.constr(i64))
     steps = prop_def(DenseArrayBase.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        shape, arrays = node.shape(0), [node.constant(i) for i in range(1, len(node.operands))]
+        given = [a.reshape(-1).tolist() for a in arrays if a is not None]
+        if len(given) != len(arrays):
+            return node.unsupported()
+        if node.op_type == "SLICE":
+            # begin, extents; an extent of -1 reaches to the end.
+            ends = [
+                n if size == -1 else begin + size
+                for begin, size, n in zip(*given, shape, strict=True)
+            ]
+            return node.emit(
+                cls, node.operands[:1], starts=given[0], ends=ends, steps=[1] * len(shape)
+            )
+        options = node.options
+        masks = SliceMasks(
+            options.BeginMask(),
+            options.EndMask(),
+            options.EllipsisMask(),
+            options.NewAxisMask(),
+            options.ShrinkAxisMask(),
+            options.Offset(),
+        )
+        resolved = resolve_strided_slice(shape, given[0], given[1], given[2], masks)
+        if resolved is None:
+            return node.unsupported()
+        starts, ends, steps, extents = resolved
+        changes_rank = bool(masks.shrink_axis or masks.new_axis)
+        kept: dict[str, object] = {"origin": None} if changes_rank else {}
+        results = node.emit(cls, node.operands[:1], starts=starts, ends=ends, steps=steps, **kept)
+        if not changes_rank:
+            return results
+        # Dropped and added dimensions hold one element: a reshape.
+        return node.emit(ReshapeOp, results, shape=extents)
 
     def result_shapes(self) -> Sequence[Shape]:
         return [
@@ -197,6 +305,26 @@ class PadOp(GraphOp):
     pads = prop_def(DenseArrayBase.constr(i64))
     mode = prop_def(StringAttr)
     value = prop_def(FloatAttr.constr(f64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        pads = node.constant(1)
+        if pads is None:
+            return node.unsupported()
+        mode, value = "constant", 0.0
+        if node.op_type == "MIRROR_PAD":
+            mode = ("reflect", "symmetric")[node.options.Mode()]
+        if node.op_type == "PADV2":
+            fill = node.constant(2)
+            if fill is None:
+                return node.unsupported()
+            value = float(fill.reshape(-1)[0])
+            q = quantization_of(node.operands[2]) if node.operands[2] is not None else None
+            if q is not None:
+                value = q.scale * (value - q.zero_point)
+        return node.emit(
+            cls, node.operands[:1], pads=pads.T.reshape(-1).tolist(), mode=mode, value=value
+        )
 
     def result_shapes(self) -> Sequence[Shape]:
         shape, pads = shape_of(self.x), ints(self.pads)
@@ -240,6 +368,13 @@ class ExpandOp(GraphOp):
     result = result_def(TensorType)
     shape = prop_def(DenseArrayBase.constr(i64))
 
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        shape = node.constant(1)
+        if shape is None:
+            return node.unsupported()
+        return node.emit(cls, node.operands[:1], shape=node.result_types[0].get_shape())
+
     def result_shapes(self) -> Sequence[Shape]:
         return [broadcast_shapes(self, [shape_of(self.x), ints(self.shape)])]
 
@@ -258,6 +393,13 @@ class TileOp(GraphOp):
     x = operand_def(TensorType)
     result = result_def(TensorType)
     repeats = prop_def(DenseArrayBase.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        repeats = node.constant(1)
+        if repeats is None:
+            return node.unsupported()
+        return node.emit(cls, node.operands[:1], repeats=repeats.reshape(-1).tolist())
 
     def result_shapes(self) -> Sequence[Shape]:
         return [tuple(n * r for n, r in zip(shape_of(self.x), ints(self.repeats), strict=True))]
@@ -289,6 +431,30 @@ class ResizeOp(GraphOp):
     nearest_mode = prop_def(StringAttr)
     sizes = prop_def(DenseArrayBase.constr(i64))
     scales = prop_def(DenseArrayBase.constr(f64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        sizes = node.constant(1)
+        options = node.options
+        if sizes is None or (options.AlignCorners() and options.HalfPixelCenters()):
+            return node.unsupported()
+        target = sizes.reshape(-1).tolist()
+        coordinates, nearest_mode = "asymmetric", "floor"
+        if options.AlignCorners():
+            coordinates, nearest_mode = "align_corners", "round_prefer_ceil"
+        elif options.HalfPixelCenters():
+            # floor((i + 0.5) * s) is the coordinate (i + 0.5) * s - 0.5, halves rounded up.
+            coordinates, nearest_mode = "half_pixel", "round_prefer_ceil"
+        return node.emit(
+            cls,
+            node.operands[:1],
+            layout="NHWC",
+            mode="linear" if node.op_type == "RESIZE_BILINEAR" else "nearest",
+            coordinates=coordinates,
+            nearest_mode=nearest_mode,
+            sizes=target,
+            scales=[n / e for n, e in zip(target, node.shape(0)[1:3], strict=True)],
+        )
 
     def result_shapes(self) -> Sequence[Shape]:
         sizes = iter(ints(self.sizes))

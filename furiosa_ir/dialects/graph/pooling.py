@@ -9,8 +9,8 @@ from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, Tenso
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
-from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, Shape, ints, shape_of
-from furiosa_ir.dialects.graph.window import onnx_window, window_extents
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, Shape, TFLiteNode, ints, shape_of
+from furiosa_ir.dialects.graph.window import onnx_window, same_pads, window_extents
 
 
 class WindowPoolOp(GraphOp):
@@ -24,6 +24,28 @@ class WindowPoolOp(GraphOp):
     pads = prop_def(DenseArrayBase.constr(i64))
     dilations = prop_def(DenseArrayBase.constr(i64))
     ceil_mode = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        options = node.options
+        kernel = [options.FilterHeight(), options.FilterWidth()]
+        strides = [options.StrideH(), options.StrideW()]
+        same = options.Padding() == 0
+        extra = {}
+        if "count_include_pad" in cls.get_irdl_definition().properties:
+            extra["count_include_pad"] = 0
+        (result,) = node.emit(
+            cls,
+            node.operands,
+            layout="NHWC",
+            kernel_shape=kernel,
+            strides=strides,
+            pads=same_pads(node.shape(0)[1:3], kernel, strides, [1, 1]) if same else [0] * 4,
+            dilations=[1, 1],
+            ceil_mode=0,
+            **extra,
+        )
+        return [node.activation(result, options.FusedActivationFunction())]
 
     def result_shapes(self) -> Sequence[Shape]:
         layout = self.layout.data

@@ -7,9 +7,17 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, TensorType, f64, i64
+from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
-from furiosa_ir.dialects.graph.base import GraphOp, Shape, ints, normal_axis, shape_of
+from furiosa_ir.dialects.graph.base import (
+    GraphOp,
+    Shape,
+    TFLiteNode,
+    ints,
+    normal_axis,
+    shape_of,
+)
 from furiosa_ir.ir.constants import Array
 
 
@@ -20,6 +28,15 @@ class ReduceOp(GraphOp):
     result = result_def(TensorType)
     axes = prop_def(DenseArrayBase.constr(i64))
     keepdims = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        axes = node.constant(1)
+        if axes is None:
+            return node.unsupported()
+        rank = len(node.shape(0))
+        front = sorted({a + rank if a < 0 else a for a in axes.reshape(-1).tolist()})
+        return node.emit(cls, node.operands[:1], axes=front, keepdims=int(node.options.KeepDims()))
 
     def result_shapes(self) -> Sequence[Shape]:
         shape = shape_of(self.x)
@@ -77,6 +94,11 @@ class SoftmaxOp(GraphOp):
     result = result_def(TensorType)
     axis = prop_def(IntegerAttr.constr(i64))
     beta = prop_def(FloatAttr.constr(f64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        axis = len(node.shape(0)) - 1
+        return node.emit(cls, node.operands, axis=axis, beta=float(node.options.Beta()))
 
     def result_shapes(self) -> Sequence[Shape]:
         normal_axis(self, self.axis.value.data, len(shape_of(self.x)))

@@ -1,0 +1,389 @@
+"""A TFLite file as checked records: nothing behind this module follows an offset of the file.
+
+The file is untrusted. The flatbuffers reader raises on most offsets that lead outside, but it cuts
+strings silently and would loop over vectors of any claimed length, so lengths, tensor and buffer
+indices, shapes and the extents of the data are checked here, before anything uses them.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import isfinite, prod
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import tflite  # pyright: ignore[reportMissingTypeStubs]
+
+from furiosa_ir.dialects.graph.base import Shape
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.ir.constants import Array
+
+IDENTIFIER = b"TFL3"
+"""Bytes 4 to 8 of every TFLite file."""
+
+_INT4 = int(tflite.TensorType.INT4)
+
+_DTYPES: dict[int, np.dtype[Any]] = {
+    tflite.TensorType.FLOAT32: np.dtype(np.float32),
+    tflite.TensorType.FLOAT16: np.dtype(np.float16),
+    tflite.TensorType.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
+    tflite.TensorType.FLOAT64: np.dtype(np.float64),
+    tflite.TensorType.INT8: np.dtype(np.int8),
+    tflite.TensorType.UINT8: np.dtype(np.uint8),
+    tflite.TensorType.INT16: np.dtype(np.int16),
+    tflite.TensorType.UINT16: np.dtype(np.uint16),
+    tflite.TensorType.INT32: np.dtype(np.int32),
+    tflite.TensorType.UINT32: np.dtype(np.uint32),
+    tflite.TensorType.INT64: np.dtype(np.int64),
+    tflite.TensorType.UINT64: np.dtype(np.uint64),
+    tflite.TensorType.BOOL: np.dtype(np.bool_),
+    # int4 weights are unpacked; every kernel that takes them computes with int8.
+    _INT4: np.dtype(np.int8),
+    # A handle; only operators that run in one sub-model on the host exchange them.
+    tflite.TensorType.RESOURCE: np.dtype(np.intp),
+}
+
+
+def _enum_names(enum: type) -> dict[int, str]:
+    return {v: k for k, v in vars(enum).items() if isinstance(v, int)}
+
+
+_TYPE_NAMES = _enum_names(tflite.TensorType)
+_OPERATOR_NAMES = _enum_names(tflite.BuiltinOperator)
+_OPTIONS_NAMES = _enum_names(tflite.BuiltinOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizationRecord:
+    """Scales and zero points, one of each or one for each index of `axis`."""
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorRecord:
+    """A tensor of the subgraph.
+
+    Attributes:
+        index: its place in the subgraph.
+        name: as in the file; empty if it has none.
+        dtype: of its elements; int4 is int8 here.
+        is_resource: its elements are handles of variables.
+        shape: extents; a dimension of unknown extent is 1.
+        signature: the same with -1 for unknown extents.
+        quantization: None for plain numbers.
+        data: its elements (a view of the file), or None.
+        is_variable: it keeps its elements from one run to the next.
+        reader: the flatbuffers reader.
+    """
+
+    index: int
+    name: str
+    dtype: np.dtype[Any]
+    is_resource: bool
+    shape: Shape
+    signature: Shape
+    quantization: QuantizationRecord | None
+    data: Array | None
+    is_variable: bool
+    reader: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OperatorRecord:
+    """An operator of the subgraph.
+
+    Attributes:
+        op_type: upper-case builtin name, or the custom operator's name.
+        is_custom: which of the two.
+        version: of the operator.
+        inputs: tensor indices; -1 for one left out.
+        outputs: tensor indices.
+        options: the reader of the options table, of the class that its union type names; None if
+            there is no table.
+        reader: the flatbuffers reader.
+    """
+
+    op_type: str
+    is_custom: bool
+    code: Any
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Any
+    custom_options: bytes
+    reader: Any
+
+    @property
+    def version(self) -> int:
+        """The operator's version."""
+        return int(self.code.Version())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileRecord:
+    """Subgraph 0 of a TFLite file."""
+
+    data: bytes | mmap.mmap
+    tensors: list[TensorRecord]
+    operators: list[OperatorRecord]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    repaired: list[str]
+    """Names of the tensors whose quantised dimension was impossible."""
+
+
+def open_model(source: bytes | Path) -> bytes | mmap.mmap:
+    """The file's bytes, mapped.
+
+    Raises:
+        ImportFailure: it cannot be read, or it is no TFLite file.
+    """
+    data = _map(source) if isinstance(source, Path) else bytes(source)
+    if not data:
+        raise ImportFailure("the file is empty")
+    if len(data) < 8 or data[4:8] != IDENTIFIER:
+        raise ImportFailure("not a TFLite model (bytes 4 to 8 are not 'TFL3')")
+    return data
+
+
+def _map(path: Path) -> bytes | mmap.mmap:
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                return b""
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError:
+        raise ImportFailure("the file does not exist") from None
+    except IsADirectoryError:
+        raise ImportFailure("it is a directory, not a model file") from None
+    except OSError as error:
+        raise ImportFailure(f"cannot be read: {error.strerror or error}") from None
+
+
+def read_file(data: bytes | mmap.mmap) -> FileRecord:
+    """Reads and checks subgraph 0.
+
+    Raises:
+        ImportFailure: a contradiction that has a name.
+        Exception: struct.error, ValueError, TypeError ...: the reader ran into a corrupt offset.
+    """
+    model = tflite.Model.GetRootAs(data, 0)
+    if model.Version() != 3:
+        raise ImportFailure(f"TFLite schema version {model.Version()} is not 3")
+    if model.SubgraphsLength() == 0:
+        raise ImportFailure("the model has no subgraph")
+    graph = model.Subgraphs(0)
+    size = len(data)
+    repaired: list[str] = []
+    buffers = _buffers(model, data)
+    tensors = [
+        _tensor(graph.Tensors(i), i, buffers, size, repaired)
+        for i in range(_length(graph.TensorsLength(), size, "tensors"))
+    ]
+    codes = [
+        _code(model.OperatorCodes(i))
+        for i in range(_length(model.OperatorCodesLength(), size, "operator codes"))
+    ]
+    operators = [
+        _operator(graph.Operators(i), codes, len(tensors), data)
+        for i in range(_length(graph.OperatorsLength(), size, "operators"))
+    ]
+    inputs = _indices(graph.InputsAsNumpy(), len(tensors), "the network's inputs")
+    outputs = _indices(graph.OutputsAsNumpy(), len(tensors), "the network's outputs")
+    if not outputs:
+        raise ImportFailure("the network has no outputs")
+    return FileRecord(data, tensors, operators, inputs, outputs, repaired)
+
+
+def _length(count: int, size: int, what: str) -> int:
+    if 4 * count > size:
+        raise ImportFailure(f"corrupt: {count} {what} do not fit into a file of {size} bytes")
+    return count
+
+
+def _text(raw: bytes | None) -> str:
+    return "" if raw is None else raw.decode(errors="replace")
+
+
+def _vector(array: Any) -> list[Any]:
+    """The elements of a vector of numbers; the reader gives 0 for a vector left out."""
+    return [] if isinstance(array, int) else array.tolist()
+
+
+def _indices(array: Any, tensors: int, what: str, *, optional: bool = False) -> tuple[int, ...]:
+    indices = tuple(_vector(array))
+    for index in indices:
+        if not (-1 if optional else 0) <= index < tensors:
+            raise ImportFailure(f"corrupt: tensor {index} of {what} does not exist")
+    return indices
+
+
+def _buffers(model: Any, data: bytes | mmap.mmap) -> list[Array | None]:
+    """The bytes of each buffer, inside the flatbuffer or (large models) behind it."""
+    buffers: list[Array | None] = []
+    for i in range(_length(model.BuffersLength(), len(data), "buffers")):
+        buffer = model.Buffers(i)
+        offset, size = buffer.Offset(), buffer.Size()
+        if offset > 1:
+            if offset + size > len(data):
+                raise ImportFailure(f"truncated: buffer {i} ends behind the file")
+            buffers.append(np.frombuffer(data, np.uint8, size, offset))
+            continue
+        inside = buffer.DataAsNumpy()
+        buffers.append(None if isinstance(inside, int) else inside)
+    return buffers
+
+
+def _tensor(
+    reader: Any, index: int, buffers: Sequence[Array | None], size: int, repaired: list[str]
+) -> TensorRecord:
+    raw_name = reader.Name()
+    if raw_name is not None and len(raw_name) > size:
+        raise ImportFailure(f"corrupt: the name of tensor {index} ends behind the file")
+    name = _text(raw_name)
+    layer = name or f"tensor {index}"
+    kind = reader.Type()
+    dtype = _DTYPES.get(kind)
+    if dtype is None:
+        type_name = _TYPE_NAMES.get(kind, kind)
+        raise ImportFailure(f"tensors of type {type_name} are not supported", layer=layer)
+    shape = tuple(_vector(reader.ShapeAsNumpy()))
+    signature = tuple(_vector(reader.ShapeSignatureAsNumpy())) or shape
+    if len(signature) != len(shape) or any(n < 0 for n in shape):
+        raise ImportFailure(
+            f"contradictory shapes {list(shape)} and {list(signature)}", layer=layer
+        )
+    if reader.Sparsity() is not None:
+        raise ImportFailure("sparse tensors are not supported", layer=layer)
+    quantization = None
+    if dtype.kind in "iu" and dtype.itemsize <= 4:
+        quantization = _quantization(reader.Quantization(), shape, layer, repaired)
+    buffer = reader.Buffer()
+    if buffer >= len(buffers):
+        raise ImportFailure(f"corrupt: buffer {buffer} does not exist", layer=layer)
+    contents = buffers[buffer]
+    data = None
+    if contents is not None and contents.size and not reader.IsVariable():
+        data = _elements(contents, kind, dtype, shape, layer)
+    return TensorRecord(
+        index,
+        name,
+        dtype,
+        kind == tflite.TensorType.RESOURCE,
+        shape,
+        signature,
+        quantization,
+        data,
+        bool(reader.IsVariable()),
+        reader,
+    )
+
+
+def _elements(contents: Array, kind: int, dtype: np.dtype[Any], shape: Shape, layer: str) -> Array:
+    count = prod(shape)
+    expected = (count + 1) // 2 if kind == _INT4 else count * dtype.itemsize
+    if contents.size != expected:
+        raise ImportFailure(
+            f"{contents.size} bytes do not fill a {dtype.name} tensor of shape {list(shape)}",
+            layer=layer,
+        )
+    if kind == _INT4:
+        low = (contents << 4).view(np.int8) >> 4
+        high = contents.view(np.int8) >> 4
+        return np.stack([low, high], -1).reshape(-1)[:count].reshape(shape)
+    return contents.view(dtype).reshape(shape)
+
+
+def _quantization(
+    reader: Any, shape: Shape, layer: str, repaired: list[str]
+) -> QuantizationRecord | None:
+    if reader is None:
+        return None
+    scales = tuple(_vector(reader.ScaleAsNumpy()))
+    if not scales:
+        return None
+    zero_points = tuple(_vector(reader.ZeroPointAsNumpy())) or (0,) * len(scales)
+    if len(zero_points) == 1:
+        zero_points *= len(scales)
+    if len(zero_points) != len(scales):
+        raise ImportFailure(f"{len(scales)} scales and {len(zero_points)} zero points", layer=layer)
+    if not all(isfinite(s) and s >= 0 for s in scales):
+        raise ImportFailure("a scale is negative or not a number", layer=layer)
+    axis = reader.QuantizedDimension()
+    if len(scales) > 1:
+        if len(shape) == 1 and axis != 0:
+            # A vector has one dimension, so it is clear what is meant.
+            axis = 0
+            repaired.append(layer)
+        if not 0 <= axis < len(shape) or shape[axis] != len(scales):
+            raise ImportFailure(
+                f"{len(scales)} scales do not fit dimension {axis} of shape {list(shape)}",
+                layer=layer,
+            )
+    return QuantizationRecord(scales, zero_points, axis)
+
+
+def _code(reader: Any) -> tuple[str, bool, Any]:
+    # Codes below 127 may be in the old field only, later ones are in the new field only.
+    number = max(reader.BuiltinCode(), reader.DeprecatedBuiltinCode())
+    if number == tflite.BuiltinOperator.CUSTOM:
+        return _text(reader.CustomCode()), True, reader
+    return _OPERATOR_NAMES.get(number, f"builtin {number}"), False, reader
+
+
+def _operator(
+    reader: Any, codes: Sequence[tuple[str, bool, Any]], tensors: int, data: bytes | mmap.mmap
+) -> OperatorRecord:
+    index = reader.OpcodeIndex()
+    if index >= len(codes):
+        raise ImportFailure(f"corrupt: operator code {index} does not exist")
+    op_type, is_custom, code = codes[index]
+    what = f"an operator {op_type}"
+    inside = reader.CustomOptionsAsNumpy()
+    custom = b"" if isinstance(inside, int) else inside.tobytes()
+    offset, size = reader.LargeCustomOptionsOffset(), reader.LargeCustomOptionsSize()
+    if offset > 1:
+        if offset + size > len(data):
+            raise ImportFailure(f"truncated: the options of {what} end behind the file")
+        custom = bytes(data[offset : offset + size])
+    return OperatorRecord(
+        op_type,
+        is_custom,
+        code,
+        _indices(reader.InputsAsNumpy(), tensors, what, optional=True),
+        _indices(reader.OutputsAsNumpy(), tensors, what),
+        _options(reader, op_type),
+        custom,
+        reader,
+    )
+
+
+def _options(reader: Any, op_type: str) -> Any:
+    table = reader.BuiltinOptions()
+    name = _OPTIONS_NAMES.get(reader.BuiltinOptionsType(), "NONE")
+    if table is None or name == "NONE":
+        return _default_options(op_type)
+    options = getattr(tflite, name)()
+    options.Init(table.Bytes, table.Pos)
+    return options
+
+
+@lru_cache
+def _default_options(op_type: str) -> Any:
+    """An empty table of the operator's options (each field has its default), if it has any."""
+    name = "".join(word.capitalize() for word in op_type.split("_")) + "Options"
+    options = getattr(tflite, name, None)
+    if options is None:
+        return None
+    # A table at 4 whose vtable (4 bytes: its own size and the table's) lies behind it.
+    empty = (4).to_bytes(4, "little") + (-4).to_bytes(4, "little", signed=True) + b"\4\0\4\0"
+    reader = options()
+    reader.Init(empty, 4)
+    return reader

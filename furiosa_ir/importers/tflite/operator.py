@@ -1,0 +1,243 @@
+"""The operator being imported: what `from_tflite` of its operation sees and writes with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import tflite  # pyright: ignore[reportMissingTypeStubs]
+from xdsl.dialects.builtin import LocationAttr
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import VarOperandDef
+
+from furiosa_ir.dialects.graph.base import (
+    AnyTensor,
+    GraphOp,
+    OriginAttr,
+    Shape,
+    as_attribute,
+    constant_of,
+    element_of,
+    shape_of,
+)
+from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp, TanhOp
+from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.tflite.elements import plain_dtype, plain_element
+from furiosa_ir.importers.tflite.file import OperatorRecord, TensorRecord
+from furiosa_ir.importers.tflite.origin import Parameter, Slot, origin_of
+from furiosa_ir.ir.constants import Array, BlobAttr
+
+_BATCH_IN_PARAMETERS = ("RESHAPE", "SLICE", "STRIDED_SLICE", "BROADCAST_TO", "TRANSPOSE_CONV")
+"""Operators whose constant parameters hold the batch, so that those of the file may be stale."""
+
+FOLDED_ELEMENTS = 4096
+"""Integer arithmetic on constants is done at import up to this many elements: it is shapes."""
+
+_ACTIVATIONS: dict[int, tuple[type[GraphOp], dict[str, object]]] = {
+    tflite.ActivationFunctionType.RELU: (ReluOp, {}),
+    tflite.ActivationFunctionType.RELU6: (ClipOp, {"minimum": 0.0, "maximum": 6.0}),
+    tflite.ActivationFunctionType.RELU_N1_TO_1: (ClipOp, {"minimum": -1.0, "maximum": 1.0}),
+    tflite.ActivationFunctionType.TANH: (TanhOp, {}),
+}
+
+
+class NotModelled(Exception):
+    """The operation does not cover this form of the operator: it becomes `graph.opaque`."""
+
+
+class ImportedOperator:
+    """A `dialects.graph.base.TFLiteNode` over a checked record.
+
+    Operations gather in `operations`; the importer inserts them once the whole operator succeeded.
+
+    Args:
+        record: the operator.
+        operands: its inputs as values; None for one left out and for a variable.
+        inputs: the same as tensors of the file.
+        result_types: the types of its outputs (scaled, if the batch is).
+        location: of everything it becomes.
+        batch_scale: by how much dimension 0 is larger than in the file.
+    """
+
+    def __init__(
+        self,
+        record: OperatorRecord,
+        operands: Sequence[SSAValue | None],
+        inputs: Sequence[TensorRecord | None],
+        result_types: Sequence[AnyTensor],
+        location: LocationAttr,
+        batch_scale: int = 1,
+    ) -> None:
+        self.record = record
+        self.op_type = record.op_type
+        self.version = record.version
+        self.operands = operands
+        self.result_types = result_types
+        self.batch_scale = batch_scale
+        self.operations: list[Operation] = []
+        self._inputs = inputs
+        self._location = location
+
+    @property
+    def options(self) -> Any:
+        """The reader of the builtin options table."""
+        if self.record.options is None:
+            raise ImportFailure(f"the operator {self.op_type} has no options")
+        return self.record.options
+
+    def constant(self, index: int) -> Array | None:
+        """The elements of input `index` where it is constant, else None."""
+        value = self.operands[index] if index < len(self.operands) else None
+        return None if value is None else constant_of(value)
+
+    def shape(self, index: int = 0) -> Shape:
+        """The static shape of input `index`."""
+        return shape_of(self._required(index))
+
+    def _required(self, index: int) -> SSAValue:
+        value = self.operands[index] if index < len(self.operands) else None
+        if value is None:
+            raise ImportFailure(f"the operator {self.op_type} lacks its input {index}")
+        return value
+
+    def value(self, array: Array, element: Attribute | None = None) -> SSAValue:
+        """A `graph.constant` of these elements (of that element type, if it is quantised)."""
+        op = ConstantOp.make(
+            [],
+            [element or plain_element(array.dtype)],
+            location=self._location,
+            value=BlobAttr.of(array),
+        )
+        return op.results[0]
+
+    def emit(
+        self,
+        op: type[GraphOp],
+        operands: Sequence[SSAValue | None],
+        *,
+        elements: Sequence[Attribute] | None = None,
+        **properties: object,
+    ) -> Sequence[SSAValue]:
+        """Adds an operation; without `elements` the results get the outputs' element types.
+
+        Integer arithmetic on constants is done at once instead.
+        """
+        if elements is None:
+            elements = [t.element_type for t in self.result_types]
+        groups = operand_groups(op, operands)
+        made = op.make(groups, elements, location=self._location, **properties)
+        folded = self._fold(made)
+        if folded is not None:
+            return folded
+        if "origin" not in properties:
+            origin = self._origin(op, operands)
+            if origin is not None:
+                made.origin = origin
+        self.operations.append(made)
+        return made.results
+
+    def activation(self, value: SSAValue, function: int) -> SSAValue:
+        """The fused activation (`tflite.ActivationFunctionType`) as an operation after `value`."""
+        if function == tflite.ActivationFunctionType.NONE:
+            return value
+        if function not in _ACTIVATIONS:
+            raise NotModelled
+        op, properties = _ACTIVATIONS[function]
+        origin = value.owner.origin if isinstance(value.owner, GraphOp) else None
+        (result,) = self.emit(
+            op, [value], elements=[element_of(value)], origin=origin, **properties
+        )
+        return result
+
+    def unsupported(self) -> Sequence[SSAValue]:
+        """The operator as `graph.opaque`."""
+        raise NotModelled
+
+    def opaque(self) -> Sequence[SSAValue]:
+        """Adds the operator as `graph.opaque`, with the result types of the file."""
+        self.operations.clear()
+        operands = [value for value in self.operands if value is not None]
+        positions = iter(range(len(operands)))
+        slots: list[Slot] = [
+            next(positions)
+            if value is not None
+            else -1
+            if tensor is None
+            else Parameter(tensor, None)
+            for value, tensor in zip(self.operands, self._inputs, strict=True)
+        ]
+        made = OpaqueOp.build(
+            operands=[operands],
+            result_types=[list(self.result_types)],
+            properties={
+                "operator": as_attribute(self.op_type),
+                "slots": as_attribute([s if isinstance(s, int) else -1 for s in slots]),
+                "origin": origin_of(self.record, slots),
+            },
+        )
+        made.location = self._location
+        self.operations.append(made)
+        return made.results
+
+    def _fold(self, op: GraphOp) -> Sequence[SSAValue] | None:
+        """The results as constants, where it is integer arithmetic on few constant elements."""
+        arrays = [a for a in map(constant_of, op.operands) if a is not None]
+        if not arrays or len(arrays) != len(op.operands):
+            return None
+        dtypes = [plain_dtype(element_of(r)) for r in op.results]
+        values = [*op.operands, *op.results]
+        if any(
+            plain_dtype(element_of(v)) is None or prod(shape_of(v)) > FOLDED_ELEMENTS
+            for v in values
+        ) or any(a.dtype.kind not in "iub" for a in arrays):
+            return None
+        results = op.evaluate(*arrays)
+        return [
+            self.value(np.asarray(array, dtype), element_of(result))
+            for array, dtype, result in zip(results, dtypes, op.results, strict=True)
+        ]
+
+    def _origin(self, op: type[GraphOp], operands: Sequence[SSAValue | None]) -> OriginAttr | None:
+        """The origin of an operation on `operands`, if these and constant parameters say it all.
+
+        What an operator becomes besides its main operation (a reshape before FULLY_CONNECTED) has
+        no origin: it is another operator.
+        """
+        if self.op_type not in op.TFLITE:
+            return None
+        if self.batch_scale != 1 and self.op_type in _BATCH_IN_PARAMETERS:
+            return None
+        given = [v for v in operands if v is not None]
+        place = {v: k for k, v in enumerate(given)}
+        slots: list[Slot] = []
+        taken: set[int] = set()
+        for i, (value, tensor) in enumerate(zip(self.operands, self._inputs, strict=True)):
+            if value is not None and value in place:
+                slots.append(place[value])
+                taken.add(place[value])
+            elif tensor is None:
+                slots.append(-1)
+            elif i < len(given) and given[i] not in self.operands:
+                # An operand that was made from this input (a reshape of it).
+                slots.append(i)
+                taken.add(i)
+            else:
+                elements = self.constant(i)
+                if elements is None and not tensor.is_variable:
+                    return None
+                slots.append(Parameter(tensor, elements))
+        return origin_of(self.record, slots) if len(taken) == len(given) else None
+
+
+def operand_groups(
+    op: type[GraphOp], operands: Sequence[SSAValue | None]
+) -> list[SSAValue | Sequence[SSAValue] | None]:
+    """The operands as `GraphOp.make` takes them: one entry for each operand definition."""
+    definitions = op.get_irdl_definition().operands
+    if len(definitions) == 1 and type(definitions[0][1]) is VarOperandDef:
+        return [[v for v in operands if v is not None]]
+    missing = len(definitions) - len(operands)
+    return [*operands, *[None] * missing]

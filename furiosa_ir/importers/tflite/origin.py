@@ -1,0 +1,201 @@
+"""A TFLite operator by itself: what an operation that stays on the host is written from.
+
+The origin of an operation is a TFLite model whose one subgraph has one operator, with its code,
+version and options. Its inputs say what becomes of each input of the original:
+
+    -1             it was left out
+    -2 - k         operand k of the operation
+    i >= 0         tensor i of this model: a parameter that became a property of the operation
+                   (the axes of MEAN, the paddings of PAD) or a variable
+
+Tables are copied field by field through the accessors of the `tflite` package (it has no object
+interface), so no options table is named here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import tflite  # pyright: ignore[reportMissingTypeStubs]
+
+from furiosa_ir.dialects.graph.base import OriginAttr
+from furiosa_ir.importers.tflite.file import IDENTIFIER, OperatorRecord, TensorRecord
+from furiosa_ir.ir.constants import Array, BlobAttr, Constant
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parameter:
+    """An input that the origin carries: its tensor, and its elements (None for a variable)."""
+
+    tensor: TensorRecord
+    elements: Array | None
+
+
+Slot = int | Parameter
+"""-1: the input was left out; k >= 0: it is operand k; a parameter: the origin carries it."""
+
+
+class SerializedOperator(Constant):
+    """The bytes of an origin, made when somebody asks for them or for their number."""
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        super().__init__(lambda: np.frombuffer(make(), np.uint8), (0,), np.dtype(np.uint8))
+        # The length is known when the bytes are; until then the attribute is missing on purpose.
+        del self.shape
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "shape":
+            raise AttributeError(name)
+        self.shape = self.array.shape
+        return self.shape
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype.name))
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other)
+
+
+def origin_of(operator: OperatorRecord, slots: Sequence[Slot]) -> OriginAttr:
+    """The operator's origin, given what became of its inputs; the bytes are made on demand."""
+    return OriginAttr(("tflite", BlobAttr(SerializedOperator(lambda: _serialize(operator, slots)))))
+
+
+def _serialize(operator: OperatorRecord, slots: Sequence[Slot]) -> bytes:
+    builder = flatbuffers.Builder(256)
+    buffers = [_buffer(builder, None)]
+    tensors: list[int] = []
+    inputs: list[int] = []
+    for slot in slots:
+        if isinstance(slot, int):
+            inputs.append(-1 if slot < 0 else -2 - slot)
+            continue
+        buffer = 0
+        if slot.elements is not None:
+            buffer = len(buffers)
+            buffers.append(_buffer(builder, slot.elements))
+        inputs.append(len(tensors))
+        tensors.append(_copy(builder, slot.tensor.reader, replace={"Buffer": buffer}))
+    node = _copy(
+        builder,
+        operator.reader,
+        replace={
+            "OpcodeIndex": 0,
+            "Inputs": _integers(builder, inputs),
+            "Outputs": _integers(builder, []),
+            "CustomOptions": builder.CreateByteVector(operator.custom_options)
+            if operator.custom_options
+            else None,
+            "LargeCustomOptionsOffset": 0,
+            "LargeCustomOptionsSize": 0,
+            "DebugMetadataIndex": -1,
+        },
+    )
+    graph = _table(
+        builder,
+        tflite.SubGraph,
+        {"Tensors": _offsets(builder, tensors), "Operators": _offsets(builder, [node])},
+    )
+    codes = _offsets(builder, [_copy(builder, operator.code)])
+    graphs, all_buffers = _offsets(builder, [graph]), _offsets(builder, buffers)
+    model = _table(
+        builder,
+        tflite.Model,
+        {"Version": 3, "OperatorCodes": codes, "Subgraphs": graphs, "Buffers": all_buffers},
+    )
+    builder.Finish(model, file_identifier=IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _buffer(builder: flatbuffers.Builder, elements: Array | None) -> int:
+    fields: dict[str, int | None] = {}
+    if elements is not None:
+        flat = np.ascontiguousarray(elements).reshape(-1).view(np.uint8)
+        fields["Data"] = builder.CreateNumpyVector(flat)
+    return _table(builder, tflite.Buffer, fields)
+
+
+def _integers(builder: flatbuffers.Builder, numbers: Sequence[int]) -> int:
+    return builder.CreateNumpyVector(np.array(numbers, np.int32))
+
+
+def _offsets(builder: flatbuffers.Builder, offsets: Sequence[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+@lru_cache
+def _fields(kind: type) -> tuple[tuple[str, Callable[..., None]], ...]:
+    """The fields of a table and the functions that write them."""
+    module = vars(sys.modules[f"tflite.{kind.__name__}"])
+    prefix = f"{kind.__name__}Add"
+    return tuple(
+        (name.removeprefix(prefix), function)
+        for name, function in module.items()
+        if name.startswith(prefix)
+    )
+
+
+def _table(builder: flatbuffers.Builder, kind: type, fields: dict[str, int | None]) -> int:
+    module = vars(sys.modules[f"tflite.{kind.__name__}"])
+    module[f"{kind.__name__}Start"](builder)
+    for name, write in _fields(kind):
+        value = fields.get(name)
+        if value is not None:
+            write(builder, value)
+    return module[f"{kind.__name__}End"](builder)
+
+
+def _copy(
+    builder: flatbuffers.Builder, reader: Any, *, replace: dict[str, int | None] | None = None
+) -> int:
+    """Writes a copy of a table; `replace` has what to write instead for some of its fields."""
+    given = replace or {}
+    fields = {
+        name: given[name] if name in given else _copy_field(builder, reader, name)
+        for name, _ in _fields(type(reader))
+    }
+    return _table(builder, type(reader), fields)
+
+
+def _copy_field(builder: flatbuffers.Builder, reader: Any, name: str) -> int | None:
+    """Writes what a field refers to; what to put into the table, None to leave the field out."""
+    as_numpy = getattr(reader, f"{name}AsNumpy", None)
+    if as_numpy is not None:
+        array = as_numpy()
+        return None if isinstance(array, int) else builder.CreateNumpyVector(array)
+    length = getattr(reader, f"{name}Length", None)
+    if length is not None:
+        items = [getattr(reader, name)(i) for i in range(length())]
+        return _offsets(builder, [_copy_value(builder, item) for item in items]) if items else None
+    value = getattr(reader, name)()
+    if isinstance(value, flatbuffers.table.Table):
+        union = _union(reader, name)
+        union.Init(value.Bytes, value.Pos)
+        value = union
+    return _copy_value(builder, value)
+
+
+def _copy_value(builder: flatbuffers.Builder, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, bytes):
+        return builder.CreateString(value)
+    return _copy(builder, value)
+
+
+def _union(reader: Any, name: str) -> Any:
+    """An empty reader of the table that a union field holds; `<name>Type` says which it is."""
+    number = getattr(reader, f"{name}Type")()
+    # The enumeration is named as the field, but for Details (QuantizationDetails).
+    enumeration = vars(getattr(tflite, name, tflite.QuantizationDetails))
+    kind = next(k for k, v in enumeration.items() if v == number and not k.startswith("_"))
+    return getattr(tflite, kind)()
