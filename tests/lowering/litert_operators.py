@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import OpResolverType
 
 from furiosa_ir.dialects.graph.base import GraphOp, shape_of
 from furiosa_ir.dialects.graph.elementwise import (
@@ -17,6 +19,17 @@ from furiosa_ir.dialects.graph.elementwise import (
     SigmoidOp,
     SubOp,
     TanhOp,
+)
+from furiosa_ir.dialects.graph.functions import (
+    AbsOp,
+    EluOp,
+    ExpOp,
+    GeluOp,
+    HardSwishOp,
+    LogOp,
+    NegOp,
+    RsqrtOp,
+    SqrtOp,
 )
 from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
@@ -91,11 +104,13 @@ def _unary(
     fields: dict[str, object] | None = None,
     y_scale: float | None = None,
     y_zero_point: int | None = None,
+    non_negative: bool = False,
     **properties: object,
 ) -> None:
     """All 256 stored integers; now and then the result keeps the operand's quantisation."""
     x_type = net.quantized(net.scale(0.001, 0.5))
-    x = net.input(np.arange(-128, 128).astype(np.int8), x_type)
+    least = x_type.data.zero_point if non_negative else -128
+    x = net.input(np.maximum(np.arange(-128, 128), least).astype(np.int8), x_type)
     keeps = y_scale is None and net.rng.random() < 0.2
     y_type = x_type if keeps else net.quantized(y_scale or net.scale(0.001, 0.5), y_zero_point)
     y = net.graph(op, [x], y_type, **properties)
@@ -142,6 +157,63 @@ def tanh(net: Network) -> None:
 @case
 def quantize(net: Network) -> None:
     _unary(net, QuantizeOp, "QUANTIZE")
+
+
+@case
+def hard_swish(net: Network) -> None:
+    # LiteRT demands that the result's scale is at least a 128th of the operand's.
+    _unary(net, HardSwishOp, "HARD_SWISH", y_scale=net.scale(0.01, 0.5))
+
+
+@case
+def gelu(net: Network) -> None:
+    approximate = bool(net.rng.integers(2))
+    kind = "tanh" if approximate else "none"
+    fields: dict[str, object] = {"approximate": approximate}
+    _unary(net, GeluOp, "GELU", schema.GeluOptionsT(), fields, approximate=kind)
+
+
+def _int8_unary(net: Network, op: type[GraphOp], builtin: str, non_negative: bool = False) -> None:
+    """Functions that LiteRT has for int8 only."""
+    if not net.is_int8:
+        pytest.skip(f"LiteRT has no uint8 {builtin}")
+    _unary(net, op, builtin, non_negative=non_negative)
+
+
+@case
+def exp(net: Network) -> None:
+    _int8_unary(net, ExpOp, "EXP")
+
+
+@case
+def log(net: Network) -> None:
+    _int8_unary(net, LogOp, "LOG")
+
+
+@case
+def sqrt(net: Network) -> None:
+    _int8_unary(net, SqrtOp, "SQRT", non_negative=True)
+
+
+@case
+def rsqrt(net: Network) -> None:
+    _int8_unary(net, RsqrtOp, "RSQRT", non_negative=True)
+
+
+@case
+def absolute(net: Network) -> None:
+    _int8_unary(net, AbsOp, "ABS")
+
+
+@case
+def neg(net: Network) -> None:
+    _int8_unary(net, NegOp, "NEG")
+
+
+@case
+def elu(net: Network) -> None:
+    net.resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    _int8_unary(net, EluOp, "ELU")
 
 
 # Windows and reductions.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import OpResolverType
 from xdsl.builder import Builder, InsertPoint
 from xdsl.dialects.builtin import TensorType, i8
 from xdsl.ir import Block, SSAValue
@@ -54,6 +55,7 @@ class Network:
         self.operators: list[Operator] = []
         self.inputs: list[tuple[SSAValue, Array]] = []
         self.operations: list[GraphOp] = []
+        self.resolver = OpResolverType.BUILTIN_REF
         self._names = 0
 
     @property
@@ -172,7 +174,7 @@ class Network:
     def reference(self) -> Array:
         """LiteRT's reference result, as int8 data."""
         arrays = [self.stored(data) for _, data in self.inputs]
-        (result,) = run_reference(build_model(self.operators), arrays)
+        (result,) = run_reference(build_model(self.operators), arrays, self.resolver)
         return result if result.dtype == np.int8 else (result ^ np.uint8(128)).view(np.int8)
 
     def lowered(self) -> Array:

@@ -17,6 +17,17 @@ from furiosa_ir.dialects.graph.elementwise import (
     TanhOp,
     UnaryOp,
 )
+from furiosa_ir.dialects.graph.functions import (
+    AbsOp,
+    EluOp,
+    ExpOp,
+    GeluOp,
+    HardSwishOp,
+    LogOp,
+    NegOp,
+    RsqrtOp,
+    SqrtOp,
+)
 
 
 @lowers(ReluOp, LITERT, unless=[not_8bit])
@@ -69,6 +80,62 @@ def tanh(op: TanhOp, emit: Emitter) -> SSAValue:
 def leaky_relu(op: LeakyReluOp, emit: Emitter) -> SSAValue:
     """LEAKY_RELU."""
     return lookup(op, tables.leaky_relu(*_quantizations(op, emit), op.alpha.value.data), emit)
+
+
+@lowers(ExpOp, LITERT, unless=[not_8bit])
+def exp(op: ExpOp, emit: Emitter) -> SSAValue:
+    """EXP."""
+    return lookup(op, tables.from_function(tables.exp, *_quantizations(op, emit)), emit)
+
+
+@lowers(LogOp, LITERT, unless=[not_8bit])
+def log(op: LogOp, emit: Emitter) -> SSAValue:
+    """LOG."""
+    return lookup(op, tables.log(*_quantizations(op, emit)), emit)
+
+
+@lowers(SqrtOp, LITERT, unless=[not_8bit])
+def sqrt(op: SqrtOp, emit: Emitter) -> SSAValue:
+    """SQRT."""
+    return lookup(op, tables.sqrt(*_quantizations(op, emit)), emit)
+
+
+@lowers(RsqrtOp, LITERT, unless=[not_8bit])
+def rsqrt(op: RsqrtOp, emit: Emitter) -> SSAValue:
+    """RSQRT."""
+    return lookup(op, tables.rsqrt(*_quantizations(op, emit)), emit)
+
+
+@lowers(AbsOp, LITERT, unless=[not_8bit])
+def absolute(op: AbsOp, emit: Emitter) -> SSAValue:
+    """ABS."""
+    return lookup(op, tables.absolute(*_quantizations(op, emit)), emit)
+
+
+@lowers(NegOp, LITERT, unless=[not_8bit])
+def neg(op: NegOp, emit: Emitter) -> SSAValue:
+    """NEG."""
+    return lookup(op, tables.NEGATED, emit)
+
+
+@lowers(EluOp, LITERT, unless=[not_8bit])
+def elu(op: EluOp, emit: Emitter) -> SSAValue:
+    """ELU."""
+    return lookup(op, tables.from_function(tables.elu, *_quantizations(op, emit)), emit)
+
+
+@lowers(GeluOp, LITERT, unless=[not_8bit])
+def gelu(op: GeluOp, emit: Emitter) -> SSAValue:
+    """GELU."""
+    approximate = op.approximate is not None and op.approximate.data == "tanh"
+    function = tables.gelu_approximate if approximate else tables.gelu
+    return lookup(op, tables.from_function(function, *_quantizations(op, emit)), emit)
+
+
+@lowers(HardSwishOp, LITERT, unless=[not_8bit])
+def hard_swish(op: HardSwishOp, emit: Emitter) -> SSAValue:
+    """HARD_SWISH."""
+    return lookup(op, tables.hard_swish(*_quantizations(op, emit)), emit)
 
 
 def lookup(op: UnaryOp, table: tables.Table, emit: Emitter) -> SSAValue:

@@ -18,7 +18,7 @@ from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import movement
 from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.dialects.graph.movement import ResizeOp
-from furiosa_ir.dialects.graph.resampling import linear_weights
+from furiosa_ir.dialects.graph.resampling import coordinates, linear_weights
 
 COORDINATES = ("asymmetric", "half_pixel", "align_corners")
 FLOAT32_DISTANCE = 1 << 12
@@ -35,15 +35,16 @@ def not_tflite(op: ResizeOp) -> hints.Hint | None:
 def float_noise(op: ResizeOp) -> hints.Hint | None:
     """LiteRT interpolates uint8 in float32: then its noise decides how exact ties round.
 
-    There is no noise where the weights are binary fractions, and no tie where the product of
-    their denominators is odd.
+    There is no noise where the coordinates are binary fractions, and no tie where the product of
+    the weights' denominators is odd.
     """
     if op.mode.data != "linear" or not is_uint8(op.x):
         return None
+    positions = [math.lcm(*(c.denominator for c in coordinates(op, k))) for k in range(2)]
+    exact = all(n & (n - 1) == 0 for n in positions) and math.prod(positions) <= 1 << 16
     unit = math.prod(linear_weights(op, k).denominator for k in range(2))
-    binary = unit & (unit - 1) == 0 and unit <= 1 << 16
     tieless = unit % 2 == 1 and unit * max(shape_of(op.x)[1:3]) <= FLOAT32_DISTANCE
-    if binary or tieless:
+    if exact or tieless:
         return None
     return hints.form(op.name, "of uint8 data by a factor whose results depend on float32 noise")
 
@@ -69,14 +70,14 @@ def _nearest(op: ResizeOp, emit: Emitter) -> SSAValue:
     return x
 
 
-def nearest_indices(coordinates: str, extent: int, size: int) -> list[int]:
+def nearest_indices(mode: str, extent: int, size: int) -> list[int]:
     """``GetNearestNeighbor``: the index of x for each index of the result, in float32."""
     scale = np.float32(extent) / np.float32(size)
-    if coordinates == "align_corners" and size > 1:
+    if mode == "align_corners" and size > 1:
         scale = np.float32(extent - 1) / np.float32(size - 1)
-    offset = np.float32(0.5 if coordinates == "half_pixel" else 0.0)
+    offset = np.float32(0.5 if mode == "half_pixel" else 0.0)
     position = (np.arange(size, dtype=np.float32) + offset) * scale
-    if coordinates == "align_corners":
+    if mode == "align_corners":
         position = position.astype(np.float64) + 0.5  # rounds half away from zero
     return np.minimum(np.floor(position).astype(np.int64), extent - 1).tolist()
 
@@ -90,14 +91,14 @@ class Neighbours(NamedTuple):
     upper_weight: list[int]
 
 
-def neighbours(coordinates: str, extent: int, size: int) -> Neighbours:
+def neighbours(mode: str, extent: int, size: int) -> Neighbours:
     """``ComputeInterpolationValues`` of int8 data: positions and weights in 1024ths of a pixel."""
     one = 1 << 10
     scale = (one * extent + size // 2) // size
-    if coordinates == "align_corners" and size > 1:
+    if mode == "align_corners" and size > 1:
         scale = (one * (extent - 1) + (size - 1) // 2) // (size - 1)
     position = np.arange(size) * scale
-    if coordinates == "half_pixel":
+    if mode == "half_pixel":
         position = position + scale // 2 - one // 2
     # C++ truncates towards zero; below zero both neighbours are element 0.
     lower = np.maximum(position, 0) // one

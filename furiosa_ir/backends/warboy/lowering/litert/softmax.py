@@ -56,10 +56,11 @@ def _reciprocal(total: SSAValue, depth: int, emit: Emitter) -> tuple[SSAValue, S
     total is in [2**19, 2**19 * depth]; its octave is floor(log2(total / 2**19)), 0 to 8: where a
     row's sum reaches 512 LiteRT aborts the process.
     """
-    # The octave from the top bits: directly up to 255, and of the half for longer rows.
-    octave = [np.log2(np.maximum(np.arange(256), 1)).astype(np.int64)]
+    # The octave from the top bits: of total / 2**19 up to 255, and of its half for longer rows.
+    top = np.arange(256)
+    octave = [np.log2(np.maximum(top, 1)).astype(np.int64)]
     if depth > 255:
-        octave.append(octave[0] + 1)
+        octave.append(np.log2(np.maximum(2 * top, 1)).astype(np.int64))
     tops = [
         emit.rescale(total, 1, ACCUMULATOR_FRACTION_BITS + i, rounding="floor", output_zp=-128)
         for i in range(len(octave))

@@ -72,6 +72,14 @@ def logistic(x: Float32) -> Float32:
     return np.float32(1) / (np.float32(1) + exp(-x))
 
 
+_expm1 = _correctly_rounded(np.expm1)
+
+
+def elu(x: Float32) -> Float32:
+    """``x < 0 ? expm1(x) : x``; the reference resolver lacks ELU, the default one has this."""
+    return np.where(x < 0, _expm1(x), x)
+
+
 def gelu(x: Float32) -> Float32:
     """``0.5 * x * erfc(-x / sqrt(2))``."""
     argument = x * np.float32(math.sqrt(0.5))
@@ -118,6 +126,10 @@ def absolute(source: Quantization, target: Quantization) -> Table:
     x = np.abs(CODES - source.zero_point)
     identity = factors.ratio_float(source.scale, target.scale)
     return rescale(x, *identity, output_zero_point=target.zero_point, rounding="double")
+
+
+NEGATED: Table = (-CODES).astype(np.int8)
+"""NEG negates the stored integer, zero point or not; -128 wraps to itself."""
 
 
 def sqrt(source: Quantization, target: Quantization) -> Table:
