@@ -102,6 +102,11 @@ class ConstantTable:
         """Makes the constant known by its digest."""
         self._by_digest[constant.digest] = constant
 
+    def add_as(self, digest: str, constant: Constant) -> None:
+        """Makes the constant known by a digest that it is said to have, without hashing it."""
+        constant.__dict__["digest"] = digest
+        self._by_digest[digest] = constant
+
     def get(self, digest: str) -> Constant | None:
         """The constant of that digest, or None."""
         return self._by_digest.get(digest)
@@ -151,6 +156,11 @@ class BlobAttr(Data[Constant]):
         """The elements; do not write to them."""
         return self.data.array
 
+    @property
+    def prints_inline(self) -> bool:
+        """Whether text shows its elements instead of its digest."""
+        return self.data.size <= INLINE_ELEMENTS and self.data.dtype in _NAME_OF_DTYPE
+
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> Constant:
         with parser.in_angle_brackets():
@@ -174,15 +184,15 @@ class BlobAttr(Data[Constant]):
             )
         if len(values) != int(np.prod(shape, dtype=np.int64)):
             parser.raise_error(f"{len(values)} elements do not fill the shape {shape}")
-        return Constant(np.array(values).astype(_DTYPE_OF_NAME[name]).reshape(shape))
+        return Constant(np.array(values, _DTYPE_OF_NAME[name]).reshape(shape))
 
     def print_parameter(self, printer: Printer) -> None:
         constant = self.data
         with printer.in_angle_brackets():
-            name = _NAME_OF_DTYPE.get(constant.dtype)
-            if name is None or constant.size > INLINE_ELEMENTS:
+            if not self.prints_inline:
                 printer.print_string(f'"{constant.digest}"')
                 return
+            name = _NAME_OF_DTYPE[constant.dtype]
             elements = ", ".join(_element_text(v) for v in constant.array.reshape(-1))
             shape = ", ".join(map(str, constant.shape))
             printer.print_string(f"{name} [{shape}] ({elements})")

@@ -28,7 +28,10 @@ OPERATIONS: list[type[GraphOp]] = [
         movement,
     )
     for op in vars(module).values()
-    if isinstance(op, type) and issubclass(op, GraphOp) and "name" in vars(op)
+    if isinstance(op, type)
+    and issubclass(op, GraphOp)
+    and "name" in vars(op)
+    and op.__module__ == module.__name__  # not what it imports
 ]
 """Every operation, in the order of the documentation."""
 

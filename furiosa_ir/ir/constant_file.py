@@ -1,0 +1,146 @@
+"""The safetensors file beside text IR: constants by digest, written in order, read by mapping.
+
+Written and read here rather than by the safetensors package, which wants all tensors in memory at
+once, copies what it reads, and knows no dtype of `ml_dtypes` but bfloat16. Files are ordinary
+safetensors files; nothing in one is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import ml_dtypes
+import numpy as np
+
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.ir.constants import Array, Constant, ConstantTable
+
+_SAFETENSORS_NAME: dict[str, str] = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int8": "I8",
+    "uint16": "U16",
+    "int16": "I16",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "uint32": "U32",
+    "int32": "I32",
+    "float32": "F32",
+    "uint64": "U64",
+    "int64": "I64",
+    "float64": "F64",
+}
+_DTYPE_NAME = {v: k for k, v in _SAFETENSORS_NAME.items()}
+
+_OTHER_DTYPES = frozenset(
+    {"complex64", "complex128", "int4", "uint4", "float8_e4m3fn", "float8_e5m2"}
+    | {"float8_e4m3fnuz", "float8_e5m2fnuz", "float4_e2m1fn"}
+)
+"""Stored as bytes (U8), with "dtype:shape" in the file's metadata under their digest."""
+
+_MAX_HEADER = 100 << 20
+_DATA_ALIGNMENT = 64
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
+def write_constants(constants: Iterable[Constant], path: Path) -> None:
+    """Writes the constants, each under its digest, whole or not at all.
+
+    The same constants give the same bytes. Wider elements come first, so that every tensor is
+    aligned to its element.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    unique = {c.digest: c for c in constants}
+    ordered = sorted(unique.items(), key=lambda kv: (-kv[1].dtype.itemsize, kv[0]))
+    header: dict[str, object] = {}
+    metadata: dict[str, str] = {}
+    offset = 0
+    for digest, constant in ordered:
+        size = constant.size * constant.dtype.itemsize
+        name = _SAFETENSORS_NAME.get(constant.dtype.name)
+        shape: list[int] = list(constant.shape)
+        if name is None:
+            metadata[digest] = f"{constant.dtype.name}:{','.join(map(str, shape))}"
+            name, shape = "U8", [size]
+        header[digest] = {"dtype": name, "shape": shape, "data_offsets": [offset, offset + size]}
+        offset += size
+    if metadata:
+        header["__metadata__"] = metadata
+    text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
+    text += b" " * (-(len(text) + 8) % _DATA_ALIGNMENT)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little"))
+            file.write(text)
+            for _, constant in ordered:
+                # .data would copy nothing, but ml_dtypes offers no buffer; a view as bytes does.
+                flat = np.ascontiguousarray(constant.array).reshape(-1)
+                file.write(flat.view(np.uint8).data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_constants(path: Path, table: ConstantTable | None = None) -> ConstantTable:
+    """Maps the file's tensors; none is read before it is used.
+
+    Returns:
+        `table`, or a new one, with them added.
+
+    Raises:
+        ImportFailure: the file is not a sound safetensors file.
+        OSError: it cannot be read.
+    """
+    table = ConstantTable() if table is None else table
+    with path.open("rb") as file:
+        length = os.fstat(file.fileno()).st_size
+        if length < 8:
+            raise ImportFailure("is too short for a safetensors file", file=str(path))
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    try:
+        for digest, array in _tensors(data):
+            table.add_as(digest, Constant(array))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ImportFailure(f"is not a sound safetensors file: {error}", file=str(path)) from None
+    return table
+
+
+def _tensors(data: memoryview) -> Iterator[tuple[str, Array]]:
+    begin = 8 + int.from_bytes(data[:8], "little")
+    if begin > min(len(data), _MAX_HEADER):
+        raise ValueError("its header is longer than the file")
+    header = cast("dict[str, Any]", json.loads(bytes(data[8:begin])))
+    metadata = header.pop("__metadata__", {})
+    for digest, entry in header.items():
+        yield digest, _map(data[begin:], entry, metadata.get(digest))
+
+
+def _map(data: memoryview, entry: dict[str, Any], other: str | None) -> Array:
+    first, last = entry["data_offsets"]
+    shape = [int(n) for n in entry["shape"]]
+    dtype = _dtype(_DTYPE_NAME[entry["dtype"]])
+    if other is not None:
+        name, _, extents = other.partition(":")
+        if name not in _OTHER_DTYPES:
+            raise ValueError(f"unknown dtype '{name}'")
+        dtype = _dtype(name)
+        shape = [int(n) for n in extents.split(",") if n]
+    size = dtype.itemsize
+    for extent in shape:
+        if extent < 0:
+            raise ValueError("a negative extent")
+        size *= extent
+    if not 0 <= first <= last <= len(data) or last - first != size:
+        raise ValueError("a tensor lies outside the file or has the wrong size")
+    return np.frombuffer(data[first:last], np.uint8).view(dtype).reshape(shape)

@@ -1,0 +1,237 @@
+"""IR as text: MLIR syntax in `NAME.mlir`, large constants in `NAME.safetensors` beside it.
+
+Text never holds the elements of a large constant, and parses back to the same module, locations
+included (`ir.equivalence` says what "the same" is).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn, cast
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp
+from xdsl.ir import Attribute, Data, Operation, ParametrizedAttribute
+from xdsl.parser import Parser
+from xdsl.parser.generic_parser import ParserState
+from xdsl.printer import Printer
+from xdsl.utils.exceptions import ParseError
+from xdsl.utils.lexer import Input, Span
+from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind, StringLiteral
+
+from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.ir.constant_file import read_constants, write_constants
+from furiosa_ir.ir.constants import (
+    INLINE_ELEMENTS,
+    PARSE_TABLES,
+    BlobAttr,
+    Constant,
+    ConstantTable,
+)
+from furiosa_ir.ir.context import make_context
+
+Positions = dict[Operation, tuple[int, int]]
+"""Operation -> (line, column) of its text."""
+
+
+def print_module(module: ModuleOp, *, locations: bool = True) -> str:
+    """The module as text; without `locations` the layers' names are left out."""
+    stream = io.StringIO()
+    Printer(stream, print_debuginfo=locations).print_op(module)
+    return stream.getvalue()
+
+
+def parse_module(
+    text: str,
+    table: ConstantTable | None = None,
+    *,
+    name: str = "<text>",
+    context: Context | None = None,
+    positions: Positions | None = None,
+) -> ModuleOp:
+    """The module that a text describes. It is not verified (`ir.verifier.verify_module`).
+
+    Args:
+        text: one module, or the operations of one.
+        table: the constants that the text refers to by digest.
+        name: the file, for errors.
+        context: the dialects; default: all of the project's.
+        positions: is filled with the place of each operation in the text.
+
+    Raises:
+        ImportFailure: the text does not parse; the message begins with `file:line:column`.
+    """
+    if table is not None:
+        PARSE_TABLES.append(table)
+    parser: _Parser | None = None
+    try:
+        parser = _Parser(context or make_context(), text, name, positions)
+        return parser.parse_module()
+    except ParseError as error:
+        _raise_at(error.span, error.msg, error)
+    except (RecursionError, MemoryError) as error:
+        raise ImportFailure("is nested too deeply", file=name) from error
+    except Exception as error:  # noqa: BLE001  # attributes and dialects raise what they like
+        assert parser is not None
+        message = error.message if isinstance(error, FuriosaError) else str(error)
+        _raise_at(parser.span, message or type(error).__name__, error)
+    finally:
+        if table is not None:
+            PARSE_TABLES.pop()
+
+
+def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) -> None:
+    """Writes the module's text, and its large constants beside it; each file whole or not at all.
+
+    Raises:
+        FuriosaError: a file cannot be written.
+    """
+    path = Path(path)
+    beside = constants_path(path)
+    constants = list(large_constants(module))
+    try:
+        if constants:
+            write_constants(constants, beside)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            text = print_module(module, locations=locations)
+            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from error
+
+
+def read_module(
+    path: Path | str, *, context: Context | None = None, positions: Positions | None = None
+) -> ModuleOp:
+    """The module of a text file, and of the safetensors file beside it if there is one.
+
+    Raises:
+        ImportFailure: a file is missing or unsound; the message says where.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        beside = constants_path(path)
+        table = read_constants(beside) if beside.is_file() else None
+    except OSError as error:
+        raise ImportFailure(f"cannot be read: {error.strerror}", file=str(path)) from error
+    except UnicodeDecodeError:
+        raise ImportFailure("is not text", file=str(path)) from None
+    return parse_module(text, table, name=str(path), context=context, positions=positions)
+
+
+def constants_path(path: Path) -> Path:
+    """Where the large constants of a text file are: `a.mlir` -> `a.safetensors`.
+
+    For a file of another name `.safetensors` is appended, so that `out.graph` and `out.ftensor` do
+    not share one.
+    """
+    if path.suffix == ".mlir":
+        return path.with_suffix(".safetensors")
+    return path.with_name(path.name + ".safetensors")
+
+
+def large_constants(module: Operation) -> Iterator[Constant]:
+    """Every constant in the module that text refers to by digest; some may come twice."""
+    for op in module.walk():
+        for attributes in (op.properties, op.attributes):
+            for attribute in attributes.values():
+                yield from _constants(attribute)
+
+
+def _constants(attribute: object) -> Iterator[Constant]:
+    match attribute:
+        case BlobAttr():
+            if not attribute.prints_inline:
+                yield attribute.data
+        case ArrayAttr():
+            for part in attribute:
+                yield from _constants(part)
+        case DictionaryAttr():
+            for part in attribute.data.values():
+                yield from _constants(part)
+        case ParametrizedAttribute():
+            for part in attribute.parameters:
+                yield from _constants(part)
+        case Data():
+            parts: object = cast("Data[object]", attribute).data
+            if isinstance(parts, tuple):
+                for part in cast("tuple[object, ...]", parts):
+                    if isinstance(part, Attribute):
+                        yield from _constants(part)
+        case _:
+            return
+
+
+_IR_TEXT = re.compile(
+    rb'(\s|//[^\n]*\n)*("builtin\.module"|builtin\.module|module|func\.func|"func\.func")\b|//'
+)
+
+
+def is_ir_text(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is IR text: a module, a function or a comment."""
+    return _IR_TEXT.match(head) is not None
+
+
+class _Lexer(MLIRLexer):
+    """xDSL's lexer, which takes a string with escaped non-ASCII letters for bytes (0.74)."""
+
+    def _lex_string_literal(self, start_pos: int) -> MLIRToken:
+        token = super()._lex_string_literal(start_pos)
+        if token.kind is not MLIRTokenKind.BYTES_LIT:
+            return token
+        literal = StringLiteral.from_span(token.span)
+        try:
+            literal.bytes_contents.decode()
+        except UnicodeDecodeError:
+            return token
+        return MLIRToken(MLIRTokenKind.STRING_LIT, literal)
+
+
+class _Parser(Parser):
+    """xDSL's parser, remembering where each operation stands."""
+
+    def __init__(self, context: Context, text: str, name: str, positions: Positions | None) -> None:
+        super().__init__(context, "", name)
+        self._parser_state = ParserState(_Lexer(Input(text, name)))
+        self._positions = positions
+
+    @property
+    def span(self) -> Span[str]:
+        """The token that the parser has come to."""
+        return self._current_token.span
+
+    def parse_operation(self) -> Operation:
+        span = self._current_token.span
+        op = super().parse_operation()
+        if self._positions is not None:
+            location = span.get_location()
+            self._positions[op] = (location.line, location.col)
+        return op
+
+
+def _raise_at(span: Span[str] | Span[bytes], message: str, cause: Exception) -> NoReturn:
+    sentence = "; ".join(line.strip() for line in message.splitlines() if line.strip())
+    sentence = sentence.rstrip(".!")
+    sentence = sentence[:1].lower() + sentence[1:]
+    raise ImportFailure(sentence, file=str(span.get_location())) from cause
+
+
+__all__ = [
+    "INLINE_ELEMENTS",
+    "Positions",
+    "constants_path",
+    "is_ir_text",
+    "large_constants",
+    "parse_module",
+    "print_module",
+    "read_module",
+    "write_module",
+]
