@@ -44,8 +44,9 @@ AnyTensor = TensorType[Attribute]
 class OriginAttr(Data[tuple[str, BlobAttr]]):
     """`#graph.origin<onnx, #graph.blob<...>>`: the operator as its file holds it.
 
-    The bytes are a serialised `NodeProto` ("onnx") or a TFLite model of that one operator without
-    tensors ("tflite"); they are made when they are first needed. An operation that stays on the
+    The bytes are a model of that one operator: a serialised `ModelProto` whose inputs and outputs
+    are the operation's ("onnx"), or a TFLite model without tensors ("tflite"). An operation that
+    stays on the
     host is written into its host segment's sub-model from its origin, so a rewrite that changes
     what an operation computes must not hand the origin on.
     """
@@ -77,10 +78,18 @@ class OnnxNode(Protocol):
     domain: str
     opset: int
     """The version of the node's operator set that the file asks for."""
-    attributes: Mapping[str, Any]
-    """Attribute name -> int, float, str, numpy array, list of those."""
     operands: Sequence[SSAValue | None]
     """The inputs; None for one left out."""
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """Attribute name -> int, float, str, numpy array, list of those; with schema defaults."""
+        ...
+
+    @property
+    def output_count(self) -> int:
+        """How many outputs the node has, trailing ones left out not counted."""
+        ...
 
     def constant(self, index: int) -> Array | None:
         """The elements of input `index` where it is constant, else None."""
@@ -90,14 +99,14 @@ class OnnxNode(Protocol):
         """The static shape of input `index`."""
         ...
 
-    def value(self, array: Array) -> SSAValue:
-        """A `graph.constant` of these elements."""
+    def value(self, array: Array | BlobAttr, element: Attribute | None = None) -> SSAValue:
+        """A `graph.constant` of these elements (stored integers, if `element` is quantised)."""
         ...
 
     def emit(
         self,
         op: type[GraphOp],
-        operands: Sequence[SSAValue | None],
+        operands: Sequence[SSAValue | Sequence[SSAValue | None] | None],
         *,
         elements: Sequence[Attribute] | None = None,
         **properties: object,

@@ -36,7 +36,12 @@ from furiosa_ir.dialects.graph.base import (
     shape_of,
 )
 from furiosa_ir.dialects.graph.movement import ReshapeOp, TransposeOp
-from furiosa_ir.dialects.graph.window import onnx_window, tflite_window, window_extents
+from furiosa_ir.dialects.graph.window import (
+    onnx_transposed_window,
+    onnx_window,
+    tflite_window,
+    window_extents,
+)
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
 
@@ -189,6 +194,21 @@ class ConvTransposeOp(GraphOp):
         )
         return [node.activation(result, options.FusedActivationFunction())]
 
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        kernel = node.shape(1)[2:]
+        if not 1 <= len(kernel) <= 3:
+            return node.unsupported()
+        letters = {1: "W", 2: "HW", 3: "DHW"}[len(kernel)]
+        return node.emit(
+            cls,
+            [*node.operands, None][:3],
+            layout="NC" + letters,
+            kernel_layout="IO" + letters,
+            group=node.attributes.get("group", 1),
+            **onnx_transposed_window(node, kernel),
+        )
+
     def result_shapes(self) -> Sequence[Shape]:
         layout = self.layout.data
         x_at = dict(zip(layout, shape_of(self.x), strict=True))
@@ -299,9 +319,7 @@ class MatMulOp(GraphOp):
                 rank = len(node.shape(i))
                 perm = [*range(rank - 2), rank - 1, rank - 2]
                 element = element_of(value)
-                operands[i : i + 1] = node.emit(
-                    TransposeOp, [value], elements=[element], perm=perm
-                )
+                operands[i : i + 1] = node.emit(TransposeOp, [value], elements=[element], perm=perm)
         if any(adjoint):
             # The origin would transpose once more.
             return node.emit(cls, operands, origin=None)

@@ -12,11 +12,13 @@ from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, r
 
 from furiosa_ir.dialects.graph.base import (
     GraphOp,
+    OnnxNode,
     Shape,
     TFLiteNode,
     broadcast_shapes,
     shape_of,
 )
+from furiosa_ir.dialects.graph.onnx_arguments import number, variable
 from furiosa_ir.ir.constants import Array, BlobAttr
 
 _TFLITE_CLIPS = {"RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
@@ -46,6 +48,15 @@ class BinaryOp(GraphOp):
             return [result]
         return [node.activation(result, node.options.FusedActivationFunction())]
 
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        # Min, Max and Sum take any number of operands: pairs from the left.
+        (result, *rest) = node.operands
+        for operand in rest:
+            (result,) = node.emit(cls, [result, operand])
+        assert result is not None
+        return [result]
+
     def result_shapes(self) -> Sequence[Shape]:
         return [broadcast_shapes(self, [shape_of(self.a), shape_of(self.b)])]
 
@@ -55,7 +66,7 @@ class AddOp(BinaryOp):
     """a + b."""
 
     name = "graph.add"
-    ONNX: ClassVar = ("Add",)
+    ONNX: ClassVar = ("Add", "Sum")
     TFLITE: ClassVar = ("ADD",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
@@ -152,6 +163,17 @@ class ClipOp(UnaryOp):
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         low, high = _TFLITE_CLIPS[node.op_type]
         return node.emit(cls, node.operands, minimum=low, maximum=high)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        if variable(node, 1, 2):
+            return node.unsupported()
+        return node.emit(
+            cls,
+            node.operands[:1],
+            minimum=number(node, 1, "min"),
+            maximum=number(node, 2, "max"),
+        )
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         low = -np.inf if self.minimum is None else self.minimum.value.data

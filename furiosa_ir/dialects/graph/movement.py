@@ -28,6 +28,7 @@ from xdsl.irdl import (
 
 from furiosa_ir.dialects.graph.base import (
     GraphOp,
+    OnnxNode,
     Shape,
     TFLiteNode,
     broadcast_shapes,
@@ -37,6 +38,8 @@ from furiosa_ir.dialects.graph.base import (
     quantization_of,
     shape_of,
 )
+from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, number, variable
+from furiosa_ir.dialects.graph.onnx_geometry import reshaped, resized, sliced
 from furiosa_ir.dialects.graph.slicing import SliceMasks, resolve_strided_slice
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
@@ -56,6 +59,12 @@ class ReshapeOp(GraphOp):
     x = operand_def(TensorType)
     result = result_def(TensorType)
     shape = prop_def(DenseArrayBase.constr(i64))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        if variable(node, 1):
+            return node.unsupported()
+        return node.emit(cls, node.operands[:1], shape=reshaped(node))
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
@@ -120,6 +129,11 @@ class TransposeOp(GraphOp):
         front = [p + rank if p < 0 else p for p in perm.reshape(-1).tolist()]
         return node.emit(cls, node.operands[:1], perm=front)
 
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        perm = node.attributes.get("perm") or range(len(node.shape(0)))[::-1]
+        return node.emit(cls, node.operands, perm=list(perm))
+
     def result_shapes(self) -> Sequence[Shape]:
         shape, perm = shape_of(self.x), ints(self.perm)
         if sorted(perm) != list(range(len(shape))):
@@ -163,6 +177,12 @@ class ConcatOp(GraphOp):
         (result,) = node.emit(cls, node.operands, axis=axis)
         return [node.activation(result, node.options.FusedActivationFunction())]
 
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        axis = node.attributes["axis"]
+        axis = axis + len(node.shape(0)) if axis < 0 else axis
+        return node.emit(cls, [node.operands], axis=axis)
+
     def result_shapes(self) -> Sequence[Shape]:
         shapes = [shape_of(v) for v in self.inputs]
         axis = normal_axis(self, self.axis.value.data, len(shapes[0]))
@@ -202,6 +222,19 @@ class SplitOp(GraphOp):
         front = int(axis.reshape(-1)[0]) % len(shape)
         parts = [t.get_shape()[front] for t in node.result_types]
         return node.emit(cls, [node.operands[x]], axis=front, split=parts)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        if variable(node, 1):
+            return node.unsupported()
+        (axis,) = axes_from_front([node.attributes.get("axis", 0)], len(node.shape(0)))
+        split = int_list(node, 1, "split")
+        if split is None:
+            # Equal parts, the last one smaller where they do not come out even.
+            count, extent = node.output_count, node.shape(0)[axis]
+            part = -(-extent // count)
+            split = [part] * (count - 1) + [extent - part * (count - 1)]
+        return node.emit(cls, node.operands[:1], axis=axis, split=split)
 
     def result_shapes(self) -> Sequence[Shape]:
         shape, split = shape_of(self.x), ints(self.split)
@@ -270,6 +303,13 @@ class SliceOp(GraphOp):
         # Dropped and added dimensions hold one element: a reshape.
         return node.emit(ReshapeOp, results, shape=extents)
 
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        if variable(node, 1, 2, 3, 4):
+            return node.unsupported()
+        starts, ends, steps = sliced(node)
+        return node.emit(cls, node.operands[:1], starts=starts, ends=ends, steps=steps)
+
     def result_shapes(self) -> Sequence[Shape]:
         return [
             tuple(
@@ -326,6 +366,31 @@ class PadOp(GraphOp):
             cls, node.operands[:1], pads=pads.T.reshape(-1).tolist(), mode=mode, value=value
         )
 
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        rank = len(node.shape(0))
+        given_pads = int_list(node, 1, "pads")
+        if variable(node, 1, 2, 3) or given_pads is None:
+            return node.unsupported()
+        axes = axes_from_front(int_list(node, 3, "axes") or range(rank), rank)
+        pads = [0] * (2 * rank)
+        for i, axis in enumerate(axes):
+            pads[axis], pads[axis + rank] = given_pads[i], given_pads[i + len(axes)]
+        mode, value = node.attributes.get("mode", "constant"), number(node, 2, "value")
+        if mode not in ("constant", "reflect", "edge", "wrap"):
+            return node.unsupported()
+        (x, *_) = node.operands
+        if min(pads) < 0:
+            # A negative pad cuts off.
+            if mode != "constant":
+                return node.unsupported()
+            shape = node.shape(0)
+            starts = [max(0, -p) for p in pads[:rank]]
+            ends = [n - max(0, -p) for n, p in zip(shape, pads[rank:], strict=True)]
+            (x,) = node.emit(SliceOp, [x], starts=starts, ends=ends, steps=[1] * rank)
+            pads = [max(0, p) for p in pads]
+        return node.emit(cls, [x], pads=pads, mode=mode, value=value or 0.0)
+
     def result_shapes(self) -> Sequence[Shape]:
         shape, pads = shape_of(self.x), ints(self.pads)
         n = len(shape)
@@ -375,6 +440,13 @@ class ExpandOp(GraphOp):
             return node.unsupported()
         return node.emit(cls, node.operands[:1], shape=node.result_types[0].get_shape())
 
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        shape = int_list(node, 1, "shape")
+        if shape is None:
+            return node.unsupported()
+        return node.emit(cls, node.operands[:1], shape=shape)
+
     def result_shapes(self) -> Sequence[Shape]:
         return [broadcast_shapes(self, [shape_of(self.x), ints(self.shape)])]
 
@@ -400,6 +472,13 @@ class TileOp(GraphOp):
         if repeats is None:
             return node.unsupported()
         return node.emit(cls, node.operands[:1], repeats=repeats.reshape(-1).tolist())
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        repeats = int_list(node, 1, "repeats")
+        if repeats is None:
+            return node.unsupported()
+        return node.emit(cls, node.operands[:1], repeats=repeats)
 
     def result_shapes(self) -> Sequence[Shape]:
         return [tuple(n * r for n, r in zip(shape_of(self.x), ints(self.repeats), strict=True))]
@@ -455,6 +534,11 @@ class ResizeOp(GraphOp):
             sizes=target,
             scales=[n / e for n, e in zip(target, node.shape(0)[1:3], strict=True)],
         )
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        form = resized(node)
+        return node.unsupported() if form is None else node.emit(cls, node.operands[:1], **form)
 
     def result_shapes(self) -> Sequence[Shape]:
         sizes = iter(ints(self.sizes))

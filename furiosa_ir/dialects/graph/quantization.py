@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from xdsl.dialects.builtin import TensorType
+import numpy as np
+from xdsl.dialects.builtin import (
+    Float32Type,
+    IntegerType,
+    Signedness,
+    TensorType,
+    f32,
+    i8,
+    i16,
+    i32,
+)
+from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, result_def
 
-from furiosa_ir.dialects.graph.base import GraphOp, Shape, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, Shape, element_of, shape_of
+from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, given
+from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.dialects.quant import UniformType, uniform
+from furiosa_ir.errors import VerificationFailure
 
 
 @irdl_op_definition
@@ -25,6 +40,15 @@ class QuantizeOp(GraphOp):
     x = operand_def(TensorType)
     result = result_def(TensorType)
 
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        element = onnx_quantization(node)
+        (x, *_) = node.operands
+        if element is None or x is None or not isinstance(element_of(x), Float32Type):
+            return node.unsupported()
+        (result,) = node.emit(cls, [x], elements=[element])
+        return node.emit(StorageCastOp, [result], elements=[storage_type(element)])
+
     def result_shapes(self) -> Sequence[Shape]:
         return [shape_of(self.x)]
 
@@ -39,6 +63,20 @@ class DequantizeOp(GraphOp):
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        element = onnx_quantization(node)
+        (x, scale, *_) = node.operands
+        if element is None or x is None or scale is None or element_of(scale) != f32:
+            return node.unsupported()
+        if isinstance(x.owner, StorageCastOp) and element_of(x.owner.x) == element:
+            stored = x.owner.x
+        elif isinstance(x.owner, ConstantOp):
+            stored = node.value(x.owner.value, element)
+        else:
+            (stored,) = node.emit(StorageCastOp, [x], elements=[element])
+        return node.emit(cls, [stored], elements=[f32])
 
     def result_shapes(self) -> Sequence[Shape]:
         return [shape_of(self.x)]
@@ -60,3 +98,57 @@ class StorageCastOp(GraphOp):
 
     def result_shapes(self) -> Sequence[Shape]:
         return [shape_of(self.x)]
+
+
+def storage_type(element: UniformType) -> IntegerType:
+    """The plain integer type that a quantised element is stored as."""
+    storage = element.data.storage
+    sign = Signedness.UNSIGNED if storage.startswith("u") else Signedness.SIGNLESS
+    return IntegerType(int(storage.lstrip("iu")), sign)
+
+
+def onnx_quantization(node: OnnxNode) -> UniformType | None:
+    """The quantised type of a QuantizeLinear or DequantizeLinear; None for forms without one.
+
+    Those are scales that the network computes, blocks, and storage of 4 bits or of floats.
+    """
+    scale, zero_point = node.constant(1), node.constant(2)
+    if (
+        scale is None
+        or (given(node, 2) and zero_point is None)
+        or node.attributes.get("block_size")
+    ):
+        return None
+    (x, *_) = node.operands
+    if zero_point is not None:
+        dtype = zero_point.dtype
+    elif node.op_type == "QuantizeLinear":
+        if node.attributes.get("output_dtype"):
+            return None
+        dtype = np.dtype(np.uint8)
+    else:
+        assert x is not None
+        dtype = _DTYPES.get(element_of(x), np.dtype(np.float32))
+    if dtype not in _DTYPES.values() or scale.size == 0 or scale.ndim > 1:
+        return None
+    if not bool(np.all(np.isfinite(scale)) and np.all(scale > 0)):
+        return None
+    axis = None
+    if scale.size > 1:
+        (axis,) = axes_from_front([node.attributes.get("axis", 1)], len(node.shape(0)))
+        if node.shape(0)[axis] != scale.size:
+            raise VerificationFailure(
+                f"{scale.size} scales for the extent {node.shape(0)[axis]} of axis {axis}"
+            )
+    if zero_point is not None and zero_point.size not in (1, scale.size):
+        raise VerificationFailure(f"{zero_point.size} zero points for {scale.size} scales")
+    return uniform(dtype, scale.astype(np.float64), 0 if zero_point is None else zero_point, axis)
+
+
+_DTYPES: dict[Attribute, np.dtype[Any]] = {
+    i8: np.dtype(np.int8),
+    IntegerType(8, Signedness.UNSIGNED): np.dtype(np.uint8),
+    i16: np.dtype(np.int16),
+    IntegerType(16, Signedness.UNSIGNED): np.dtype(np.uint16),
+    i32: np.dtype(np.int32),
+}

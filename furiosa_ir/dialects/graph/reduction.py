@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -12,12 +13,15 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import (
     GraphOp,
+    OnnxNode,
     Shape,
     TFLiteNode,
     ints,
     normal_axis,
     shape_of,
 )
+from furiosa_ir.dialects.graph.movement import ReshapeOp
+from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, variable
 from furiosa_ir.ir.constants import Array
 
 
@@ -37,6 +41,23 @@ class ReduceOp(GraphOp):
         rank = len(node.shape(0))
         front = sorted({a + rank if a < 0 else a for a in axes.reshape(-1).tolist()})
         return node.emit(cls, node.operands[:1], axes=front, keepdims=int(node.options.KeepDims()))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        if variable(node, 1):
+            return node.unsupported()
+        rank = len(node.shape(0))
+        if node.op_type.startswith("Global"):
+            return node.emit(cls, node.operands, axes=list(range(2, rank)), keepdims=1)
+        axes = int_list(node, 1, "axes")
+        if not axes and node.attributes.get("noop_with_empty_axes", 0):
+            return [v for v in node.operands[:1] if v is not None]
+        return node.emit(
+            cls,
+            node.operands[:1],
+            axes=axes_from_front(axes or range(rank), rank),
+            keepdims=node.attributes.get("keepdims", 1),
+        )
 
     def result_shapes(self) -> Sequence[Shape]:
         shape = shape_of(self.x)
@@ -99,6 +120,19 @@ class SoftmaxOp(GraphOp):
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         axis = len(node.shape(0)) - 1
         return node.emit(cls, node.operands, axis=axis, beta=float(node.options.Beta()))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        shape = node.shape(0)
+        (axis,) = axes_from_front([node.attributes.get("axis", -1)], len(shape))
+        (x, *_) = node.operands
+        if node.opset >= 13 or axis == len(shape) - 1:
+            return node.emit(cls, [x], axis=axis, beta=1.0)
+        # Before operator set 13 everything from the axis on was one dimension.
+        rows = [math.prod(shape[:axis]), math.prod(shape[axis:])]
+        (x,) = node.emit(ReshapeOp, [x], shape=rows)
+        (x,) = node.emit(cls, [x], axis=1, beta=1.0)
+        return node.emit(ReshapeOp, [x], shape=shape)
 
     def result_shapes(self) -> Sequence[Shape]:
         normal_axis(self, self.axis.value.data, len(shape_of(self.x)))

@@ -87,6 +87,36 @@ def onnx_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, Any]:
     return {"strides": strides, "pads": pads, "dilations": dilations}
 
 
+def onnx_transposed_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, Any]:
+    """The window of an ONNX ConvTranspose and its `output_padding`, auto_pad resolved."""
+    n, attributes = len(kernel), node.attributes
+    extents = node.shape(0)[2:]
+    strides = list(attributes.get("strides") or [1] * n)
+    dilations = list(attributes.get("dilations") or [1] * n)
+    pads = list(attributes.get("pads") or [0] * 2 * n)
+    output_padding = list(attributes.get("output_padding") or [0] * n)
+    auto_pad = attributes.get("auto_pad", "NOTSET")
+    sizes = list(attributes.get("output_shape") or [])[-n:]
+    if not sizes and auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        sizes = [e * s for e, s in zip(extents, strides, strict=True)]
+    if sizes:
+        for i in range(n):
+            full = (extents[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1
+            total = full + output_padding[i] - sizes[i]
+            small, large = total // 2, total - total // 2
+            # The rule of the ONNX standard: only SAME_UPPER puts the odd element at the end.
+            upper = auto_pad == "SAME_UPPER"
+            pads[i], pads[i + n] = (small, large) if upper else (large, small)
+    elif auto_pad == "VALID":
+        pads = [0] * 2 * n
+    return {
+        "strides": strides,
+        "pads": pads,
+        "dilations": dilations,
+        "output_padding": output_padding,
+    }
+
+
 def tflite_window(node: TFLiteNode, kernel: Sequence[int]) -> dict[str, Any]:
     """strides, pads and dilations of a TFLite convolution (NHWC), with SAME and VALID resolved."""
     options = node.options

@@ -1,0 +1,179 @@
+"""ONNX files -> `graph`: every valid operator becomes a modelled operation or `graph.opaque`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    IntegerAttr,
+    ModuleOp,
+    StringAttr,
+    i64,
+)
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Region, SSAValue
+
+from furiosa_ir.dialects.graph import ONNX_OPERATORS
+from furiosa_ir.dialects.graph.base import DYNAMIC, shape_of
+from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.importers.onnx.builder import Builder, is_static
+from furiosa_ir.importers.onnx.file import ModelFile, read_model
+from furiosa_ir.importers.onnx.node import Node
+from furiosa_ir.importers.onnx.opaque import check_node, declared_type
+from furiosa_ir.importers.onnx.order import needed_nodes, node_label
+from furiosa_ir.importers.onnx.signature import BatchSize, input_type
+from furiosa_ir.importers.onnx.structural import STRUCTURAL
+from furiosa_ir.importers.onnx.tensors import element_type, type_name
+from furiosa_ir.ir.location import name_loc
+
+__all__ = ["import_onnx"]
+
+
+def import_onnx(source: bytes | Path, *, batch_size: int | None = None) -> ModuleOp:
+    """Reads an ONNX model into a module with one function, `@main`.
+
+    Static shapes are inferred on the way, and what depends on constants alone is folded.
+
+    Args:
+        source: the file's path or its bytes (which cannot have external data).
+        batch_size: what a symbolic batch dimension stands for; default 1.
+
+    Raises:
+        ImportFailure: the file is missing, is no ONNX model, or contradicts itself.
+    """
+    file = read_model(source)
+    try:
+        return _import(file, 1 if batch_size is None else batch_size)
+    except FuriosaError as error:
+        raise error.at(file=file.name) from None
+
+
+def _import(file: ModelFile, batch_size: int) -> ModuleOp:
+    if batch_size < 1:
+        raise ImportFailure(f"the batch size is {batch_size}; it must be 1 or more")
+    graph: Any = file.model.graph
+    if not graph.output:
+        raise ImportFailure("the network has no outputs")
+    initial = {str(t.name): t for t in graph.initializer}
+    if len(initial) != len(graph.initializer):
+        raise ImportFailure("two initialisers have the same name")
+    if graph.sparse_initializer:
+        raise ImportFailure("sparse initialisers are not supported", hint="make them dense")
+    inputs = [i for i in graph.input if i.name not in initial]
+    names = [str(i.name) for i in inputs]
+    if len(set(names)) != len(names):
+        raise ImportFailure("two inputs have the same name")
+    nodes = needed_nodes(graph, [*names, *initial])
+
+    batch = BatchSize(batch_size)
+    batch.learn(inputs)
+    types = [input_type(i, batch) for i in inputs]
+    block = Block(arg_types=types)
+    declared = {
+        str(v.name): t for v in (*graph.value_info, *graph.output) if (t := declared_type(v))
+    }
+    builder = Builder(block, file.folder, file.opsets, declared)
+    for name, argument in zip(names, block.args, strict=True):
+        builder.define(name, argument)
+    for name, tensor in initial.items():
+        builder.declare_tensor(name, tensor)
+    for proto in nodes:
+        _import_node(builder, proto)
+    results = [builder.plain(builder.value(str(o.name))) for o in graph.output]
+    for output, result in zip(graph.output, results, strict=True):
+        _compare(output, result, batch)
+    block.add_op(ReturnOp(*results))
+    builder.finish()
+    return _module(file, block, names, [str(o.name) for o in graph.output])
+
+
+def _import_node(builder: Builder, proto: Any) -> None:
+    label = node_label(proto)
+    builder.location = name_loc(label)
+    try:
+        check_node(proto, builder.opsets)
+        for name, value in zip(proto.output, _results(builder, proto), strict=False):
+            if name:
+                builder.define(str(name), value)
+    except FuriosaError as error:
+        raise ImportFailure(error.message, layer=error.layer or label, hint=error.hint) from None
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        # An operator's import function may take its node to be well formed: check_node has
+        # compared it with the schema, which says nothing about ranks and values.
+        raise ImportFailure(
+            f"the operator '{proto.op_type}' does not fit its inputs and attributes",
+            layer=label,
+        ) from error
+
+
+def _results(builder: Builder, proto: Any) -> Sequence[SSAValue]:
+    domain = "" if proto.domain == "ai.onnx" else str(proto.domain)
+    node = Node(builder, proto, builder.opsets[domain])
+    hook = STRUCTURAL.get(node.key)
+    if hook is None and node.key in ONNX_OPERATORS:
+        hook = ONNX_OPERATORS[node.key].from_onnx
+    if hook is None or any(o is not None and not is_static(o) for o in node.operands):
+        return node.unsupported()
+    results = hook(node)
+    # Optional outputs that are not modelled (MaxPool's indices, BatchNorm's statistics).
+    return results if len(results) >= node.output_count else node.unsupported()
+
+
+def _compare(output: Any, value: SSAValue, batch: BatchSize) -> None:
+    """Compares what the file declares of a network output with what was inferred.
+
+    Raises:
+        ImportFailure: they contradict each other.
+    """
+    tensor = output.type.tensor_type
+    declared = element_type(tensor.elem_type)
+    found = value.type.element_type  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    if tensor.elem_type and declared != found:
+        raise ImportFailure(
+            f"the output '{output.name}' is declared as {type_name(tensor.elem_type)}, "
+            f"but the network makes {found}"
+        )
+    if not tensor.HasField("shape"):
+        return
+    dims = [d.dim_value if d.HasField("dim_value") else DYNAMIC for d in tensor.shape.dim]
+    shape = shape_of(value)
+    # A batch size put in for a symbol may leave the declared outputs at 1.
+    first = 1 if batch.names or batch.size != 1 else 0
+    fits = len(dims) == len(shape) and all(
+        DYNAMIC in (a, b) or a <= 0 or a == b
+        for a, b in list(zip(dims, shape, strict=True))[first:]
+    )
+    if not fits:
+        raise ImportFailure(
+            f"the output '{output.name}' is declared with shape {dims}, "
+            f"but the network makes {list(shape)}",
+            hint="correct or remove the declared shape",
+        )
+
+
+def _module(file: ModelFile, block: Block, inputs: list[str], outputs: list[str]) -> ModuleOp:
+    terminator = block.last_op
+    assert terminator is not None
+    function = FuncOp(
+        "main",
+        (block.arg_types, terminator.operand_types),
+        Region(block),
+        arg_attrs=_names(inputs),
+        res_attrs=_names(outputs),
+    )
+    return ModuleOp(
+        [function],
+        {
+            "graph.source": StringAttr("onnx"),
+            "graph.source_hash": StringAttr(file.digest),
+            "graph.opset": IntegerAttr(file.opsets[""], i64),
+        },
+    )
+
+
+def _names(names: list[str]) -> ArrayAttr[DictionaryAttr]:
+    return ArrayAttr([DictionaryAttr({"graph.name": StringAttr(n)}) for n in names])

@@ -1,0 +1,195 @@
+"""Builds the function of graph operations: values by name, constants, folding on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
+from xdsl.ir import Attribute, Block, SSAValue
+
+from furiosa_ir.dialects.graph.base import (
+    DYNAMIC,
+    AnyTensor,
+    GraphOp,
+    as_attribute,
+    constant_of,
+    quantization_of,
+    shape_of,
+)
+from furiosa_ir.dialects.graph.quantization import StorageCastOp
+from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.importers.onnx import tensors
+from furiosa_ir.importers.onnx.opaque import OpaqueNode, ResultType
+from furiosa_ir.importers.onnx.order import captures
+from furiosa_ir.ir.constants import Array, BlobAttr, Constant
+
+_LARGEST_FOLDED = 1 << 24
+"""Results of more elements stay operations (ConstantOfShape and Tile can make anything)."""
+
+
+class Builder:
+    """The block being built and the value of each ONNX name.
+
+    Args:
+        block: where operations go; its arguments are the network's inputs.
+        folder: where external data may lie.
+        opsets: operator set -> version.
+        declared: types that the file declares, by value name.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        folder: Path | None,
+        opsets: Mapping[str, int],
+        declared: Mapping[str, ResultType],
+    ) -> None:
+        self.block = block
+        self.opsets = opsets
+        self.location: LocationAttr = UNKNOWN_LOC
+        self._folder = folder
+        self._declared = declared
+        self._values: dict[str, SSAValue] = {}
+        self._tensors: dict[str, Any] = {}
+
+    def define(self, name: str, value: SSAValue) -> None:
+        """Gives a value its ONNX name."""
+        self._values[name] = value
+
+    def declare_tensor(self, name: str, tensor: Any) -> None:
+        """Makes an initialiser known; it becomes a constant when it is first used."""
+        self._tensors[name] = tensor
+
+    def value(self, name: str) -> SSAValue:
+        """The value of an ONNX name."""
+        value = self._values.get(name)
+        if value is None:
+            constant = tensors.constant_of_tensor(self._tensors[name], self._folder)
+            value = self.constant(constant)
+            self._values[name] = value
+        return value
+
+    def constant(
+        self, data: Array | Constant | BlobAttr, element: Attribute | None = None
+    ) -> SSAValue:
+        """A `graph.constant`; of plain elements, or the stored integers of a quantised type."""
+        if isinstance(data, BlobAttr):
+            blob = data
+        else:
+            blob = BlobAttr(data if isinstance(data, Constant) else Constant(data))
+        element = element or tensors.element_of_dtype(blob.data.dtype)
+        return self.insert(ConstantOp.make([], [element], value=blob)).results[0]
+
+    def insert(self, op: GraphOp) -> GraphOp:
+        """Appends an operation, with the location of the current node."""
+        op.location = self.location
+        self.block.add_op(op)
+        return op
+
+    def emit(
+        self,
+        op: type[GraphOp],
+        operands: Sequence[Any],
+        elements: Sequence[Attribute],
+        **properties: Any,
+    ) -> Sequence[SSAValue]:
+        """Appends an operation, or the constants that it makes of constants."""
+        made = op.make(operands, elements, **properties)
+        folded = _fold(made)
+        if folded is None:
+            return self.insert(made).results
+        made.erase()
+        return [self.constant(array) for array in folded]
+
+    def plain(self, value: SSAValue) -> SSAValue:
+        """The stored integers of a quantised value; any other value itself."""
+        quantization = quantization_of(value)
+        if quantization is None:
+            return value
+        element = tensors.element_of_dtype(quantization.dtype)
+        return self.emit(StorageCastOp, [value], [element])[0]
+
+    def opaque(self, node: Any) -> Sequence[SSAValue]:
+        """The node carried whole, or its results where it makes constants of constants."""
+        names = [str(i) for i in node.input if i] + captures(node)
+        operands = {name: self.plain(self.value(name)) for name in names}
+        constants = {
+            name: array
+            for name, value in operands.items()
+            if (array := constant_of(value)) is not None
+        }
+        types = {name: cast("AnyTensor", value.type) for name, value in operands.items()}
+        whole = OpaqueNode(node, self.opsets, types, constants)
+        results = whole.infer(self._declared)
+        folded = whole.evaluate()
+        if folded is not None and all(
+            r.element in _plain_elements(a) and a.size <= _LARGEST_FOLDED
+            for a, r in zip(folded, results, strict=True)
+        ):
+            return self._all_outputs(node, [self.constant(array) for array in folded])
+        position = {name: i for i, name in enumerate(whole.inputs)}
+        domain = f"{node.domain}::" if node.domain not in ("", "ai.onnx") else ""
+        op = OpaqueOp.build(
+            operands=[[operands[name] for name in whole.inputs]],
+            result_types=[[TensorType(r.element, r.shape) for r in results]],
+            properties={
+                "operator": as_attribute(domain + str(node.op_type)),
+                "slots": as_attribute([position[i] if i else -1 for i in node.input]),
+                "origin": whole.origin(),
+            },
+        )
+        return self._all_outputs(node, self.insert(op).results)
+
+    def _all_outputs(self, node: Any, results: Sequence[SSAValue]) -> Sequence[SSAValue]:
+        """One value for each output of the node; any value where one is left out."""
+        present = iter(results)
+        return [next(present) if o else results[0] for o in node.output]
+
+    def finish(self) -> None:
+        """Removes the operations that nothing uses."""
+        for op in reversed(list(self.block.ops)):
+            if isinstance(op, GraphOp) and all(r.first_use is None for r in op.results):
+                op.detach()
+                op.erase()
+
+
+def is_static(value: SSAValue) -> bool:
+    """Whether all extents of a value are known."""
+    return DYNAMIC not in shape_of(value)
+
+
+def _plain_elements(array: Array) -> list[Attribute]:
+    try:
+        return [tensors.element_of_dtype(array.dtype)]
+    except KeyError:
+        return []
+
+
+def _fold(op: GraphOp) -> list[Array] | None:
+    """The results of an operation on plain constants; None if it has other operands."""
+    if not op.operands or type(op).evaluate is GraphOp.evaluate:
+        return None
+    arrays = [constant_of(v) for v in op.operands]
+    types = [cast("AnyTensor", r.type) for r in op.results]
+    if any(quantization_of(v) is not None for v in (*op.operands, *op.results)):
+        return None
+    if any(int(np.prod(t.get_shape(), dtype=np.int64)) > _LARGEST_FOLDED for t in types):
+        return None
+    operands = [a for a in arrays if a is not None]
+    if len(operands) != len(arrays):
+        return None
+    # Floats in double precision, rounded once: as every later stage computes them.
+    wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in operands]
+    with np.errstate(all="ignore"):
+        results = op.evaluate(*wide)
+        return [
+            np.ascontiguousarray(r).reshape(np.shape(r)).astype(_dtype(t), copy=False)
+            for r, t in zip(results, types, strict=True)
+        ]
+
+
+def _dtype(type_: AnyTensor) -> np.dtype[Any]:
+    return tensors.dtype_of_element(type_.element_type)

@@ -1,0 +1,107 @@
+"""Reading an ONNX file: bytes to a `ModelProto`, and what can be wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from google.protobuf.message import DecodeError
+
+import onnx
+import onnx.inliner
+from furiosa_ir.errors import ImportFailure
+
+OLDEST_OPSET = 7
+"""Before it, broadcasting was an attribute of each operator."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A parsed model and where it came from.
+
+    Attributes:
+        model: the protobuf message.
+        name: the file's name for messages; None for bytes.
+        folder: where external data may lie; None for bytes, which can have none.
+        digest: SHA-256 of the bytes, in hexadecimal.
+        opsets: operator set -> version ("" is the default one).
+    """
+
+    model: onnx.ModelProto
+    name: str | None
+    folder: Path | None
+    digest: str
+    opsets: dict[str, int]
+
+
+def read_model(source: bytes | Path) -> ModelFile:
+    """Parses a model, its local functions inlined.
+
+    Raises:
+        ImportFailure: there is no such file, or it holds no ONNX model that we can read.
+    """
+    if isinstance(source, Path):
+        name, folder, data = str(source), source.parent, _read(source)
+    else:
+        name, folder, data = None, None, source
+    if len(data) == 0:
+        raise ImportFailure("the file is empty", file=name)
+    try:
+        # protobuf's C parser takes no mapping; a copy of 100 MB costs 20 ms.
+        model = onnx.ModelProto.FromString(bytes(data))
+    except DecodeError:
+        raise ImportFailure(
+            "this is not an ONNX model, or a truncated one",
+            file=name,
+            hint="ONNX, TFLite and ENF files and the text of our IR can be read",
+        ) from None
+    opsets = _opsets(model, name)
+    if model.functions:
+        model = _inlined(model, name)
+    return ModelFile(model, name, folder, hashlib.sha256(data).hexdigest(), opsets)
+
+
+def _read(path: Path) -> bytes | mmap.mmap:
+    try:
+        if path.is_dir():
+            raise ImportFailure("this is a directory, not a model file", file=str(path))
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                return b""
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError:
+        raise ImportFailure("there is no such file", file=str(path)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImportFailure(f"the file cannot be read: {reason}", file=str(path)) from None
+
+
+def _opsets(model: onnx.ModelProto, name: str | None) -> dict[str, int]:
+    imports = cast("list[Any]", model.opset_import)
+    opsets: dict[str, int] = {
+        ("" if o.domain == "ai.onnx" else str(o.domain)): int(o.version) for o in imports
+    }
+    if not opsets and not model.HasField("graph"):
+        raise ImportFailure("the file holds no network", file=name, hint="is it an ONNX model?")
+    # Before IR version 3 the operator set was not written down: it was version 1.
+    opset = opsets.setdefault("", 1 if not opsets else onnx.defs.onnx_opset_version())
+    newest = onnx.defs.onnx_opset_version()
+    if not OLDEST_OPSET <= opset <= newest:
+        raise ImportFailure(
+            f"the model uses operator set {opset}; {OLDEST_OPSET} to {newest} are supported",
+            file=name,
+            hint="onnx.version_converter converts between operator sets",
+        )
+    return opsets
+
+
+def _inlined(model: onnx.ModelProto, name: str | None) -> onnx.ModelProto:
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except (RuntimeError, ValueError) as error:
+        raise ImportFailure(
+            f"the model's local functions cannot be inlined: {error}", file=name
+        ) from None

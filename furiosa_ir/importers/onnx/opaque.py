@@ -1,0 +1,189 @@
+"""Operators carried whole: a model of the one node, its result types, its value if constant.
+
+The origin of a `graph.opaque` from ONNX is a serialised `ModelProto` whose graph is that one node.
+Its graph inputs are the operation's operands in order (`slots` leads from the node's inputs to
+them; what subgraphs capture comes last), its outputs are the operation's results. So whoever holds
+an origin can run it, infer its types, or write it into a larger model without knowing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from xdsl.ir import Attribute
+
+import onnx
+from furiosa_ir.dialects.graph.base import DYNAMIC, AnyTensor, OriginAttr, Shape
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.onnx import tensors
+from furiosa_ir.importers.onnx.order import captures
+from furiosa_ir.ir.constants import Array, BlobAttr
+from onnx import checker, helper, shape_inference
+
+_VALUES_FOR_INFERENCE = 4096
+"""Constants of up to this many elements take part in shape inference (Reshape's shape, ...)."""
+
+
+@dataclass(frozen=True)
+class ResultType:
+    """The inferred type of a result."""
+
+    element: Attribute
+    shape: Shape
+
+
+class OpaqueNode:
+    """A node with the types of its inputs, as a model of its own.
+
+    Args:
+        node: the `NodeProto`.
+        opsets: operator set -> version, of the file.
+        operands: input or captured name -> the type of its value.
+        constants: those whose elements are known.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        opsets: Mapping[str, int],
+        operands: Mapping[str, AnyTensor],
+        constants: Mapping[str, Array],
+    ) -> None:
+        self.node = node
+        self.outputs: list[str] = [str(o) for o in node.output if o]
+        self.inputs: list[str] = list(
+            dict.fromkeys([*(i for i in node.input if i), *captures(node)])
+        )
+        self._constants = constants
+        graph = onnx.GraphProto(name=node.op_type or "node")
+        graph.node.add().CopyFrom(node)
+        graph.input.extend(_value_info(name, operands[name]) for name in self.inputs)
+        graph.output.extend(onnx.ValueInfoProto(name=o) for o in self.outputs)
+        domains = _domains(node)
+        imports = [helper.make_opsetid(d, opsets.get(d, 1)) for d in sorted(domains | {""})]
+        self.model = helper.make_model(graph, opset_imports=imports, producer_name="furiosa-ir")
+
+    def origin(self) -> OriginAttr:
+        """The node as it goes into the IR."""
+        data = np.frombuffer(self.model.SerializeToString(deterministic=True), np.uint8)
+        return OriginAttr(("onnx", BlobAttr.of(data)))
+
+    def infer(self, declared: Mapping[str, ResultType]) -> list[ResultType]:
+        """The result types: inferred, or where the operator is unknown, declared in the file.
+
+        Raises:
+            ImportFailure: the inputs contradict the operator, or nothing tells the types.
+        """
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        model.graph.initializer.extend(
+            tensors.tensor_of_array(array, name)
+            for name, array in self._constants.items()
+            if array.size <= _VALUES_FOR_INFERENCE
+        )
+        try:
+            inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        except (shape_inference.InferenceError, checker.ValidationError, RuntimeError) as error:
+            raise ImportFailure(_one_sentence(str(error))) from None
+        results: list[ResultType] = []
+        for output in inferred.graph.output:
+            result = _result_type(output) or declared.get(str(output.name))
+            if result is None:
+                raise ImportFailure(
+                    f"nothing tells the type of the result '{output.name}' of the operator "
+                    f"'{self.node.op_type}'",
+                    hint="declare it in the model (graph.value_info)",
+                )
+            results.append(result)
+        return results
+
+    def evaluate(self) -> list[Array] | None:
+        """The results where all inputs are constant; None where they cannot be computed here."""
+        if any(name not in self._constants for name in self.inputs) or not self._deterministic():
+            return None
+        from onnx.reference import ReferenceEvaluator  # noqa: PLC0415  # used by few models
+
+        try:
+            results = cast(
+                "list[Any]",
+                ReferenceEvaluator(self.model).run(None, dict(self._constants)),
+            )
+        except Exception:  # noqa: BLE001  # any Python code of onnx; the operator then stays
+            return None
+        if not all(isinstance(r, np.ndarray | np.generic) for r in results):
+            return None
+        return [np.asarray(r) for r in results]
+
+    def _deterministic(self) -> bool:
+        try:
+            schema: Any = onnx.defs.get_schema(self.node.op_type, self.node.domain)
+        except onnx.defs.SchemaError:
+            return False
+        return bool(schema.node_determinism == onnx.defs.OpSchema.NodeDeterminism.Deterministic)
+
+
+def check_node(node: Any, opsets: Mapping[str, int]) -> None:
+    """Compares a node with the operator's schema: it exists, arity, attributes.
+
+    Raises:
+        ImportFailure: they do not fit.
+    """
+    domain = "" if node.domain == "ai.onnx" else str(node.domain)
+    if domain not in opsets:
+        if domain:
+            raise ImportFailure(
+                f"the model does not say which version of the operator set '{domain}' it uses"
+            )
+        raise ImportFailure("the model imports no operator set")
+    if any(a.HasField("g") or a.graphs for a in node.attribute):
+        return  # its subgraphs refer to what is outside; inference checks it with that in sight
+    context = checker.C.CheckerContext()
+    context.ir_version = onnx.IR_VERSION
+    context.opset_imports = dict(opsets)
+    try:
+        checker.check_node(node, context)
+    except checker.ValidationError as error:
+        raise ImportFailure(_one_sentence(str(error))) from None
+
+
+def declared_type(value: Any) -> ResultType | None:
+    """The type that a `ValueInfoProto` declares, if it is complete."""
+    return _result_type(value)
+
+
+def _result_type(value: Any) -> ResultType | None:
+    tensor = value.type.tensor_type
+    element = tensors.element_type(tensor.elem_type)
+    if not value.type.HasField("tensor_type") or element is None or not tensor.HasField("shape"):
+        return None
+    dims = tuple(int(d.dim_value) if d.HasField("dim_value") else DYNAMIC for d in tensor.shape.dim)
+    return ResultType(element, dims)
+
+
+def _value_info(name: str, type_: AnyTensor) -> onnx.ValueInfoProto:
+    shape = [None if n == DYNAMIC else n for n in type_.get_shape()]
+    return helper.make_tensor_value_info(name, tensors.type_code(type_.element_type), shape)
+
+
+def _domains(node: Any) -> set[str]:
+    """The operator sets that a node and its subgraphs use."""
+    found = {"" if node.domain == "ai.onnx" else str(node.domain)}
+    for attribute in node.attribute:
+        graphs: Sequence[Any] = [attribute.g] if attribute.HasField("g") else attribute.graphs
+        for graph in graphs:
+            for inner in graph.node:
+                found |= _domains(inner)
+    return found
+
+
+def _one_sentence(text: str) -> str:
+    """onnx's messages run over several lines, with contexts; the first says what is wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("==>")] or ["the operator is invalid"]
+    first = lines[0].removesuffix(".")
+    for prefix in ("[ShapeInferenceError] ", "[TypeInferenceError] "):
+        first = first.replace(prefix, "")
+    return first[:1].lower() + first[1:] if first[1:2].islower() else first

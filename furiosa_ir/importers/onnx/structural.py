@@ -1,0 +1,73 @@
+"""Operators that leave no operation behind: shapes, constants, identities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import numpy as np
+from xdsl.ir import SSAValue
+
+from furiosa_ir.importers.onnx.node import Node
+from furiosa_ir.ir.constants import Array
+
+Hook = Callable[[Node], Sequence[SSAValue]]
+
+STRUCTURAL: dict[str, Hook] = {}
+"""ONNX operator -> what it becomes."""
+
+
+def _imports(*operators: str) -> Callable[[Hook], Hook]:
+    def declare(hook: Hook) -> Hook:
+        STRUCTURAL.update(dict.fromkeys(operators, hook))
+        return hook
+
+    return declare
+
+
+@_imports("Identity")
+def identity(node: Node) -> Sequence[SSAValue]:
+    """The operand itself."""
+    return _operand(node)
+
+
+@_imports("Dropout")
+def dropout(node: Node) -> Sequence[SSAValue]:
+    """The operand itself: a network that is compiled is not being trained."""
+    training = node.constant(2)
+    if node.output_count > 1 or (node.has(2) and (training is None or bool(training))):
+        return node.unsupported()
+    return _operand(node)
+
+
+@_imports("Shape")
+def shape(node: Node) -> Sequence[SSAValue]:
+    """The shape of a static tensor is a constant; `start` and `end` (opset 15) cut it."""
+    extents = node.shape(0)[node.attributes.get("start") or 0 : node.attributes.get("end")]
+    return [node.value(np.array(extents, np.int64))]
+
+
+@_imports("Size")
+def size(node: Node) -> Sequence[SSAValue]:
+    """The number of elements of a static tensor."""
+    return [node.value(np.array(np.prod(node.shape(0), dtype=np.int64)))]
+
+
+@_imports("Constant")
+def constant(node: Node) -> Sequence[SSAValue]:
+    """One of the forms that a constant's value is written in."""
+    attributes = node.attributes
+    if "value" in attributes:
+        return [node.value(cast("Array", attributes["value"]))]
+    for name, dtype in (("value_float", np.float32), ("value_int", np.int64)):
+        if name in attributes:
+            return [node.value(np.array(attributes[name], dtype))]
+        if name + "s" in attributes:
+            return [node.value(np.array(attributes[name + "s"], dtype))]
+    return node.unsupported()
+
+
+def _operand(node: Node) -> Sequence[SSAValue]:
+    (operand, *_) = node.operands
+    assert operand is not None
+    return [operand]

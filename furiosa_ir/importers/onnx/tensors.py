@@ -1,0 +1,181 @@
+"""ONNX tensors and element types as constants and types of the IR."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import ml_dtypes
+import numpy as np
+from xdsl.dialects.builtin import (
+    IntegerType,
+    Signedness,
+    bf16,
+    f16,
+    f32,
+    f64,
+    i1,
+    i8,
+    i16,
+    i32,
+    i64,
+)
+from xdsl.ir import Attribute
+
+import onnx
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.ir.constants import Array, Constant
+from onnx import TensorProto, numpy_helper
+
+_UNSIGNED = {n: IntegerType(n, Signedness.UNSIGNED) for n in (8, 16, 32, 64)}
+
+_TYPES: dict[int, tuple[Attribute, np.dtype[Any]]] = {
+    TensorProto.FLOAT: (f32, np.dtype(np.float32)),
+    TensorProto.UINT8: (_UNSIGNED[8], np.dtype(np.uint8)),
+    TensorProto.INT8: (i8, np.dtype(np.int8)),
+    TensorProto.UINT16: (_UNSIGNED[16], np.dtype(np.uint16)),
+    TensorProto.INT16: (i16, np.dtype(np.int16)),
+    TensorProto.INT32: (i32, np.dtype(np.int32)),
+    TensorProto.INT64: (i64, np.dtype(np.int64)),
+    TensorProto.BOOL: (i1, np.dtype(np.bool_)),
+    TensorProto.FLOAT16: (f16, np.dtype(np.float16)),
+    TensorProto.DOUBLE: (f64, np.dtype(np.float64)),
+    TensorProto.UINT32: (_UNSIGNED[32], np.dtype(np.uint32)),
+    TensorProto.UINT64: (_UNSIGNED[64], np.dtype(np.uint64)),
+    TensorProto.BFLOAT16: (bf16, np.dtype(ml_dtypes.bfloat16)),
+}
+_ELEMENT_OF_DTYPE = {dtype: element for element, dtype in _TYPES.values()}
+_CODE_OF_ELEMENT = {element: code for code, (element, _) in _TYPES.items()}
+
+
+def element_type(code: int) -> Attribute | None:
+    """The element type of an ONNX type code; None for those the IR has no type for (strings)."""
+    entry = _TYPES.get(code)
+    return None if entry is None else entry[0]
+
+
+def element_of_dtype(dtype: np.dtype[Any]) -> Attribute:
+    """The element type of plain numpy elements."""
+    return _ELEMENT_OF_DTYPE[dtype]
+
+
+def dtype_of_element(element: Attribute) -> np.dtype[Any]:
+    """The numpy dtype of a plain element type."""
+    return _TYPES[_CODE_OF_ELEMENT[element]][1]
+
+
+def type_code(element: Attribute) -> int:
+    """The ONNX type code of a plain element type."""
+    return _CODE_OF_ELEMENT[element]
+
+
+def type_name(code: int) -> str:
+    """What ONNX calls a type code, for messages."""
+    try:
+        return str(TensorProto.DataType.Name(cast("Any", code))).lower()
+    except ValueError:
+        return f"code {code}"
+
+
+def constant_of_tensor(tensor: Any, folder: Path | None) -> Constant:
+    """The constant that a `TensorProto` holds; external data is mapped.
+
+    Raises:
+        ImportFailure: its type, its size or its external data are not as they should be.
+    """
+    name = str(tensor.name)
+    entry = _TYPES.get(tensor.data_type)
+    if entry is None:
+        raise ImportFailure(
+            f"the tensor '{name}' has elements of type {type_name(tensor.data_type)}, "
+            "which is not supported"
+        )
+    dtype = entry[1]
+    shape = tuple(int(n) for n in tensor.dims)
+    if any(n < 0 for n in shape):
+        raise ImportFailure(f"the tensor '{name}' has the negative shape {list(shape)}")
+    if tensor.data_location == TensorProto.EXTERNAL:
+        return Constant(_external(tensor, name, dtype, shape, folder))
+    if tensor.HasField("raw_data"):
+        return Constant(_raw(tensor, name, dtype, shape))
+    try:
+        return Constant(_writable_off(numpy_helper.to_array(tensor)))
+    except (ValueError, TypeError) as error:
+        raise ImportFailure(f"the tensor '{name}' does not fill its shape: {error}") from None
+
+
+def _raw(tensor: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    # protobuf hands out a copy of the bytes, the only one; the message itself dies after import.
+    data, count = tensor.raw_data, int(np.prod(shape, dtype=np.int64))
+    if len(data) != count * dtype.itemsize:
+        raise ImportFailure(
+            f"the tensor '{name}' does not hold the {count} elements of its shape {list(shape)}"
+        )
+    return np.frombuffer(data, dtype.newbyteorder("<")).reshape(shape)
+
+
+def _external(
+    tensor: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], folder: Path | None
+) -> Array:
+    """The mapped elements of a tensor in a file beside the model."""
+    entries = {str(e.key): str(e.value) for e in tensor.external_data}
+    location = entries.get("location", "")
+    if folder is None:
+        raise ImportFailure(
+            f"the tensor '{name}' lies in the external file '{location}', which a model given as "
+            "bytes cannot have",
+            hint="give the model's path, or save it with its data inside",
+        )
+    path = (folder / location).resolve()
+    if not location or not path.is_relative_to(folder.resolve()):
+        raise ImportFailure(
+            f"the tensor '{name}' lies in '{location}', outside of the model's folder",
+            hint="external data must lie beside or below the model",
+        )
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    try:
+        offset, length = int(entries.get("offset", "0")), int(entries.get("length", str(size)))
+    except ValueError:
+        raise ImportFailure(
+            f"the tensor '{name}' has an external offset or length that is no number"
+        ) from None
+    if not path.is_file():
+        raise ImportFailure(
+            f"the external data '{location}' of the tensor '{name}' is missing",
+            hint="keep it beside the model",
+        )
+    if length != size or offset < 0 or offset + size > path.stat().st_size:
+        raise ImportFailure(
+            f"the external data '{location}' does not hold the {size} bytes of the tensor '{name}'"
+        )
+    if size == 0:
+        return np.zeros(shape, dtype)
+    return np.memmap(path, dtype.newbyteorder("<"), "r", offset, shape)
+
+
+def _writable_off(array: Array) -> Array:
+    array = np.asarray(array)
+    array.flags.writeable = False
+    return array
+
+
+def tensor_of_array(array: Array, name: str) -> onnx.TensorProto:
+    """An array as a `TensorProto`."""
+    return numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
+
+
+def attribute_value(attribute: Any) -> Any:
+    """The value of an `AttributeProto`: int, float, str, numpy array, list of those, or a graph."""
+    value = onnx.helper.get_attribute_value(attribute)
+    match value:
+        case bytes():
+            return value.decode("utf-8", "replace")
+        case onnx.TensorProto():
+            return numpy_helper.to_array(value)
+        case str() | int() | float() | onnx.GraphProto():
+            return value
+        case _ if isinstance(value, onnx.SparseTensorProto | onnx.TypeProto):
+            return value
+        case _:
+            items = list(value)
+            return [i.decode("utf-8", "replace") if isinstance(i, bytes) else i for i in items]
