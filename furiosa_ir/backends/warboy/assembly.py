@@ -1,0 +1,257 @@
+"""A compiled module as an ENF program: what `@main` calls, bound to tensors and segments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+    ModuleOp,
+    Signedness,
+    StringAttr,
+    bf16,
+    f16,
+    f32,
+    f64,
+)
+from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.ir import Attribute, SSAValue
+
+from furiosa_ir.backends.warboy.enf.records import (
+    Binding,
+    HostSegment,
+    Layer,
+    NpuSegment,
+    Program,
+    Tensor,
+)
+from furiosa_ir.backends.warboy.host import export_segment
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.passes.graph_partition import main_function
+from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.quantization import StorageCastOp
+from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.ir.location import layer_name
+
+Codegen = Callable[[FuncOp, Machine], tuple[NpuSegment, Sequence[Layer]]]
+"""From a planned NPU function to its segment and the rows of its layers (segment index 0)."""
+
+_FLOAT_NAMES: dict[Attribute, str] = {
+    f16: "float16",
+    bf16: "bfloat16",
+    f32: "float32",
+    f64: "float64",
+}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a program says of how it was made.
+
+    Attributes:
+        compiler: name and version.
+        options: name -> text.
+        pipeline: the passes that ran.
+        source_hash: SHA-256 of the model file.
+        source_framework: "onnx" or "tflite".
+    """
+
+    compiler: str
+    options: dict[str, str]
+    pipeline: str
+    source_hash: str
+    source_framework: str
+
+
+def assemble(
+    module: ModuleOp, target: str, machine: Machine, provenance: Provenance, codegen: Codegen
+) -> Program:
+    """The program of a module whose NPU functions are ready for code generation.
+
+    Args:
+        module: `@main` calls `@npu_K` and `@host_K` only, with storage casts in between.
+        target: the machine's name.
+        machine: what it was planned for.
+        provenance: for the file's header.
+        codegen: makes an NPU function's commands.
+
+    Raises:
+        CompilationFailure: a host segment cannot be written in its framework.
+    """
+    main = main_function(module)
+    functions = {f.sym_name.data: f for f in module.ops if isinstance(f, FuncOp)}
+    tensors: list[Tensor] = []
+    indices: dict[SSAValue, int] = {}
+
+    def add(value: SSAValue, attributes: DictionaryAttr) -> None:
+        indices[value] = len(tensors)
+        tensors.append(_tensor(value, attributes))
+
+    for value, attributes in zip(main.body.block.args, _attributes(main.arg_attrs), strict=True):
+        add(value, attributes)
+    segments: list[NpuSegment | HostSegment] = []
+    layers: list[Layer] = []
+    operations = list(main.body.block.ops)
+    for op in operations:
+        if isinstance(op, StorageCastOp):
+            indices[op.result] = indices[op.x]
+        elif isinstance(op, CallOp):
+            function = functions[op.callee.string_value()]
+            # The quantised view of a result carries more than the lowered one: prefer it.
+            for result, attributes in zip(op.results, _attributes(function.res_attrs), strict=True):
+                add(_outer_view(result), attributes)
+                indices[result] = indices[_outer_view(result)]
+            inputs = tuple(indices[v] for v in op.operands)
+            outputs = tuple(indices[v] for v in op.results)
+            segment, rows = (
+                _npu_segment(function, machine, codegen, inputs, outputs)
+                if is_npu(function)
+                else _host_segment(function, inputs, outputs)
+            )
+            layers.extend(replace(row, segment=len(segments)) for row in rows)
+            segments.append(segment)
+    returned = [indices[v] for v in cast("ReturnOp", operations[-1]).arguments]
+    outputs = _name_outputs(tensors, indices, returned, _attributes(main.res_attrs))
+    return Program(
+        target=target,
+        machine=machine.parameters(),
+        tensors=tuple(tensors),
+        inputs=tuple(range(len(main.body.block.args))),
+        outputs=outputs,
+        segments=tuple(segments),
+        layers=tuple(layers),
+        compiler=provenance.compiler,
+        options=provenance.options,
+        pipeline=provenance.pipeline,
+        source_hash=provenance.source_hash,
+        source_framework=provenance.source_framework,
+    )
+
+
+def _attributes(attributes: ArrayAttr[DictionaryAttr] | None) -> Sequence[DictionaryAttr]:
+    return tuple(attributes or ())
+
+
+def _outer_view(value: SSAValue) -> SSAValue:
+    """What the rest of `@main` knows a call's result as: the storage cast of it, if any."""
+    for use in value.uses:
+        if isinstance(use.operation, StorageCastOp):
+            return use.operation.result
+    return value
+
+
+def _tensor(value: SSAValue, attributes: DictionaryAttr) -> Tensor:
+    name = cast("StringAttr", attributes.data["graph.name"]).data
+    q = quantization_of(value)
+    if q is not None:
+        dtype, scale, zero_point = np.dtype(q.dtype).name, q.scale, q.zero_point
+        return Tensor(name, dtype, shape_of(value), scale, zero_point)
+    if "graph.scale" in attributes.data:
+        return Tensor(
+            name,
+            cast("StringAttr", attributes.data["graph.dtype"]).data,
+            shape_of(value),
+            cast("FloatAttr", attributes.data["graph.scale"]).value.data,
+            cast("IntegerAttr", attributes.data["graph.zero_point"]).value.data,
+        )
+    return Tensor(name, dtype_name(element_of(value)), shape_of(value))
+
+
+def dtype_name(element: Attribute) -> str:
+    """The numpy name of a plain element type."""
+    if isinstance(element, IntegerType):
+        width = cast("IntegerType", element).width.data
+        if width == 1:
+            return "bool"
+        return f"{'u' if element.signedness.data == Signedness.UNSIGNED else ''}int{width}"
+    return _FLOAT_NAMES.get(element, str(element))
+
+
+def _name_outputs(
+    tensors: list[Tensor],
+    indices: dict[SSAValue, int],
+    returned: Sequence[int],
+    attributes: Sequence[DictionaryAttr],
+) -> tuple[int, ...]:
+    """Gives the tensors that `@main` returns the network's output names.
+
+    An input that is returned, or a tensor returned twice, keeps its first name: the output list
+    then names one tensor twice.
+    """
+    inputs = {i for v, i in indices.items() if not hasattr(v, "op")}
+    named: set[int] = set()
+    for index, entry in zip(returned, attributes, strict=True):
+        if index not in named and index not in inputs:
+            name = cast("StringAttr", entry.data["graph.name"]).data
+            tensors[index] = replace(tensors[index], name=name)
+            named.add(index)
+    return tuple(returned)
+
+
+def _npu_segment(
+    function: FuncOp,
+    machine: Machine,
+    codegen: Codegen,
+    inputs: tuple[int, ...],
+    outputs: tuple[int, ...],
+) -> tuple[NpuSegment, Sequence[Layer]]:
+    segment, layers = codegen(function, machine)
+    bound = replace(
+        segment,
+        inputs=tuple(Binding(t, b.address) for t, b in zip(inputs, segment.inputs, strict=True)),
+        outputs=tuple(Binding(t, b.address) for t, b in zip(outputs, segment.outputs, strict=True)),
+    )
+    return bound, layers
+
+
+def _host_segment(
+    function: FuncOp, inputs: tuple[int, ...], outputs: tuple[int, ...]
+) -> tuple[HostSegment, Sequence[Layer]]:
+    framework, model = export_segment(function)
+    rows: list[tuple[str, str, int, str]] = []
+    layers: list[Layer] = []
+    for op in function.body.block.ops:
+        if not isinstance(op, GraphOp) or isinstance(op, ConstantOp):
+            continue
+        name = layer_name(op)
+        operator = op.operator.data if isinstance(op, OpaqueOp) else op.name.removeprefix("graph.")
+        hint = op.attributes.get("graph.hint")
+        number, reason = 0, ""
+        if isinstance(hint, ArrayAttr):
+            first, second = cast("ArrayAttr[Attribute]", hint).data
+            number = cast("IntegerAttr", first).value.data
+            reason = cast("StringAttr", second).data
+        rows.append((operator, name, number, reason))
+        layers.append(Layer(name, operator, 0, macs_of(op), 0))
+    symbol = function.sym_name.data
+    return HostSegment(symbol, framework, inputs, outputs, model, tuple(rows)), layers
+
+
+def macs_of(op: GraphOp) -> int:
+    """Multiply-accumulates of a graph operation: its result's elements times what each sums."""
+
+    def elements(value: SSAValue) -> int:
+        return int(np.prod(shape_of(value), dtype=np.int64))
+
+    match op:
+        case ConvOp():
+            outputs = shape_of(op.weight)[op.kernel_layout.data.index("O")]
+            return elements(op.result) * (elements(op.weight) // outputs)
+        case ConvTransposeOp():
+            inputs = shape_of(op.weight)[op.kernel_layout.data.index("I")]
+            return elements(op.x) * (elements(op.weight) // inputs)
+        case GemmOp():
+            return elements(op.result) * shape_of(op.a)[0 if op.trans_a.value.data else 1]
+        case MatMulOp():
+            return elements(op.result) * shape_of(op.a)[-1]
+        case _:
+            return 0

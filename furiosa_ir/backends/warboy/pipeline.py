@@ -1,0 +1,63 @@
+"""The pipeline for Warboy, as data: phases, passes, and why they stand in this order."""
+
+from __future__ import annotations
+
+from furiosa_ir.ir.pipeline import Phase, Pipeline
+
+GRAPH = Phase(
+    "graph",
+    "quantised types folded, cut into NPU and host segments",
+    (
+        # DequantizeLinear - operator - QuantizeLinear means one quantised operator; what this
+        # leaves in float cannot run on the NPU, so it comes before the partition.
+        "graph-fold-quantization",
+        # Last on this level: what follows may change what an operator computes, which only NPU
+        # segments allow (a host segment is written from its operators' origins).
+        "graph-partition",
+    ),
+)
+
+FTENSOR = Phase(
+    "ftensor",
+    "NPU segments in integers: i8 data, i32 accumulators, rescales",
+    (
+        "lower-to-ftensor",
+        # Activations join the rescale in front of them before kernels are formed.
+        "ftensor-fold-clamps",
+    ),
+)
+
+WARBOY = Phase(
+    "warboy",
+    "kernels with tile plans, a schedule and addresses",
+    (
+        "fuse-kernels",
+        # Tiles and residence need to know which operations share a kernel.
+        "plan-tiles",
+        # The order of kernels and DMA decides how long each buffer lives ...
+        "schedule",
+        # ... and that, where it lies.
+        "allocate",
+    ),
+)
+
+PIPELINE = Pipeline("warboy", (GRAPH, FTENSOR, WARBOY))
+"""`furiosa compile`: from an imported network to commands; the ENF writer follows."""
+
+
+def pipeline_for(target: str) -> Pipeline:
+    """The pipeline with the target's name given to the passes that need the machine."""
+    phases = tuple(
+        Phase(
+            phase.name,
+            phase.description,
+            tuple(f"{p}{{target={target}}}" if p in TARGET_PASSES else p for p in phase.passes),
+            phase.verifier,
+        )
+        for phase in PIPELINE.phases
+    )
+    return Pipeline(PIPELINE.name, phases)
+
+
+TARGET_PASSES = frozenset({"plan-tiles", "schedule", "allocate"})
+"""Passes with an option `target`."""

@@ -1,0 +1,214 @@
+"""The compiler's entry points: a model file in, IR or an ENF program out."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp
+
+from furiosa_ir import __version__
+from furiosa_ir.backends.warboy.assembly import Provenance, assemble
+from furiosa_ir.backends.warboy.checker import check_program
+from furiosa_ir.backends.warboy.codegen import generate
+from furiosa_ir.backends.warboy.enf.records import Program
+from furiosa_ir.backends.warboy.enf.writer import write_program
+from furiosa_ir.backends.warboy.machine import Machine, load_machine
+from furiosa_ir.backends.warboy.pipeline import pipeline_for
+from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure
+from furiosa_ir.importers import load
+from furiosa_ir.ir.context import make_context
+from furiosa_ir.ir.pipeline import Instrumentation, Timing, run_pipeline
+
+Source = str | Path | bytes
+"""A model: a path, or the content of a file."""
+
+LEVELS = ("graph", "ftensor", "warboy", "enf")
+"""The levels of IR in the order of compilation; "enf" is the program."""
+
+DEFAULT_TARGET = "warboy-2pe"
+
+
+@dataclass(frozen=True)
+class CompileResult:
+    """What a compile made.
+
+    Attributes:
+        module: the IR at the level asked for (for "enf": the last level before it).
+        program: the program; None if a level of IR was asked for.
+        enf: the program's file content; None likewise.
+        seconds: (phase, seconds) in order.
+    """
+
+    module: ModuleOp
+    program: Program | None
+    enf: bytes | None
+    seconds: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+
+
+def compile_model(
+    source: Source, target: str = DEFAULT_TARGET, batch_size: int | None = None
+) -> bytes:
+    """Compiles a model to an ENF program.
+
+    Args:
+        source: an ONNX or TFLite network or one of our IRs; a path, or the file's content.
+        target: "warboy" (one PE) or "warboy-2pe" (two PEs fused).
+        batch_size: for a symbolic batch dimension; 1 by default.
+
+    Returns:
+        The ENF file's content.
+
+    Raises:
+        FuriosaError: the model cannot be read or compiled.
+    """
+    result = compile_source(source, target=target, batch_size=batch_size)
+    assert result.enf is not None
+    return result.enf
+
+
+def compile_source(
+    source: Source,
+    *,
+    target: str = DEFAULT_TARGET,
+    batch_size: int | None = None,
+    target_ir: str = "enf",
+    instrumentation: Sequence[Instrumentation] = (),
+    on_phase: Callable[[str], None] | None = None,
+    verify_each: bool = False,
+) -> CompileResult:
+    """Compiles a model to any level.
+
+    Args:
+        source: as in `compile_model`.
+        target: as in `compile_model`.
+        batch_size: as in `compile_model`.
+        target_ir: one of `LEVELS`.
+        instrumentation: watches the passes.
+        on_phase: called with a phase's name ("import", "graph", ...) when it begins.
+        verify_each: verify after each pass, not only at each phase's end.
+
+    Raises:
+        FuriosaError: the model cannot be read or compiled.
+    """
+    if target_ir not in LEVELS:
+        raise CompilationFailure(
+            f"there is no level of IR called '{target_ir}'", hint=f"choose of {', '.join(LEVELS)}"
+        )
+    if batch_size is not None and batch_size < 1:
+        raise CompilationFailure(f"a batch size of {batch_size}", hint="give a positive number")
+    machine = load_machine(target)
+    announce = on_phase or _ignore
+    seconds: list[tuple[str, float]] = []
+    name = None if isinstance(source, bytes) else str(source)
+    try:
+        with _garbage_collection_paused():
+            announce("import")
+            started = time.perf_counter()
+            data = source if isinstance(source, bytes) else Path(source)
+            module = load(data, batch_size=batch_size)
+            digest = source_hash(data)
+            seconds.append(("import", time.perf_counter() - started))
+
+            pipeline = pipeline_for(target)
+            done = level_of(module)
+            names = [phase.name for phase in pipeline.phases]
+            first = names.index(done) + 1 if done is not None else 0
+            last = len(names) if target_ir == "enf" else names.index(target_ir) + 1
+            if last < first:
+                raise CompilationFailure(f"the source is at level '{done}', beyond '{target_ir}'")
+            context, timing = make_context(), Timing()
+            for phase in pipeline.phases[first:last]:
+                announce(phase.name)
+                run_pipeline(
+                    context,
+                    module,
+                    pipeline.between(phase.name, phase.name),
+                    instrumentation=(*instrumentation, timing),
+                    verify_each=verify_each,
+                )
+            seconds.extend(timing.phases)
+            if target_ir != "enf":
+                return CompileResult(module, None, None, seconds)
+
+            announce("enf")
+            started = time.perf_counter()
+            options = {"target": target}
+            if batch_size is not None:
+                options["batch_size"] = str(batch_size)
+            program = _assemble(module, target, machine, options, pipeline.text, digest)
+            enf = write_program(program)
+            seconds.append(("enf", time.perf_counter() - started))
+    except FuriosaError as error:
+        raise error.at(file=name) from error.__cause__
+    except RecursionError:
+        raise CompilationFailure("the network is nested too deeply", file=name) from None
+    return CompileResult(module, program, enf, seconds)
+
+
+def _ignore(_phase: str) -> None:
+    """Nobody wants to know."""
+
+
+def _assemble(
+    module: ModuleOp,
+    target: str,
+    machine: Machine,
+    options: dict[str, str],
+    pipeline: str,
+    digest: str,
+) -> Program:
+    framework = module.attributes.get("graph.source")
+    provenance = Provenance(
+        compiler=f"furiosa-ir {__version__}",
+        options=options,
+        pipeline=pipeline,
+        source_hash=digest,
+        source_framework=framework.data if isinstance(framework, StringAttr) else "onnx",
+    )
+    program = assemble(module, target, machine, provenance, generate)
+    check_program(program)
+    return program
+
+
+def level_of(module: ModuleOp) -> str | None:
+    """The last phase that a module has been through; None for a freshly imported network."""
+    level = None
+    for function in module.ops:
+        if not isinstance(function, FuncOp) or "graph.placement" not in function.attributes:
+            continue
+        level = level or "graph"
+        for op in function.body.block.ops:
+            dialect = op.name.partition(".")[0]
+            if dialect in ("ftensor", "warboy"):
+                return dialect
+    return level
+
+
+def source_hash(source: Path | bytes) -> str:
+    """SHA-256 of a model file, as hexadecimal digits."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    try:
+        with source.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ImportFailure(error.strerror or str(error), file=str(source)) from error
+
+
+@contextmanager
+def _garbage_collection_paused() -> Generator[None]:
+    """No cycle collection while the IR grows: it only ever finds live operations, at 20 % cost."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,315 @@
+"""One quantised operator at a time, drawn at random: what the exact lowerings are tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Block, SSAValue
+
+from furiosa_ir.dialects.graph import (
+    convolution,
+    elementwise,
+    functions,
+    movement,
+    pooling,
+    quantization,
+    reduction,
+)
+from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.dialects.quant import UniformType, uniform
+from furiosa_ir.ir.constants import BlobAttr
+
+
+@dataclass
+class Draw:
+    """A block under construction and the random numbers it is drawn from."""
+
+    rng: np.random.Generator
+    block: Block = field(default_factory=Block)
+
+    def storage(self) -> Any:
+        """int8 or uint8."""
+        return self.rng.choice(np.array([np.int8, np.uint8], object))
+
+    def element(self, low: float = 0.01, high: float = 0.2) -> UniformType:
+        """A per-tensor 8-bit type; one in three scales is a power of two, so ties occur."""
+        dtype = np.dtype(self.storage())
+        scale = float(np.float32(self.rng.uniform(low, high)))
+        if self.rng.integers(3) == 0:
+            scale = 2.0 ** int(self.rng.integers(-7, -2))
+        info = np.iinfo(dtype)
+        return uniform(dtype, scale, int(self.rng.integers(info.min, info.max + 1)))
+
+    def value(self, shape: tuple[int, ...], element: UniformType | None = None) -> SSAValue:
+        """An argument of the network."""
+        return self.block.insert_arg(
+            TensorType(element or self.element(), shape), len(self.block.args)
+        )
+
+    def constant(self, array: np.ndarray, element: UniformType) -> SSAValue:
+        """A constant of stored integers."""
+        op = ConstantOp.make([], [element], value=BlobAttr.of(array))
+        self.block.add_op(op)
+        return op.result
+
+    def weight(self, shape: tuple[int, ...], axis: int | None) -> SSAValue:
+        """int8 weights, with a scale for each index of `axis`."""
+        count = 1 if axis is None else shape[axis]
+        scales = self.rng.uniform(0.002, 0.02, count).astype(np.float32)
+        array = self.rng.integers(-127, 128, shape).astype(np.int8)
+        return self.constant(array, uniform(np.dtype(np.int8), scales, 0, axis))
+
+    def bias(self, x: SSAValue, weight: SSAValue, count: int) -> SSAValue:
+        """An i32 bias in the accumulator's scale."""
+        from furiosa_ir.dialects.graph.base import quantization_of
+
+        qx, qw = quantization_of(x), quantization_of(weight)
+        assert qx is not None and qw is not None
+        scales = np.array(qw.scales) * qx.scale
+        array = self.rng.integers(-2000, 2000, count).astype(np.int32)
+        return self.constant(
+            array, uniform(np.dtype(np.int32), scales, 0, 0 if len(scales) > 1 else None)
+        )
+
+    def small(self, low: int, high: int) -> int:
+        """An integer in [low, high]."""
+        return int(self.rng.integers(low, high + 1))
+
+
+Case = Callable[[Draw], GraphOp]
+
+
+def _conv(d: Draw) -> GraphOp:
+    group = int(d.rng.choice([1, 1, 2, 4]))
+    inner, outer = d.small(1, 4), d.small(1, 3)
+    layout = str(d.rng.choice(["NCHW", "NHWC"]))
+    at = {"N": d.small(1, 2), "C": group * inner, "H": d.small(5, 9), "W": d.small(5, 9)}
+    kernel = {"O": group * outer, "I": inner, "H": d.small(1, 3), "W": d.small(1, 3)}
+    kernel_layout = "OIHW" if layout == "NCHW" else "OHWI"
+    x = d.value(tuple(at[k] for k in layout))
+    per_channel = bool(d.rng.integers(2))
+    weight = d.weight(tuple(kernel[k] for k in kernel_layout), 0 if per_channel else None)
+    bias = d.bias(x, weight, kernel["O"]) if d.rng.integers(2) else None
+    return convolution.ConvOp.make(
+        [x, weight, bias],
+        [d.element(0.05, 0.4)],
+        layout=layout,
+        kernel_layout=kernel_layout,
+        strides=[d.small(1, 2), d.small(1, 2)],
+        pads=[d.small(0, 2) for _ in range(4)],
+        dilations=[d.small(1, 2), d.small(1, 2)],
+        group=group,
+    )
+
+
+def _conv_1d(d: Draw) -> GraphOp:
+    x = d.value((1, 4, d.small(6, 12)))
+    return convolution.ConvOp.make(
+        [x, d.weight((3, 4, 3), 0), None],
+        [d.element(0.05, 0.4)],
+        layout="NCW",
+        kernel_layout="OIW",
+        strides=[d.small(1, 2)],
+        pads=[1, 1],
+        dilations=[1],
+        group=1,
+    )
+
+
+def _conv_transpose(d: Draw) -> GraphOp:
+    group = int(d.rng.choice([1, 1, 2]))
+    inner, outer = group * d.small(1, 3), d.small(1, 3)
+    x = d.value((1, inner, d.small(2, 5), d.small(2, 5)))
+    strides = [d.small(1, 3), d.small(1, 3)]
+    return convolution.ConvTransposeOp.make(
+        [x, d.weight((inner, outer, d.small(2, 4), d.small(2, 4)), None), None],
+        [d.element(0.05, 0.4)],
+        layout="NCHW",
+        kernel_layout="IOHW",
+        strides=strides,
+        pads=[d.small(0, 1) for _ in range(4)],
+        output_padding=[d.small(0, s - 1) for s in strides],
+        dilations=[1, d.small(1, 2)],
+        group=group,
+    )
+
+
+def _gemm(d: Draw) -> GraphOp:
+    m, k, n = d.small(1, 4), d.small(1, 16), d.small(1, 8)
+    trans_b = d.small(0, 1)
+    x = d.value((m, k))
+    weight = d.weight((n, k) if trans_b else (k, n), 0 if trans_b else 1)
+    return convolution.GemmOp.make(
+        [x, weight, d.bias(x, weight, n) if d.rng.integers(2) else None],
+        [d.element(0.05, 0.4)],
+        alpha=1.0,
+        beta=1.0,
+        trans_a=0,
+        trans_b=trans_b,
+    )
+
+
+def _mat_mul(d: Draw) -> GraphOp:
+    batch = d.small(1, 3)
+    m, k, n = d.small(1, 5), d.small(1, 12), d.small(1, 5)
+    a = d.value((batch, m, k))
+    b = d.value((batch, k, n)) if d.rng.integers(2) else d.value((k, n))
+    return convolution.MatMulOp.make([a, b], [d.element(0.2, 0.9)])
+
+
+def _binary(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        shape = tuple(d.small(1, 4) for _ in range(d.small(1, 4)))
+        other = tuple(n if d.rng.integers(3) else 1 for n in shape)[d.small(0, len(shape) - 1) :]
+        return kind.make([d.value(shape), d.value(other)], [d.element()])
+
+    return draw
+
+
+def _unary(kind: type[GraphOp], **properties: object) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        element = d.element()
+        x = d.value((2, 5, 7), element)
+        return kind.make([x], [element if d.rng.integers(3) == 0 else d.element()], **properties)
+
+    return draw
+
+
+def _pool(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        layout = str(d.rng.choice(["NCHW", "NHWC"]))
+        at = {"N": 1, "C": d.small(1, 5), "H": d.small(5, 9), "W": d.small(5, 9)}
+        kernel = [d.small(2, 3), d.small(2, 3)]
+        element = d.element()
+        extra = {"count_include_pad": d.small(0, 1)} if kind is pooling.AveragePoolOp else {}
+        return kind.make(
+            [d.value(tuple(at[k] for k in layout), element)],
+            [element if d.rng.integers(2) else d.element()],
+            layout=layout,
+            kernel_shape=kernel,
+            strides=[d.small(1, 3), d.small(1, 3)],
+            pads=[d.small(0, 1) for _ in range(4)],
+            dilations=[1, 1],
+            ceil_mode=d.small(0, 1),
+            **extra,
+        )
+
+    return draw
+
+
+def _reduce(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        element = d.element()
+        axes = sorted(d.rng.choice(4, d.small(1, 3), replace=False).tolist())
+        return kind.make(
+            [d.value((2, 3, 4, 6), element)],
+            [element if d.rng.integers(2) else d.element(0.05, 0.4)],
+            axes=axes,
+            keepdims=d.small(0, 1),
+        )
+
+    return draw
+
+
+def _softmax(d: Draw) -> GraphOp:
+    shape = (d.small(1, 4), d.small(2, 12))
+    return reduction.SoftmaxOp.make(
+        [d.value(shape)],
+        [uniform(np.dtype(np.int8), 1 / 256, -128)],
+        axis=d.small(-1, 1),
+        beta=1.0,
+    )
+
+
+def _concat(d: Draw) -> GraphOp:
+    axis = d.small(0, 2)
+    operands: list[SSAValue] = []
+    for _ in range(d.small(1, 4)):
+        shape = [2, 3, 4]
+        shape[axis] = d.small(1, 5)
+        operands.append(d.value(tuple(shape)))
+    return movement.ConcatOp.make([operands], [d.element()], axis=axis)
+
+
+def _split(d: Draw) -> GraphOp:
+    element = d.element()
+    return movement.SplitOp.make(
+        [d.value((2, 6, 3), element)], [element, d.element()], axis=1, split=[2, 4]
+    )
+
+
+def _slice(d: Draw) -> GraphOp:
+    return movement.SliceOp.make(
+        [d.value((4, 6, 5))], [d.element()], starts=[0, 5, 1], ends=[4, -1, 5], steps=[2, -2, 1]
+    )
+
+
+def _pad(d: Draw) -> GraphOp:
+    mode = str(d.rng.choice(["constant", "reflect", "edge"]))
+    return movement.PadOp.make(
+        [d.value((1, 3, 4, 5))],
+        [d.element()],
+        pads=[0, d.small(0, 2), d.small(0, 2), 1, 0, 0, d.small(0, 2), d.small(0, 3)],
+        mode=mode,
+        value=float(d.rng.choice([0.0, 0.37, -1.0])),
+    )
+
+
+def _resize(d: Draw) -> GraphOp:
+    h, w = d.small(2, 5), d.small(2, 5)
+    sizes = [d.small(1, 11), d.small(1, 11)]
+    return movement.ResizeOp.make(
+        [d.value((1, 2, h, w))],
+        [d.element()],
+        layout="NCHW",
+        mode=str(d.rng.choice(["nearest", "linear"])),
+        coordinates=str(d.rng.choice(["half_pixel", "align_corners", "asymmetric"])),
+        nearest_mode=str(d.rng.choice(["round_prefer_floor", "round_prefer_ceil", "floor"])),
+        sizes=sizes,
+        scales=[sizes[0] / h, sizes[1] / w],
+    )
+
+
+CASES: dict[str, Case] = {
+    "conv": _conv,
+    "conv_1d": _conv_1d,
+    "conv_transpose": _conv_transpose,
+    "gemm": _gemm,
+    "mat_mul": _mat_mul,
+    "add": _binary(elementwise.AddOp),
+    "sub": _binary(elementwise.SubOp),
+    "mul": _binary(elementwise.MulOp),
+    "minimum": _binary(elementwise.MinimumOp),
+    "maximum": _binary(elementwise.MaximumOp),
+    "relu": _unary(elementwise.ReluOp),
+    "clip": _unary(elementwise.ClipOp, minimum=0.0, maximum=1.5),
+    "leaky_relu": _unary(elementwise.LeakyReluOp, alpha=0.1),
+    "sigmoid": _unary(elementwise.SigmoidOp),
+    "tanh": _unary(elementwise.TanhOp),
+    "gelu": _unary(functions.GeluOp),
+    "hard_swish": _unary(functions.HardSwishOp),
+    "quantize": _unary(quantization.QuantizeOp),
+    "max_pool": _pool(pooling.MaxPoolOp),
+    "average_pool": _pool(pooling.AveragePoolOp),
+    "reduce_mean": _reduce(reduction.ReduceMeanOp),
+    "reduce_sum": _reduce(reduction.ReduceSumOp),
+    "reduce_max": _reduce(reduction.ReduceMaxOp),
+    "softmax": _softmax,
+    "reshape": lambda d: movement.ReshapeOp.make([d.value((2, 3, 4))], [d.element()], shape=[4, 6]),
+    "transpose": lambda d: movement.TransposeOp.make(
+        [d.value((2, 3, 4))], [d.element()], perm=[2, 0, 1]
+    ),
+    "expand": lambda d: movement.ExpandOp.make([d.value((3, 1))], [d.element()], shape=[2, 3, 4]),
+    "tile": lambda d: movement.TileOp.make([d.value((2, 3))], [d.element()], repeats=[2, 3]),
+    "concat": _concat,
+    "split": _split,
+    "slice": _slice,
+    "pad": _pad,
+    "resize": _resize,
+}
+"""Operator -> a function that draws one of its quantised forms."""
