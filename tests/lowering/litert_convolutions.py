@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from furiosa_ir.dialects.graph.base import shape_of
-from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.window import same_pads
 from tests.lowering.network import ACTIVATIONS, Network, Value, case
 
@@ -176,3 +177,14 @@ def fully_connected_boundaries(net: Network) -> None:
     bias = net.bias(bias, x, weight)
     y = net.graph(GemmOp, [x, weight, bias], y_element, alpha=1.0, beta=1.0, trans_a=0, trans_b=1)
     net.tflite("FULLY_CONNECTED", [x, weight, bias], y, schema.FullyConnectedOptionsT(), version=4)
+
+
+@case
+def batch_matmul(net: Network) -> None:
+    if not net.is_int8:
+        pytest.skip("LiteRT has no uint8 BATCH_MATMUL")
+    a = net.input(net.bytes(2, 4, 7), net.quantized())
+    shape = net.choose((2, 7, 9), (1, 7, 9), (7, 9))
+    b = net.input(net.bytes(*shape), net.quantized(net.scale(0.0005, 0.01)))
+    y = net.graph(MatMulOp, [a, b], net.quantized(net.scale(0.01, 0.5)))
+    net.tflite("BATCH_MATMUL", [a, b], y, schema.BatchMatMulOptionsT())

@@ -7,6 +7,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import OpResolverType
 
+from furiosa_ir.dialects.graph import TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, shape_of
 from furiosa_ir.dialects.graph.elementwise import (
     AddOp,
@@ -37,6 +38,7 @@ from furiosa_ir.dialects.graph.movement import (
     ReshapeOp,
     ResizeOp,
     SliceOp,
+    TileOp,
     TransposeOp,
 )
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp
@@ -55,7 +57,7 @@ _BROADCASTS = (
 )
 
 
-def _binary(net: Network, op: type[GraphOp], builtin: str, options: object | None) -> None:
+def _binary(net: Network, op: type[GraphOp], builtin: str, options: object) -> None:
     shape_a, shape_b = net.choose(*_BROADCASTS)
     a = net.input(net.bytes(*shape_a), net.quantized())
     if net.rng.random() < 0.3:
@@ -64,7 +66,7 @@ def _binary(net: Network, op: type[GraphOp], builtin: str, options: object | Non
         b = net.input(net.bytes(*shape_b), net.quantized())
     y = net.graph(op, [a, b], net.quantized())
     fields: dict[str, object] = {}
-    if options is not None:
+    if hasattr(options, "fusedActivationFunction"):
         activation = net.choose(*ACTIVATIONS)
         y = net.activation(y, activation)
         fields["fusedActivationFunction"] = ACTIVATIONS[activation]
@@ -88,12 +90,12 @@ def mul(net: Network) -> None:
 
 @case
 def minimum(net: Network) -> None:
-    _binary(net, MinimumOp, "MINIMUM", None)
+    _binary(net, MinimumOp, "MINIMUM", schema.MaximumMinimumOptionsT())
 
 
 @case
 def maximum(net: Network) -> None:
-    _binary(net, MaximumOp, "MAXIMUM", None)
+    _binary(net, MaximumOp, "MAXIMUM", schema.MaximumMinimumOptionsT())
 
 
 def _unary(
@@ -167,6 +169,7 @@ def hard_swish(net: Network) -> None:
 
 @case
 def gelu(net: Network) -> None:
+    net.importable = "GELU" in TFLITE_OPERATORS
     approximate = bool(net.rng.integers(2))
     kind = "tanh" if approximate else "none"
     fields: dict[str, object] = {"approximate": approximate}
@@ -373,6 +376,35 @@ def slice_(net: Network) -> None:
     y = net.graph(SliceOp, [x], element, starts=[1, 2, 0], ends=[2, 5, 3], steps=[1, 1, 1])
     begin, size = np.array([1, 2, 0], np.int32), np.array([1, 3, 3], np.int32)
     net.tflite("SLICE", [x, begin, size], y)
+
+
+@case
+def strided_slice(net: Network) -> None:
+    element = net.quantized()
+    x = net.input(net.bytes(2, 7, 4), element)
+    y = net.graph(SliceOp, [x], element, starts=[0, 6, 1], ends=[2, 0, 4], steps=[1, -2, 1])
+    bounds = [np.array(b, np.int32) for b in ([0, 6, 1], [2, 0, 4], [1, -2, 1])]
+    net.tflite("STRIDED_SLICE", [x, *bounds], y, schema.StridedSliceOptionsT())
+
+
+@case
+def tile(net: Network) -> None:
+    element = net.quantized()
+    x = net.input(net.bytes(2, 1, 4), element)
+    y = net.graph(TileOp, [x], element, repeats=[1, 3, 2])
+    net.resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    net.tflite("TILE", [x, np.array([1, 3, 2], np.int32)], y, version=3)
+
+
+@case
+def mirror_pad(net: Network) -> None:
+    element = net.quantized()
+    x = net.input(net.bytes(2, 3, 4, 5), element)
+    widths = net.rng.integers(0, 2, (4, 2)).astype(np.int32)
+    mode = net.choose("reflect", "symmetric")
+    y = net.graph(PadOp, [x], element, pads=widths.T.ravel().tolist(), mode=mode, value=0.0)
+    kind = schema.MirrorPadMode.REFLECT if mode == "reflect" else schema.MirrorPadMode.SYMMETRIC
+    net.tflite("MIRROR_PAD", [x, widths], y, schema.MirrorPadOptionsT(), mode=kind)
 
 
 def _resize(net: Network, builtin: str, options: object, mode: str) -> None:

@@ -2,12 +2,13 @@
 
 A test case writes each operator once as a graph operation (which infers the result's shape) and
 once as the TFLite operator that it stands for; `check` compares LiteRT's reference kernels with
-the lowered `ftensor` operations, byte for byte.
+the lowered `ftensor` operations, of the graph operations and of what the importer makes of the
+file, byte for byte.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import OpResolverType
 from xdsl.builder import Builder, InsertPoint
 from xdsl.dialects.builtin import TensorType, i8
-from xdsl.ir import Block, SSAValue
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, SSAValue
 
 from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering, refusal
 from furiosa_ir.backends.warboy.lowering.registry import LITERT
@@ -25,6 +27,7 @@ from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of,
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
+from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.ir.constants import Array, BlobAttr
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 
@@ -56,6 +59,7 @@ class Network:
         self.inputs: list[tuple[SSAValue, Array]] = []
         self.operations: list[GraphOp] = []
         self.resolver = OpResolverType.BUILTIN_REF
+        self.importable = True
         self._names = 0
 
     @property
@@ -178,34 +182,59 @@ class Network:
         return result if result.dtype == np.int8 else (result ^ np.uint8(128)).view(np.int8)
 
     def lowered(self) -> Array:
-        """The lowered network's result, as int8 data."""
-        target = Block(arg_types=[TensorType(i8, data.shape) for _, data in self.inputs])
-        values = {source: arg for (source, _), arg in zip(self.inputs, target.args, strict=True)}
-        emitter = Emitter(Builder(InsertPoint.at_end(target)), values)
-        for operation in self.operations:
-            hint = refusal(operation, LITERT)
-            if hint is not None:
-                raise Refused(str(hint))
-            lowering = find_lowering(operation, LITERT)
-            assert lowering is not None
-            results = lowering.function(operation, emitter)
-            results = [results] if isinstance(results, SSAValue) else results
-            values.update(zip(operation.results, results, strict=True))
-        arrays: dict[SSAValue, Array] = {
-            arg: data for arg, (_, data) in zip(target.args, self.inputs, strict=True)
-        }
-        for operation in target.ops:
-            assert isinstance(operation, TensorOp)
-            operation.verify()
-            evaluated = operation.evaluate(*(arrays[o] for o in operation.operands))
-            arrays.update(zip(operation.results, evaluated, strict=True))
-        return arrays[values[self.operations[-1].results[0]]]
+        """The result of the lowered graph operations, as int8 data."""
+        arguments, data = zip(*self.inputs, strict=True)
+        return evaluate_lowered(arguments, self.operations, self.operations[-1].results[0], data)
+
+    def imported(self) -> Array:
+        """The same from the TFLite file, through the importer."""
+        module = import_tflite(build_model(self.operators))
+        (function,) = module.body.ops
+        assert isinstance(function, FuncOp)
+        block = function.body.block
+        data = [data for _, data in self.inputs]
+        terminator = block.last_op
+        assert terminator is not None
+        return evaluate_lowered(block.args, block.ops, terminator.operands[0], data)
 
     def check(self) -> None:
-        """Asserts that both agree on every byte."""
+        """Asserts that all agree on every byte."""
         expected, got = self.reference(), self.lowered()
         assert got.dtype == np.int8
         np.testing.assert_array_equal(got, expected)
+        if self.importable:
+            np.testing.assert_array_equal(self.imported(), expected)
+
+
+def evaluate_lowered(
+    arguments: Sequence[SSAValue],
+    operations: Iterable[Operation],
+    result: SSAValue,
+    inputs: Sequence[Array],
+) -> Array:
+    """The value of `result` after lowering `operations` to `ftensor`; data as int8."""
+    target = Block(arg_types=[TensorType(i8, data.shape) for data in inputs])
+    values: dict[SSAValue, SSAValue] = dict(zip(arguments, target.args, strict=True))
+    emitter = Emitter(Builder(InsertPoint.at_end(target)), values)
+    for operation in operations:
+        if isinstance(operation, ConstantOp | ReturnOp):
+            continue
+        assert isinstance(operation, GraphOp)
+        hint = refusal(operation, LITERT)
+        if hint is not None:
+            raise Refused(str(hint))
+        lowering = find_lowering(operation, LITERT)
+        assert lowering is not None
+        results = lowering.function(operation, emitter)
+        results = [results] if isinstance(results, SSAValue) else results
+        values.update(zip(operation.results, results, strict=True))
+    arrays: dict[SSAValue, Array] = dict(zip(target.args, inputs, strict=True))
+    for operation in target.ops:
+        assert isinstance(operation, TensorOp)
+        operation.verify()
+        evaluated = operation.evaluate(*(arrays[o] for o in operation.operands))
+        arrays.update(zip(operation.results, evaluated, strict=True))
+    return arrays[values[result]]
 
 
 class Refused(Exception):

@@ -20,8 +20,8 @@ from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic, contraction
 from furiosa_ir.dialects.ftensor.base import i48
-from furiosa_ir.dialects.graph.base import quantization_of
-from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
+from furiosa_ir.dialects.graph.base import quantization_of, shape_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.ir.constants import Array
 
 INT48_LIMIT = 1 << 47
@@ -124,3 +124,26 @@ def _wide_rescale(acc: SSAValue, real: Array, output_zp: int, emit: Emitter) -> 
     lower = emit.rescale(acc, low, low_bits, rounding="floor", **wide)
     total = emit.emit(arithmetic.AddOp, [upper, lower], i48)
     return emit.rescale(total, 1, rest, rounding="up", output_zp=output_zp)
+
+
+def vector(op: MatMulOp) -> hints.Hint | None:
+    """BATCH_MATMUL multiplies matrices."""
+    if min(len(shape_of(op.a)), len(shape_of(op.b))) < 2:
+        return hints.form(op.name, "of a vector")
+    return None
+
+
+@lowers(MatMulOp, LITERT, unless=[not_8bit, vector])
+def batch_matmul(op: MatMulOp, emit: Emitter) -> SSAValue:
+    """BATCH_MATMUL (int8 only in LiteRT): as a per-tensor convolution."""
+    a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
+    acc = emit.emit(
+        contraction.MatMulOp,
+        [emit.operand(op.a), emit.operand(op.b), None],
+        i32,
+        a_zp=a.zero_point,
+        b_zp=b.zero_point,
+        transpose_b=0,
+    )
+    factor = factors.per_tensor(a.scale, b.scale, y.scale)
+    return emit.rescale(acc, *factor, rounding="double", output_zp=y.zero_point)

@@ -61,7 +61,7 @@ def per_channel(
 
 
 def per_tensor(input_scale: float, filter_scale: float, output_scale: float) -> Factor:
-    """``GetQuantizedConvolutionMultipler``: uint8 convolutions.
+    """``GetQuantizedConvolutionMultipler``: uint8 convolutions, BATCH_MATMUL.
 
     The product of the input and filter scales is taken in float32.
     """
