@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -35,12 +34,17 @@ from furiosa_ir.dialects.graph.base import (
     element_of,
     ints,
     normal_axis,
-    quantization_of,
     shape_of,
 )
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, number, variable
 from furiosa_ir.dialects.graph.onnx_geometry import reshaped, resized, sliced
-from furiosa_ir.dialects.graph.slicing import SliceMasks, resolve_strided_slice
+from furiosa_ir.dialects.graph.resampling import resample
+from furiosa_ir.dialects.graph.tflite_arguments import (
+    pad_arguments,
+    reshape_target,
+    resize_arguments,
+    slice_bounds,
+)
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
 
@@ -70,22 +74,13 @@ class ReshapeOp(GraphOp):
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         if node.op_type == "UNPACK":
             return cls._unpack(node)
-        given = node.constant(1) if node.op_type == "RESHAPE" else None
-        target = node.result_types[0].get_shape()
-        count = prod(node.shape(0))
-        # The shape input may have been computed at import; an extent left open follows.
-        if given is not None and prod(target) != count:
-            target = tuple(given.reshape(-1).tolist())
-            known = prod(n for n in target if n != -1)
-            if target.count(-1) == 1 and known:
-                target = tuple(count // known if n == -1 else n for n in target)
-        return node.emit(cls, node.operands[:1], shape=target)
+        return node.emit(cls, node.operands[:1], shape=reshape_target(node))
 
     @classmethod
     def _unpack(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         """UNPACK: x split into slices of extent 1, that dimension dropped."""
         shape = node.shape(0)
-        axis = node.options.Axis() % len(shape)
+        axis = int(node.options.Axis()) % len(shape)
         parts = node.emit(SplitOp, node.operands, axis=axis, split=[1] * shape[axis])
         rest = [*shape[:axis], *shape[axis + 1 :]]
         return [
@@ -269,39 +264,16 @@ class SliceOp(GraphOp):
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
-        shape, arrays = node.shape(0), [node.constant(i) for i in range(1, len(node.operands))]
-        given = [a.reshape(-1).tolist() for a in arrays if a is not None]
-        if len(given) != len(arrays):
+        bounds = slice_bounds(node)
+        if bounds is None:
             return node.unsupported()
-        if node.op_type == "SLICE":
-            # begin, extents; an extent of -1 reaches to the end.
-            ends = [
-                n if size == -1 else begin + size
-                for begin, size, n in zip(*given, shape, strict=True)
-            ]
-            return node.emit(
-                cls, node.operands[:1], starts=given[0], ends=ends, steps=[1] * len(shape)
-            )
-        options = node.options
-        masks = SliceMasks(
-            options.BeginMask(),
-            options.EndMask(),
-            options.EllipsisMask(),
-            options.NewAxisMask(),
-            options.ShrinkAxisMask(),
-            options.Offset(),
-        )
-        resolved = resolve_strided_slice(shape, given[0], given[1], given[2], masks)
-        if resolved is None:
-            return node.unsupported()
-        starts, ends, steps, extents = resolved
-        changes_rank = bool(masks.shrink_axis or masks.new_axis)
-        kept: dict[str, object] = {"origin": None} if changes_rank else {}
-        results = node.emit(cls, node.operands[:1], starts=starts, ends=ends, steps=steps, **kept)
-        if not changes_rank:
-            return results
-        # Dropped and added dimensions hold one element: a reshape.
-        return node.emit(ReshapeOp, results, shape=extents)
+        starts, ends, steps, shape = bounds
+        x = node.operands[:1]
+        if shape is None:
+            return node.emit(cls, x, starts=starts, ends=ends, steps=steps)
+        # The origin would drop dimensions, too.
+        parts = node.emit(cls, x, origin=None, starts=starts, ends=ends, steps=steps)
+        return node.emit(ReshapeOp, parts, shape=shape)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
@@ -348,23 +320,10 @@ class PadOp(GraphOp):
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
-        pads = node.constant(1)
-        if pads is None:
+        arguments = pad_arguments(node)
+        if arguments is None:
             return node.unsupported()
-        mode, value = "constant", 0.0
-        if node.op_type == "MIRROR_PAD":
-            mode = ("reflect", "symmetric")[node.options.Mode()]
-        if node.op_type == "PADV2":
-            fill = node.constant(2)
-            if fill is None:
-                return node.unsupported()
-            value = float(fill.reshape(-1)[0])
-            q = quantization_of(node.operands[2]) if node.operands[2] is not None else None
-            if q is not None:
-                value = q.scale * (value - q.zero_point)
-        return node.emit(
-            cls, node.operands[:1], pads=pads.T.reshape(-1).tolist(), mode=mode, value=value
-        )
+        return node.emit(cls, node.operands[:1], **arguments)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
@@ -513,27 +472,10 @@ class ResizeOp(GraphOp):
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
-        sizes = node.constant(1)
-        options = node.options
-        if sizes is None or (options.AlignCorners() and options.HalfPixelCenters()):
+        arguments = resize_arguments(node)
+        if arguments is None:
             return node.unsupported()
-        target = sizes.reshape(-1).tolist()
-        coordinates, nearest_mode = "asymmetric", "floor"
-        if options.AlignCorners():
-            coordinates, nearest_mode = "align_corners", "round_prefer_ceil"
-        elif options.HalfPixelCenters():
-            # floor((i + 0.5) * s) is the coordinate (i + 0.5) * s - 0.5, halves rounded up.
-            coordinates, nearest_mode = "half_pixel", "round_prefer_ceil"
-        return node.emit(
-            cls,
-            node.operands[:1],
-            layout="NHWC",
-            mode="linear" if node.op_type == "RESIZE_BILINEAR" else "nearest",
-            coordinates=coordinates,
-            nearest_mode=nearest_mode,
-            sizes=target,
-            scales=[n / e for n, e in zip(target, node.shape(0)[1:3], strict=True)],
-        )
+        return node.emit(cls, node.operands[:1], **arguments)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
@@ -548,3 +490,6 @@ class ResizeOp(GraphOp):
                 for d, n in zip(self.layout.data, shape_of(self.x), strict=True)
             )
         ]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [resample(self, operands[0])]

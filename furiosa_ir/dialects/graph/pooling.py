@@ -10,7 +10,14 @@ from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, Shape, TFLiteNode, ints, shape_of
+from furiosa_ir.dialects.graph.sliding import (
+    channels_first,
+    pool_average,
+    pool_maximum,
+    to_layout,
+)
 from furiosa_ir.dialects.graph.window import onnx_window, same_pads, window_extents
+from furiosa_ir.ir.constants import Array
 
 
 class WindowPoolOp(GraphOp):
@@ -31,7 +38,7 @@ class WindowPoolOp(GraphOp):
         kernel = [options.FilterHeight(), options.FilterWidth()]
         strides = [options.StrideH(), options.StrideW()]
         same = options.Padding() == 0
-        extra = {}
+        extra: dict[str, Any] = {}
         if "count_include_pad" in cls.get_irdl_definition().properties:
             extra["count_include_pad"] = 0
         (result,) = node.emit(
@@ -63,6 +70,17 @@ class WindowPoolOp(GraphOp):
         out = dict(zip(spatial, extents, strict=True)) | {"N": x_at["N"], "C": x_at["C"]}
         return [tuple(out[d] for d in layout)]
 
+    def geometry(self) -> tuple[Shape, Shape, Shape, Shape, Shape]:
+        """kernel, strides, pads, dilations, and the result's spatial extents."""
+        at = zip(self.layout.data, self.result_shapes()[0], strict=True)
+        return (
+            ints(self.kernel_shape),
+            ints(self.strides),
+            ints(self.pads),
+            ints(self.dilations),
+            tuple(n for d, n in at if d not in "NC"),
+        )
+
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         kernel = node.attributes["kernel_shape"]
@@ -91,6 +109,12 @@ class MaxPoolOp(WindowPoolOp):
     ONNX: ClassVar = ("MaxPool",)
     TFLITE: ClassVar = ("MAX_POOL_2D",)
 
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        first = channels_first(self.layout.data)
+        x = to_layout(operands[0], self.layout.data, first)
+        result = pool_maximum(x, *self.geometry())
+        return [to_layout(result, first, self.layout.data)]
+
 
 @irdl_op_definition
 class AveragePoolOp(WindowPoolOp):
@@ -101,3 +125,10 @@ class AveragePoolOp(WindowPoolOp):
     TFLITE: ClassVar = ("AVERAGE_POOL_2D",)
 
     count_include_pad = prop_def(IntegerAttr.constr(i64))
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        first = channels_first(self.layout.data)
+        x = to_layout(operands[0], self.layout.data, first)
+        include_pad = bool(self.count_include_pad.value.data)
+        result = pool_average(x, *self.geometry(), include_pad=include_pad)
+        return [to_layout(result, first, self.layout.data)]

@@ -103,11 +103,13 @@ class OperatorRecord:
     Attributes:
         op_type: upper-case builtin name, or the custom operator's name.
         is_custom: which of the two.
-        version: of the operator.
+        code: the reader of its operator code.
         inputs: tensor indices; -1 for one left out.
         outputs: tensor indices.
+        intermediates: indices of tensors that describe what happens inside (LSTM).
         options: the reader of the options table, of the class that its union type names; None if
             there is no table.
+        custom_options: a custom operator's.
         reader: the flatbuffers reader.
     """
 
@@ -116,6 +118,7 @@ class OperatorRecord:
     code: Any
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    intermediates: tuple[int, ...]
     options: Any
     custom_options: bytes
     reader: Any
@@ -179,7 +182,7 @@ def read_file(data: bytes | mmap.mmap) -> FileRecord:
         raise ImportFailure(f"TFLite schema version {model.Version()} is not 3")
     if model.SubgraphsLength() == 0:
         raise ImportFailure("the model has no subgraph")
-    graph = model.Subgraphs(0)
+    graph: Any = model.Subgraphs(0)
     size = len(data)
     repaired: list[str] = []
     buffers = _buffers(model, data)
@@ -265,10 +268,10 @@ def _tensor(
     quantization = None
     if dtype.kind in "iu" and dtype.itemsize <= 4:
         quantization = _quantization(reader.Quantization(), shape, layer, repaired)
-    buffer = reader.Buffer()
+    buffer: int = reader.Buffer()
     if buffer >= len(buffers):
         raise ImportFailure(f"corrupt: buffer {buffer} does not exist", layer=layer)
-    contents = buffers[buffer]
+    contents: Array | None = buffers[buffer]
     data = None
     if contents is not None and contents.size and not reader.IsVariable():
         data = _elements(contents, kind, dtype, shape, layer)
@@ -341,7 +344,7 @@ def _code(reader: Any) -> tuple[str, bool, Any]:
 def _operator(
     reader: Any, codes: Sequence[tuple[str, bool, Any]], tensors: int, data: bytes | mmap.mmap
 ) -> OperatorRecord:
-    index = reader.OpcodeIndex()
+    index: int = reader.OpcodeIndex()
     if index >= len(codes):
         raise ImportFailure(f"corrupt: operator code {index} does not exist")
     op_type, is_custom, code = codes[index]
@@ -359,6 +362,7 @@ def _operator(
         code,
         _indices(reader.InputsAsNumpy(), tensors, what, optional=True),
         _indices(reader.OutputsAsNumpy(), tensors, what),
+        _indices(reader.IntermediatesAsNumpy(), tensors, what),
         _options(reader, op_type),
         custom,
         reader,

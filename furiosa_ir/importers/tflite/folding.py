@@ -7,6 +7,7 @@ semantics where their operands are constant, see `ImportedOperator.emit`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def _reduce_prod(node: ImportedOperator, *arrays: Array) -> Array:
 
 
 def _fill(_: ImportedOperator, *arrays: Array) -> Array | None:
-    dims = arrays[0].tolist()
+    dims: list[int] = arrays[0].tolist()
     if np.prod(dims, dtype=np.float64) > FOLDED_ELEMENTS:
         return None
     return np.full(dims, arrays[1])
@@ -38,7 +39,7 @@ def _range(_: ImportedOperator, *arrays: Array) -> Array | None:
     start, limit, delta = (a.item() for a in arrays)
     if delta == 0 or abs((limit - start) / delta) > FOLDED_ELEMENTS:
         return None
-    return np.arange(start, limit, delta)
+    return cast("Array", np.arange(start, limit, delta))
 
 
 def _by_numpy(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -57,8 +58,6 @@ _ON_CONSTANTS: dict[str, Callable[..., Array | None]] = {
     "ZEROS_LIKE": _by_numpy(np.zeros_like),
     "FLOOR_DIV": _by_numpy(np.floor_divide),
     "FLOOR_MOD": _by_numpy(np.mod),
-    "NEG": _by_numpy(np.negative),
-    "ABS": _by_numpy(np.abs),
     "EQUAL": _by_numpy(np.equal),
     "NOT_EQUAL": _by_numpy(np.not_equal),
     "LESS": _by_numpy(np.less),

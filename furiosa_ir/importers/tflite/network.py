@@ -106,6 +106,7 @@ class NetworkImporter:
             [self._type(t, self._scaled(t)) for t in outputs],
             name_loc(layer),
             self._scale,
+            [tensors[i] for i in record.intermediates],
         )
         results = self._results(node, outputs)
         if len(results) != len(outputs):

@@ -60,6 +60,7 @@ class ImportedOperator:
         result_types: the types of its outputs (scaled, if the batch is).
         location: of everything it becomes.
         batch_scale: by how much dimension 0 is larger than in the file.
+        intermediates: tensors of the operator's inside.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class ImportedOperator:
         result_types: Sequence[AnyTensor],
         location: LocationAttr,
         batch_scale: int = 1,
+        intermediates: Sequence[TensorRecord] = (),
     ) -> None:
         self.record = record
         self.op_type = record.op_type
@@ -80,6 +82,7 @@ class ImportedOperator:
         self.operations: list[Operation] = []
         self._inputs = inputs
         self._location = location
+        self._intermediates = intermediates
 
     @property
     def options(self) -> Any:
@@ -175,7 +178,7 @@ class ImportedOperator:
             properties={
                 "operator": as_attribute(self.op_type),
                 "slots": as_attribute([s if isinstance(s, int) else -1 for s in slots]),
-                "origin": origin_of(self.record, slots),
+                "origin": origin_of(self.record, slots, self._intermediates),
             },
         )
         made.location = self._location

@@ -8,6 +8,8 @@ version and options. Its inputs say what becomes of each input of the original:
     i >= 0         tensor i of this model: a parameter that became a property of the operation
                    (the axes of MEAN, the paddings of PAD) or a variable
 
+Its intermediates are tensors of this model, too.
+
 Tables are copied field by field through the accessors of the `tflite` package (it has no object
 interface), so no options table is named here.
 """
@@ -18,7 +20,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import flatbuffers
 import numpy as np
@@ -62,13 +64,18 @@ class SerializedOperator(Constant):
         return super().__eq__(other)
 
 
-def origin_of(operator: OperatorRecord, slots: Sequence[Slot]) -> OriginAttr:
+def origin_of(
+    operator: OperatorRecord, slots: Sequence[Slot], intermediates: Sequence[TensorRecord] = ()
+) -> OriginAttr:
     """The operator's origin, given what became of its inputs; the bytes are made on demand."""
-    return OriginAttr(("tflite", BlobAttr(SerializedOperator(lambda: _serialize(operator, slots)))))
+    constant = SerializedOperator(lambda: _serialize(operator, slots, intermediates))
+    return OriginAttr(("tflite", BlobAttr(constant)))
 
 
-def _serialize(operator: OperatorRecord, slots: Sequence[Slot]) -> bytes:
-    builder = flatbuffers.Builder(256)
+def _serialize(
+    operator: OperatorRecord, slots: Sequence[Slot], intermediates: Sequence[TensorRecord]
+) -> bytes:
+    builder: Any = flatbuffers.Builder(256)
     buffers = [_buffer(builder, None)]
     tensors: list[int] = []
     inputs: list[int] = []
@@ -82,6 +89,8 @@ def _serialize(operator: OperatorRecord, slots: Sequence[Slot]) -> bytes:
             buffers.append(_buffer(builder, slot.elements))
         inputs.append(len(tensors))
         tensors.append(_copy(builder, slot.tensor.reader, replace={"Buffer": buffer}))
+    tensors += [_copy(builder, t.reader, replace={"Buffer": 0}) for t in intermediates]
+    first = len(tensors) - len(intermediates)
     node = _copy(
         builder,
         operator.reader,
@@ -89,6 +98,9 @@ def _serialize(operator: OperatorRecord, slots: Sequence[Slot]) -> bytes:
             "OpcodeIndex": 0,
             "Inputs": _integers(builder, inputs),
             "Outputs": _integers(builder, []),
+            "Intermediates": _integers(builder, range(first, len(tensors)))
+            if intermediates
+            else None,
             "CustomOptions": builder.CreateByteVector(operator.custom_options)
             if operator.custom_options
             else None,
@@ -113,7 +125,7 @@ def _serialize(operator: OperatorRecord, slots: Sequence[Slot]) -> bytes:
     return bytes(builder.Output())
 
 
-def _buffer(builder: flatbuffers.Builder, elements: Array | None) -> int:
+def _buffer(builder: Any, elements: Array | None) -> int:
     fields: dict[str, int | None] = {}
     if elements is not None:
         flat = np.ascontiguousarray(elements).reshape(-1).view(np.uint8)
@@ -121,15 +133,15 @@ def _buffer(builder: flatbuffers.Builder, elements: Array | None) -> int:
     return _table(builder, tflite.Buffer, fields)
 
 
-def _integers(builder: flatbuffers.Builder, numbers: Sequence[int]) -> int:
-    return builder.CreateNumpyVector(np.array(numbers, np.int32))
+def _integers(builder: Any, numbers: Sequence[int]) -> int:
+    return int(builder.CreateNumpyVector(np.array(numbers, np.int32)))
 
 
-def _offsets(builder: flatbuffers.Builder, offsets: Sequence[int]) -> int:
+def _offsets(builder: Any, offsets: Sequence[int]) -> int:
     builder.StartVector(4, len(offsets), 4)
     for offset in reversed(offsets):
         builder.PrependUOffsetTRelative(offset)
-    return builder.EndVector()
+    return int(builder.EndVector())
 
 
 @lru_cache
@@ -144,7 +156,7 @@ def _fields(kind: type) -> tuple[tuple[str, Callable[..., None]], ...]:
     )
 
 
-def _table(builder: flatbuffers.Builder, kind: type, fields: dict[str, int | None]) -> int:
+def _table(builder: Any, kind: type, fields: dict[str, int | None]) -> int:
     module = vars(sys.modules[f"tflite.{kind.__name__}"])
     module[f"{kind.__name__}Start"](builder)
     for name, write in _fields(kind):
@@ -154,24 +166,23 @@ def _table(builder: flatbuffers.Builder, kind: type, fields: dict[str, int | Non
     return module[f"{kind.__name__}End"](builder)
 
 
-def _copy(
-    builder: flatbuffers.Builder, reader: Any, *, replace: dict[str, int | None] | None = None
-) -> int:
+def _copy(builder: Any, reader: Any, *, replace: dict[str, int | None] | None = None) -> int:
     """Writes a copy of a table; `replace` has what to write instead for some of its fields."""
     given = replace or {}
+    kind = cast("type[object]", type(reader))
     fields = {
         name: given[name] if name in given else _copy_field(builder, reader, name)
-        for name, _ in _fields(type(reader))
+        for name, _ in _fields(kind)
     }
-    return _table(builder, type(reader), fields)
+    return _table(builder, kind, fields)
 
 
-def _copy_field(builder: flatbuffers.Builder, reader: Any, name: str) -> int | None:
+def _copy_field(builder: Any, reader: Any, name: str) -> int | None:
     """Writes what a field refers to; what to put into the table, None to leave the field out."""
     as_numpy = getattr(reader, f"{name}AsNumpy", None)
     if as_numpy is not None:
         array = as_numpy()
-        return None if isinstance(array, int) else builder.CreateNumpyVector(array)
+        return None if isinstance(array, int) else int(builder.CreateNumpyVector(array))
     length = getattr(reader, f"{name}Length", None)
     if length is not None:
         items = [getattr(reader, name)(i) for i in range(length())]
@@ -184,11 +195,11 @@ def _copy_field(builder: flatbuffers.Builder, reader: Any, name: str) -> int | N
     return _copy_value(builder, value)
 
 
-def _copy_value(builder: flatbuffers.Builder, value: Any) -> Any:
+def _copy_value(builder: Any, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, bytes):
-        return builder.CreateString(value)
+        return int(builder.CreateString(value))
     return _copy(builder, value)
 
 

@@ -1,0 +1,26 @@
+"""What stays on the host, written as a model of its own framework."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from xdsl.dialects.builtin import StringAttr
+from xdsl.dialects.func import FuncOp
+
+
+def export_segment(function: FuncOp) -> tuple[str, bytes]:
+    """The framework of a host function's module ("onnx" or "tflite") and its sub-model there.
+
+    Raises:
+        CompilationFailure: the framework has no form of an operation, or nothing that runs it.
+    """
+    module = function.parent_op()
+    assert module is not None, "a host function outside a module"
+    framework = cast("StringAttr", module.attributes["graph.source"]).data
+    if framework == "tflite":
+        from furiosa_ir.backends.warboy.host.tflite_export import export_tflite  # noqa: PLC0415
+
+        return framework, export_tflite(function)
+    from furiosa_ir.backends.warboy.host.onnx_export import export_onnx  # noqa: PLC0415
+
+    return framework, export_onnx(function)
