@@ -1,0 +1,219 @@
+"""SRAM and DRAM as arrays, and how tiles are gathered from them and scattered to them.
+
+A tile lies sliced in SRAM; the arithmetic wants it dense as [N, H, W, C]. Between the two there is
+one strided copy over `[Ho, Hi, Co, Ci, ...]` views: no loop over slices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from furiosa_ir.backends.warboy.enf.records import (
+    DramFlat,
+    DramTile,
+    DramView,
+    SramFlat,
+    SramTile,
+)
+
+Array: TypeAlias = npt.NDArray[Any]
+
+DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<i1"),
+    4: np.dtype("<i4"),
+    8: np.dtype("<i8"),
+}
+"""How numpy holds elements of 1 (i8), 4 (i32) and 8 bytes (i48)."""
+
+# A slice's 256 KiB apart, the same address of all slices falls into one set of every cache.
+_SLICE_SKEW = 320
+
+
+class Memory:
+    """What one run of one segment owns: SRAM `[slices, slice_bytes]` and the DRAM workspace.
+
+    Nothing is cleared between runs: the checker has proved that each byte read was written.
+
+    Attributes:
+        sram: uint8 [slices, slice_bytes].
+        workspace: uint8 [workspace_bytes].
+        constants: uint8, read only.
+    """
+
+    def __init__(
+        self, slices: int, slice_bytes: int, workspace_bytes: int, constants: Array
+    ) -> None:
+        self.slice_stride = slice_bytes + _SLICE_SKEW
+        self.buffer = np.empty(slices * self.slice_stride, np.uint8)
+        self.sram = self.buffer.reshape(slices, self.slice_stride)[:, :slice_bytes]
+        self.workspace = np.empty(workspace_bytes, np.uint8)
+        self.constants = constants
+
+    def region(self, name: str) -> Array:
+        """The bytes of a DRAM region."""
+        return self.constants if name == "constant" else self.workspace
+
+    def dram(self, side: DramTile | DramView) -> Array:
+        """A strided view of DRAM; a ValueError if it leaves its region."""
+        region = self.region(side.region)
+        # numpy takes the address of the first element and checks the bounds, also of negative
+        # strides.
+        return np.ndarray(
+            side.extent, DTYPES[side.element], region.data, side.address, side.strides
+        )
+
+    def dram_bytes(self, side: DramFlat) -> Array:
+        """Consecutive bytes of DRAM."""
+        return self.region(side.region)[side.address : side.address + side.size]
+
+    def write_flat(self, target: SramFlat, data: Array) -> None:
+        """Stripes `data` (uint8 [size]) over the slices."""
+        whole, rest = divmod(target.size, target.slice_bytes)
+        here, size = target.address, target.slice_bytes
+        cut = whole * size
+        self.sram[:whole, here : here + size] = data[:cut].reshape(whole, size)
+        if rest:
+            self.sram[whole, here : here + rest] = data[cut:]
+
+    def read_flat(self, source: SramFlat) -> Array:
+        """The parameter's bytes, uint8 [size]."""
+        used = -(-source.size // source.slice_bytes)
+        striped = self.sram[:used, source.address : source.address + source.slice_bytes]
+        return striped.reshape(-1)[: source.size]
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A part of a window that lies alike in all slices concerned, as a 6-dimensional view.
+
+    Attributes:
+        offset: of the first byte in `Memory.buffer`.
+        strides: bytes along (N, Ho, Hi, W, Co, Ci).
+        split: extents along the same.
+        rows, channels: where it lies in the dense window.
+    """
+
+    offset: int
+    strides: tuple[int, ...]
+    split: tuple[int, ...]
+    rows: slice
+    channels: slice
+
+
+def _cuts(offset: int, extent: int, block: int) -> list[tuple[int, int, int, int]]:
+    """[offset, offset + extent) cut at multiples of `block`: (block, blocks, inner, extent each).
+
+    Partial blocks at the ends, and all whole ones between them together.
+    """
+    pieces: list[tuple[int, int, int, int]] = []
+    end = offset + extent
+    if offset % block:
+        size = min(block - offset % block, extent)
+        pieces.append((offset // block, 1, offset % block, size))
+        offset += size
+    if whole := (end - offset) // block:
+        pieces.append((offset // block, whole, 0, block))
+        offset += whole * block
+    if offset < end:
+        pieces.append((offset // block, 1, 0, end - offset))
+    return pieces
+
+
+class TileAccess:
+    """Gathers and scatters one tile; made once, used in every run.
+
+    Args:
+        tile: the window.
+        slice_stride: `Memory.slice_stride`.
+    """
+
+    def __init__(self, tile: SramTile, slice_stride: int) -> None:
+        self.extent = tile.extent
+        self.dtype = DTYPES[tile.element]
+        self._wide = {}
+        _, h, _, c = tile.shape
+        ho, co = tile.slices
+        block_h, block_c = -(-h // ho), -(-c // co)
+        _, local_h, local_b, local_c = tile.local_shape
+        inner = tile.element
+        if tile.order == "HCW":
+            step_w, step_c = inner, local_c * inner
+        else:
+            step_w, step_c = local_c * inner, inner
+        step_h = local_b * local_c * inner
+        step_n = local_h * step_h
+        n0, h0, w0, c0 = tile.offset
+        n, eh, w, ec = tile.extent
+        strides = (step_n, co * slice_stride, step_h, step_w, slice_stride, step_c)
+        self._blocks: list[_Block] = []
+        row = 0
+        for first_h, blocks_h, inner_h, rows in _cuts(h0, eh, block_h):
+            channel = 0
+            for first_c, blocks_c, inner_c, channels in _cuts(c0, ec, block_c):
+                offset = tile.address + (first_h * co + first_c) * slice_stride
+                offset += n0 * step_n + inner_h * step_h + w0 * step_w + inner_c * step_c
+                self._blocks.append(
+                    _Block(
+                        offset,
+                        strides,
+                        (n, blocks_h, rows, w, blocks_c, channels),
+                        slice(row, row + blocks_h * rows),
+                        slice(channel, channel + blocks_c * channels),
+                    )
+                )
+                channel += blocks_c * channels
+            row += blocks_h * rows
+        # Slices' channels that lie side by side in SRAM move several at a time.
+        self._unit = tile.element
+        if tile.order == "HWC":
+            steps = [b.split[5] * inner for b in self._blocks]
+            starts = [b.offset for b in self._blocks]
+            self._unit = math.gcd(8, *steps, *starts)
+
+    def gather(self, memory: Memory, dense: Array) -> None:
+        """SRAM to `dense` [N, H, W, C] (of the window's extent, any strides)."""
+        self._copy(memory, dense, into_sram=False)
+
+    def scatter(self, memory: Memory, dense: Array) -> None:
+        """`dense` [N, H, W, C] to SRAM."""
+        self._copy(memory, dense, into_sram=True)
+
+    def read(self, memory: Memory) -> Array:
+        """A dense copy [N, H, W, C]."""
+        dense = np.empty(self.extent, self.dtype)
+        self.gather(memory, dense)
+        return dense
+
+    def _copy(self, memory: Memory, dense: Array, *, into_sram: bool) -> None:
+        unit = self._unit if dense.strides[3] == self.dtype.itemsize else self.dtype.itemsize
+        dtype = _UNITS[unit]
+        scale = unit // self.dtype.itemsize
+        for block in self._blocks:
+            part = dense[:, block.rows, :, block.channels]
+            if scale > 1:
+                part = part.view(dtype)
+            else:
+                part = part.view(dtype) if part.dtype != dtype else part
+            *outer, channels = block.split
+            split = (*outer, channels // scale)
+            strides = (*block.strides[:5], unit if scale > 1 else block.strides[5])
+            sliced = np.ndarray(split, dtype, memory.buffer.data, block.offset, strides)
+            # Splitting dimensions never needs a copy, whatever the strides.
+            if into_sram:
+                np.copyto(sliced, part.reshape(split))
+            else:
+                np.copyto(part.reshape(split), sliced)
+
+
+_UNITS: dict[int, np.dtype[Any]] = {
+    size: np.dtype(f"<u{size}") if size in (2, 4, 8) else np.dtype(np.uint8) for size in (1, 2, 4, 8)
+}
+
+Step: TypeAlias = Callable[[Memory], None]
+"""A command made ready: it runs on any `Memory`."""

@@ -1,0 +1,84 @@
+"""Exact products of 8-bit matrices at the speed of a library."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import onnxruntime as ort
+from onnx import TensorProto, helper
+
+from furiosa_ir.backends.warboy.simulator.memory import Array
+
+# Sums of so many products of 8-bit differences (255 * 255) stay below 2**24, exact in float32.
+_EXACT_TERMS = (1 << 24) // (255 * 255)
+
+
+@cache
+def _session() -> ort.InferenceSession | None:
+    """onnxruntime's `MatMulInteger` with every shape open; None if it saturates on this machine.
+
+    Without VNNI, MLAS multiplies pairs of u8 * s8 into 16 bits (vpmaddubsw), which saturates.
+    """
+    node = helper.make_node("MatMulInteger", ["a", "b", "a_zp", "b_zp"], ["y"])
+    graph = helper.make_graph(
+        [node],
+        "product",
+        [
+            helper.make_tensor_value_info("a", TensorProto.UINT8, None),
+            helper.make_tensor_value_info("b", TensorProto.INT8, None),
+            helper.make_tensor_value_info("a_zp", TensorProto.UINT8, []),
+            helper.make_tensor_value_info("b_zp", TensorProto.INT8, []),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    a = np.full((8, 64), 255, np.uint8)
+    for extreme in (127, -128):
+        b = np.full((64, 16), extreme, np.int8)
+        product = _integer_product(session, a, b, 0, 0)
+        if not np.array_equal(product, np.full((8, 16), 255 * extreme * 64, np.int32)):
+            return None
+    return session
+
+
+def _integer_product(
+    session: ort.InferenceSession, a: Array, b: Array, a_zp: int, b_zp: int
+) -> Array:
+    zero_points = {"a_zp": np.array(a_zp, np.uint8), "b_zp": np.array(b_zp, np.int8)}
+    return session.run(None, {"a": a, "b": b, **zero_points})[0]
+
+
+def product(a: Array, b: Array, a_zp: int, b_zp: int) -> Array:
+    """Sum over k of (a[..., m, k] - a_zp) * (b[..., k, n] - b_zp), int32.
+
+    Args:
+        a: uint8; that is the fast side (350 to 440 GMAC/s on one core with AVX512-VNNI).
+        b: int8, contiguous; leading dimensions as in `numpy.matmul`.
+        a_zp: 0 to 255.
+        b_zp: -128 to 127.
+    """
+    session = _session()
+    if session is not None:
+        return _integer_product(session, a, b, a_zp, b_zp)
+    return blas_product(a, b, a_zp, b_zp)
+
+
+def blas_product(a: Array, b: Array, a_zp: int, b_zp: int) -> Array:
+    """The same by float32 BLAS, in pieces of k whose sums are exact."""
+    total: Array | None = None
+    for start in range(0, a.shape[-1], _EXACT_TERMS):
+        piece = slice(start, start + _EXACT_TERMS)
+        left = a[..., piece].astype(np.float32) - np.float32(a_zp)
+        right = b[..., piece, :].astype(np.float32) - np.float32(b_zp)
+        part = np.matmul(left, right).astype(np.int32)
+        total = part if total is None else np.add(total, part, out=total)
+    assert total is not None
+    return total

@@ -1,0 +1,192 @@
+"""`rescale` in float64 where that is provably exact: several times faster than 64-bit integers.
+
+A double holds integers up to 2**53, and multiplying by a power of two is exact, so the product of
+x and `multiplier * 2**-shift` is the exact rational number as long as |x * multiplier| < 2**53; the
+margin below keeps room for the half that some roundings add. What is left is one rounding to an
+integer, which the machine's own additions do (ties to even) or `floor` and `trunc`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TypeAlias, cast
+
+import numpy as np
+
+from furiosa_ir.backends.warboy.enf.records import Instruction
+from furiosa_ir.backends.warboy.simulator.memory import Array
+from furiosa_ir.ir import fixed_point
+from furiosa_ir.ir.fixed_point import Rounding
+
+EXACT = 1 << 51
+"""Products below this are exact in float64 with two bits to spare."""
+
+# Added to |x| < 2**51 it leaves x, rounded to the nearest integer with ties to even, in the low
+# bits of the double's mantissa; its own low bits are zero, so the parity is x's.
+_MAGIC = float(3 << 51)
+_INT32 = (-(1 << 31), (1 << 31) - 1)
+_LOW_BYTE = 0 if sys.byteorder == "little" else 7
+
+Range: TypeAlias = tuple[int, int]
+Kernel: TypeAlias = Callable[[Array, Array], None]
+"""(x, out): x [rows, line] of int8, int32, float32 or float64; out int8 or float64."""
+
+
+class Rescale:
+    """One `rescale`, with a multiplier per element of a line or one for all.
+
+    Attributes:
+        range: least and greatest result.
+
+    Args:
+        instruction: the instruction; its result's type decides `out`'s: int8 or float64.
+        multiplier, shift: int64 [line] or [1].
+        x_range: least and greatest x.
+
+    Raises:
+        ValueError: float64 is not provably exact.
+    """
+
+    def __init__(
+        self, instruction: Instruction, multiplier: Array, shift: Array, x_range: Range
+    ) -> None:
+        self.input_zp, output_zp, minimum, maximum = instruction.immediates
+        self.rounding = cast("Rounding", instruction.mode)
+        self.range = (minimum, maximum)
+        self.output_zp = output_zp
+        self.low, self.high = float(minimum - output_zp), float(maximum - output_zp)
+        multiplier, shift = np.broadcast_arrays(multiplier, shift)
+        least, greatest = x_range[0] - self.input_zp, x_range[1] - self.input_zp
+        left = int(np.maximum(31 - shift, 0).max()) if self.rounding == "double" else 0
+        if left and max(-least, greatest) << left > _INT32[1]:
+            raise ValueError("LiteRT's left shift may wrap")
+        self.first: Array | None = None
+        self.last: Array | None = None
+        bounds = (least, greatest)
+        limits = self._input_limits(multiplier, shift, least, greatest)
+        if limits is not None:
+            first, last = limits
+            magnitude = np.maximum(np.abs(first), np.abs(last))
+            if np.any(first > least):
+                self.first = (first + self.input_zp).astype(np.int32)
+            if np.any(last < greatest):
+                self.last = (last + self.input_zp).astype(np.int32)
+            self.saturates = False
+        else:
+            magnitude = np.array(max(map(abs, bounds)), np.int64)
+            self.saturates = True
+        product = magnitude.astype(object) * np.abs(multiplier).astype(object)
+        if int(np.max(product)) >= EXACT:
+            raise ValueError("the product may exceed 51 bits")
+        if self.rounding == "double":
+            self.factor = np.ldexp(multiplier.astype(np.float64), np.maximum(31 - shift, 0) - 31)
+            right = np.maximum(shift - 31, 0)
+            self.second = np.ldexp(1.0, -right)
+            self.nudge = np.where(right > 0, 0.25, 0.0)
+        else:
+            self.factor = np.ldexp(multiplier.astype(np.float64), -shift)
+        self.scratch_needed = self.rounding in ("away", "double")
+
+    def _input_limits(
+        self, multiplier: Array, shift: Array, least: int, greatest: int
+    ) -> tuple[Array, Array] | None:
+        """Values of (x - zp) beyond which the result saturates, for each multiplier.
+
+        Clamping x to them first keeps the product small (so that float64 is exact) and makes the
+        clamp of the result superfluous. Needs multipliers > 0 and a result that takes every value
+        between its limits (a factor up to 1). None if there are no such values.
+        """
+        if np.any(multiplier <= 0):
+            return None
+        factor = np.ldexp(multiplier.astype(np.float64), -shift)
+        found: list[Array] = []
+        for lower, limit, end in ((True, self.low, least), (False, self.high, greatest)):
+            guess = np.rint(limit / factor)
+            guess = np.clip(guess, *_INT32).astype(np.int64)
+            best = np.full(guess.shape, end, np.int64)
+            settled = np.zeros(guess.shape, bool)
+            for step in (0, 1, -1):
+                candidate = np.clip(guess + step, *_INT32)
+                value = fixed_point.rescale(
+                    candidate,
+                    multiplier,
+                    shift,
+                    rounding=self.rounding,
+                    minimum=-(1 << 62),
+                    maximum=1 << 62,
+                    dtype=np.int64,
+                )
+                fits = (value == int(limit)) & ~settled
+                best = np.where(fits, candidate, best)
+                settled |= fits
+            # A limit outside the range of x is never reached: x's own end will do. Then also
+            # those that no candidate met are settled if their end does not saturate.
+            at_end = fixed_point.rescale(
+                np.full(guess.shape, end, np.int64),
+                multiplier,
+                shift,
+                rounding=self.rounding,
+                minimum=-(1 << 62),
+                maximum=1 << 62,
+                dtype=np.int64,
+            )
+            within = at_end >= limit if lower else at_end <= limit
+            if not _INT32[0] <= end <= _INT32[1]:
+                within[:] = False  # the 64-bit product above may have wrapped
+            best = np.where(within, end, best)
+            if not np.all(settled | within):
+                return None
+            found.append(best)
+        low, high = np.maximum(found[0], least), np.minimum(found[1], greatest)
+        inside = (low >= _INT32[0] + abs(self.input_zp)) & (high <= _INT32[1] - abs(self.input_zp))
+        return (low, high) if np.all(inside & (low <= high)) else None
+
+    def __call__(self, x: Array, out: Array, wide: Array, spare: Array) -> None:
+        """The result of x into `out`.
+
+        Args:
+            x: [rows, line]; int8, int32, float32 or float64.
+            out: int8 or float64, like x.
+            wide: float64 scratch of x's shape.
+            spare: another.
+        """
+        if self.first is not None or self.last is not None:
+            clamped = spare if x.dtype != np.int32 else spare.view(np.int32)[:, : x.shape[1]]
+            if self.first is not None:
+                x = np.maximum(x, self.first, out=clamped)
+            if self.last is not None:
+                x = np.minimum(x, self.last, out=clamped)
+        if self.input_zp:
+            x = np.subtract(x, float(self.input_zp), out=wide)
+        np.multiply(x, self.factor, out=wide)
+        match self.rounding:
+            case "up":
+                wide += 0.5
+                np.floor(wide, out=wide)
+            case "floor":
+                np.floor(wide, out=wide)
+            case "away":
+                np.copysign(0.5, wide, out=spare)
+                wide += spare
+                np.trunc(wide, out=wide)
+            case "double":
+                wide += 0.5
+                np.floor(wide, out=wide)
+                # A quarter away from zero moves the ties of the second rounding, and only them.
+                np.copysign(self.nudge, wide, out=spare)
+                wide += spare
+                wide *= self.second
+            case _:
+                pass
+        if self.saturates:
+            np.maximum(wide, self.low, out=wide)
+            np.minimum(wide, self.high, out=wide)
+        if out.dtype == np.int8:
+            wide += _MAGIC
+            low_bytes = wide.view(np.int8)[:, _LOW_BYTE::8]
+            np.add(low_bytes, np.int8(((self.output_zp + 128) & 255) - 128), out=out)
+        else:
+            np.rint(wide, out=out)
+            if self.output_zp:
+                out += float(self.output_zp)

@@ -1,0 +1,245 @@
+"""Runs the NPU segments of an ENF program, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+
+from furiosa_ir.backends.warboy.checker import check_program
+from furiosa_ir.backends.warboy.enf.records import (
+    Binding,
+    Command,
+    Copy,
+    Dot,
+    DramFlat,
+    Load,
+    NpuSegment,
+    Parameter,
+    Pool,
+    Program,
+    SramFlat,
+    SramTile,
+    Store,
+    Tensor,
+    Vector,
+)
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.simulator.contraction import prepare_dot
+from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue
+from furiosa_ir.backends.warboy.simulator.memory import (
+    DTYPES,
+    Array,
+    Memory,
+    Step,
+    TileAccess,
+)
+from furiosa_ir.backends.warboy.simulator.pooling import prepare_pool
+from furiosa_ir.errors import ExecutionFailure
+
+
+class Simulator:
+    """A program made ready to run on simulated NPUs.
+
+    All preparation (checks, weight layout, tables) happens here once. Running is thread-safe: each
+    run works in a `Memory` of its own, which is used again afterwards.
+
+    Args:
+        program: what the ENF reader or the compiler made.
+        check: run `check_program` first; leave it out only where it has been run already.
+
+    Raises:
+        ExecutionFailure, VerificationFailure: the program breaks a rule of the machine.
+    """
+
+    def __init__(self, program: Program, *, check: bool = True) -> None:
+        if check:
+            check_program(program)
+        self.program = program
+        self.machine = Machine.from_parameters(program.machine)
+        self._segments: dict[int, _Segment] = {
+            index: _Segment(program, segment, self.machine)
+            for index, segment in enumerate(program.segments)
+            if isinstance(segment, NpuSegment)
+        }
+
+    def run_segment(self, index: int, inputs: Mapping[int, Array]) -> dict[int, Array]:
+        """Runs one NPU segment.
+
+        Args:
+            index: which of the program's segments.
+            inputs: by tensor index; shapes and dtypes as the tensors declare.
+
+        Returns:
+            The segment's outputs by tensor index, as new arrays.
+
+        Raises:
+            ExecutionFailure: the segment is not the NPU's, or an input is missing or has another
+                shape or dtype.
+        """
+        if index not in self._segments:
+            raise ExecutionFailure(f"segment {index} is not a segment of the NPU")
+        return self._segments[index].run(inputs)
+
+
+class _Segment:
+    def __init__(self, program: Program, segment: NpuSegment, machine: Machine) -> None:
+        self._program = program
+        self._segment = segment
+        self._machine = machine
+        self._constants = np.frombuffer(segment.constants, np.uint8)
+        self._memories: list[Memory] = [self._new_memory()]
+        self._steps = _Preparation(self._memories[0].slice_stride, self._constants).steps(
+            segment.commands
+        )
+
+    def _new_memory(self) -> Memory:
+        machine, segment = self._machine, self._segment
+        return Memory(
+            machine.slices, machine.slice_bytes, segment.workspace_bytes, self._constants
+        )
+
+    def run(self, inputs: Mapping[int, Array]) -> dict[int, Array]:
+        try:
+            memory = self._memories.pop()  # atomic: another thread gets another one
+        except IndexError:
+            memory = self._new_memory()
+        try:
+            for binding in self._segment.inputs:
+                self._write_input(memory, binding, inputs)
+            for number, step in enumerate(self._steps):
+                try:
+                    step(memory)
+                except ExecutionFailure as failure:
+                    raise failure.at(layer=self._layer(number)) from None
+            return {b.tensor: self._read_output(memory, b) for b in self._segment.outputs}
+        finally:
+            self._memories.append(memory)
+
+    def _layer(self, number: int) -> str:
+        return self._program.layers[self._segment.commands[number].layer].name
+
+    def _write_input(self, memory: Memory, binding: Binding, inputs: Mapping[int, Array]) -> None:
+        tensor = self._program.tensors[binding.tensor]
+        if binding.tensor not in inputs:
+            raise ExecutionFailure(f"input '{tensor.name}' is missing")
+        array = np.asarray(inputs[binding.tensor])
+        if array.dtype != tensor.dtype or array.shape != tensor.shape:
+            raise ExecutionFailure(
+                f"input '{tensor.name}' is {array.dtype}{list(array.shape)}, "
+                f"not {tensor.dtype}{list(tensor.shape)}"
+            )
+        place = _place(memory, binding, tensor)
+        if tensor.dtype == "uint8":
+            np.bitwise_xor(array, 0x80, out=place.view(np.uint8))
+        else:
+            np.copyto(place, array)
+
+    def _read_output(self, memory: Memory, binding: Binding) -> Array:
+        tensor = self._program.tensors[binding.tensor]
+        place = _place(memory, binding, tensor)
+        return place ^ np.uint8(0x80) if tensor.dtype == "uint8" else place.copy()
+
+
+def _place(memory: Memory, binding: Binding, tensor: Tensor) -> Array:
+    """A tensor's bytes in the workspace."""
+    return np.ndarray(
+        tensor.shape, np.dtype(tensor.dtype), memory.workspace.data, binding.address
+    )
+
+
+class _Preparation:
+    """Turns commands into steps, in order of issue.
+
+    It follows which parameters lie in SRAM: those that come from the constant section are known
+    now, so weights are laid out and tables built once. The DMA that brings them still runs.
+    """
+
+    def __init__(self, slice_stride: int, constants: Array) -> None:
+        self._stride = slice_stride
+        self._constants = constants
+        self._known: dict[SramFlat, Array] = {}
+
+    def steps(self, commands: Sequence[Command]) -> list[Step]:
+        return [self._prepare(command) for command in commands]
+
+    def _prepare(self, command: Command) -> Step:
+        match command:
+            case Load():
+                return self._load(command)
+            case Store(source=source, target=target):
+                tile = TileAccess(source, self._stride)
+                return lambda memory: tile.gather(memory, memory.dram(target))
+            case Copy(source=source, target=target):
+                return lambda memory: np.copyto(memory.dram(target), memory.dram(source))
+            case Vector() | Dot() | Pool():
+                step = self._kernel(command)
+                self._forget(command.result.address, command.result.slice_bytes)
+                return step
+
+    def _load(self, command: Load) -> Step:
+        source, target = command.source, command.target
+        if isinstance(target, SramTile):
+            assert not isinstance(source, DramFlat)
+            self._forget(target.address, target.slice_bytes)
+            tile = TileAccess(target, self._stride)
+            return lambda memory: tile.scatter(memory, memory.dram(source))
+        assert isinstance(source, DramFlat)
+        self._forget(target.address, target.slice_bytes)
+        if source.region == "constant":
+            end = source.address + source.size
+            self._known[target] = self._constants[source.address : end]
+        return lambda memory: memory.write_flat(target, memory.dram_bytes(source))
+
+    def _forget(self, address: int, size: int) -> None:
+        """Forgets what was known of bytes that are overwritten (in any slice)."""
+        gone = [
+            flat
+            for flat in self._known
+            if flat.address < address + size and address < flat.address + flat.slice_bytes
+        ]
+        for flat in gone:
+            del self._known[flat]
+
+    def _kernel(self, command: Vector | Dot | Pool) -> Step:
+        flats = [p.memory for p in command.parameters]
+        if isinstance(command, Dot):
+            flats += [flat for flat in (command.weight, command.bias) if flat is not None]
+        if all(flat in self._known for flat in flats):
+            known = {flat: self._known[flat] for flat in flats}
+            return _make_kernel(command, known, self._stride)
+        stride = self._stride
+
+        def run(memory: Memory) -> None:
+            # Parameters that the network computes: made ready in each run.
+            found = {flat: memory.read_flat(flat) for flat in flats}
+            _make_kernel(command, found, stride)(memory)
+
+        return run
+
+
+def _make_kernel(
+    command: Vector | Dot | Pool, contents: Mapping[SramFlat, Array], stride: int
+) -> Step:
+    parameters = [_parameter(p, contents) for p in command.parameters]
+    match command:
+        case Dot():
+            weight = bias = None
+            if command.weight is not None:
+                weight = contents[command.weight].view(np.int8).reshape(command.weight_shape)
+            if command.bias is not None:
+                bias = np.frombuffer(contents[command.bias].tobytes(), "<i4")
+            return prepare_dot(command, weight, bias, parameters, stride)
+        case Pool():
+            return prepare_pool(command, parameters, stride)
+        case Vector():
+            epilogue = Epilogue(
+                command.program, None, command.operands, parameters, command.result, stride
+            )
+            return lambda memory: epilogue.run(memory, None)
+
+
+def _parameter(parameter: Parameter, contents: Mapping[SramFlat, Array]) -> Array:
+    data = contents[parameter.memory].tobytes()
+    return cast("Array", np.frombuffer(data, DTYPES[parameter.element]).reshape(parameter.shape))
