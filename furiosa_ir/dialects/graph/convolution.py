@@ -36,6 +36,12 @@ from furiosa_ir.dialects.graph.base import (
     shape_of,
 )
 from furiosa_ir.dialects.graph.movement import ReshapeOp, TransposeOp
+from furiosa_ir.dialects.graph.sliding import (
+    channels_first,
+    convolve,
+    convolve_transposed,
+    to_layout,
+)
 from furiosa_ir.dialects.graph.window import (
     onnx_transposed_window,
     onnx_window,
@@ -136,6 +142,22 @@ class ConvOp(GraphOp):
         out = dict(zip(spatial, extents, strict=True)) | {"N": x_at["N"], "C": w_at["O"]}
         return [tuple(out[d] for d in layout)]
 
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x, weight, *bias = operands
+        layout, kernel_layout = self.layout.data, self.kernel_layout.data
+        first = channels_first(layout)
+        result = convolve(
+            to_layout(x, layout, first),
+            to_layout(weight, kernel_layout, "OI" + first[2:]),
+            ints(self.strides),
+            ints(self.pads),
+            ints(self.dilations),
+            self.group.value.data,
+        )
+        if bias:
+            result = result + bias[0].reshape(-1, *[1] * (len(first) - 2))
+        return [to_layout(result, first, layout)]
+
 
 @irdl_op_definition
 class ConvTransposeOp(GraphOp):
@@ -231,6 +253,23 @@ class ConvTransposeOp(GraphOp):
             )
         return [tuple(out[d] for d in layout)]
 
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x, weight, *bias = operands
+        layout, kernel_layout = self.layout.data, self.kernel_layout.data
+        first = channels_first(layout)
+        result = convolve_transposed(
+            to_layout(x, layout, first),
+            to_layout(weight, kernel_layout, "IO" + first[2:]),
+            ints(self.strides),
+            ints(self.pads),
+            ints(self.output_padding),
+            ints(self.dilations),
+            self.group.value.data,
+        )
+        if bias:
+            result = result + bias[0].reshape(-1, *[1] * (len(first) - 2))
+        return [to_layout(result, first, layout)]
+
 
 @irdl_op_definition
 class GemmOp(GraphOp):
@@ -293,6 +332,17 @@ class GemmOp(GraphOp):
         if k != k2:
             raise VerificationFailure(f"graph.gemm: inner dimensions {k} and {k2} differ")
         return [(m, n)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        a, b, *c = operands
+        a = a.T if self.trans_a.value.data else a
+        b = b.T if self.trans_b.value.data else b
+        alpha, beta = self.alpha.value.data, self.beta.value.data
+        product = a @ b
+        result = product if alpha == 1 else product * a.dtype.type(alpha)
+        if c:
+            result = result + (c[0] if beta == 1 else c[0] * a.dtype.type(beta))
+        return [result]
 
 
 @irdl_op_definition

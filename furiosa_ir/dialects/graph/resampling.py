@@ -10,10 +10,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from furiosa_ir.dialects.graph.base import ints, shape_of
-from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.constants import Array
+
+if TYPE_CHECKING:  # movement imports this module
+    from furiosa_ir.dialects.graph.movement import ResizeOp
 
 GREATEST_DENOMINATOR = 1 << 17
 """Weights beyond 17 bits a dimension would not fit i48; such factors are rounded to it."""
@@ -90,3 +96,20 @@ def linear_weights(op: ResizeOp, dimension: int) -> LinearWeights:
         upper_weight,
         denominator,
     )
+
+
+def resample(op: ResizeOp, x: Array) -> Array:
+    """The semantics of `graph.resize` on the elements of its operand."""
+    spatial = [i for i, d in enumerate(op.layout.data) if d not in "NC"]
+    for dimension, axis in enumerate(spatial):
+        if op.mode.data == "nearest":
+            x = np.take(x, nearest_indices(op, dimension), axis)
+            continue
+        last = x.shape[axis] - 1
+        at = [min(max(c, Fraction(0)), Fraction(last)) for c in coordinates(op, dimension)]
+        lower = [math.floor(c) for c in at]
+        upper = [min(low + 1, last) for low in lower]
+        share = np.array([float(c - low) for c, low in zip(at, lower, strict=True)], x.dtype)
+        share = share.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+        x = np.take(x, lower, axis) * (1 - share) + np.take(x, upper, axis) * share
+    return x
