@@ -8,7 +8,7 @@ Everything here works on integers; floats appear only where a factor is quantise
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -120,98 +120,151 @@ def rescale(
     limits = np.iinfo(dtype)
     low = (int(limits.min) if minimum is None else minimum) - output_zero_point
     high = (int(limits.max) if maximum is None else maximum) - output_zero_point
+    if rounding in ("even", "away") and not _may_tie(x.dtype, multiplier, shift):
+        rounding = "up"  # without ties they agree, and this one is cheapest
+    prepare, kernel = _KERNELS[rounding]
+    prepared = prepare(np.asarray(multiplier, np.int64), np.asarray(shift, np.int64))
+    parameters = (np.asarray(input_zero_point, np.int64), *prepared)
     out = np.empty(x.shape, dtype)
-    if np.ndim(multiplier) == 0 and np.ndim(shift) == 0:
-        factor: _Factor = (int(multiplier), int(shift))
-        rounding = _cheapest_rounding(rounding, *factor)
-        source = np.ascontiguousarray(x).reshape(-1)
-        target = out.reshape(-1)
-        for start in range(0, source.size, _BLOCK):
-            block = slice(start, start + _BLOCK)
-            value = _round(source[block], factor, input_zero_point, rounding)
-            np.clip(value, low, high, out=value)
-            np.add(value, output_zero_point, out=target[block], casting="unsafe")
-        return out
-    multipliers = np.broadcast_to(np.asarray(multiplier, np.int64), x.shape)
-    shifts = np.broadcast_to(np.asarray(shift, np.int64), x.shape)
-    for block in _blocks(x.shape):
-        factor = (multipliers[block], shifts[block])
-        value = _round(x[block], factor, input_zero_point, rounding)
+    if all(np.ndim(p) == 0 for p in parameters):
+        source, target = np.ascontiguousarray(x).reshape(-1), out.reshape(-1)
+        arrays = parameters
+    else:
+        source, target = x, out
+        arrays = tuple(np.broadcast_to(p, x.shape) if np.ndim(p) else p for p in parameters)
+    for block in _blocks(source.shape):
+        value = kernel(source[block], *(p[block] if np.ndim(p) else p for p in arrays))
         np.clip(value, low, high, out=value)
-        np.add(value, output_zero_point, out=out[block], casting="unsafe")
+        np.add(value, output_zero_point, out=target[block], casting="unsafe")
     return out
 
 
-_Factor: TypeAlias = tuple[int, int] | tuple[IntArray, IntArray]
+# A rounding is two functions. `prepare` makes what depends on multiplier and shift only, once and
+# before anything is broadcast to x; `kernel` takes a block of x, the zero point and that, and
+# returns a new int64 array before the clamp.
 
 
-def _round(x: IntArray, factor: _Factor, zero_point: int, rounding: Rounding) -> IntArray:
-    """One block of :func:`rescale` before the clamp, as int64."""
-    multiplier, shift = factor
-    if rounding == "double":
-        return _double_rounding(x, multiplier, shift, zero_point)
-    value = np.multiply(x, multiplier, dtype=np.int64)
-    # (x - zp) * m + half in one addition.
-    half = 0 if rounding == "floor" else _half(shift)
-    offset = half - zero_point * multiplier
-    if rounding == "even":
-        value += offset - half
-        odd = (value >> shift) & 1
-        value += odd
-        value += np.maximum(half - 1, 0)
-        if isinstance(shift, int):
-            if shift == 0:
-                value -= odd
-        else:
-            value -= np.where(shift == 0, odd, 0)
-    elif rounding == "away":
-        value += offset - half
-        negative = value >> 63
-        if isinstance(shift, int):
-            if shift > 0:
-                value += negative
-        else:
-            value += np.where(shift > 0, negative, 0)
-        value += half
-    else:
-        value += offset
+def _prepare_floor(multiplier: IntArray, shift: IntArray) -> tuple[IntArray, ...]:
+    return multiplier, np.zeros_like(shift), shift
+
+
+def _prepare_up(multiplier: IntArray, shift: IntArray) -> tuple[IntArray, ...]:
+    return multiplier, _half(shift), shift
+
+
+def _single(
+    x: IntArray, zero_point: IntArray, multiplier: IntArray, half: IntArray, shift: IntArray
+) -> IntArray:
+    value = _product(x, zero_point, multiplier)
+    value += half
     value >>= shift
     return value
 
 
-def _half(shift: Any) -> Any:
-    """``2**(shift - 1)``, or 0 for a shift of 0."""
-    if isinstance(shift, int):
-        return (1 << shift) >> 1
-    return np.left_shift(np.int64(1), shift) >> 1
+def _prepare_signed(multiplier: IntArray, shift: IntArray) -> tuple[IntArray, ...]:
+    """With a mask that is -1, or 0 where a shift of 0 leaves nothing to round."""
+    return multiplier, -(shift > 0).astype(np.int64), _half(shift), shift
 
 
-def _double_rounding(x: IntArray, multiplier: Any, shift: Any, zero_point: int) -> IntArray:
-    """``MultiplyByQuantizedMultiplier``: SaturatingRoundingDoublingHighMul, RoundingDivideByPOT."""
+def _away(
+    x: IntArray,
+    zero_point: IntArray,
+    multiplier: IntArray,
+    mask: IntArray,
+    half: IntArray,
+    shift: IntArray,
+) -> IntArray:
+    return _divide_away(_product(x, zero_point, multiplier), mask, half, shift)
+
+
+def _divide_away(value: IntArray, mask: IntArray, half: IntArray, shift: IntArray) -> IntArray:
+    negative = value >> 63
+    negative &= mask
+    value += negative
+    value += half
+    value >>= shift
+    return value
+
+
+def _even(
+    x: IntArray,
+    zero_point: IntArray,
+    multiplier: IntArray,
+    mask: IntArray,
+    half: IntArray,
+    shift: IntArray,
+) -> IntArray:
+    value = _product(x, zero_point, multiplier)
+    # Adds half, less 1 where the integer below is even.
+    even = value >> shift
+    even &= 1
+    even -= 1
+    even &= mask
+    value += even
+    value += half
+    value >>= shift
+    return value
+
+
+def _prepare_double(multiplier: IntArray, shift: IntArray) -> tuple[IntArray, ...]:
     left = np.maximum(_INT32_BITS - shift, 0)
-    right = np.maximum(shift - _INT32_BITS, 0)
+    return multiplier, left, *_prepare_signed(multiplier, np.maximum(shift - _INT32_BITS, 0))[1:]
+
+
+def _double(
+    x: IntArray,
+    zero_point: IntArray,
+    multiplier: IntArray,
+    left: IntArray,
+    mask: IntArray,
+    half: IntArray,
+    right: IntArray,
+) -> IntArray:
+    """``MultiplyByQuantizedMultiplier``: SaturatingRoundingDoublingHighMul, RoundingDivideByPOT."""
     value = np.subtract(x, zero_point, dtype=np.int64)
-    if np.any(left):
+    if left.any():
         value <<= left
         value = value.astype(np.int32).astype(np.int64)
     value *= multiplier
     value += 1 << 30  # gemmlowp's nudge and truncating division are a floor after all
     value >>= _INT32_BITS
-    if np.any(right):
-        negative = value >> 63
-        value += np.where(right > 0, negative, 0) if np.ndim(right) else negative
-        value += np.left_shift(np.int64(1), right) >> 1
-        value >>= right
+    return _divide_away(value, mask, half, right)
+
+
+def _product(x: IntArray, zero_point: IntArray, multiplier: IntArray) -> IntArray:
+    """(x - zero_point) * multiplier in int64."""
+    if not zero_point:
+        return np.multiply(x, multiplier, dtype=np.int64)
+    value = np.subtract(x, zero_point, dtype=np.int64)
+    value *= multiplier
     return value
 
 
-def _cheapest_rounding(rounding: Rounding, multiplier: int, shift: int) -> Rounding:
-    """``"up"`` where no 32-bit value times ``multiplier`` falls on a tie: the roundings agree."""
-    if rounding not in ("even", "away") or multiplier == 0:
-        return rounding
-    twos = (multiplier & -multiplier).bit_length() - 1
-    # A tie needs a non-zero x that is a multiple of 2**(shift - 1 - twos).
-    return "up" if shift - 1 - twos > 32 else rounding
+def _half(shift: IntArray) -> IntArray:
+    """``2**(shift - 1)``, or 0 for a shift of 0."""
+    return np.left_shift(np.int64(1), shift) >> 1
+
+
+_KERNELS: dict[Rounding, tuple[Callable[..., tuple[IntArray, ...]], Callable[..., IntArray]]] = {
+    "floor": (_prepare_floor, _single),
+    "up": (_prepare_up, _single),
+    "away": (_prepare_signed, _away),
+    "even": (_prepare_signed, _even),
+    "double": (_prepare_double, _double),
+}
+
+
+def _may_tie(dtype: np.dtype[Any], multiplier: int | IntArray, shift: int | IntArray) -> bool:
+    """Whether some x of the dtype, less a zero point, times a factor falls between two integers.
+
+    That takes an x that is an odd multiple of 2**(shift - 1 - trailing zeros of the multiplier).
+    """
+    if dtype.itemsize > 4:
+        return True
+    multipliers = np.asarray(multiplier, np.int64)
+    lowest_bits = np.where(multipliers == 0, 1, multipliers & -multipliers)
+    trailing_zeros = np.frexp(lowest_bits.astype(np.float64))[1] - 1
+    return bool(np.any(np.asarray(shift, np.int64) - 1 - trailing_zeros <= 32))
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice | int, ...]]:

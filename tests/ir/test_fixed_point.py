@@ -61,13 +61,22 @@ def test_double_rounding(x: list[int], m: int, s: int) -> None:
     assert got.tolist() == [double_rounding(v, m, s) for v in x]
 
 
+@pytest.mark.parametrize("rounding", ["even", "up", "away", "floor"])
+@given(k=st.integers(-31, 31), bits=st.integers(0, 41), s=st.integers(0, 48))
+@settings(max_examples=200, deadline=None)
+def test_ties_of_wide_values(rounding: Rounding, k: int, bits: int, s: int) -> None:
+    """48-bit values."""
+    got = rescale(np.array([k << bits]), 3, s, rounding=rounding, dtype=np.int64)[0]
+    assert got == round_fraction(Fraction((k << bits) * 3, 2**s), rounding)
+
+
 @pytest.mark.parametrize("rounding", ["even", "up", "away", "floor", "double"])
 @given(k=st.integers(-(2**20), 2**20), odd=st.integers(-500, 500), s=st.integers(0, 40))
 @settings(max_examples=200, deadline=None)
 def test_ties(rounding: Rounding, k: int, odd: int, s: int) -> None:
     """Small multipliers and shifts, where ties are common."""
     m = 2 * odd + 1
-    got = rescale(np.array([k]), m, s, rounding=rounding, dtype=np.int64)[0]
+    got = rescale(np.array([k], np.int32), m, s, rounding=rounding, dtype=np.int64)[0]
     if rounding == "double":
         assert got == double_rounding(k, m, s)
     else:
