@@ -1,0 +1,265 @@
+"""`warboy-fuse-kernels`: which operations one kernel carries out together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import UNKNOWN_LOC, IntegerType, LocationAttr, ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Block, Operation, Region, SSAValue
+
+from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
+from furiosa_ir.dialects.graph.base import as_attribute, element_of, ints, shape_of
+from furiosa_ir.dialects.warboy.kernels import (
+    ELEMENTWISE,
+    VECTOR,
+    DotOp,
+    KernelOp,
+    PoolOp,
+    VectorOp,
+    YieldOp,
+)
+from furiosa_ir.ir.constants import BlobAttr, Constant
+from furiosa_ir.ir.location import fused_location
+from furiosa_ir.ir.passes import Pass
+
+MAX_EPILOGUE = 64
+"""Operations that an epilogue may have; real ones have a handful."""
+
+_HEADS: dict[type[TensorOp], type[KernelOp]] = {
+    contraction.ConvOp: DotOp,
+    contraction.MatMulOp: DotOp,
+    contraction.ReduceWindowOp: PoolOp,
+}
+
+
+@dataclass(frozen=True)
+class FuseKernels(Pass):
+    """Collects the arithmetic of every `@npu_K` into kernels.
+
+    * A contraction takes the element-by-element operations after it, up to the last point where
+      one i8 value is all that leaves, and the rescaling of a second operand (a residual sum).
+    * What is left of arithmetic forms kernels backwards from each value that is needed elsewhere:
+      an operation joins if nothing else reads its result (softmax becomes one kernel).
+    * `ftensor.pad` with what the window takes for padding anyway merges into the window.
+
+        %a = "ftensor.conv"(%x, %w, %b) ... : (...) -> tensor<1x8x4x4xi32>
+        %y = "ftensor.rescale"(%a, %m, %s) ... : (...) -> tensor<1x8x4x4xi8>
+
+    becomes
+
+        %y = "warboy.dot"(%x, %w, %b, %m, %s) ({
+        ^bb0(%x_: tensor<1x3x4x4xi8>, ...):
+          %a = "ftensor.conv"(%x_, %w_, %b_) ...
+          %r = "ftensor.rescale"(%a, %m_, %s_) ...
+          "warboy.yield"(%r)
+        }) : (...) -> tensor<1x8x4x4xi8>
+    """
+
+    name = "warboy-fuse-kernels"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in op.ops:
+            if isinstance(function, FuncOp) and is_npu(function):
+                fuse_kernels(function)
+
+
+def fuse_kernels(function: FuncOp) -> None:
+    """Fuses one segment in place."""
+    block = function.body.block
+    for op in list(block.ops):
+        if isinstance(op, contraction.ConvOp | contraction.ReduceWindowOp):
+            _merge_pad(op)
+        elif isinstance(op, contraction.MatMulOp):
+            _transpose_weight(op)
+    operations = [op for op in block.ops if isinstance(op, TensorOp)]
+    taken: set[Operation] = set()
+    clusters: list[tuple[type[KernelOp], list[TensorOp]]] = []
+    # Backwards: of two contractions whose results meet, the later one takes the meeting point.
+    for op in reversed(operations):
+        kind = _HEADS.get(type(op))
+        if kind is not None:
+            head, *epilogue = _epilogue(op, taken)
+            members = [head, *_pull(epilogue, {*taken, head}, ELEMENTWISE)]
+            taken.update(members)
+            clusters.append((kind, members))
+    for op in reversed(operations):
+        if isinstance(op, VECTOR) and op not in taken:
+            members = _pull([op], taken, VECTOR)
+            taken.update(members)
+            clusters.append((VectorOp, members))
+    position = {op: index for index, op in enumerate(operations)}
+    for kind, members in clusters:
+        # Pulled operations may stand before the head in the program; none of them feeds it.
+        head = [] if kind is VectorOp else members[:1]
+        rest = sorted(members[len(head) :], key=position.__getitem__)
+        # The last in program order is the one that the others lead to.
+        last = max(members, key=position.__getitem__)
+        _outline(kind, [*head, *rest], last)
+
+
+def _merge_pad(op: contraction.ConvOp | contraction.ReduceWindowOp) -> None:
+    """conv(pad(x)) = conv(x) with wider pads, if the pad is spatial and of the neutral value."""
+    pad = op.x.owner
+    if not isinstance(pad, movement.PadOp):
+        return
+    is_max = isinstance(op, contraction.ReduceWindowOp) and op.kind.data == "max"
+    neutral = -128 if is_max else op.x_zp.value.data
+    layout, rank = op.layout.data, len(shape_of(pad.result))
+    begins, ends = ints(pad.pads)[:rank], ints(pad.pads)[rank:]
+    others = [begins[i] + ends[i] for i in range(rank) if layout[i] in "NC"]
+    dilated = isinstance(op, contraction.ConvOp) and ints(op.input_dilation) != (1, 1)
+    if pad.value.value.data != neutral or any(others) or dilated:
+        return
+    top, left, bottom, right = ints(op.pads)
+    h, w = layout.index("H"), layout.index("W")
+    op.properties["pads"] = as_attribute(
+        [top + begins[h], left + begins[w], bottom + ends[h], right + ends[w]]
+    )
+    op.operands[0] = pad.x
+    if not pad.result.has_one_use() and not pad.result.uses:
+        pad.detach()
+        pad.erase()
+
+
+def _transpose_weight(op: contraction.MatMulOp) -> None:
+    """b constant [.., K, N] becomes [N, K]: the order in which the dot-product engine reads it."""
+    owner = op.b.owner
+    shape = shape_of(op.b)
+    if not isinstance(owner, arithmetic.ConstantOp) or any(n != 1 for n in shape[:-2]):
+        return
+    if len(shape) > 2 and len(shape) > len(shape_of(op.a)):
+        return  # b's leading dimensions are the result's
+    transposed = bool(op.transpose_b.value.data)
+    if transposed and len(shape) == 2:
+        return
+    n, k = shape[-2:] if transposed else shape[:-3:-1]
+    source = owner.value.data
+
+    def load() -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
+        matrix = source.array.reshape(shape[-2:])
+        return np.ascontiguousarray(matrix if transposed else matrix.T)
+
+    blob = BlobAttr(Constant(load, (n, k), source.dtype))
+    constant = arithmetic.ConstantOp.make(
+        [], [element_of(op.b)], location=owner.location, value=blob
+    )
+    block = cast("Block", op.parent)
+    block.insert_op_before(constant, op)
+    op.operands[1] = constant.result
+    op.properties["transpose_b"] = as_attribute(1)
+
+
+def _epilogue(head: TensorOp, taken: set[Operation]) -> list[TensorOp]:
+    """`head` and what follows it element by element, until one i8 value is all that leaves."""
+    acc = head.results[0]
+    members: list[TensorOp] = [head]
+    inside: set[Operation] = {head}
+    exits: dict[SSAValue, None] = {acc: None}
+    best = 1
+    order: dict[Operation, int] = {}
+    while len(members) < MAX_EPILOGUE:
+        users = {use.operation for value in exits for use in value.uses} - inside
+        if not users:
+            break
+        if len(users) == 1:
+            user = next(iter(users))
+        else:
+            # A diamond (x * sigmoid(x)): the earliest user cannot depend on the others.
+            if not order:
+                block = cast("Block", head.parent)
+                order = {op: index for index, op in enumerate(block.ops)}
+            user = min(users, key=order.__getitem__)
+        if user in taken or not _continues(user, acc):
+            break
+        op = cast("TensorOp", user)
+        members.append(op)
+        inside.add(op)
+        exits[op.results[0]] = None
+        for value in list(exits):
+            if value.uses and all(use.operation in inside for use in value.uses):
+                del exits[value]
+        if len(exits) == 1 and _is_byte(next(iter(exits))):
+            best = len(members)
+    # Without any i8 exit the accumulator itself is the kernel's result.
+    return members[:best]
+
+
+def _continues(op: Operation, acc: SSAValue) -> bool:
+    return (
+        isinstance(op, ELEMENTWISE)
+        and shape_of(op.results[0]) == shape_of(acc)
+        and (not isinstance(op, arithmetic.RescaleOp) or shape_of(op.x) == shape_of(acc))
+    )
+
+
+def _is_byte(value: SSAValue) -> bool:
+    return cast("IntegerType", element_of(value)).width.data == 8
+
+
+def _pull(
+    members: list[TensorOp], taken: set[Operation], kinds: tuple[type[TensorOp], ...]
+) -> list[TensorOp]:
+    """`members` and the operations of these kinds that nothing but they read, transitively."""
+    inside: set[Operation] = set(members)
+    members = list(members)
+    worklist = list(members)
+    while worklist:
+        for operand in worklist.pop().operands:
+            owner = operand.owner
+            if owner in inside or owner in taken or not isinstance(owner, kinds):
+                continue
+            if all(use.operation in inside for use in operand.uses):
+                inside.add(owner)
+                members.append(owner)
+                worklist.append(owner)
+    # An operation may have become exclusive only after another reader joined.
+    grown = [
+        owner
+        for op in members
+        for operand in op.operands
+        if isinstance(owner := operand.owner, kinds)
+        and owner not in inside
+        and owner not in taken
+        and all(use.operation in inside for use in operand.uses)
+    ]
+    if grown:
+        return _pull([*members, *dict.fromkeys(grown)], taken, kinds)
+    return members
+
+
+def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) -> None:
+    """Moves the operations into a kernel that stands where `last` stood."""
+    inside: set[Operation] = set(members)
+    inputs = list(
+        dict.fromkeys(v for op in members for v in op.operands if v.owner not in inside)
+    )
+    kernel = make_kernel(kind, inputs, last.results[0], fused_location(members))
+    block = cast("Block", last.parent)
+    block.insert_op_after(kernel, last)
+    body = kernel.body.block
+    arguments = dict(zip(inputs, body.args, strict=True))
+    last.results[0].replace_all_uses_with(kernel.result)
+    for op in members:
+        op.detach()
+        body.insert_op_before(op, cast("Operation", body.last_op))
+        for index, operand in enumerate(op.operands):
+            if operand in arguments:
+                op.operands[index] = arguments[operand]
+    cast("YieldOp", body.last_op).operands[0] = last.results[0]
+
+
+def make_kernel(
+    kind: type[KernelOp], inputs: Sequence[SSAValue], like: SSAValue, location: LocationAttr = UNKNOWN_LOC
+) -> KernelOp:
+    """A kernel whose body only yields a value of `like`'s type (its first argument, for now)."""
+    block = Block(arg_types=[v.type for v in inputs])
+    block.add_op(YieldOp.build(operands=[block.args[0]]))
+    kernel = kind.build(operands=[list(inputs)], regions=[Region(block)], result_types=[like.type])
+    kernel.location = location
+    return kernel

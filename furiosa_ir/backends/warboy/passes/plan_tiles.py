@@ -1,0 +1,129 @@
+"""`warboy-plan-tiles`: where every tensor lies, and how every kernel is cut into steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy.machine import Machine, load_machine
+from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
+from furiosa_ir.backends.warboy.planning.assignment import assign_views
+from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
+from furiosa_ir.backends.warboy.planning.intervals import place_intervals
+from furiosa_ir.backends.warboy.planning.kernel_views import kernel_views
+from furiosa_ir.backends.warboy.planning.layouts import Layout
+from furiosa_ir.backends.warboy.planning.layout_choice import choose_layouts
+from furiosa_ir.backends.warboy.planning.residency import Program, Residency, plan_residency
+from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
+from furiosa_ir.backends.warboy.planning.tiles import Task
+from furiosa_ir.dialects.warboy.attributes import MemoryAttr, PlanAttr
+from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp
+from furiosa_ir.dialects.warboy.plan import Buffer, MemoryPlan, Port
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.passes import Pass
+
+MEMORY = "warboy.memory"
+"""The function attribute that holds the `MemoryPlan`."""
+
+CAPACITIES = (32, 30, 28, 25, 22, 18)
+"""Thirty-seconds of SRAM to plan with, in turn, until the addresses fit too (fragmentation)."""
+
+
+@dataclass(frozen=True)
+class PlanTiles(Pass):
+    """Gives every kernel of every `@npu_K` its plan, and every function its buffers.
+
+    Views, buffers, slice layouts, residence in SRAM or DRAM, tiles: see `planning`. Movements that
+    no view or window expresses become `warboy.copy`.
+
+        %y = "warboy.dot"(%x, %w, %b, %m, %s) ({ ... }) : (...) -> tensor<1x8x4x4xi8>
+
+    becomes
+
+        %y = "warboy.dot"(%x, %w, %b, %m, %s) <{plan = #warboy.plan<kernel_plan(operands = (port(
+          view = "NCHW", buffer = 0, ...), none, ...), result = ..., tile = (1, 4, 4, 8), ...)>}> ...
+    """
+
+    name = "warboy-plan-tiles"
+    target: str = "warboy-2pe"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = load_machine(self.target)
+        for function in op.ops:
+            if isinstance(function, FuncOp) and is_npu(function):
+                plan_tiles(function, machine)
+
+
+def plan_tiles(function: FuncOp, machine: Machine) -> None:
+    """Plans one segment in place.
+
+    Raises:
+        CompilationFailure: a kernel does not fit into SRAM in any way.
+    """
+    views = assign_views(function)
+    storage = assign_storage(function, views)
+    kernels = [op for op in function.body.block.ops if isinstance(op, KernelOp)]
+    tasks = {
+        k: make_task(k, op, views, storage)
+        for k, op in enumerate(kernels)
+        if not isinstance(op, CopyOp)
+    }
+    for k, task in tasks.items():
+        for buffer in task.reads:
+            storage.buffers[buffer].readers.append(k)
+        storage.buffers[task.result.buffer].writers.append(k)
+    layouts = choose_layouts(tasks, storage.buffers, machine)
+    program = Program(tasks, storage.copies, storage.buffers, [x.slice_bytes for x in layouts])
+    plan, residency = _fit(program, storage, layouts, machine)
+    function.attributes[MEMORY] = MemoryAttr(plan)
+    for k, op in enumerate(kernels):
+        op.plan = PlanAttr(storage.copies[k] if k in storage.copies else residency.plans[k])
+
+
+def make_task(
+    number: int, kernel: KernelOp, views: Mapping[SSAValue, str], storage: StorageMap
+) -> Task:
+    """A kernel's loops and ports."""
+    operand_views, view = kernel_views(kernel, views)
+    geometry = kernel_geometry(kernel, operand_views, view)
+    ports: list[Port | None] = []
+    for value, mine, extents in zip(kernel.inputs, operand_views, geometry.operands, strict=True):
+        if extents is None:
+            ports.append(None)
+        else:
+            place = storage.place(value, mine)
+            ports.append(Port(mine, place.buffer, place.offset, extents, None))
+    place = storage.place(kernel.result, view)
+    result = Port(view, place.buffer, place.offset, geometry.result, None)
+    elements = tuple(element_bytes(v) for v in (*kernel.inputs, kernel.result))
+    return Task(number, geometry, tuple(ports), result, elements, layer_name(kernel))
+
+
+def _fit(
+    program: Program, storage: StorageMap, layouts: list[Layout], machine: Machine
+) -> tuple[MemoryPlan, Residency]:
+    """Residency whose areas also find addresses."""
+    for share in CAPACITIES:
+        capacity = machine.slice_bytes * share // 32 // machine.line_bytes * machine.line_bytes
+        residency = plan_residency(program, machine, capacity)
+        buffers = tuple(
+            Buffer(s.shape, s.element, layout.slices, layout.order, storage.home(index))
+            for index, (s, layout) in enumerate(zip(storage.buffers, layouts, strict=True))
+        )
+        memory = MemoryPlan(buffers, residency.residences)
+        kernels = [
+            PlannedKernel(k, program.tasks[k].geometry, plan, program.tasks[k].elements)
+            for k, plan in residency.plans.items()
+        ]
+        areas = sram_areas(memory, kernels, machine)
+        if place_intervals([area.interval for area in areas])[1] <= machine.slice_bytes:
+            return memory, residency
+    raise CompilationFailure("no SRAM addresses were found for the plan")
+

@@ -1,0 +1,336 @@
+"""The view of every tensor of a function, and copies where two uses want different ones.
+
+Convolutions and pools say by their `layout` what is H, W and C; the other kernels take what comes.
+So views spread from contractions: forwards along kernels and free movements, then backwards to
+what comes before the first contraction. Neither ONNX's NCHW nor TFLite's NHWC needs a transpose.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from furiosa_ir.backends.warboy.passes.fuse_kernels import make_kernel
+from furiosa_ir.backends.warboy.planning.kernel_views import (
+    is_batched,
+    is_constant,
+    kernel_views,
+    weight_operands,
+)
+from furiosa_ir.backends.warboy.planning.views import (
+    before_transpose,
+    default_view,
+    is_valid,
+    is_window,
+    layout_key,
+    through_reshape,
+    through_transpose,
+)
+from furiosa_ir.dialects.ftensor import NUMPY_DTYPE, TensorOp, arithmetic, contraction, movement
+from furiosa_ir.dialects.graph.base import element_of, ints, shape_of
+from furiosa_ir.dialects.warboy.kernels import (
+    MOVEMENT,
+    CopyOp,
+    DotOp,
+    KernelOp,
+    PoolOp,
+    VectorOp,
+    YieldOp,
+)
+from furiosa_ir.ir.constants import BlobAttr
+
+Views = dict[SSAValue, str]
+
+
+def assign_views(function: FuncOp) -> Views:
+    """Decides all views; makes kernels of the movements that are not free.
+
+    Afterwards every operand of a kernel has the view that the kernel needs, `ftensor` movements
+    are windows and views, and `warboy.copy` is what has to go through DRAM.
+    """
+    block = function.body.block
+    for op in list(block.ops):
+        if isinstance(op, movement.PadOp):
+            _pad_by_concat(op)
+    _broadcast_batches(block)
+    views = _spread(block)
+    for op in list(block.ops):
+        if isinstance(op, KernelOp):
+            _match_operands(op, views)
+        elif isinstance(op, movement.ConcatOp):
+            _match_parts(op, views)
+        elif isinstance(op, MOVEMENT) and not _is_free(cast("TensorOp", op), views):
+            _wrap(cast("TensorOp", op), views)
+    _fill_parts(block, views)
+    _separate_results(block, views)
+    return views
+
+
+def _pad_by_concat(op: movement.PadOp) -> None:
+    """Padding that no window takes over: constants before and behind, one axis after the other."""
+    block, pads = cast("Block", op.parent), ints(op.pads)
+    element = element_of(op.x)
+    dtype = NUMPY_DTYPE[element]
+    value = op.x
+    rank = len(shape_of(value))
+    for axis in range(rank):
+        parts: list[SSAValue] = []
+        for extent in (pads[axis], -1, pads[axis + rank]):
+            if extent < 0:
+                parts.append(value)
+            elif extent > 0:
+                shape = [*shape_of(value)]
+                shape[axis] = extent
+                # One element, repeated by strides of 0: DMA can do that too.
+                border = np.broadcast_to(np.array(op.value.value.data, dtype), shape)
+                constant = arithmetic.ConstantOp.make([], [element], value=BlobAttr.of(border))
+                block.insert_op_before(constant, op)
+                parts.append(constant.result)
+        if len(parts) > 1:
+            concat = movement.ConcatOp.make([parts], [element], location=op.location, axis=axis)
+            block.insert_op_before(concat, op)
+            value = concat.result
+    op.result.replace_all_uses_with(value)
+    op.detach()
+    op.erase()
+
+
+def _broadcast_batches(block: Block) -> None:
+    """The leading axes of a batched product's operands in full: its engine does not broadcast."""
+    for kernel in list(block.ops):
+        if not isinstance(kernel, DotOp) or not is_batched(kernel):
+            continue
+        head = cast("contraction.MatMulOp", kernel.head)
+        leading = shape_of(head.result)[:-2]
+        for argument in (head.a, head.b):
+            shape = shape_of(argument)
+            if shape[:-2] == leading:
+                continue
+            index = kernel.body.block.args.index(argument)  # pyright: ignore[reportArgumentType]
+            wide = movement.BroadcastOp.make(
+                [kernel.inputs[index]],
+                [element_of(argument)],
+                location=kernel.location,
+                shape=(*leading, *shape[-2:]),
+            )
+            block.insert_op_before(wide, kernel)
+            kernel.operands[index] = wide.result
+            argument._type = wide.result.type  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+
+
+def _spread(block: Block) -> Views:
+    views: Views = {}
+    operations = list(block.ops)
+    for final in (False, True):
+        for op in operations:
+            if isinstance(op, KernelOp):
+                _from_kernel(op, views, final)
+            elif isinstance(op, MOVEMENT):
+                _forwards(cast("TensorOp", op), views, final)
+        for op in reversed(operations):
+            if isinstance(op, KernelOp):
+                _from_kernel(op, views, final)
+            elif isinstance(op, MOVEMENT):
+                _backwards(cast("TensorOp", op), views)
+    for value in (*block.args, *(r for op in operations for r in op.results)):
+        if value not in views:
+            views[value] = default_view(shape_of(value))
+    return views
+
+
+def _from_kernel(kernel: KernelOp, views: Views, final: bool) -> None:
+    anchored = isinstance(kernel, DotOp | PoolOp)
+    known = kernel.result in views or any(v in views for v in kernel.inputs)
+    if not (anchored or known or final):
+        return
+    operands, result = kernel_views(kernel, views)
+    views.setdefault(kernel.result, result)
+    for value, view in zip(kernel.inputs, operands, strict=True):
+        if not is_constant(value) and is_valid(shape_of(value), view):
+            views.setdefault(value, view)
+
+
+def _forwards(op: TensorOp, views: Views, final: bool) -> None:
+    result = op.results[0]
+    if result in views:
+        return
+    for operand in op.operands:
+        if operand not in views:
+            continue
+        view: str | None = views[operand]
+        if isinstance(op, movement.ReshapeOp):
+            view = through_reshape(shape_of(operand), views[operand], shape_of(result))
+        elif isinstance(op, movement.TransposeOp):
+            view = through_transpose(shape_of(operand), views[operand], ints(op.perm))
+        elif len(views[operand]) != len(shape_of(result)):
+            view = None  # ftensor.broadcast may add axes
+        if view is not None and is_valid(shape_of(result), view):
+            views[result] = view
+            return
+    if final:
+        views[result] = default_view(shape_of(result))
+
+
+def _backwards(op: TensorOp, views: Views) -> None:
+    result = op.results[0]
+    if result not in views:
+        return
+    for operand in op.operands:
+        if operand in views:
+            continue
+        view: str | None = views[result]
+        if isinstance(op, movement.ReshapeOp):
+            view = through_reshape(shape_of(result), views[result], shape_of(operand))
+        elif isinstance(op, movement.TransposeOp):
+            view = before_transpose(views[result], ints(op.perm))
+        elif len(shape_of(operand)) != len(shape_of(result)):
+            view = None
+        if view is not None and is_valid(shape_of(operand), view):
+            views[operand] = view
+
+
+def _match_operands(kernel: KernelOp, views: Views) -> None:
+    """Operands that come under another view go through DRAM, where strides make any view."""
+    if isinstance(kernel, CopyOp):
+        return
+    required, result = kernel_views(kernel, views)
+    views[kernel.result] = result
+    skip = weight_operands(kernel)
+    for index, (value, view) in enumerate(zip(kernel.inputs, required, strict=True)):
+        if is_constant(value) or index in skip:
+            continue
+        if not _same(value, views[value], view):
+            kernel.operands[index] = _relaid(value, view, kernel, views)
+
+
+def _same(value: SSAValue, view: str, other: str) -> bool:
+    shape = shape_of(value)
+    return layout_key(shape, view) == layout_key(shape, other)
+
+
+def _relaid(value: SSAValue, view: str, before: Operation, views: Views) -> SSAValue:
+    copy = make_kernel(CopyOp, [value], value, before.location)
+    cast("Block", before.parent).insert_op_before(copy, before)
+    views[copy.result] = view
+    return copy.result
+
+
+def _is_free(op: TensorOp, views: Views) -> bool:
+    """Whether the result is the operand's buffer, or a window of it, under its view."""
+    x, result = op.operands[0], op.results[0]
+    if is_constant(x):
+        return False
+    match op:
+        case movement.ReshapeOp():
+            return layout_key(shape_of(x), views[x]) == layout_key(shape_of(result), views[result])
+        case movement.TransposeOp():
+            moved = through_transpose(shape_of(x), views[x], ints(op.perm))
+            return moved is not None and _same(result, moved, views[result])
+        case movement.SliceOp():
+            whole, part = shape_of(x), shape_of(result)
+            return (
+                set(ints(op.steps)) == {1}
+                and layout_key(whole, views[x]) == layout_key(whole, views[result])
+                and is_window(whole, part, views[x])
+            )
+        case _:
+            return False
+
+
+def _wrap(op: TensorOp, views: Views) -> CopyOp:
+    """The movement as a copy in DRAM."""
+    block = cast("Block", op.parent)
+    inputs = list(dict.fromkeys(op.operands))
+    result = op.results[0]
+    copy = cast("CopyOp", make_kernel(CopyOp, inputs, result, op.location))
+    block.insert_op_after(copy, op)
+    views[copy.result] = views[result]
+    result.replace_all_uses_with(copy.result)
+    op.detach()
+    body = copy.body.block
+    body.insert_op_before(op, cast("Operation", body.last_op))
+    for index, operand in enumerate(op.operands):
+        op.operands[index] = body.args[inputs.index(operand)]
+    cast("YieldOp", body.last_op).operands[0] = result
+    return copy
+
+
+def _match_parts(op: movement.ConcatOp, views: Views) -> None:
+    """Parts become windows of the result's buffer; where folding forbids that, copies in DRAM."""
+    whole, view = shape_of(op.result), views[op.result]
+    if not all(is_window(whole, shape_of(v), view) for v in op.operands):
+        _wrap(op, views)
+        return
+    for index, value in enumerate(op.operands):
+        if not _same(value, views[value], view):
+            op.operands[index] = _relaid(value, view, op, views)
+
+
+_WRITERS = (DotOp, PoolOp, VectorOp, movement.ConcatOp)
+"""What can write its result into a window of a larger buffer."""
+
+
+def _fill_parts(block: Block, views: Views) -> None:
+    """Every part of a concatenation gets a kernel that can write it in place.
+
+    A part that is no kernel's own result (an argument, a window, a part of two wholes) is copied
+    by the vector engine. If only DRAM wants the whole, it is put together there.
+    """
+    claimed: set[SSAValue] = set()
+    for op in reversed(list(block.ops)):
+        if not isinstance(op, movement.ConcatOp):
+            continue
+        foreign: list[int] = []
+        for index, value in enumerate(op.operands):
+            if isinstance(value.owner, _WRITERS) and value not in claimed:
+                claimed.add(value)
+            else:
+                foreign.append(index)
+        if foreign and not _read_in_sram(op.result):
+            claimed.difference_update(op.operands)
+            _wrap(op, views)
+            continue
+        for index in foreign:
+            value = op.operands[index]
+            kernel = make_kernel(VectorOp, [value], value, op.location)
+            block.insert_op_before(kernel, op)
+            views[kernel.result] = views[value]
+            op.operands[index] = kernel.result
+            claimed.add(kernel.result)
+
+
+def _read_in_sram(value: SSAValue) -> bool:
+    return any(
+        isinstance(use.operation, DotOp | PoolOp | VectorOp)
+        or (isinstance(use.operation, MOVEMENT) and _read_in_sram(use.operation.results[0]))
+        for use in value.uses
+    )
+
+
+def _separate_results(block: Block, views: Views) -> None:
+    """Every result of the function is a buffer of its own, made by a kernel."""
+    end = cast("ReturnOp", block.last_op)
+    seen: set[SSAValue] = set()
+    for index, value in enumerate(end.operands):
+        root, whole = _root(value)
+        made = isinstance(root.owner, KernelOp | movement.ConcatOp)
+        part = any(isinstance(u.operation, movement.ConcatOp) for u in root.uses)
+        if not made or not whole or part or root in seen:
+            copy = make_kernel(CopyOp, [value], value, end.location)
+            block.insert_op_before(copy, end)
+            views[copy.result] = views[value]
+            end.operands[index] = copy.result
+            root = copy.result
+        seen.add(root)
+
+
+def _root(value: SSAValue) -> tuple[SSAValue, bool]:
+    """The value whose buffer this is, and whether it is all of it."""
+    whole = True
+    while isinstance(value.owner, movement.ReshapeOp | movement.TransposeOp | movement.SliceOp):
+        whole = whole and not isinstance(value.owner, movement.SliceOp)
+        value = value.owner.x
+    return value, whole

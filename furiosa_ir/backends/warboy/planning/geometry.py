@@ -1,0 +1,275 @@
+"""What a tile of a kernel's result reads: windows of the operands, padding.
+
+Everything here counts in (N, H, W, C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from furiosa_ir.backends.warboy.planning.kernel_views import (
+    is_batched,
+    is_constant,
+    touched_axes,
+    vector_shapes,
+    weight_operands,
+)
+from furiosa_ir.backends.warboy.planning.views import LETTERS, shape4
+from furiosa_ir.dialects.ftensor import arithmetic, contraction
+from furiosa_ir.dialects.graph.base import element_of, ints, shape_of
+from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
+from furiosa_ir.dialects.warboy.plan import Shape4
+from xdsl.dialects.builtin import IntegerType
+from typing import cast
+
+
+@dataclass(frozen=True, slots=True)
+class WindowShape:
+    """A sliding window: (H, W) pairs; pads are (top, left, bottom, right)."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    input_dilation: tuple[int, int]
+    pads: Shape4
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """A kernel's loops.
+
+    Attributes:
+        kind: "dot", "batched" (a product of two activations), "pool" or "vector".
+        result: extents of the result.
+        operands: extents of each operand; None for parameters.
+        parameter_axis: for each operand that is a parameter, 3 if it varies with the channel, else
+            None (weights and biases vary with it).
+        parameter_bytes: for each operand that is a parameter its bytes, else 0.
+        window: of convolutions and pools.
+        group: channel groups of a convolution.
+        inner: input channels of one group.
+        second: the operand that stands for the weights of a batched product, or -1.
+        whole: dimensions that no tile cuts, because something is reduced or gathered along them.
+    """
+
+    kind: str
+    result: Shape4
+    operands: tuple[Shape4 | None, ...]
+    parameter_axis: tuple[int | None, ...]
+    parameter_bytes: tuple[int, ...]
+    window: WindowShape | None
+    group: int
+    inner: int
+    second: int
+    whole: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one tile reads.
+
+    Attributes:
+        windows: for each operand (offset, extent) of its window; None for parameters.
+        pads: padding (top, left, bottom, right) around the first operand's window.
+    """
+
+    windows: tuple[tuple[Shape4, Shape4] | None, ...]
+    pads: Shape4
+
+
+def kernel_geometry(kernel: KernelOp, views: Sequence[str], view: str) -> Geometry:
+    """The loops of a kernel whose operands have `views` and whose result has `view`."""
+    result = shape4(shape_of(kernel.result), view)
+    roles = weight_operands(kernel)
+    tables = _tables(kernel)
+    operands: list[Shape4 | None] = []
+    axes: list[int | None] = []
+    sizes: list[int] = []
+    for index, value in enumerate(kernel.inputs):
+        extents = None if index in roles or index in tables else shape4(shape_of(value), views[index])
+        is_parameter = extents is None or (is_constant(value) and extents[:3] == (1, 1, 1))
+        if is_parameter and _is_first(kernel, index):
+            is_parameter = False
+        varies = index in roles or (extents is not None and extents[3] > 1)
+        operands.append(None if is_parameter else extents)
+        axes.append(3 if is_parameter and varies else None)
+        size = _elements(shape_of(value)) * element_bytes(value)
+        sizes.append(size if is_parameter else 0)
+    head = kernel.head if isinstance(kernel, DotOp | PoolOp) else None
+    window, group, inner, second = None, 1, 1, -1
+    if isinstance(head, contraction.ConvOp):
+        _, kh, kw, inner = shape_of(head.weight)
+        group = head.group.value.data
+        window = WindowShape(
+            (kh, kw), *(_pair(p) for p in (head.strides, head.dilations, head.input_dilation)),
+            _four(ints(head.pads)),
+        )  # fmt: skip
+    elif isinstance(head, contraction.ReduceWindowOp):
+        window = WindowShape(
+            _pair(head.window), _pair(head.strides), _pair(head.dilations), (1, 1),
+            _four(ints(head.pads)),
+        )  # fmt: skip
+    elif isinstance(head, contraction.MatMulOp):
+        inner = shape_of(head.a)[-1]
+        if is_batched(kernel):
+            second = list(kernel.body.block.args).index(head.b)  # pyright: ignore[reportArgumentType]
+    kind = {DotOp: "dot", PoolOp: "pool"}.get(type(kernel), "vector")
+    if second >= 0:
+        kind = "batched"
+    return Geometry(
+        kind,
+        result,
+        tuple(operands),
+        tuple(axes),
+        tuple(sizes),
+        window,
+        group,
+        inner,
+        second,
+        _whole(kernel, view) if kind == "vector" else frozenset(),
+    )
+
+
+def element_bytes(value: object) -> int:
+    """Bytes of a value's elements: 1 (i8), 4 (i32) or 8 (i48)."""
+    width = cast("IntegerType", element_of(value)).width.data  # pyright: ignore[reportArgumentType]
+    return {8: 1, 32: 4, 48: 8}[width]
+
+
+def _elements(shape: Sequence[int]) -> int:
+    product = 1
+    for extent in shape:
+        product *= extent
+    return product
+
+
+def _pair(attribute: object) -> tuple[int, int]:
+    first, second = ints(attribute)  # pyright: ignore[reportArgumentType]
+    return first, second
+
+
+def _four(values: Sequence[int]) -> Shape4:
+    a, b, c, d = values
+    return a, b, c, d
+
+
+def _tables(kernel: KernelOp) -> set[int]:
+    args = list(kernel.body.block.args)
+    return {
+        args.index(op.table)  # pyright: ignore[reportArgumentType]
+        for op in kernel.operations
+        if isinstance(op, arithmetic.LookupOp)
+    }
+
+
+def _is_first(kernel: KernelOp, index: int) -> bool:
+    """Whether an operand must be a tile: what the engine reads first."""
+    if isinstance(kernel, DotOp | PoolOp):
+        head = kernel.head
+        args = list(kernel.body.block.args)
+        tiles = {args.index(head.operands[0])}  # pyright: ignore[reportArgumentType]
+        if is_batched(kernel):
+            tiles.add(args.index(head.operands[1]))  # pyright: ignore[reportArgumentType]
+        return index in tiles
+    # A vector kernel's result has the extents of its registers: one operand must have them.
+    return all(is_constant(v) for v in kernel.inputs) and shape_of(kernel.inputs[index]) == shape_of(
+        kernel.result
+    )
+
+
+def _whole(kernel: KernelOp, view: str) -> frozenset[int]:
+    full, _ = vector_shapes(kernel)
+    letters = {
+        LETTERS.index(view[axis])
+        for _, axes in touched_axes(kernel, len(full))
+        for axis in axes
+        if full[axis] > 1 or True
+    }
+    return frozenset(letters)
+
+
+def reading(geometry: Geometry, offset: Shape4, extent: Shape4) -> Reading:
+    """What the tile of the result at `offset` with `extent` reads."""
+    windows: list[tuple[Shape4, Shape4] | None] = []
+    pads: Shape4 = (0, 0, 0, 0)
+    for index, shape in enumerate(geometry.operands):
+        if shape is None:
+            windows.append(None)
+        elif geometry.kind in ("dot", "pool", "batched") and index == 0:
+            window, pads = _first_window(geometry, shape, offset, extent)
+            windows.append(window)
+        elif index == geometry.second:
+            # (N, H, O, C): the result's channels are its columns.
+            low = (offset[0], offset[1], offset[3], 0)
+            windows.append((low, (extent[0], extent[1], extent[3], shape[3])))
+        else:
+            windows.append(_broadcast_window(geometry, shape, offset, extent))
+    return Reading(tuple(windows), pads)
+
+
+def _broadcast_window(
+    geometry: Geometry, shape: Shape4, offset: Shape4, extent: Shape4
+) -> tuple[Shape4, Shape4]:
+    low, size = list(offset), list(extent)
+    for d in range(4):
+        if d in geometry.whole or shape[d] == 1:
+            low[d], size[d] = 0, shape[d]
+    return _four(low), _four(size)
+
+
+def _first_window(
+    geometry: Geometry, shape: Shape4, offset: Shape4, extent: Shape4
+) -> tuple[tuple[Shape4, Shape4], Shape4]:
+    window = geometry.window
+    if window is None:  # a matrix product
+        return ((*offset[:3], 0), (*extent[:3], shape[3])), (0, 0, 0, 0)
+    (top, height, pad_top, pad_bottom), (left, width, pad_left, pad_right) = (
+        _span(window, d, offset[1 + d], extent[1 + d], shape[1 + d]) for d in (0, 1)
+    )
+    first, channels = _channels(geometry, shape[3], offset[3], extent[3])
+    low = (offset[0], top, left, first)
+    return (low, (extent[0], height, width, channels)), (pad_top, pad_left, pad_bottom, pad_right)
+
+
+def _span(
+    window: WindowShape, d: int, offset: int, extent: int, available: int
+) -> tuple[int, int, int, int]:
+    """(first, count, padding before, behind) of the rows (d = 0) or columns that a range reads."""
+    spread = window.input_dilation[d]
+    low = offset * window.strides[d] - window.pads[d]
+    high = (
+        low + (extent - 1) * window.strides[d] + (window.kernel[d] - 1) * window.dilations[d] + 1
+    )
+    first = min(max(-(-low // spread), 0), available - 1)
+    last = max(min((high - 1) // spread, available - 1), first)
+    return first, last - first + 1, first * spread - low, high - last * spread - 1
+
+
+def _channels(geometry: Geometry, available: int, offset: int, extent: int) -> tuple[int, int]:
+    """(first, count) of the input channels that a range of output channels reads."""
+    if geometry.kind == "pool":
+        return offset, extent
+    if geometry.group == 1:
+        return 0, available
+    per_group = geometry.result[3] // geometry.group
+    first, last = offset // per_group, (offset + extent - 1) // per_group
+    return first * geometry.inner, (last - first + 1) * geometry.inner
+
+
+def channel_unit(geometry: Geometry) -> int:
+    """Blocks of output channels are multiples of this: whole groups."""
+    return geometry.result[3] // geometry.group if geometry.kind == "dot" else 1
+
+
+def groups_in(geometry: Geometry, offset: int, extent: int) -> int:
+    """Groups among a range of output channels."""
+    if geometry.group == 1:
+        return 1
+    per_group = geometry.result[3] // geometry.group
+    return (offset + extent - 1) // per_group - offset // per_group + 1
+
+
+def tile_ranges(whole: int, block: int) -> list[tuple[int, int]]:
+    """(offset, extent) of each block along one dimension."""
+    return [(low, min(block, whole - low)) for low in range(0, whole, block)]

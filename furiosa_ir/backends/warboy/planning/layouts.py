@@ -1,0 +1,101 @@
+"""How a buffer is sliced: over how many slices its height and its channels go, and in which order.
+
+Footprints differ a lot (`shared/warboy.md` §2): the innermost extent is rounded up to 32 bytes, so
+7 columns in order HCW take 32, and 1x1x2048 in order HWC over 64 slices takes 32 bytes a slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.dialects.warboy.plan import Shape4
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A way to slice a buffer, and what it takes.
+
+    Attributes:
+        slices: (Ho, Co).
+        order: "HCW" or "HWC".
+        slice_bytes: bytes of every slice.
+        work: rows times channels of the fullest slice: what a step takes is proportional to it.
+    """
+
+    slices: tuple[int, int]
+    order: str
+    slice_bytes: int
+    work: int
+
+
+def layouts(shape: Shape4, element: int, slices: int, line: int) -> Iterator[Layout]:
+    """Every sensible layout of a buffer."""
+    n, h, w, c = shape
+    per_line = max(line // element, 1)
+    seen: set[tuple[int, int]] = set()
+    for ho in _divisors(slices):
+        co = slices // ho
+        # Slices beyond the extent hold nothing: the same as fewer.
+        pair = (min(ho, h), min(co, c))
+        if pair in seen:
+            continue
+        seen.add(pair)
+        hi, ci = -(-h // pair[0]), -(-c // pair[1])
+        hcw = n * hi * ci * -(-w // per_line) * per_line * element
+        hwc = n * hi * w * -(-ci // per_line) * per_line * element
+        yield Layout(pair, "HWC", hwc, hi * ci)
+        yield Layout(pair, "HCW", hcw, hi * ci)
+
+
+@lru_cache
+def _divisors(number: int) -> tuple[int, ...]:
+    return tuple(d for d in range(1, number + 1) if number % d == 0)
+
+
+@lru_cache(maxsize=4096)
+def best_layout(
+    shape: Shape4, element: int, machine: Machine, order: str | None = None
+) -> Layout:
+    """The layout that keeps the slices busy and takes little room.
+
+    Args:
+        shape: (N, H, W, C).
+        element: bytes of an element.
+        machine: how many slices there are.
+        order: the order that its readers want, or None.
+    """
+    candidates = list(layouts(shape, element, machine.slices, machine.line_bytes))
+    least = min(layout.work for layout in candidates)
+    return min(
+        candidates,
+        key=lambda x: (
+            x.slice_bytes * (1 + 3 * (x.work - least) / least)
+            + (x.slice_bytes if order not in (None, x.order) else 0),
+            x.work,
+            x.slices,
+        ),
+    )
+
+
+def flat_bytes(size: int, machine: Machine) -> int:
+    """Bytes of every slice that a parameter takes, striped over all slices in whole lines."""
+    line = machine.line_bytes
+    per_slice = -(-size // machine.slices)
+    return max(-(-per_slice // line), 1) * line
+
+
+def sram_bytes(
+    shape: Shape4, element: int, slices: tuple[int, int], order: str, machine: Machine
+) -> int:
+    """Bytes of every slice that a buffer takes in a layout."""
+    n, h, w, c = shape
+    hi, ci = -(-h // slices[0]), -(-c // slices[1])
+    per_line = machine.line_bytes // element
+    if order == "HCW":
+        return n * hi * ci * -(-w // per_line) * machine.line_bytes
+    return n * hi * w * -(-ci // per_line) * machine.line_bytes

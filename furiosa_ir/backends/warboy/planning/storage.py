@@ -1,0 +1,360 @@
+"""Which buffer every tensor is, or is a window of, and how buffers lie in DRAM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, SSAValue
+
+from furiosa_ir.backends.warboy.planning.assignment import Views
+from furiosa_ir.backends.warboy.planning.geometry import element_bytes
+from furiosa_ir.backends.warboy.planning.views import (
+    axis_strides,
+    position4,
+    reshape_strides,
+    row_major,
+    shape4,
+    strides4,
+)
+from furiosa_ir.dialects.ftensor import arithmetic, movement
+from furiosa_ir.dialects.graph.base import Shape, ints, shape_of
+from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp, VectorOp
+from furiosa_ir.dialects.warboy.plan import CopyPlan, Home, Shape4
+
+
+@dataclass(slots=True)
+class Storage:
+    """A buffer while the planner works on it.
+
+    Attributes:
+        shape, element, home: as in `plan.Buffer`.
+        made: a kernel writes it (else it is an argument, a constant or an alias).
+        stored: what kernels write must reach its home: a result, or the source of a copy.
+        writers, readers: numbers of the kernels that write and read it in SRAM.
+    """
+
+    shape: Shape4
+    element: int
+    home: Home | None = None
+    made: bool = False
+    stored: bool = False
+    writers: list[int] = field(default_factory=list[int])
+    readers: list[int] = field(default_factory=list[int])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tensor lies: its buffer, and where in it its window begins."""
+
+    buffer: int
+    offset: Shape4
+
+
+class _Builder:
+    def __init__(self, function: FuncOp, views: Views) -> None:
+        self.block: Block = function.body.block
+        self.views = views
+        self.buffers: list[Storage] = []
+        self.places: dict[SSAValue, Place] = {}
+        self.parts: dict[SSAValue, tuple[SSAValue, tuple[int, ...]]] = {}
+        self.roots: list[SSAValue] = []
+        constants = [op for op in self.block.ops if isinstance(op, arithmetic.ConstantOp)]
+        self.constant_places: dict[tuple[SSAValue, str], Place] = {}
+        self.constants = {op: number for number, op in enumerate(constants)}
+
+    def new(self, value: SSAValue, home: Home | None = None, *, made: bool = False) -> int:
+        """A buffer of its own for a value."""
+        shape = shape4(shape_of(value), self.views[value])
+        self.buffers.append(Storage(shape, element_bytes(value), home, made))
+        self.roots.append(value)
+        self.places[value] = Place(len(self.buffers) - 1, (0, 0, 0, 0))
+        return len(self.buffers) - 1
+
+    def place(self, value: SSAValue) -> Place:
+        """Where a value lies; parts of a concatenation lie in the whole."""
+        known = self.places.get(value)
+        if known is not None:
+            return known
+        if value in self.parts:
+            whole, index = self.parts[value]
+            outer = self.place(whole)
+            inner = position4(shape_of(whole), self.views[whole], index)
+            place = Place(outer.buffer, _add(outer.offset, inner))
+        elif isinstance(value.owner, arithmetic.ConstantOp):
+            return self.constant_place(value, self.views[value])
+        else:
+            place = Place(self.new(value, made=True), (0, 0, 0, 0))
+        self.places[value] = place
+        return place
+
+    def constant_place(self, value: SSAValue, view: str) -> Place:
+        """A constant's buffer under a view (kernels may read one under several)."""
+        known = self.constant_places.get((value, view))
+        if known is None:
+            owner = cast("arithmetic.ConstantOp", value.owner)
+            self.views[value] = view
+            known = Place(self.new(value, self.constant_home(owner)), (0, 0, 0, 0))
+            del self.places[value]
+            self.constant_places[value, view] = known
+        return known
+
+    def own_home(self, value: SSAValue, kind: str, index: int) -> Home:
+        """A dense place for the value, row-major in its own shape."""
+        shape, element = shape_of(value), element_bytes(value)
+        dense = strides4(shape, self.views[value], row_major(shape, element))
+        assert dense is not None
+        size = element
+        for extent in shape:
+            size *= extent
+        return Home(kind, index, 0, dense, size)
+
+    def constant_home(self, op: arithmetic.ConstantOp) -> Home:
+        """A constant's place in the constant section."""
+        home = self.own_home(op.result, "constant", self.constants[op])
+        if _is_repeated(op):
+            return Home("constant", home.index, 0, (0, 0, 0, 0), element_bytes(op.result))
+        return home
+
+    def home(self, buffer: int) -> Home:
+        """The buffer's home; what kernels write gets an own one."""
+        storage = self.buffers[buffer]
+        if storage.home is None:
+            storage.home = self.own_home(self.roots[buffer], "own", 0)
+        return storage.home
+
+
+@dataclass(frozen=True, slots=True)
+class StorageMap:
+    """All buffers, every tensor's place, and the copies in DRAM by kernel number."""
+
+    build: _Builder
+    copies: dict[int, CopyPlan]
+
+    @property
+    def buffers(self) -> list[Storage]:
+        """All buffers so far (a constant gets one when it is first asked for)."""
+        return self.build.buffers
+
+    def place(self, value: SSAValue, view: str) -> Place:
+        """Where a value lies under a view; only constants may lie under several."""
+        if isinstance(value.owner, arithmetic.ConstantOp):
+            return self.build.constant_place(value, view)
+        return self.build.place(value)
+
+    def home(self, buffer: int) -> Home:
+        """A buffer's place in DRAM."""
+        return self.build.home(buffer)
+
+
+def assign_storage(function: FuncOp, views: Views) -> StorageMap:
+    """Buffers, places and DRAM homes of all tensors of a function.
+
+    A copy in DRAM whose target needs no order of its own is an alias of its source; where the
+    target's order is given (a result of the function, a concatenation) the source's kernel stores
+    straight into it if strides can say how.
+    """
+    build = _Builder(function, views)
+    block = build.block
+    operations = list(block.ops)
+    for op in operations:
+        if isinstance(op, movement.ConcatOp):
+            for value, index in zip(op.inputs, part_offsets(op), strict=True):
+                build.parts[value] = (op.result, index)
+    for number, argument in enumerate(block.args):
+        build.new(argument, build.own_home(argument, "argument", number))
+    for op in operations:
+        match op:
+            case CopyOp():
+                build.new(op.result)
+            case KernelOp() | movement.ConcatOp():
+                build.place(op.results[0])
+            case movement.ReshapeOp() | movement.TransposeOp():
+                build.places[op.result] = build.place(op.x)
+            case movement.SliceOp():
+                outer = build.place(op.x)
+                inner = position4(shape_of(op.x), views[op.x], ints(op.starts))
+                build.places[op.result] = Place(outer.buffer, _add(outer.offset, inner))
+            case _:
+                pass
+    _bind_results(build)
+    kernels = [op for op in operations if isinstance(op, KernelOp)]
+    for kernel in kernels:
+        for value in kernel.inputs:
+            if not isinstance(value.owner, arithmetic.ConstantOp):
+                build.place(value)
+    copies = _plan_copies(build, kernels)
+    return StorageMap(build, copies)
+
+
+def _add(a: Shape4, b: Shape4) -> Shape4:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
+
+
+def part_offsets(op: movement.ConcatOp) -> list[tuple[int, ...]]:
+    """Where each operand of a concatenation begins."""
+    axis, rank, begin = op.axis.value.data, len(shape_of(op.result)), 0
+    offsets: list[tuple[int, ...]] = []
+    for value in op.inputs:
+        offsets.append(tuple(begin if i == axis else 0 for i in range(rank)))
+        begin += shape_of(value)[axis]
+    return offsets
+
+
+def _is_repeated(op: arithmetic.ConstantOp) -> bool:
+    """Whether the constant is one element repeated by strides of 0 (a border of padding)."""
+    copied = all(isinstance(u.operation, VectorOp) for u in op.result.uses)
+    return copied and op.value.data.size > 1 and not any(op.value.array.strides)
+
+
+def _bind_results(build: _Builder) -> None:
+    end = cast("ReturnOp", build.block.last_op)
+    for index, value in enumerate(end.operands):
+        storage = build.buffers[build.place(value).buffer]
+        storage.home = build.own_home(value, "result", index)
+        storage.stored = True
+
+
+def _plan_copies(build: _Builder, kernels: Sequence[KernelOp]) -> dict[int, CopyPlan]:
+    copies: dict[int, CopyPlan] = {}
+    pending = [(k, op) for k, op in enumerate(kernels) if isinstance(op, CopyOp)]
+    # From the results backwards: sources that can be stored straight into the target.
+    direct: set[tuple[int, int]] = set()
+    for k, op in reversed(pending):
+        target = build.places[op.result].buffer
+        if build.buffers[target].home is None and not _is_concat(op):
+            continue
+        for index in range(len(op.inputs)):
+            if _store_straight(build, op, index):
+                direct.add((k, index))
+    for k, op in pending:
+        target = build.places[op.result].buffer
+        sources = tuple(build.place(v).buffer for v in op.inputs)
+        for source in sources:
+            build.buffers[source].stored = True
+        if build.buffers[target].home is None:
+            build.buffers[target].home = _alias(build, op)
+        home = build.home(target)
+        aliased = home.kind == "alias" and home.index == _root_buffer(build, sources[0])
+        moves = not aliased and not all((k, i) in direct for i in range(len(op.inputs)))
+        copies[k] = CopyPlan(sources, target, moves)
+    return copies
+
+
+def _is_concat(op: CopyOp) -> bool:
+    return any(isinstance(inner, movement.ConcatOp) for inner in op.operations)
+
+
+def _root_buffer(build: _Builder, buffer: int) -> int:
+    home = build.home(buffer)
+    return home.index if home.kind == "alias" else buffer
+
+
+def _alias(build: _Builder, op: CopyOp) -> Home | None:
+    """The result as a strided view of the source's home, if its strides fit the result's view."""
+    if _is_concat(op):
+        return None
+    source, result = op.inputs[0], op.result
+    base, offset, strides = source_strides(op, *value_strides(build, source))
+    if strides is None:
+        return None
+    folded = strides4(shape_of(result), build.views[result], strides)
+    if folded is None:
+        return None
+    place = build.place(source)
+    home = build.home(place.buffer)
+    del base
+    if home.kind == "alias":
+        return Home("alias", home.index, home.offset + offset, folded, 0)
+    return Home("alias", place.buffer, offset, folded, 0)
+
+
+def value_strides(build: _Builder, value: SSAValue) -> tuple[int, tuple[int, ...]]:
+    """(bytes from its buffer's beginning, strides of its axes) of a value in its buffer's home."""
+    place = build.place(value)
+    home = build.home(place.buffer)
+    offset = sum(o * s for o, s in zip(place.offset, home.strides, strict=True))
+    return offset, axis_strides(shape_of(value), build.views[value], home.strides)
+
+
+def source_strides(
+    op: CopyOp, offset: int, strides: tuple[int, ...]
+) -> tuple[Shape, int, tuple[int, ...] | None]:
+    """The movement as strides over its source: (shape, offset, strides); None: they cannot say it."""
+    source = shape_of(op.inputs[0])
+    shape = shape_of(op.result)
+    for inner in op.operations:
+        match inner:
+            case movement.ReshapeOp():
+                return shape, offset, reshape_strides(source, strides, shape)
+            case movement.TransposeOp():
+                return shape, offset, tuple(strides[p] for p in ints(inner.perm))
+            case movement.SliceOp():
+                steps = ints(inner.steps)
+                begin = sum(b * s for b, s in zip(ints(inner.starts), strides, strict=True))
+                scaled = tuple(s * n for s, n in zip(strides, steps, strict=True))
+                return shape, offset + begin, scaled
+            case movement.BroadcastOp():
+                missing = len(shape) - len(source)
+                aligned = (1,) * missing + source
+                wide = (0,) * missing + strides
+                spread = tuple(
+                    0 if a == 1 and n != 1 else s
+                    for a, n, s in zip(aligned, shape, wide, strict=True)
+                )
+                return shape, offset, spread
+            case _:
+                return shape, offset, None
+    return shape, offset, strides
+
+
+def _store_straight(build: _Builder, op: CopyOp, index: int) -> bool:
+    """Gives a source a home inside of the target's, if strides can say how; whether they can."""
+    source = op.inputs[index]
+    place = build.place(source)
+    storage = build.buffers[place.buffer]
+    shape = shape_of(source)
+    covers = storage.shape == shape4(shape, build.views[source])
+    if storage.home is not None or not storage.made or not covers:
+        return False
+    target = build.places[op.result].buffer
+    home = build.home(target)
+    strides = axis_strides(shape_of(op.result), build.views[op.result], home.strides)
+    offset, back = _back(op, index, strides)
+    folded = None if back is None else strides4(shape, build.views[source], back)
+    if folded is None:
+        return False
+    base, outer = (home.index, home.offset) if home.kind == "alias" else (target, 0)
+    storage.home = Home("alias", base, outer + offset, folded, 0)
+    return True
+
+
+def _back(
+    op: CopyOp, index: int, strides: tuple[int, ...]
+) -> tuple[int, tuple[int, ...] | None]:
+    """(offset, strides) of a source's elements in a result with these strides; None: no such."""
+    source = shape_of(op.inputs[index])
+    for inner in op.operations:
+        match inner:
+            case movement.ReshapeOp():
+                return 0, reshape_strides(shape_of(op.result), strides, source)
+            case movement.TransposeOp():
+                back = [0] * len(strides)
+                for i, p in enumerate(ints(inner.perm)):
+                    back[p] = strides[i]
+                return 0, tuple(back)
+            case movement.ConcatOp():
+                mine = [i for i, v in enumerate(inner.inputs) if _is_argument(op, v, index)]
+                if len(mine) != 1:
+                    return 0, None
+                begin = part_offsets(inner)[mine[0]]
+                return sum(b * s for b, s in zip(begin, strides, strict=True)), strides
+            case _:
+                return 0, None
+    return 0, strides
+
+
+def _is_argument(op: CopyOp, value: SSAValue, index: int) -> bool:
+    return op.body.block.args[index] is value

@@ -1,0 +1,178 @@
+"""How a kernel may be cut into steps, and what a cut takes of SRAM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.planning.geometry import (
+    Geometry,
+    channel_unit,
+    reading,
+    tile_ranges,
+)
+from furiosa_ir.backends.warboy.planning.layouts import best_layout, flat_bytes
+from furiosa_ir.dialects.warboy.plan import Port, Shape4, Stage
+
+CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kernel as the planner of tiles sees it.
+
+    Attributes:
+        number: its place in the program.
+        geometry: its loops.
+        operands: for each operand its port, stages left open; None for parameters.
+        result: the result's port.
+        elements: bytes of an element of each operand, then of the result.
+        layer: its name, for errors.
+    """
+
+    number: int
+    geometry: Geometry
+    operands: tuple[Port | None, ...]
+    result: Port
+    elements: tuple[int, ...]
+    layer: str
+
+    @cached_property
+    def reads(self) -> frozenset[int]:
+        """The buffers it reads."""
+        return frozenset(port.buffer for port in self.operands if port is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A way to carry out a kernel.
+
+    Attributes:
+        tile: (N, H, W, C) of the part of the result that a step makes.
+        stages: for each operand, then for the result; None: resident, or a parameter.
+        parameter_bytes: bytes of every slice that parameters take.
+        stage_bytes: bytes of every slice that the stages take.
+    """
+
+    tile: Shape4
+    stages: tuple[Stage | None, ...]
+    parameter_bytes: int
+    stage_bytes: int
+
+
+def tile_candidates(geometry: Geometry) -> Iterator[Shape4]:
+    """Tiles from the whole result to a single row of a block of channels, by halves.
+
+    First blocks of channels alone (what counts are the weights), then images, then rows, then
+    columns (of kernels without a window), then rows and channels.
+    """
+    unit = channel_unit(geometry)
+    whole = geometry.result
+    yield whole
+    blocks = list(_halves(whole[CHANNELS], unit)) if CHANNELS not in geometry.whole else []
+    for block in blocks:
+        yield (*whole[:3], block)
+    tile = list(whole)
+    cut = [d for d in (0, 1) if d not in geometry.whole]
+    if geometry.window is None and 2 not in geometry.whole:
+        cut.append(2)
+    for d in cut:
+        for extent in _halves(whole[d], 1):
+            tile[d] = extent
+            yield _shape(tile)
+    if tile != list(whole):
+        for block in blocks:
+            tile[CHANNELS] = block
+            yield _shape(tile)
+
+
+def _halves(extent: int, unit: int) -> Iterator[int]:
+    parts = 2
+    last = extent
+    while last > unit:
+        block = -(-extent // parts)
+        block = -(-block // unit) * unit
+        if block != last:
+            yield block
+            last = block
+        parts *= 2
+
+
+def _shape(tile: Sequence[int]) -> Shape4:
+    n, h, w, c = tile
+    return n, h, w, c
+
+
+def steps(geometry: Geometry, tile: Shape4) -> int:
+    """How many steps the tile makes."""
+    count = 1
+    for whole, part in zip(geometry.result, tile, strict=True):
+        count *= -(-whole // part)
+    return count
+
+
+def make_cut(
+    task: Task, tile: Shape4, resident: frozenset[int], machine: Machine, *, slots: int
+) -> Cut:
+    """What the kernel takes with this tile if the buffers `resident` are in SRAM.
+
+    Args:
+        task: the kernel.
+        tile: the part of the result that a step makes.
+        resident: buffers that need no stage.
+        machine: its slices.
+        slots: stages a tile if there are several: 2 to overlap transfers with work.
+    """
+    geometry = task.geometry
+    count = steps(geometry, tile)
+    extents = _greatest_windows(geometry, tile)
+    stages: list[Stage | None] = []
+    total = 0
+    for index, port in enumerate((*task.operands, task.result)):
+        if port is None or port.buffer in resident:
+            stages.append(None)
+            continue
+        shape = tile if index == len(task.operands) else extents[index]
+        assert shape is not None
+        layout = best_layout(shape, task.elements[index], machine)
+        stage = Stage(shape, layout.slices, layout.order, slots if count > 1 else 1)
+        stages.append(stage)
+        total += layout.slice_bytes * stage.slots
+    channels = geometry.result[CHANNELS]
+    blocks = -(-channels // tile[CHANNELS])
+    parameters = 0
+    for size, axis in zip(geometry.parameter_bytes, geometry.parameter_axis, strict=True):
+        if size and axis == CHANNELS:
+            block_size = size // channels * tile[CHANNELS]
+            parameters += flat_bytes(block_size, machine) * (2 if blocks > 1 else 1)
+        elif size:
+            parameters += flat_bytes(size, machine)
+    return Cut(tile, tuple(stages), parameters, total)
+
+
+def _greatest_windows(geometry: Geometry, tile: Shape4) -> list[Shape4 | None]:
+    """The greatest window of each operand over all tiles.
+
+    Dimensions are independent, and along one the windows of equal blocks repeat with the period of
+    the input's dilation, but for the borders.
+    """
+    period = max(geometry.window.input_dilation) if geometry.window else 1
+    greatest: list[list[int] | None] = [
+        None if shape is None else [0, 0, 0, 0] for shape in geometry.operands
+    ]
+    first = [tile_ranges(geometry.result[d], tile[d])[0] for d in range(4)]
+    for d in range(4):
+        ranges = tile_ranges(geometry.result[d], tile[d])
+        for chosen in {*ranges[: period + 2], *ranges[-2:]}:
+            at = [*first]
+            at[d] = chosen
+            offset = _shape([low for low, _ in at])
+            extent = _shape([size for _, size in at])
+            for best, window in zip(
+                greatest, reading(geometry, offset, extent).windows, strict=True
+            ):
+                if best is not None and window is not None:
+                    best[:] = map(max, best, window[1])
+    return [None if best is None else _shape(best) for best in greatest]

@@ -1,0 +1,21 @@
+"""`warboy`: kernels with plans, then with addresses, then the NPU's commands."""
+
+from xdsl.ir import Dialect
+
+from furiosa_ir.dialects.warboy.attributes import (
+    AddressesAttr,
+    CommandAttr,
+    MemoryAttr,
+    PlanAttr,
+    TokenType,
+)
+from furiosa_ir.dialects.warboy.commands import COMMANDS, EndOp
+from furiosa_ir.dialects.warboy.kernels import CopyOp, DotOp, PoolOp, VectorOp, YieldOp
+
+Warboy = Dialect(
+    "warboy",
+    [DotOp, PoolOp, VectorOp, CopyOp, YieldOp, *COMMANDS, EndOp],
+    [PlanAttr, MemoryAttr, AddressesAttr, CommandAttr, TokenType],
+)
+
+__all__ = ["Warboy"]

@@ -1,0 +1,197 @@
+"""What the planner decides, as plain data: where tensors lie and how kernels are cut into steps.
+
+Activations have four dimensions on the NPU, always (N, H, W, C) (`backends.warboy.enf.records`).
+A *view* says how a tensor's own axes become those: one letter an axis, as in "NCHW" or "HC".
+Neighbouring axes with one letter are folded; axes of extent 1 may carry any letter. Dimensions
+without a letter have extent 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Shape4 = tuple[int, int, int, int]
+"""(N, H, W, C)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A buffer's place in DRAM.
+
+    Attributes:
+        kind: "argument" or "result" (number `index` of the function), "own" (the workspace),
+            "constant" (the constant of operation number `index`), "alias" (inside the home of
+            buffer `index`).
+        index: see `kind`.
+        offset: bytes from the beginning of that place ("alias" only, else 0).
+        strides: bytes from one element to the next along (N, H, W, C).
+        size: bytes of the place ("own", "argument" and "result").
+    """
+
+    kind: str
+    index: int
+    offset: int
+    strides: Shape4
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A tensor that kernels write and read, whole or in windows (the parts of a concatenation).
+
+    Attributes:
+        shape: (N, H, W, C).
+        element: bytes of an element: 1 (i8), 4 (i32) or 8 (i48).
+        slices: (Ho, Co), how many slices share height and channels while it is in SRAM.
+        order: "HCW" or "HWC", how a slice holds its block.
+        home: its place in DRAM; None if it never goes there.
+    """
+
+    shape: Shape4
+    element: int
+    slices: tuple[int, int]
+    order: str
+    home: Home | None
+
+
+@dataclass(frozen=True, slots=True)
+class Residence:
+    """A stretch of the program during which a buffer lies whole in SRAM.
+
+    Attributes:
+        buffer: which.
+        first, last: kernels; the first one writes it, or it is loaded just before.
+        filled: it is loaded from its home before kernel `first`.
+        spilled: it is stored to its home after kernel `last`.
+    """
+
+    buffer: int
+    first: int
+    last: int
+    filled: bool
+    spilled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """SRAM for one operand's or the result's tile, where the buffer itself is not resident.
+
+    Attributes:
+        shape: (N, H, W, C) of the largest tile.
+        slices, order: as in `Buffer`.
+        slots: 2 if transfers of one tile overlap with work on another, else 1.
+    """
+
+    shape: Shape4
+    slices: tuple[int, int]
+    order: str
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """How a kernel's operand or result lies in its buffer.
+
+    Attributes:
+        view: how the tensor's axes become (N, H, W, C).
+        buffer: index into the function's buffers.
+        offset, extent: the tensor's window of the buffer.
+        stage: SRAM for its tiles; None where the buffer is resident.
+    """
+
+    view: str
+    buffer: int
+    offset: Shape4
+    extent: Shape4
+    stage: Stage | None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelPlan:
+    """How one kernel is carried out.
+
+    Attributes:
+        operands: one entry for each operand; None for parameters (weights, biases, multipliers,
+            tables), which are loaded a block of channels at a time.
+        result: where the result goes.
+        tile: (N, H, W, C) of the part of the result that one step makes.
+        store: each step's result is also stored to the buffer's home.
+        prefetch: the first block's parameters are loaded while the kernel before works.
+    """
+
+    operands: tuple[Port | None, ...]
+    result: Port
+    tile: Shape4
+    store: bool
+    prefetch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPlan:
+    """A copy in DRAM.
+
+    Attributes:
+        operands: the buffers it reads.
+        result: the buffer it makes.
+        moves: False: the result is an alias of the operand's home, nothing moves.
+    """
+
+    operands: tuple[int, ...]
+    result: int
+    moves: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """All buffers of a function, and when they lie in SRAM."""
+
+    buffers: tuple[Buffer, ...]
+    residences: tuple[Residence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelAddresses:
+    """SRAM addresses of one kernel's own areas: bytes within every slice.
+
+    Attributes:
+        parameters: for each operand the addresses of its slots, () if it is no parameter.
+        stages: for each operand, then for the result, the addresses of its stage's slots.
+    """
+
+    parameters: tuple[tuple[int, ...], ...]
+    stages: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAddresses:
+    """Addresses of everything that outlives a kernel.
+
+    Attributes:
+        residences: SRAM address of each residence.
+        homes: DRAM workspace address of each buffer (constant section for constants; -1: none).
+        sram_bytes: greatest byte used in any slice.
+        workspace_bytes: size of the workspace.
+        inputs, outputs: workspace addresses of the function's arguments and results.
+    """
+
+    residences: tuple[int, ...]
+    homes: tuple[int, ...]
+    sram_bytes: int
+    workspace_bytes: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+PLAN_TYPES: tuple[type[object], ...] = (
+    Home,
+    Buffer,
+    Residence,
+    Stage,
+    Port,
+    KernelPlan,
+    CopyPlan,
+    MemoryPlan,
+    KernelAddresses,
+    MemoryAddresses,
+)
+"""Everything above, for the parser."""
