@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from google.protobuf.message import DecodeError
-
 import onnx
 import onnx.inliner
+from google.protobuf.message import DecodeError
+
 from furiosa_ir.errors import ImportFailure
 
 OLDEST_OPSET = 7

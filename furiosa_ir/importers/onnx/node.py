@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any
-
-from xdsl.ir import Attribute, SSAValue
+from typing import Any, cast
 
 import onnx
+from onnx import helper
+from xdsl.ir import Attribute, SSAValue
+
 from furiosa_ir.dialects.graph.base import (
     GraphOp,
     Shape,
@@ -20,7 +21,6 @@ from furiosa_ir.dialects.graph.base import (
 from furiosa_ir.importers.onnx.builder import Builder
 from furiosa_ir.importers.onnx.tensors import attribute_value
 from furiosa_ir.ir.constants import Array, BlobAttr
-from onnx import helper
 
 
 class Node:
@@ -91,7 +91,9 @@ class Node:
     ) -> Sequence[SSAValue]:
         """Adds an operation; without `elements` all results get operand 0's element type."""
         if elements is None:
-            first: Any = operands[0] if isinstance(operands[0], SSAValue) else operands[0][0]
+            first = cast(
+                "SSAValue", operands[0] if isinstance(operands[0], SSAValue) else operands[0][0]
+            )
             results = op.get_irdl_definition().results
             variadic = type(results[0][1]).__name__ == "VarResultDef"
             elements = [element_of(first)] * (self.output_count if variadic else len(results))

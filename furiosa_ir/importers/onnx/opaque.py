@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+import onnx
+from onnx import checker, helper, shape_inference
 from xdsl.ir import Attribute
 
-import onnx
 from furiosa_ir.dialects.graph.base import DYNAMIC, AnyTensor, OriginAttr, Shape
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.order import captures
 from furiosa_ir.ir.constants import Array, BlobAttr
-from onnx import checker, helper, shape_inference
 
 _VALUES_FOR_INFERENCE = 4096
 """Constants of up to this many elements take part in shape inference (Reshape's shape, ...)."""

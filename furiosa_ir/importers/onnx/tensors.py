@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
 from xdsl.dialects.builtin import (
     IntegerType,
     Signedness,
@@ -22,10 +24,8 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute
 
-import onnx
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.ir.constants import Array, Constant
-from onnx import TensorProto, numpy_helper
 
 _UNSIGNED = {n: IntegerType(n, Signedness.UNSIGNED) for n in (8, 16, 32, 64)}
 

@@ -1,0 +1,75 @@
+"""Files -> IR modules. What a file is, its content says, never its suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xdsl.dialects.builtin import ModuleOp
+
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.ir.text import is_ir_text, parse_module, read_module
+
+_HEAD = 1 << 16
+_READABLE = "ONNX and TFLite models and the text of our IR can be read"
+
+__all__ = ["load"]
+
+
+def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
+    """The module that a file holds: an ONNX or TFLite model, or IR text.
+
+    Args:
+        source: a path, or the bytes themselves.
+        batch_size: what an open batch dimension stands for.
+
+    Raises:
+        ImportFailure: the file cannot be read, or is none of these.
+    """
+    if isinstance(source, str):
+        source = Path(source)
+    name = str(source) if isinstance(source, Path) else None
+    head = _head(source) if isinstance(source, Path) else source[:_HEAD]
+    if not head:
+        raise ImportFailure("the file is empty", file=name, hint=_READABLE)
+    if head[4:8] == b"TFL3":
+        from furiosa_ir.importers.tflite import import_tflite  # noqa: PLC0415  # lazy frameworks
+
+        return import_tflite(source, batch_size=batch_size)
+    if is_ir_text(head):
+        if isinstance(source, Path):
+            return read_module(source)
+        return parse_module(source.decode("utf-8", "replace"))
+    for magic, what in _NOT_MODELS.items():
+        if head.startswith(magic):
+            raise ImportFailure(f"this is {what}", file=name, hint=_READABLE)
+    if _is_text(head):
+        raise ImportFailure("this is a text file, not a model", file=name, hint=_READABLE)
+    from furiosa_ir.importers.onnx import import_onnx  # noqa: PLC0415  # lazy frameworks
+
+    return import_onnx(source, batch_size=batch_size)
+
+
+_NOT_MODELS = {
+    b"enf": "a compiled program (ENF), not a model",
+    b"dfg": "a file of the vendor's compiler (DFG), not a model",
+    b"PK\x03\x04": "an archive, not a model",
+    b"\x89HDF": "an HDF5 file, not an ONNX or TFLite model",
+}
+
+
+def _head(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise ImportFailure("this is a directory, not a model file", file=str(path))
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except FileNotFoundError:
+        raise ImportFailure("there is no such file", file=str(path)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImportFailure(f"the file cannot be read: {reason}", file=str(path)) from None
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether bytes are text: protobuf and flatbuffers have control characters at once."""
+    return not any(byte < 32 and byte not in b"\t\n\r\f" for byte in head)

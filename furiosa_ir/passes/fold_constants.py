@@ -1,0 +1,125 @@
+"""`graph-fold-constants`: what depends on constants alone is computed now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from xdsl.ir import SSAValue
+
+from furiosa_ir.dialects.graph.base import (
+    GraphOp,
+    constant_of,
+    element_of,
+    ints,
+    quantization_of,
+    shape_of,
+)
+from furiosa_ir.dialects.graph.movement import (
+    ConcatOp,
+    ExpandOp,
+    ReshapeOp,
+    SliceOp,
+    TileOp,
+    TransposeOp,
+)
+from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
+from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.dialects.quant import UniformType, uniform
+from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
+from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.rewriting import Rewrite, rule
+
+MOVES = (ReshapeOp, TransposeOp, SliceOp, ExpandOp, TileOp, ConcatOp)
+
+_LARGEST = 1 << 24
+"""Results of more elements are not worth the space in the program."""
+
+
+def _emit(rw: Rewrite, array: Array, op: GraphOp) -> SSAValue:
+    element = element_of(op.results[0])
+    return rw.emit(ConstantOp, [], [element], value=BlobAttr.of(np.ascontiguousarray(array)))
+
+
+@rule(MOVES)
+def move_of_constant(op: GraphOp, rw: Rewrite) -> SSAValue | None:
+    """move(constant) is a constant, also of stored integers with one scale."""
+    arrays = [constant_of(v) for v in op.operands]
+    operands = [a for a in arrays if a is not None]
+    if not operands or len(operands) != len(arrays):
+        return None
+    element = element_of(op.results[0])
+    if any(element_of(v) != element for v in op.operands):
+        return None  # a quantised concatenation that rescales
+    quantization = quantization_of(op.results[0])
+    if quantization is not None and quantization.axis is not None:
+        return None
+    if np.prod(shape_of(op.results[0]), dtype=np.int64) > _LARGEST:
+        return None
+    return _emit(rw, op.evaluate(*operands)[0], op)
+
+
+@rule(TransposeOp, x=DequantizeOp)
+def transpose_of_channels(op: TransposeOp, rw: Rewrite) -> SSAValue | None:
+    """transpose(DQ(constant with a scale per channel)) = DQ(transposed constant)."""
+    stored = cast("DequantizeOp", op.x.owner).x
+    quantization, constant = quantization_of(stored), constant_of(stored)
+    if quantization is None or quantization.axis is None or constant is None:
+        return None
+    axis = ints(op.perm).index(quantization.axis)
+    element = uniform(
+        quantization.dtype, np.array(quantization.scales), np.array(quantization.zero_points), axis
+    )
+    array = np.ascontiguousarray(op.evaluate(constant)[0])
+    moved = rw.emit(ConstantOp, [], [element], value=BlobAttr.of(array))
+    return rw.emit(DequantizeOp, [moved], [element_of(op.result)])
+
+
+@rule(QuantizeOp, x=ConstantOp)
+def quantize_of_constant(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(constant) is a constant of stored integers; also where it requantises one."""
+    constant, source = constant_of(op.x), quantization_of(op.x)
+    element = element_of(op.result)
+    if constant is None or not isinstance(element, UniformType):
+        return None
+    real = constant if source is None else dequantize(constant, source)
+    return _emit(rw, quantize(real, element.data), op)
+
+
+@rule(StorageCastOp, x=ConstantOp)
+def cast_of_constant(op: StorageCastOp, rw: Rewrite) -> SSAValue | None:
+    """cast(constant) is the same bytes, if the signedness stays."""
+    constant = cast("ConstantOp", op.x.owner).value
+    target = quantization_of(op.result)
+    if target is not None and target.dtype != constant.data.dtype:
+        return None
+    if target is None and quantization_of(op.x) is None:
+        return None
+    return rw.emit(ConstantOp, [], [element_of(op.result)], value=constant)
+
+
+CONSTANT_RULES = (
+    move_of_constant,
+    transpose_of_channels,
+    quantize_of_constant,
+    cast_of_constant,
+)
+
+
+@dataclass(frozen=True)
+class FoldConstants(RewritePass):
+    """Computes what depends on constants alone; float weights that are quantised, among others.
+
+        %w = "graph.constant"() <{value = #graph.blob<f32 [2] (1.0, 2.0)>}> : () -> tensor<2xf32>
+        %q = "graph.quantize"(%w) : (tensor<2xf32>) -> tensor<2x!quant.uniform<i8:f32, 0.5>>
+
+    becomes
+
+        %q = "graph.constant"() <{value = #graph.blob<i8 [2] (2, 4)>}>
+             : () -> tensor<2x!quant.uniform<i8:f32, 0.5>>
+    """
+
+    name = "graph-fold-constants"
+    rules = CONSTANT_RULES

@@ -1,0 +1,42 @@
+"""`graph-fold-quantization`: QuantizeLinear and DequantizeLinear become quantised types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.passes.fold_constants import CONSTANT_RULES
+from furiosa_ir.passes.fuse_tables import ISLAND_RULES
+from furiosa_ir.passes.quantized_movement import MOVEMENT_RULES
+from furiosa_ir.passes.quantized_operators import OPERATOR_RULES
+from furiosa_ir.passes.quantized_ranges import RANGE_RULES
+
+
+@dataclass(frozen=True)
+class FoldQuantization(RewritePass):
+    """Folds dequantise - operator - quantise into the operator on quantised types.
+
+        %1 = "graph.dequantize"(%x) : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8xf32>
+        %2 = "graph.sigmoid"(%1) : (tensor<1x8xf32>) -> tensor<1x8xf32>
+        %3 = "graph.quantize"(%2) : (tensor<1x8xf32>) -> tensor<1x8x!quant.uniform<i8:f32, 0.1:3>>
+
+    becomes
+
+        %3 = "graph.sigmoid"(%x) : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>)
+                                   -> tensor<1x8x!quant.uniform<i8:f32, 0.1:3>>
+
+    Elements are moved as stored integers; a clip after an unquantised result becomes a clip of the
+    quantised one, or nothing where quantising saturates anyway; a float expression of one quantised
+    value becomes a table. Results are those of exact arithmetic, element for element. What keeps a
+    float operand or result (a bias that is no multiple of the accumulator's unit, a network output)
+    stays as it is, between `graph.dequantize` and `graph.quantize`.
+    """
+
+    name = "graph-fold-quantization"
+    rules = (
+        *CONSTANT_RULES,
+        *MOVEMENT_RULES,
+        *RANGE_RULES,
+        *ISLAND_RULES,
+        *OPERATOR_RULES,
+    )

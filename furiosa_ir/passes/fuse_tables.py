@@ -1,0 +1,71 @@
+"""`graph-fuse-tables`: expressions of one 8-bit value become one lookup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.ir import SSAValue
+
+from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of
+from furiosa_ir.dialects.graph.elementwise import BinaryOp, TableOp, UnaryOp
+from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
+from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.passes.elementwise_expression import Expression, find_expression, is_byte
+
+
+def _emit(expression: Expression, op: GraphOp, rw: Rewrite) -> SSAValue:
+    rw.also(*expression.steps)
+    return rw.emit(
+        TableOp,
+        [expression.source],
+        [element_of(op.results[0])],
+        table=expression.table(),
+        function=expression.text(),
+    )
+
+
+@rule(QuantizeOp, x=(UnaryOp, BinaryOp))
+def quantize_of_expression(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(f(g(DQ(x)))) = table of x, for float functions of one quantised value and scalars."""
+    inner = cast("GraphOp", op.x.owner)
+    if not is_byte(op.result) or all(isinstance(v.owner, DequantizeOp) for v in inner.operands):
+        return None  # one operator between Q and DQ stays what it is
+    expression = find_expression(op.result)
+    return None if expression is None else _emit(expression, op, rw)
+
+
+@rule((UnaryOp, BinaryOp, QuantizeOp))
+def chain(op: GraphOp, rw: Rewrite) -> SSAValue | None:
+    """f(g(x)) = table of x, for quantised operators in a row, as x * sigmoid(x)."""
+    if not is_byte(op.results[0]) or quantization_of(op.operands[0]) is None:
+        return None
+    expression = find_expression(op.results[0])
+    if expression is None or (len(expression.steps) == 1 and not isinstance(op, BinaryOp)):
+        return None
+    return _emit(expression, op, rw)
+
+
+ISLAND_RULES = (quantize_of_expression,)
+
+
+@dataclass(frozen=True)
+class FuseTables(RewritePass):
+    """Fuses quantised elementwise operators of one value into one table of its 256 results.
+
+        %1 = "graph.sigmoid"(%x) : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>)
+                                   -> tensor<1x8x!quant.uniform<i8:f32, 0.00390625:-128>>
+        %2 = "graph.mul"(%x, %1) : ... -> tensor<1x8x!quant.uniform<i8:f32, 0.25>>
+
+    becomes
+
+        %2 = "graph.table"(%x) <{function = "mul(x, sigmoid(x))", table = #graph.blob<"...">}>
+             : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x!quant.uniform<i8:f32, 0.25>>
+
+    Every step rounds as it did. An operator whose value others use too stays for them; x does not
+    change by that, and one lookup costs what another does.
+    """
+
+    name = "graph-fuse-tables"
+    rules = (chain,)

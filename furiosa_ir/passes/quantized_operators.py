@@ -1,0 +1,181 @@
+"""Rules: dequantise - operator - quantise is the operator on quantised types."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from xdsl.dialects.builtin import FloatAttr
+from xdsl.ir import SSAValue
+
+from furiosa_ir.dialects.graph.base import (
+    GraphOp,
+    constant_of,
+    element_of,
+    quantization_of,
+    shape_of,
+)
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.elementwise import BinaryOp, UnaryOp
+from furiosa_ir.dialects.graph.movement import ResizeOp
+from furiosa_ir.dialects.graph.pooling import WindowPoolOp
+from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
+from furiosa_ir.dialects.graph.reduction import ReduceOp, SoftmaxOp
+from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.dialects.quant import Quantization, UniformType, uniform
+from furiosa_ir.dialects.quant.arithmetic import dequantize
+from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.passes.quantized_movement import again, only_quantized
+
+CONTRACTIONS = (ConvOp, ConvTransposeOp, GemmOp)
+"""x, weight, bias: the weight may be quantised per output channel, the bias is an accumulator."""
+
+OTHERS = (UnaryOp, BinaryOp, ReduceOp, SoftmaxOp, WindowPoolOp, ResizeOp)
+
+_SAME_BIAS_SCALE = 1e-6
+"""Two float32 roundings: a bias scale this near to x_scale * weight_scale means the product."""
+
+
+@rule(QuantizeOp, x=OTHERS)
+def quantize_of_operator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(f(DQ(x), DQ(y))) = f(x, y) on quantised types: that is what they mean."""
+    inner = cast("GraphOp", op.x.owner)
+    stored = [_stored(v) for v in inner.operands]
+    if not only_quantized(op.x) or not _per_tensor(op.result) or None in stored:
+        return None
+    operands = [v for v in stored if v is not None]
+    if not all(_per_tensor(v) for v in operands):
+        return None
+    return again(rw, inner, operands, element_of(op.result))[0]
+
+
+@rule(QuantizeOp, x=MatMulOp)
+def quantize_of_mat_mul(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(DQ(a) @ DQ(b)) = a @ b on quantised types; a constant b may have scales per column."""
+    inner = cast("MatMulOp", op.x.owner)
+    a, b = _stored(inner.a), _stored(inner.b)
+    if not only_quantized(op.x) or not _per_tensor(op.result) or a is None or b is None:
+        return None
+    if not _per_tensor(a) or not _channels_on(b, len(shape_of(b)) - 1):
+        return None
+    return again(rw, inner, [a, b], element_of(op.result))[0]
+
+
+@rule(QuantizeOp, x=CONTRACTIONS)
+def quantize_of_contraction(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(conv(DQ(x), DQ(w)) + b) = conv(x, w, b') with b' = b / (x_scale * w_scale) in i32.
+
+    Only where b' is integer: a bias that another scale or a float holds may not be.
+    """
+    inner = cast("ConvOp | ConvTransposeOp | GemmOp", op.x.owner)
+    x, weight = _stored(inner.operands[0]), _stored(inner.operands[1])
+    if not only_quantized(op.x) or not _per_tensor(op.result) or x is None or weight is None:
+        return None
+    if not _per_tensor(x) or not _channels_on(weight, _output_axis(inner)):
+        return None
+    operands: list[Any] = [x, weight, None]
+    properties: dict[str, Any] = {k: v for k, v in inner.properties.items() if k != "origin"}
+    if len(inner.operands) == 3:
+        bias = _accumulator_bias(inner, x, weight, rw)
+        if bias is None:
+            return None
+        operands[2] = bias
+        if isinstance(inner, GemmOp):
+            properties["beta"] = 1.0
+    return rw.emit(type(inner), operands, [element_of(op.result)], **properties)
+
+
+def _stored(value: SSAValue) -> SSAValue | None:
+    """The quantised value that a float one is dequantised from."""
+    return value.owner.x if isinstance(value.owner, DequantizeOp) else None
+
+
+def _per_tensor(value: SSAValue) -> bool:
+    """Whether a value is quantised to 8 or 16 bits with one scale."""
+    quantization = quantization_of(value)
+    return quantization is not None and quantization.axis is None and quantization.storage != "i32"
+
+
+def _channels_on(value: SSAValue, axis: int) -> bool:
+    """Whether a value is quantised with one scale, or is constant with scales along `axis`."""
+    quantization = quantization_of(value)
+    if quantization is None or quantization.storage == "i32":
+        return False
+    if quantization.axis is None:
+        return True
+    return quantization.axis == axis and constant_of(value) is not None
+
+
+def _output_axis(op: ConvOp | ConvTransposeOp | GemmOp) -> int:
+    """The dimension of the weight that counts output channels."""
+    if isinstance(op, GemmOp):
+        return 0 if op.trans_b.value.data else 1
+    return op.kernel_layout.data.index("O")
+
+
+def _accumulator_bias(
+    op: ConvOp | ConvTransposeOp | GemmOp, x: SSAValue, weight: SSAValue, rw: Rewrite
+) -> SSAValue | None:
+    """The bias as an i32 constant in units of x_scale * weight_scale; None if it is not one."""
+    x_quantization, w_quantization = quantization_of(x), quantization_of(weight)
+    assert x_quantization is not None
+    assert w_quantization is not None
+    alpha, beta = _factor(op, "alpha"), _factor(op, "beta")
+    unit = np.array(w_quantization.scales, np.float64) * x_quantization.scale * alpha
+    channels = shape_of(weight)[_output_axis(op)]
+    if isinstance(op, ConvTransposeOp):
+        channels *= op.group.value.data
+        if w_quantization.axis is not None and op.group.value.data > 1:
+            return None  # one scale stands for a channel of every group
+    bias = op.operands[2]
+    elements = np.prod(shape_of(bias), dtype=np.int64)
+    if elements not in (1, channels) or (elements > 1 and shape_of(bias)[-1] != channels):
+        return None
+    stored = _stored(bias)
+    exact: BlobAttr | None = None
+    if stored is not None:
+        quantization, constant = quantization_of(stored), constant_of(stored)
+        if quantization is None or constant is None:
+            return None
+        if _is_accumulator(quantization, unit, beta) and shape_of(bias) == (channels,):
+            exact = cast("ConstantOp", stored.owner).value
+        real = dequantize(constant, quantization)
+    else:
+        constant = constant_of(bias)
+        if constant is None:
+            return None
+        real = constant.astype(np.float64)
+    blob = exact or _integers(np.broadcast_to(real.reshape(-1) * beta, channels), unit)
+    if blob is None:
+        return None
+    element: UniformType = uniform(np.dtype(np.int32), unit, 0, 0)
+    return rw.emit(ConstantOp, [], [element], value=blob)
+
+
+def _factor(op: GraphOp, name: str) -> float:
+    attribute = op.properties.get(name)
+    return attribute.value.data if isinstance(attribute, FloatAttr) else 1.0
+
+
+def _is_accumulator(quantization: Quantization, unit: Any, beta: float) -> bool:
+    return (
+        quantization.storage == "i32"
+        and not any(quantization.zero_points)
+        and beta == 1.0
+        and bool(np.allclose(np.array(quantization.scales), unit, rtol=_SAME_BIAS_SCALE, atol=0))
+    )
+
+
+def _integers(real: Any, unit: Any) -> BlobAttr | None:
+    """real / unit as i32, if it is integer up to the float32 rounding of `real`."""
+    quotient = real / unit
+    nearest = np.rint(quotient)
+    if bool(np.any(np.abs(quotient - nearest) > 1e-7 * np.maximum(1.0, np.abs(quotient)))):
+        return None
+    if bool(np.any(np.abs(nearest) >= 2.0**31)):
+        return None
+    return BlobAttr.of(nearest.astype(np.int32))
+
+
+OPERATOR_RULES = (quantize_of_operator, quantize_of_mat_mul, quantize_of_contraction)

@@ -1,0 +1,61 @@
+"""Rules: activations that only limit the range, on stored integers."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import numpy as np
+from xdsl.ir import SSAValue
+
+from furiosa_ir.dialects.graph.base import element_of, quantization_of
+from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
+from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
+from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.dialects.quant.arithmetic import quantize
+from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.passes.quantized_movement import again, only_quantized
+
+
+def _bounds(op: ClipOp | ReluOp) -> tuple[float, float]:
+    if isinstance(op, ReluOp):
+        return 0.0, math.inf
+    low = -math.inf if op.minimum is None else op.minimum.value.data
+    high = math.inf if op.maximum is None else op.maximum.value.data
+    return low, high
+
+
+def binds(op: ClipOp | ReluOp, quantization: Quantization) -> bool:
+    """Whether a bound lies within what the quantised type can hold."""
+    low, high = (int(quantize(np.array(b), quantization)) for b in _bounds(op))
+    return (low, high) != quantization.storage_range
+
+
+@rule(QuantizeOp, x=(ClipOp, ReluOp))
+def quantize_of_clip(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(clip(x)) = clip(Q(x)), for Q is monotone; Q(x) where Q saturates at the bounds anyway."""
+    clip = cast("ClipOp | ReluOp", op.x.owner)
+    quantization = quantization_of(op.result)
+    if quantization is None or quantization.axis is not None or not only_quantized(op.x):
+        return None
+    if isinstance(clip.x.owner, DequantizeOp):
+        return None  # one operator on quantised types: the rule for those does it
+    element = element_of(op.result)
+    quantized = rw.emit(QuantizeOp, [clip.x], [element])
+    return again(rw, clip, [quantized], element)[0] if binds(clip, quantization) else quantized
+
+
+@rule((ClipOp, ReluOp))
+def clip_that_does_not_bind(op: ClipOp | ReluOp, rw: Rewrite) -> SSAValue | None:
+    """clip(x) = x, or a requantisation, where the quantised types cannot leave the bounds."""
+    source, target = quantization_of(op.x), quantization_of(op.result)
+    if source is None or target is None or target.axis is not None:
+        return None
+    if binds(op, target):
+        return None
+    if source == target:
+        return op.x
+    return rw.emit(QuantizeOp, [op.x], [element_of(op.result)])
+
+
+RANGE_RULES = (quantize_of_clip, clip_that_does_not_bind)
