@@ -1,0 +1,12 @@
+"""Sessions on the simulated NPU: ENF bytes in, results out.
+
+from furiosa_ir.runtime import session
+
+with session.create("network.onnx") as s:
+    print(s.run(image)[0].numpy())
+"""
+
+from furiosa_ir.runtime.session import Session, create
+from furiosa_ir.runtime.tensor import Axis, DataType, Tensor, TensorArray, TensorDesc
+
+__all__ = ["Axis", "DataType", "Session", "Tensor", "TensorArray", "TensorDesc", "create"]

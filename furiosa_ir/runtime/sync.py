@@ -1,0 +1,65 @@
+"""Runners: the later form of a session, which takes and gives arrays."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from furiosa_ir.runtime.session import Inputs, ModelSource, Session, create
+from furiosa_ir.runtime.tensor import Array
+
+
+def create_runner(
+    model: ModelSource,
+    *,
+    device: str | None = None,
+    worker_num: int | None = None,
+    batch_size: int | None = None,
+    compiler_hints: bool = True,
+) -> Runner:
+    """A runner for a model; the arguments are those of `session.create`.
+
+    Raises:
+        FuriosaError: the model cannot be read or compiled.
+    """
+    return Runner(
+        create(
+            model,
+            device=device,
+            worker_num=worker_num,
+            batch_size=batch_size,
+            compiler_hints=compiler_hints,
+        )
+    )
+
+
+class Runner:
+    """A session whose results are arrays."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def model(self) -> Session:
+        """The network's inputs and outputs."""
+        return self._session
+
+    def run(self, inputs: Inputs) -> list[Array]:
+        """Runs the network once; see `Session.run`."""
+        return self._session.run(inputs).numpy()
+
+    def close(self) -> bool:
+        """Frees what the runner holds; whether that is done."""
+        self._session.close()
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
