@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class OnnxEngine:
         feeds = {i.name: array for i, array in zip(session.get_inputs(), inputs, strict=True)}
         try:
             return session.run(None, feeds)
-        except Exception as error:  # noqa: BLE001  its exceptions share no other base
+        except Exception as error:  # its exceptions share no other base
             raise ExecutionFailure(
                 f"onnxruntime failed: {_first_line(error)}", layer=self._segment.name
             ) from error
@@ -50,7 +50,7 @@ class OnnxEngine:
     def _load(self) -> Any:
         import onnxruntime  # noqa: PLC0415
 
-        options = onnxruntime.SessionOptions()
+        options = cast("Any", onnxruntime.SessionOptions())
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -59,7 +59,7 @@ class OnnxEngine:
             return onnxruntime.InferenceSession(
                 bytes(self._segment.model), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # noqa: BLE001  its exceptions share no other base
+        except Exception as error:
             raise ExecutionFailure(
                 f"onnxruntime refuses the host segment: {_first_line(error)}",
                 layer=self._segment.name,

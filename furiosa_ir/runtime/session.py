@@ -246,7 +246,7 @@ class Session:
 
     def _in_order(self, inputs: Inputs) -> list[ArrayLike]:
         if isinstance(inputs, Mapping):
-            return self._by_name(cast("Mapping[str, ArrayLike]", inputs))
+            return self._by_name(inputs)
         if isinstance(inputs, list | tuple | TensorArray):
             given = list(cast("Sequence[ArrayLike]", inputs))
         else:
@@ -270,20 +270,21 @@ class Session:
         return [inputs[name] for name in names]
 
     def _run(self, inputs: Sequence[ArrayLike], wanted: Sequence[int]) -> TensorArray:
+        # Another thread may close the session meanwhile: this run keeps what it needs.
+        program, simulator, hosts = self._program, self._simulator, self._hosts
         if self._closed:
             raise ExecutionFailure("the session is closed")
-        program = self._program
-        values: dict[int, Array] = {}
-        for index, desc, given in zip(program.inputs, self._inputs, inputs, strict=True):
-            values[index] = _checked(desc, given)
+        values: dict[int, Array] = {
+            index: _checked(desc, given)
+            for index, desc, given in zip(program.inputs, self._inputs, inputs, strict=True)
+        }
         for index, segment in enumerate(program.segments):
             if isinstance(segment, NpuSegment):
                 needed = {b.tensor: values[b.tensor] for b in segment.inputs}
-                values.update(self._simulator.run_segment(index, needed))
+                values.update(simulator.run_segment(index, needed))
                 continue
-            results = self._hosts[index].run([values[t] for t in segment.inputs])
-            for tensor, array in zip(segment.outputs, results, strict=True):
-                values[tensor] = array
+            results = hosts[index].run([values[t] for t in segment.inputs])
+            values.update(zip(segment.outputs, results, strict=True))
         given_arrays = {id(values[i]) for i in program.inputs}
         tensors: list[Tensor] = []
         for index in wanted:

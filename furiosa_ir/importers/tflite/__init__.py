@@ -8,29 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import struct
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
-from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
 
 _LOG = logging.getLogger(__name__)
-
-_CORRUPTION = (
-    struct.error,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    VerifyException,
-)
-"""What the flatbuffers reader, numpy and the operations raise on nonsense."""
 
 
 def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> ModuleOp:
@@ -44,7 +28,11 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
         ImportFailure: the file cannot be read, is corrupt or contradicts itself.
     """
     # The schema package takes 0.15 s to import; only who reads TFLite pays.
-    from furiosa_ir.importers.tflite.file import open_model, read_file  # noqa: PLC0415
+    from furiosa_ir.importers.tflite.file import (  # noqa: PLC0415
+        CORRUPTION,
+        open_model,
+        read_file,
+    )
     from furiosa_ir.importers.tflite.network import NetworkImporter  # noqa: PLC0415
 
     name = str(source) if isinstance(source, Path) else None
@@ -54,10 +42,8 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
         function = NetworkImporter(file, batch_size).run()
     except ImportFailure as error:
         raise error.at(file=name) from None
-    except _CORRUPTION as error:
-        raise ImportFailure(
-            f"corrupt TFLite model ({type(error).__name__} while reading it)", file=name
-        ) from error
+    except CORRUPTION as error:
+        raise ImportFailure("the TFLite model is truncated or corrupt", file=name) from error
     if file.repaired:
         _LOG.warning(
             "%s: took the only dimension of the 1-D tensor '%s'%s as its quantised dimension; "

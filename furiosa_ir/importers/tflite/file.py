@@ -8,6 +8,7 @@ indices, shapes and the extents of the data are checked here, before anything us
 from __future__ import annotations
 
 import mmap
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
+from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.dialects.graph.base import Shape
 from furiosa_ir.errors import ImportFailure
@@ -25,6 +27,20 @@ from furiosa_ir.ir.constants import Array
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every TFLite file."""
+
+CORRUPTION = (
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    VerifyException,
+)
+"""What the flatbuffers reader, numpy and the operations raise on nonsense."""
 
 _INT4 = int(tflite.TensorType.INT4)
 
@@ -175,7 +191,7 @@ def read_file(data: bytes | mmap.mmap) -> FileRecord:
 
     Raises:
         ImportFailure: a contradiction that has a name.
-        Exception: struct.error, ValueError, TypeError ...: the reader ran into a corrupt offset.
+        CORRUPTION: the reader ran into a corrupt offset.
     """
     model = tflite.Model.GetRootAs(data, 0)
     if model.Version() != 3:

@@ -23,7 +23,12 @@ from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.tflite.custom import custom_result_shapes
 from furiosa_ir.importers.tflite.elements import element_of_tensor
-from furiosa_ir.importers.tflite.file import FileRecord, OperatorRecord, TensorRecord
+from furiosa_ir.importers.tflite.file import (
+    CORRUPTION,
+    FileRecord,
+    OperatorRecord,
+    TensorRecord,
+)
 from furiosa_ir.importers.tflite.folding import fold
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
 from furiosa_ir.ir.constants import BlobAttr, Constant
@@ -87,6 +92,10 @@ class NetworkImporter:
             if self._scale != 1:
                 message = f"cannot change the batch size: {message}"
             raise ImportFailure(message, layer=error.layer or layer) from None
+        except CORRUPTION as error:
+            raise ImportFailure(
+                f"the arguments of {record.op_type} make no sense", layer=layer
+            ) from error
 
     def _import_operator(self, record: OperatorRecord, layer: str) -> None:
         tensors = self._file.tensors

@@ -27,7 +27,8 @@ import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.dialects.graph.base import OriginAttr
-from furiosa_ir.importers.tflite.file import IDENTIFIER, OperatorRecord, TensorRecord
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.tflite.file import CORRUPTION, IDENTIFIER, OperatorRecord, TensorRecord
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 
 
@@ -68,8 +69,14 @@ def origin_of(
     operator: OperatorRecord, slots: Sequence[Slot], intermediates: Sequence[TensorRecord] = ()
 ) -> OriginAttr:
     """The operator's origin, given what became of its inputs; the bytes are made on demand."""
-    constant = SerializedOperator(lambda: _serialize(operator, slots, intermediates))
-    return OriginAttr(("tflite", BlobAttr(constant)))
+
+    def make() -> bytes:
+        try:
+            return _serialize(operator, slots, intermediates)
+        except CORRUPTION as error:
+            raise ImportFailure(f"the options of {operator.op_type} are corrupt") from error
+
+    return OriginAttr(("tflite", BlobAttr(SerializedOperator(make))))
 
 
 def _serialize(
