@@ -1,0 +1,388 @@
+"""Reads ENF 1, checking everything before it is used."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from furiosa_ir.backends.warboy.enf import layout
+from furiosa_ir.backends.warboy.enf.flatbuffer import Row, decode
+from furiosa_ir.backends.warboy.enf.records import (
+    Binding,
+    Command,
+    Copy,
+    Dot,
+    DramFlat,
+    DramTile,
+    DramView,
+    HostSegment,
+    Instruction,
+    Layer,
+    Load,
+    NpuSegment,
+    Parameter,
+    Pool,
+    Program,
+    SramFlat,
+    SramTile,
+    Store,
+    Tensor,
+    Vector,
+)
+from furiosa_ir.backends.warboy.enf.validation import validate_program
+from furiosa_ir.errors import FormatFailure, FuriosaError
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first 10 bytes of an ENF file.
+
+    Attributes:
+        checksum: CRC-32 as written.
+        valid: whether it is that of the bytes from 10 on.
+        version: three bytes.
+        vendor: whether it is a file of FuriosaAI's own compiler.
+    """
+
+    checksum: int
+    valid: bool
+    version: bytes
+    vendor: bool
+
+
+def read_header(data: bytes | memoryview) -> Header:
+    """The header of a whole file.
+
+    Raises:
+        FormatFailure: it is shorter than a header or does not begin with "enf".
+    """
+    view = memoryview(data).cast("B")
+    if bytes(view[:3]) != layout.MAGIC:
+        raise FormatFailure("it is not an ENF file")
+    if len(view) < 10:
+        raise FormatFailure("it ends within its header")
+    checksum = int.from_bytes(view[3:7], "little")
+    version = bytes(view[7:10])
+    valid = zlib.crc32(view[10:]) == checksum
+    return Header(checksum, valid, version, version == layout.VENDOR_VERSION)
+
+
+def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> Program:
+    """The program of an ENF file, given its path or its bytes.
+
+    Constants and sub-models stay views of the file, which is mapped.
+
+    Raises:
+        FormatFailure: one sentence that says what is wrong with the file.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _read(memoryview(source).cast("B"))
+    path = Path(source)
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise FormatFailure("it is empty", file=str(path))
+            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise FormatFailure(f"it cannot be read: {reason}", file=str(path)) from None
+    try:
+        return _read(data)
+    except FormatFailure as failure:
+        raise failure.at(file=str(path)) from None
+
+
+def _read(data: memoryview) -> Program:
+    header = read_header(data)
+    if not header.valid:
+        raise FormatFailure("its CRC-32 does not match: it is damaged or incomplete")
+    if header.vendor:
+        raise FormatFailure(
+            "it was made by FuriosaAI's own compiler, and the body of such a file is not public",
+            hint="compile the ONNX or TFLite model instead",
+        )
+    if header.version != layout.VERSION:
+        raise FormatFailure(f"it has version {header.version.hex(' ')}, this reader knows 01 00 00")
+    start = layout.HEADER_BYTES
+    if len(data) < start + 4 or any(data[10:start]):
+        raise FormatFailure("its header is not followed by a FlatBuffer")
+    end = start + 4 + int.from_bytes(data[start : start + 4], "little")
+    if end > len(data):
+        raise FormatFailure("its FlatBuffer is longer than the file")
+    try:
+        row = decode("Program", data[start:end])
+        sections = data[end + -end % layout.SECTION_ALIGNMENT :]
+        program = _Reader(sections).program(row)
+        validate_program(program)
+    except FormatFailure:
+        raise
+    except FuriosaError as failure:
+        raise FormatFailure(failure.message, layer=failure.layer) from None
+    return program
+
+
+class _Pool:
+    """A vector whose elements commands take in order, some at a time."""
+
+    def __init__(self, name: str, values: list[Any]) -> None:
+        self.name = name
+        self._values = values
+        self._at = 0
+
+    def take(self, count: int) -> list[Any]:
+        self._at += count
+        if self._at > len(self._values):
+            raise FormatFailure(f"its commands refer to more {self.name} than there are")
+        return self._values[self._at - count : self._at]
+
+    def close(self) -> None:
+        if self._at != len(self._values):
+            raise FormatFailure(f"it has more {self.name} than its commands refer to")
+
+
+def _enum(names: Sequence[str], value: int, what: str) -> str:
+    if value >= len(names):
+        raise FormatFailure(f"{what} {value} does not exist")
+    return names[value]
+
+
+class _Reader:
+    def __init__(self, sections: memoryview) -> None:
+        self._sections = sections
+
+    def program(self, row: Row) -> Program:
+        return Program(
+            row["target"],
+            {m["name"]: m["value"] for m in row["machine"]},
+            tuple(_tensor(t) for t in row["tensors"]),
+            _ints(row["inputs"]),
+            _ints(row["outputs"]),
+            tuple(self._segment(s) for s in row["segments"]),
+            tuple(Layer(**layer) for layer in row["layers"]),
+            row["compiler"],
+            {o["name"]: o["value"] for o in row["options"]},
+            row["pipeline"],
+            row["source_hash"],
+            row["source_framework"],
+        )
+
+    def _segment(self, row: Row) -> NpuSegment | HostSegment:
+        if (row["npu"] is None) == (row["host"] is None):
+            raise FormatFailure("a segment belongs neither to the NPU nor to the host alone")
+        return self._host(row["host"]) if row["npu"] is None else self._npu(row["npu"])
+
+    def _section(self, place: tuple[int, int]) -> memoryview:
+        offset, size = place
+        if offset % layout.SECTION_ALIGNMENT or offset + size > len(self._sections):
+            raise FormatFailure("a section lies outside of the file")
+        return self._sections[offset : offset + size]
+
+    def _host(self, row: Row) -> HostSegment:
+        return HostSegment(
+            row["name"],
+            _enum(layout.FRAMEWORKS, row["framework"], "framework"),
+            _ints(row["inputs"]),
+            _ints(row["outputs"]),
+            self._section(row["model"]),
+            tuple((o["operator"], o["layer"], o["hint"], o["reason"]) for o in row["operators"]),
+        )
+
+    def _npu(self, row: Row) -> NpuSegment:
+        return NpuSegment(
+            row["name"],
+            tuple(Binding(tensor, address) for address, tensor in row["inputs"].tolist()),
+            tuple(Binding(tensor, address) for address, tensor in row["outputs"].tolist()),
+            row["workspace_bytes"],
+            row["sram_bytes"],
+            tuple(_Commands(row).read()),
+            self._section(row["constants"]),
+        )
+
+
+def _ints(array: npt.NDArray[Any]) -> tuple[int, ...]:
+    return tuple(array.tolist())
+
+
+def _tensor(row: Row) -> Tensor:
+    try:
+        np.dtype(row["dtype"])
+    except TypeError:
+        raise FormatFailure(f"tensor '{row['name']}' has an unknown dtype") from None
+    shape = _ints(row["shape"])
+    return Tensor(row["name"], row["dtype"], shape, row["scale"], row["zero_point"])
+
+
+class _Commands:
+    """Commands from the vectors of a segment."""
+
+    _VECTORS = ("load_tiles", "load_flats", "stores", "copies", "vectors", "dots", "pools")
+
+    def __init__(self, row: Row) -> None:
+        self._headers = row["commands"].tolist()
+        self._structs = [_Pool(name, row[name].tolist()) for name in self._VECTORS]
+        self._lists = {
+            name: _Pool(name, row[name].tolist())
+            for name in (
+                "waits",
+                "operands",
+                "parameters",
+                "instructions",
+                "registers",
+                "immediates",
+            )
+        }
+
+    def read(self) -> Iterator[Command]:
+        makers = (
+            self._load_tile,
+            self._load_flat,
+            self._store,
+            self._copy,
+            self._vector,
+            self._dot,
+            self._pool,
+        )
+        for layer, count, kind in self._headers:
+            _enum(layout.COMMAND_KINDS, kind, "command kind")
+            struct = self._structs[kind].take(1)[0]
+            yield makers[kind](struct, layer, tuple(self._lists["waits"].take(count)))
+        for pool in (*self._structs, *self._lists.values()):
+            pool.close()
+
+    def _load_tile(self, row: Any, layer: int, waits: tuple[int, ...]) -> Load:
+        return Load(_dram_tile(row[0]), _sram_tile(row[1]), layer, waits)
+
+    def _load_flat(self, row: Any, layer: int, waits: tuple[int, ...]) -> Load:
+        (address, size, region), target = row
+        source = DramFlat(_enum(layout.REGIONS, region, "DRAM region"), address, size)
+        return Load(source, _sram_flat(target), layer, waits)
+
+    def _store(self, row: Any, layer: int, waits: tuple[int, ...]) -> Store:
+        return Store(_sram_tile(row[0]), _dram_tile(row[1]), layer, waits)
+
+    def _copy(self, row: Any, layer: int, waits: tuple[int, ...]) -> Copy:
+        return Copy(_dram_view(row[0]), _dram_view(row[1]), layer, waits)
+
+    def _vector(self, row: Any, layer: int, waits: tuple[int, ...]) -> Vector:
+        result, *counts = row
+        operands, parameters, program = self._counted(counts)
+        return Vector(operands, parameters, program, _sram_tile(result), layer, waits)
+
+    def _counted(
+        self, counts: Sequence[int]
+    ) -> tuple[tuple[SramTile, ...], tuple[Parameter, ...], tuple[Instruction, ...]]:
+        lists = self._lists
+        operands = tuple(_sram_tile(t) for t in lists["operands"].take(counts[0]))
+        parameters = tuple(_parameter(p) for p in lists["parameters"].take(counts[1]))
+        program = tuple(
+            Instruction(
+                _enum(layout.OPCODES, opcode, "opcode"),
+                tuple(lists["registers"].take(registers)),
+                tuple(lists["immediates"].take(immediates)),
+                _enum(layout.MODES, mode, "mode"),
+                element,
+            )
+            for opcode, mode, element, registers, immediates in lists["instructions"].take(
+                counts[2]
+            )
+        )
+        return operands, parameters, program
+
+    def _dot(self, row: Any, layer: int, waits: tuple[int, ...]) -> Dot:
+        x, result, weight, bias, shape, strides, dilations, spread, pads, *rest = row
+        group, x_zp, weight_zp, *counts, has_weight, has_bias, batched = rest
+        operands, parameters, program = self._counted(counts)
+        return Dot(
+            _sram_tile(x),
+            _sram_flat(weight) if has_weight else None,
+            _four(shape),
+            _sram_flat(bias) if has_bias else None,
+            _two(strides),
+            _two(dilations),
+            _two(spread),
+            _four(pads),
+            group,
+            x_zp,
+            weight_zp,
+            bool(batched),
+            operands,
+            parameters,
+            program,
+            _sram_tile(result),
+            layer,
+            waits,
+        )
+
+    def _pool(self, row: Any, layer: int, waits: tuple[int, ...]) -> Pool:
+        x, result, window, strides, dilations, pads, x_zp, *counts, kind = row
+        operands, parameters, program = self._counted(counts)
+        return Pool(
+            _sram_tile(x),
+            _enum(layout.POOL_KINDS, kind, "pool kind"),
+            _two(window),
+            _two(strides),
+            _two(dilations),
+            _four(pads),
+            x_zp,
+            operands,
+            parameters,
+            program,
+            _sram_tile(result),
+            layer,
+            waits,
+        )
+
+
+def _four(values: Any) -> tuple[int, int, int, int]:
+    return cast("tuple[int, int, int, int]", tuple(values.tolist()))
+
+
+def _two(values: Any) -> tuple[int, int]:
+    return cast("tuple[int, int]", tuple(values.tolist()))
+
+
+def _sram_tile(row: Any) -> SramTile:
+    address, shape, slices, offset, extent, order, element = row
+    name = _enum(layout.ORDERS, order, "tile order")
+    return SramTile(
+        address, _four(shape), _two(slices), name, element, _four(offset), _four(extent)
+    )
+
+
+def _sram_flat(row: Any) -> SramFlat:
+    address, slice_bytes, size = row
+    return SramFlat(address, size, slice_bytes)
+
+
+def _dram_tile(row: Any) -> DramTile:
+    address, extent, strides, region, element = row
+    name = _enum(layout.REGIONS, region, "DRAM region")
+    return DramTile(name, address, _four(extent), _four(strides), element)
+
+
+def _dram_view(row: Any) -> DramView:
+    address, extent, strides, rank, region, element = row
+    if not 1 <= rank <= layout.DRAM_RANK:
+        raise FormatFailure(f"a DRAM view has {rank} dimensions")
+    return DramView(
+        _enum(layout.REGIONS, region, "DRAM region"),
+        address,
+        tuple(extent.tolist())[:rank],
+        tuple(strides.tolist())[:rank],
+        element,
+    )
+
+
+def _parameter(row: Any) -> Parameter:
+    memory, shape, rank, element = row
+    if not 1 <= rank <= 4:
+        raise FormatFailure(f"a parameter has {rank} dimensions")
+    return Parameter(_sram_flat(memory), tuple(shape.tolist())[:rank], element)

@@ -1,0 +1,300 @@
+"""What must hold for each command by itself: bounds, alignment, enums, shapes, registers.
+
+The reader refuses a file that breaks a rule here, so whoever runs a program may rely on all of
+them; `checker` adds what holds between commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from furiosa_ir.backends.warboy.enf import layout
+from furiosa_ir.backends.warboy.enf.instruction_rules import result_register
+from furiosa_ir.backends.warboy.enf.records import (
+    Binding,
+    Command,
+    Copy,
+    Dot,
+    DramFlat,
+    DramTile,
+    DramView,
+    HostSegment,
+    Load,
+    NpuSegment,
+    Parameter,
+    Pool,
+    Program,
+    SramFlat,
+    SramTile,
+    Store,
+    Vector,
+)
+from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
+from furiosa_ir.backends.warboy.machine import TARGETS, Machine
+from furiosa_ir.errors import FuriosaError, VerificationFailure
+
+ELEMENTS = (1, 4, 8)
+_NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
+_MOST_SRAM = 1 << 30
+_MOST_PADDING = 1 << 12
+_GREATEST = (1 << 31) - 1
+
+
+def validate_program(program: Program) -> None:
+    """Checks tensors, segments and every command by itself.
+
+    Raises:
+        VerificationFailure: what is wrong, with the layer's name.
+    """
+    if program.target not in TARGETS:
+        raise VerificationFailure(f"its target '{program.target}' does not exist")
+    try:
+        machine = Machine.from_parameters(program.machine)
+    except FuriosaError as failure:
+        raise VerificationFailure(failure.message) from None
+    if machine.sram_bytes > _MOST_SRAM:
+        raise VerificationFailure("its machine has more than 1 GiB of SRAM")
+    if program.source_framework not in ("", *layout.FRAMEWORKS):
+        raise VerificationFailure(f"its framework '{program.source_framework}' does not exist")
+    tensors = len(program.tensors)
+    for tensor in program.tensors:
+        if any(size < -1 for size in tensor.shape):
+            raise VerificationFailure(f"tensor '{tensor.name}' has a negative extent")
+    _indices(program.inputs, tensors, "an input")
+    _indices(program.outputs, tensors, "an output")
+    _indices([layer.segment for layer in program.layers], len(program.segments), "a layer")
+    for segment in program.segments:
+        if isinstance(segment, HostSegment):
+            if segment.framework not in layout.FRAMEWORKS:
+                raise VerificationFailure(f"framework '{segment.framework}' does not exist")
+            _indices(segment.inputs, tensors, f"segment '{segment.name}'")
+            _indices(segment.outputs, tensors, f"segment '{segment.name}'")
+        else:
+            _Segment(program, segment, machine).validate()
+
+
+def _indices(indices: Sequence[int], count: int, what: str) -> None:
+    if any(not 0 <= index < count for index in indices):
+        raise VerificationFailure(f"{what} refers to something that does not exist")
+
+
+class _Segment:
+    def __init__(self, program: Program, segment: NpuSegment, machine: Machine) -> None:
+        self.program, self.segment, self.machine = program, segment, machine
+        self.sizes = {
+            "constant": memoryview(segment.constants).nbytes,
+            "workspace": segment.workspace_bytes,
+        }
+        self.seen: set[SramTile] = set()
+
+    def validate(self) -> None:
+        segment, machine = self.segment, self.machine
+        if sum(self.sizes.values()) > machine.dram_bytes:
+            raise VerificationFailure(f"segment '{segment.name}' does not fit the DRAM")
+        if not 0 <= segment.sram_bytes <= machine.slice_bytes:
+            raise VerificationFailure(f"segment '{segment.name}' does not fit the SRAM")
+        for binding in (*segment.inputs, *segment.outputs):
+            self._binding(binding)
+        layers = self.program.layers
+        for index, command in enumerate(segment.commands):
+            if not 0 <= command.layer < len(layers):
+                raise VerificationFailure(f"command {index} has no layer")
+            try:
+                self._command(index, command)
+            except ValueError as error:
+                kind = type(command).__name__
+                raise VerificationFailure(
+                    f"command {index} ({kind}) of segment '{segment.name}': {error}",
+                    layer=layers[command.layer].name,
+                ) from None
+
+    def _binding(self, binding: Binding) -> None:
+        _indices([binding.tensor], len(self.program.tensors), f"segment '{self.segment.name}'")
+        tensor = self.program.tensors[binding.tensor]
+        if tensor.dtype not in _NPU_DTYPES or any(size < 0 for size in tensor.shape):
+            raise VerificationFailure(f"tensor '{tensor.name}' is none that the NPU can take")
+        size = prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+        if binding.address < 0 or binding.address + size > self.segment.workspace_bytes:
+            raise VerificationFailure(f"tensor '{tensor.name}' lies outside of the workspace")
+
+    def _command(self, index: int, command: Command) -> None:
+        if any(not 0 <= token < index for token in command.waits):
+            raise ValueError("it waits for a command that is not before it")
+        match command:
+            case Load(source=DramTile() as source, target=SramTile() as target):
+                self._dram(source, writes=False)
+                self._tile(target)
+                _alike(source, target)
+            case Load(source=DramFlat() as source, target=SramFlat() as target):
+                self._dram_flat(source)
+                self._flat(target)
+                if source.size != target.size:
+                    raise ValueError("source and target differ in size")
+            case Load():
+                raise ValueError("a tile is not loaded as plain bytes, nor bytes as a tile")
+            case Store(source=source, target=target):
+                self._tile(source)
+                self._dram(target, writes=True)
+                _alike(source, target)
+            case Copy(source=source, target=target):
+                self._dram(source, writes=False)
+                self._dram(target, writes=True)
+                _alike(source, target)
+            case Vector() | Dot() | Pool():
+                self._kernel(command)
+
+    def _tile(self, tile: SramTile) -> None:
+        if tile in self.seen:
+            return
+        if tile.element not in ELEMENTS:
+            raise ValueError(f"a tile's elements have {tile.element} bytes")
+        if tile.order not in layout.ORDERS:
+            raise ValueError(f"a tile has the order '{tile.order}'")
+        ho, co = tile.slices
+        if min(ho, co) < 1 or ho * co > self.machine.slices:
+            raise ValueError(f"a tile lies in {ho} x {co} slices of {self.machine.slices}")
+        for size, first, extent in zip(tile.shape, tile.offset, tile.extent, strict=True):
+            if first < 0 or extent < 1 or first + extent > size:
+                raise ValueError("a window leaves its buffer")
+        self._sram_range(tile.address, tile.slice_bytes)
+        self.seen.add(tile)
+
+    def _sram_range(self, address: int, size: int) -> None:
+        if address < 0 or address % self.machine.line_bytes:
+            raise ValueError(f"SRAM address {address} is not a multiple of 32")
+        if address + size > self.machine.slice_bytes:
+            raise ValueError(
+                f"SRAM bytes {address} to {address + size} lie beyond the slice's "
+                f"{self.machine.slice_bytes}"
+            )
+
+    def _flat(self, flat: SramFlat) -> None:
+        if flat.size < 1 or flat.slice_bytes < 1 or flat.slice_bytes % self.machine.line_bytes:
+            raise ValueError("a parameter's size or share of a slice is impossible")
+        if flat.slice_bytes * self.machine.slices < flat.size:
+            raise ValueError("a parameter is larger than its slices' shares")
+        self._sram_range(flat.address, flat.slice_bytes)
+
+    def _dram_flat(self, flat: DramFlat) -> None:
+        self._dram_range(flat.region, flat.address, flat.address + flat.size)
+
+    def _dram_range(self, region: str, first: int, end: int) -> None:
+        if region not in self.sizes:
+            raise ValueError(f"there is no DRAM region '{region}'")
+        if first < 0 or end < first or end > self.sizes[region]:
+            raise ValueError(f"DRAM bytes {first} to {end} lie outside of the {region} region")
+
+    def _dram(self, side: DramTile | DramView, *, writes: bool) -> None:
+        if side.element not in ELEMENTS:
+            raise ValueError(f"DRAM elements have {side.element} bytes")
+        if len(side.extent) != len(side.strides) or not 1 <= len(side.extent) <= layout.DRAM_RANK:
+            raise ValueError("extents and strides differ in number")
+        first = last = side.address
+        for size, stride in zip(side.extent, side.strides, strict=True):
+            if size < 1:
+                raise ValueError("an extent is not positive")
+            reach = (size - 1) * stride
+            first, last = first + min(reach, 0), last + max(reach, 0)
+            if writes and size > 1 and abs(stride) < side.element:
+                raise ValueError("it writes the same DRAM bytes twice")
+        self._dram_range(side.region, first, last + side.element)
+        if writes and side.region != "workspace":
+            raise ValueError("it writes to the constants")
+
+    def _kernel(self, command: Vector | Dot | Pool) -> None:
+        for tile in command.operands:
+            self._tile(tile)
+        self._tile(command.result)
+        for parameter in command.parameters:
+            self._parameter(parameter)
+        registers: list[tuple[tuple[int, ...], int]] = []
+        if isinstance(command, Dot):
+            self._dot(command)
+            registers.append((accumulator_shape(command), 4))
+        elif isinstance(command, Pool):
+            self._pool(command)
+            registers.append((accumulator_shape(command), 1 if command.kind == "max" else 4))
+        elif not command.operands:
+            raise ValueError("it has no operands")
+        registers += [(tile.extent, tile.element) for tile in command.operands]
+        registers += [(p.shape, p.element) for p in command.parameters]
+        shape, element = result_register(command.program, registers)
+        if shape != command.result.extent or element != command.result.element:
+            raise ValueError(
+                f"its program makes {shape} elements of {element} bytes, its result holds "
+                f"{command.result.extent} of {command.result.element}"
+            )
+
+    def _parameter(self, parameter: Parameter) -> None:
+        self._flat(parameter.memory)
+        shape = parameter.shape
+        if parameter.element not in ELEMENTS:
+            raise ValueError(f"a parameter's elements have {parameter.element} bytes")
+        if shape != (256,) and (len(shape) != 4 or min(shape) < 1):
+            raise ValueError(f"a parameter has the shape {shape}")
+        if prod(shape) * parameter.element != parameter.memory.size:
+            raise ValueError("a parameter's size is not that of its shape")
+
+    def _window(self, command: Dot | Pool) -> None:
+        self._tile(command.x)
+        if command.x.element != 1:
+            raise ValueError("its input is not int8")
+        if not -128 <= command.x_zp <= 127:
+            raise ValueError("a zero point is not an int8")
+        if min(*command.strides, *command.dilations) < 1:
+            raise ValueError("a stride or dilation is not positive")
+        steps = (*command.strides, *command.dilations)
+        if max(steps) > _GREATEST or max(map(abs, command.pads)) > _MOST_PADDING:
+            raise ValueError("a stride, dilation or padding is out of range")
+
+    def _pool(self, command: Pool) -> None:
+        self._window(command)
+        if command.kind not in layout.POOL_KINDS:
+            raise ValueError(f"there is no pool of kind '{command.kind}'")
+        if min(command.window) < 1 or prod(command.window) > 1 << 22:
+            raise ValueError("its window is out of range")
+        if min(command.pads) < 0:
+            raise ValueError("its padding is negative")
+
+    def _dot(self, command: Dot) -> None:
+        self._window(command)
+        if not -128 <= command.weight_zp <= 127:
+            raise ValueError("a zero point is not an int8")
+        spread = command.input_dilation
+        if min(spread) < 1 or max(spread) > _MOST_PADDING:
+            raise ValueError("an input dilation is out of range")
+        if min(command.pads) < 0 and spread == (1, 1):
+            raise ValueError("its padding is negative without an input dilation")
+        if command.batched:
+            self._batched(command)
+        else:
+            outputs, _, _, inner = shape = command.weight_shape
+            if min(shape) < 1 or command.group < 1 or outputs % command.group:
+                raise ValueError("its weight's shape does not fit its groups")
+            if inner * command.group != command.x.extent[3]:
+                raise ValueError("its weight does not fit the input's channels")
+            if command.weight is None or command.weight.size != prod(shape):
+                raise ValueError("its weight's size is not that of its shape")
+            self._flat(command.weight)
+        if command.bias is not None:
+            self._flat(command.bias)
+            if command.bias.size != 4 * accumulator_shape(command)[3]:
+                raise ValueError("its bias does not fit its channels")
+
+    def _batched(self, command: Dot) -> None:
+        if command.weight is not None or not command.operands:
+            raise ValueError("its second factor is not an operand")
+        n, h, _, c = command.x.extent
+        second = command.operands[0]
+        if (second.extent[0], second.extent[1], second.extent[3]) != (n, h, c):
+            raise ValueError("its factors' shapes do not fit")
+        if second.element != 1:
+            raise ValueError("its second factor is not int8")
+
+
+def _alike(source: DramTile | DramView | SramTile, target: DramTile | DramView | SramTile) -> None:
+    if source.extent != target.extent or source.element != target.element:
+        raise ValueError("source and target differ in shape or element")
