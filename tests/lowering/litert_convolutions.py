@@ -21,17 +21,27 @@ def _weight(net: Network, data: np.ndarray, axis: int, low: float = 0.001) -> Va
     return net.constant(data, net.quantized(net.scale(low, 0.05), zero_point))
 
 
+def _bias(
+    net: Network, x: Value, weight: Value, out: int, *, optional: bool = True
+) -> Value | None:
+    """Now and then there is none, where LiteRT allows that."""
+    if optional and net.rng.random() < 0.2:
+        return None
+    return net.bias(net.rng.integers(-3000, 3000, out).astype(np.int32), x, weight)
+
+
 def _convolution(net: Network, depthwise: bool) -> None:
     channels, multiplier = int(net.rng.integers(1, 6)), int(net.rng.integers(1, 4))
-    out = channels * multiplier if depthwise else int(net.rng.integers(1, 8))
+    groups = 1 if depthwise else net.choose(1, 1, channels)
+    out = channels * multiplier if depthwise else groups * int(net.rng.integers(1, 5))
     kernel = [int(k) for k in net.rng.integers(1, 4, 2)]
     strides = net.choose([1, 1], [2, 2], [2, 1])
     dilations = net.choose([1, 1], [2, 3]) if strides == [1, 1] else [1, 1]
     same = bool(net.rng.integers(2))
     x = net.input(net.bytes(2, *net.rng.integers(7, 12, 2), channels), net.quantized())
-    shape = (1, *kernel, out) if depthwise else (out, *kernel, channels)
+    shape = (1, *kernel, out) if depthwise else (out, *kernel, channels // groups)
     weight = _weight(net, net.bytes(*shape), 3 if depthwise else 0)
-    bias = net.bias(net.rng.integers(-3000, 3000, out).astype(np.int32), x, weight)
+    bias = _bias(net, x, weight, out, optional=depthwise)
     extents = shape_of(x.graph)[1:3]
     y = net.graph(
         ConvOp,
@@ -42,7 +52,7 @@ def _convolution(net: Network, depthwise: bool) -> None:
         strides=strides,
         pads=same_pads(extents, kernel, strides, dilations) if same else [0] * 4,
         dilations=dilations,
-        group=channels if depthwise else 1,
+        group=channels if depthwise else groups,
     )
     activation = net.choose(*ACTIVATIONS)
     y = net.activation(y, activation)
@@ -51,7 +61,7 @@ def _convolution(net: Network, depthwise: bool) -> None:
         options.depthMultiplier = multiplier
     net.tflite(
         "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
-        [x, weight, bias],
+        [x, weight, *([bias] if bias else [])],
         y,
         options,
         version=3,
@@ -81,9 +91,7 @@ def transpose_conv(net: Network) -> None:
     same = bool(net.rng.integers(2))
     x = net.input(net.bytes(2, *net.rng.integers(2, 6, 2), channels), net.quantized())
     weight = _weight(net, net.bytes(out, *kernel, channels), 0)
-    bias = None
-    if net.rng.random() < 0.7:
-        bias = net.bias(net.rng.integers(-3000, 3000, out).astype(np.int32), x, weight)
+    bias = _bias(net, x, weight, out)
     pads, output_padding, sizes = [0, 0, 0, 0], [0, 0], [0, 0]
     for i, extent in enumerate(shape_of(x.graph)[1:3]):
         full = (extent - 1) * strides[i] + kernel[i]
@@ -122,7 +130,7 @@ def _fully_connected(net: Network, low: float, y_scale: float) -> None:
     depth, out = (int(n) for n in net.rng.integers(1, 40, 2))
     x = net.input(net.bytes(4, depth), net.quantized())
     weight = _weight(net, net.bytes(out, depth), 0, low)
-    bias = net.bias(net.rng.integers(-3000, 3000, out).astype(np.int32), x, weight)
+    bias = _bias(net, x, weight, out)
     y = net.graph(
         GemmOp,
         [x, weight, bias],

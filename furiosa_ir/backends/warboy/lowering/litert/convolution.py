@@ -27,13 +27,24 @@ from furiosa_ir.ir.constants import Array
 INT48_LIMIT = 1 << 47
 
 
-@lowers(ConvOp, LITERT, unless=[not_8bit, variable_weight, not_two_dimensional])
+def asymmetric_weight(op: ConvOp | ConvTransposeOp) -> hints.Hint | None:
+    """LiteRT ignores the zero points of int8 weights: it takes them for symmetric."""
+    q = quantization_of(op.weight)
+    if q is not None and q.storage == "i8" and any(q.zero_points):
+        return hints.form(op.name, "with int8 weights that have a zero point")
+    return None
+
+
+CONVOLUTION = (not_8bit, variable_weight, not_two_dimensional, asymmetric_weight)
+
+
+@lowers(ConvOp, LITERT, unless=CONVOLUTION)
 def conv(op: ConvOp, emit: Emitter) -> SSAValue:
     """CONV_2D, DEPTHWISE_CONV_2D: accumulate in i32, then a factor a channel, rounding twice."""
     return emit_conv(op, emit, lambda acc, axis: _requantized(op, acc, axis, emit))
 
 
-@lowers(ConvTransposeOp, LITERT, unless=[not_8bit, variable_weight, not_two_dimensional])
+@lowers(ConvTransposeOp, LITERT, unless=CONVOLUTION)
 def conv_transpose(op: ConvTransposeOp, emit: Emitter) -> SSAValue:
     """TRANSPOSE_CONV: as CONV_2D."""
     return emit_conv_transpose(op, emit, lambda acc, axis: _requantized(op, acc, axis, emit))
