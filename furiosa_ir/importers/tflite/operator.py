@@ -76,6 +76,7 @@ class ImportedOperator:
         self.record = record
         self.op_type = record.op_type
         self.version = record.version
+        self.options: Any = record.options
         self.operands = operands
         self.result_types = result_types
         self.batch_scale = batch_scale
@@ -83,13 +84,6 @@ class ImportedOperator:
         self._inputs = inputs
         self._location = location
         self._intermediates = intermediates
-
-    @property
-    def options(self) -> Any:
-        """The reader of the builtin options table."""
-        if self.record.options is None:
-            raise ImportFailure(f"the operator {self.op_type} has no options")
-        return self.record.options
 
     def constant(self, index: int) -> Array | None:
         """The elements of input `index` where it is constant, else None."""
