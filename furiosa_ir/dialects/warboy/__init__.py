@@ -5,6 +5,7 @@ from xdsl.ir import Dialect
 from furiosa_ir.dialects.warboy.attributes import (
     AddressesAttr,
     CommandAttr,
+    LayersAttr,
     MemoryAttr,
     PlanAttr,
     TokenType,
@@ -15,7 +16,7 @@ from furiosa_ir.dialects.warboy.kernels import CopyOp, DotOp, PoolOp, VectorOp, 
 Warboy = Dialect(
     "warboy",
     [DotOp, PoolOp, VectorOp, CopyOp, YieldOp, *COMMANDS, EndOp],
-    [PlanAttr, MemoryAttr, AddressesAttr, CommandAttr, TokenType],
+    [PlanAttr, MemoryAttr, AddressesAttr, CommandAttr, LayersAttr, TokenType],
 )
 
 __all__ = ["Warboy"]

@@ -14,6 +14,7 @@ from furiosa_ir.dialects.warboy.plan import (
     CopyPlan,
     KernelAddresses,
     KernelPlan,
+    LayerTable,
     MemoryAddresses,
     MemoryPlan,
 )
@@ -73,6 +74,20 @@ class AddressesAttr(Data[KernelAddresses | MemoryAddresses]):
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> KernelAddresses | MemoryAddresses:
         return _parse(parser, KernelAddresses, MemoryAddresses)
+
+    def print_parameter(self, printer: Printer) -> None:
+        _print(self.data, printer)
+
+
+@irdl_attr_definition
+class LayersAttr(Data[LayerTable]):
+    """`#warboy.layers<layer_table(...)>`: the rows of a segment's report (commands)."""
+
+    name = "warboy.layers"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> LayerTable:
+        return _parse(parser, LayerTable)
 
     def print_parameter(self, printer: Printer) -> None:
         _print(self.data, printer)

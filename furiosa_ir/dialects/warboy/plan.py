@@ -127,18 +127,39 @@ class KernelPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A strided copy from one home to another.
+
+    Attributes:
+        source: the buffer read.
+        source_offset: bytes from the beginning of its home.
+        source_strides: bytes along each dimension.
+        target_offset, target_strides: the same of the buffer that the copy makes.
+        extent: elements along each dimension.
+    """
+
+    source: int
+    source_offset: int
+    source_strides: tuple[int, ...]
+    target_offset: int
+    target_strides: tuple[int, ...]
+    extent: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CopyPlan:
     """A copy in DRAM.
 
     Attributes:
         operands: the buffers it reads.
         result: the buffer it makes.
-        moves: False: the result is an alias of the operand's home, nothing moves.
+        moves: what has to be moved; nothing if the result is an alias of the operand's home, or if
+            the operands' kernels store straight into it.
     """
 
     operands: tuple[int, ...]
     result: int
-    moves: bool
+    moves: tuple[Move, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +203,23 @@ class MemoryAddresses:
     outputs: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """A row of the report, as `backends.warboy.enf.records.Layer` without its segment."""
+
+    name: str
+    operator: str
+    macs: int
+    weight_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTable:
+    """The rows of a segment, one a kernel; a command's `layer` is an index."""
+
+    rows: tuple[LayerRow, ...]
+
+
 PLAN_TYPES: tuple[type[object], ...] = (
     Home,
     Buffer,
@@ -189,9 +227,12 @@ PLAN_TYPES: tuple[type[object], ...] = (
     Stage,
     Port,
     KernelPlan,
+    Move,
     CopyPlan,
     MemoryPlan,
     KernelAddresses,
     MemoryAddresses,
+    LayerRow,
+    LayerTable,
 )
 """Everything above, for the parser."""

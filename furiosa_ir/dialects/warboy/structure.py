@@ -54,7 +54,7 @@ def _text(value: Value) -> str:
         case int():
             return str(value)
         case str():
-            return f'"{value}"'
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
         case tuple():
             return "(" + ", ".join(_text(item) for item in value) + ")"
         case Structure():

@@ -1,4 +1,4 @@
-"""`warboy-fuse-kernels`: which operations one kernel carries out together."""
+"""`fuse-kernels`: which operations one kernel carries out together."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class FuseKernels(Pass):
         }) : (...) -> tensor<1x8x4x4xi8>
     """
 
-    name = "warboy-fuse-kernels"
+    name = "fuse-kernels"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.ops:
@@ -234,22 +234,32 @@ def _pull(
 
 
 def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) -> None:
-    """Moves the operations into a kernel that stands where `last` stood."""
+    """Moves the operations into a kernel that stands where `last` stood.
+
+    The head's operands come first and once more for every use: what the dot-product engine reads
+    as x is not what the vector engine reads as a residual, even if both are one tensor.
+    """
+    head = members[0] if kind is not VectorOp else None
     inside: set[Operation] = set(members)
-    inputs = list(
-        dict.fromkeys(v for op in members for v in op.operands if v.owner not in inside)
+    first = list(head.operands) if head is not None else []
+    rest = list(
+        dict.fromkeys(
+            v for op in members if op is not head for v in op.operands if v.owner not in inside
+        )
     )
-    kernel = make_kernel(kind, inputs, last.results[0], fused_location(members))
+    kernel = make_kernel(kind, [*first, *rest], last.results[0], fused_location(members))
     block = cast("Block", last.parent)
     block.insert_op_after(kernel, last)
     body = kernel.body.block
-    arguments = dict(zip(inputs, body.args, strict=True))
+    arguments = dict(zip(rest, body.args[len(first) :], strict=True))
     last.results[0].replace_all_uses_with(kernel.result)
     for op in members:
         op.detach()
         body.insert_op_before(op, cast("Operation", body.last_op))
         for index, operand in enumerate(op.operands):
-            if operand in arguments:
+            if op is head:
+                op.operands[index] = body.args[index]
+            elif operand in arguments:
                 op.operands[index] = arguments[operand]
     cast("YieldOp", body.last_op).operands[0] = last.results[0]
 

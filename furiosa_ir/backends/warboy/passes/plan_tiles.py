@@ -1,4 +1,4 @@
-"""`warboy-plan-tiles`: where every tensor lies, and how every kernel is cut into steps."""
+"""`plan-tiles`: where every tensor lies, and how every kernel is cut into steps."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PlanTiles(Pass):
           view = "NCHW", buffer = 0, ...), none, ...), result = ..., tile = (1, 4, 4, 8), ...)>}> ...
     """
 
-    name = "warboy-plan-tiles"
+    name = "plan-tiles"
     target: str = "warboy-2pe"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:

@@ -243,7 +243,7 @@ def _is_free(op: TensorOp, views: Views) -> bool:
 def _wrap(op: TensorOp, views: Views) -> CopyOp:
     """The movement as a copy in DRAM."""
     block = cast("Block", op.parent)
-    inputs = list(dict.fromkeys(op.operands))
+    inputs = list(op.operands)  # one entry a part, even if two parts are one tensor
     result = op.results[0]
     copy = cast("CopyOp", make_kernel(CopyOp, inputs, result, op.location))
     block.insert_op_after(copy, op)
@@ -252,8 +252,8 @@ def _wrap(op: TensorOp, views: Views) -> CopyOp:
     op.detach()
     body = copy.body.block
     body.insert_op_before(op, cast("Operation", body.last_op))
-    for index, operand in enumerate(op.operands):
-        op.operands[index] = body.args[inputs.index(operand)]
+    for index in range(len(inputs)):
+        op.operands[index] = body.args[index]
     cast("YieldOp", body.last_op).operands[0] = result
     return copy
 

@@ -20,9 +20,11 @@ from furiosa_ir.backends.warboy.planning.views import (
     strides4,
 )
 from furiosa_ir.dialects.ftensor import arithmetic, movement
-from furiosa_ir.dialects.graph.base import Shape, ints, shape_of
+from furiosa_ir.dialects.graph.base import ints, shape_of
 from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp, VectorOp
-from furiosa_ir.dialects.warboy.plan import CopyPlan, Home, Shape4
+from furiosa_ir.dialects.warboy.plan import CopyPlan, Home, Move, Shape4
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.location import layer_name
 
 
 @dataclass(slots=True)
@@ -238,9 +240,36 @@ def _plan_copies(build: _Builder, kernels: Sequence[KernelOp]) -> dict[int, Copy
             build.buffers[target].home = _alias(build, op)
         home = build.home(target)
         aliased = home.kind == "alias" and home.index == _root_buffer(build, sources[0])
-        moves = not aliased and not all((k, i) in direct for i in range(len(op.inputs)))
-        copies[k] = CopyPlan(sources, target, moves)
+        if aliased:
+            copies[k] = CopyPlan(sources, target, ())
+            continue
+        moves = [
+            _move(build, op, index) for index in range(len(op.inputs)) if (k, index) not in direct
+        ]
+        copies[k] = CopyPlan(sources, target, tuple(moves))
     return copies
+
+
+def _move(build: _Builder, op: CopyOp, index: int) -> Move:
+    """One operand's elements to their place in the result.
+
+    Raises:
+        CompilationFailure: no one strided copy does it.
+    """
+    value, shape = op.inputs[index], shape_of(op.inputs[index])
+    source = build.place(value).buffer
+    begin, strides = value_strides(build, value)
+    _, target = value_strides(build, op.result)
+    if not _is_concat(op):
+        # Along the result's dimensions, read by strides ...
+        offset, reads = source_strides(op, begin, strides)
+        if reads is not None:
+            return Move(source, offset, reads, 0, target, shape_of(op.result))
+    # ... or along the operand's dimensions, written by strides.
+    offset, writes = _back(op, index, target)
+    if writes is None:
+        raise CompilationFailure("a copy that strides cannot express", layer=layer_name(op))
+    return Move(source, begin, strides, offset, writes, shape)
 
 
 def _is_concat(op: CopyOp) -> bool:
@@ -257,7 +286,7 @@ def _alias(build: _Builder, op: CopyOp) -> Home | None:
     if _is_concat(op):
         return None
     source, result = op.inputs[0], op.result
-    base, offset, strides = source_strides(op, *value_strides(build, source))
+    offset, strides = source_strides(op, *value_strides(build, source))
     if strides is None:
         return None
     folded = strides4(shape_of(result), build.views[result], strides)
@@ -265,7 +294,6 @@ def _alias(build: _Builder, op: CopyOp) -> Home | None:
         return None
     place = build.place(source)
     home = build.home(place.buffer)
-    del base
     if home.kind == "alias":
         return Home("alias", home.index, home.offset + offset, folded, 0)
     return Home("alias", place.buffer, offset, folded, 0)
@@ -281,33 +309,27 @@ def value_strides(build: _Builder, value: SSAValue) -> tuple[int, tuple[int, ...
 
 def source_strides(
     op: CopyOp, offset: int, strides: tuple[int, ...]
-) -> tuple[Shape, int, tuple[int, ...] | None]:
-    """The movement as strides over its source: (shape, offset, strides); None: they cannot say it."""
+) -> tuple[int, tuple[int, ...] | None]:
+    """The result as strides over the operand: (offset, strides); None: they cannot say it."""
     source = shape_of(op.inputs[0])
     shape = shape_of(op.result)
     for inner in op.operations:
         match inner:
             case movement.ReshapeOp():
-                return shape, offset, reshape_strides(source, strides, shape)
+                return offset, reshape_strides(source, strides, shape)
             case movement.TransposeOp():
-                return shape, offset, tuple(strides[p] for p in ints(inner.perm))
+                return offset, tuple(strides[p] for p in ints(inner.perm))
             case movement.SliceOp():
-                steps = ints(inner.steps)
                 begin = sum(b * s for b, s in zip(ints(inner.starts), strides, strict=True))
-                scaled = tuple(s * n for s, n in zip(strides, steps, strict=True))
-                return shape, offset + begin, scaled
+                steps = zip(strides, ints(inner.steps), strict=True)
+                return offset + begin, tuple(s * n for s, n in steps)
             case movement.BroadcastOp():
                 missing = len(shape) - len(source)
-                aligned = (1,) * missing + source
-                wide = (0,) * missing + strides
-                spread = tuple(
-                    0 if a == 1 and n != 1 else s
-                    for a, n, s in zip(aligned, shape, wide, strict=True)
-                )
-                return shape, offset, spread
+                aligned = zip((1,) * missing + source, shape, (0,) * missing + strides, strict=True)
+                return offset, tuple(0 if a == 1 and n != 1 else s for a, n, s in aligned)
             case _:
-                return shape, offset, None
-    return shape, offset, strides
+                return offset, None
+    return offset, strides
 
 
 def _store_straight(build: _Builder, op: CopyOp, index: int) -> bool:
@@ -346,15 +368,9 @@ def _back(
                     back[p] = strides[i]
                 return 0, tuple(back)
             case movement.ConcatOp():
-                mine = [i for i, v in enumerate(inner.inputs) if _is_argument(op, v, index)]
-                if len(mine) != 1:
-                    return 0, None
-                begin = part_offsets(inner)[mine[0]]
+                begin = part_offsets(inner)[index]
                 return sum(b * s for b, s in zip(begin, strides, strict=True)), strides
             case _:
                 return 0, None
     return 0, strides
 
-
-def _is_argument(op: CopyOp, value: SSAValue, index: int) -> bool:
-    return op.body.block.args[index] is value

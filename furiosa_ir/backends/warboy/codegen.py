@@ -1,0 +1,86 @@
+"""From a scheduled function to the ENF's NPU segment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from xdsl.dialects.builtin import ArrayAttr
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy.command_text import command_record
+from furiosa_ir.backends.warboy.constant_section import build_section, lay_out
+from furiosa_ir.backends.warboy.enf.records import Binding, Command, Layer, NpuSegment
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.passes.allocate import allocate
+from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
+from furiosa_ir.backends.warboy.passes.plan_tiles import plan_tiles
+from furiosa_ir.backends.warboy.passes.schedule import (
+    CONSTANTS,
+    LAYERS,
+    memory_addresses,
+    schedule,
+)
+from furiosa_ir.dialects.warboy.attributes import LayersAttr
+from furiosa_ir.dialects.warboy.commands import CommandOp
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.constants import BlobAttr
+
+
+def generate(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[Layer]]:
+    """The segment of a scheduled function, and the rows of its layers.
+
+    Bindings have the number of the function's argument or result for tensor, layers the segment 0:
+    whoever assembles the program knows better.
+
+    Raises:
+        VerificationFailure: the function is not scheduled.
+    """
+    del machine
+    addresses = memory_addresses(function)
+    constants_attribute = function.attributes.get(CONSTANTS)
+    layers = function.attributes.get(LAYERS)
+    if not isinstance(layers, LayersAttr) or not isinstance(constants_attribute, ArrayAttr):
+        raise VerificationFailure(f"@{function.sym_name.data} is not scheduled")
+    blobs = cast("ArrayAttr[BlobAttr]", constants_attribute)
+    constants = [blob.data for blob in blobs]
+    segment = NpuSegment(
+        name=function.sym_name.data,
+        inputs=tuple(Binding(i, at) for i, at in enumerate(addresses.inputs)),
+        outputs=tuple(Binding(i, at) for i, at in enumerate(addresses.outputs)),
+        workspace_bytes=addresses.workspace_bytes,
+        sram_bytes=addresses.sram_bytes,
+        commands=_commands(function),
+        constants=build_section(constants, lay_out(constants)),
+    )
+    rows = [Layer(r.name, r.operator, 0, r.macs, r.weight_bytes) for r in layers.data.rows]
+    return segment, rows
+
+
+def _commands(function: FuncOp) -> tuple[Command, ...]:
+    numbers: dict[SSAValue, int] = {}
+    commands: list[Command] = []
+    for op in function.body.block.ops:
+        if isinstance(op, CommandOp):
+            waits = tuple(numbers[token] for token in op.waits)
+            numbers[op.token] = len(commands)
+            commands.append(command_record(op, waits))
+    return tuple(commands)
+
+
+def compile_segment(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[Layer]]:
+    """Everything from `ftensor` to the segment: fuse, plan, allocate, schedule, generate.
+
+    Args:
+        function: a segment in `ftensor`; it is transformed in place.
+        machine: the target.
+
+    Raises:
+        CompilationFailure: a kernel does not fit the machine in any way.
+    """
+    fuse_kernels(function)
+    plan_tiles(function, machine)
+    allocate(function, machine)
+    schedule(function, machine)
+    return generate(function, machine)

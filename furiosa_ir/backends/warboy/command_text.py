@@ -1,0 +1,91 @@
+"""ENF commands as operations of the `warboy` dialect, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, cast
+
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy.enf import records
+from furiosa_ir.dialects.warboy.attributes import CommandAttr, TokenType
+from furiosa_ir.dialects.warboy.commands import COMMAND_OF_KIND, CommandOp
+from furiosa_ir.dialects.warboy.structure import Structure, kind_name
+from furiosa_ir.errors import VerificationFailure
+
+_RECORDS: dict[str, type[Any]] = {
+    kind_name(cls): cls
+    for cls in (
+        records.SramTile,
+        records.SramFlat,
+        records.DramTile,
+        records.DramFlat,
+        records.DramView,
+        records.Parameter,
+        records.Instruction,
+        records.Load,
+        records.Store,
+        records.Copy,
+        records.Vector,
+        records.Dot,
+        records.Pool,
+    )
+}
+
+_TOKEN = TokenType()
+
+
+@cache
+def _members(cls: type[Any]) -> tuple[str, tuple[str, ...]]:
+    return kind_name(cls), tuple(f.name for f in fields(cls))
+
+
+def _structure(value: Any) -> Any:  # noqa: ANN401 - any field of a record
+    if isinstance(value, tuple):
+        items = cast("tuple[Any, ...]", value)
+        if items and (isinstance(items[0], tuple) or is_dataclass(items[0])):
+            return tuple(_structure(item) for item in items)
+        return items
+    if is_dataclass(value):
+        kind, names = _members(type(value))
+        return Structure(kind, tuple((n, _structure(getattr(value, n))) for n in names))
+    return value
+
+
+def _record(value: Any) -> Any:  # noqa: ANN401 - any field of a record
+    if isinstance(value, tuple):
+        return tuple(_record(item) for item in cast("tuple[Any, ...]", value))
+    if isinstance(value, Structure):
+        cls = _RECORDS.get(value.kind)
+        if cls is None:
+            raise VerificationFailure(f"a command has no part '{value.kind}'")
+        try:
+            return cls(**{name: _record(field) for name, field in value.fields})
+        except TypeError as error:
+            raise VerificationFailure(f"{value.kind}: {error}") from None
+    return value
+
+
+def command_op(command: records.Command, waits: Sequence[SSAValue]) -> CommandOp:
+    """The operation of a command that waits for these tokens."""
+    kind, names = _members(type(command))
+    attribute = CommandAttr(
+        Structure(
+            kind, tuple((n, _structure(getattr(command, n))) for n in names if n != "waits")
+        )
+    )
+    return COMMAND_OF_KIND[kind].build(
+        operands=[list(waits)], result_types=[_TOKEN], properties={"command": attribute}
+    )
+
+
+def command_record(op: CommandOp, waits: tuple[int, ...]) -> records.Command:
+    """The command of an operation.
+
+    Raises:
+        VerificationFailure: its attribute has not the record's fields.
+    """
+    body = op.command.data
+    return _record(Structure(body.kind, (*body.fields, ("waits", waits))))

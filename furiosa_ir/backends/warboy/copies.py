@@ -1,0 +1,32 @@
+"""Copies in DRAM as records: movements that no view, window or alias expresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from furiosa_ir.backends.warboy.enf.records import Command, Copy, DramView
+from furiosa_ir.backends.warboy.steps import Homes
+from furiosa_ir.dialects.warboy.plan import CopyPlan
+
+
+def copy_commands(plan: CopyPlan, homes: Homes, layer: int) -> Iterator[Command]:
+    """The commands of a copy; none if the result is an alias."""
+    for move in plan.moves:
+        # Dimensions of extent 1 say nothing, and a view has at most eight.
+        axes = [i for i, extent in enumerate(move.extent) if extent != 1]
+        extent = tuple(move.extent[i] for i in axes)
+        element = homes.memory.buffers[plan.result].element
+        source, target = (
+            DramView(
+                homes.region(buffer),
+                homes.addresses[buffer] + offset,
+                extent,
+                tuple(strides[i] for i in axes),
+                element,
+            )
+            for buffer, offset, strides in (
+                (move.source, move.source_offset, move.source_strides),
+                (plan.result, move.target_offset, move.target_strides),
+            )
+        )
+        yield Copy(source, target, layer)

@@ -1,0 +1,229 @@
+"""`allocate`: addresses in SRAM and DRAM, from liveness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+
+from furiosa_ir.backends.warboy.constant_section import lay_out
+from furiosa_ir.backends.warboy.machine import Machine, load_machine
+from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
+from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
+from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
+from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
+from furiosa_ir.dialects.graph.base import shape_of
+from furiosa_ir.dialects.warboy.attributes import AddressesAttr, MemoryAttr
+from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp
+from furiosa_ir.dialects.warboy.plan import (
+    CopyPlan,
+    KernelAddresses,
+    KernelPlan,
+    MemoryAddresses,
+    MemoryPlan,
+)
+from furiosa_ir.errors import CompilationFailure, VerificationFailure
+from furiosa_ir.ir.constants import Constant
+from furiosa_ir.ir.passes import Pass
+
+MEMORY = "warboy.memory"
+"""The function attribute that holds the `MemoryPlan`."""
+
+ADDRESSES = "warboy.addresses"
+"""The function attribute that holds the `MemoryAddresses`."""
+
+
+@dataclass(frozen=True)
+class Allocate(Pass):
+    """Gives every area of SRAM and every home in DRAM its address.
+
+    Two areas share bytes if no kernel needs both. The order of kernels is the program's.
+
+        %y = "warboy.dot"(...) <{plan = #warboy.plan<...>}> ...
+
+    becomes
+
+        %y = "warboy.dot"(...) <{plan = #warboy.plan<...>, addresses = #warboy.addresses<
+          kernel_addresses(parameters = ((), (4096), (4128)), stages = ((), (), (), ()))>}> ...
+    """
+
+    name = "allocate"
+    target: str = "warboy-2pe"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = load_machine(self.target)
+        for function in op.ops:
+            if isinstance(function, FuncOp) and is_npu(function):
+                allocate(function, machine)
+
+
+def memory_plan(function: FuncOp) -> MemoryPlan:
+    """The function's buffers and residences.
+
+    Raises:
+        VerificationFailure: it is not planned.
+    """
+    memory = function.attributes.get(MEMORY)
+    if not isinstance(memory, MemoryAttr):
+        raise VerificationFailure(f"@{function.sym_name.data} is not planned")
+    return memory.data
+
+
+def kernels_of(function: FuncOp) -> list[KernelOp]:
+    """The kernels in order; a kernel's number is its index here."""
+    return [op for op in function.body.block.ops if isinstance(op, KernelOp)]
+
+
+def constants_of(function: FuncOp) -> list[Constant]:
+    """The constants in order; a `Home` of kind "constant" has its index here."""
+    return [op.value.data for op in function.body.block.ops if isinstance(op, ConstantOp)]
+
+
+def planned_kernels(kernels: Sequence[KernelOp]) -> list[PlannedKernel]:
+    """The kernels that have steps, with their loops."""
+    result: list[PlannedKernel] = []
+    for number, op in enumerate(kernels):
+        if isinstance(op, CopyOp):
+            continue
+        plan = op.kernel_plan
+        view = plan.result.view
+        views = [
+            port.view if port is not None else view[max(len(view) - len(shape_of(v)), 0) :]
+            for port, v in zip(plan.operands, op.inputs, strict=True)
+        ]
+        elements = tuple(element_bytes(v) for v in (*op.inputs, op.result))
+        geometry = kernel_geometry(op, views, view)
+        result.append(PlannedKernel(number, geometry, plan, elements))
+    return result
+
+
+def allocate(function: FuncOp, machine: Machine) -> None:
+    """Allocates one segment in place.
+
+    Raises:
+        CompilationFailure: the plan does not fit.
+        VerificationFailure: the function is not planned.
+    """
+    memory, kernels = memory_plan(function), kernels_of(function)
+    areas = sram_areas(memory, planned_kernels(kernels), machine)
+    sram, sram_bytes = place_intervals([area.interval for area in areas])
+    if sram_bytes > machine.slice_bytes:
+        raise CompilationFailure(f"the plan takes {sram_bytes} bytes of a slice")
+    stays = [at for area, at in zip(areas, sram, strict=True) if area.kind == "residence"]
+    slots: dict[tuple[str, int, int], tuple[int, ...]] = {}
+    for area, address in zip(areas, sram, strict=True):
+        key = (area.kind, area.owner, area.operand)
+        slots[key] = (*slots.get(key, ()), address)
+    for number, op in enumerate(kernels):
+        if isinstance(op, CopyOp):
+            continue
+        count = len(op.inputs)
+        op.addresses = AddressesAttr(
+            KernelAddresses(
+                tuple(slots.get(("parameter", number, i), ()) for i in range(count)),
+                tuple(slots.get(("stage", number, i), ()) for i in range(count + 1)),
+            )
+        )
+    function.attributes[ADDRESSES] = AddressesAttr(
+        _dram(function, memory, kernels, machine, tuple(stays), sram_bytes)
+    )
+
+
+def _dram(
+    function: FuncOp,
+    memory: MemoryPlan,
+    kernels: Sequence[KernelOp],
+    machine: Machine,
+    stays: tuple[int, ...],
+    sram_bytes: int,
+) -> MemoryAddresses:
+    """Workspace addresses of homes; a home inside of another has the other's."""
+    lives = _home_lives(function, memory, kernels)
+    constants = lay_out(constants_of(function)).addresses
+    workspace = [
+        buffer
+        for buffer, life in lives.items()
+        if memory.buffers[buffer].home is not None and life[0] <= life[1]
+    ]
+    intervals: list[Interval] = []
+    for buffer in workspace:
+        home = memory.buffers[buffer].home
+        assert home is not None
+        size = -(-home.size // machine.io_alignment) * machine.io_alignment
+        intervals.append(Interval(size, *lives[buffer]))
+    placed, workspace_bytes = place_intervals(intervals)
+    address = dict(zip(workspace, placed, strict=True))
+    homes: list[int] = []
+    for number, buffer in enumerate(memory.buffers):
+        home = buffer.home
+        if home is None:
+            homes.append(-1)
+        elif home.kind == "constant":
+            homes.append(constants[home.index])
+        elif home.kind == "alias":
+            root = memory.buffers[home.index].home
+            assert root is not None
+            base = (
+                constants[root.index] if root.kind == "constant" else address.get(home.index, -1)
+            )
+            homes.append(base + home.offset if base >= 0 else -1)
+        else:
+            homes.append(address.get(number, -1))
+    inputs, outputs = (
+        tuple(
+            homes[number]
+            for _, number in sorted(
+                (buffer.home.index, number)
+                for number, buffer in enumerate(memory.buffers)
+                if buffer.home is not None and buffer.home.kind == kind
+            )
+        )
+        for kind in ("argument", "result")
+    )
+    return MemoryAddresses(stays, tuple(homes), sram_bytes, workspace_bytes, inputs, outputs)
+
+
+def _home_lives(
+    function: FuncOp, memory: MemoryPlan, kernels: Sequence[KernelOp]
+) -> dict[int, tuple[int, int]]:
+    """For each buffer with an address of its own the kernels (first, last) that need its home."""
+    end = len(kernels)
+    uses: dict[int, list[int]] = {}
+
+    def use(buffer: int, number: int) -> None:
+        home = memory.buffers[buffer].home
+        assert home is not None, "a buffer without a home goes to DRAM"
+        root = home.index if home.kind == "alias" else buffer
+        root_home = memory.buffers[root].home
+        if root_home is not None and root_home.kind != "constant":
+            uses.setdefault(root, []).append(number)
+
+    for number, buffer in enumerate(memory.buffers):
+        if buffer.home is not None and buffer.home.kind == "argument":
+            use(number, -1)
+        elif buffer.home is not None and buffer.home.kind == "result":
+            use(number, end)
+    for stay in memory.residences:
+        if stay.filled:
+            use(stay.buffer, stay.first)
+        if stay.spilled:
+            use(stay.buffer, stay.last)
+    for number, op in enumerate(kernels):
+        plan = op.plan.data if op.plan is not None else None
+        if isinstance(plan, CopyPlan):
+            for buffer in (*plan.operands, plan.result):
+                use(buffer, number)
+        elif isinstance(plan, KernelPlan):
+            for port in plan.operands:
+                if port is not None and port.stage is not None:
+                    use(port.buffer, number)
+            if plan.store:
+                use(plan.result.buffer, number)
+    del function
+    return {buffer: (min(numbers), max(numbers)) for buffer, numbers in uses.items()}
+
+

@@ -1,0 +1,235 @@
+"""`schedule`: the commands of a segment, ordered by tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Block, Operation
+
+from furiosa_ir.backends.warboy.command_text import command_op
+from furiosa_ir.backends.warboy.constant_section import lay_out
+from furiosa_ir.backends.warboy.copies import copy_commands
+from furiosa_ir.backends.warboy.enf.records import Command, Load, Store
+from furiosa_ir.backends.warboy.layer_table import layer_row
+from furiosa_ir.backends.warboy.machine import Machine, load_machine
+from furiosa_ir.backends.warboy.passes.allocate import (
+    ADDRESSES,
+    MEMORY,
+    constants_of,
+    kernels_of,
+    memory_plan,
+    planned_kernels,
+)
+from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.steps import Homes, KernelSteps, resident_tile
+from furiosa_ir.backends.warboy.tokens import TokenTracker
+from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
+from furiosa_ir.dialects.warboy.attributes import AddressesAttr, LayersAttr
+from furiosa_ir.dialects.warboy.commands import EndOp
+from furiosa_ir.dialects.warboy.kernels import CopyOp
+from furiosa_ir.dialects.warboy.plan import (
+    CopyPlan,
+    KernelAddresses,
+    LayerTable,
+    MemoryAddresses,
+    MemoryPlan,
+    Residence,
+    Shape4,
+)
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.passes import Pass
+
+CONSTANTS = "warboy.constants"
+"""The function attribute with the constants in the order of the constant section."""
+
+LAYERS = "warboy.layers"
+"""The function attribute with the report's rows, one a kernel."""
+
+_ORIGIN: Shape4 = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Schedule(Pass):
+    """Replaces kernels by the commands of their steps.
+
+    Two engines work through their commands in order, and a command waits by tokens for what the
+    other engine must have done (`tokens`). Within a kernel the tiles of the next step are loaded
+    before a step executes, and the next kernel's parameters before the stores of this one; so DMA
+    works ahead of the NPU as far as there is room in SRAM.
+
+        %y = "warboy.dot"(%x, %w, %m, %s) <{plan = ..., addresses = ...}> ({ ... }) : ...
+
+    becomes
+
+        %0 = "warboy.load"() <{command = #warboy.command<load(source = dram_tile(...), ...)>}>
+            : () -> !warboy.token
+        ...
+        %4 = "warboy.execute_dot"(%3) <{command = #warboy.command<dot(...)>}>
+            : (!warboy.token) -> !warboy.token
+        %5 = "warboy.store"(%4) <{command = #warboy.command<store(...)>}> : ...
+        "warboy.end"() : () -> ()
+    """
+
+    name = "schedule"
+    target: str = "warboy-2pe"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = load_machine(self.target)
+        for function in op.ops:
+            if isinstance(function, FuncOp) and is_npu(function):
+                schedule(function, machine)
+
+
+def memory_addresses(function: FuncOp) -> MemoryAddresses:
+    """The addresses of a function's buffers.
+
+    Raises:
+        VerificationFailure: nothing is allocated.
+    """
+    attribute = function.attributes.get(ADDRESSES)
+    if isinstance(attribute, AddressesAttr) and isinstance(attribute.data, MemoryAddresses):
+        return attribute.data
+    raise VerificationFailure(f"@{function.sym_name.data} has no addresses")
+
+
+def schedule(function: FuncOp, machine: Machine) -> None:
+    """Schedules one segment in place; its body is then commands and its attributes the rest."""
+    kernels = kernels_of(function)
+    commands = list(schedule_commands(function, machine))
+    block = function.body.block
+    constants = [op for op in block.ops if isinstance(op, ConstantOp)]
+    function.attributes[CONSTANTS] = ArrayAttr([BlobAttr(op.value.data) for op in constants])
+    function.attributes[LAYERS] = LayersAttr(LayerTable(tuple(layer_row(op) for op in kernels)))
+    locations = [op.location for op in kernels]
+    for op in reversed(list(block.ops)):
+        op.detach()
+        op.erase(safe_erase=False)
+    _emit(block, commands, locations)
+    for name in (MEMORY,):
+        function.attributes.pop(name, None)
+
+
+def _emit(block: Block, commands: Sequence[Command], locations: Sequence[object]) -> None:
+    issued: list[Operation] = []
+    for command in commands:
+        op = command_op(command, [issued[w].results[0] for w in command.waits])
+        op.location = locations[command.layer]  # pyright: ignore[reportAttributeAccessIssue]
+        issued.append(op)
+    block.add_ops([*issued, EndOp()])
+
+
+def schedule_commands(function: FuncOp, machine: Machine) -> Iterator[Command]:
+    """The commands of an allocated segment, in order of issue, with their waits."""
+    tracker = TokenTracker(machine.slice_bytes)
+    for command in _issue(function, machine):
+        waits = tracker.issue(command)
+        yield replace(command, waits=waits) if waits else command
+
+
+def _issue(function: FuncOp, machine: Machine) -> Iterator[Command]:
+    memory, addresses = memory_plan(function), memory_addresses(function)
+    kernels = kernels_of(function)
+    homes = Homes(memory, addresses.homes)
+    section = lay_out(constants_of(function)).addresses
+    numbers = [op for op in function.body.block.ops if isinstance(op, ConstantOp)]
+    constant_address = {op: at for op, at in zip(numbers, section, strict=True)}
+    planned = {kernel.number: kernel for kernel in planned_kernels(kernels)}
+    by_kernel = _residents(memory, addresses, len(kernels))
+
+    def make(number: int) -> KernelSteps:
+        op = kernels[number]
+        assert op.addresses is not None
+        assert isinstance(op.addresses.data, KernelAddresses)
+        parameters = [constant_address.get(v.owner, 0) for v in op.inputs]  # pyright: ignore[reportArgumentType]
+        return KernelSteps(
+            op, planned[number], op.addresses.data, homes, by_kernel[number], parameters, machine
+        )
+
+    starts, ends = _moments(memory.residences)
+    upcoming: KernelSteps | None = None
+    for number, op in enumerate(kernels):
+        for stay in starts.get(number, ()):
+            yield _fill(homes, memory, addresses, stay, number)
+        if isinstance(op, CopyOp):
+            plan = op.plan.data if op.plan is not None else None
+            assert isinstance(plan, CopyPlan)
+            yield from copy_commands(plan, homes, number)
+        else:
+            steps = upcoming if upcoming is not None else make(number)
+            ahead = number + 1 in planned and planned[number + 1].plan.prefetch
+            following = make(number + 1) if ahead else None
+            yield from _kernel(steps, following, prefetched=steps is upcoming)
+            upcoming = following
+        for stay in ends.get(number, ()):
+            yield _spill(homes, memory, addresses, stay, number)
+
+
+def _residents(
+    memory: MemoryPlan, addresses: MemoryAddresses, count: int
+) -> list[dict[int, int]]:
+    """For each kernel the SRAM addresses of the buffers that are resident."""
+    result: list[dict[int, int]] = [{} for _ in range(count)]
+    for stay, address in zip(memory.residences, addresses.residences, strict=True):
+        for number in range(stay.first, stay.last + 1):
+            result[number][stay.buffer] = address
+    return result
+
+
+def _moments(
+    residences: Iterable[Residence],
+) -> tuple[dict[int, list[Residence]], dict[int, list[Residence]]]:
+    """(residences to fill before each kernel, those to spill after it)."""
+    starts: dict[int, list[Residence]] = {}
+    ends: dict[int, list[Residence]] = {}
+    for stay in residences:
+        if stay.filled:
+            starts.setdefault(stay.first, []).append(stay)
+        if stay.spilled:
+            ends.setdefault(stay.last, []).append(stay)
+    return starts, ends
+
+
+def _fill(
+    homes: Homes, memory: MemoryPlan, addresses: MemoryAddresses, stay: Residence, number: int
+) -> Command:
+    buffer = memory.buffers[stay.buffer]
+    at = addresses.residences[memory.residences.index(stay)]
+    source = homes.tile(stay.buffer, _ORIGIN, buffer.shape)
+    return Load(source, resident_tile(buffer, at, _ORIGIN, buffer.shape), number)
+
+
+def _spill(
+    homes: Homes, memory: MemoryPlan, addresses: MemoryAddresses, stay: Residence, number: int
+) -> Command:
+    buffer = memory.buffers[stay.buffer]
+    at = addresses.residences[memory.residences.index(stay)]
+    target = homes.tile(stay.buffer, _ORIGIN, buffer.shape)
+    return Store(resident_tile(buffer, at, _ORIGIN, buffer.shape), target, number)
+
+
+def _kernel(
+    kernel: KernelSteps, following: KernelSteps | None, *, prefetched: bool
+) -> Iterator[Command]:
+    """One kernel's commands, and the parameters of the next if there is room for them already."""
+    steps = kernel.steps
+    if not prefetched:
+        yield from kernel.load_parameters(steps[0])
+    yield from kernel.load_tiles(steps[0])
+    for step, after in zip(steps, [*steps[1:], None], strict=True):
+        early = after is not None and kernel.overlaps
+        if after is not None and early:
+            yield from kernel.load_parameters(after)
+            yield from kernel.load_tiles(after)
+        yield kernel.execute(step)
+        if step.number == 0 and following is not None:
+            yield from following.load_parameters(following.steps[0])
+        yield from kernel.store(step)
+        if after is not None and not early:
+            yield from kernel.load_parameters(after)
+            yield from kernel.load_tiles(after)
+

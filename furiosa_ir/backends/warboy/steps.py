@@ -1,0 +1,320 @@
+"""The steps of one kernel, as records: its tiles' loads, commands and stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from furiosa_ir.backends.warboy.enf.records import (
+    Command,
+    Dot,
+    DramFlat,
+    DramTile,
+    Instruction,
+    Load,
+    Parameter,
+    Pool,
+    Shape4,
+    SramFlat,
+    SramTile,
+    Store,
+    Vector,
+)
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.planning.areas import PlannedKernel
+from furiosa_ir.backends.warboy.planning.geometry import (
+    Reading,
+    element_bytes,
+    groups_in,
+    reading,
+    tile_ranges,
+)
+from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
+from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
+from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
+from furiosa_ir.backends.warboy.programs import vector_program
+from furiosa_ir.dialects.ftensor import contraction
+from furiosa_ir.dialects.graph.base import shape_of
+from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
+from furiosa_ir.dialects.warboy.plan import Buffer, KernelAddresses, MemoryPlan, Port
+
+
+@dataclass(frozen=True, slots=True)
+class Homes:
+    """Where buffers lie in DRAM: the plan's buffers and the address of each."""
+
+    memory: MemoryPlan
+    addresses: Sequence[int]
+
+    def region(self, buffer: int) -> str:
+        """The region that a buffer's home is in: "constant" or "workspace"."""
+        home = self.memory.buffers[buffer].home
+        if home is not None and home.kind == "alias":
+            home = self.memory.buffers[home.index].home
+        assert home is not None
+        return "constant" if home.kind == "constant" else "workspace"
+
+    def tile(self, buffer: int, offset: Shape4, extent: Shape4) -> DramTile:
+        """A window of a buffer in DRAM."""
+        plan = self.memory.buffers[buffer]
+        assert plan.home is not None
+        strides = plan.home.strides
+        address = self.addresses[buffer] + sum(
+            o * s for o, s in zip(offset, strides, strict=True)
+        )
+        return DramTile(self.region(buffer), address, extent, strides, plan.element)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One tile of a kernel's result: where, and what it reads."""
+
+    number: int
+    offset: Shape4
+    extent: Shape4
+    reads: Reading
+
+
+class KernelSteps:
+    """Makes a kernel's commands, step by step; the caller decides their order.
+
+    Args:
+        op: the kernel.
+        kernel: its plan and loops.
+        addresses: of its areas.
+        homes: DRAM.
+        resident: buffer -> SRAM address, of the buffers that are resident during this kernel.
+        constants: for each operand the address in the constant section, of parameters.
+        machine: for the striping of parameters.
+    """
+
+    def __init__(
+        self,
+        op: KernelOp,
+        kernel: PlannedKernel,
+        addresses: KernelAddresses,
+        homes: Homes,
+        resident: dict[int, int],
+        constants: Sequence[int],
+        machine: Machine,
+    ) -> None:
+        self._op = op
+        self._kernel = kernel
+        self._plan = kernel.plan
+        self._addresses = addresses
+        self._homes = homes
+        self._resident = resident
+        self._constants = constants
+        self._machine = machine
+        self._layer = kernel.number
+        self._loaded: dict[int, tuple[int, tuple[Shape4, Shape4]]] = {}
+        self._windows: dict[tuple[int, int], SramTile] = {}
+        roles = weight_operands(op)
+        first = 1 if isinstance(op, DotOp | PoolOp) else 0
+        ports = self._plan.operands
+        self._tiles = [i for i, p in enumerate(ports) if p is not None and i >= first]
+        self._parameters = [i for i, p in enumerate(ports) if p is None and i not in roles]
+        self._weight = next((i for i, role in roles.items() if role == "weight"), -1)
+        self._bias = next((i for i, role in roles.items() if role == "bias"), -1)
+        self._program: tuple[Instruction, ...] = vector_program(
+            op, self._plan.result.view, self._tiles, self._parameters
+        )
+        self.steps = list(self._make_steps())
+
+    def _make_steps(self) -> Iterator[Step]:
+        """Blocks of channels outermost: parameters are loaded once, tiles once a block."""
+        geometry, tile = self._kernel.geometry, self._plan.tile
+        ranges = [tile_ranges(geometry.result[d], tile[d]) for d in range(4)]
+        number = 0
+        for c in ranges[CHANNELS]:
+            for n in ranges[0]:
+                for h in ranges[1]:
+                    for w in ranges[2]:
+                        offset = (n[0], h[0], w[0], c[0])
+                        extent = (n[1], h[1], w[1], c[1])
+                        yield Step(number, offset, extent, reading(geometry, offset, extent))
+                        number += 1
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the next step's tiles have room while one step works."""
+        stages = [p.stage for p in (*self._plan.operands, self._plan.result) if p is not None]
+        return all(stage is None or stage.slots > 1 for stage in stages)
+
+    def _block(self, step: Step) -> int:
+        return step.offset[CHANNELS] // self._plan.tile[CHANNELS]
+
+    def load_parameters(self, step: Step) -> Iterator[Command]:
+        """Parameters of the step's block of channels, if the step before had not the same."""
+        block = self._block(step)
+        before = self._block(self.steps[step.number - 1]) if step.number else -1
+        geometry = self._kernel.geometry
+        for operand, size in enumerate(geometry.parameter_bytes):
+            if not size:
+                continue
+            varies = geometry.parameter_axis[operand] == CHANNELS
+            if step.number and (not varies or block == before):
+                continue
+            low = 0
+            if varies:
+                per_channel = size // geometry.result[CHANNELS]
+                low = step.offset[CHANNELS] * per_channel
+                size = step.extent[CHANNELS] * per_channel  # noqa: PLW2901
+            source = DramFlat("constant", self._constants[operand] + low, size)
+            yield Load(source, self._flat(operand, block, size), self._layer)
+
+    def _flat(self, operand: int, block: int, size: int) -> SramFlat:
+        slots = self._addresses.parameters[operand]
+        return SramFlat(slots[block % len(slots)], size, flat_bytes(size, self._machine))
+
+    def _parameter(self, step: Step, operand: int) -> SramFlat:
+        geometry = self._kernel.geometry
+        size = geometry.parameter_bytes[operand]
+        if geometry.parameter_axis[operand] == CHANNELS:
+            size = size // geometry.result[CHANNELS] * step.extent[CHANNELS]
+        return self._flat(operand, self._block(step), size)
+
+    def load_tiles(self, step: Step) -> Iterator[Command]:
+        """Tiles of the operands that are not resident, unless they are there from before."""
+        for operand, port in enumerate(self._plan.operands):
+            if port is None or port.stage is None:
+                continue
+            window = step.reads.windows[operand]
+            assert window is not None
+            known = self._loaded.get(operand)
+            if known is None or known[1] != window:
+                slot = 0 if known is None else (known[0] + 1) % port.stage.slots
+                self._loaded[operand] = (slot, window)
+                offset, extent = window
+                target = self._stage(operand, port, slot, extent)
+                source = self._homes.tile(port.buffer, _add(port.offset, offset), extent)
+                yield Load(source, target, self._layer)
+            slot = self._loaded[operand][0]
+            self._windows[operand, step.number] = self._stage(operand, port, slot, window[1])
+
+    def _stage(self, operand: int, port: Port, slot: int, extent: Shape4) -> SramTile:
+        stage = port.stage
+        assert stage is not None
+        return SramTile(
+            self._addresses.stages[operand][slot],
+            stage.shape,
+            stage.slices,
+            stage.order,
+            self._kernel.elements[operand],
+            (0, 0, 0, 0),
+            extent,
+        )
+
+    def _operand(self, step: Step, operand: int) -> SramTile:
+        port = self._plan.operands[operand]
+        window = step.reads.windows[operand]
+        assert port is not None
+        assert window is not None
+        if port.stage is not None:
+            return self._windows[operand, step.number]
+        return self._window(port, *window)
+
+    def _window(self, port: Port, offset: Shape4, extent: Shape4) -> SramTile:
+        buffer = self._homes.memory.buffers[port.buffer]
+        return resident_tile(
+            buffer, self._resident[port.buffer], _add(port.offset, offset), extent
+        )
+
+    def _result(self, step: Step) -> SramTile:
+        port = self._plan.result
+        if port.stage is None:
+            return self._window(port, step.offset, step.extent)
+        slot = step.number % port.stage.slots
+        return self._stage(len(self._plan.operands), port, slot, step.extent)
+
+    def store(self, step: Step) -> Iterator[Command]:
+        """The step's result to its home, if it goes there."""
+        if self._plan.store:
+            port = self._plan.result
+            target = self._homes.tile(port.buffer, _add(port.offset, step.offset), step.extent)
+            yield Store(self._result(step), target, self._layer)
+
+    def execute(self, step: Step) -> Command:
+        """The step itself."""
+        op, geometry = self._op, self._kernel.geometry
+        operands = tuple(self._operand(step, i) for i in self._tiles)
+        parameters = tuple(self._make_parameter(step, i) for i in self._parameters)
+        result = self._result(step)
+        if isinstance(op, PoolOp):
+            head = op.head
+            assert isinstance(head, contraction.ReduceWindowOp)
+            window = geometry.window
+            assert window is not None
+            return Pool(
+                self._operand(step, 0), head.kind.data, window.kernel, window.strides,
+                window.dilations, step.reads.pads, head.x_zp.value.data, operands, parameters,
+                self._program, result, self._layer,
+            )  # fmt: skip
+        if isinstance(op, DotOp):
+            return self._dot(op, step, operands, parameters, result)
+        return Vector(operands, parameters, self._program, result, self._layer)
+
+    def _dot(
+        self,
+        op: DotOp,
+        step: Step,
+        operands: tuple[SramTile, ...],
+        parameters: tuple[Parameter, ...],
+        result: SramTile,
+    ) -> Dot:
+        geometry, head = self._kernel.geometry, op.head
+        window = geometry.window
+        kernel, strides, dilations, spread = ((1, 1),) * 4
+        if window is not None:
+            kernel, strides = window.kernel, window.strides
+            dilations, spread = window.dilations, window.input_dilation
+        if isinstance(head, contraction.ConvOp):
+            x_zp, weight_zp = head.x_zp.value.data, head.weight_zp.value.data
+        else:
+            assert isinstance(head, contraction.MatMulOp)
+            x_zp, weight_zp = head.a_zp.value.data, head.b_zp.value.data
+        outputs = step.extent[CHANNELS]
+        batched = geometry.kind == "batched"
+        return Dot(
+            x=self._operand(step, 0),
+            weight=None if batched else self._parameter(step, self._weight),
+            weight_shape=(outputs, *kernel, geometry.inner),
+            bias=None if self._bias < 0 else self._parameter(step, self._bias),
+            strides=strides,
+            dilations=dilations,
+            input_dilation=spread,
+            pads=step.reads.pads,
+            group=groups_in(geometry, step.offset[CHANNELS], outputs),
+            x_zp=x_zp,
+            weight_zp=weight_zp,
+            batched=batched,
+            operands=operands,
+            parameters=parameters,
+            program=self._program,
+            result=result,
+            layer=self._layer,
+        )
+
+    def _make_parameter(self, step: Step, operand: int) -> Parameter:
+        value = self._op.inputs[operand]
+        element = element_bytes(value)
+        memory = self._parameter(step, operand)
+        if shape_of(value) == (256,) and self._is_table(operand):
+            return Parameter(memory, (256,), element)
+        varies = self._kernel.geometry.parameter_axis[operand] == CHANNELS
+        return Parameter(memory, (1, 1, 1, step.extent[CHANNELS] if varies else 1), element)
+
+    def _is_table(self, operand: int) -> bool:
+        return self._kernel.geometry.parameter_axis[operand] is None
+
+
+def resident_tile(buffer: Buffer, address: int, offset: Shape4, extent: Shape4) -> SramTile:
+    """A window of a buffer that lies in SRAM."""
+    return SramTile(
+        address, buffer.shape, buffer.slices, buffer.order, buffer.element, offset, extent
+    )
+
+
+def _add(a: Shape4, b: Shape4) -> Shape4:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
+

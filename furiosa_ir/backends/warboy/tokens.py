@@ -1,0 +1,104 @@
+"""What a command has to wait for: hazards on SRAM between the two engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from furiosa_ir.backends.warboy.enf.records import (
+    Command,
+    Copy,
+    Load,
+    Parameter,
+    SramFlat,
+    SramTile,
+    Store,
+)
+
+DMA, NPU = 0, 1
+GRANULE = 32
+"""Addresses in SRAM are multiples of this."""
+
+
+class TokenTracker:
+    """Finds the waits of commands in order of issue.
+
+    Each engine works through its own commands in order, so a command waits for at most one command
+    of the other engine: the last one that wrote what it reads, or read or wrote what it writes;
+    and only if its engine has not waited for that one or a later one already. DRAM needs no
+    tokens: only the DMA engine touches it.
+
+    Args:
+        slice_bytes: bytes of a slice.
+    """
+
+    def __init__(self, slice_bytes: int) -> None:
+        granules = -(-slice_bytes // GRANULE)
+        # Number of the last command of each engine that wrote or read each granule.
+        self._written = np.full((2, granules), -1, np.int32)
+        self._read = np.full((2, granules), -1, np.int32)
+        self._waited = [-1, -1]
+        self._count = 0
+
+    def issue(self, command: Command) -> tuple[int, ...]:
+        """The tokens that the next command waits for."""
+        number, self._count = self._count, self._count + 1
+        if isinstance(command, Copy):
+            return ()
+        engine = DMA if isinstance(command, Load | Store) else NPU
+        other = 1 - engine
+        latest = -1
+        reads = [_range(m) for m in read_memory(command)]
+        writes = [_range(m) for m in written_memory(command)]
+        for part in reads:
+            latest = max(latest, int(self._written[other, part].max()))
+        for part in writes:
+            latest = max(
+                latest,
+                int(self._written[other, part].max()),
+                int(self._read[other, part].max()),
+            )
+        for part in reads:
+            self._read[engine, part] = number
+        for part in writes:
+            self._written[engine, part] = number
+        if latest <= self._waited[engine]:
+            return ()
+        self._waited[engine] = latest
+        return (latest,)
+
+
+def _range(memory: SramTile | SramFlat) -> slice:
+    first = memory.address // GRANULE
+    return slice(first, first + -(-memory.slice_bytes // GRANULE))
+
+
+def read_memory(command: Command) -> Iterable[SramTile | SramFlat]:
+    """SRAM that a command reads."""
+    match command:
+        case Load() | Copy():
+            return ()
+        case Store(source=source):
+            return (source,)
+        case _:
+            pass
+    parts: list[SramTile | SramFlat] = [*command.operands]
+    parameters: tuple[Parameter, ...] = command.parameters
+    parts += [p.memory for p in parameters]
+    for name in ("x", "weight", "bias"):
+        part: SramTile | SramFlat | None = getattr(command, name, None)
+        if part is not None:
+            parts.append(part)
+    return parts
+
+
+def written_memory(command: Command) -> Iterable[SramTile | SramFlat]:
+    """SRAM that a command writes."""
+    match command:
+        case Load(target=target):
+            return (target,)
+        case Store() | Copy():
+            return ()
+        case _:
+            return (command.result,)
