@@ -34,10 +34,10 @@ WARBOY = Phase(
         "fuse-kernels",
         # Tiles and residence need to know which operations share a kernel.
         "plan-tiles",
-        # The order of kernels and DMA decides how long each buffer lives ...
-        "schedule",
-        # ... and that, where it lies.
+        # The plan says how long each buffer lives, and that, where it can lie ...
         "allocate",
+        # ... and who takes over whose bytes is a part of what commands wait for.
+        "schedule",
     ),
 )
 
