@@ -174,7 +174,7 @@ def fully_connected_boundaries(net: Network) -> None:
     """Accumulators (biases) next to where the result changes, in a wide range of factors."""
     x = net.input(net.bytes(2, 3), net.quantized())
     y_element = net.quantized(1.0)
-    x_scale, scale = x.graph.type.element_type.data.scale, net.scale(2**-22, 2**-6)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    x_scale, scale = x.graph.type.element_type.data.scale, net.scale(2**-22, 2**5)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
     real = x_scale * scale
     nearest = np.round((np.arange(-256, 256) + 0.5) / real).astype(np.int64)
     bias = (nearest[:, None] + [-1, 0, 1]).ravel()

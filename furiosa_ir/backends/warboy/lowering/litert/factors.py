@@ -112,6 +112,13 @@ def first_reaching(real: FloatArray) -> IntArray:
     return np.where(acc * real >= threshold, acc, acc + 1).astype(np.int64)
 
 
+def _rounded_products(acc: IntArray, real: FloatArray) -> IntArray:
+    """``round(acc * real)`` in float64, for acc >= 0: ties away from zero."""
+    products = acc * real
+    below = np.floor(products)
+    return (below + (products - below >= 0.5)).astype(np.int64)
+
+
 def matching(real: FloatArray, reach: IntArray) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
     """31-bit factors that round ("away") just as float64 does, for |accumulators| <= reach.
 
@@ -122,21 +129,22 @@ def matching(real: FloatArray, reach: IntArray) -> tuple[IntArray, IntArray, npt
     shift = 31 - exponent.astype(np.int64)
     lower = np.floor(mantissa * (1 << 31)).astype(np.int64)
     firsts = first_reaching(real)
-    steps = np.arange(CODES)
+    # Both sides of every step of the output.
+    acc = np.concatenate([firsts, firsts - 1], 1)
+    reached = acc <= reach[:, None]
+    acc = np.where(reached, acc, 0)
+    expected = _rounded_products(acc, real[:, None])
     multiplier, match = lower, np.zeros(len(real), np.bool_)
     usable = (shift >= 0) & (shift <= MAX_SHIFT)
     for candidate in (lower, lower + 1):
-        good = usable & (candidate < 1 << 31)
-        for acc, expected in ((firsts, steps + 1), (firsts - 1, steps)):
-            reached = acc <= reach[:, None]
-            got = rescale(
-                np.where(reached, acc, 0),
-                candidate[:, None],
-                np.where(usable, shift, 0)[:, None],
-                rounding="away",
-                dtype=np.int64,
-            )
-            good &= ((got == expected) | ~reached).all(1)
+        got = rescale(
+            acc,
+            candidate[:, None],
+            np.where(usable, shift, 0)[:, None],
+            rounding="away",
+            dtype=np.int64,
+        )
+        good = usable & (candidate < 1 << 31) & (got == expected).all(1)
         multiplier = np.where(good, candidate, multiplier)
         match |= good
     return multiplier, shift, match
