@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 IntArray: TypeAlias = npt.NDArray[Any]
-Rounding: TypeAlias = Literal["even", "up", "away", "double", "floor"]
+Rounding: TypeAlias = Literal["even", "near_even", "up", "away", "double", "floor"]
 
 MAX_SHIFT = 62
+TIE_PRECISION = 10**9
+"""``near_even`` takes what lies within 1 / TIE_PRECISION of a tie, relative to it, for the tie."""
 # One block of int64 temporaries is 128 KiB: two of them stay in L2.
 _BLOCK = 1 << 14
 _INT32_BITS = 31
@@ -113,7 +115,10 @@ def rescale(
 
     ``rounding``: ``"even"``, ``"up"`` and ``"away"`` round to nearest with ties to the even
     integer, towards plus infinity (TOSA's single rounding) and away from zero; ``"floor"``
-    truncates; ``"double"`` is LiteRT's ``MultiplyByQuantizedMultiplier``, which rounds twice: the
+    truncates; ``"near_even"`` is ``"even"`` where a value v within max(1, |v|) * 1e-9 of a tie
+    counts as the tie: a 31-bit multiplier knows a factor to 2**-31 only, so a real tie (a mean over
+    12 elements, a scale that is a third of another) need not be one of the product;
+    ``"double"`` is LiteRT's ``MultiplyByQuantizedMultiplier``, which rounds twice: the
     product to its upper 32 bits with ties up, then the remaining right shift with ties away. Its
     left shift wraps in 32 bits, as the C++ does.
     """
@@ -206,6 +211,33 @@ def _even(
     return value
 
 
+def _near_even(
+    x: IntArray,
+    zero_point: IntArray,
+    multiplier: IntArray,
+    mask: IntArray,
+    half: IntArray,
+    shift: IntArray,
+) -> IntArray:
+    value = _product(x, zero_point, multiplier)
+    one = np.left_shift(np.int64(1), shift)
+    distance = value & (one - 1)
+    distance -= half
+    np.abs(distance, out=distance)
+    # The greatest value of the block bounds every element's tolerance; few pass this test.
+    greatest = max(abs(int(value.max(initial=0))), abs(int(value.min(initial=0))))
+    near = distance <= np.maximum(one, greatest) // TIE_PRECISION
+    near &= mask != 0
+    rounded = (value + half) >> shift
+    if near.any():
+        scale = np.broadcast_to(one, value.shape)[near]
+        candidates = value[near]
+        tie = distance[near] <= np.maximum(scale, np.abs(candidates)) // TIE_PRECISION
+        floor = candidates >> np.broadcast_to(shift, value.shape)[near]
+        rounded[near] = np.where(tie, floor + (floor & 1), rounded[near])
+    return rounded
+
+
 def _prepare_double(multiplier: IntArray, shift: IntArray) -> tuple[IntArray, ...]:
     left = np.maximum(_INT32_BITS - shift, 0)
     return multiplier, left, *_prepare_signed(multiplier, np.maximum(shift - _INT32_BITS, 0))[1:]
@@ -250,6 +282,7 @@ _KERNELS: dict[Rounding, tuple[Callable[..., tuple[IntArray, ...]], Callable[...
     "up": (_prepare_up, _single),
     "away": (_prepare_signed, _away),
     "even": (_prepare_signed, _even),
+    "near_even": (_prepare_signed, _near_even),
     "double": (_prepare_double, _double),
 }
 

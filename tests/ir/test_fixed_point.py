@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from furiosa_ir.ir import fixed_point
-from furiosa_ir.ir.fixed_point import Rounding, exact_multiplier, quantize_multiplier, rescale
+from furiosa_ir.ir.fixed_point import (
+    TIE_PRECISION,
+    Rounding,
+    exact_multiplier,
+    quantize_multiplier,
+    rescale,
+)
 
 INT32 = st.integers(-(2**31) + 1, 2**31 - 1)
 MULTIPLIER = st.integers(-(2**31) + 1, 2**31 - 1)
@@ -27,6 +33,12 @@ def round_fraction(value: Fraction, rounding: Rounding) -> int:
     if rounding == "away":
         magnitude = math.floor(abs(value) + Fraction(1, 2))
         return magnitude if value >= 0 else -magnitude
+    if rounding == "near_even":
+        numerator = value.numerator % value.denominator
+        distance = abs(Fraction(numerator, value.denominator) - Fraction(1, 2))
+        if value.denominator > 1 and distance <= max(1, abs(value)) / TIE_PRECISION:
+            return floor + floor % 2
+        return math.floor(value + Fraction(1, 2))
     return round(value)  # ties to even
 
 
@@ -54,6 +66,31 @@ def test_single_rounding(rounding: Rounding, x: list[int], m: int, s: int) -> No
     assert got.tolist() == [round_fraction(Fraction(v * m, 2**s), rounding) for v in x]
 
 
+@given(
+    tie=st.integers(-(2**17), 2**17),
+    offset=st.integers(-(2**22), 2**22),
+    s=st.integers(1, 44),
+)
+@settings(max_examples=500, deadline=None)
+def test_near_even_around_ties(tie: int, offset: int, s: int) -> None:
+    """Products a little beside k + 1/2, to and fro across the tolerance."""
+    product = (2 * tie + 1) * 2 ** (s - 1) + offset
+    got = rescale(np.array([product]), 1, s, rounding="near_even", dtype=np.int64)[0]
+    value = Fraction(product, 2**s)
+    limit = max(2**s, abs(product)) // TIE_PRECISION
+    near = abs(product % 2**s - 2 ** (s - 1)) <= limit
+    floor = math.floor(value)
+    assert got == (floor + floor % 2 if near else math.floor(value + Fraction(1, 2)))
+
+
+def test_near_even_restores_real_ties() -> None:
+    """Means over 12: the multiplier 1 / 12 is inexact, the sum 6 + 12 k is a tie all the same."""
+    multiplier, shift = exact_multiplier(1 / 12)
+    sums = np.arange(-600, 601)
+    got = rescale(sums, multiplier, shift, rounding="near_even", dtype=np.int64)
+    assert got.tolist() == [round(Fraction(int(v), 12)) for v in sums]
+
+
 @given(x=st.lists(INT32, min_size=1, max_size=8), m=MULTIPLIER, s=SHIFT)
 @settings(max_examples=300, deadline=None)
 def test_double_rounding(x: list[int], m: int, s: int) -> None:
@@ -70,7 +107,7 @@ def test_ties_of_wide_values(rounding: Rounding, k: int, bits: int, s: int) -> N
     assert got == round_fraction(Fraction((k << bits) * 3, 2**s), rounding)
 
 
-@pytest.mark.parametrize("rounding", ["even", "up", "away", "floor", "double"])
+@pytest.mark.parametrize("rounding", ["even", "near_even", "up", "away", "floor", "double"])
 @given(k=st.integers(-(2**20), 2**20), odd=st.integers(-500, 500), s=st.integers(0, 40))
 @settings(max_examples=200, deadline=None)
 def test_ties(rounding: Rounding, k: int, odd: int, s: int) -> None:
@@ -83,7 +120,7 @@ def test_ties(rounding: Rounding, k: int, odd: int, s: int) -> None:
         assert got == round_fraction(Fraction(k * m, 2**s), rounding)
 
 
-@pytest.mark.parametrize("rounding", ["even", "up", "away", "floor", "double"])
+@pytest.mark.parametrize("rounding", ["even", "near_even", "up", "away", "floor", "double"])
 @given(data=st.data())
 @settings(max_examples=50, deadline=None)
 def test_arrays_zero_points_and_clamp(rounding: Rounding, data: st.DataObject) -> None:

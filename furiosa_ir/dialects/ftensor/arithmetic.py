@@ -19,7 +19,7 @@ from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir import fixed_point
 from furiosa_ir.ir.constants import Array, BlobAttr
 
-ROUNDINGS = ("even", "up", "away", "double", "floor")
+ROUNDINGS = ("even", "near_even", "up", "away", "double", "floor")
 """`fixed_point.rescale` documents them."""
 
 

@@ -108,7 +108,7 @@ def _sum(op: AddOp | SubOp, emit: Emitter, sign: int) -> SSAValue:
         for v, q, f in ((op.a, a, factors[0]), (op.b, b, factors[1]))
     ]
     total = emit.emit(arithmetic.AddOp, wide, i48)
-    return emit.rescale(total, 1, shift, rounding="even", output_zp=y.zero_point)
+    return emit.rescale(total, 1, shift, rounding="near_even", output_zp=y.zero_point)
 
 
 @lowers(AddOp, EXACT, unless=[not_8bit])

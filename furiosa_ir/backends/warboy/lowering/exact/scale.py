@@ -91,7 +91,7 @@ def quantize_accumulator(
         factors = emit.along(multiplier, axis, rank), emit.along(shift, axis, rank)
     else:
         factors = int(multiplier[0]), int(shift[0])
-    return emit.rescale(acc, *factors, rounding="even", output_zp=target.zero_point)
+    return emit.rescale(acc, *factors, rounding="near_even", output_zp=target.zero_point)
 
 
 def quantize_quotient(
@@ -132,7 +132,7 @@ def quantize_quotient(
     multiplier, shift = exact_multipliers(factor)
     if np.ndim(divisor) == 0:
         multiplier, shift = int(multiplier), int(shift)
-    return emit.rescale(acc, multiplier, shift, rounding="even", output_zp=target.zero_point)
+    return emit.rescale(acc, multiplier, shift, rounding="near_even", output_zp=target.zero_point)
 
 
 def quantize_real(value: npt.ArrayLike, target: Quantization) -> Array:
