@@ -208,13 +208,14 @@ class ImportedOperator:
         if self.batch_scale != 1 and self.op_type in _BATCH_IN_PARAMETERS:
             return None
         given = [v for v in operands if v is not None]
-        place = {v: k for k, v in enumerate(given)}
         slots: list[Slot] = []
         taken: set[int] = set()
         for i, (value, tensor) in enumerate(zip(self.operands, self._inputs, strict=True)):
-            if value is not None and value in place:
-                slots.append(place[value])
-                taken.add(place[value])
+            # One value may be several inputs (x + x): each takes an operand of its own.
+            same = [k for k, v in enumerate(given) if v is value and k not in taken]
+            if same:
+                slots.append(same[0])
+                taken.add(same[0])
             elif tensor is None:
                 slots.append(-1)
             elif i < len(given) and given[i] not in self.operands:
