@@ -128,9 +128,7 @@ class ProgramBuilder:
 
 
 def rescale(x=0, multiplier=1, shift=2, zp=0, low=-128, high=127, rounding="even", element=1):
-    return Instruction(
-        "rescale", (x, multiplier, shift), (0, zp, low, high), rounding, element
-    )
+    return Instruction("rescale", (x, multiplier, shift), (0, zp, low, high), rounding, element)
 
 
 def simulate(builder: ProgramBuilder, *arrays):

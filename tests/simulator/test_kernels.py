@@ -142,7 +142,9 @@ def test_pool(kind, numbers, pads, layout, seed):
     result = b.tile(expected.shape, (2, 2), "HWC", element)
     b.output(
         b.kernel(
-            Pool(x=tile, operands=(), parameters=(), program=(), result=result, layer=0, **properties)
+            Pool(
+                x=tile, operands=(), parameters=(), program=(), result=result, layer=0, **properties
+            )
         ),
         dtype="int8" if element == 1 else "int32",
     )

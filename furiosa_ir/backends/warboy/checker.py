@@ -1,11 +1,292 @@
-"""Checks of a whole program: each command by itself, and what holds between commands."""
+"""Checks of a whole program: each command by itself, then what holds between commands.
+
+The second part follows the commands in order of issue with a shadow of the memory:
+
+* Read before write: a command reads SRAM or workspace bytes that nothing wrote.
+* Races: two commands on different engines touch the same bytes, at least one of them writes, and no
+  chain of tokens and engine order puts one before the other. Each engine works in order, so what a
+  command knows of the other engine is one number: how far that one has come at least.
+* A kernel overwrites a tile that it reads, unless it is the very same tile.
+
+The shadow has one entry for 32 bytes ("line"), which is what tiles are aligned to; a mask of 32 bits
+keeps the first check exact to the byte, and a suspected race is confirmed byte for byte.
+"""
 
 from __future__ import annotations
 
-from furiosa_ir.backends.warboy.enf.records import Program
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from furiosa_ir.backends.warboy.enf.records import (
+    ENGINE,
+    Binding,
+    Command,
+    Copy,
+    Dot,
+    DramFlat,
+    DramTile,
+    DramView,
+    Load,
+    NpuSegment,
+    Pool,
+    Program,
+    SramFlat,
+    SramTile,
+    Store,
+    Vector,
+)
+from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
 from furiosa_ir.backends.warboy.enf.validation import validate_program
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.errors import VerificationFailure
+
+Array: TypeAlias = npt.NDArray[Any]
+Place: TypeAlias = SramTile | SramFlat
+LINE = 32
 
 
 def check_program(program: Program) -> None:
-    """Raises VerificationFailure for a program that breaks a rule of the machine."""
+    """Checks every rule of the machine.
+
+    Raises:
+        VerificationFailure: the first command that breaks one, with its layer.
+    """
     validate_program(program)
+    machine = Machine.from_parameters(program.machine)
+    for segment in program.segments:
+        if isinstance(segment, NpuSegment):
+            _SegmentCheck(program, segment, machine).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Lines that lie regularly in SRAM: a view of the shadow, and the bytes of its last axis.
+
+    Attributes:
+        offset: index of the first line in [slices, lines].
+        shape, strides: in lines.
+        masks: uint32 [shape[-1]], the bytes concerned of each line.
+    """
+
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    masks: Array
+
+    def of(self, shadow: Array) -> Array:
+        """The view of an int32 or uint32 array [slices, lines]."""
+        strides = tuple(4 * stride for stride in self.strides)
+        return np.ndarray(self.shape, shadow.dtype, shadow.data, 4 * self.offset, strides)
+
+
+def _masks(first: int, end: int) -> tuple[int, Array]:
+    """(first line, masks) of the bytes [first, end) of a row."""
+    start, stop = first // LINE, -(-end // LINE)
+    masks = np.full(stop - start, 0xFFFFFFFF, np.uint32)
+    masks[0] &= np.uint32((0xFFFFFFFF << (first % LINE)) & 0xFFFFFFFF)
+    masks[-1] &= np.uint32(0xFFFFFFFF >> (-end % LINE))
+    return start, masks
+
+
+def _tile_lines(tile: SramTile, lines: int) -> Iterator[_Lines]:
+    _, h, _, c = tile.shape
+    ho, co = tile.slices
+    _, local_h, local_b, local_c = tile.local_shape
+    inner = local_c * tile.element // LINE
+    row = local_b * inner
+    image = local_h * row
+    n0, h0, w0, c0 = tile.offset
+    n, eh, w, ec = tile.extent
+    for slice_h, slices_h, h_in, rows in cuts(h0, eh, -(-h // ho)):
+        for slice_c, slices_c, c_in, channels in cuts(c0, ec, -(-c // co)):
+            low, count = (w0, w) if tile.order == "HCW" else (c_in, channels)
+            first, masks = _masks(low * tile.element, (low + count) * tile.element)
+            between, extent = (c_in, channels) if tile.order == "HCW" else (w0, w)
+            offset = (slice_h * co + slice_c) * lines + tile.address // LINE
+            offset += n0 * image + h_in * row + between * inner + first
+            yield _Lines(
+                offset,
+                (n, slices_h, rows, slices_c, extent, len(masks)),
+                (image, co * lines, row, lines, inner, 1),
+                masks,
+            )
+
+
+def _flat_lines(flat: SramFlat, lines: int) -> Iterator[_Lines]:
+    whole, rest = divmod(flat.size, flat.slice_bytes)
+    first = flat.address // LINE
+    if whole:
+        _, masks = _masks(0, flat.slice_bytes)
+        yield _Lines(first, (whole, len(masks)), (lines, 1), masks)
+    if rest:
+        _, masks = _masks(0, rest)
+        yield _Lines(whole * lines + first, (len(masks),), (1,), masks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    """A command that has been issued, as far as races need it."""
+
+    index: int
+    command: Command
+    reads: Sequence[Place]
+    writes: Sequence[Place]
+
+
+def _places(command: Command) -> tuple[list[Place], list[Place]]:
+    """(SRAM read, SRAM written) by a command."""
+    match command:
+        case Load(target=target):
+            return [], [target]
+        case Store(source=source):
+            return [source], []
+        case Copy():
+            return [], []
+        case Vector() | Dot() | Pool():
+            reads: list[Place] = [*command.operands, *(p.memory for p in command.parameters)]
+            if not isinstance(command, Vector):
+                reads.append(command.x)
+            if isinstance(command, Dot):
+                reads += [flat for flat in (command.weight, command.bias) if flat is not None]
+            return reads, [command.result]
+
+
+_OTHER = {"dma": "npu", "npu": "dma"}
+
+
+class _SegmentCheck:
+    def __init__(self, program: Program, segment: NpuSegment, machine: Machine) -> None:
+        self.program, self.segment = program, segment
+        self.lines = machine.slice_bytes // LINE
+        shape = (machine.slices, self.lines)
+        # Which bytes were ever written; then for each engine the last of its commands (counted
+        # from 1) that wrote, or touched, each line.
+        self.written = np.zeros(shape, np.uint32)
+        self.last_write = {engine: np.zeros(shape, np.int32) for engine in _OTHER}
+        self.last_touch = {engine: np.zeros(shape, np.int32) for engine in _OTHER}
+        self.scratch = np.zeros(shape, np.uint32)
+        self.workspace = np.zeros(segment.workspace_bytes, np.bool_)
+        self.issued: dict[str, list[_Issued]] = {engine: [] for engine in _OTHER}
+        self.position: list[int] = []
+        self.known = dict.fromkeys(_OTHER, 0)
+        self._cache: dict[Place, tuple[_Lines, ...]] = {}
+
+    def run(self) -> None:
+        for binding in self.segment.inputs:
+            self._bound(binding)[:] = True
+        for index, command in enumerate(self.segment.commands):
+            try:
+                self._command(index, command)
+            except ValueError as error:
+                kind = type(command).__name__
+                raise VerificationFailure(
+                    f"command {index} ({kind}) of segment '{self.segment.name}' {error}",
+                    layer=self._layer(command),
+                ) from None
+        for binding in self.segment.outputs:
+            if not self._bound(binding).all():
+                name = self.program.tensors[binding.tensor].name
+                raise VerificationFailure(
+                    f"segment '{self.segment.name}' does not write all of its output '{name}'"
+                )
+
+    def _layer(self, command: Command) -> str:
+        return self.program.layers[command.layer].name
+
+    def _bound(self, binding: Binding) -> Array:
+        tensor = self.program.tensors[binding.tensor]
+        size = int(np.prod(tensor.shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
+        return self.workspace[binding.address : binding.address + size]
+
+    def _of(self, place: Place) -> tuple[_Lines, ...]:
+        found = self._cache.get(place)
+        if found is None:
+            lines = _tile_lines if isinstance(place, SramTile) else _flat_lines
+            found = self._cache[place] = tuple(lines(place, self.lines))  # type: ignore[arg-type]
+        return found
+
+    def _command(self, index: int, command: Command) -> None:
+        engine = ENGINE[type(command)]
+        other = _OTHER[engine]
+        for token in command.waits:
+            if ENGINE[type(self.segment.commands[token])] == other:
+                self.known[engine] = max(self.known[engine], self.position[token])
+        reads, writes = _places(command)
+        position = len(self.issued[engine]) + 1
+        self.position.append(position)
+        self.issued[engine].append(_Issued(index, command, reads, writes))
+        self._dram(command)
+        for place in reads:
+            self._read(place, engine, position)
+        for place in writes:
+            if self._end(place) > self.segment.sram_bytes:
+                raise ValueError("writes beyond the SRAM that its segment declares")
+            for source in reads:
+                if source != place and self._overlap(source, place):
+                    raise ValueError("overwrites SRAM that it reads")
+            self._write(place, engine, position)
+
+    @staticmethod
+    def _end(place: Place) -> int:
+        return place.address + place.slice_bytes
+
+    def _read(self, place: Place, engine: str, position: int) -> None:
+        other = _OTHER[engine]
+        for lines in self._of(place):
+            if np.any(~lines.of(self.written) & lines.masks):
+                raise ValueError("reads SRAM that nothing wrote")
+            if lines.of(self.last_write[other]).max() > self.known[engine]:
+                self._confirm(place, engine, writes=False)
+            lines.of(self.last_touch[engine])[...] = position
+
+    def _write(self, place: Place, engine: str, position: int) -> None:
+        other = _OTHER[engine]
+        for lines in self._of(place):
+            if lines.of(self.last_touch[other]).max() > self.known[engine]:
+                self._confirm(place, engine, writes=True)
+            lines.of(self.last_touch[engine])[...] = position
+            lines.of(self.last_write[engine])[...] = position
+            view = lines.of(self.written)
+            np.bitwise_or(view, lines.masks, out=view)
+
+    def _confirm(self, place: Place, engine: str, *, writes: bool) -> None:
+        """A line is shared; it is a race if bytes are."""
+        for rival in self.issued[_OTHER[engine]][self.known[engine] :]:
+            places = [*rival.writes, *(rival.reads if writes else ())]
+            if any(self._overlap(place, p) for p in places):
+                kind = type(rival.command).__name__
+                raise ValueError(
+                    f"races with command {rival.index} ({kind}) of layer "
+                    f"'{self._layer(rival.command)}': they share SRAM and no token orders them"
+                )
+
+    def _overlap(self, a: Place, b: Place) -> bool:
+        if a.address >= self._end(b) or b.address >= self._end(a):
+            return False
+        for lines in self._of(a):
+            view = lines.of(self.scratch)
+            np.bitwise_or(view, lines.masks, out=view)
+        shared = any(np.any(lines.of(self.scratch) & lines.masks) for lines in self._of(b))
+        for lines in self._of(a):
+            lines.of(self.scratch)[...] = 0
+        return shared
+
+    def _dram(self, command: Command) -> None:
+        """Only the DMA engine touches DRAM, in order: what is left is reading before writing."""
+        if isinstance(command, (Load, Copy)) and command.source.region == "workspace":
+            if not self._workspace(command.source).all():
+                raise ValueError("reads DRAM that nothing wrote")
+        if isinstance(command, (Store, Copy)):
+            self._workspace(command.target)[...] = True
+
+    def _workspace(self, side: DramTile | DramView | DramFlat) -> Array:
+        if isinstance(side, DramFlat):
+            return self.workspace[side.address : side.address + side.size]
+        shape, strides = side.extent, side.strides
+        if side.element > 1:
+            shape, strides = (*shape, side.element), (*strides, 1)
+        return np.ndarray(shape, np.bool_, self.workspace.data, side.address, strides)

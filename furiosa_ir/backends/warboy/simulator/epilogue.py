@@ -72,9 +72,7 @@ class Epilogue:
     def read_operands(self, memory: Memory) -> list[Array]:
         """The operand tiles that the program reads, dense."""
         return [
-            tile.read(memory)
-            for tile, read in zip(self.operands, self.reads, strict=True)
-            if read
+            tile.read(memory) for tile, read in zip(self.operands, self.reads, strict=True) if read
         ]
 
     def run(self, memory: Memory, accumulator: Array | None) -> None:

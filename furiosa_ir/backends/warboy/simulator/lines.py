@@ -200,9 +200,7 @@ class LineProgram:
             case opcode:
                 raise ValueError(f"'{opcode}' is not made for lines")
 
-    def _as_table(
-        self, instruction: Instruction, operands: Sequence[_Value]
-    ) -> _Value | None:
+    def _as_table(self, instruction: Instruction, operands: Sequence[_Value]) -> _Value | None:
         """The result as a function of one i8 register, if it is one."""
         if instruction.opcode not in ("rescale", "lookup", "clamp", *_FLOAT):
             return None

@@ -21,6 +21,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramFlat,
     SramTile,
 )
+from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -106,25 +107,6 @@ class _Block:
     channels: slice
 
 
-def _cuts(offset: int, extent: int, block: int) -> list[tuple[int, int, int, int]]:
-    """[offset, offset + extent) cut at multiples of `block`: (block, blocks, inner, extent each).
-
-    Partial blocks at the ends, and all whole ones between them together.
-    """
-    pieces: list[tuple[int, int, int, int]] = []
-    end = offset + extent
-    if offset % block:
-        size = min(block - offset % block, extent)
-        pieces.append((offset // block, 1, offset % block, size))
-        offset += size
-    if whole := (end - offset) // block:
-        pieces.append((offset // block, whole, 0, block))
-        offset += whole * block
-    if offset < end:
-        pieces.append((offset // block, 1, 0, end - offset))
-    return pieces
-
-
 class TileAccess:
     """Gathers and scatters one tile; made once, used in every run.
 
@@ -153,9 +135,9 @@ class TileAccess:
         strides = (step_n, co * slice_stride, step_h, step_w, slice_stride, step_c)
         self._blocks: list[_Block] = []
         row = 0
-        for first_h, blocks_h, inner_h, rows in _cuts(h0, eh, block_h):
+        for first_h, blocks_h, inner_h, rows in cuts(h0, eh, block_h):
             channel = 0
-            for first_c, blocks_c, inner_c, channels in _cuts(c0, ec, block_c):
+            for first_c, blocks_c, inner_c, channels in cuts(c0, ec, block_c):
                 offset = tile.address + (first_h * co + first_c) * slice_stride
                 offset += n0 * step_n + inner_h * step_h + w0 * step_w + inner_c * step_c
                 self._blocks.append(
@@ -212,7 +194,8 @@ class TileAccess:
 
 
 _UNITS: dict[int, np.dtype[Any]] = {
-    size: np.dtype(f"<u{size}") if size in (2, 4, 8) else np.dtype(np.uint8) for size in (1, 2, 4, 8)
+    size: np.dtype(f"<u{size}") if size in (2, 4, 8) else np.dtype(np.uint8)
+    for size in (1, 2, 4, 8)
 }
 
 Step: TypeAlias = Callable[[Memory], None]

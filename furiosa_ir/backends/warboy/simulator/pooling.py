@@ -18,9 +18,7 @@ def prepare_pool(command: Pool, parameters: list[Array], slice_stride: int) -> S
     maximum = command.kind == "max"
     bound = 255 * kernel_h * kernel_w
     shape = accumulator_shape(command)
-    accumulator = Register(
-        shape, 1 if maximum else 4, (-128, 127) if maximum else (-bound, bound)
-    )
+    accumulator = Register(shape, 1 if maximum else 4, (-128, 127) if maximum else (-bound, bound))
     epilogue = Epilogue(
         command.program,
         accumulator,

@@ -96,9 +96,7 @@ class _Segment:
 
     def _new_memory(self) -> Memory:
         machine, segment = self._machine, self._segment
-        return Memory(
-            machine.slices, machine.slice_bytes, segment.workspace_bytes, self._constants
-        )
+        return Memory(machine.slices, machine.slice_bytes, segment.workspace_bytes, self._constants)
 
     def run(self, inputs: Mapping[int, Array]) -> dict[int, Array]:
         try:
@@ -144,9 +142,7 @@ class _Segment:
 
 def _place(memory: Memory, binding: Binding, tensor: Tensor) -> Array:
     """A tensor's bytes in the workspace."""
-    return np.ndarray(
-        tensor.shape, np.dtype(tensor.dtype), memory.workspace.data, binding.address
-    )
+    return np.ndarray(tensor.shape, np.dtype(tensor.dtype), memory.workspace.data, binding.address)
 
 
 class _Preparation:
