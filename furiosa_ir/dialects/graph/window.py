@@ -103,6 +103,9 @@ def onnx_transposed_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, A
         for i in range(n):
             full = (extents[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1
             total = full + output_padding[i] - sizes[i]
+            # An output larger than what the input reaches is padded at its end.
+            output_padding[i] += max(0, -total)
+            total = max(0, total)
             small, large = total // 2, total - total // 2
             # The rule of the ONNX standard: only SAME_UPPER puts the odd element at the end.
             upper = auto_pad == "SAME_UPPER"

@@ -116,7 +116,8 @@ def _results(builder: Builder, proto: Any) -> Sequence[SSAValue]:
     hook = STRUCTURAL.get(node.key)
     if hook is None and node.key in ONNX_OPERATORS:
         hook = ONNX_OPERATORS[node.key].from_onnx
-    if hook is None or any(o is not None and not is_static(o) for o in node.operands):
+    dynamic = any(o is not None and not is_static(o) for o in node.operands)
+    if hook is None or dynamic or any(builder.is_hidden(str(i)) for i in proto.input):
         return node.unsupported()
     results = hook(node)
     # Optional outputs that are not modelled (MaxPool's indices, BatchNorm's statistics).

@@ -21,9 +21,10 @@ from furiosa_ir.dialects.graph.base import (
 )
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
-from furiosa_ir.importers.onnx.opaque import OpaqueNode, ResultType
-from furiosa_ir.importers.onnx.order import captures
+from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
+from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 
 _LARGEST_FOLDED = 1 << 24
@@ -54,6 +55,7 @@ class Builder:
         self._declared = declared
         self._values: dict[str, SSAValue] = {}
         self._tensors: dict[str, Any] = {}
+        self._hidden: dict[str, Hidden] = {}
 
     def define(self, name: str, value: SSAValue) -> None:
         """Gives a value its ONNX name."""
@@ -61,11 +63,24 @@ class Builder:
 
     def declare_tensor(self, name: str, tensor: Any) -> None:
         """Makes an initialiser known; it becomes a constant when it is first used."""
-        self._tensors[name] = tensor
+        if tensors.element_type(tensor.data_type) is None and tensor.data_location == 0:
+            self._hidden[name] = Hidden(tensors={name: tensor})
+        else:
+            self._tensors[name] = tensor
+
+    def is_hidden(self, name: str) -> bool:
+        """Whether the IR has no type for a value, so that only origins hold it."""
+        return name in self._hidden
 
     def value(self, name: str) -> SSAValue:
-        """The value of an ONNX name."""
+        """The value of an ONNX name.
+
+        Raises:
+            ImportFailure: the IR has no type for it.
+        """
         value = self._values.get(name)
+        if value is None and self.is_hidden(name):
+            raise ImportFailure(f"the value '{name}' is of a type that is not supported here")
         if value is None:
             constant = tensors.constant_of_tensor(self._tensors[name], self._folder)
             value = self.constant(constant)
@@ -113,8 +128,17 @@ class Builder:
         return self.emit(StorageCastOp, [value], [element])[0]
 
     def opaque(self, node: Any) -> Sequence[SSAValue]:
-        """The node carried whole, or its results where it makes constants of constants."""
-        names = [str(i) for i in node.input if i] + captures(node)
+        """The node carried whole, or its results where it makes constants of constants.
+
+        Returns:
+            A value for each output; none at all if the IR has no type for one of them.
+        """
+        hidden = Hidden()
+        for name in used_names(node):
+            if name in self._hidden:
+                hidden.include(self._hidden[name])
+        known = [n for n in (*used_names(node), *hidden.free_names()) if n not in self._hidden]
+        names = list(dict.fromkeys(known))
         operands = {name: self.plain(self.value(name)) for name in names}
         constants = {
             name: array
@@ -122,8 +146,12 @@ class Builder:
             if (array := constant_of(value)) is not None
         }
         types = {name: cast("AnyTensor", value.type) for name, value in operands.items()}
-        whole = OpaqueNode(node, self.opsets, types, constants)
+        whole = OpaqueNode(node, hidden, self.opsets, types, constants)
         results = whole.infer(self._declared)
+        if results is None:
+            hidden.nodes.append(node)
+            self._hidden.update((str(o), hidden) for o in node.output if o)
+            return []
         folded = whole.evaluate()
         if folded is not None and all(
             r.element in _plain_elements(a) and a.size <= _LARGEST_FOLDED
@@ -137,7 +165,7 @@ class Builder:
             result_types=[[TensorType(r.element, r.shape) for r in results]],
             properties={
                 "operator": as_attribute(domain + str(node.op_type)),
-                "slots": as_attribute([position[i] if i else -1 for i in node.input]),
+                "slots": as_attribute([position.get(str(i), -1) for i in node.input]),
                 "origin": whole.origin(),
             },
         )

@@ -33,7 +33,7 @@ class Node:
         self.domain = "" if proto.domain == "ai.onnx" else str(proto.domain)
         self.opset = opset
         self.operands: Sequence[SSAValue | None] = [
-            builder.value(str(i)) if i else None for i in proto.input
+            builder.value(str(i)) if i and not builder.is_hidden(i) else None for i in proto.input
         ]
 
     @property

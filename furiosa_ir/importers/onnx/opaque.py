@@ -4,12 +4,15 @@ The origin of a `graph.opaque` from ONNX is a serialised `ModelProto` whose grap
 Its graph inputs are the operation's operands in order (`slots` leads from the node's inputs to
 them; what subgraphs capture comes last), its outputs are the operation's results. So whoever holds
 an origin can run it, infer its types, or write it into a larger model without knowing more.
+
+A value that the IR has no type for (a sequence, strings, floats of 8 bits, a tensor of unknown
+rank) never leaves an origin: the nodes that make it join the origin of each node that uses it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -20,7 +23,7 @@ from xdsl.ir import Attribute
 from furiosa_ir.dialects.graph.base import DYNAMIC, AnyTensor, OriginAttr, Shape
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
-from furiosa_ir.importers.onnx.order import captures
+from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir.constants import Array, BlobAttr
 
 _VALUES_FOR_INFERENCE = 4096
@@ -35,34 +38,55 @@ class ResultType:
     shape: Shape
 
 
+@dataclass
+class Hidden:
+    """What makes values that the IR has no type for: nodes in order, initialisers by name."""
+
+    nodes: list[Any] = field(default_factory=list[Any])
+    tensors: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def include(self, other: Hidden) -> None:
+        """Adds what makes another such value."""
+        self.nodes += [n for n in other.nodes if all(n is not m for m in self.nodes)]
+        self.tensors.update(other.tensors)
+
+    def free_names(self) -> list[str]:
+        """The values that the nodes need from outside."""
+        made = {str(o) for n in self.nodes for o in n.output} | self.tensors.keys()
+        return [name for n in self.nodes for name in used_names(n) if name not in made]
+
+
 class OpaqueNode:
     """A node with the types of its inputs, as a model of its own.
 
     Args:
         node: the `NodeProto`.
+        hidden: what makes those of its inputs that have no type in the IR.
         opsets: operator set -> version, of the file.
-        operands: input or captured name -> the type of its value.
+        operands: the name of each other input, captured value or input of a hidden node -> its
+            type.
         constants: those whose elements are known.
     """
 
     def __init__(
         self,
         node: Any,
+        hidden: Hidden,
         opsets: Mapping[str, int],
         operands: Mapping[str, AnyTensor],
         constants: Mapping[str, Array],
     ) -> None:
         self.node = node
         self.outputs: list[str] = [str(o) for o in node.output if o]
-        self.inputs: list[str] = list(
-            dict.fromkeys([*(i for i in node.input if i), *captures(node)])
-        )
+        self.inputs: list[str] = list(operands)
         self._constants = constants
         graph = onnx.GraphProto(name=node.op_type or "node")
-        graph.node.add().CopyFrom(node)
-        graph.input.extend(_value_info(name, operands[name]) for name in self.inputs)
+        for one in (*hidden.nodes, node):
+            graph.node.add().CopyFrom(one)
+        graph.initializer.extend(hidden.tensors.values())
+        graph.input.extend(_value_info(name, type_) for name, type_ in operands.items())
         graph.output.extend(onnx.ValueInfoProto(name=o) for o in self.outputs)
-        domains = _domains(node)
+        domains = set[str]().union(*(_domains(n) for n in graph.node))
         imports = [helper.make_opsetid(d, opsets.get(d, 1)) for d in sorted(domains | {""})]
         self.model = helper.make_model(graph, opset_imports=imports, producer_name="furiosa-ir")
 
@@ -71,8 +95,11 @@ class OpaqueNode:
         data = np.frombuffer(self.model.SerializeToString(deterministic=True), np.uint8)
         return OriginAttr(("onnx", BlobAttr.of(data)))
 
-    def infer(self, declared: Mapping[str, ResultType]) -> list[ResultType]:
+    def infer(self, declared: Mapping[str, ResultType]) -> list[ResultType] | None:
         """The result types: inferred, or where the operator is unknown, declared in the file.
+
+        Returns:
+            None if the IR has no type for one of the results.
 
         Raises:
             ImportFailure: the inputs contradict the operator, or nothing tells the types.
@@ -84,13 +111,12 @@ class OpaqueNode:
             for name, array in self._constants.items()
             if array.size <= _VALUES_FOR_INFERENCE
         )
-        try:
-            inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-        except (shape_inference.InferenceError, checker.ValidationError, RuntimeError) as error:
-            raise ImportFailure(_one_sentence(str(error))) from None
+        inferred = self._inferred(model)
         results: list[ResultType] = []
         for output in inferred.graph.output:
             result = _result_type(output) or declared.get(str(output.name))
+            if result is None and output.type.WhichOneof("value") is not None:
+                return None
             if result is None:
                 raise ImportFailure(
                     f"nothing tells the type of the result '{output.name}' of the operator "
@@ -99,6 +125,22 @@ class OpaqueNode:
                 )
             results.append(result)
         return results
+
+    def _inferred(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        try:
+            return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        except (shape_inference.InferenceError, checker.ValidationError, RuntimeError) as error:
+            if not self._is_function():
+                raise ImportFailure(_one_sentence(str(error))) from None
+        # onnx cannot infer strictly through the bodies of some of its own function operators.
+        return shape_inference.infer_shapes(model, data_prop=True)
+
+    def _is_function(self) -> bool:
+        try:
+            schema: Any = onnx.defs.get_schema(self.node.op_type, self.node.domain)
+        except onnx.defs.SchemaError:
+            return False
+        return bool(schema.has_function or schema.has_context_dependent_function)
 
     def evaluate(self) -> list[Array] | None:
         """The results where all inputs are constant; None where they cannot be computed here."""

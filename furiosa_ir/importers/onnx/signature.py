@@ -55,10 +55,10 @@ def input_type(value: Any, batch: BatchSize) -> AnyTensor:
     shape: list[int] = []
     for index, dim in enumerate(tensor.shape.dim):
         static = dim.dim_value if dim.HasField("dim_value") else -1
-        if static > 0 or (static == 0 and index > 0):
+        if static >= 0:
             shape.append(int(static))
         elif index == 0 or dim.dim_param in batch.names:
-            # Some exporters write 0 or -1 where the batch size is open.
+            # Some exporters write -1 where the batch size is open.
             shape.append(batch.size)
         else:
             symbol = f"'{dim.dim_param}'" if dim.dim_param else "open"

@@ -22,6 +22,7 @@ from furiosa_ir.dialects.graph.base import GraphOp, ints
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.importers.onnx.order import captures
 from furiosa_ir.ir.location import layer_name
 
 OLDEST_OPSET = 13
@@ -109,7 +110,11 @@ def _inline(op: OpaqueOp, w: OnnxWriter) -> None:
         renamed[str(initializer.name)] = w.fresh()
         w.graph.initializer.add().CopyFrom(initializer)
         w.graph.initializer[-1].name = renamed[str(initializer.name)]
+    kept = {name for node in model.graph.node for name in captures(node)}
     for node in model.graph.node:
+        for name in node.output:
+            if name and name not in renamed:
+                renamed[str(name)] = str(name) if name in kept else w.fresh()
         _append_renamed(node, renamed, w)
 
 
@@ -119,7 +124,7 @@ def _append_renamed(node: Any, renamed: dict[str, str], w: OnnxWriter) -> None:
     for names in (copy.input, copy.output):
         for i, name in enumerate(names):
             if name:
-                names[i] = renamed.setdefault(str(name), str(name))
+                names[i] = renamed[str(name)]
 
 
 def _bind_captured(name: str, operand: SSAValue, w: OnnxWriter) -> None:
