@@ -16,7 +16,7 @@ from furiosa_ir.dialects.graph.base import GraphOp, quantization_of, shape_of
 from furiosa_ir.interpreter import run_function
 from tests.lowering.exact_cases import CASES, Draw
 
-SEEDS = 12
+SEEDS = 40
 
 
 def draw(case: str, seed: int) -> tuple[FuncOp, GraphOp, list[Any]]:

@@ -131,6 +131,7 @@ def _boundary(
 ) -> ArrayAttr[DictionaryAttr]:
     """The arguments' attributes with the dtype and the quantisation that the outside sees."""
     known: list[dict[str, Attribute]] = [dict(a.data) for a in attributes or ()]
+    known = known or [{} for _ in values]
     for value, entry in zip(values, known, strict=True):
         q = quantization_of(value)
         if q is not None:
