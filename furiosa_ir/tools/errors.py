@@ -1,0 +1,47 @@
+"""How the tools end when something is wrong: `ERROR: one sentence` on stderr, exit code 1."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import click
+
+from furiosa_ir.errors import FuriosaError
+
+
+@contextmanager
+def reported_errors() -> Generator[None]:
+    """Turns errors into one sentence on stderr and exit code 1.
+
+    FURIOSA_TRACEBACK=1 shows the Python traceback as well.
+    """
+    try:
+        yield
+    except FuriosaError as error:
+        _end(str(error))
+    except (BrokenPipeError, KeyboardInterrupt, SystemExit, click.ClickException, click.Abort):
+        raise
+    except click.exceptions.Exit:
+        raise
+    except MemoryError:
+        _end("out of memory")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _end(f"{where}{error.strerror or error}")
+    except Exception as error:  # noqa: BLE001  # a user gets a sentence, not a traceback
+        text = " ".join(str(error).split())
+        _end(
+            f"internal error, {type(error).__name__}: {text} "
+            "(please report it; FURIOSA_TRACEBACK=1 shows where)"
+        )
+
+
+def _end(message: str) -> None:
+    if os.environ.get("FURIOSA_TRACEBACK", "0") not in ("", "0"):
+        traceback.print_exc()
+    click.echo(f"ERROR: {' '.join(message.splitlines())}", err=True)
+    sys.exit(1)

@@ -1,0 +1,106 @@
+"""`furiosa-opt`: applies passes to IR, in the manner of mlir-opt. The command line only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from furiosa_ir import __version__
+from furiosa_ir.tools.errors import reported_errors
+
+# The modules that do the work are imported in `main`: `--help` and `--version` need none of xDSL.
+# ruff: noqa: PLC0415
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("file", default="-", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("-p", "--pipeline", help="Passes to apply: 'a,b{option=1 other=x},c'.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: standard output.")
+@click.option("--from", "first", metavar="PHASE", help="Run the compiler's phases from this one.")
+@click.option("--to", "last", metavar="PHASE", help="Run the compiler's phases up to this one.")
+@click.option("--target-npu", "target", default="warboy-2pe", show_default=True)
+@click.option("-b", "--batch-size", type=int, help="For a symbolic batch dimension.")
+@click.option("--list-passes", is_flag=True, help="Passes with options, rules and documentation.")
+@click.option("--print-ir-before-all", is_flag=True, help="Dump IR before each pass, on stderr.")
+@click.option("--print-ir-after-all", is_flag=True, help="Dump IR after each pass, on stderr.")
+@click.option("--print-ir-before", multiple=True, metavar="PASS", help="Only before this pass.")
+@click.option("--print-ir-after", multiple=True, metavar="PASS", help="Only after this pass.")
+@click.option(
+    "--print-debuginfo/--no-print-debuginfo",
+    "--mlir-print-debuginfo/--no-mlir-print-debuginfo",
+    "debuginfo",
+    default=None,
+    help="Print locations (layer names). Default: in files written with -o.",
+)
+@click.option("--split-input-file", is_flag=True, help="Each part between '// -----' lines alone.")
+@click.option("--verify-diagnostics", is_flag=True, help="Check 'expected-error {{...}}' comments.")
+@click.option(
+    "--verify-each/--no-verify-each", default=True, help="Verify after each pass (the default)."
+)
+@click.option("--timing", is_flag=True, help="Seconds spent in each pass, on stderr.")
+@click.option("--load", multiple=True, type=click.Path(path_type=Path), help="Plug-in: a .py file.")
+@click.option(
+    "--constants",
+    type=click.Path(path_type=Path),
+    help="Safetensors file with the constants of text from standard input.",
+)
+@click.version_option(__version__, prog_name="furiosa-opt")
+def main(
+    file: Path,
+    pipeline: str | None,
+    output: Path | None,
+    first: str | None,
+    last: str | None,
+    target: str,
+    batch_size: int | None,
+    list_passes: bool,
+    print_ir_before_all: bool,
+    print_ir_after_all: bool,
+    print_ir_before: tuple[str, ...],
+    print_ir_after: tuple[str, ...],
+    debuginfo: bool | None,
+    split_input_file: bool,
+    verify_diagnostics: bool,
+    verify_each: bool,
+    timing: bool,
+    load: tuple[Path, ...],
+    constants: Path | None,
+) -> None:
+    """Apply passes to FILE: IR text, an ONNX or a TFLite network; '-' is standard input.
+
+    What FILE is, its content says. Text keeps large constants in a .safetensors file beside it.
+    """
+    with reported_errors():
+        for path in load:
+            from furiosa_ir.tools.plugins import load_plugin
+
+            load_plugin(path)
+        if list_passes:
+            from furiosa_ir.backends.warboy.pipeline import PIPELINE
+            from furiosa_ir.tools.listing import list_passes as listing
+
+            click.echo(listing(PIPELINE))
+            return
+        from furiosa_ir.tools.transform import Settings, transform_file
+
+        settings = Settings(
+            pipeline=pipeline,
+            first=first,
+            last=last,
+            target=target,
+            batch_size=batch_size,
+            verify_each=verify_each,
+            timing=timing,
+            before=print_ir_before_all or frozenset(print_ir_before),
+            after=print_ir_after_all or frozenset(print_ir_after),
+            debuginfo=bool(output) if debuginfo is None else debuginfo,
+            split=split_input_file,
+            diagnostics=verify_diagnostics,
+            constants=constants,
+        )
+        transform_file(file, output, settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""What `furiosa-opt` does: reads a module, runs passes on it, writes it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
+
+from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.importers import load
+from furiosa_ir.ir.constant_file import read_constants
+from furiosa_ir.ir.context import make_context
+from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, PrintIr, Timing, run_pipeline
+from furiosa_ir.ir.text import (
+    Positions,
+    constants_path,
+    is_ir_text,
+    parse_module,
+    print_module,
+    write_module,
+)
+from furiosa_ir.ir.verifier import OperationFailure, verify_module
+from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
+
+# The backend is imported by the functions that need it.
+# ruff: noqa: PLC0415
+
+_SPLIT = re.compile(r"^// -----.*$\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line asks for; the options of `furiosa-opt` document the fields."""
+
+    pipeline: str | None = None
+    first: str | None = None
+    last: str | None = None
+    target: str = "warboy-2pe"
+    batch_size: int | None = None
+    verify_each: bool = True
+    timing: bool = False
+    before: bool | frozenset[str] = False
+    after: bool | frozenset[str] = False
+    debuginfo: bool = False
+    split: bool = False
+    diagnostics: bool = False
+    constants: Path | None = None
+
+
+def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
+    """Reads FILE, runs what is asked for, and writes the result.
+
+    Raises:
+        FuriosaError: the file cannot be read, a pass fails, or the output cannot be written.
+    """
+    if (settings.first or settings.last) and settings.pipeline is not None:
+        raise FuriosaError("--pipeline goes with neither --from nor --to")
+    data = _read(file)
+    if data[:3] == b"enf":
+        _show_program(data, file, settings, output)
+    elif settings.split or settings.diagnostics:
+        if output is not None:
+            raise FuriosaError("--output goes with neither --split-input-file nor diagnostics")
+        _run_text(data, file, settings)
+    else:
+        _write(_transform(data, file, settings), output, settings)
+
+
+def _read(file: Path) -> bytes:
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        with file.open("rb") as stream:
+            return stream.read()
+    except OSError as error:
+        text = error.strerror or type(error).__name__
+        raise ImportFailure(text[:1].lower() + text[1:], file=str(file)) from None
+
+
+def _name(file: Path) -> str:
+    return "<stdin>" if str(file) == "-" else str(file)
+
+
+def _transform(data: bytes, file: Path, settings: Settings) -> ModuleOp:
+    """Reads one module and runs what is asked for on it."""
+    if not is_ir_text(data):
+        path = data if str(file) == "-" else file
+        module = load(path, batch_size=settings.batch_size)
+        _run(module, settings)
+        return module
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise ImportFailure("is not text in UTF-8", file=_name(file)) from None
+    positions: Positions = {}
+    module = _parse(text, file, settings, positions)
+    _verify(module, file, positions)
+    _run(module, settings)
+    return module
+
+
+def _parse(text: str, file: Path, settings: Settings, positions: Positions) -> ModuleOp:
+    beside = settings.constants or (None if str(file) == "-" else constants_path(file))
+    table = None
+    if beside is not None and (beside.exists() or settings.constants):
+        table = read_constants(beside)
+    return parse_module(text, table, name=_name(file), positions=positions)
+
+
+def _verify(module: ModuleOp, file: Path, positions: Positions) -> None:
+    try:
+        verify_module(module)
+    except OperationFailure as error:
+        place = positions.get(error.operation) if error.operation is not None else None
+        where = f"{_name(file)}:{place[0]}:{place[1]}" if place else _name(file)
+        raise error.at(file=where) from error
+
+
+def _pipeline(module: ModuleOp, settings: Settings) -> Pipeline | None:
+    if settings.pipeline is not None:
+        return Pipeline.of_text(settings.pipeline)
+    if settings.first is None and settings.last is None:
+        return None
+    from furiosa_ir.backends.warboy.pipeline import pipeline_for
+    from furiosa_ir.compiler import level_of
+
+    pipeline = pipeline_for(settings.target)
+    first = settings.first
+    if first is None:
+        names = [phase.name for phase in pipeline.phases]
+        level = level_of(module)
+        if level is not None and level in names[:-1]:
+            first = names[names.index(level) + 1]
+    return pipeline.between(first, settings.last)
+
+
+def _run(module: ModuleOp, settings: Settings) -> None:
+    pipeline = _pipeline(module, settings)
+    if pipeline is None:
+        return
+    watching: list[Instrumentation] = []
+    if settings.before or settings.after:
+
+        def text(shown: ModuleOp) -> str:
+            return print_module(shown, locations=settings.debuginfo)
+
+        def to_stderr(dump: str) -> None:
+            click.echo(dump, err=True, nl=False)
+
+        watching.append(PrintIr(to_stderr, text, settings.before, settings.after))
+    timing = Timing()
+    watching.append(timing)
+    run_pipeline(
+        make_context(),
+        module,
+        pipeline,
+        instrumentation=watching,
+        verify_each=settings.verify_each,
+    )
+    if settings.timing:
+        click.echo(timing.table(), err=True)
+
+
+def _write(module: ModuleOp, output: Path | None, settings: Settings) -> None:
+    if output is not None and str(output) != "-":
+        write_module(module, output, locations=settings.debuginfo)
+    else:
+        click.echo(print_module(module, locations=settings.debuginfo))
+
+
+def _run_text(data: bytes, file: Path, settings: Settings) -> None:
+    """Text in parts, with or without expected errors."""
+    text = data.decode("utf-8", "replace")
+    failures: list[str] = []
+    outputs: list[str] = []
+    for part in _parts(text) if settings.split else [text]:
+        positions: Positions = {}
+        occurred: list[Diagnostic] = []
+        try:
+            outputs.append(_transform_part(part, file, settings, positions))
+        except FuriosaError as error:
+            if not settings.diagnostics:
+                raise
+            occurred.append(Diagnostic.of(error, positions))
+        if settings.diagnostics:
+            failures.extend(mismatches(expectations(part), occurred, _name(file)))
+    click.echo("// -----\n".join(f"{o}\n" for o in outputs), nl=False)
+    if failures:
+        for failure in failures:
+            click.echo(f"ERROR: {failure}", err=True)
+        sys.exit(1)
+
+
+def _parts(text: str) -> list[str]:
+    """The parts between `// -----` lines, with empty lines in front that keep the line numbers."""
+    parts: list[str] = []
+    begin = 0
+    for match in [*_SPLIT.finditer(text), None]:
+        end = match.start() if match else len(text)
+        part = text[begin:end]
+        if part.strip():
+            parts.append("\n" * text.count("\n", 0, begin) + part)
+        begin = match.end() if match else end
+    return parts
+
+
+def _transform_part(text: str, file: Path, settings: Settings, positions: Positions) -> str:
+    module = _parse(text, file, settings, positions)
+    if settings.diagnostics:
+        _locate(file, positions)
+    _verify(module, file, positions)
+    _run(module, settings)
+    return print_module(module, locations=settings.debuginfo)
+
+
+def _locate(file: Path, positions: Positions) -> None:
+    """Operations without a location get their line, so that errors of passes have one too."""
+    name = StringAttr(_name(file))
+    for op, (line, column) in positions.items():
+        if isinstance(op.location, UnknownLoc):
+            op.location = FileLineColLoc(name, IntAttr(line), IntAttr(column))
+
+
+def _show_program(data: bytes, file: Path, settings: Settings, output: Path | None) -> None:
+    """An ENF file is the end of the road: its disassembly can be read, not transformed."""
+    from furiosa_ir.backends.warboy.enf.disassembler import disassemble
+    from furiosa_ir.backends.warboy.enf.reader import read_program
+
+    name = _name(file)
+    if settings.pipeline or settings.first or settings.last:
+        raise FuriosaError("a compiled program cannot be transformed", file=name)
+    try:
+        text = "\n".join(disassemble(read_program(data)))
+    except FuriosaError as error:
+        raise error.at(file=name) from error
+    if output is not None and str(output) != "-":
+        output.write_text(text, encoding="utf-8")
+    else:
+        click.echo(text)
