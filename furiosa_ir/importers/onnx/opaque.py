@@ -89,6 +89,8 @@ class OpaqueNode:
         domains = set[str]().union(*(_domains(n) for n in graph.node))
         imports = [helper.make_opsetid(d, opsets.get(d, 1)) for d in sorted(domains | {""})]
         self.model = helper.make_model(graph, opset_imports=imports, producer_name="furiosa-ir")
+        # The oldest that holds it: onnxruntime refuses models of a newer IR version than its own.
+        self.model.ir_version = helper.find_min_ir_version_for(imports, ignore_unknown=True)
 
     def origin(self) -> OriginAttr:
         """The node as it goes into the IR."""
