@@ -117,8 +117,8 @@ def assemble(
                 if is_npu(function)
                 else _host_segment(function, inputs, outputs)
             )
-            layers.extend(replace(row, segment=len(segments)) for row in rows)
-            segments.append(segment)
+            segments.append(_with_layers_from(segment, len(layers)))
+            layers.extend(replace(row, segment=len(segments) - 1) for row in rows)
     returned = [indices[v] for v in cast("ReturnOp", operations[-1]).arguments]
     outputs = _name_outputs(tensors, indices, returned, _attributes(main.res_attrs))
     return Program(
@@ -211,6 +211,14 @@ def _npu_segment(
         outputs=tuple(Binding(t, b.address) for t, b in zip(outputs, segment.outputs, strict=True)),
     )
     return bound, layers
+
+
+def _with_layers_from(segment: NpuSegment | HostSegment, first: int) -> NpuSegment | HostSegment:
+    """The segment whose commands count their layers from the program's row `first`."""
+    if isinstance(segment, HostSegment) or first == 0:
+        return segment
+    commands = tuple(replace(c, layer=c.layer + first) for c in segment.commands)
+    return replace(segment, commands=commands)
 
 
 def _host_segment(
