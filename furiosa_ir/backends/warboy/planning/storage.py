@@ -237,12 +237,12 @@ def _plan_copies(build: _Builder, kernels: Sequence[KernelOp]) -> dict[int, Copy
         for source in sources:
             build.buffers[source].stored = True
         if build.buffers[target].home is None:
-            build.buffers[target].home = _alias(build, op)
-        home = build.home(target)
-        aliased = home.kind == "alias" and home.index == _root_buffer(build, sources[0])
-        if aliased:
-            copies[k] = CopyPlan(sources, target, ())
-            continue
+            alias = _alias(build, op)
+            if alias is not None:
+                build.buffers[target].home = alias
+                copies[k] = CopyPlan(sources, target, ())
+                continue
+            build.home(target)
         moves = [
             _move(build, op, index) for index in range(len(op.inputs)) if (k, index) not in direct
         ]
@@ -274,11 +274,6 @@ def _move(build: _Builder, op: CopyOp, index: int) -> Move:
 
 def _is_concat(op: CopyOp) -> bool:
     return any(isinstance(inner, movement.ConcatOp) for inner in op.operations)
-
-
-def _root_buffer(build: _Builder, buffer: int) -> int:
-    home = build.home(buffer)
-    return home.index if home.kind == "alias" else buffer
 
 
 def _alias(build: _Builder, op: CopyOp) -> Home | None:
@@ -339,7 +334,8 @@ def _store_straight(build: _Builder, op: CopyOp, index: int) -> bool:
     storage = build.buffers[place.buffer]
     shape = shape_of(source)
     covers = storage.shape == shape4(shape, build.views[source])
-    if storage.home is not None or not storage.made or not covers:
+    movable = storage.made or isinstance(source.owner, CopyOp)
+    if storage.home is not None or not movable or not covers:
         return False
     target = build.places[op.result].buffer
     home = build.home(target)
