@@ -14,7 +14,7 @@ from furiosa_ir.backends.warboy.enf.records import Dot, Instruction, Pool, Vecto
 from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.ir import fixed_point
 
-ROUNDINGS = ["even", "up", "away", "double", "floor"]
+ROUNDINGS = ["even", "near_even", "up", "away", "double", "floor"]
 
 
 def values(*types):

@@ -10,7 +10,7 @@ from furiosa_ir.backends.warboy.enf.shapes import instruction_shape
 
 Shape: TypeAlias = tuple[int, ...]
 
-ROUNDINGS = ("even", "up", "away", "double", "floor")
+ROUNDINGS = ("even", "near_even", "up", "away", "double", "floor")
 OPERAND_COUNTS = {
     "rescale": 3,
     "add": 2,

@@ -36,7 +36,7 @@ OPCODES = (
     "gather",
     "interpolate",
 )
-MODES = ("", "even", "up", "away", "double", "floor", "sum", "max")
+MODES = ("", "even", "up", "away", "double", "floor", "sum", "max", "near_even")
 COMMAND_KINDS = ("load_tile", "load_flat", "store", "copy", "vector", "dot", "pool")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from furiosa_ir.backends.warboy.enf.records import Instruction
 from furiosa_ir.backends.warboy.simulator.memory import Array
 from furiosa_ir.ir import fixed_point
-from furiosa_ir.ir.fixed_point import Rounding
+from furiosa_ir.ir.fixed_point import TIE_PRECISION, Rounding
 
 EXACT = 1 << 51
 """Products below this are exact in float64 with two bits to spare."""
@@ -52,7 +52,7 @@ class Rescale:
         self, instruction: Instruction, multiplier: Array, shift: Array, x_range: Range
     ) -> None:
         self.input_zp, output_zp, minimum, maximum = instruction.immediates
-        self.rounding = cast("Rounding", instruction.mode)
+        self.rounding: Rounding = cast("Rounding", instruction.mode)
         self.range = (minimum, maximum)
         self.output_zp = output_zp
         self.low, self.high = float(minimum - output_zp), float(maximum - output_zp)
@@ -86,7 +86,12 @@ class Rescale:
             self.nudge = np.where(right > 0, 0.25, 0.0)
         else:
             self.factor = np.ldexp(multiplier.astype(np.float64), -shift)
-        self.scratch_needed = self.rounding in ("away", "double")
+        self.shift = shift
+        self.margin = 0.0
+        if self.rounding == "near_even":
+            self.margin = self._tie_margin(multiplier, shift, magnitude)
+            if not self.margin:
+                self.rounding = "even"
 
     def _input_limits(
         self, multiplier: Array, shift: Array, least: int, greatest: int
@@ -142,6 +147,36 @@ class Rescale:
         inside = (low >= _INT32[0] + abs(self.input_zp)) & (high <= _INT32[1] - abs(self.input_zp))
         return (low, high) if np.all(inside & (low <= high)) else None
 
+    @staticmethod
+    def _tie_margin(multiplier: Array, shift: Array, magnitude: Array) -> float:
+        """How far from a tie a value may lie to count as one; 0 if only ties do."""
+        products = magnitude * np.abs(multiplier)
+        tolerance = np.maximum(np.left_shift(np.int64(1), shift), products) // TIE_PRECISION
+        # Products are multiples of the multiplier's lowest set bit, and so is their distance.
+        lowest_bit = np.where(multiplier == 0, 1 << 62, multiplier & -multiplier)
+        if np.all((tolerance < lowest_bit) | (shift == 0)):
+            return 0.0
+        return float(np.max(np.ldexp((tolerance + 1).astype(np.float64), -shift)))
+
+    def _settle_ties(self, wide: Array, spare: Array) -> None:
+        """Moves what lies near a tie, but not on it, to the even integer beside it."""
+        np.rint(wide, out=spare)
+        np.subtract(wide, spare, out=spare)
+        np.abs(spare, out=spare)
+        edge = 0.5 - self.margin
+        if spare.max() < edge:
+            return
+        rows, columns = np.nonzero((spare >= edge) & (spare != 0.5))
+        if rows.size == 0:
+            return
+        shift = self.shift[columns] if self.shift.size > 1 else self.shift
+        value = np.ldexp(wide[rows, columns], shift).astype(np.int64)
+        one = np.left_shift(np.int64(1), shift)
+        distance = np.abs((value & (one - 1)) - (one >> 1))
+        tie = (distance <= np.maximum(one, np.abs(value)) // TIE_PRECISION) & (shift > 0)
+        below = value >> shift
+        wide[rows[tie], columns[tie]] = (below + (below & 1))[tie]
+
     def __call__(self, x: Array, out: Array, wide: Array, spare: Array) -> None:
         """The result of x into `out`.
 
@@ -166,6 +201,8 @@ class Rescale:
                 np.floor(wide, out=wide)
             case "floor":
                 np.floor(wide, out=wide)
+            case "near_even":
+                self._settle_ties(wide, spare)
             case "away":
                 np.copysign(0.5, wide, out=spare)
                 wide += spare

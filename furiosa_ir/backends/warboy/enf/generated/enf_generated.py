@@ -50,6 +50,7 @@ class Mode(object):
     floor = 5
     sum = 6
     max = 7
+    near_even = 8
 
 
 class CommandKind(object):
