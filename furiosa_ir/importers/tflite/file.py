@@ -387,7 +387,11 @@ def _operator(
 
 def _options(reader: Any, op_type: str) -> Any:
     table = reader.BuiltinOptions()
-    name = _OPTIONS_NAMES.get(reader.BuiltinOptionsType(), "NONE")
+    name = _OPTIONS_NAMES.get(reader.BuiltinOptionsType())
+    if name is None:
+        raise ImportFailure(
+            f"corrupt: an operator {op_type} has options of kind {reader.BuiltinOptionsType()}"
+        )
     if table is None or name == "NONE":
         return _default_options(op_type)
     options = getattr(tflite, name)()

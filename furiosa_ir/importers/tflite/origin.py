@@ -196,6 +196,8 @@ def _copy_field(builder: Any, reader: Any, name: str) -> int | None:
         return _offsets(builder, [_copy_value(builder, item) for item in items]) if items else None
     value = getattr(reader, name)()
     if isinstance(value, flatbuffers.table.Table):
+        if getattr(reader, f"{name}Type")() == 0:
+            return None
         union = _union(reader, name)
         union.Init(value.Bytes, value.Pos)
         value = union
@@ -215,5 +217,5 @@ def _union(reader: Any, name: str) -> Any:
     number = getattr(reader, f"{name}Type")()
     # The enumeration is named as the field, but for Details (QuantizationDetails).
     enumeration = vars(getattr(tflite, name, tflite.QuantizationDetails))
-    kind = next(k for k, v in enumeration.items() if v == number and not k.startswith("_"))
-    return getattr(tflite, kind)()
+    kinds = {v: k for k, v in enumeration.items() if isinstance(v, int)}
+    return getattr(tflite, kinds[number])()

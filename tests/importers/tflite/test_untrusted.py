@@ -1,0 +1,150 @@
+"""Bad files: each is refused with one sentence, and nothing but ImportFailure comes out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.tflite import import_tflite
+from furiosa_ir.ir.text import print_module
+from tests.importers.tflite.single import main_of, options, vector
+from tests.oracle.litert import Operator, Tensor, build_model
+
+
+def model_of(edit: Callable[[schema.ModelT], None]) -> bytes:
+    """A small valid model after `edit`."""
+    x, y = Tensor("x", (2, 6), np.int8, 0.5), Tensor("y", (3, 4), np.int8, 0.5)
+    operator = Operator("RESHAPE", [x, vector("shape", 3, 4)], [y], options("Reshape"))
+    model = schema.ModelT.InitFromPackedBuf(build_model([operator]))
+    edit(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def tensor(model: schema.ModelT, name: bytes) -> schema.TensorT:
+    return next(t for t in model.subgraphs[0].tensors if t.name == name)
+
+
+def set_shape(name: bytes, *shape: int) -> Callable[[schema.ModelT], None]:
+    return lambda model: setattr(tensor(model, name), "shape", list(shape))
+
+
+def set_inputs(*inputs: int) -> Callable[[schema.ModelT], None]:
+    return lambda model: setattr(model.subgraphs[0].operators[0], "inputs", list(inputs))
+
+
+def set_scales(*scales: float, axis: int = 0) -> Callable[[schema.ModelT], None]:
+    def edit(model: schema.ModelT) -> None:
+        quantization = tensor(model, b"x").quantization
+        quantization.scale = np.array(scales, np.float32)
+        quantization.zeroPoint = np.zeros(len(scales), np.int64)
+        quantization.quantizedDimension = axis
+
+    return edit
+
+
+def set_buffer(model: schema.ModelT) -> None:
+    tensor(model, b"shape").buffer = 77
+
+
+def set_opcode(model: schema.ModelT) -> None:
+    model.subgraphs[0].operators[0].opcodeIndex = 5
+
+
+def set_far_buffer(model: schema.ModelT) -> None:
+    buffer = model.buffers[tensor(model, b"shape").buffer]
+    buffer.data, buffer.offset, buffer.size = None, 1 << 40, 8
+
+
+def set_string(model: schema.ModelT) -> None:
+    tensor(model, b"x").type = schema.TensorType.STRING
+
+
+def drop_subgraphs(model: schema.ModelT) -> None:
+    model.subgraphs = []
+
+
+@pytest.mark.parametrize(
+    ("edit", "message", "layer"),
+    [
+        (set_shape(b"y", 3, 5), "contradictory shapes|does not have the elements", "y"),
+        (set_shape(b"y", -3, 4), "contradictory shapes", "y"),
+        (set_shape(b"shape", 3), "8 bytes do not fill a int32 tensor of shape", "shape"),
+        (set_inputs(0, 99), "tensor 99 of an operator RESHAPE does not exist", None),
+        (set_inputs(0, -7), "tensor -7 of an operator RESHAPE does not exist", None),
+        (set_inputs(2, 1), "written twice|nothing before it writes", "y"),
+        (set_buffer, "buffer 77 does not exist", "shape"),
+        (set_opcode, "operator code 5 does not exist", None),
+        (set_far_buffer, "truncated: buffer 1 ends behind the file", None),
+        (set_scales(0.5, 0.25, axis=1), "2 scales do not fit dimension 1", "x"),
+        (set_scales(float("nan")), "a scale is negative or not a number", "x"),
+        (set_string, "tensors of type STRING are not supported", "x"),
+        (drop_subgraphs, "no subgraph", None),
+    ],
+)
+def test_contradictions_are_named(
+    edit: Callable[[schema.ModelT], None], message: str, layer: str | None
+) -> None:
+    with pytest.raises(ImportFailure, match=message) as caught:
+        import_tflite(model_of(edit))
+    assert caught.value.layer == layer
+
+
+def test_the_unedited_model_imports() -> None:
+    import_tflite(model_of(lambda _: None)).verify()
+
+
+def test_files_that_are_no_models(tmp_path: Path) -> None:
+    text, empty = tmp_path / "text.tflite", tmp_path / "empty.tflite"
+    text.write_text("this is not a network\n")
+    empty.touch()
+    for path, message in (
+        (tmp_path / "missing.tflite", "does not exist"),
+        (tmp_path, "directory"),
+        (text, "not a TFLite model"),
+        (empty, "empty"),
+    ):
+        with pytest.raises(ImportFailure, match=message) as caught:
+            import_tflite(path)
+        assert caught.value.file == str(path)
+
+
+def test_corrupt_files_raise_import_failure_only(digits: Path) -> None:
+    good = (digits / "digits_int8.tflite").read_bytes()
+    rng = random.Random(5)
+    refused = 0
+    for _ in range(600):
+        data = bytearray(good)
+        if rng.random() < 0.1:
+            del data[rng.randrange(len(data)) :]
+        else:
+            at = rng.randrange(len(data)) & ~3
+            data[at : at + 4] = rng.choice(
+                [b"\xff\xff\xff\xff", bytes(4), b"\xff\xff\xff\x7f", rng.randbytes(4)]
+            )
+        try:
+            module = import_tflite(bytes(data))
+            print_module(module)  # makes the origins
+        except ImportFailure:
+            refused += 1
+    assert refused > 100
+
+
+def test_data_behind_the_flatbuffer_is_read() -> None:
+    """Models of 2 GB and more keep their buffers behind the flatbuffer."""
+
+    def edit(model: schema.ModelT) -> None:
+        buffer = model.buffers[tensor(model, b"shape").buffer]
+        buffer.data, buffer.offset, buffer.size = None, 1 << 20, 8
+
+    head = model_of(edit)
+    data = head + bytes((1 << 20) - len(head)) + np.array([3, 4], np.int32).tobytes()
+    assert main_of(import_tflite(data)).function_type.outputs.data[0].get_shape() == (3, 4)
