@@ -69,7 +69,9 @@ class Expression:
             else:
                 name = f"{step.name.removeprefix('graph.')}({', '.join(operands)})"
             names[step.results[0]] = name
-        return names[self.result]
+        text = names[self.result]
+        # That the result is rounded goes without saying.
+        return text[6:-1] if isinstance(self.steps[-1], QuantizeOp) else text
 
 
 def _number(value: SSAValue) -> str:
