@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.traits import Pure
 
 from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of
 from furiosa_ir.dialects.graph.movement import (
@@ -124,16 +125,26 @@ def quantize_of_split(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     element = element_of(op.result)
     if quantization is None or quantization.axis is not None:
         return None
-    users = [use.operation for part in split.parts for use in part.uses]
-    if any(not isinstance(u, QuantizeOp) or element_of(u.result) != element for u in users):
+    if not all(only_quantized(part) for part in split.parts):
+        return None
+    quantized = [u.operation for part in split.parts for u in part.uses]
+    if any(isinstance(u, QuantizeOp) and element_of(u.result) != element for u in quantized):
         return None
     parts = again(rw, split, [rw.emit(QuantizeOp, [split.x], [element])], element)
     return next(new for old, new in zip(split.parts, parts, strict=True) if old is op.x)
 
 
 def only_quantized(value: SSAValue) -> bool:
-    """Whether every use of a float value quantises it."""
-    return all(isinstance(use.operation, QuantizeOp) for use in value.uses)
+    """Whether every use of a float value quantises it; uses that are dead do not count."""
+    users = [use.operation for use in value.uses]
+    return all(isinstance(user, QuantizeOp) or _is_dead(user) for user in users)
+
+
+def _is_dead(op: Operation) -> bool:
+    # A rewrite leaves behind what it matched beside its root, until the driver comes to it.
+    return op.has_trait(Pure) and all(
+        _is_dead(use.operation) for result in op.results for use in result.uses
+    )
 
 
 @rule(QuantizeOp, x=DequantizeOp)
@@ -184,7 +195,7 @@ def cast_of_move(op: StorageCastOp, rw: Rewrite) -> SSAValue | None:
     element = element_of(op.result)
     if quantization_of(op.result) is None or quantization_of(op.x) is not None:
         return None
-    if len(list(op.x.uses)) > 1:
+    if not op.x.has_one_use():
         return None
     return again(rw, move, [rw.emit(StorageCastOp, [move.operands[0]], [element])], element)[0]
 
