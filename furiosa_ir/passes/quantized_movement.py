@@ -94,8 +94,7 @@ def concat_of_dequantize(op: ConcatOp, rw: Rewrite) -> SSAValue | None:
 def quantize_of_select(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """Q(move(x)) = move(Q(x)), so that Q meets what computes x."""
     move = cast("GraphOp", op.x.owner)
-    quantization = quantization_of(op.result)
-    if quantization is None or quantization.axis is not None or not only_quantized(op.x):
+    if not _stores_reals(op) or not only_quantized(op.x):
         return None
     if isinstance(move, ResizeOp) and move.mode.data != "nearest":
         return None
@@ -109,8 +108,7 @@ def quantize_of_select(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
 def quantize_of_concat(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """Q(concat(x, y)) = concat(Q(x), Q(y))."""
     concat = cast("ConcatOp", op.x.owner)
-    quantization = quantization_of(op.result)
-    if quantization is None or quantization.axis is not None or not only_quantized(op.x):
+    if not _stores_reals(op) or not only_quantized(op.x):
         return None
     element = element_of(op.result)
     parts = [rw.emit(QuantizeOp, [v], [element]) for v in concat.inputs]
@@ -121,17 +119,20 @@ def quantize_of_concat(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
 def quantize_of_split(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """Q(part of split(x)) = that part of split(Q(x)), if every part is quantised so."""
     split = cast("SplitOp", op.x.owner)
-    quantization = quantization_of(op.result)
     element = element_of(op.result)
-    if quantization is None or quantization.axis is not None:
-        return None
-    if not all(only_quantized(part) for part in split.parts):
+    if not _stores_reals(op) or not all(only_quantized(part) for part in split.parts):
         return None
     quantized = [u.operation for part in split.parts for u in part.uses]
     if any(isinstance(u, QuantizeOp) and element_of(u.result) != element for u in quantized):
         return None
     parts = again(rw, split, [rw.emit(QuantizeOp, [split.x], [element])], element)
     return next(new for old, new in zip(split.parts, parts, strict=True) if old is op.x)
+
+
+def _stores_reals(op: QuantizeOp) -> bool:
+    """Whether an operation stores real numbers (it does not requantise) with one scale."""
+    quantization = quantization_of(op.result)
+    return quantization_of(op.x) is None and quantization is not None and quantization.axis is None
 
 
 def only_quantized(value: SSAValue) -> bool:
