@@ -6,11 +6,11 @@ import time
 from dataclasses import replace
 
 import pytest
-from tests.simulator.program_builder import ProgramBuilder
 
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.enf.records import Store, Vector
 from furiosa_ir.errors import VerificationFailure
+from tests.simulator.program_builder import ProgramBuilder
 
 
 def copy_program(**layout):
@@ -73,7 +73,7 @@ def _with(program, commands):
 
 def test_reading_sram_that_nothing_wrote():
     program = copy_program()
-    load, vector, store = program.segments[0].commands
+    load = program.segments[0].commands[0]
     half = replace(load.target, extent=(1, 8, 8, 7))
     source = replace(load.source, extent=(1, 8, 8, 7))
     changed = change(program, c0=replace(load, source=source, target=half))
@@ -87,7 +87,7 @@ def test_reading_dram_that_nothing_wrote():
 
 def test_outputs_are_written_whole():
     program = copy_program()
-    load, vector, store = program.segments[0].commands
+    store = program.segments[0].commands[2]
     assert isinstance(store, Store)
     part = replace(
         store,

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.simulator.program_builder import ProgramBuilder, rescale
 
 from furiosa_ir.backends.warboy.enf import layout
 from furiosa_ir.backends.warboy.enf.disassembler import disassemble
@@ -30,6 +29,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 from furiosa_ir.backends.warboy.enf.writer import save_program, write_program
 from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.errors import FormatFailure, FuriosaError
+from tests.simulator.program_builder import ProgramBuilder, rescale
 
 SCHEMA = Path(layout.__file__).with_name("enf.fbs")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -72,7 +73,8 @@ class ProgramBuilder:
     def constant(self, array: np.ndarray) -> SramFlat:
         data = np.ascontiguousarray(array).tobytes()
         self.constants += b"\0" * (-len(self.constants) % 64)
-        each = -(-(-(-len(data) // self.machine.slices)) // 32) * 32
+        share = math.ceil(len(data) / self.machine.slices)
+        each = math.ceil(share / 32) * 32
         flat = SramFlat(self.sram, len(data), each)
         self.sram += each
         self.commands.append(Load(DramFlat("constant", len(self.constants), len(data)), flat, 0))

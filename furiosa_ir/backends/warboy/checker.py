@@ -8,8 +8,8 @@ The second part follows the commands in order of issue with a shadow of the memo
   command knows of the other engine is one number: how far that one has come at least.
 * A kernel overwrites a tile that it reads, unless it is the very same tile.
 
-The shadow has one entry for 32 bytes ("line"), which is what tiles are aligned to; a mask of 32 bits
-keeps the first check exact to the byte, and a suspected race is confirmed byte for byte.
+The shadow has one entry for 32 bytes ("line"), which is what tiles are aligned to; a mask of 32
+bits keeps the first check exact to the byte, and a suspected race is confirmed byte for byte.
 """
 
 from __future__ import annotations
@@ -59,7 +59,12 @@ def check_program(program: Program) -> None:
     machine = Machine.from_parameters(program.machine)
     for segment in program.segments:
         if isinstance(segment, NpuSegment):
-            _SegmentCheck(program, segment, machine).run()
+            try:
+                _SegmentCheck(program, segment, machine).run()
+            except MemoryError:
+                raise VerificationFailure(
+                    f"segment '{segment.name}' takes more memory than this computer has"
+                ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +210,11 @@ class _SegmentCheck:
     def _of(self, place: Place) -> tuple[_Lines, ...]:
         found = self._cache.get(place)
         if found is None:
-            lines = _tile_lines if isinstance(place, SramTile) else _flat_lines
-            found = self._cache[place] = tuple(lines(place, self.lines))  # type: ignore[arg-type]
+            if isinstance(place, SramTile):
+                found = tuple(_tile_lines(place, self.lines))
+            else:
+                found = tuple(_flat_lines(place, self.lines))
+            self._cache[place] = found
         return found
 
     def _command(self, index: int, command: Command) -> None:
@@ -277,9 +285,12 @@ class _SegmentCheck:
 
     def _dram(self, command: Command) -> None:
         """Only the DMA engine touches DRAM, in order: what is left is reading before writing."""
-        if isinstance(command, (Load, Copy)) and command.source.region == "workspace":
-            if not self._workspace(command.source).all():
-                raise ValueError("reads DRAM that nothing wrote")
+        if (
+            isinstance(command, (Load, Copy))
+            and command.source.region == "workspace"
+            and not self._workspace(command.source).all()
+        ):
+            raise ValueError("reads DRAM that nothing wrote")
         if isinstance(command, (Store, Copy)):
             self._workspace(command.target)[...] = True
 

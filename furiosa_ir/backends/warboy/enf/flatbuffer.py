@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import flatbuffers
 import numpy as np
@@ -58,14 +58,13 @@ def _encode_table(builder: flatbuffers.Builder, table: str, row: Mapping[str, An
         elif field.kind in ("scalar", "struct") and row.get(field.name) is not None:
             _place(builder, np.asarray(row[field.name], field.dtype), field.dtype)
             builder.Slot(slot)
-    return builder.EndObject()
+    return cast("int", builder.EndObject())
 
 
 def _encode_vector(builder: flatbuffers.Builder, array: npt.NDArray[Any]) -> int:
     builder.StartVector(array.itemsize, array.size, max(array.dtype.alignment, 4))
-    data = array.tobytes()
-    _write(builder, data)
-    return builder.EndVector()
+    _write(builder, array.tobytes())
+    return cast("int", builder.EndVector())
 
 
 def _place(builder: flatbuffers.Builder, value: npt.NDArray[Any], dtype: np.dtype[Any]) -> None:
@@ -74,7 +73,7 @@ def _place(builder: flatbuffers.Builder, value: npt.NDArray[Any], dtype: np.dtyp
 
 
 def _write(builder: flatbuffers.Builder, data: bytes) -> None:
-    head = builder.Head() - len(data)
+    head = cast("int", builder.Head()) - len(data)
     builder.head = head
     builder.Bytes[head : head + len(data)] = data
 

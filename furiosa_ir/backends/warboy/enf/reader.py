@@ -226,7 +226,7 @@ class _Commands:
     _VECTORS = ("load_tiles", "load_flats", "stores", "copies", "vectors", "dots", "pools")
 
     def __init__(self, row: Row) -> None:
-        self._headers = row["commands"].tolist()
+        self._headers: list[tuple[int, int, int]] = row["commands"].tolist()
         self._structs = [_Pool(name, row[name].tolist()) for name in self._VECTORS]
         self._lists = {
             name: _Pool(name, row[name].tolist())
@@ -252,8 +252,8 @@ class _Commands:
         )
         for layer, count, kind in self._headers:
             _enum(layout.COMMAND_KINDS, kind, "command kind")
-            struct = self._structs[kind].take(1)[0]
-            yield makers[kind](struct, layer, tuple(self._lists["waits"].take(count)))
+            fields: Any = self._structs[kind].take(1)[0]
+            yield makers[kind](fields, layer, tuple(self._lists["waits"].take(count)))
         for pool in (*self._structs, *self._lists.values()):
             pool.close()
 

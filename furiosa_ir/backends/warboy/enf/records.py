@@ -417,7 +417,7 @@ class Program:
     segments: tuple[NpuSegment | HostSegment, ...]
     layers: tuple[Layer, ...]
     compiler: str = ""
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict[str, str])
     pipeline: str = ""
     source_hash: str = ""
     source_framework: str = ""

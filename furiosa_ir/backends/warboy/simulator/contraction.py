@@ -144,7 +144,7 @@ class _Dense:
         self.group, self.inner = command.group, inner
         self.terms = self.kernel_h * self.kernel_w * inner
         each = outputs // self.group
-        # [group, Kh * Kw * I, O / group]
+        # Of each group Kh * Kw * I rows and O / group columns.
         matrix = weight.reshape(self.group, each, self.terms).transpose(0, 2, 1)
         self.matrix = np.ascontiguousarray(matrix[0] if self.group == 1 else matrix)
         self.input = PaddedInput(

@@ -1,4 +1,4 @@
-"""What follows the accumulator: operands and parameters brought together, the program, the store."""
+"""What follows the accumulator: operands and parameters, the program, the store."""
 
 from __future__ import annotations
 

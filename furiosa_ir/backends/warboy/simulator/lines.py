@@ -87,7 +87,7 @@ class _Value:
 _UNUSED = _Value(False, 0, (0, 0))
 
 Slots = list[Array]
-_Operation = Callable[[Slots], None]
+_Operation = Callable[[Slots], object]
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime as ort
@@ -33,7 +34,7 @@ def _session() -> ort.InferenceSession | None:
         [helper.make_tensor_value_info("y", TensorProto.INT32, None)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    options = ort.SessionOptions()
+    options = cast("Any", ort.SessionOptions())
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -53,7 +54,7 @@ def _integer_product(
     session: ort.InferenceSession, a: Array, b: Array, a_zp: int, b_zp: int
 ) -> Array:
     zero_points = {"a_zp": np.array(a_zp, np.uint8), "b_zp": np.array(b_zp, np.int8)}
-    return session.run(None, {"a": a, "b": b, **zero_points})[0]
+    return cast("Array", session.run(None, {"a": a, "b": b, **zero_points})[0])
 
 
 def product(a: Array, b: Array, a_zp: int, b_zp: int) -> Array:
