@@ -1,0 +1,200 @@
+"""`furiosa compile --verify`: a result's outputs beside those of its source framework.
+
+TFLite: LiteRT's reference kernels, every byte must be equal. ONNX: the network in exact arithmetic
+(the interpreter), with onnxruntime as a second witness; its float32 noise flips quantisation steps
+that depth amplifies, so only the first can fail a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from furiosa_ir.backends.warboy.lowering.operation import lower_operation
+from furiosa_ir.compiler import CompileResult
+from furiosa_ir.dialects.graph.base import element_of, shape_of
+from furiosa_ir.errors import FuriosaError
+from furiosa_ir.importers import load
+from furiosa_ir.interpreter import Interpreter, run_module
+from furiosa_ir.interpreter.elements import numpy_dtype
+from furiosa_ir.interpreter.opaque import onnx_session
+from furiosa_ir.interpreter.run import value_names
+from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.text import is_ir_text
+from furiosa_ir.runtime.session import Session
+
+Run = Callable[[Mapping[str, Array]], Sequence[Array]]
+
+LEAST_EXACT_SHARE = 0.99
+"""Of an ONNX network's output elements, how many must equal exact arithmetic to one part in 1e5."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far one output agrees with one reference.
+
+    Attributes:
+        output: its name.
+        reference: what it was compared with.
+        equal: share of elements that are equal (floats: to one part in 1e5).
+        difference: the greatest absolute difference.
+        required: the least share that passes; 0 for a mere witness.
+    """
+
+    output: str
+    reference: str
+    equal: float
+    difference: float
+    required: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether it agrees as far as it must."""
+        return self.equal >= self.required
+
+    def __str__(self) -> str:
+        share = f"{self.equal * 100:.4g} %" if self.equal < 1 else "every element"
+        text = f"output '{self.output}': {share} equal to {self.reference}"
+        return text if self.equal == 1 else f"{text}, greatest difference {self.difference:.4g}"
+
+
+def verify_result(
+    result: CompileResult, source: Path, *, batch_size: int | None = None, count: int = 4
+) -> list[Agreement]:
+    """Compares a compiled result with its source on random inputs over the full range.
+
+    Args:
+        result: a program, or IR of the graph or ftensor level.
+        source: the ONNX or TFLite file it was made from.
+        batch_size: as compiled with.
+        count: how many inputs.
+
+    Raises:
+        FuriosaError: the source is no network, or the reference cannot run it.
+    """
+    data = source.read_bytes()
+    if is_ir_text(data):
+        raise FuriosaError("--verify needs an ONNX or TFLite source", file=str(source))
+    run, names = _subject(result)
+    references = _references(data, source, batch_size)
+    inputs = _input_descriptions(result)
+    rng = np.random.default_rng(0)
+    worst: dict[tuple[str, str], Agreement] = {}
+    for _ in range(count):
+        feeds = {name: _random(rng, shape, dtype) for name, shape, dtype in inputs}
+        mine = run(feeds)
+        for reference, required, run_reference in references:
+            for name, a, b in zip(names, mine, run_reference(feeds), strict=True):
+                now = _compare(name, reference, required, np.asarray(a), np.asarray(b))
+                before = worst.get((name, reference))
+                if before is None or now.equal < before.equal:
+                    worst[name, reference] = now
+    return list(worst.values())
+
+
+def _subject(result: CompileResult) -> tuple[Run, list[str]]:
+    if result.program is not None:
+        session = Session(result.program)
+        names = [d.name for d in session.outputs()]
+        return lambda feeds: [t.numpy() for t in session.run(list(feeds.values()))], names
+    module = result.module
+
+    def interpret(feeds: Mapping[str, Array]) -> Sequence[Array]:
+        return list(run_module(module, feeds, lower_operation=lower_operation).values())
+
+    main = Interpreter(module).function("main")
+    return interpret, value_names(main.res_attrs, len(main.function_type.outputs), "output")
+
+
+def _input_descriptions(result: CompileResult) -> list[tuple[str, tuple[int, ...], str]]:
+    if result.program is not None:
+        tensors = [result.program.tensors[i] for i in result.program.inputs]
+        return [(t.name, t.shape, t.dtype) for t in tensors]
+
+    main = Interpreter(result.module).function("main")
+    arguments = main.body.block.args
+    names = value_names(main.arg_attrs, len(arguments), "input")
+    return [
+        (n, shape_of(a), numpy_dtype(element_of(a)).name)
+        for n, a in zip(names, arguments, strict=True)
+    ]
+
+
+def _references(data: bytes, source: Path, batch_size: int | None) -> list[tuple[str, float, Run]]:
+    if data[4:8] == b"TFL3":
+        return [("LiteRT's reference kernels", 1.0, _litert(data))]
+    module = load(source, batch_size=batch_size)
+    session = onnx_session(data)
+
+    def exact(feeds: Mapping[str, Array]) -> Sequence[Array]:
+        return list(run_module(module, feeds).values())
+
+    def onnxruntime(feeds: Mapping[str, Array]) -> Sequence[Array]:
+        return session.run(None, dict(feeds))
+
+    return [("exact arithmetic", LEAST_EXACT_SHARE, exact), ("onnxruntime", 0.0, onnxruntime)]
+
+
+def _litert(data: bytes) -> Run:
+    try:
+        from ai_edge_litert import interpreter as litert  # noqa: PLC0415  # an optional extra
+    except ImportError:
+        raise FuriosaError(
+            "--verify of a TFLite network needs LiteRT", hint="pip install furiosa-ir[litert]"
+        ) from None
+    kinds = litert.OpResolverType
+    running: Any = None
+    for kind in (kinds.BUILTIN_REF, kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES):
+        try:
+            running = litert.Interpreter(
+                model_content=data, experimental_op_resolver_type=kind, num_threads=1
+            )
+            running.allocate_tensors()
+            break
+        except (RuntimeError, ValueError) as error:
+            # The reference resolver lacks newer versions of some operators.
+            if kind is kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES:
+                text = " ".join(str(error).split())
+                raise FuriosaError(f"LiteRT does not run the source: {text}") from error
+
+    def run(feeds: Mapping[str, Array]) -> Sequence[Array]:
+        details = running.get_input_details()
+        for detail, array in zip(details, feeds.values(), strict=True):
+            if tuple(detail["shape"]) != array.shape:
+                running.resize_tensor_input(detail["index"], array.shape)
+        running.allocate_tensors()
+        for detail, array in zip(details, feeds.values(), strict=True):
+            running.set_tensor(detail["index"], array)
+        running.invoke()
+        return [running.get_tensor(d["index"]).copy() for d in running.get_output_details()]
+
+    return run
+
+
+def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return rng.uniform(-1, 1, shape).astype(kind)
+    if kind.kind == "b":
+        return rng.integers(0, 2, shape).astype(kind)
+    info = np.iinfo(kind)
+    if kind.itemsize > 1:  # indices and sizes, not data: small numbers
+        return rng.integers(0, 2, shape).astype(kind)
+    return rng.integers(info.min, info.max + 1, shape).astype(kind)
+
+
+def _compare(name: str, reference: str, required: float, a: Array, b: Array) -> Agreement:
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return Agreement(name, reference, 0.0, float("inf"), required)
+    if a.size == 0:
+        return Agreement(name, reference, 1.0, 0.0, required)
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    exactly = a.dtype.kind != "f" or required == 1.0
+    same = (a == b) | (np.isnan(x) & np.isnan(y)) if exactly else np.isclose(x, y, rtol=1e-5)
+    with np.errstate(invalid="ignore"):
+        difference = float(np.nanmax(np.abs(x - y)))
+    return Agreement(name, reference, float(same.mean()), difference, required)

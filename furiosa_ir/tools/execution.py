@@ -1,0 +1,52 @@
+"""What `furiosa run` does around a session: arrays from a file, arrays to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from furiosa_ir.errors import FuriosaError
+from furiosa_ir.runtime import session
+from furiosa_ir.tools.arrays import Array, check_writable, read_arrays, write_arrays
+
+_DEVICES = {"warboy": "warboy(1)*1", "warboy-2pe": "warboy(2)*1"}
+
+
+def run_file(
+    file: Path, inputs: Path, outputs: Path | None, *, target: str, batch_size: int | None
+) -> None:
+    """Runs a program or a network on the arrays of a file.
+
+    Raises:
+        FuriosaError: a file cannot be read or written, or the inputs do not fit.
+    """
+    if outputs is not None:
+        check_writable(outputs)
+    arrays = read_arrays(inputs)
+    with session.create(file, device=_DEVICES[target], batch_size=batch_size) as running:
+        results = running.run(_in_order(arrays, [d.name for d in running.inputs()], inputs))
+        named = [
+            (desc.name, tensor.numpy())
+            for desc, tensor in zip(running.outputs(), results, strict=True)
+        ]
+    if outputs is not None:
+        write_arrays(named, outputs)
+        click.echo(f"Written to {outputs}", err=True)
+        return
+    for name, array in named:
+        extremes = f", from {array.min():g} to {array.max():g}" if array.size else ""
+        click.echo(f"{name}: {array.dtype}{list(array.shape)}{extremes}")
+
+
+def _in_order(arrays: dict[str, Array], names: list[str], file: Path) -> list[Array]:
+    if all(name in arrays for name in names):
+        return [arrays[name] for name in names]
+    if len(arrays) != len(names) or not all(n.startswith("arr_") for n in arrays):
+        missing = next(n for n in names if n not in arrays)
+        raise FuriosaError(
+            f"there is no array for the input '{missing}'",
+            file=str(file),
+            hint=f"the file has {', '.join(arrays) or 'no arrays'}",
+        )
+    return list(arrays.values())

@@ -1,0 +1,112 @@
+"""`furiosa`: compiles, runs and inspects networks. The command line only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from furiosa_ir import __version__
+from furiosa_ir.tools.errors import reported_errors
+
+# The modules that do the work are imported by each command: `--help` needs none of them.
+# ruff: noqa: PLC0415
+
+_FILE = click.Path(path_type=Path)
+_TARGETS = ("warboy", "warboy-2pe")
+_LEVELS = ("graph", "ftensor", "warboy", "enf")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="furiosa")
+def main() -> None:
+    """Compile int8 networks for the Warboy NPU, run and inspect them."""
+
+
+@main.command("compile")
+@click.argument("source", type=_FILE)
+@click.option("-o", "--output", type=_FILE, help="Default: output.<target-ir>.")
+@click.option(
+    "--target-npu",
+    type=click.Choice(_TARGETS),
+    default="warboy-2pe",
+    show_default=True,
+    help="One PE, or two PEs fused.",
+)
+@click.option(
+    "--target-ir",
+    type=click.Choice(_LEVELS),
+    default="enf",
+    show_default=True,
+    help="The level to compile to; all but enf are text.",
+)
+@click.option(
+    "-b",
+    "--batch-size",
+    "--batch",
+    type=click.IntRange(min=1),
+    help="For a symbolic batch dimension.",
+)
+@click.option("--verify", is_flag=True, help="Run the result against the source framework.")
+@click.option("-v", "--verbose", is_flag=True, help="Show every pass.")
+@click.version_option(__version__, prog_name="furiosa")
+def compile_command(
+    source: Path,
+    output: Path | None,
+    target_npu: str,
+    target_ir: str,
+    batch_size: int | None,
+    verify: bool,
+    verbose: bool,
+) -> None:
+    """Compile SOURCE, an ONNX or TFLite network or one of our IRs, to a program.
+
+    What SOURCE is, its content says. Progress and the summary go to standard error.
+    """
+    with reported_errors():
+        from furiosa_ir.tools.compilation import compile_file
+
+        compile_file(
+            source,
+            output or Path(f"output.{target_ir}"),
+            target=target_npu,
+            target_ir=target_ir,
+            batch_size=batch_size,
+            verify=verify,
+            verbose=verbose,
+        )
+
+
+@main.command("run")
+@click.argument("file", type=_FILE)
+@click.option("--inputs", type=_FILE, required=True, help=".npz (or .npy) of the inputs.")
+@click.option("--outputs", type=_FILE, help=".npz to write; default: print what they are.")
+@click.option("--target-npu", type=click.Choice(_TARGETS), default="warboy-2pe", show_default=True)
+@click.option("-b", "--batch-size", "--batch", type=click.IntRange(min=1))
+def run_command(
+    file: Path, inputs: Path, outputs: Path | None, target_npu: str, batch_size: int | None
+) -> None:
+    """Run FILE on the simulator: a program, or a network, which is compiled first.
+
+    Arrays of --inputs go by the names of the network's inputs; without such names, in order.
+    """
+    with reported_errors():
+        from furiosa_ir.tools.execution import run_file
+
+        run_file(file, inputs, outputs, target=target_npu, batch_size=batch_size)
+
+
+@main.command("inspect")
+@click.argument("file", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@click.option("--disassemble", is_flag=True, help="Every command of the program.")
+def inspect_command(file: Path, as_json: bool, disassemble: bool) -> None:
+    """Show what a compiled program (ENF) is: segments, layers, cycles, memory."""
+    with reported_errors():
+        from furiosa_ir.tools.inspection import inspect_file
+
+        inspect_file(file, as_json=as_json, disassembled=disassemble)
+
+
+if __name__ == "__main__":
+    main()
