@@ -7,9 +7,19 @@ from typing import Any, cast
 
 import numpy as np
 import onnxruntime as ort
-from onnx import TensorProto, helper
 
 from furiosa_ir.backends.warboy.simulator.memory import Array
+
+_MODEL = (
+    b"\x08\x08:p\n$\n\x01a\n\x01b\n\x04a_zp\n\x04b_zp\x12\x01y\"\rMatMulInteger\x12\x07product"
+    b"Z\t\n\x01a\x12\x04\n\x02\x08\x02Z\t\n\x01b\x12\x04\n\x02\x08\x03"
+    b"Z\x0e\n\x04a_zp\x12\x06\n\x04\x08\x02\x12\x00Z\x0e\n\x04b_zp\x12\x06\n\x04\x08\x03\x12\x00"
+    b"b\t\n\x01y\x12\x04\n\x02\x08\x06B\x04\n\x00\x10\r"
+)
+"""An ONNX model of one node, y = MatMulInteger(a, b, a_zp, b_zp), with every shape open.
+
+As bytes because importing `onnx` for it would cost each session 40 ms; a test makes it anew.
+"""
 
 # Sums of so many products of 8-bit differences (255 * 255) stay below 2**24, exact in float32.
 _EXACT_TERMS = (1 << 24) // (255 * 255)
@@ -17,29 +27,16 @@ _EXACT_TERMS = (1 << 24) // (255 * 255)
 
 @cache
 def _session() -> ort.InferenceSession | None:
-    """onnxruntime's `MatMulInteger` with every shape open; None if it saturates on this machine.
+    """onnxruntime's `MatMulInteger`, or None if it saturates on this machine.
 
     Without VNNI, MLAS multiplies pairs of u8 * s8 into 16 bits (vpmaddubsw), which saturates.
     """
-    node = helper.make_node("MatMulInteger", ["a", "b", "a_zp", "b_zp"], ["y"])
-    graph = helper.make_graph(
-        [node],
-        "product",
-        [
-            helper.make_tensor_value_info("a", TensorProto.UINT8, None),
-            helper.make_tensor_value_info("b", TensorProto.INT8, None),
-            helper.make_tensor_value_info("a_zp", TensorProto.UINT8, []),
-            helper.make_tensor_value_info("b_zp", TensorProto.INT8, []),
-        ],
-        [helper.make_tensor_value_info("y", TensorProto.INT32, None)],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     options = cast("Any", ort.SessionOptions())
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        _MODEL, options, providers=["CPUExecutionProvider"]
     )
     a = np.full((8, 64), 255, np.uint8)
     for extreme in (127, -128):
