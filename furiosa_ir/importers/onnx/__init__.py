@@ -25,6 +25,7 @@ from furiosa_ir.importers.onnx.file import ModelFile, read_model
 from furiosa_ir.importers.onnx.node import Node
 from furiosa_ir.importers.onnx.opaque import check_node, declared_type
 from furiosa_ir.importers.onnx.order import needed_nodes, node_label
+from furiosa_ir.importers.onnx.qlinear import expanded
 from furiosa_ir.importers.onnx.signature import BatchSize, input_type
 from furiosa_ir.importers.onnx.structural import STRUCTURAL
 from furiosa_ir.importers.onnx.tensors import element_type, type_name
@@ -96,9 +97,10 @@ def _import_node(builder: Builder, proto: Any) -> None:
     builder.location = name_loc(label)
     try:
         check_node(proto, builder.opsets)
-        for name, value in zip(proto.output, _results(builder, proto), strict=False):
-            if name:
-                builder.define(str(name), value)
+        for part in expanded(builder, proto) or (proto,):
+            for name, value in zip(part.output, _results(builder, part), strict=False):
+                if name:
+                    builder.define(str(name), value)
     except FuriosaError as error:
         raise ImportFailure(error.message, layer=error.layer or label, hint=error.hint) from None
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:

@@ -87,6 +87,12 @@ class Builder:
             self._values[name] = value
         return value
 
+    def constant_elements(self, name: str) -> Array | None:
+        """The elements of a plain constant; None for a value that the network computes."""
+        if self.is_hidden(name):
+            return None
+        return constant_of(self.value(name))
+
     def constant(
         self, data: Array | Constant | BlobAttr, element: Attribute | None = None
     ) -> SSAValue:

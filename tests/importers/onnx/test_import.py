@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
 from furiosa_ir.dialects.graph.base import DYNAMIC, constant_of, element_of, quantization_of
 from furiosa_ir.importers.onnx import import_onnx
+from furiosa_ir.interpreter import run_module
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.passes.fold_quantization import FoldQuantization
 from tests.importers.onnx.networks import (
     imported,
     main_of,
@@ -276,3 +279,51 @@ def test_element_types() -> None:
     )
     function = main_of(imported(model))
     assert str(element_of(function.body.block.args[0])) == "ui16"
+
+
+def test_qlinear_operators_are_what_they_stand_for() -> None:
+    nodes = [
+        node(
+            "QLinearConv", ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"], ["c"], name="conv"
+        ),
+        node(
+            "QLinearAdd",
+            ["c", "ys", "yz", "c", "ys", "yz", "ys", "yz"],
+            ["a"],
+            domain="com.microsoft",
+        ),
+        node("QLinearMatMul", ["a", "ys", "yz", "m", "s", "mz", "ys", "yz"], ["y"]),
+    ]
+    scalars = {"xs": 0.5, "ys": 0.25, "s": 0.125}
+    constants = {
+        **{k: np.float32(v) for k, v in scalars.items()},
+        "xz": np.uint8(3),
+        "yz": np.uint8(128),
+        "mz": np.int8(0),
+        "w": np.ones((2, 1, 1, 1), np.int8),
+        "ws": np.array([0.25, 0.5], np.float32),
+        "wz": np.zeros(2, np.int8),
+        "b": np.array([1, 2], np.int32),
+        "m": np.ones((4, 4), np.int8),
+    }
+    declared = ([1, 1, 4, 4], TensorProto.UINT8)
+    model = network(
+        nodes,
+        {"x": declared},
+        {"y": (None, TensorProto.UINT8)},
+        constants,
+        17,
+        {"com.microsoft": 1},
+    )
+    module = imported(model)
+    FoldQuantization().apply(None, module)
+    module.verify()
+    assert names(module) == ["storage_cast", "conv", "add", "mat_mul", "storage_cast"]
+    assert "conv" in layer_name(operations(module)[1])
+    x = np.random.default_rng(0).integers(0, 256, (1, 1, 4, 4)).astype(np.uint8)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (want,) = session.run(None, {"x": x})
+    (got,) = run_module(module, {"x": x}).values()
+    assert np.array_equal(got, want)
