@@ -58,8 +58,16 @@ class Cost:
 
     @property
     def cycles(self) -> int:
-        """How long the command occupies its engine: its slowest unit plus the warm-up."""
+        """From the command's start to its end: its slowest unit plus the warm-up."""
         return max(self.dma, self.fetch, self.dot, self.vector, self.commit) + self.warmup
+
+    @property
+    def occupancy(self) -> int:
+        """Until its engine takes the next command.
+
+        A DMA's latency overlaps with the next one's transfer; a kernel fills its pipeline anew.
+        """
+        return self.dma or self.cycles
 
     @property
     def bound(self) -> str:

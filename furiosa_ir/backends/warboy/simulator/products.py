@@ -11,7 +11,7 @@ import onnxruntime as ort
 from furiosa_ir.backends.warboy.simulator.memory import Array
 
 _MODEL = (
-    b"\x08\x08:p\n$\n\x01a\n\x01b\n\x04a_zp\n\x04b_zp\x12\x01y\"\rMatMulInteger\x12\x07product"
+    b'\x08\x08:p\n$\n\x01a\n\x01b\n\x04a_zp\n\x04b_zp\x12\x01y"\rMatMulInteger\x12\x07product'
     b"Z\t\n\x01a\x12\x04\n\x02\x08\x02Z\t\n\x01b\x12\x04\n\x02\x08\x03"
     b"Z\x0e\n\x04a_zp\x12\x06\n\x04\x08\x02\x12\x00Z\x0e\n\x04b_zp\x12\x06\n\x04\x08\x03\x12\x00"
     b"b\t\n\x01y\x12\x04\n\x02\x08\x06B\x04\n\x00\x10\r"
@@ -35,9 +35,7 @@ def _session() -> ort.InferenceSession | None:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = ort.InferenceSession(
-        _MODEL, options, providers=["CPUExecutionProvider"]
-    )
+    session = ort.InferenceSession(_MODEL, options, providers=["CPUExecutionProvider"])
     a = np.full((8, 64), 255, np.uint8)
     for extreme in (127, -128):
         b = np.full((64, 16), extreme, np.int8)

@@ -31,7 +31,7 @@ class TimelineEntry(NamedTuple):
 def timeline(program: Program) -> list[TimelineEntry]:
     """Start and end of each NPU command, in order of issue.
 
-    A command starts when its engine has ended the one before and its tokens are complete. One
+    A command starts when its engine is free of the one before and its tokens are complete. One
     segment starts when the one before has ended; host segments take no time here.
     """
     machine = Machine.from_parameters(program.machine)
@@ -62,7 +62,7 @@ def schedule(
         cost = command_cost(command, machine)
         start = max([free[engine], *(ends[token] for token in command.waits)])
         end = start + cost.cycles
-        free[engine] = end
+        free[engine] = start + cost.occupancy
         ends.append(end)
         times.append((start, end, cost))
     return times
