@@ -16,7 +16,7 @@ from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
 from furiosa_ir.backends.warboy.planning.assignment import assign_views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.intervals import place_intervals
-from furiosa_ir.backends.warboy.planning.kernel_views import kernel_views
+from furiosa_ir.backends.warboy.planning.kernel_views import kernel_views, weight_operands
 from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.layout_choice import choose_layouts
 from furiosa_ir.backends.warboy.planning.residency import Program, Residency, plan_residency
@@ -80,7 +80,7 @@ def plan_tiles(function: FuncOp, machine: Machine) -> None:
             storage.buffers[buffer].readers.append(k)
         storage.buffers[task.result.buffer].writers.append(k)
     layouts = choose_layouts(tasks, storage.buffers, machine)
-    program = Program(tasks, storage.copies, storage.buffers, [x.slice_bytes for x in layouts])
+    program = Program(tasks, storage.copies, storage.buffers, layouts)
     plan, residency = _fit(program, storage, layouts, machine)
     function.attributes[MEMORY] = MemoryAttr(plan)
     for k, op in enumerate(kernels):
@@ -103,7 +103,17 @@ def make_task(
     place = storage.place(kernel.result, view)
     result = Port(view, place.buffer, place.offset, geometry.result, None)
     elements = tuple(element_bytes(v) for v in (*kernel.inputs, kernel.result))
-    return Task(number, geometry, tuple(ports), result, elements, layer_name(kernel))
+    roles = weight_operands(kernel)
+    return Task(
+        number,
+        geometry,
+        tuple(ports),
+        result,
+        elements,
+        tuple(roles.get(i, "") for i in range(len(ports))),
+        len(kernel.operations) - (1 if geometry.kind != "vector" else 0),
+        layer_name(kernel),
+    )
 
 
 def _fit(

@@ -259,7 +259,7 @@ def _channels(geometry: Geometry, available: int, offset: int, extent: int) -> t
 
 def channel_unit(geometry: Geometry) -> int:
     """Blocks of output channels are multiples of this: whole groups."""
-    return geometry.result[3] // geometry.group if geometry.kind == "dot" else 1
+    return geometry.result[3] // geometry.group if geometry.group > 1 else 1
 
 
 def groups_in(geometry: Geometry, offset: int, extent: int) -> int:

@@ -1,18 +1,104 @@
-"""Which layout each buffer of a function gets."""
+"""Which layout each buffer of a function gets: the one with the fewest cycles.
+
+A buffer's slices decide how evenly its writer's work is spread, its order how well its readers
+fill the MAC array (`machine.cost`). Buffers are decided one after the other in the order of the
+program, each with its neighbours as they stand; equal kernels are costed once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.layouts import Layout, best_layout
+from furiosa_ir.backends.warboy.enf.records import SramTile
+from furiosa_ir.backends.warboy.machine import Machine, command_cost
+from furiosa_ir.backends.warboy.planning.estimate import step_command
+from furiosa_ir.backends.warboy.planning.layouts import Layout, best_layout, layouts
 from furiosa_ir.backends.warboy.planning.storage import Storage
-from furiosa_ir.backends.warboy.planning.tiles import Task
+from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
+from furiosa_ir.dialects.warboy.plan import Port
+
+SPACIOUS = 16
+"""Buffers below a sixteenth of a slice may take more room than they need without a penalty."""
 
 
 def choose_layouts(
     tasks: Mapping[int, Task], storages: Sequence[Storage], machine: Machine
 ) -> list[Layout]:
     """A layout for each buffer."""
-    del tasks
-    return [best_layout(s.shape, s.element, machine) for s in storages]
+    chooser = _Chooser(tasks, storages, machine)
+    for buffer in range(len(storages)):
+        chooser.improve(buffer)
+    return chooser.layouts
+
+
+class _Chooser:
+    def __init__(
+        self, tasks: Mapping[int, Task], storages: Sequence[Storage], machine: Machine
+    ) -> None:
+        self._tasks = tasks
+        self._storages = storages
+        self._machine = machine
+        self._cycles: dict[object, int] = {}
+        # Equal kernels (a network's repeated blocks) share costs by the number of their kind.
+        kinds: dict[object, int] = {}
+        self._kinds = {
+            k: kinds.setdefault((task.geometry, _windows(task), task.program_length), len(kinds))
+            for k, task in tasks.items()
+        }
+        self.layouts = [self._first_guess(storage) for storage in storages]
+
+    def _first_guess(self, storage: Storage) -> Layout:
+        dots = [k for k in storage.writers if self._tasks[k].geometry.kind in DOTS]
+        orders = [wanted_order(self._tasks[k].geometry, self._machine) for k in storage.readers]
+        unit = self._machine.mac_height if dots else 1
+        order = next((o for o in orders if o is not None), None)
+        return best_layout(storage.shape, storage.element, self._machine, order, unit)
+
+    def improve(self, buffer: int) -> None:
+        """Takes the best layout for one buffer, the others as they stand."""
+        storage, machine = self._storages[buffer], self._machine
+        around = dict.fromkeys((*storage.writers, *storage.readers))
+        if not around:
+            return
+        candidates = layouts(storage.shape, storage.element, machine.slices, machine.line_bytes)
+        smallest = min(layout.slice_bytes for layout in candidates)
+        least = min(layout.rows * layout.channels for layout in candidates)
+        best, best_cost = self.layouts[buffer], float("inf")
+        for layout in candidates:
+            wasteful = layout.slice_bytes > 2 * smallest + machine.slice_bytes // SPACIOUS
+            if wasteful or layout.rows * layout.channels > 2 * least:
+                continue
+            self.layouts[buffer] = layout
+            cost = float(sum(self._cost(k) for k in around))
+            if layout.slice_bytes > machine.slice_bytes // SPACIOUS:
+                # Large buffers may have to go to DRAM and back, so what they waste costs time.
+                excess = (layout.slice_bytes - smallest) * machine.slices
+                cost += excess / machine.dram_bytes_per_cycle
+            if (cost, layout.slice_bytes) < (best_cost, best.slice_bytes):
+                best, best_cost = layout, cost
+        self.layouts[buffer] = best
+
+    def _cost(self, k: int) -> int:
+        task = self._tasks[k]
+        ports = [p for p in (*task.operands, task.result) if p is not None]
+        here = [self.layouts[p.buffer] for p in ports]
+        key = (self._kinds[k], *[(layout.slices, layout.order) for layout in here])
+        cycles = self._cycles.get(key)
+        if cycles is None:
+            tiles = [None if p is None else self._tile(p) for p in task.operands]
+            command = step_command(task, tiles, self._tile(task.result), self._machine)
+            cycles = self._cycles[key] = command_cost(command, self._machine).cycles
+        return cycles
+
+    def _tile(self, port: Port) -> SramTile:
+        layout, storage = self.layouts[port.buffer], self._storages[port.buffer]
+        return SramTile(
+            0, storage.shape, layout.slices, layout.order, storage.element, port.offset, port.extent
+        )
+
+
+def _windows(task: Task) -> tuple[object, ...]:
+    return tuple(
+        None if port is None else (port.offset, port.extent)
+        for port in (*task.operands, task.result)
+    )

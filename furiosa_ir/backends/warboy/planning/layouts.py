@@ -6,14 +6,11 @@ Footprints differ a lot (`shared/warboy.md` §2): the innermost extent is rounde
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.dialects.warboy.plan import Shape4
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +21,34 @@ class Layout:
         slices: (Ho, Co).
         order: "HCW" or "HWC".
         slice_bytes: bytes of every slice.
-        work: rows times channels of the fullest slice: what a step takes is proportional to it.
+        rows, channels: of the fullest slice.
     """
 
     slices: tuple[int, int]
     order: str
     slice_bytes: int
-    work: int
+    rows: int
+    channels: int
+
+    def work(self, unit: int) -> int:
+        """What a step takes is proportional to it, if the engine takes channels by `unit`."""
+        return self.rows * -(-self.channels // unit) * unit
 
 
-def layouts(shape: Shape4, element: int, slices: int, line: int) -> Iterator[Layout]:
-    """Every sensible layout of a buffer."""
+@lru_cache(maxsize=4096)
+def layouts(shape: Shape4, element: int, slices: int, line: int) -> tuple[Layout, ...]:
+    """Every sensible layout of a buffer: both orders of each (Ho, Co)."""
     n, h, w, c = shape
     per_line = max(line // element, 1)
-    seen: set[tuple[int, int]] = set()
+    found: dict[tuple[int, int], tuple[Layout, Layout]] = {}
     for ho in _divisors(slices):
-        co = slices // ho
         # Slices beyond the extent hold nothing: the same as fewer.
-        pair = (min(ho, h), min(co, c))
-        if pair in seen:
-            continue
-        seen.add(pair)
+        pair = (min(ho, h), min(slices // ho, c))
         hi, ci = -(-h // pair[0]), -(-c // pair[1])
         hcw = n * hi * ci * -(-w // per_line) * per_line * element
         hwc = n * hi * w * -(-ci // per_line) * per_line * element
-        yield Layout(pair, "HWC", hwc, hi * ci)
-        yield Layout(pair, "HCW", hcw, hi * ci)
+        found[pair] = (Layout(pair, "HWC", hwc, hi, ci), Layout(pair, "HCW", hcw, hi, ci))
+    return tuple(layout for both in found.values() for layout in both)
 
 
 @lru_cache
@@ -59,7 +58,7 @@ def _divisors(number: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=4096)
 def best_layout(
-    shape: Shape4, element: int, machine: Machine, order: str | None = None
+    shape: Shape4, element: int, machine: Machine, order: str | None = None, unit: int = 1
 ) -> Layout:
     """The layout that keeps the slices busy and takes little room.
 
@@ -68,15 +67,16 @@ def best_layout(
         element: bytes of an element.
         machine: how many slices there are.
         order: the order that its readers want, or None.
+        unit: channels that its writer's engine takes at once (4: the MAC array's height).
     """
-    candidates = list(layouts(shape, element, machine.slices, machine.line_bytes))
-    least = min(layout.work for layout in candidates)
+    candidates = layouts(shape, element, machine.slices, machine.line_bytes)
+    least = min(layout.work(unit) for layout in candidates)
     return min(
         candidates,
         key=lambda x: (
-            x.slice_bytes * (1 + 3 * (x.work - least) / least)
+            x.slice_bytes * (1 + 4 * (x.work(unit) - least) / least)
             + (x.slice_bytes if order not in (None, x.order) else 0),
-            x.work,
+            x.work(unit),
             x.slices,
         ),
     )

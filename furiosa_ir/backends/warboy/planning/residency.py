@@ -12,16 +12,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.planning.estimate import cut_cycles
+from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.storage import Storage
 from furiosa_ir.backends.warboy.planning.tiles import Cut, Task, make_cut, tile_candidates
-from furiosa_ir.dialects.warboy.plan import CopyPlan, KernelPlan, Port, Residence
+from furiosa_ir.dialects.warboy.plan import CopyPlan, KernelPlan, Port, Residence, Shape4, Stage
 from furiosa_ir.errors import CompilationFailure
 
 NEVER = 1 << 30
 """The next use of a buffer that is not used again."""
 
-MAX_CHANNEL_BLOCKS = 8
-"""Blocks of parameters that a kernel may take before other buffers make way for it."""
+MAX_WAYS = 32
+"""Ways to carry out one kernel that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,13 @@ class Program:
         tasks: kernel number -> task.
         copies: kernel number -> copy in DRAM.
         storages: all buffers.
-        slice_bytes: bytes of every slice that each buffer takes in its layout.
+        layouts: of each buffer.
     """
 
     tasks: dict[int, Task]
     copies: dict[int, CopyPlan]
     storages: Sequence[Storage]
-    slice_bytes: Sequence[int]
+    layouts: Sequence[Layout]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,23 @@ class Residency:
 
     plans: dict[int, KernelPlan]
     residences: tuple[Residence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way to carry out a kernel.
+
+    Attributes:
+        evicted: buffers that make way.
+        fill: operands that are loaded whole.
+        stays: the result's buffer lies in SRAM.
+        cut: the tiles.
+    """
+
+    evicted: Sequence[int]
+    fill: frozenset[int]
+    stays: bool
+    cut: Cut
 
 
 class _Retry(Exception):  # noqa: N818 - no error: the sweep begins anew
@@ -141,59 +160,94 @@ def _place(sweep: _Sweep, task: Task, previous: int) -> None:
     evictable = [b for b in sweep.resident if k > max(program.storages[b].writers, default=-1)]
     # Furthest next use first; what the kernel itself reads comes last of all.
     evictable.sort(key=lambda b: (b in involved, -_next_use(program.storages[b], k)))
-    for evicted, fill, result_stays, cut in _ways(sweep, task, evictable):
-        for buffer in evicted:
-            used_again = _next_use(program.storages[buffer], k) < NEVER
-            store = used_again and buffer not in sweep.valid
-            _end(sweep, buffer, k, spilled=store)
-            sweep.valid.add(buffer)
-        for buffer in fill:
-            sweep.resident[buffer] = _Stay(k, filled=True)
-        if result_stays and task.result.buffer not in sweep.resident:
-            sweep.resident[task.result.buffer] = _Stay(k, filled=False)
-        _commit(sweep, task, cut, previous)
+    way = _best_way(sweep, task, evictable)
+    if way is not None:
+        _take(sweep, task, way, previous)
         return
     partial = [b for b in sweep.resident if b not in evictable and b not in sweep.in_dram]
     if partial:
-        raise _Retry(max(partial, key=lambda b: program.slice_bytes[b]))
+        raise _Retry(max(partial, key=lambda b: program.layouts[b].slice_bytes))
     raise CompilationFailure(
         f"it does not fit into the {sweep.capacity} bytes of a slice even in its smallest steps",
         layer=task.layer or None,
     )
 
 
-def _ways(
-    sweep: _Sweep, task: Task, evictable: Sequence[int]
-) -> Iterator[tuple[Sequence[int], frozenset[int], bool, Cut]]:
-    """(evicted, filled, result stays, cut), the cheapest first, each fitting."""
-    program, result = sweep.program, task.result.buffer
+def _take(sweep: _Sweep, task: Task, way: _Way, previous: int) -> None:
+    k = task.number
+    for buffer in way.evicted:
+        store = _must_store(sweep, buffer, k)
+        _end(sweep, buffer, k, spilled=store)
+        if store:
+            sweep.valid.add(buffer)
+    for buffer in way.fill:
+        sweep.resident[buffer] = _Stay(k, filled=True)
+    if way.stays and task.result.buffer not in sweep.resident:
+        sweep.resident[task.result.buffer] = _Stay(k, filled=False)
+    _commit(sweep, task, way.cut, previous)
+
+
+def _must_store(sweep: _Sweep, buffer: int, k: int) -> bool:
+    """Whether a buffer that makes way at kernel k is needed again and not in DRAM yet."""
+    used_again = _next_use(sweep.program.storages[buffer], k) < NEVER
+    return used_again and buffer not in sweep.valid
+
+
+def _best_way(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> _Way | None:
+    """The cheapest way that fits; everything in SRAM in one step needs no comparison."""
+    found: list[_Way] = []
+    for way in _ways(sweep, task, evictable):
+        if not way.evicted and way.stays and way.cut.tile == task.geometry.result:
+            return way
+        found.append(way)
+        if len(found) >= MAX_WAYS:
+            break
+    return min(found, key=lambda way: _way_cycles(sweep, task, way), default=None)
+
+
+def _way_cycles(sweep: _Sweep, task: Task, way: _Way) -> float:
+    program, machine = sweep.program, sweep.machine
+    shapes = [storage.shape for storage in program.storages]
+    cycles = cut_cycles(task, way.cut, program.layouts, shapes, machine)
+    moved = sum(
+        program.layouts[b].slice_bytes * (2 if _must_store(sweep, b, task.number) else 1)
+        for b in way.evicted
+    )
+    moved += sum(program.layouts[b].slice_bytes for b in way.fill)
+    return cycles + moved * machine.slices / machine.dram_bytes_per_cycle
+
+
+def _ways(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Iterator[_Way]:
+    """Ways that fit: for each choice of what stays in SRAM the largest tile of each family."""
+    result = task.result.buffer
     outside = [b for b in evictable if b not in task.reads and b != result]
-    whole_result = _may_stay(sweep, task)
-    tiles = list(tile_candidates(task.geometry))
-    blocks = [t for t in tiles if t[:3] == task.geometry.result[:3]][:MAX_CHANNEL_BLOCKS.bit_length()]
-    if whole_result:
+    may_stay = _may_stay(sweep, task)
+    by_channel, by_row = tile_candidates(task.geometry)
+    if may_stay:
         for count in range(len(outside) + 1):
-            fill = _fillable(sweep, task, frozenset(outside[:count]))
-            if fill is None:
+            gone = frozenset(outside[:count])
+            fill = _fillable(sweep, task, gone)
+            cut = None if fill is None else _try(sweep, task, gone, fill, True, by_channel[:1], 1)
+            if fill is not None and cut is not None:
+                yield _Way(outside[:count], fill, True, cut)
                 break
-            for tile in blocks:
-                cut = _try(sweep, task, outside[:count], fill, True, tile, 2)
-                if cut is not None:
-                    yield outside[:count], fill, True, cut
+    none = frozenset[int]()
     for slots in (2, 1):
+        fitting = False
         for count in range(len(evictable) + 1):
-            evicted = evictable[:count]
-            gone = frozenset(evicted)
-            fill = _fillable(sweep, task, gone & task.reads) or frozenset[int]()
-            choices = [(fill, False), (frozenset[int](), whole_result), (frozenset[int](), False)]
-            if result in gone:
-                choices = [(f, False) for f, _ in choices]
-            for chosen, stays in dict.fromkeys(choices):
-                for tile in tiles:
-                    cut = _try(sweep, task, evicted, chosen, stays, tile, slots)
+            gone = frozenset(evictable[:count])
+            fill = _fillable(sweep, task, gone & task.reads) or none
+            stays = may_stay and result not in gone
+            for chosen, stay in dict.fromkeys(
+                [(fill, stays), (fill, False), (none, stays), (none, False)]
+            ):
+                for tiles in (by_channel, by_row):
+                    cut = _try(sweep, task, gone, chosen, stay, tiles, slots)
                     if cut is not None:
-                        yield evicted, chosen, stays, cut
-    del program
+                        fitting = True
+                        yield _Way(evictable[:count], chosen, stay, cut)
+        if fitting:
+            return
 
 
 def _may_stay(sweep: _Sweep, task: Task) -> bool:
@@ -218,25 +272,28 @@ def _fillable(sweep: _Sweep, task: Task, gone: frozenset[int]) -> frozenset[int]
 def _try(
     sweep: _Sweep,
     task: Task,
-    evicted: Sequence[int],
+    gone: frozenset[int],
     fill: frozenset[int],
     stays: bool,
-    tile: tuple[int, int, int, int],
+    tiles: Sequence[Shape4],
     slots: int,
 ) -> Cut | None:
-    """The cut with this tile, if everything then fits."""
-    bytes_of = sweep.program.slice_bytes
-    resident = (frozenset(sweep.resident) - frozenset(evicted)) | fill
+    """The cut with the first of these tiles with which everything fits."""
+    layouts = sweep.program.layouts
+    resident = (frozenset(sweep.resident) - gone) | fill
     result = task.result.buffer
     if stays:
         resident |= {result}
     elif result in resident:
         return None
-    base = sum(bytes_of[b] for b in resident)
-    if base > sweep.capacity:
+    room = sweep.capacity - sum(layouts[b].slice_bytes for b in resident)
+    if room <= 0:
         return None
-    cut = make_cut(task, tile, resident, sweep.machine, slots=slots)
-    return cut if base + cut.parameter_bytes + cut.stage_bytes <= sweep.capacity else None
+    for tile in tiles:
+        cut = make_cut(task, tile, resident, sweep.machine, slots=slots)
+        if cut.parameter_bytes + cut.stage_bytes <= room:
+            return cut
+    return None
 
 
 def _commit(sweep: _Sweep, task: Task, cut: Cut, previous: int) -> None:
@@ -250,7 +307,7 @@ def _commit(sweep: _Sweep, task: Task, cut: Cut, previous: int) -> None:
     store = result_stage is not None or program.storages[result.buffer].stored
     if store:
         sweep.valid.add(result.buffer)
-    used = sum(program.slice_bytes[b] for b in sweep.resident)
+    used = sum(program.layouts[b].slice_bytes for b in sweep.resident)
     sweep.used[k] = used + cut.parameter_bytes + cut.stage_bytes
     prefetch = (
         previous == k - 1
@@ -262,5 +319,5 @@ def _commit(sweep: _Sweep, task: Task, cut: Cut, previous: int) -> None:
     sweep.plans[k] = KernelPlan(ports, result, cut.tile, store, prefetch)
 
 
-def _with_stage(port: Port, stage: object) -> Port:
-    return Port(port.view, port.buffer, port.offset, port.extent, stage)  # pyright: ignore[reportArgumentType]
+def _with_stage(port: Port, stage: Stage | None) -> Port:
+    return Port(port.view, port.buffer, port.offset, port.extent, stage)

@@ -17,6 +17,10 @@ from furiosa_ir.backends.warboy.planning.layouts import best_layout, flat_bytes
 from furiosa_ir.dialects.warboy.plan import Port, Shape4, Stage
 
 CHANNELS = 3
+"""The dimension C of (N, H, W, C)."""
+
+DOTS = ("dot", "batched")
+"""Kinds of kernels that the dot-product engine works on."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Task:
         operands: for each operand its port, stages left open; None for parameters.
         result: the result's port.
         elements: bytes of an element of each operand, then of the result.
+        roles: for each operand "weight", "bias" or "".
+        program_length: instructions of its vector program.
         layer: its name, for errors.
     """
 
@@ -37,6 +43,8 @@ class Task:
     operands: tuple[Port | None, ...]
     result: Port
     elements: tuple[int, ...]
+    roles: tuple[str, ...]
+    program_length: int
     layer: str
 
     @cached_property
@@ -62,30 +70,47 @@ class Cut:
     stage_bytes: int
 
 
-def tile_candidates(geometry: Geometry) -> Iterator[Shape4]:
-    """Tiles from the whole result to a single row of a block of channels, by halves.
+def wanted_order(geometry: Geometry, machine: Machine) -> str | None:
+    """The order of the first operand that fills the MAC array's width better; None: no matter.
 
-    First blocks of channels alone (what counts are the weights), then images, then rows, then
-    columns (of kernels without a window), then rows and channels.
+    In order HCW it takes 32 columns of one channel at once, in order HWC 32 channels of one column
+    (`machine.cost`).
+    """
+    width = machine.mac_width
+    columns = geometry.result[2]
+    if geometry.kind in DOTS and geometry.inner > 1:
+        hwc, hcw = columns * -(-geometry.inner // width), -(-columns // width) * geometry.inner
+    elif geometry.kind in (*DOTS, "pool"):
+        channels = geometry.result[CHANNELS]
+        hwc, hcw = columns * -(-channels // width), -(-columns // width) * channels
+    else:
+        return None
+    return "HWC" if hwc <= hcw else "HCW"
+
+
+def tile_candidates(geometry: Geometry) -> tuple[list[Shape4], list[Shape4]]:
+    """Tiles by halves: (blocks of channels alone, rows and then channels).
+
+    Blocks of channels are for kernels whose weights are the trouble. The others go by images, then
+    rows, then columns (of kernels without a window), then channels. Both begin with the whole.
     """
     unit = channel_unit(geometry)
     whole = geometry.result
-    yield whole
     blocks = list(_halves(whole[CHANNELS], unit)) if CHANNELS not in geometry.whole else []
-    for block in blocks:
-        yield (*whole[:3], block)
+    by_channel = [whole, *((*whole[:3], block) for block in blocks)]
     tile = list(whole)
+    by_row = [whole]
     cut = [d for d in (0, 1) if d not in geometry.whole]
     if geometry.window is None and 2 not in geometry.whole:
         cut.append(2)
     for d in cut:
         for extent in _halves(whole[d], 1):
             tile[d] = extent
-            yield _shape(tile)
-    if tile != list(whole):
-        for block in blocks:
-            tile[CHANNELS] = block
-            yield _shape(tile)
+            by_row.append(_shape(tile))
+    for block in blocks:
+        tile[CHANNELS] = block
+        by_row.append(_shape(tile))
+    return by_channel, by_row
 
 
 def _halves(extent: int, unit: int) -> Iterator[int]:
@@ -136,7 +161,10 @@ def make_cut(
             continue
         shape = tile if index == len(task.operands) else extents[index]
         assert shape is not None
-        layout = best_layout(shape, task.elements[index], machine)
+        is_result = index == len(task.operands)
+        unit = machine.mac_height if is_result and geometry.kind in DOTS else 1
+        order = wanted_order(geometry, machine) if index == 0 and not is_result else None
+        layout = best_layout(shape, task.elements[index], machine, order, unit)
         stage = Stage(shape, layout.slices, layout.order, slots if count > 1 else 1)
         stages.append(stage)
         total += layout.slice_bytes * stage.slots

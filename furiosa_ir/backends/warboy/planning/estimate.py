@@ -1,0 +1,136 @@
+"""What a kernel's steps are expected to cost, before there are addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from furiosa_ir.backends.warboy.enf.records import (
+    Command,
+    Dot,
+    Instruction,
+    Parameter,
+    Pool,
+    SramFlat,
+    SramTile,
+    Vector,
+)
+from furiosa_ir.backends.warboy.machine import Machine, command_cost
+from furiosa_ir.backends.warboy.planning.geometry import groups_in, reading
+from furiosa_ir.backends.warboy.planning.layouts import Layout, flat_bytes
+from furiosa_ir.backends.warboy.planning.tiles import CHANNELS, Cut, Task, steps
+from furiosa_ir.dialects.warboy.plan import Port, Shape4, Stage
+
+_BLANK = Instruction("clamp", (0,), (0, 0))
+_ORIGIN: Shape4 = (0, 0, 0, 0)
+
+
+def step_command(
+    task: Task, operands_at: Sequence[SramTile | None], result: SramTile, machine: Machine
+) -> Command:
+    """One step of a kernel as far as its cost depends on it: no addresses, a blank program.
+
+    Args:
+        task: the kernel.
+        operands_at: for each operand the tile that the step reads; None for parameters.
+        result: the tile that it writes.
+        machine: for the striping of parameters.
+    """
+    geometry = task.geometry
+    program = (_BLANK,) * task.program_length
+    parameters = tuple(
+        Parameter(SramFlat(0, size, flat_bytes(size, machine)), (1, 1, 1, 1), 1)
+        for size, name in zip(geometry.parameter_bytes, task.roles, strict=True)
+        if size and name == ""
+    )
+    tiles = [tile for tile in operands_at if tile is not None]
+    if geometry.kind == "vector":
+        return Vector(tuple(tiles), parameters, program, result, 0)
+    x, *operands = tiles
+    window = geometry.window
+    kernel, strides, dilations, spread = ((1, 1),) * 4
+    if window is not None:
+        kernel, strides = window.kernel, window.strides
+        dilations, spread = window.dilations, window.input_dilation
+    if geometry.kind == "pool":
+        return Pool(
+            x, "max", kernel, strides, dilations, (0, 0, 0, 0), 0, tuple(operands), parameters,
+            program, result, 0,
+        )  # fmt: skip
+    flat = SramFlat(0, 0, 0)
+    batched = geometry.kind == "batched"
+    return Dot(
+        x=x,
+        weight=None if batched else flat,
+        weight_shape=(result.extent[CHANNELS], *kernel, geometry.inner),
+        bias=flat if "bias" in task.roles else None,
+        strides=strides,
+        dilations=dilations,
+        input_dilation=spread,
+        pads=(0, 0, 0, 0),
+        group=groups_in(geometry, 0, result.extent[CHANNELS]),
+        x_zp=0,
+        weight_zp=0,
+        batched=batched,
+        operands=tuple(operands),
+        parameters=parameters,
+        program=program,
+        result=result,
+        layer=0,
+    )
+
+
+def cut_cycles(
+    task: Task,
+    cut: Cut,
+    layouts: Sequence[Layout],
+    shapes: Sequence[Shape4],
+    machine: Machine,
+) -> float:
+    """The cycles of all of a kernel's steps and of the DMA that they need.
+
+    The first step stands for all; the engines overlap, so the slower one counts.
+
+    Args:
+        task: the kernel.
+        cut: how it is cut.
+        layouts, shapes: of each buffer.
+        machine: the target.
+    """
+    reads = reading(task.geometry, _ORIGIN, cut.tile)
+    count = steps(task.geometry, cut.tile)
+    tiles: list[SramTile | None] = []
+    moved = 0
+    for port, stage, window, element in zip(
+        task.operands, cut.stages, reads.windows, task.elements, strict=False
+    ):
+        if port is None or window is None:
+            tiles.append(None)
+            continue
+        tiles.append(_tile(port, stage, window, element, layouts, shapes))
+        if stage is not None:
+            moved += prod(window[1]) * element * count
+    stage, element = cut.stages[-1], task.elements[-1]
+    result = _tile(task.result, stage, (_ORIGIN, cut.tile), element, layouts, shapes)
+    if stage is not None:
+        # Stored now, and most likely read again later.
+        moved += 2 * prod(task.geometry.result) * element
+    npu = command_cost(step_command(task, tiles, result, machine), machine).cycles * count
+    dma = moved / machine.dram_bytes_per_cycle + count * machine.dma_latency_cycles
+    return max(npu, dma) + min(npu, dma) / 8
+
+
+def _tile(
+    port: Port,
+    stage: Stage | None,
+    window: tuple[Shape4, Shape4],
+    element: int,
+    layouts: Sequence[Layout],
+    shapes: Sequence[Shape4],
+) -> SramTile:
+    offset, extent = window
+    if stage is not None:
+        return SramTile(0, stage.shape, stage.slices, stage.order, element, _ORIGIN, extent)
+    layout, whole = layouts[port.buffer], shapes[port.buffer]
+    n, h, w, c = (a + b for a, b in zip(port.offset, offset, strict=True))
+    return SramTile(0, whole, layout.slices, layout.order, element, (n, h, w, c), extent)
