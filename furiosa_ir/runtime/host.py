@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
@@ -70,8 +71,9 @@ class TFLiteEngine:
     """A sub-model on LiteRT, made when it is first needed.
 
     LiteRT's reference kernels define what a TFLite network means. The reference resolver lacks
-    some versions of operators that the optimised one has: those sub-models run on that one, without
-    the delegates that would compute differently.
+    some versions of operators that the optimised one has: networks with such operators, whose
+    sub-models say so in their description, run on that one, without the delegates that would
+    compute differently.
 
     An interpreter runs one inference at a time and may hold variables, so there is one, under a
     lock.
@@ -131,13 +133,14 @@ class TFLiteEngine:
                 hint="pip install 'furiosa-ir[litert]'",
             ) from None
         reason = ""
-        for resolver in (
-            OpResolverType.BUILTIN_REF,
-            OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        ):
+        model = bytes(self._segment.model)
+        resolvers = [OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES]
+        if not _means_optimized_kernels(model):
+            resolvers.insert(0, OpResolverType.BUILTIN_REF)
+        for resolver in resolvers:
             try:
                 interpreter = Interpreter(
-                    model_content=bytes(self._segment.model),
+                    model_content=model,
                     experimental_op_resolver_type=resolver,
                     num_threads=1,
                 )
@@ -149,6 +152,15 @@ class TFLiteEngine:
         raise ExecutionFailure(
             f"LiteRT refuses the host segment: {reason}", layer=self._segment.name
         )
+
+
+def _means_optimized_kernels(model: bytes) -> bool:
+    import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+
+    try:
+        return tflite.Model.GetRootAs(model, 0).Description() == b"kernels: optimized"
+    except (struct.error, TypeError):  # no model at all, as LiteRT will say
+        return False
 
 
 _ENGINES: Mapping[str, type[OnnxEngine] | type[TFLiteEngine]] = {

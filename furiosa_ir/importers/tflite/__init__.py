@@ -20,6 +20,9 @@ _LOG = logging.getLogger(__name__)
 def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> ModuleOp:
     """Imports subgraph 0 of a TFLite model. Constants stay where they are (the file is mapped).
 
+    The module's `graph.kernels` is "optimized" where LiteRT's reference kernels cannot run the
+    file (see `kernels`).
+
     Args:
         source: the model or its path.
         batch_size: what dimension 0 of the inputs becomes; None leaves it as it is.
@@ -33,6 +36,7 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
         open_model,
         read_file,
     )
+    from furiosa_ir.importers.tflite.kernels import has_reference_kernels  # noqa: PLC0415
     from furiosa_ir.importers.tflite.network import NetworkImporter  # noqa: PLC0415
 
     name = str(source) if isinstance(source, Path) else None
@@ -56,4 +60,6 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
         "graph.source": StringAttr("tflite"),
         "graph.source_hash": StringAttr(hashlib.sha256(data).hexdigest()),
     }
+    if not has_reference_kernels(file.operators):
+        attributes["graph.kernels"] = StringAttr("optimized")
     return ModuleOp([function], attributes)

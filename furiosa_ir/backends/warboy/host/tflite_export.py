@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import flatbuffers
 import numpy as np
+from xdsl.dialects.builtin import StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
@@ -28,6 +29,9 @@ from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 
 _IDENTIFIER = b"TFL3"
+
+KERNELS = "kernels: "
+"""How a sub-model's description begins that does not mean the reference kernels."""
 
 
 def export_tflite(function: FuncOp) -> bytes:
@@ -51,7 +55,9 @@ def export_tflite(function: FuncOp) -> bytes:
                 model.operator(cast("GraphOp", op))
             except CompilationFailure as error:
                 raise error.at(layer=layer_name(op)) from None
-    data = model.finish(inputs, results)
+    module = function.parent_op()
+    kernels = None if module is None else module.attributes.get("graph.kernels")
+    data = model.finish(inputs, results, kernels.data if isinstance(kernels, StringAttr) else "")
     check_kernels(data, model.custom_operators)
     return data
 
@@ -175,13 +181,15 @@ class _SubModel:
         ]
         self._operators.append(node)
 
-    def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
-        """The model's bytes."""
+    def finish(self, inputs: Sequence[int], outputs: Sequence[int], kernels: str) -> bytes:
+        """The model's bytes; its description says which kernels the network means."""
         graph, model = self._schema.SubGraphT(), self._schema.ModelT()
         graph.name = b"main"
         graph.tensors, graph.operators = self._tensors, self._operators
         graph.inputs, graph.outputs = list(inputs), list(outputs)
         model.version = 3
+        if kernels:
+            model.description = f"{KERNELS}{kernels}".encode()
         model.subgraphs, model.buffers = [graph], self._buffers
         model.operatorCodes = self._codes
         builder = flatbuffers.Builder(sum(_size(b) for b in self._buffers) + 65536)
