@@ -23,6 +23,10 @@ def read_arrays(path: Path) -> dict[str, Array]:
         FuriosaError: the file cannot be read, or holds Python objects.
     """
     try:
+        with path.open("rb") as stream:
+            magic = stream.read(6)
+        if magic != b"\x93NUMPY" and magic[:2] != b"PK":
+            raise FuriosaError("cannot be read: not an .npz or .npy file", file=str(path))
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return {"arr_0": cast("Array", loaded)}

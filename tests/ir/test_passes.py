@@ -1,0 +1,172 @@
+"""Passes by name, their options, pipelines and what watches them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.func import FuncOp
+from xdsl.utils.exceptions import PassFailedException
+
+from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
+from furiosa_ir.ir.context import make_context
+from furiosa_ir.ir.passes import (
+    PASSES,
+    Pass,
+    all_passes,
+    find_pass,
+    make_pass,
+    parse_passes,
+    pass_options,
+    pipeline_text,
+)
+from furiosa_ir.ir.pipeline import Phase, Pipeline, PrintIr, Timing, run_pipeline
+from furiosa_ir.ir.text import print_module
+
+
+@dataclass(frozen=True)
+class Mark(Pass):
+    """Writes a number."""
+
+    name = "test-mark"
+    number: int
+    share: float = 0.5
+    names: tuple[str, ...] = ()
+    strict: bool = False
+
+    def apply(self, ctx, op):
+        op.attributes["test.mark"] = IntegerAttr(self.number, i64)
+
+
+@dataclass(frozen=True)
+class Break(Pass):
+    """Leaves a call of nothing."""
+
+    name = "test-break"
+    how: str = "verify"
+
+    def apply(self, ctx, op):
+        if self.how == "fail":
+            raise PassFailedException("on purpose")
+        op.body.block.add_op(FuncOp("f", ((), ()), visibility="nobody-knows"))
+        op.body.block.last_op.properties.pop("sym_name")
+
+
+def test_options_are_typed():
+    (made,) = parse_passes("test-mark{number=3 share=1 names=a,b strict=true}")
+    assert made == Mark(3, 1.0, ("a", "b"), True)
+    assert pipeline_text([made]) == 'test-mark{number=3 share=1.0 names="a","b" strict=true}'
+    assert parse_passes(pipeline_text([made])) == (made,)
+    assert [(o.name, o.default) for o in pass_options(Mark)] == [
+        ("number", None),
+        ("share", "0.5"),
+        ("names", ""),
+        ("strict", "false"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("test-mrk{number=1}", "there is no pass 'test-mrk' .did you mean 'test-mark'"),
+        ("test-mark{nmber=1}", "has no option 'nmber' .did you mean 'number'"),
+        ("test-mark{number=x}", "'number' of the pass 'test-mark' takes int, not x"),
+        ("test-mark{number}", "takes int, not nothing"),
+        ("test-mark", "test-mark requires argument"),
+        ("test-mark{", "does not parse"),
+        ("a b", "does not parse"),
+        ("test-mark{number=1}}", "does not parse"),
+        ("$", "does not parse"),
+    ],
+)
+def test_errors_are_sentences(text: str, message: str):
+    with pytest.raises(FuriosaError, match=message) as caught:
+        parse_passes(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_passes_of_the_project_are_found_documented_and_unique():
+    passes = all_passes()
+    assert "graph-fold-quantization" in passes
+    for name, cls in passes.items():
+        assert cls.name == name
+        assert cls.description(), name
+        for rule in cls.rule_list():
+            assert rule.description, rule.name
+    assert find_pass("test-mark") is Mark
+
+
+def test_names_are_unique():
+    with pytest.raises(FuriosaError, match="two passes are named 'test-mark'"):
+
+        class Other(Pass):
+            """Same name."""
+
+            name = "test-mark"
+
+    assert PASSES["test-mark"] is Mark
+
+
+def test_pipelines_run_in_phases():
+    pipeline = Pipeline(
+        "p",
+        (
+            Phase("one", "first", ("test-mark{number=1}",)),
+            Phase("two", "second", (Mark(2), Mark(3))),
+        ),
+    )
+    module, timing, dumps = ModuleOp([]), Timing(), []
+    dump = PrintIr(dumps.append, print_module, before=frozenset({"test-mark"}), after=True)
+    run_pipeline(make_context(), module, pipeline, instrumentation=(timing, dump), verify_each=True)
+    assert module.attributes["test.mark"] == IntegerAttr(3, i64)
+    assert [(phase, name) for phase, name, _ in timing.passes] == [
+        ("one", "test-mark"),
+        ("two", "test-mark"),
+        ("two", "test-mark"),
+    ]
+    assert [name for name, _ in timing.phases] == ["one", "two"]
+    assert "two: test-mark" in timing.table()
+    assert len(dumps) == 6
+    assert "IR Dump After test-mark{number=1}" in dumps[1]
+    assert pipeline.text == "test-mark{number=1},test-mark{number=2},test-mark{number=3}"
+    assert [p.name for p in pipeline.between("two").phases] == ["two"]
+    assert [p.name for p in pipeline.between(None, "one").phases] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "message"),
+    [
+        ("on", None, "there is no phase 'on' .did you mean 'one'"),
+        (None, "zzz", "there are: one, two"),
+        ("two", "one", "the phase 'one' comes before 'two'"),
+    ],
+)
+def test_unknown_phases(first, last, message: str):
+    pipeline = Pipeline("p", (Phase("one", "", ()), Phase("two", "", ())))
+    with pytest.raises(FuriosaError, match=message):
+        pipeline.between(first, last)
+
+
+def test_what_a_pass_breaks_names_the_pass():
+    with pytest.raises(VerificationFailure, match="after the pass 'test-break': "):
+        run_pipeline(make_context(), ModuleOp([]), Pipeline.of_text("test-break"), verify_each=True)
+    with pytest.raises(VerificationFailure, match="after the phase 'last': "):
+        run_pipeline(
+            make_context(), ModuleOp([]), Pipeline("p", (Phase("last", "", ("test-break",)),))
+        )
+    with pytest.raises(CompilationFailure, match="the pass 'test-break' failed: on purpose"):
+        run_pipeline(make_context(), ModuleOp([]), Pipeline.of_text("test-break{how=fail}"))
+
+
+def test_phase_verifiers():
+    def refuses(module):
+        raise VerificationFailure("not at this level")
+
+    pipeline = Pipeline("p", (Phase("one", "", (), refuses),))
+    with pytest.raises(VerificationFailure, match="after the phase 'one': not at this level"):
+        run_pipeline(make_context(), ModuleOp([]), pipeline)
+
+
+def test_specs_round_trip():
+    assert make_pass(Mark(7, strict=True).spec()) == Mark(7, strict=True)

@@ -1,0 +1,89 @@
+"""What the verifier refuses: structure, dominance, types, and how it says so."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.text import parse_module
+from furiosa_ir.ir.verifier import OperationFailure, verify_module
+
+T = "tensor<4xf32>"
+
+
+def failure(text: str) -> OperationFailure:
+    module = parse_module(text)
+    with pytest.raises(VerificationFailure) as caught:
+        verify_module(module)
+    assert isinstance(caught.value, OperationFailure)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_accepts():
+    verify_module(
+        parse_module(f"""
+        func.func @main(%x: {T}) -> {T} {{
+          %0 = "graph.relu"(%x) : ({T}) -> {T}
+          func.return %0 : {T}
+        }}""")
+    )
+
+
+def test_use_before_definition():
+    error = failure(f"""
+        func.func @main(%x: {T}) -> {T} {{
+          %0 = "graph.relu"(%1) : ({T}) -> {T} loc("late")
+          %1 = "graph.relu"(%x) : ({T}) -> {T}
+          func.return %0 : {T}
+        }}""")
+    assert "is used before it is defined" in str(error)
+    assert error.layer == "late"
+    assert error.operation is not None
+    assert error.operation.name == "graph.relu"
+
+
+def test_a_value_of_another_function():
+    from xdsl.dialects.builtin import ModuleOp, TensorType, f32
+    from xdsl.dialects.func import FuncOp, ReturnOp
+    from xdsl.ir import Block, Region
+
+    kind = TensorType(f32, [4])
+    one, two = Block(arg_types=[kind]), Block(arg_types=[kind])
+    one.add_op(ReturnOp(one.args[0]))
+    two.add_op(ReturnOp(one.args[0]))
+    module = ModuleOp([FuncOp(n, ([kind], [kind]), Region(b)) for n, b in (("a", one), ("b", two))])
+    with pytest.raises(VerificationFailure, match="does not dominate this use"):
+        verify_module(module)
+
+
+POOL = (
+    '%0 = "graph.max_pool"(%x) <{layout = "NQ", kernel_shape = array<i64>, '
+    "strides = array<i64>, pads = array<i64>, dilations = array<i64>, ceil_mode = 0 : i64}> "
+    ": (tensor<4xf32>) -> tensor<4xf32>"
+)
+TRANSPOSE = '%0 = "graph.transpose"(%x) <{perm = array<i64: 1>}>'
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('%0 = "graph.relu"(%x) : (tensor<4xf32>) -> tensor<5xf32>', r"result has shape \[5\]"),
+        ('"graph.relu"(%x) : (tensor<4xf32>) -> f32', "graph.relu: .*"),
+        (f'%0 = "graph.clip"(%x) <{{minimum = "a"}}> : ({T}) -> {T}', "graph.clip: .*"),
+        (f"{TRANSPOSE} : ({T}) -> {T}", "permutes no"),
+        (POOL, "graph.max_pool is malformed"),
+        (f"func.return %x : {T}", "a terminator in the middle of a block"),
+        ('"func.call"(%x) <{callee = @nobody}> : (tensor<4xf32>) -> ()', "func.call: .*nobody"),
+    ],
+)
+def test_operations(body: str, message: str):
+    error = failure(f"func.func @main(%x: {T}) -> {T} {{\n {body} \n func.return %x : {T}\n}}")
+    assert re.search(message, str(error)), error
+
+
+def test_a_block_without_terminator():
+    error = failure(f'func.func @main(%x: {T}) {{\n "graph.relu"(%x) : ({T}) -> {T}\n}}')
+    assert "ends its block but is not a terminator" in str(error)
