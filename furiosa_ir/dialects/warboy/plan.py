@@ -116,14 +116,14 @@ class KernelPlan:
         result: where the result goes.
         tile: (N, H, W, C) of the part of the result that one step makes.
         store: each step's result is also stored to the buffer's home.
-        prefetch: the first block's parameters are loaded while the kernel before works.
+        prefetch: how many kernels ahead the first block's parameters are loaded; 0: just before.
     """
 
     operands: tuple[Port | None, ...]
     result: Port
     tile: Shape4
     store: bool
-    prefetch: bool
+    prefetch: int
 
 
 @dataclass(frozen=True, slots=True)

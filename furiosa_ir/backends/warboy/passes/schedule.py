@@ -151,20 +151,28 @@ def _issue(function: FuncOp, machine: Machine) -> Iterator[Command]:
         )
 
     starts, ends = _moments(memory.residences)
-    upcoming: KernelSteps | None = None
+    ahead: dict[int, list[int]] = {}
+    for number, kernel in planned.items():
+        if kernel.plan.prefetch:
+            ahead.setdefault(number - kernel.plan.prefetch, []).append(number)
+    prefetched: dict[int, KernelSteps] = {}
     for number, op in enumerate(kernels):
         for stay in starts.get(number, ()):
             yield _fill(homes, memory, addresses, stay, number)
+        following = {other: make(other) for other in ahead.get(number, ())}
         if isinstance(op, CopyOp):
             plan = op.plan.data if op.plan is not None else None
             assert isinstance(plan, CopyPlan)
             yield from copy_commands(plan, homes, number)
+            for kernel in following.values():
+                yield from kernel.load_parameters(kernel.steps[0])
         else:
-            steps = upcoming if upcoming is not None else make(number)
-            ahead = number + 1 in planned and planned[number + 1].plan.prefetch
-            following = make(number + 1) if ahead else None
-            yield from _kernel(steps, following, prefetched=steps is upcoming)
-            upcoming = following
+            steps = prefetched.pop(number, None)
+            if steps is None:
+                steps = make(number)
+                yield from steps.load_parameters(steps.steps[0])
+            yield from _kernel(steps, list(following.values()))
+        prefetched.update(following)
         for stay in ends.get(number, ()):
             yield _spill(homes, memory, addresses, stay, number)
 
@@ -212,13 +220,13 @@ def _spill(
     return Store(resident_tile(buffer, at, _ORIGIN, buffer.shape), target, number)
 
 
-def _kernel(
-    kernel: KernelSteps, following: KernelSteps | None, *, prefetched: bool
-) -> Iterator[Command]:
-    """One kernel's commands, and the parameters of the next if there is room for them already."""
+def _kernel(kernel: KernelSteps, following: Sequence[KernelSteps]) -> Iterator[Command]:
+    """One kernel's commands, and the parameters of later ones that there is room for already.
+
+    The parameters come before the last store, which waits for the NPU, and after all tiles, for
+    which the NPU waits.
+    """
     steps = kernel.steps
-    if not prefetched:
-        yield from kernel.load_parameters(steps[0])
     yield from kernel.load_tiles(steps[0])
     for step, after in zip(steps, [*steps[1:], None], strict=True):
         early = after is not None and kernel.overlaps
@@ -226,10 +234,10 @@ def _kernel(
             yield from kernel.load_parameters(after)
             yield from kernel.load_tiles(after)
         yield kernel.execute(step)
-        if step.number == 0 and following is not None:
-            yield from following.load_parameters(following.steps[0])
+        if after is None:
+            for other in following:
+                yield from other.load_parameters(other.steps[0])
         yield from kernel.store(step)
         if after is not None and not early:
             yield from kernel.load_parameters(after)
             yield from kernel.load_tiles(after)
-

@@ -66,7 +66,7 @@ def sram_areas(
 ) -> list[Area]:
     """All areas: residences first, then each kernel's parameters and stages, slot by slot.
 
-    Prefetched parameters are needed from the kernel before on.
+    Prefetched parameters are needed from the kernel on during which they are loaded.
     """
     areas: list[Area] = []
     for number, stay in enumerate(memory.residences):
@@ -75,7 +75,7 @@ def sram_areas(
         areas.append(Area("residence", number, 0, Interval(size, stay.first, stay.last)))
     for kernel in kernels:
         k, plan = kernel.number, kernel.plan
-        first = k - 1 if plan.prefetch else k
+        first = k - plan.prefetch
         for operand in range(len(plan.operands)):
             size, slots = parameter_slots(kernel, operand, machine)
             areas += [Area("parameter", k, operand, Interval(size, first, k))] * slots

@@ -22,6 +22,12 @@ from furiosa_ir.errors import CompilationFailure
 NEVER = 1 << 30
 """The next use of a buffer that is not used again."""
 
+MAX_PREFETCH = 16
+"""How many kernels ahead parameters are loaded at most."""
+
+PREFETCH_SHARE = 3
+"""Quarters of SRAM that prefetched parameters may fill."""
+
 MAX_WAYS = 32
 """Ways to carry out one kernel that are compared."""
 
@@ -94,6 +100,8 @@ class _Sweep:
     residences: list[Residence] = field(default_factory=list[Residence])
     used: dict[int, int] = field(default_factory=dict[int, int])
     plans: dict[int, KernelPlan] = field(default_factory=dict[int, KernelPlan])
+    loading: int = 0
+    """The kernel during which the last parameters are loaded."""
 
 
 def plan_residency(program: Program, machine: Machine, capacity: int) -> Residency:
@@ -120,14 +128,12 @@ def plan_residency(program: Program, machine: Machine, capacity: int) -> Residen
 def _run(sweep: _Sweep) -> Residency:
     program = sweep.program
     sweep.valid = {b for b, s in enumerate(program.storages) if not s.made}
-    previous = -1
     for k in sorted({*program.tasks, *program.copies}):
-        if k in program.copies:
-            continue
-        task = program.tasks[k]
         _release(sweep, k)
-        _place(sweep, task, previous)
-        previous = k
+        if k in program.tasks:
+            _place(sweep, program.tasks[k])
+        else:
+            sweep.used[k] = sum(program.layouts[b].slice_bytes for b in sweep.resident)
     _release(sweep, NEVER)
     return Residency(sweep.plans, tuple(sweep.residences))
 
@@ -153,7 +159,7 @@ def _end(sweep: _Sweep, buffer: int, k: int, *, spilled: bool) -> None:
     sweep.residences.append(Residence(buffer, stay.first, last, stay.filled, spilled))
 
 
-def _place(sweep: _Sweep, task: Task, previous: int) -> None:
+def _place(sweep: _Sweep, task: Task) -> None:
     """Finds a way to carry out the kernel, and takes it."""
     program, k = sweep.program, task.number
     involved = task.reads | {task.result.buffer}
@@ -162,7 +168,7 @@ def _place(sweep: _Sweep, task: Task, previous: int) -> None:
     evictable.sort(key=lambda b: (b in involved, -_next_use(program.storages[b], k)))
     way = _best_way(sweep, task, evictable)
     if way is not None:
-        _take(sweep, task, way, previous)
+        _take(sweep, task, way)
         return
     partial = [b for b in sweep.resident if b not in evictable and b not in sweep.in_dram]
     if partial:
@@ -173,7 +179,7 @@ def _place(sweep: _Sweep, task: Task, previous: int) -> None:
     )
 
 
-def _take(sweep: _Sweep, task: Task, way: _Way, previous: int) -> None:
+def _take(sweep: _Sweep, task: Task, way: _Way) -> None:
     k = task.number
     for buffer in way.evicted:
         store = _must_store(sweep, buffer, k)
@@ -184,7 +190,7 @@ def _take(sweep: _Sweep, task: Task, way: _Way, previous: int) -> None:
         sweep.resident[buffer] = _Stay(k, filled=True)
     if way.stays and task.result.buffer not in sweep.resident:
         sweep.resident[task.result.buffer] = _Stay(k, filled=False)
-    _commit(sweep, task, way.cut, previous)
+    _commit(sweep, task, way.cut)
 
 
 def _must_store(sweep: _Sweep, buffer: int, k: int) -> bool:
@@ -296,7 +302,7 @@ def _try(
     return None
 
 
-def _commit(sweep: _Sweep, task: Task, cut: Cut, previous: int) -> None:
+def _commit(sweep: _Sweep, task: Task, cut: Cut) -> None:
     k, program = task.number, sweep.program
     *operand_stages, result_stage = cut.stages
     ports = tuple(
@@ -309,14 +315,28 @@ def _commit(sweep: _Sweep, task: Task, cut: Cut, previous: int) -> None:
         sweep.valid.add(result.buffer)
     used = sum(program.layouts[b].slice_bytes for b in sweep.resident)
     sweep.used[k] = used + cut.parameter_bytes + cut.stage_bytes
-    prefetch = (
-        previous == k - 1
-        and previous >= 0
-        and sweep.used[previous] + cut.parameter_bytes <= sweep.capacity
-    )
-    if prefetch:
-        sweep.used[previous] += cut.parameter_bytes
-    sweep.plans[k] = KernelPlan(ports, result, cut.tile, store, prefetch)
+    ahead = _prefetch(sweep, k, cut.parameter_bytes)
+    sweep.plans[k] = KernelPlan(ports, result, cut.tile, store, ahead)
+
+
+def _prefetch(sweep: _Sweep, k: int, size: int) -> int:
+    """How many kernels ahead the parameters of kernel k can be loaded; the room is then taken.
+
+    DMA loads parameters in the order of the kernels, so none begins before its predecessor's.
+    """
+    if size == 0:
+        return 0
+    # One kernel ahead may fill SRAM; further ones leave room, so that addresses are found easily.
+    spacious = sweep.capacity * PREFETCH_SHARE // 4
+    first = k
+    while first > max(sweep.loading, k - MAX_PREFETCH, 0):
+        limit = sweep.capacity if first == k else spacious
+        if sweep.used[first - 1] + size > limit:
+            break
+        first -= 1
+        sweep.used[first] += size
+    sweep.loading = first
+    return k - first
 
 
 def _with_stage(port: Port, stage: Stage | None) -> Port:
