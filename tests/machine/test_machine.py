@@ -85,12 +85,13 @@ def test_a_convolution_that_fills_the_array_comes_near_its_peak():
     cost = convolution(machine)
     macs = 56 * 56 * 64 * 64 * 9
     assert cost.bound == "dot"
-    assert 0.9 < macs / (cost.dot * machine.macs_per_cycle) <= 1
+    busy = cost.dot * machine.dot_efficiency_percent / 100
+    assert 0.9 < macs / (busy * machine.macs_per_cycle) <= 1.001
 
 
 def test_half_the_slices_take_twice_the_time():
     machine = load_machine("warboy-2pe")
-    assert convolution(machine, (4, 16)).dot == 2 * convolution(machine).dot
+    assert convolution(machine, (4, 16)).dot == pytest.approx(2 * convolution(machine).dot, abs=2)
 
 
 def test_dma_costs_its_bytes_and_a_latency():

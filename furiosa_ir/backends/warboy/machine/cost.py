@@ -214,7 +214,7 @@ def _dot_cost(command: Dot, machine: Machine) -> Cost:
         lines = columns * _ceil(inner, machine.mac_width)
     depthwise_lanes = x.order != "HCW" and inner == 1
     sets = 1 if depthwise_lanes else _ceil(outputs, machine.mac_height)
-    dot = n * rows * lines * taps * sets
+    dot = _ceil(n * rows * lines * taps * sets * 100, machine.dot_efficiency_percent)
     groups_here = _ceil(outputs * command.group, command.weight_shape[0])
     channels = min(inner * groups_here, x.extent[3])
     read = _rows_read(

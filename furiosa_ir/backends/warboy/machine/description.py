@@ -60,6 +60,7 @@ class Machine:
     dram_bytes_per_second: int
     dma_latency_cycles: int
     dma_descriptor_cycles: int
+    dot_efficiency_percent: int
     vector_lanes: int
     vector_stages: int
 
