@@ -36,7 +36,7 @@ class FoldQuantization(RewritePass):
     rules = (
         *CONSTANT_RULES,
         *MOVEMENT_RULES,
-        *RANGE_RULES,
         *ISLAND_RULES,
+        *RANGE_RULES,
         *OPERATOR_RULES,
     )

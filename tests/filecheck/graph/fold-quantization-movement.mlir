@@ -1,0 +1,42 @@
+// RUN: furiosa-opt %s -p graph-fold-quantization | filecheck %s
+
+// What moves elements moves stored integers.
+
+func.func @sinks(%x : tensor<2x4x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<8xf32> {
+  %0 = "graph.dequantize"(%x) : (tensor<2x4x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<2x4xf32>
+  %1 = "graph.transpose"(%0) <{perm = array<i64: 1, 0>}> : (tensor<2x4xf32>) -> tensor<4x2xf32>
+  %2 = "graph.reshape"(%1) <{shape = array<i64: 8>}> : (tensor<4x2xf32>) -> tensor<8xf32>
+  func.return %2 : tensor<8xf32>
+}
+// CHECK-LABEL: func.func @sinks
+// CHECK-NEXT:    [[T:%.+]] = "graph.transpose"(%x)
+// CHECK-NEXT:    [[R:%.+]] = "graph.reshape"([[T]])
+// CHECK-NEXT:    "graph.dequantize"([[R]]) : (tensor<8x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<8xf32>
+
+func.func @rises(%x : tensor<2x4xf32>) -> tensor<8x!quant.uniform<i8:f32, 0.5:3>> {
+  %0 = "graph.reshape"(%x) <{shape = array<i64: 8>}> : (tensor<2x4xf32>) -> tensor<8xf32>
+  %1 = "graph.quantize"(%0) : (tensor<8xf32>) -> tensor<8x!quant.uniform<i8:f32, 0.5:3>>
+  func.return %1 : tensor<8x!quant.uniform<i8:f32, 0.5:3>>
+}
+// CHECK-LABEL: func.func @rises
+// CHECK-NEXT:    [[Q:%.+]] = "graph.quantize"(%x)
+// CHECK-NEXT:    "graph.reshape"([[Q]])
+
+// Padding by a number that the type cannot hold is no movement of its integers.
+func.func @pad(%x : tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<5xf32> {
+  %0 = "graph.dequantize"(%x) : (tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<4xf32>
+  %1 = "graph.pad"(%0) <{pads = array<i64: 1, 0>, mode = "constant", value = 0.3 : f64}> : (tensor<4xf32>) -> tensor<5xf32>
+  func.return %1 : tensor<5xf32>
+}
+// CHECK-LABEL: func.func @pad
+// CHECK:         "graph.pad"({{.*}} : (tensor<4xf32>) -> tensor<5xf32>
+
+// Integer tensors of the file: a cast meets its counterpart.
+func.func @casts(%x : tensor<2x4xui8>) -> tensor<8xui8> {
+  %0 = "graph.storage_cast"(%x) : (tensor<2x4xui8>) -> tensor<2x4x!quant.uniform<u8:f32, 0.5>>
+  %1 = "graph.storage_cast"(%0) : (tensor<2x4x!quant.uniform<u8:f32, 0.5>>) -> tensor<2x4xui8>
+  %2 = "graph.reshape"(%1) <{shape = array<i64: 8>}> : (tensor<2x4xui8>) -> tensor<8xui8>
+  func.return %2 : tensor<8xui8>
+}
+// CHECK-LABEL: func.func @casts
+// CHECK-NEXT:    "graph.reshape"(%x)
