@@ -11,8 +11,10 @@ from typing import ClassVar, cast
 
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
+from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, opt_prop_def
 
+from furiosa_ir.dialects.graph.base import TFLiteNode
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
 from furiosa_ir.ir.constants import Array
 
@@ -118,8 +120,14 @@ class GeluOp(UnaryOp):
 
     name = "graph.gelu"
     ONNX: ClassVar = ("Gelu", "com.microsoft::Gelu")
+    TFLITE: ClassVar = ("GELU",)
 
     approximate = opt_prop_def(StringAttr)
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        approximate = "tanh" if node.options.Approximate() else None
+        return node.emit(cls, node.operands, approximate=approximate)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x = operands[0]
@@ -228,6 +236,7 @@ class FloorOp(UnaryOp):
 
     name = "graph.floor"
     ONNX: ClassVar = ("Floor",)
+    TFLITE: ClassVar = ("FLOOR",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.floor(operands[0])]
@@ -239,6 +248,7 @@ class CeilOp(UnaryOp):
 
     name = "graph.ceil"
     ONNX: ClassVar = ("Ceil",)
+    TFLITE: ClassVar = ("CEIL",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.ceil(operands[0])]
@@ -250,6 +260,7 @@ class RoundOp(UnaryOp):
 
     name = "graph.round"
     ONNX: ClassVar = ("Round",)
+    TFLITE: ClassVar = ("ROUND",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.rint(operands[0])]
@@ -261,6 +272,7 @@ class SinOp(UnaryOp):
 
     name = "graph.sin"
     ONNX: ClassVar = ("Sin",)
+    TFLITE: ClassVar = ("SIN",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.sin(operands[0])]
@@ -272,6 +284,7 @@ class CosOp(UnaryOp):
 
     name = "graph.cos"
     ONNX: ClassVar = ("Cos",)
+    TFLITE: ClassVar = ("COS",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.cos(operands[0])]

@@ -170,6 +170,17 @@ CASES = [
         2,
     ),
     case(
+        "GELU",
+        [int8("x", 4, 5)],
+        [int8("y", 4, 5)],
+        options("Gelu", approximate=True),
+        "gelu",
+        2,
+    ),
+    case("ROUND", [float32("x", 4, 5)], [float32("y", 4, 5)], None, "round"),
+    case("COS", [float32("x", 4, 5)], [float32("y", 4, 5)], options("Cos"), "cos"),
+    case("HARD_SWISH", [int8("x", 4, 5)], [int8("y", 4, 5)], None, "hard_swish"),
+    case(
         "LOGISTIC",
         [int8("x", 4, 5)],
         [int8("y", 4, 5, scale=1 / 256, zero_point=-128)],
