@@ -202,6 +202,7 @@ class _Parser(Parser):
         super().__init__(context, "", name)
         self._parser_state = ParserState(_Lexer(Input(text, name)))
         self._positions = positions
+        self._begin: Span[str] | None = None
 
     @property
     def span(self) -> Span[str]:
@@ -209,12 +210,19 @@ class _Parser(Parser):
         return self._current_token.span
 
     def parse_operation(self) -> Operation:
-        span = self._current_token.span
+        span = self._begin = self._current_token.span
         op = super().parse_operation()
         if self._positions is not None:
             location = span.get_location()
             self._positions[op] = (location.line, location.col)
         return op
+
+    def _get_op_by_name(self, name: str) -> type[Operation]:
+        try:
+            return super()._get_op_by_name(name)
+        except ParseError as error:
+            # xDSL says where the next token is, which may be lines below.
+            raise ParseError(self._begin or error.span, error.msg) from None
 
 
 def _raise_at(span: Span[str] | Span[bytes], message: str, cause: Exception) -> NoReturn:

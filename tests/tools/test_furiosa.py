@@ -1,0 +1,261 @@
+"""furiosa compile, run, inspect: results, progress, and one sentence for everything wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from furiosa_ir.tools.furiosa import main
+from tests.conftest import DIGITS
+
+TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def good(*arguments: object) -> Result:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def bad(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 1, result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")]
+    assert lines == result.stderr.splitlines()[-1:]
+    assert "Traceback" not in result.stderr
+    return lines[0]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "digits.enf"
+    good("compile", TFLITE, "-o", path)
+    return path
+
+
+def test_compile_writes_output_enf_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    result = good("compile", TFLITE)
+    assert not result.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["output.enf"]
+    assert re.search(
+        r"\[1/4\] 🔍   Compiling from tflite to graph\nDone in [\d.e-]+s", result.stderr
+    )
+    assert re.search(r"\[4/4\] 🔍   Compiling from warboy to enf", result.stderr)
+    assert re.search(r"✨  Finished in [\d.]+s", result.stderr)
+    assert "MACs on the NPU: 100 %" in result.stderr
+    assert "Operators on the host: none" in result.stderr
+
+
+def test_every_level_compiles_on(tmp_path: Path, program: Path):
+    for level in ("graph", "ftensor", "warboy"):
+        path = tmp_path / f"x.{level}"
+        good("compile", TFLITE, "--target-ir", level, "-o", path)
+        result = good("compile", path, "-o", tmp_path / "again.enf")
+        assert "Reading IR" in result.stderr
+        commands = [
+            good("inspect", "--disassemble", p).stdout for p in (program, tmp_path / "again.enf")
+        ]
+        strip = [[x for x in c.splitlines() if "source" not in x.lower()] for c in commands]
+        assert strip[0][-20:] == strip[1][-20:]
+
+
+@pytest.mark.parametrize(("source", "reference"), [(TFLITE, "LiteRT"), (ONNX, "exact arithmetic")])
+@pytest.mark.parametrize("level", ["graph", "ftensor", "enf"])
+def test_verify(source: Path, reference: str, level: str, tmp_path: Path):
+    result = good("compile", source, "--verify", "--target-ir", level, "-o", tmp_path / "x")
+    assert "✅" in result.stderr
+    assert f"every element equal to {reference}" in result.stderr
+
+
+def test_verbose_shows_passes(tmp_path: Path):
+    result = good("compile", TFLITE, "-v", "-o", tmp_path / "x")
+    assert re.search(r"▪▪▪▪▪ \[1/\d\] [\w-]+\.\.\.Done in", result.stderr)
+
+
+def test_the_target_is_kept(tmp_path: Path):
+    for target in ("warboy", "warboy-2pe"):
+        good("compile", TFLITE, "--target-npu", target, "-o", tmp_path / "x.enf")
+        assert json.loads(good("inspect", "--json", tmp_path / "x.enf").stdout)["target"] == target
+
+
+def test_inspect_json(program: Path):
+    data = json.loads(good("inspect", "--json", program).stdout)
+    figures = data["summary"]
+    assert figures["npu_mac_share"] == 1.0
+    assert figures["cycles"] == sum(row["cycles"] or 0 for row in data["layers"])
+    assert figures["latency_us"] == pytest.approx(figures["cycles"] / 2000)
+    for key in ("sram_peak_bytes", "dram_bytes", "weight_bytes"):
+        assert figures[key] > 0
+    assert figures["host_operators"] == []
+    assert {"name", "operator", "placement", "tiles", "cycles"} <= data["layers"][0].keys()
+    assert data["inputs"][0]["dtype"] == "int8"
+
+
+def test_host_operators_have_reasons(tmp_path: Path):
+    result = good("compile", ONNX, "-o", tmp_path / "x.enf")
+    assert re.search(r"Operators on the host: 2\n  Hint \[\d+\]: ", result.stderr)
+    hosts = json.loads(good("inspect", "--json", tmp_path / "x.enf").stdout)["summary"][
+        "host_operators"
+    ]
+    assert {"operator", "layer", "hint", "reason"} == hosts[0].keys()
+
+
+def test_inspect_tables(program: Path):
+    text = good("inspect", program).stdout
+    for part in ("Inputs", "Segments", "Layers", "npu_0", "MACs on the NPU", "estimated latency"):
+        assert part in text
+
+
+@pytest.mark.corpus
+def test_inspect_the_vendors_file(shared: Path):
+    path = shared / "models" / "vendor" / "mnist.enf"
+    text = good("inspect", path).stdout
+    assert "0x11cb4323 (valid)" in text
+    assert "FuriosaAI" in text
+    assert "not ours" in text
+    assert json.loads(good("inspect", "--json", path).stdout)["header"]["checksum"] == "0x11cb4323"
+
+
+def test_run(program: Path, tmp_path: Path):
+    images = np.load(DIGITS / "digits_inputs.npz")["tflite_images"]
+    named, in_order, single = tmp_path / "n.npz", tmp_path / "o.npz", tmp_path / "s.npy"
+    np.savez(named, image=images[:1], other=images[:1])
+    np.savez(in_order, images[:1])
+    np.save(single, images[:1])
+    outputs = []
+    for inputs in (named, in_order, single):
+        good("run", program, "--inputs", inputs, "--outputs", tmp_path / "out.npz")
+        outputs.append((tmp_path / "out.npz").read_bytes())
+    assert outputs[0] == outputs[1] == outputs[2]
+    result = np.load(tmp_path / "out.npz")
+    assert result["probabilities"].shape == (1, 10)
+    good("run", TFLITE, "--inputs", single, "--outputs", tmp_path / "network.npz")
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "network.npz")["probabilities"], result["probabilities"]
+    )
+    assert re.match(
+        r"probabilities: int8\[1, 10\], from", good("run", program, "--inputs", single).stdout
+    )
+
+
+def test_bad_runs(program: Path, tmp_path: Path):
+    np.savez(tmp_path / "a.npz", wrong=np.zeros((1, 8, 8, 1), np.int8))
+    assert "no array for the input 'image' (the file has wrong)" in bad(
+        "run", program, "--inputs", tmp_path / "a.npz"
+    ).replace("there is ", "")
+    np.save(tmp_path / "b.npy", np.zeros((1, 8, 8, 1), np.float32))
+    assert "float32" in bad("run", program, "--inputs", tmp_path / "b.npy")
+    np.save(tmp_path / "c.npy", np.array([{}], dtype=object), allow_pickle=True)
+    assert "Python objects" in bad("run", program, "--inputs", tmp_path / "c.npy")
+    (tmp_path / "d.npz").write_text("no")
+    assert "not an .npz or .npy file" in bad("run", program, "--inputs", tmp_path / "d.npz")
+    assert "No such file" in bad("run", program, "--inputs", tmp_path / "nothing.npz")
+    np.save(tmp_path / "e.npy", np.zeros((1, 8, 8, 1), np.int8))
+    assert "is a directory" in bad(
+        "run", program, "--inputs", tmp_path / "e.npy", "--outputs", tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b"", "empty"),
+        (b"hello, world\n", "text file"),
+        (TFLITE.read_bytes()[:3000], "truncated"),
+        (ONNX.read_bytes()[:3000], "truncated"),
+        (b"builtin.module {", ":1:"),
+        (bytes(range(256)) * 40, ""),
+    ],
+)
+def test_bad_sources_leave_no_output(content: bytes | None, message: str, tmp_path: Path):
+    source, output = tmp_path / "source", tmp_path / "out.enf"
+    if content is not None:
+        source.write_bytes(content)
+    sentence = bad("compile", source, "-o", output)
+    assert message in sentence
+    assert str(source) in sentence
+    assert [p.name for p in tmp_path.iterdir()] == (["source"] if content is not None else [])
+
+
+def test_suffixes_do_not_matter(tmp_path: Path):
+    (tmp_path / "a.onnx").write_bytes(TFLITE.read_bytes())
+    (tmp_path / "b.tflite").write_bytes(ONNX.read_bytes())
+    for name in ("a.onnx", "b.tflite"):
+        good("compile", tmp_path / name, "-o", tmp_path / "x.enf")
+
+
+def test_bad_outputs(tmp_path: Path):
+    assert "is a directory" in bad("compile", TFLITE, "-o", tmp_path)
+    assert "there is no directory" in bad("compile", TFLITE, "-o", tmp_path / "no" / "x.enf")
+    assert "this is a directory" in bad("compile", tmp_path, "-o", tmp_path / "x.enf")
+    if os.geteuid() != 0:
+        tmp_path.chmod(0o500)
+        assert "permission denied" in bad("compile", TFLITE, "-o", tmp_path / "x.enf")
+
+
+def test_an_old_output_survives_a_failure(tmp_path: Path):
+    (tmp_path / "x.enf").write_bytes(b"old")
+    (tmp_path / "source").write_bytes(b"hello")
+    bad("compile", tmp_path / "source", "-o", tmp_path / "x.enf")
+    assert (tmp_path / "x.enf").read_bytes() == b"old"
+
+
+def test_damaged_programs(program: Path, tmp_path: Path):
+    data = bytearray(program.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "bad.enf").write_bytes(data)
+    for command in (("inspect", "bad.enf"), ("run", "bad.enf", "--inputs", TFLITE)):
+        sentence = bad(command[0], tmp_path / command[1], *command[2:])
+        assert sentence
+    assert "not a compiled program" in bad("inspect", TFLITE)
+    (tmp_path / "empty").write_bytes(b"")
+    assert "not a compiled program" in bad("inspect", tmp_path / "empty")
+    (tmp_path / "short.enf").write_bytes(b"enf\0")
+    assert "header" in bad("inspect", tmp_path / "short.enf")
+
+
+def test_as_processes(tmp_path: Path):
+    command = [sys.executable, "-X", "importtime", "-m", "furiosa_ir.tools.furiosa", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("furiosa, version ")
+    for heavy in ("xdsl", "numpy", "onnx", "rich"):
+        assert f" {heavy}\n" not in done.stderr
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    files = [tmp_path / "a.enf", tmp_path / "b.enf"]
+    for path in files:
+        command = [
+            sys.executable,
+            "-m",
+            "furiosa_ir.tools.furiosa",
+            "compile",
+            str(TFLITE),
+            "-o",
+            str(path),
+        ]
+        subprocess.run(command, capture_output=True, check=True, env=environment)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_inspecting_loads_no_compiler(program: Path):
+    code = (
+        "import sys; from pathlib import Path;"
+        "from furiosa_ir.tools.inspection import inspect_file;"
+        f"inspect_file(Path({str(program)!r}), as_json=True, disassembled=False);"
+        "print([m for m in ('xdsl', 'onnx', 'rich') if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
