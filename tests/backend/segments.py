@@ -66,7 +66,9 @@ def evaluate(function: FuncOp, inputs: Sequence[Array]) -> list[Array]:
     raise AssertionError("no return")
 
 
-def make_program(segment: NpuSegment, layers: Any, shapes: Any, outputs: Any, machine: Machine) -> Program:
+def make_program(
+    segment: NpuSegment, layers: Any, shapes: Any, outputs: Any, machine: Machine
+) -> Program:
     """A program of one segment."""
     tensors = [Tensor(f"t{i}", "int8", tuple(s)) for i, s in enumerate([*shapes, *outputs])]
     bound = tuple(replace(b, tensor=b.tensor + len(shapes)) for b in segment.outputs)

@@ -42,7 +42,7 @@ def _members(cls: type[Any]) -> tuple[str, tuple[str, ...]]:
     return kind_name(cls), tuple(f.name for f in fields(cls))
 
 
-def _structure(value: Any) -> Any:  # noqa: ANN401 - any field of a record
+def _structure(value: Any) -> Any:
     if isinstance(value, tuple):
         items = cast("tuple[Any, ...]", value)
         if items and (isinstance(items[0], tuple) or is_dataclass(items[0])):
@@ -54,7 +54,7 @@ def _structure(value: Any) -> Any:  # noqa: ANN401 - any field of a record
     return value
 
 
-def _record(value: Any) -> Any:  # noqa: ANN401 - any field of a record
+def _record(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_record(item) for item in cast("tuple[Any, ...]", value))
     if isinstance(value, Structure):
@@ -72,9 +72,7 @@ def command_op(command: records.Command, waits: Sequence[SSAValue]) -> CommandOp
     """The operation of a command that waits for these tokens."""
     kind, names = _members(type(command))
     attribute = CommandAttr(
-        Structure(
-            kind, tuple((n, _structure(getattr(command, n))) for n in names if n != "waits")
-        )
+        Structure(kind, tuple((n, _structure(getattr(command, n))) for n in names if n != "waits"))
     )
     return COMMAND_OF_KIND[kind].build(
         operands=[list(waits)], result_types=[_TOKEN], properties={"command": attribute}

@@ -79,4 +79,4 @@ def build_section(constants: Sequence[Constant], layout: SectionLayout) -> memor
         target = section[address : address + size].view(constant.dtype)
         np.copyto(target.reshape(constant.shape), constant.array)
     section.flags.writeable = False
-    return memoryview(section)
+    return section.data

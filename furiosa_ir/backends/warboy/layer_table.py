@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from furiosa_ir.dialects.ftensor import contraction
-from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes
 from furiosa_ir.backends.warboy.planning.kernel_views import is_constant, weight_operands
+from furiosa_ir.dialects.ftensor import contraction
+from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.dialects.warboy.plan import LayerRow
 from furiosa_ir.ir.location import layer_name

@@ -59,9 +59,7 @@ class Homes:
         plan = self.memory.buffers[buffer]
         assert plan.home is not None
         strides = plan.home.strides
-        address = self.addresses[buffer] + sum(
-            o * s for o, s in zip(offset, strides, strict=True)
-        )
+        address = self.addresses[buffer] + sum(o * s for o, s in zip(offset, strides, strict=True))
         return DramTile(self.region(buffer), address, extent, strides, plan.element)
 
 
@@ -216,9 +214,7 @@ class KernelSteps:
 
     def _window(self, port: Port, offset: Shape4, extent: Shape4) -> SramTile:
         buffer = self._homes.memory.buffers[port.buffer]
-        return resident_tile(
-            buffer, self._resident[port.buffer], _add(port.offset, offset), extent
-        )
+        return resident_tile(buffer, self._resident[port.buffer], _add(port.offset, offset), extent)
 
     def _result(self, step: Step) -> SramTile:
         port = self._plan.result
@@ -317,4 +313,3 @@ def resident_tile(buffer: Buffer, address: int, offset: Shape4, extent: Shape4) 
 
 def _add(a: Shape4, b: Shape4) -> Shape4:
     return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
-

@@ -23,7 +23,7 @@ from furiosa_ir.dialects.warboy.structure import Structure, kind_name, parse_val
 _TYPES: dict[str, type[Any]] = {kind_name(cls): cls for cls in PLAN_TYPES}
 
 
-def _parse(parser: AttrParser, *expected: type[Any]) -> Any:  # noqa: ANN401 - checked below
+def _parse(parser: AttrParser, *expected: type[Any]) -> Any:
     with parser.in_angle_brackets():
         value = parse_value(parser, _TYPES)
     if not isinstance(value, expected):

@@ -6,7 +6,7 @@ nothing (windows of a buffer, views) remain of `ftensor`.
 
 To add a kind of kernel: a class here with its rule for the body, a case in
 `backends/warboy/planning/geometry.py` (what a tile of its result reads) and one in
-`backends/warboy/programs.py` (its command).
+`backends/warboy/steps.py` (its command).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from typing import ClassVar, cast
 
 from xdsl.dialects.builtin import TensorType
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
-    opt_prop_def,
     operand_def,
+    opt_prop_def,
     region_def,
     result_def,
     traits_def,
@@ -125,10 +125,8 @@ class KernelOp(IRDLOperation):
         """The result's elements: the body, operation by operation."""
         values: dict[SSAValue, Array] = dict(zip(self.body.block.args, operands, strict=True))
         for op in self.operations:
-            for result, array in zip(
-                op.results, op.evaluate(*[values[v] for v in op.operands]), strict=True
-            ):
-                values[result] = array
+            arrays = op.evaluate(*[values[v] for v in op.operands])
+            values.update(zip(op.results, arrays, strict=True))
         return [values[self.yielded]]
 
     def verify_(self) -> None:
@@ -188,8 +186,3 @@ class CopyOp(KernelOp):
 
     name = "warboy.copy"
     BODY: ClassVar[tuple[type[TensorOp], ...]] = MOVEMENT
-
-
-def is_kernel(op: Operation) -> bool:
-    """Whether an operation is a kernel of any kind."""
-    return isinstance(op, KernelOp)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
@@ -56,7 +56,8 @@ def _text(value: Value) -> str:
         case str():
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
         case tuple():
-            return "(" + ", ".join(_text(item) for item in value) + ")"
+            items = cast("tuple[Value, ...]", value)
+            return "(" + ", ".join(_text(item) for item in items) + ")"
         case Structure():
             return _structure_text(value.kind, value.fields)
         case _ if is_dataclass(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -142,7 +142,7 @@ def _dram(
     sram_bytes: int,
 ) -> MemoryAddresses:
     """Workspace addresses of homes; a home inside of another has the other's."""
-    lives = _home_lives(function, memory, kernels)
+    lives = _home_lives(memory, kernels)
     constants = lay_out(constants_of(function)).addresses
     workspace = [
         buffer
@@ -167,9 +167,7 @@ def _dram(
         elif home.kind == "alias":
             root = memory.buffers[home.index].home
             assert root is not None
-            base = (
-                constants[root.index] if root.kind == "constant" else address.get(home.index, -1)
-            )
+            base = constants[root.index] if root.kind == "constant" else address.get(home.index, -1)
             homes.append(base + home.offset if base >= 0 else -1)
         else:
             homes.append(address.get(number, -1))
@@ -187,9 +185,7 @@ def _dram(
     return MemoryAddresses(stays, tuple(homes), sram_bytes, workspace_bytes, inputs, outputs)
 
 
-def _home_lives(
-    function: FuncOp, memory: MemoryPlan, kernels: Sequence[KernelOp]
-) -> dict[int, tuple[int, int]]:
+def _home_lives(memory: MemoryPlan, kernels: Sequence[KernelOp]) -> dict[int, tuple[int, int]]:
     """For each buffer with an address of its own the kernels (first, last) that need its home."""
     end = len(kernels)
     uses: dict[int, list[int]] = {}
@@ -203,27 +199,27 @@ def _home_lives(
             uses.setdefault(root, []).append(number)
 
     for number, buffer in enumerate(memory.buffers):
-        if buffer.home is not None and buffer.home.kind == "argument":
-            use(number, -1)
-        elif buffer.home is not None and buffer.home.kind == "result":
-            use(number, end)
+        if buffer.home is not None and buffer.home.kind in ("argument", "result"):
+            use(number, -1 if buffer.home.kind == "argument" else end)
     for stay in memory.residences:
         if stay.filled:
             use(stay.buffer, stay.first)
         if stay.spilled:
             use(stay.buffer, stay.last)
     for number, op in enumerate(kernels):
-        plan = op.plan.data if op.plan is not None else None
-        if isinstance(plan, CopyPlan):
-            for buffer in (*plan.operands, plan.result):
-                use(buffer, number)
-        elif isinstance(plan, KernelPlan):
-            for port in plan.operands:
-                if port is not None and port.stage is not None:
-                    use(port.buffer, number)
-            if plan.store:
-                use(plan.result.buffer, number)
-    del function
+        for buffer in _dram_buffers(op):
+            use(buffer, number)
     return {buffer: (min(numbers), max(numbers)) for buffer, numbers in uses.items()}
 
 
+def _dram_buffers(op: KernelOp) -> Iterator[int]:
+    """The buffers whose homes a kernel itself reads or writes."""
+    plan = op.plan.data if op.plan is not None else None
+    if isinstance(plan, CopyPlan):
+        yield from (*plan.operands, plan.result)
+    elif isinstance(plan, KernelPlan):
+        for port in plan.operands:
+            if port is not None and port.stage is not None:
+                yield port.buffer
+        if plan.store:
+            yield plan.result.buffer

@@ -138,7 +138,8 @@ def _transpose_weight(op: contraction.MatMulOp) -> None:
     transposed = bool(op.transpose_b.value.data)
     if transposed and len(shape) == 2:
         return
-    n, k = shape[-2:] if transposed else shape[:-3:-1]
+    first, second = list(shape[-2:])
+    n, k = (first, second) if transposed else (second, first)
     source = owner.value.data
 
     def load() -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
@@ -265,7 +266,10 @@ def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) 
 
 
 def make_kernel(
-    kind: type[KernelOp], inputs: Sequence[SSAValue], like: SSAValue, location: LocationAttr = UNKNOWN_LOC
+    kind: type[KernelOp],
+    inputs: Sequence[SSAValue],
+    like: SSAValue,
+    location: LocationAttr = UNKNOWN_LOC,
 ) -> KernelOp:
     """A kernel whose body only yields a value of `like`'s type (its first argument, for now)."""
     block = Block(arg_types=[v.type for v in inputs])

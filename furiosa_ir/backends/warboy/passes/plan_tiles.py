@@ -17,8 +17,8 @@ from furiosa_ir.backends.warboy.planning.assignment import assign_views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.intervals import place_intervals
 from furiosa_ir.backends.warboy.planning.kernel_views import kernel_views, weight_operands
-from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.layout_choice import choose_layouts
+from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.residency import Program, Residency, plan_residency
 from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
 from furiosa_ir.backends.warboy.planning.tiles import Task
@@ -48,7 +48,7 @@ class PlanTiles(Pass):
     becomes
 
         %y = "warboy.dot"(%x, %w, %b, %m, %s) <{plan = #warboy.plan<kernel_plan(operands = (port(
-          view = "NCHW", buffer = 0, ...), none, ...), result = ..., tile = (1, 4, 4, 8), ...)>}> ...
+          view = "NCHW", buffer = 0, ...), none, ...), result = ..., tile = (1, 4, 4, 8), ...)>}>
     """
 
     name = "plan-tiles"
@@ -136,4 +136,3 @@ def _fit(
         if place_intervals([area.interval for area in areas])[1] <= machine.slice_bytes:
             return memory, residency
     raise CompilationFailure("no SRAM addresses were found for the plan")
-

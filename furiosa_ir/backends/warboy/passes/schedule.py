@@ -137,7 +137,7 @@ def _issue(function: FuncOp, machine: Machine) -> Iterator[Command]:
     homes = Homes(memory, addresses.homes)
     section = lay_out(constants_of(function)).addresses
     numbers = [op for op in function.body.block.ops if isinstance(op, ConstantOp)]
-    constant_address = {op: at for op, at in zip(numbers, section, strict=True)}
+    constant_address: dict[object, int] = dict(zip(numbers, section, strict=True))
     planned = {kernel.number: kernel for kernel in planned_kernels(kernels)}
     by_kernel = _residents(memory, addresses, len(kernels))
 
@@ -145,7 +145,7 @@ def _issue(function: FuncOp, machine: Machine) -> Iterator[Command]:
         op = kernels[number]
         assert op.addresses is not None
         assert isinstance(op.addresses.data, KernelAddresses)
-        parameters = [constant_address.get(v.owner, 0) for v in op.inputs]  # pyright: ignore[reportArgumentType]
+        parameters = [constant_address.get(v.owner, 0) for v in op.inputs]
         return KernelSteps(
             op, planned[number], op.addresses.data, homes, by_kernel[number], parameters, machine
         )
@@ -177,9 +177,7 @@ def _issue(function: FuncOp, machine: Machine) -> Iterator[Command]:
             yield _spill(homes, memory, addresses, stay, number)
 
 
-def _residents(
-    memory: MemoryPlan, addresses: MemoryAddresses, count: int
-) -> list[dict[int, int]]:
+def _residents(memory: MemoryPlan, addresses: MemoryAddresses, count: int) -> list[dict[int, int]]:
     """For each kernel the SRAM addresses of the buffers that are resident."""
     result: list[dict[int, int]] = [{} for _ in range(count)]
     for stay, address in zip(memory.residences, addresses.residences, strict=True):

@@ -62,8 +62,8 @@ def assign_views(function: FuncOp) -> Views:
             _match_operands(op, views)
         elif isinstance(op, movement.ConcatOp):
             _match_parts(op, views)
-        elif isinstance(op, MOVEMENT) and not _is_free(cast("TensorOp", op), views):
-            _wrap(cast("TensorOp", op), views)
+        elif isinstance(op, MOVEMENT) and not _is_free(op, views):
+            _wrap(op, views)
     _fill_parts(block, views)
     _separate_results(block, views)
     return views
@@ -129,12 +129,12 @@ def _spread(block: Block) -> Views:
             if isinstance(op, KernelOp):
                 _from_kernel(op, views, final)
             elif isinstance(op, MOVEMENT):
-                _forwards(cast("TensorOp", op), views, final)
+                _forwards(op, views, final)
         for op in reversed(operations):
             if isinstance(op, KernelOp):
                 _from_kernel(op, views, final)
             elif isinstance(op, MOVEMENT):
-                _backwards(cast("TensorOp", op), views)
+                _backwards(op, views)
     for value in (*block.args, *(r for op in operations for r in op.results)):
         if value not in views:
             views[value] = default_view(shape_of(value))

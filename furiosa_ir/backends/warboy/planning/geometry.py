@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
+
+from xdsl.dialects.builtin import IntegerType
 
 from furiosa_ir.backends.warboy.planning.kernel_views import (
     is_batched,
@@ -20,8 +23,6 @@ from furiosa_ir.dialects.ftensor import arithmetic, contraction
 from furiosa_ir.dialects.graph.base import element_of, ints, shape_of
 from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.dialects.warboy.plan import Shape4
-from xdsl.dialects.builtin import IntegerType
-from typing import cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,9 @@ def kernel_geometry(kernel: KernelOp, views: Sequence[str], view: str) -> Geomet
     axes: list[int | None] = []
     sizes: list[int] = []
     for index, value in enumerate(kernel.inputs):
-        extents = None if index in roles or index in tables else shape4(shape_of(value), views[index])
+        extents = (
+            None if index in roles or index in tables else shape4(shape_of(value), views[index])
+        )
         is_parameter = extents is None or (is_constant(value) and extents[:3] == (1, 1, 1))
         if is_parameter and _is_first(kernel, index):
             is_parameter = False
@@ -102,9 +105,12 @@ def kernel_geometry(kernel: KernelOp, views: Sequence[str], view: str) -> Geomet
         _, kh, kw, inner = shape_of(head.weight)
         group = head.group.value.data
         window = WindowShape(
-            (kh, kw), *(_pair(p) for p in (head.strides, head.dilations, head.input_dilation)),
+            (kh, kw),
+            _pair(head.strides),
+            _pair(head.dilations),
+            _pair(head.input_dilation),
             _four(ints(head.pads)),
-        )  # fmt: skip
+        )
     elif isinstance(head, contraction.ReduceWindowOp):
         window = WindowShape(
             _pair(head.window), _pair(head.strides), _pair(head.dilations), (1, 1),
@@ -114,9 +120,11 @@ def kernel_geometry(kernel: KernelOp, views: Sequence[str], view: str) -> Geomet
         inner = shape_of(head.a)[-1]
         if is_batched(kernel):
             second = list(kernel.body.block.args).index(head.b)  # pyright: ignore[reportArgumentType]
-    kind = {DotOp: "dot", PoolOp: "pool"}.get(type(kernel), "vector")
-    if second >= 0:
-        kind = "batched"
+    kind = "vector"
+    if isinstance(kernel, DotOp):
+        kind = "dot" if second < 0 else "batched"
+    elif isinstance(kernel, PoolOp):
+        kind = "pool"
     return Geometry(
         kind,
         result,
@@ -173,18 +181,15 @@ def _is_first(kernel: KernelOp, index: int) -> bool:
             tiles.add(args.index(head.operands[1]))  # pyright: ignore[reportArgumentType]
         return index in tiles
     # A vector kernel's result has the extents of its registers: one operand must have them.
-    return all(is_constant(v) for v in kernel.inputs) and shape_of(kernel.inputs[index]) == shape_of(
-        kernel.result
-    )
+    return all(is_constant(v) for v in kernel.inputs) and shape_of(
+        kernel.inputs[index]
+    ) == shape_of(kernel.result)
 
 
 def _whole(kernel: KernelOp, view: str) -> frozenset[int]:
     full, _ = vector_shapes(kernel)
     letters = {
-        LETTERS.index(view[axis])
-        for _, axes in touched_axes(kernel, len(full))
-        for axis in axes
-        if full[axis] > 1 or True
+        LETTERS.index(view[axis]) for _, axes in touched_axes(kernel, len(full)) for axis in axes
     }
     return frozenset(letters)
 
@@ -238,9 +243,7 @@ def _span(
     """(first, count, padding before, behind) of the rows (d = 0) or columns that a range reads."""
     spread = window.input_dilation[d]
     low = offset * window.strides[d] - window.pads[d]
-    high = (
-        low + (extent - 1) * window.strides[d] + (window.kernel[d] - 1) * window.dilations[d] + 1
-    )
+    high = low + (extent - 1) * window.strides[d] + (window.kernel[d] - 1) * window.dilations[d] + 1
     first = min(max(-(-low // spread), 0), available - 1)
     last = max(min((high - 1) // spread, available - 1), first)
     return first, last - first + 1, first * spread - low, high - last * spread - 1

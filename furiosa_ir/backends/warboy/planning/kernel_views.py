@@ -190,9 +190,7 @@ def _fold(
             layer=layer_name(kernel) or None,
         )
     letters = LETTERS[4 - len(groups) :]
-    return "".join(
-        letter * len(group) for letter, group in zip(letters, groups, strict=True)
-    )
+    return "".join(letter * len(group) for letter, group in zip(letters, groups, strict=True))
 
 
 def _fits_pair(

@@ -74,7 +74,7 @@ class _Way:
     cut: Cut
 
 
-class _Retry(Exception):  # noqa: N818 - no error: the sweep begins anew
+class _Retry(Exception):
     """A buffer that is written in parts has to stay in DRAM from the start."""
 
     def __init__(self, buffer: int) -> None:

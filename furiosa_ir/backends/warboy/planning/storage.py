@@ -349,9 +349,7 @@ def _store_straight(build: _Builder, op: CopyOp, index: int) -> bool:
     return True
 
 
-def _back(
-    op: CopyOp, index: int, strides: tuple[int, ...]
-) -> tuple[int, tuple[int, ...] | None]:
+def _back(op: CopyOp, index: int, strides: tuple[int, ...]) -> tuple[int, tuple[int, ...] | None]:
     """(offset, strides) of a source's elements in a result with these strides; None: no such."""
     source = shape_of(op.inputs[index])
     for inner in op.operations:
@@ -369,4 +367,3 @@ def _back(
             case _:
                 return 0, None
     return 0, strides
-

@@ -130,9 +130,7 @@ def is_window(whole: Sequence[int], part: Sequence[int], view: str) -> bool:
     return True
 
 
-def strides4(
-    shape: Sequence[int], view: str, strides: Sequence[int]
-) -> Shape4 | None:
+def strides4(shape: Sequence[int], view: str, strides: Sequence[int]) -> Shape4 | None:
     """Strides along (N, H, W, C) of a tensor with these axis strides (both in bytes).
 
     None if the strides of folded axes do not combine into one.
