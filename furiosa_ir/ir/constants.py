@@ -199,12 +199,18 @@ class BlobAttr(Data[Constant]):
 
 
 def _element_text(value: np.generic) -> str:
-    if value.dtype.kind in "iu":
+    if value.dtype.kind in "iub":
         return str(int(value))
-    if value.dtype.kind == "b":
-        return str(int(value))
-    number = float(value)
-    return repr(number) if np.isfinite(number) else f'"{number}"'
+    if not np.isfinite(float(value)):
+        return f'"{float(value)}"'
+    # numpy writes as few digits as tell a value of that dtype from its neighbours.
+    return float_literal(str(value) if value.dtype.kind == "f" else repr(float(value)))
+
+
+def float_literal(text: str) -> str:
+    """Python's text of a float as MLIR reads it: `1e-05` needs a point before its exponent."""
+    mantissa, e, exponent = text.partition("e")
+    return f"{mantissa}.0e{exponent}" if e and "." not in mantissa else text
 
 
 def _parse_element(parser: AttrParser) -> float | int:

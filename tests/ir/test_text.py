@@ -103,6 +103,13 @@ def test_quantised_types_round_trip(quantization: Quantization):
     assert types == [TensorType(UniformType(quantization), [1, 1])]
 
 
+@pytest.mark.parametrize("scale", [1e-05, 1e16, 1e22, 5e-324, 0.1, 3.0, 1.5e-07])
+def test_scales_that_python_writes_with_an_exponent(scale: float):
+    element = UniformType(Quantization("i8", (scale,), (0,)))
+    again = assert_round_trip(module_of(element, np.array([[1e-05, 1e20, -3e-9, 7e30]])))
+    assert [r.type for op in again.walk() for r in op.results] == [TensorType(element, [1, 4])]
+
+
 def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 

@@ -16,6 +16,8 @@ from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
+from furiosa_ir.ir.constants import float_literal
+
 _STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
     "i8": np.dtype(np.int8),
     "u8": np.dtype(np.uint8),
@@ -114,7 +116,7 @@ class UniformType(Data[Quantization], TypeAttribute):
     def print_parameter(self, printer: Printer) -> None:
         q = self.data
         pairs = [
-            f"{scale!r}:{zero_point}" if zero_point else repr(scale)
+            float_literal(repr(scale)) + (f":{zero_point}" if zero_point else "")
             for scale, zero_point in zip(q.scales, q.zero_points, strict=True)
         ]
         with printer.in_angle_brackets():
