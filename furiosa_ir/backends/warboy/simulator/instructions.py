@@ -48,6 +48,7 @@ def execute(instruction: Instruction, operands: Sequence[Array]) -> Array:
         case "rescale":
             input_zp, output_zp, minimum, maximum = immediates
             x, multiplier, shift = operands
+            check_factor(multiplier, shift)
             return fixed_point.rescale(
                 x,
                 multiplier,
@@ -86,6 +87,18 @@ def execute(instruction: Instruction, operands: Sequence[Array]) -> Array:
             return _interpolate(operands[0].astype(dtype), immediates)
         case opcode:
             raise ExecutionFailure(f"the vector engine has no instruction '{opcode}'")
+
+
+def check_factor(multiplier: Array, shift: Array) -> None:
+    """Checks a rescale's factor: 32-bit multipliers, shifts from 0 to 62.
+
+    Raises:
+        ExecutionFailure: they are others.
+    """
+    if shift.min() < 0 or shift.max() > fixed_point.MAX_SHIFT:
+        raise ExecutionFailure("a rescale's shift is not within 0 and 62")
+    if multiplier.min() < -(1 << 31) or multiplier.max() >= 1 << 31:
+        raise ExecutionFailure("a rescale's multiplier has more than 32 bits")
 
 
 def _divide(a: Array, b: Array, immediates: Sequence[int]) -> Array:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import Instruction
-from furiosa_ir.backends.warboy.simulator.instructions import execute
+from furiosa_ir.backends.warboy.simulator.instructions import check_factor, execute
 from furiosa_ir.backends.warboy.simulator.memory import DTYPES, Array
 from furiosa_ir.backends.warboy.simulator.rounding import EXACT, Range, Rescale
 
@@ -236,6 +236,7 @@ class LineProgram:
         x, multiplier, shift = operands
         if multiplier.integers is None or shift.integers is None or x.integers is not None:
             raise ValueError("a factor is not constant")
+        check_factor(multiplier.integers, shift.integers)
         rescale = Rescale(instruction, multiplier.integers, shift.integers, x.range)
         source = self._slot(x)
         result = self._output(instruction, x.rows, rescale.range)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from time import perf_counter
 from typing import cast
 
 import numpy as np
@@ -78,9 +79,21 @@ class Simulator:
             ExecutionFailure: the segment is not the NPU's, or an input is missing or has another
                 shape or dtype.
         """
+        return self._segment(index).run(inputs, None)
+
+    def profile_segment(self, index: int, inputs: Mapping[int, Array]) -> list[float]:
+        """Seconds that simulating each of the segment's commands takes (not the NPU's time).
+
+        Arguments and errors are those of `run_segment`.
+        """
+        seconds: list[float] = []
+        self._segment(index).run(inputs, seconds)
+        return seconds
+
+    def _segment(self, index: int) -> _Segment:
         if index not in self._segments:
             raise ExecutionFailure(f"segment {index} is not a segment of the NPU")
-        return self._segments[index].run(inputs)
+        return self._segments[index]
 
 
 class _Segment:
@@ -90,15 +103,20 @@ class _Segment:
         self._machine = machine
         self._constants = np.frombuffer(segment.constants, np.uint8)
         self._memories: list[Memory] = [self._new_memory()]
-        self._steps = _Preparation(self._memories[0].slice_stride, self._constants).steps(
-            segment.commands
-        )
+        preparation = _Preparation(self._memories[0].slice_stride, self._constants)
+        self._steps: list[Step] = []
+        for number, command in enumerate(segment.commands):
+            try:
+                self._steps.append(preparation.prepare(command))
+            except ExecutionFailure as failure:
+                raise failure.at(layer=self._layer(number)) from None
 
     def _new_memory(self) -> Memory:
         machine, segment = self._machine, self._segment
         return Memory(machine.slices, machine.slice_bytes, segment.workspace_bytes, self._constants)
 
-    def run(self, inputs: Mapping[int, Array]) -> dict[int, Array]:
+    def run(self, inputs: Mapping[int, Array], seconds: list[float] | None) -> dict[int, Array]:
+        """The outputs; how long each command took is appended to `seconds`."""
         try:
             memory = self._memories.pop()  # atomic: another thread gets another one
         except IndexError:
@@ -107,10 +125,13 @@ class _Segment:
             for binding in self._segment.inputs:
                 self._write_input(memory, binding, inputs)
             for number, step in enumerate(self._steps):
+                started = perf_counter()
                 try:
                     step(memory)
                 except ExecutionFailure as failure:
                     raise failure.at(layer=self._layer(number)) from None
+                if seconds is not None:
+                    seconds.append(perf_counter() - started)
             return {b.tensor: self._read_output(memory, b) for b in self._segment.outputs}
         finally:
             self._memories.append(memory)
@@ -157,10 +178,8 @@ class _Preparation:
         self._constants = constants
         self._known: dict[SramFlat, Array] = {}
 
-    def steps(self, commands: Sequence[Command]) -> list[Step]:
-        return [self._prepare(command) for command in commands]
-
-    def _prepare(self, command: Command) -> Step:
+    def prepare(self, command: Command) -> Step:
+        """The step of the next command."""
         match command:
             case Load():
                 return self._load(command)
