@@ -3,6 +3,7 @@
 from xdsl.ir import Dialect
 
 from furiosa_ir.dialects.graph import (
+    activation,
     convolution,
     elementwise,
     functions,
@@ -11,6 +12,7 @@ from furiosa_ir.dialects.graph import (
     quantization,
     reduction,
     structure,
+    trigonometric,
 )
 from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr
 from furiosa_ir.ir.constants import BlobAttr
@@ -24,6 +26,8 @@ OPERATIONS: list[type[GraphOp]] = [
         pooling,
         elementwise,
         functions,
+        activation,
+        trigonometric,
         reduction,
         movement,
     )

@@ -113,6 +113,29 @@ class DivOp(BinaryOp):
 
 
 @irdl_op_definition
+class PowOp(BinaryOp):
+    """a to the power of b."""
+
+    name = "graph.pow"
+    ONNX: ClassVar = ("Pow",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.power(*operands)]
+
+
+@irdl_op_definition
+class PReluOp(BinaryOp):
+    """a where a >= 0, else b * a: b is the slope."""
+
+    name = "graph.p_relu"
+    ONNX: ClassVar = ("PRelu",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        a, b = operands
+        return [np.where(a >= 0, a, b * a)]
+
+
+@irdl_op_definition
 class MinimumOp(BinaryOp):
     """The lesser of a and b."""
 

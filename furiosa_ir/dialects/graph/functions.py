@@ -14,7 +14,7 @@ from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, opt_prop_def
 
-from furiosa_ir.dialects.graph.base import TFLiteNode
+from furiosa_ir.dialects.graph.base import OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
 from furiosa_ir.ir.constants import Array
 
@@ -186,15 +186,23 @@ class HardSigmoidOp(UnaryOp):
 
 @irdl_op_definition
 class HardSwishOp(UnaryOp):
-    """x * clip(x / 6 + 1 / 2, 0, 1)."""
+    """x * clip(alpha * x + 1 / 2, 0, 1); alpha is 1 / 6, in ONNX networks as a float32."""
 
     name = "graph.hard_swish"
     ONNX: ClassVar = ("HardSwish",)
     TFLITE: ClassVar = ("HARD_SWISH",)
 
+    alpha = opt_prop_def(FloatAttr.constr(f64))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        # The standard defines it as a function of HardSigmoid, whose alpha is a float32.
+        return node.emit(cls, node.operands, alpha=float(np.float32(1 / 6)))
+
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x = operands[0]
-        return [x * np.clip(x / 6.0 + 0.5, 0.0, 1.0)]
+        inner = x / 6.0 if self.alpha is None else x * self.alpha.value.data
+        return [x * np.clip(inner + 0.5, 0.0, 1.0)]
 
 
 @irdl_op_definition

@@ -19,6 +19,7 @@ from xdsl.ir import Attribute, SSAValue
 from furiosa_ir.backends.warboy.host.onnx_forms import FORMS, onnx_operator, write
 from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
 from furiosa_ir.dialects.graph.base import GraphOp, ints
+from furiosa_ir.dialects.graph.functions import HardSwishOp
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
@@ -27,9 +28,6 @@ from furiosa_ir.ir.location import layer_name
 
 OLDEST_OPSET = 13
 """The forms of operators since this operator set are written; QuantizeLinear per channel is one."""
-
-NEWEST_OPSET = 21
-"""What every onnxruntime that we support knows; newer only where an operator needs it."""
 
 
 def export_onnx(function: FuncOp) -> bytes:
@@ -65,28 +63,27 @@ def export_onnx(function: FuncOp) -> bytes:
 
 
 def _opset(function: FuncOp, ops: list[GraphOp]) -> int:
-    """The operator set to write in: the source's, within what we write and the operators need."""
+    """The operator set to write in: the source's, or the oldest that has all forms."""
     module = function.parent_op()
     attribute = module.attributes.get("graph.opset") if isinstance(module, ModuleOp) else None
     source = attribute.value.data if isinstance(attribute, IntegerAttr) else OLDEST_OPSET
-    opset = max(source, OLDEST_OPSET)
-    if not any(isinstance(op, OpaqueOp) for op in ops):
-        opset = min(opset, NEWEST_OPSET)
-    return max([opset, *(_since(op) for op in ops)])
+    return max([source, OLDEST_OPSET, *(_since(op) for op in ops)])
 
 
 def _since(op: GraphOp) -> int:
     """The operator set that brought the operator, as far as it matters."""
     if isinstance(op, ResizeOp) and op.coordinates.data == "half_pixel_symmetric":
         return 19
+    if isinstance(op, HardSwishOp):
+        return 14
     if isinstance(op, OpaqueOp) or type(op) in FORMS:
         return 0
     domain, _, name = onnx_operator(op).rpartition("::")
     try:
         onnx.defs.get_schema(name, OLDEST_OPSET, domain)
     except onnx.defs.SchemaError:
-        schema: Any = onnx.defs.get_schema(name, domain)
-        return int(schema.since_version)
+        schema: Any = None if domain else onnx.defs.get_schema(name)
+        return 0 if schema is None else int(schema.since_version)
     return 0
 
 

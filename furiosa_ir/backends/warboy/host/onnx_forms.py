@@ -23,6 +23,7 @@ from furiosa_ir.dialects.graph.base import (
 )
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
 from furiosa_ir.dialects.graph.elementwise import ClipOp, TableOp
+from furiosa_ir.dialects.graph.functions import HardSwishOp
 from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
     ExpandOp,
@@ -68,6 +69,7 @@ def default_form(op: GraphOp, w: OnnxWriter) -> None:
     name = onnx_operator(op)
     attributes = {k: _python(v) for k, v in op.properties.items() if k != "origin"}
     domain, _, short = name.rpartition("::")
+    w.domains.setdefault(domain, 1)
     (result,) = w.node(short, [w.real(v) for v in op.operands], domain=domain, **attributes)
     w.store(result, op.results[0])
 
@@ -195,6 +197,12 @@ def pool(op: WindowPoolOp, w: OnnxWriter) -> None:
         else None,
     )
     w.store(w.permuted(result, first, layout), op.result)
+
+
+@_writes(HardSwishOp)
+def hard_swish(op: HardSwishOp, w: OnnxWriter) -> None:
+    """HardSwish, whose factor 1 / 6 is no attribute."""
+    w.store(w.single("HardSwish", [w.real(op.x)]), op.result)
 
 
 @_writes(ClipOp)
