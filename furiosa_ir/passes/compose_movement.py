@@ -1,0 +1,93 @@
+"""`graph-compose-movement`: chains of transposes and reshapes become one, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.ir import SSAValue
+
+from furiosa_ir.dialects.graph.base import GraphOp, element_of, ints, shape_of
+from furiosa_ir.dialects.graph.movement import (
+    ConcatOp,
+    ExpandOp,
+    PadOp,
+    ReshapeOp,
+    SliceOp,
+    TileOp,
+    TransposeOp,
+)
+from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.rewriting import Rewrite, rule
+
+
+@rule((ReshapeOp, ExpandOp, TileOp, PadOp))
+def same_shape(op: GraphOp, _rw: Rewrite) -> SSAValue | None:
+    """Reshape, expand, tile, pad to the shape that x has: x."""
+    x, result = op.operands[0], op.results[0]
+    return x if x.type == result.type else None
+
+
+@rule(SliceOp)
+def whole_slice(op: SliceOp, _rw: Rewrite) -> SSAValue | None:
+    """x[0:n:1, ...] = x; x[::-1] is not, though it has x's shape."""
+    forward = all(step > 0 for step in ints(op.steps))
+    return op.x if forward and op.x.type == op.result.type else None
+
+
+@rule(ConcatOp)
+def concat_of_one(op: ConcatOp, _rw: Rewrite) -> SSAValue | None:
+    """concat(x) = x."""
+    return op.inputs[0] if len(op.inputs) == 1 and op.inputs[0].type == op.result.type else None
+
+
+@rule(ReshapeOp, x=ReshapeOp)
+def reshape_of_reshape(op: ReshapeOp, rw: Rewrite) -> SSAValue:
+    """reshape(reshape(x)) = reshape(x)."""
+    inner = cast("ReshapeOp", op.x.owner)
+    return rw.emit(ReshapeOp, [inner.x], [element_of(op.result)], shape=op.shape)
+
+
+@rule(TransposeOp, x=TransposeOp)
+def transpose_of_transpose(op: TransposeOp, rw: Rewrite) -> SSAValue:
+    """transpose(transpose(x, p), q) = transpose(x, p[q])."""
+    inner = cast("TransposeOp", op.x.owner)
+    perm = [ints(inner.perm)[p] for p in ints(op.perm)]
+    return rw.emit(TransposeOp, [inner.x], [element_of(op.result)], perm=perm)
+
+
+@rule(TransposeOp)
+def transpose_in_place(op: TransposeOp, rw: Rewrite) -> SSAValue | None:
+    """A transpose that keeps the order of all extents but 1 moves nothing: a reshape, or x."""
+    shape, perm = shape_of(op.x), ints(op.perm)
+    moved = [p for p in perm if shape[p] != 1]
+    if moved != sorted(moved):
+        return None
+    if perm == tuple(range(len(perm))):
+        return op.x if op.x.type == op.result.type else None
+    return rw.emit(ReshapeOp, [op.x], [element_of(op.result)], shape=shape_of(op.result))
+
+
+@dataclass(frozen=True)
+class ComposeMovement(RewritePass):
+    """Composes chains of transposes and of reshapes, and drops movements that move nothing.
+
+        %1 = "graph.transpose"(%x) <{perm = array<i64: 0, 2, 3, 1>}>
+        %2 = "graph.transpose"(%1) <{perm = array<i64: 0, 3, 1, 2>}>
+        %3 = "graph.reshape"(%2) <{shape = array<i64: 1, 8>}>
+        %4 = "graph.reshape"(%3) <{shape = array<i64: 8>}>
+
+    becomes
+
+        %4 = "graph.reshape"(%x) <{shape = array<i64: 8>}>
+    """
+
+    name = "graph-compose-movement"
+    rules = (
+        same_shape,
+        whole_slice,
+        concat_of_one,
+        reshape_of_reshape,
+        transpose_of_transpose,
+        transpose_in_place,
+    )
