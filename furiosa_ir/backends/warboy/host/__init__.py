@@ -7,6 +7,9 @@ from typing import cast
 from xdsl.dialects.builtin import StringAttr
 from xdsl.dialects.func import FuncOp
 
+from furiosa_ir.dialects.graph.structure import OpaqueOp
+from furiosa_ir.ir.location import layer_name
+
 
 def export_segment(function: FuncOp) -> tuple[str, bytes]:
     """The framework of a host function's module ("onnx" or "tflite") and its sub-model there.
@@ -23,4 +26,18 @@ def export_segment(function: FuncOp) -> tuple[str, bytes]:
         return framework, export_tflite(function)
     from furiosa_ir.backends.warboy.host.onnx_export import export_onnx  # noqa: PLC0415
 
-    return framework, export_onnx(function)
+    model = export_onnx(function)
+    from furiosa_ir.backends.warboy.host.onnx_kernels import (  # noqa: PLC0415
+        check_kernels,
+        is_foreign,
+    )
+
+    check_kernels(
+        model,
+        [
+            (op.operator.data, layer_name(op))
+            for op in function.body.block.ops
+            if isinstance(op, OpaqueOp) and is_foreign(op.operator.data)
+        ],
+    )
+    return framework, model

@@ -1,0 +1,45 @@
+"""Whether onnxruntime has kernels for a sub-model's operators of foreign domains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from furiosa_ir.errors import CompilationFailure
+
+
+def check_kernels(model: bytes, foreign_operators: Sequence[tuple[str, str]]) -> None:
+    """Tries the sub-model where it has operators outside ONNX's own domains, (name, layer) each.
+
+    Operators of ONNX's own domains are not tried: that would load onnxruntime in every compile.
+
+    Raises:
+        CompilationFailure: onnxruntime refuses the sub-model.
+    """
+    if not foreign_operators:
+        return
+    import onnxruntime  # noqa: PLC0415
+
+    options: Any = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no other base
+        text = str(error)
+        name, layer = next(
+            (f for f in foreign_operators if f[0].rpartition("::")[2] in text), foreign_operators[0]
+        )
+        raise CompilationFailure(
+            f"the custom operator '{name}' has no kernel on the host", layer=layer
+        ) from None
+
+
+ONNX_DOMAINS = ("ai.onnx", "ai.onnx.ml")
+"""Domains whose operators onnxruntime is taken to have."""
+
+
+def is_foreign(operator: str) -> bool:
+    """Whether an operator's name ("com.acme::Foo") carries a domain that is not ONNX's own."""
+    domain, separator, _ = operator.rpartition("::")
+    return bool(separator) and domain not in ONNX_DOMAINS
