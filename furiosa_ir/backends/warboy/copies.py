@@ -12,16 +12,16 @@ from furiosa_ir.dialects.warboy.plan import CopyPlan
 def copy_commands(plan: CopyPlan, homes: Homes, layer: int) -> Iterator[Command]:
     """The commands of a copy; none if the result is an alias."""
     for move in plan.moves:
-        # Dimensions of extent 1 say nothing, and a view has at most eight.
-        axes = [i for i, extent in enumerate(move.extent) if extent != 1]
-        extent = tuple(move.extent[i] for i in axes)
+        # Dimensions of extent 1 say nothing, and a view has one dimension to eight.
+        axes = [i for i, extent in enumerate(move.extent) if extent != 1] or [0]
+        extent = tuple(move.extent[i] for i in axes) if move.extent else (1,)
         element = homes.memory.buffers[plan.result].element
         source, target = (
             DramView(
                 homes.region(buffer),
                 homes.addresses[buffer] + offset,
                 extent,
-                tuple(strides[i] for i in axes),
+                tuple(strides[i] for i in axes) if strides else (0,),
                 element,
             )
             for buffer, offset, strides in (

@@ -283,16 +283,17 @@ def _fill_parts(block: Block, views: Views) -> None:
     for op in reversed(list(block.ops)):
         if not isinstance(op, movement.ConcatOp):
             continue
+        mine: set[SSAValue] = set()
         foreign: list[int] = []
         for index, value in enumerate(op.operands):
-            if isinstance(value.owner, _WRITERS) and value not in claimed:
-                claimed.add(value)
+            if isinstance(value.owner, _WRITERS) and value not in claimed | mine:
+                mine.add(value)
             else:
                 foreign.append(index)
         if foreign and not _read_in_sram(op.result):
-            claimed.difference_update(op.operands)
             _wrap(op, views)
             continue
+        claimed |= mine
         for index in foreign:
             value = op.operands[index]
             kernel = make_kernel(VectorOp, [value], value, op.location)

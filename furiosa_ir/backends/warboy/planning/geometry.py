@@ -249,6 +249,20 @@ def _span(
     return first, last - first + 1, first * spread - low, high - last * spread - 1
 
 
+def every_tile_reads(geometry: Geometry, rows: int) -> bool:
+    """Whether tiles of so many rows all read some of x: none lies in the padding altogether.
+
+    The machine takes negative padding only together with an input dilation.
+    """
+    window, x = geometry.window, geometry.operands[0]
+    if window is None or x is None or window.input_dilation[0] > 1:
+        return True
+    spans = (
+        _span(window, 0, low, count, x[1]) for low, count in tile_ranges(geometry.result[1], rows)
+    )
+    return all(before >= 0 and behind >= 0 for _, _, before, behind in spans)
+
+
 def _channels(geometry: Geometry, available: int, offset: int, extent: int) -> tuple[int, int]:
     """(first, count) of the input channels that a range of output channels reads."""
     if geometry.kind == "pool":

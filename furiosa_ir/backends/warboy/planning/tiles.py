@@ -10,6 +10,7 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.geometry import (
     Geometry,
     channel_unit,
+    every_tile_reads,
     reading,
     tile_ranges,
 )
@@ -105,6 +106,8 @@ def tile_candidates(geometry: Geometry) -> tuple[list[Shape4], list[Shape4]]:
         cut.append(2)
     for d in cut:
         for extent in _halves(whole[d], 1):
+            if d == 1 and not every_tile_reads(geometry, extent):
+                break  # smaller ones neither
             tile[d] = extent
             by_row.append(_shape(tile))
     for block in blocks:

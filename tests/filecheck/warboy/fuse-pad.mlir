@@ -1,0 +1,24 @@
+// RUN: furiosa-opt %s -p fuse-kernels | filecheck %s
+
+// Padding with the neutral value becomes the window's own.
+
+func.func private @npu_0(%x : tensor<1x4x4x2xi8>) -> tensor<1x3x3x2xi8> attributes {graph.placement = "npu"} {
+  %p = "ftensor.pad"(%x) <{pads = array<i64: 0, 1, 1, 0, 0, 1, 1, 0>, value = -128 : i64}> : (tensor<1x4x4x2xi8>) -> tensor<1x6x6x2xi8>
+  %y = "ftensor.reduce_window"(%p) <{kind = "max", layout = "NHWC", window = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, x_zp = 0 : i64}> : (tensor<1x6x6x2xi8>) -> tensor<1x3x3x2xi8>
+  func.return %y : tensor<1x3x3x2xi8>
+}
+// CHECK-LABEL: func.func private @npu_0
+// CHECK-NOT:     ftensor.pad
+// CHECK:         "warboy.pool"(%x) ({
+// CHECK:           "ftensor.reduce_window"({{.*}}) <{kind = "max", layout = "NHWC", window = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 1, 1, 1, 1>
+
+// Padding of channels, or with another value, does not.
+
+func.func private @npu_1(%x : tensor<1x4x4x2xi8>) -> tensor<1x3x3x2xi8> attributes {graph.placement = "npu"} {
+  %p = "ftensor.pad"(%x) <{pads = array<i64: 0, 1, 1, 0, 0, 1, 1, 0>, value = 0 : i64}> : (tensor<1x4x4x2xi8>) -> tensor<1x6x6x2xi8>
+  %y = "ftensor.reduce_window"(%p) <{kind = "max", layout = "NHWC", window = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, x_zp = 0 : i64}> : (tensor<1x6x6x2xi8>) -> tensor<1x3x3x2xi8>
+  func.return %y : tensor<1x3x3x2xi8>
+}
+// CHECK-LABEL: func.func private @npu_1
+// CHECK:         [[P:%.+]] = "ftensor.pad"(%x)
+// CHECK:         "warboy.pool"([[P]]) ({

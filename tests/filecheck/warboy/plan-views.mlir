@@ -1,0 +1,29 @@
+// RUN: furiosa-opt %s -p "fuse-kernels,plan-tiles{target=warboy}" | filecheck %s
+
+// A transpose into the pool's layout costs nothing: the argument is read under another view.
+
+func.func private @npu_0(%x : tensor<1x4x6x2xi8>) -> tensor<1x2x4x6xi8> attributes {graph.placement = "npu"} {
+  %t = "ftensor.transpose"(%x) <{perm = array<i64: 0, 3, 1, 2>}> : (tensor<1x4x6x2xi8>) -> tensor<1x2x4x6xi8>
+  %y = "ftensor.reduce_window"(%t) <{kind = "max", layout = "NCHW", window = array<i64: 3, 3>, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, x_zp = 0 : i64}> : (tensor<1x2x4x6xi8>) -> tensor<1x2x4x6xi8>
+  func.return %y : tensor<1x2x4x6xi8>
+}
+// CHECK-LABEL: func.func private @npu_0
+// CHECK-SAME:    buffer(shape = (1, 4, 6, 2), {{.*}} home = home(kind = "argument", index = 0, offset = 0, strides = (0, 12, 2, 1), size = 48))
+// CHECK-SAME:    buffer(shape = (1, 4, 6, 2), {{.*}} home = home(kind = "result", index = 0, offset = 0, strides = (0, 6, 1, 24), size = 48))
+// CHECK-NOT:     warboy.copy
+// CHECK:         [[T:%.+]] = "ftensor.transpose"(%x)
+// CHECK-NEXT:    "warboy.pool"([[T]]) <{plan = #warboy.plan<kernel_plan(operands = (port(view = "NCHW", buffer = 0, offset = (0, 0, 0, 0), extent = (1, 4, 6, 2), stage = none)), result = port(view = "NCHW", buffer = 1,
+
+// A reshape that no view expresses is an alias of the operand's bytes in DRAM: nothing moves.
+
+func.func private @npu_1(%x : tensor<2x6xi8>) -> tensor<3x4xi8> attributes {graph.placement = "npu"} {
+  %t = "ftensor.constant"() <{value = #graph.blob<i32 [] (1)>}> : () -> tensor<i32>
+  %s = "ftensor.constant"() <{value = #graph.blob<i8 [] (2)>}> : () -> tensor<i8>
+  %r = "ftensor.reshape"(%x) <{shape = array<i64: 3, 4>}> : (tensor<2x6xi8>) -> tensor<3x4xi8>
+  %y = "ftensor.rescale"(%r, %t, %s) <{input_zp = 0 : i64, output_zp = 0 : i64, minimum = -128 : i64, maximum = 127 : i64, rounding = "even"}> : (tensor<3x4xi8>, tensor<i32>, tensor<i8>) -> tensor<3x4xi8>
+  func.return %y : tensor<3x4xi8>
+}
+// CHECK-LABEL: func.func private @npu_1
+// CHECK-SAME:    home = home(kind = "alias", index = 0, offset = 0, strides = (0, 4, 0, 1), size = 0)
+// CHECK:         "warboy.copy"(%x) <{plan = #warboy.plan<copy_plan(operands = (0), result = 1, moves = ())>}> ({
+// CHECK:         "warboy.vector"
