@@ -227,7 +227,9 @@ def _clone(op: GraphOp, block: Block, mapping: dict[SSAValue, SSAValue]) -> None
 
 def _name_attributes(
     values: Sequence[SSAValue], names: dict[SSAValue, str]
-) -> ArrayAttr[DictionaryAttr]:
+) -> ArrayAttr[DictionaryAttr] | None:
+    if not values:
+        return None  # text has no form of an empty list
     return ArrayAttr([DictionaryAttr({"graph.name": StringAttr(names[v])}) for v in values])
 
 

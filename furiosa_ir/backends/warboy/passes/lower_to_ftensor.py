@@ -128,7 +128,7 @@ def _storage_type(value: SSAValue) -> TensorType[Attribute]:
 
 def _boundary(
     values: Sequence[SSAValue], attributes: ArrayAttr[DictionaryAttr] | None
-) -> ArrayAttr[DictionaryAttr]:
+) -> ArrayAttr[DictionaryAttr] | None:
     """The arguments' attributes with the dtype and the quantisation that the outside sees."""
     known: list[dict[str, Attribute]] = [dict(a.data) for a in attributes or ()]
     known = known or [{} for _ in values]
@@ -142,7 +142,8 @@ def _boundary(
             element = cast("IntegerType", element_of(value))
             unsigned = element.signedness.data == Signedness.UNSIGNED
             entry["graph.dtype"] = StringAttr("uint8" if unsigned else "int8")
-    return ArrayAttr([DictionaryAttr(entry) for entry in known])
+    # Text has no form of an empty list.
+    return ArrayAttr([DictionaryAttr(entry) for entry in known]) if known else None
 
 
 def _retype_calls(main: FuncOp, signatures: dict[str, FunctionType]) -> None:

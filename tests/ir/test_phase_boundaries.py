@@ -1,0 +1,55 @@
+"""Text of every phase boundary of every small network parses back to the same IR."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from xdsl.dialects.builtin import ModuleOp
+
+from furiosa_ir.backends.warboy.pipeline import pipeline_for
+from furiosa_ir.importers import load
+from furiosa_ir.ir.constants import ConstantTable
+from furiosa_ir.ir.context import make_context
+from furiosa_ir.ir.equivalence import difference
+from furiosa_ir.ir.pipeline import run_pipeline
+from furiosa_ir.ir.text import large_constants, parse_module, print_module
+from furiosa_ir.ir.verifier import verify_module
+from tests.conftest import DIGITS, SHARED
+
+SMALL = 2 << 20
+TRAINED = sorted(p for p in (SHARED / "models" / "trained").glob("*.*") if p.stat().st_size < SMALL)
+DIGITS_FILES = [DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"]
+
+
+def check(module: ModuleOp) -> None:
+    table = ConstantTable()
+    for constant in large_constants(module):
+        table.add(constant)
+    again = parse_module(print_module(module), table)
+    verify_module(again)
+    assert difference(module, again) is None
+
+
+def check_phases(path: Path, target: str) -> None:
+    module = load(path)
+    verify_module(module)
+    check(module)
+    pipeline = pipeline_for(target)
+    for phase in pipeline.phases:
+        step = pipeline.between(phase.name, phase.name)
+        run_pipeline(make_context(), module, step, verify_each=True)
+        check(module)
+
+
+@pytest.mark.parametrize("path", DIGITS_FILES, ids=lambda p: p.name)
+@pytest.mark.parametrize("target", ["warboy", "warboy-2pe"])
+def test_digits(path: Path, target: str):
+    check_phases(path, target)
+
+
+@pytest.mark.corpus
+@pytest.mark.filterwarnings("ignore:.*quantised dimension")
+@pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.name)
+def test_trained(path: Path):
+    check_phases(path, "warboy-2pe")
