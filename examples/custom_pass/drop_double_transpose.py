@@ -1,0 +1,33 @@
+"""A pass of one's own, loaded with `furiosa-opt --load` (see README.md)."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.ir import SSAValue
+
+from furiosa_ir.dialects.graph.base import ints
+from furiosa_ir.dialects.graph.movement import TransposeOp
+from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.rewriting import Rewrite, rule
+
+
+@rule(TransposeOp, x=TransposeOp)
+def transpose_of_transpose(op: TransposeOp, rw: Rewrite) -> SSAValue | None:
+    """transpose(transpose(x, p), q) = x where q undoes p."""
+    inner = cast("TransposeOp", op.x.owner)
+    combined = [ints(inner.perm)[q] for q in ints(op.perm)]
+    return inner.x if combined == sorted(combined) else None
+
+
+@dataclass(frozen=True)
+class DropDoubleTranspose(RewritePass):
+    """Removes pairs of transposes that undo each other.
+
+        %1 = "graph.transpose"(%x) <{perm = array<i64: 0, 2, 1>}>
+        %2 = "graph.transpose"(%1) <{perm = array<i64: 0, 2, 1>}>
+
+    becomes %x.
+    """
+
+    name = "my-drop-double-transpose"
+    rules = (transpose_of_transpose,)
