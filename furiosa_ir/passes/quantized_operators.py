@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -16,8 +18,8 @@ from furiosa_ir.dialects.graph.base import (
     shape_of,
 )
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
-from furiosa_ir.dialects.graph.elementwise import BinaryOp, UnaryOp
-from furiosa_ir.dialects.graph.movement import ResizeOp
+from furiosa_ir.dialects.graph.elementwise import AddOp, BinaryOp, UnaryOp
+from furiosa_ir.dialects.graph.movement import ReshapeOp, ResizeOp
 from furiosa_ir.dialects.graph.pooling import WindowPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.reduction import ReduceOp, SoftmaxOp
@@ -84,6 +86,58 @@ def quantize_of_contraction(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
         if isinstance(inner, GemmOp):
             properties["beta"] = 1.0
     return rw.emit(type(inner), operands, [element_of(op.result)], **properties)
+
+
+@rule(AddOp)
+def add_of_mat_mul(op: AddOp, rw: Rewrite) -> SSAValue | None:
+    """DQ(a) @ DQ(w) + b = gemm(DQ(a), DQ(w), b) for a constant matrix w and one b for a column.
+
+    Only before a quantisation: the sum is then rounded once, as in the accumulator.
+    """
+    product, bias = op.a, op.b
+    if not isinstance(product.owner, MatMulOp):
+        product, bias = bias, product
+    inner = product.owner
+    if (
+        not isinstance(inner, MatMulOp)
+        or not product.has_one_use()
+        or not only_quantized(op.result)
+    ):
+        return None
+    a, weight = inner.a, inner.b
+    stored = _stored(weight)
+    if _stored(a) is None or stored is None or constant_of(stored) is None:
+        return None
+    if len(shape_of(weight)) != 2 or len(shape_of(a)) < 2 or not _is_constant(bias):
+        return None
+    inside, columns = shape_of(weight)
+    shape, result = shape_of(bias), shape_of(op.result)
+    if result != shape_of(product) or math.prod(shape) != columns or shape[-1:] != (columns,):
+        return None
+    rw.also(inner)
+    element = element_of(op.result)
+    rows = _reshaped(rw, a, [math.prod(result[:-1]), inside])
+    total = rw.emit(
+        GemmOp,
+        [rows, weight, _reshaped(rw, bias, [columns])],
+        [element],
+        alpha=1.0,
+        beta=1.0,
+        trans_a=0,
+        trans_b=0,
+    )
+    return _reshaped(rw, total, result)
+
+
+def _reshaped(rw: Rewrite, value: SSAValue, shape: Sequence[int]) -> SSAValue:
+    if shape_of(value) == tuple(shape):
+        return value
+    return rw.emit(ReshapeOp, [value], [element_of(value)], shape=shape)
+
+
+def _is_constant(value: SSAValue) -> bool:
+    stored = _stored(value)
+    return constant_of(value if stored is None else stored) is not None
 
 
 def _stored(value: SSAValue) -> SSAValue | None:
@@ -178,4 +232,9 @@ def _integers(real: Any, unit: Any) -> BlobAttr | None:
     return BlobAttr.of(nearest.astype(np.int32))
 
 
-OPERATOR_RULES = (quantize_of_operator, quantize_of_mat_mul, quantize_of_contraction)
+OPERATOR_RULES = (
+    add_of_mat_mul,
+    quantize_of_operator,
+    quantize_of_mat_mul,
+    quantize_of_contraction,
+)

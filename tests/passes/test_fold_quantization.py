@@ -199,6 +199,21 @@ def test_transposed_per_channel_weights() -> None:
     checked(net, ["mat_mul"])
 
 
+@pytest.mark.parametrize("shape", [[2, 16], [2, 3, 16]])
+def test_a_bias_after_a_matrix_product_joins_its_accumulator(shape: list[int]) -> None:
+    rng = np.random.default_rng(2)
+    net = QDQ()
+    x = net.input("x", shape, 0.0625, 3)
+    w = net.weight(rng.integers(-127, 128, (16, 8)).astype(np.int8), 0.03125)
+    unit = 0.0625 * 0.03125
+    b = net.constant((rng.integers(-999, 999, 8) * unit).astype(np.float32))
+    net.output(net.add("Add", [b, net.add("MatMul", [x, w])]), 0.1)
+    module = folded(net)
+    assert "gemm" in inner(module)
+    assert set(float_operations(module)) <= {"graph.storage_cast"}
+    agree(net, module)
+
+
 def test_islands_of_one_value_become_tables() -> None:
     net = QDQ()
     x = net.input("x", [1, 256], S, 3)
