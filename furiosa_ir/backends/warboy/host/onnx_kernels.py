@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.interpreter.opaque import onnx_session
 
 
 def check_kernels(model: bytes, foreign_operators: Sequence[tuple[str, str]]) -> None:
@@ -18,13 +18,8 @@ def check_kernels(model: bytes, foreign_operators: Sequence[tuple[str, str]]) ->
     """
     if not foreign_operators:
         return
-    import onnxruntime  # noqa: PLC0415
-
-    options: Any = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        onnx_session(model)
     except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no other base
         text = str(error)
         name, layer = next(
