@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from furiosa_ir.backends.warboy.enf.records import Instruction
+from furiosa_ir.backends.warboy.simulator.integer_rounding import IntegerRescale
 from furiosa_ir.backends.warboy.simulator.rounding import Rescale
 from furiosa_ir.ir import fixed_point
 
@@ -46,7 +47,10 @@ def test_rescale(rounding, pairs, zp, input_zp, low, high, bound, element, seed)
     try:
         rescale = Rescale(instruction, multiplier, shift, limits)
     except ValueError:
-        return  # integers it is
+        try:
+            rescale = IntegerRescale(instruction, multiplier, shift, limits)
+        except ValueError:
+            return  # `instructions.execute` it is
     rng = np.random.default_rng(seed)
     line = len(pairs)
     x = rng.integers(*limits, (400, line), endpoint=True)
@@ -81,3 +85,37 @@ def test_usual_factors_run_in_float64(rounding):
     multiplier = np.array([1400000001, 2147483647, 1 << 30])
     rescale = Rescale(instruction, multiplier, np.array([39, 42, 36]), (-(1 << 31), (1 << 31) - 1))
     assert not rescale.saturates
+
+
+@pytest.mark.parametrize("rounding", ["even", "near_even", "up", "away", "double"])
+@pytest.mark.parametrize("shift", [46, 50, 58])
+def test_products_beyond_53_bits(rounding, shift):
+    """Integers beside ties of a product that float64 cannot hold."""
+    rng = np.random.default_rng(shift)
+    multiplier = rng.integers(1 << 30, 1 << 31, 8) | 1
+    limits = (-(1 << 30), 1 << 30)
+    low, high = (-128, 127) if shift < 55 else (-(2**31), 2**31 - 1)
+    instruction = Instruction(
+        "rescale", (0, 1, 2), (0, 0, low, high), rounding, 1 if low == -128 else 4
+    )
+    try:
+        rescale = Rescale(instruction, multiplier, np.full(8, shift), limits)
+        assert not rescale.exact
+    except ValueError:
+        rescale = IntegerRescale(instruction, multiplier, np.full(8, shift), limits)
+    ties = (rng.integers(-100, 100, (500, 8)) + 0.5) * (2.0**shift / multiplier)
+    x = np.clip(np.rint(ties).astype(np.int64) + rng.integers(-1, 2, ties.shape), *limits)
+    x = x.astype(np.int32)
+    dtype = np.int8 if low == -128 else np.int32
+    expected = fixed_point.rescale(
+        x,
+        np.broadcast_to(multiplier, x.shape),
+        np.full(x.shape, shift),
+        rounding=rounding,
+        minimum=low,
+        maximum=high,
+        dtype=dtype,
+    )
+    out = np.empty(x.shape, np.int8 if low == -128 else np.float64)
+    rescale(x, out, np.empty(x.shape), np.empty(x.shape))
+    np.testing.assert_array_equal(out, expected)

@@ -15,6 +15,7 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import Instruction
 from furiosa_ir.backends.warboy.simulator.instructions import check_factor, execute
+from furiosa_ir.backends.warboy.simulator.integer_rounding import IntegerRescale
 from furiosa_ir.backends.warboy.simulator.memory import DTYPES, Array
 from furiosa_ir.backends.warboy.simulator.rounding import EXACT, Range, Rescale
 
@@ -237,7 +238,11 @@ class LineProgram:
         if multiplier.integers is None or shift.integers is None or x.integers is not None:
             raise ValueError("a factor is not constant")
         check_factor(multiplier.integers, shift.integers)
-        rescale = Rescale(instruction, multiplier.integers, shift.integers, x.range)
+        factor = (multiplier.integers, shift.integers)
+        try:
+            rescale = Rescale(instruction, *factor, x.range)
+        except ValueError:
+            rescale = IntegerRescale(instruction, *factor, x.range)
         source = self._slot(x)
         result = self._output(instruction, x.rows, rescale.range)
         target, rows = result.slot, x.rows

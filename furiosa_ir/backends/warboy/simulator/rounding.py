@@ -4,12 +4,14 @@ A double holds integers up to 2**53, and multiplying by a power of two is exact,
 x and `multiplier * 2**-shift` is the exact rational number as long as |x * multiplier| < 2**53; the
 margin below keeps room for the half that some roundings add. What is left is one rounding to an
 integer, which the machine's own additions do (ties to even) or `floor` and `trunc`.
+
+Larger products are off by one part in 2**53 at most. Roundings to nearest then still agree unless
+the value lies that near to a tie; the few that do are computed anew in integers.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -25,12 +27,11 @@ EXACT = 1 << 51
 # Added to |x| < 2**51 it leaves x, rounded to the nearest integer with ties to even, in the low
 # bits of the double's mantissa; its own low bits are zero, so the parity is x's.
 _MAGIC = float(3 << 51)
+_INT64 = 1 << 62
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 _LOW_BYTE = 0 if sys.byteorder == "little" else 7
 
 Range: TypeAlias = tuple[int, int]
-Kernel: TypeAlias = Callable[[Array, Array], None]
-"""(x, out): x [rows, line] of int8, int32, float32 or float64; out int8 or float64."""
 
 
 class Rescale:
@@ -76,8 +77,9 @@ class Rescale:
         else:
             magnitude = np.array(max(map(abs, bounds)), np.int64)
             self.saturates = True
-        product = magnitude.astype(object) * np.abs(multiplier).astype(object)
-        if int(np.max(product)) >= EXACT:
+        product = int(np.max(magnitude.astype(object) * np.abs(multiplier).astype(object)))
+        self.exact = product < EXACT
+        if not self.exact and (self.rounding in ("double", "floor") or product >= _INT64):
             raise ValueError("the product may exceed 51 bits")
         if self.rounding == "double":
             self.factor = np.ldexp(multiplier.astype(np.float64), np.maximum(31 - shift, 0) - 31)
@@ -86,12 +88,17 @@ class Rescale:
             self.nudge = np.where(right > 0, 0.25, 0.0)
         else:
             self.factor = np.ldexp(multiplier.astype(np.float64), -shift)
-        self.shift = shift
+        self.multiplier, self.shift = multiplier, shift
         self.margin = 0.0
         if self.rounding == "near_even":
             self.margin = self._tie_margin(multiplier, shift, magnitude)
-            if not self.margin:
+            if not self.margin and self.exact:
                 self.rounding = "even"
+        if not self.exact:
+            greatest_value = float(np.max(magnitude * np.abs(self.factor)))
+            self.margin += greatest_value * 2.0**-51 + 2.0**-60
+            if self.margin > 0.25:
+                raise ValueError("float64 leaves too much open")
 
     def _input_limits(
         self, multiplier: Array, shift: Array, least: int, greatest: int
@@ -177,6 +184,32 @@ class Rescale:
         below = value >> shift
         wide[rows[tie], columns[tie]] = (below + (below & 1))[tie]
 
+    def _settle_inexact(self, x: Array, wide: Array, spare: Array) -> None:
+        """Puts the exact result where the product is too near to a tie for float64 to tell."""
+        np.rint(wide, out=spare)
+        np.subtract(wide, spare, out=spare)
+        np.abs(spare, out=spare)
+        edge = 0.5 - self.margin
+        if spare.max() < edge:
+            return
+        rows, columns = np.nonzero(spare >= edge)
+        line = wide.shape[1]
+        exact = x[rows, columns].astype(np.int64)
+        if self.first is not None:
+            exact = np.maximum(exact, np.broadcast_to(self.first, line)[columns])
+        if self.last is not None:
+            exact = np.minimum(exact, np.broadcast_to(self.last, line)[columns])
+        wide[rows, columns] = fixed_point.rescale(
+            exact,
+            np.broadcast_to(self.multiplier, line)[columns],
+            np.broadcast_to(self.shift, line)[columns],
+            input_zero_point=self.input_zp,
+            rounding=self.rounding,
+            minimum=-(1 << 62),
+            maximum=1 << 62,
+            dtype=np.int64,
+        )
+
     def __call__(self, x: Array, out: Array, wide: Array, spare: Array) -> None:
         """The result of x into `out`.
 
@@ -186,6 +219,7 @@ class Rescale:
             wide: float64 scratch of x's shape.
             spare: another.
         """
+        given = x
         if self.first is not None or self.last is not None:
             clamped = spare if x.dtype != np.int32 else spare.view(np.int32)[:, : x.shape[1]]
             if self.first is not None:
@@ -195,7 +229,9 @@ class Rescale:
         if self.input_zp:
             x = np.subtract(x, float(self.input_zp), out=wide)
         np.multiply(x, self.factor, out=wide)
-        match self.rounding:
+        match self.rounding if self.exact else "":
+            case "":
+                self._settle_inexact(given, wide, spare)
             case "up":
                 wide += 0.5
                 np.floor(wide, out=wide)
