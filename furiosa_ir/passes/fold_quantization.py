@@ -30,9 +30,15 @@ class FoldQuantization(RewritePass):
     value becomes a table. Results are those of exact arithmetic, element for element. What keeps a
     float operand or result (a bias that is no multiple of the accumulator's unit, a network output)
     stays as it is, between `graph.dequantize` and `graph.quantize`.
+
+    Attributes:
+        round_biases: round a bias that is no multiple of the accumulator's unit to the nearest
+            one, so that its operator is quantised too. Then an output near the middle between two
+            steps may be off by one.
     """
 
     name = "graph-fold-quantization"
+    round_biases: bool = False
     rules = (
         *CONSTANT_RULES,
         *MOVEMENT_RULES,

@@ -200,7 +200,8 @@ def _accumulator_bias(
         if constant is None:
             return None
         real = constant.astype(np.float64)
-    blob = exact or _integers(np.broadcast_to(real.reshape(-1) * beta, channels), unit)
+    rounded = bool(getattr(rw.options, "round_biases", False))
+    blob = exact or _integers(np.broadcast_to(real.reshape(-1) * beta, channels), unit, rounded)
     if blob is None:
         return None
     element: UniformType = uniform(np.dtype(np.int32), unit, 0, 0)
@@ -221,11 +222,12 @@ def _is_accumulator(quantization: Quantization, unit: Any, beta: float) -> bool:
     )
 
 
-def _integers(real: Any, unit: Any) -> BlobAttr | None:
-    """real / unit as i32, if it is integer up to the float32 rounding of `real`."""
+def _integers(real: Any, unit: Any, rounded: bool) -> BlobAttr | None:
+    """real / unit as i32, if it is integer up to the float32 rounding of `real`, or `rounded`."""
     quotient = real / unit
     nearest = np.rint(quotient)
-    if bool(np.any(np.abs(quotient - nearest) > 1e-7 * np.maximum(1.0, np.abs(quotient)))):
+    distance = np.abs(quotient - nearest)
+    if not rounded and bool(np.any(distance > 1e-7 * np.maximum(1.0, np.abs(quotient)))):
         return None
     if bool(np.any(np.abs(nearest) >= 2.0**31)):
         return None

@@ -139,6 +139,15 @@ def test_convolution_with_a_bias_that_is_no_multiple() -> None:
     agree(net, module)
 
 
+def test_biases_may_be_rounded() -> None:
+    net = convolution(bias=np.array([0.1, 0.2, 0.3, 0.4], np.float32))
+    net.output("conv", 0.1)
+    module = imported(net.model())
+    FoldQuantization(round_biases=True).apply(None, module)
+    assert inner(module) == ["conv"]
+    agree(net, module)
+
+
 def test_movement_goes_by_stored_integers() -> None:
     net = QDQ()
     x = net.input("x", [1, 4, 6, 6], S, 3)
