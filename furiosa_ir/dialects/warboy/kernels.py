@@ -30,7 +30,8 @@ from xdsl.traits import IsTerminator, Pure
 
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
 from furiosa_ir.dialects.warboy.attributes import AddressesAttr, PlanAttr
-from furiosa_ir.dialects.warboy.plan import CopyPlan, KernelPlan
+from furiosa_ir.dialects.warboy.plan import CopyPlan, KernelAddresses, KernelPlan
+from furiosa_ir.dialects.warboy.plan_rules import verify_addresses, verify_plan
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
 
@@ -150,8 +151,12 @@ class KernelOp(IRDLOperation):
         plan = self.plan.data
         if isinstance(plan, CopyPlan) != isinstance(self, CopyOp):
             raise VerificationFailure(f"{self.name}: the plan is another kernel's")
-        if len(plan.operands) != len(self.inputs):
-            raise VerificationFailure(f"{self.name}: the plan has another number of operands")
+        verify_plan(self, self.result, plan)
+        if self.addresses is not None:
+            addresses = self.addresses.data
+            if not isinstance(plan, KernelPlan) or not isinstance(addresses, KernelAddresses):
+                raise VerificationFailure(f"{self.name}: the addresses are not a kernel's")
+            verify_addresses(self, plan, addresses)
 
 
 @irdl_op_definition

@@ -40,6 +40,7 @@ from furiosa_ir.dialects.warboy.plan import (
     Residence,
     Shape4,
 )
+from furiosa_ir.dialects.warboy.plan_rules import verify_memory
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass
@@ -133,6 +134,7 @@ def schedule_commands(function: FuncOp, machine: Machine) -> Iterator[Command]:
 
 def _issue(function: FuncOp, machine: Machine) -> Iterator[Command]:
     memory, addresses = memory_plan(function), memory_addresses(function)
+    verify_memory(memory, addresses)
     kernels = kernels_of(function)
     homes = Homes(memory, addresses.homes)
     section = lay_out(constants_of(function)).addresses
