@@ -221,7 +221,7 @@ def _near_even(
 ) -> IntArray:
     value = _product(x, zero_point, multiplier)
     one = np.left_shift(np.int64(1), shift)
-    distance = value & (one - 1)
+    distance: IntArray = value & (one - 1)
     distance -= half
     np.abs(distance, out=distance)
     # The greatest value of the block bounds every element's tolerance; few pass this test.
