@@ -8,7 +8,7 @@ import click
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.runtime import session
-from furiosa_ir.tools.arrays import Array, check_writable, read_arrays, write_arrays
+from furiosa_ir.arrays import Array, check_writable, read_arrays, write_arrays
 
 _DEVICES = {"warboy": "warboy(1)*1", "warboy-2pe": "warboy(2)*1"}
 

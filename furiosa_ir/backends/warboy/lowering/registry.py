@@ -26,8 +26,12 @@ Constraint = Callable[[Any], "hints.Hint | None"]
 LoweringFunction = Callable[[Any, "Emitter"], "SSAValue | Sequence[SSAValue]"]
 FunctionT = TypeVar("FunctionT", bound=LoweringFunction)
 
-EXACT, LITERT = "exact", "litert"
-"""The two numerics: exact arithmetic with one rounding (ONNX), LiteRT's reference kernels."""
+EXACT, LITERT, LITERT_DEFAULT = "exact", "litert", "litert_default"
+"""The numerics: exact arithmetic with one rounding (ONNX), LiteRT's reference kernels, and LiteRT's
+default (optimised) kernels, for networks that its reference resolver refuses."""
+
+_FALLBACK = {LITERT_DEFAULT: LITERT}
+"""Most default kernels compute what the reference kernels do: only the others are declared."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Lowering:
 
 
 _LOWERINGS: dict[tuple[str, str], Lowering] = {}
+_WITHOUT_FORM: dict[tuple[str, str], str] = {}
 _loaded: set[str] = set()
 
 
@@ -63,23 +68,38 @@ def lowers(
     return declare
 
 
-def find_lowering(op: GraphOp, numerics: str) -> Lowering | None:
+def leaves_to_host(operation: type[GraphOp], numerics: str, reason: str) -> None:
+    """Declares that these numerics have no integer form of `operation`, whatever they fall back to.
+
+    Args:
+        operation: what runs on the host.
+        numerics: under which numerics.
+        reason: what follows the operation's name in the hint.
+    """
+    _WITHOUT_FORM[operation.name, numerics] = reason
+
+
+def find_lowering(op: GraphOp | type[GraphOp], numerics: str) -> Lowering | None:
     """The lowering of an operation; its family's modules are imported when first asked for."""
+    fallback = _FALLBACK.get(numerics)
     if numerics not in _loaded:
-        package = importlib.import_module(f"{__package__}.{numerics}")
-        shared = importlib.import_module(f"{__package__}.shared")
-        for parent in (shared, package):
-            for module in pkgutil.iter_modules(parent.__path__):
-                importlib.import_module(f"{parent.__name__}.{module.name}")
+        for name in ("shared", numerics):
+            package = importlib.import_module(f"{__package__}.{name}")
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{package.__name__}.{module.name}")
         _loaded.add(numerics)
-    return _LOWERINGS.get((op.name, numerics))
+    if (op.name, numerics) in _WITHOUT_FORM:
+        return None
+    lowering = _LOWERINGS.get((op.name, numerics))
+    return find_lowering(op, fallback) if lowering is None and fallback is not None else lowering
 
 
 def refusal(op: GraphOp, numerics: str) -> hints.Hint | None:
     """Why the operation cannot run on the NPU; None if it can."""
     lowering = find_lowering(op, numerics)
     if lowering is None:
-        return hints.not_modelled(op.name)
+        reason = _WITHOUT_FORM.get((op.name, numerics))
+        return hints.not_modelled(op.name) if reason is None else hints.form(op.name, reason)
     for constraint in lowering.unless:
         hint = constraint(op)
         if hint is not None:

@@ -1,4 +1,4 @@
-"""Arrays in files, for `furiosa run`: .npz (or one array as .npy), never with pickled objects."""
+"""Arrays in files: .npz (or one array as .npy), never with pickled objects; files written whole."""
 
 from __future__ import annotations
 
