@@ -1,8 +1,8 @@
 """`furiosa compile --verify`: a result's outputs beside those of its source framework.
 
-TFLite: LiteRT's reference kernels; every integer must be equal, floats to rounding. ONNX: the network in exact arithmetic
-(the interpreter), with onnxruntime as a second witness; its float32 noise flips quantisation steps
-that depth amplifies, so only the first can fail a program.
+TFLite: LiteRT's reference kernels; every integer must be equal, floats to rounding. ONNX: the
+network in exact arithmetic (the interpreter), with onnxruntime as a second witness; its float32
+noise flips quantisation steps that depth amplifies, so only the first can fail a program.
 """
 
 from __future__ import annotations

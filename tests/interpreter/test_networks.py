@@ -109,3 +109,25 @@ def test_networks_round_trip_through_text(name: str, tmp_path: Path):
         strict=True,
     ):
         np.testing.assert_array_equal(a, b, strict=True)
+
+
+@pytest.mark.parametrize("name", ["digits_int8.tflite", "digits_qdq_int8.onnx"])
+def test_every_pass_keeps_the_meaning(name: str):
+    from furiosa_ir.backends.warboy.pipeline import pipeline_for
+    from furiosa_ir.ir.context import make_context
+    from furiosa_ir.ir.pipeline import run_pass
+
+    module = (import_onnx if name.endswith("onnx") else import_tflite)(DIGITS / name)
+    rng = np.random.default_rng(2)
+    feeds = [random_inputs(module, rng) for _ in range(5)]
+
+    def outputs() -> list[np.ndarray]:
+        interpreter = Interpreter(module, lower_operation)
+        return [a for f in feeds for a in interpreter.run(f).values()]
+
+    expected = outputs()
+    for phase in pipeline_for("warboy").between(None, "ftensor").phases:
+        for step in phase.resolve():
+            run_pass(make_context(), module, step)
+            for mine, first in zip(outputs(), expected, strict=True):
+                np.testing.assert_array_equal(mine, first, err_msg=step.name, strict=True)
