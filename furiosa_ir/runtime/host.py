@@ -11,6 +11,7 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.runtime.ort_values import run_session
 from furiosa_ir.runtime.tensor import Array
 
 
@@ -40,9 +41,8 @@ class OnnxEngine:
             if self._session is None:
                 self._session = self._load()
         session = self._session
-        feeds = {i.name: array for i, array in zip(session.get_inputs(), inputs, strict=True)}
         try:
-            return session.run(None, feeds)
+            return run_session(session, inputs)
         except Exception as error:  # its exceptions share no other base
             raise ExecutionFailure(
                 f"onnxruntime failed: {_first_line(error)}", layer=self._segment.name

@@ -319,6 +319,8 @@ def _checked(desc: TensorDesc, given: ArrayLike) -> Array:
         array: Array = np.asarray(given)
     except (ValueError, TypeError):
         raise ExecutionFailure(f"the input '{desc.name}' is not an array") from None
+    if desc.dtype is DataType.STRING and array.dtype.kind in "UT":
+        array = array.astype(object)
     if array.dtype != desc.numpy_dtype:
         raise ExecutionFailure(
             f"the input '{desc.name}' is of dtype {array.dtype}, the network takes "

@@ -32,11 +32,25 @@ class DataType(Enum):
     UINT32 = "uint32"
     UINT64 = "uint64"
     BOOL = "bool"
+    # What only host operators compute with.
+    STRING = "string"
+    FLOAT8_E4M3FN = "float8_e4m3fn"
+    FLOAT8_E4M3FNUZ = "float8_e4m3fnuz"
+    FLOAT8_E5M2 = "float8_e5m2"
+    FLOAT8_E5M2FNUZ = "float8_e5m2fnuz"
+    FLOAT8_E8M0FNU = "float8_e8m0fnu"
+    FLOAT4_E2M1FN = "float4_e2m1fn"
+    INT2 = "int2"
+    INT4 = "int4"
+    UINT2 = "uint2"
+    UINT4 = "uint4"
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """The numpy dtype."""
-        return np.dtype(ml_dtypes.bfloat16 if self is DataType.BFLOAT16 else self.value)
+        """The numpy dtype: one of `ml_dtypes` where numpy has none; of strings, objects."""
+        if self is DataType.STRING:
+            return np.dtype(object)
+        return np.dtype(getattr(ml_dtypes, self.value, self.value))
 
     def __repr__(self) -> str:
         return self.name

@@ -1,0 +1,114 @@
+"""Numpy arrays to onnxruntime and back, with the element types that its own conversion lacks.
+
+onnxruntime takes and gives numpy's own dtypes and strings. Everything else (bfloat16, floats of 8
+and 4 bits, integers of 4 and 2) passes as bytes: elements of less than a byte are packed there,
+the first in the lowest bits; numpy holds each in a byte.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from furiosa_ir.runtime.tensor import Array
+
+# TensorProto.DataType -> (dtype, bits of an element). The numbers are ONNX's, for good.
+_TYPES: dict[int, tuple[np.dtype[Any], int]] = {
+    16: (np.dtype(ml_dtypes.bfloat16), 16),
+    17: (np.dtype(ml_dtypes.float8_e4m3fn), 8),
+    18: (np.dtype(ml_dtypes.float8_e4m3fnuz), 8),
+    19: (np.dtype(ml_dtypes.float8_e5m2), 8),
+    20: (np.dtype(ml_dtypes.float8_e5m2fnuz), 8),
+    21: (np.dtype(ml_dtypes.uint4), 4),
+    22: (np.dtype(ml_dtypes.int4), 4),
+    23: (np.dtype(ml_dtypes.float4_e2m1fn), 4),
+    24: (np.dtype(ml_dtypes.float8_e8m0fnu), 8),
+    25: (np.dtype(ml_dtypes.uint2), 2),
+    26: (np.dtype(ml_dtypes.int2), 2),
+}
+_CODES = {dtype: (code, bits) for code, (dtype, bits) in _TYPES.items()}
+
+
+_PLAIN = re.compile(
+    r"tensor\((float|double|float16|u?int(8|16|32|64)|bool|string)\)|(seq|map|optional)\(.*"
+)
+
+
+def run_session(session: Any, inputs: Sequence[Array]) -> list[Array]:
+    """Runs an `onnxruntime.InferenceSession`.
+
+    Args:
+        session: the session; its inputs and outputs are tensors.
+        inputs: in the order of `session.get_inputs()`.
+
+    Returns:
+        The outputs, in the order of `session.get_outputs()`; those of types that numpy lacks with
+        dtypes of `ml_dtypes`.
+
+    Raises:
+        Exception: whatever onnxruntime raises.
+    """
+    names = [i.name for i in session.get_inputs()]
+    values = [_to_ort(array) for array in inputs]
+    if all(_PLAIN.fullmatch(o.type) for o in session.get_outputs()):
+        return session.run(None, dict(zip(names, values, strict=True)))
+    # `run` would convert the outputs to numpy's dtypes; a binding takes no strings, though.
+    binding = session.io_binding()
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, np.ndarray):
+            binding.bind_cpu_input(name, value)
+        else:
+            binding.bind_ortvalue_input(name, value)
+    for output in session.get_outputs():
+        binding.bind_output(output.name)
+    session.run_with_iobinding(binding)
+    return [_from_ort(value) for value in binding.get_outputs()]
+
+
+def _to_ort(array: Array) -> Any:
+    """An array that onnxruntime takes as it is, or the `OrtValue` of a copy."""
+    if array.dtype not in _CODES:
+        return array
+    import onnxruntime  # noqa: PLC0415
+
+    code, bits = _CODES[array.dtype]
+    data = _packed(np.ascontiguousarray(array).reshape(-1).view(np.uint8), bits)
+    value: Any = onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(array.shape), code)
+    if data.size:
+        ctypes.memmove(value.data_ptr(), data.ctypes.data, data.size)
+    return value
+
+
+def _from_ort(value: Any) -> Array:
+    """The elements of an `OrtValue` that holds a tensor, as an array of its own."""
+    entry = _TYPES.get(value.element_type())
+    if entry is None:
+        return value.numpy()
+    dtype, bits = entry
+    shape = tuple(int(n) for n in value.shape())
+    count = int(np.prod(shape, dtype=np.int64))
+    size = value.tensor_size_in_bytes()
+    data = np.frombuffer(ctypes.string_at(value.data_ptr(), size) if size else b"", np.uint8)
+    return _unpacked(data, bits, count * dtype.itemsize).view(dtype).reshape(shape)
+
+
+def _packed(elements: np.ndarray[Any, np.dtype[np.uint8]], bits: int) -> Array:
+    if bits >= 8:
+        return elements
+    each = 8 // bits
+    padded = np.zeros(-(-elements.size // each) * each, np.uint8)
+    padded[: elements.size] = elements & (2**bits - 1)
+    shifts = np.arange(each, dtype=np.uint8) * bits
+    return np.bitwise_or.reduce(padded.reshape(-1, each) << shifts, axis=1).astype(np.uint8)
+
+
+def _unpacked(data: Array, bits: int, size: int) -> Array:
+    if bits >= 8:
+        return data[:size].copy()
+    shifts = np.arange(8 // bits, dtype=np.uint8) * bits
+    return ((data[:, None] >> shifts) & (2**bits - 1)).astype(np.uint8).reshape(-1)[:size].copy()
