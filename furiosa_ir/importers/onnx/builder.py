@@ -216,8 +216,8 @@ def _fold(op: GraphOp) -> list[Array] | None:
     if len(operands) != len(arrays):
         return None
     # Floats in double precision, rounded once: as every later stage computes them.
-    wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in operands]
     with np.errstate(all="ignore"):
+        wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in operands]
         results = op.evaluate(*wide)
         return [
             np.ascontiguousarray(r).reshape(np.shape(r)).astype(_dtype(t), copy=False)
