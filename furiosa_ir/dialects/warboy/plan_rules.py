@@ -75,7 +75,7 @@ def _verify_port(
     if buffer is None:
         return
     window = zip(port.offset, port.extent, buffer.shape, strict=True)
-    if not all(0 <= low and low + count <= whole for low, count, whole in window):
+    if any(low < 0 or low + count > whole for low, count, whole in window):
         raise VerificationFailure(f"{op.name}: a window leaves buffer {port.buffer}")
 
 

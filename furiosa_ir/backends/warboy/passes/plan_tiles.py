@@ -79,6 +79,8 @@ def plan_tiles(function: FuncOp, machine: Machine) -> None:
         for buffer in task.reads:
             storage.buffers[buffer].readers.append(k)
         storage.buffers[task.result.buffer].writers.append(k)
+    for buffer in range(len(storage.buffers)):
+        storage.home(buffer)
     layouts = choose_layouts(tasks, storage.buffers, machine)
     program = Program(tasks, storage.copies, storage.buffers, layouts)
     plan, residency = _fit(program, storage, layouts, machine)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
     Dot,
+    DramTile,
     Instruction,
     Parameter,
     Pool,
@@ -16,8 +16,10 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.machine import Machine, command_cost
+from furiosa_ir.backends.warboy.machine.cost import transfer_bytes
 from furiosa_ir.backends.warboy.planning.geometry import groups_in, reading
 from furiosa_ir.backends.warboy.planning.layouts import Layout, flat_bytes
+from furiosa_ir.backends.warboy.planning.storage import Storage
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS, Cut, Task, steps
 from furiosa_ir.dialects.warboy.plan import Port, Shape4, Stage
 
@@ -84,18 +86,22 @@ def cut_cycles(
     task: Task,
     cut: Cut,
     layouts: Sequence[Layout],
-    shapes: Sequence[Shape4],
+    storages: Sequence[Storage],
     machine: Machine,
+    *,
+    last: bool,
 ) -> float:
     """The cycles of all of a kernel's steps and of the DMA that they need.
 
-    The first step stands for all; the engines overlap, so the slower one counts.
+    The first step stands for all. Steps overlap with the DMA of their neighbours.
 
     Args:
         task: the kernel.
         cut: how it is cut.
-        layouts, shapes: of each buffer.
+        layouts: of each buffer.
+        storages: all buffers, with their homes.
         machine: the target.
+        last: no kernel reads the result: it is stored, and nothing else hides that.
     """
     reads = reading(task.geometry, _ORIGIN, cut.tile)
     count = steps(task.geometry, cut.tile)
@@ -107,17 +113,30 @@ def cut_cycles(
         if port is None or window is None:
             tiles.append(None)
             continue
-        tiles.append(_tile(port, stage, window, element, layouts, shapes))
+        tiles.append(_tile(port, stage, window, element, layouts, storages))
         if stage is not None:
-            moved += prod(window[1]) * element * count
+            moved += _traffic(storages[port.buffer], window[1], machine) * count
     stage, element = cut.stages[-1], task.elements[-1]
-    result = _tile(task.result, stage, (_ORIGIN, cut.tile), element, layouts, shapes)
-    if stage is not None:
-        # Stored now, and most likely read again later.
-        moved += 2 * prod(task.geometry.result) * element
+    result = _tile(task.result, stage, (_ORIGIN, cut.tile), element, layouts, storages)
+    extent = task.geometry.result if stage is None else cut.tile
+    size = _traffic(storages[task.result.buffer], extent, machine)
+    size *= 1 if stage is None else count
+    if last:
+        moved += size
+    elif stage is not None:
+        moved += 2 * size  # stored now, and read again later
     npu = command_cost(step_command(task, tiles, result, machine), machine).cycles * count
-    dma = moved / machine.dram_bytes_per_cycle + count * machine.dma_latency_cycles
-    return max(npu, dma) + min(npu, dma) / 8
+    dma = moved / machine.dram_bytes_per_cycle
+    if moved and count > 1:
+        dma += count * machine.dma_latency_cycles
+    return max(npu, dma) + min(npu, dma) / count
+
+
+def _traffic(storage: Storage, extent: Shape4, machine: Machine) -> int:
+    """Bytes of DRAM traffic of a window: short runs take whole bursts."""
+    assert storage.home is not None
+    tile = DramTile("workspace", 0, extent, storage.home.strides, storage.element)
+    return transfer_bytes(tile, machine)
 
 
 def _tile(
@@ -126,11 +145,11 @@ def _tile(
     window: tuple[Shape4, Shape4],
     element: int,
     layouts: Sequence[Layout],
-    shapes: Sequence[Shape4],
+    storages: Sequence[Storage],
 ) -> SramTile:
     offset, extent = window
     if stage is not None:
         return SramTile(0, stage.shape, stage.slices, stage.order, element, _ORIGIN, extent)
-    layout, whole = layouts[port.buffer], shapes[port.buffer]
+    layout, whole = layouts[port.buffer], storages[port.buffer].shape
     n, h, w, c = (a + b for a, b in zip(port.offset, offset, strict=True))
     return SramTile(0, whole, layout.slices, layout.order, element, (n, h, w, c), extent)

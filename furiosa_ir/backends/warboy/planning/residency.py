@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.estimate import cut_cycles
 from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.storage import Storage
-from furiosa_ir.backends.warboy.planning.tiles import Cut, Task, make_cut, tile_candidates
+from furiosa_ir.backends.warboy.planning.tiles import Cut, Task, make_cut, steps, tile_candidates
 from furiosa_ir.dialects.warboy.plan import CopyPlan, KernelPlan, Port, Residence, Shape4, Stage
 from furiosa_ir.errors import CompilationFailure
 
@@ -27,6 +28,12 @@ MAX_PREFETCH = 16
 
 PREFETCH_SHARE = 3
 """Quarters of SRAM that prefetched parameters may fill."""
+
+OUTPUT_PARTS = 8
+"""Steps of a kernel whose result is only stored, if it is large."""
+
+LARGE_OUTPUT = 1 << 16
+"""Bytes from which on storing a result takes some microseconds."""
 
 MAX_WAYS = 32
 """Ways to carry out one kernel that are compared."""
@@ -193,6 +200,13 @@ def _take(sweep: _Sweep, task: Task, way: _Way) -> None:
     _commit(sweep, task, way.cut)
 
 
+def _is_large_output(sweep: _Sweep, task: Task) -> bool:
+    """Whether the result is only stored, and that takes so long that it should overlap."""
+    storage = sweep.program.storages[task.result.buffer]
+    size = prod(storage.shape) * storage.element
+    return not storage.readers and storage.writers == [task.number] and size >= LARGE_OUTPUT
+
+
 def _must_store(sweep: _Sweep, buffer: int, k: int) -> bool:
     """Whether a buffer that makes way at kernel k is needed again and not in DRAM yet."""
     used_again = _next_use(sweep.program.storages[buffer], k) < NEVER
@@ -203,7 +217,8 @@ def _best_way(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> _Way | Non
     """The cheapest way that fits; everything in SRAM in one step needs no comparison."""
     found: list[_Way] = []
     for way in _ways(sweep, task, evictable):
-        if not way.evicted and way.stays and way.cut.tile == task.geometry.result:
+        whole = way.stays and way.cut.tile == task.geometry.result
+        if whole and not way.evicted and not _is_large_output(sweep, task):
             return way
         found.append(way)
         if len(found) >= MAX_WAYS:
@@ -213,8 +228,8 @@ def _best_way(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> _Way | Non
 
 def _way_cycles(sweep: _Sweep, task: Task, way: _Way) -> float:
     program, machine = sweep.program, sweep.machine
-    shapes = [storage.shape for storage in program.storages]
-    cycles = cut_cycles(task, way.cut, program.layouts, shapes, machine)
+    last = not program.storages[task.result.buffer].readers
+    cycles = cut_cycles(task, way.cut, program.layouts, program.storages, machine, last=last)
     moved = sum(
         program.layouts[b].slice_bytes * (2 if _must_store(sweep, b, task.number) else 1)
         for b in way.evicted
@@ -236,7 +251,14 @@ def _ways(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Iterator[_Way]
             cut = None if fill is None else _try(sweep, task, gone, fill, True, by_channel[:1], 1)
             if fill is not None and cut is not None:
                 yield _Way(outside[:count], fill, True, cut)
-                break
+                if not _is_large_output(sweep, task):
+                    break
+                # Storing one part while the next is made: worth several steps.
+                parts = [t for t in by_row if steps(task.geometry, t) >= OUTPUT_PARTS][:1]
+                cut = _try(sweep, task, gone, fill, False, parts, 2)
+                if cut is not None:
+                    yield _Way(outside[:count], fill, False, cut)
+                return
     none = frozenset[int]()
     for slots in (2, 1):
         fitting = False
