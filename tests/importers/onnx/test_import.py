@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -258,17 +260,19 @@ def test_external_data_is_mapped(tmp_path) -> None:
 
 
 def test_large_weights_import_quickly(tmp_path) -> None:
-    import time
-
+    """100 MB in a fraction of a second; processor time, the best of three."""
     weight = np.zeros((5000, 5000), np.float32)
     model = network(
         [node("MatMul", ["x", "w"], ["y"])], {"x": [1, 5000]}, {"y": [1, 5000]}, {"w": weight}
     )
     path = tmp_path / "model.onnx"
     path.write_bytes(model.SerializeToString())
-    start = time.perf_counter()
-    import_onnx(path)
-    assert time.perf_counter() - start < 1.0
+    durations: list[float] = []
+    for _ in range(3):
+        start = time.process_time()
+        import_onnx(path)
+        durations.append(time.process_time() - start)
+    assert min(durations) < 0.6
 
 
 def test_element_types() -> None:
