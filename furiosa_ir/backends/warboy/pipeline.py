@@ -11,6 +11,12 @@ GRAPH = Phase(
         # DequantizeLinear - operator - QuantizeLinear means one quantised operator; what this
         # leaves in float cannot run on the NPU, so it comes before the partition.
         "graph-fold-quantization",
+        # Movement commutes with quantisation only once both are folded, and then chains meet.
+        "graph-compose-movement",
+        # Functions of one quantised value (SiLU: x * sigmoid(x)) need quantised types to be seen.
+        "graph-fuse-tables",
+        # What the passes above made constant.
+        "graph-fold-constants",
         # Last on this level: what follows may change what an operator computes, which only NPU
         # segments allow (a host segment is written from its operators' origins).
         "graph-partition",
