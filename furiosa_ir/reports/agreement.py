@@ -24,6 +24,7 @@ from furiosa_ir.interpreter.opaque import onnx_session
 from furiosa_ir.interpreter.run import value_names
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.text import is_ir_text
+from furiosa_ir.reports.host_operator import run_host_operator
 from furiosa_ir.reports.litert_reference import litert_reference
 from furiosa_ir.runtime.session import Session
 
@@ -106,7 +107,10 @@ def _subject(result: CompileResult) -> tuple[Run, list[str]]:
     module = result.module
 
     def interpret(feeds: Mapping[str, Array]) -> Sequence[Array]:
-        return list(run_module(module, feeds, lower_operation=lower_operation).values())
+        results = run_module(
+            module, feeds, lower_operation=lower_operation, run_host=run_host_operator
+        )
+        return list(results.values())
 
     main = Interpreter(module).function("main")
     return interpret, value_names(main.res_attrs, len(main.function_type.outputs), "output")

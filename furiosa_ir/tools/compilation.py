@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from furiosa_ir.arrays import check_writable, write_whole
 from furiosa_ir.compiler import LEVELS, compile_source
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text import is_ir_text, write_module
 from furiosa_ir.reports.html import format_value
 from furiosa_ir.reports.inspect import summary
-from furiosa_ir.arrays import check_writable, write_whole
 from furiosa_ir.tools.progress import Progress
 
 
@@ -32,6 +32,10 @@ def compile_file(
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
     """
     check_writable(output)
+    if verify and target_ir == "warboy":
+        raise FuriosaError(
+            "--verify does not go with --target-ir warboy", hint="verify the program"
+        )
     levels = LEVELS[: LEVELS.index(target_ir) + 1]
     progress = Progress(_kind(source), levels, verbose=verbose)
     result = compile_source(

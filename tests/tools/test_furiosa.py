@@ -80,6 +80,46 @@ def test_verify(source: Path, reference: str, level: str, tmp_path: Path):
     assert f"every element equal to {reference}" in result.stderr
 
 
+def test_verify_refuses_what_it_cannot_run(tmp_path: Path):
+    path = tmp_path / "x.graph"
+    sentence = bad("compile", TFLITE, "--verify", "--target-ir", "warboy", "-o", path)
+    assert "--verify" in sentence
+    good("compile", TFLITE, "--target-ir", "graph", "-o", path)
+    assert "needs an ONNX or TFLite source" in bad(
+        "compile", path, "--verify", "-o", tmp_path / "y"
+    )
+    assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.corpus
+def test_verify_runs_custom_operators_and_newer_versions(shared: Path, tmp_path: Path):
+    trained = shared / "models" / "trained"
+    for name in ("deeplabv3_mbv2_dm05_pascal_u8", "ssd_mbv1_coco_300_u8"):
+        result = good(
+            "compile",
+            trained / f"{name}.tflite",
+            "--verify",
+            "-o",
+            tmp_path / "x",
+            "--target-ir",
+            "graph",
+        )
+        assert "❌" not in result.stderr
+    newer = trained / "ssd_mbv2_fpnlite_256_int8.tflite"
+    result = good("compile", newer, "--verify", "-o", tmp_path / "x")
+    assert "every element equal to LiteRT's reference kernels" in result.stderr
+
+
+def test_a_result_that_disagrees_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from furiosa_ir.reports import agreement
+
+    wrong = agreement.Agreement("out", "LiteRT", 0.5, 3.0, 1.0)
+    monkeypatch.setattr(agreement, "verify_result", lambda *a, **k: [wrong])
+    sentence = bad("compile", TFLITE, "--verify", "-o", tmp_path / "x.enf")
+    assert "does not agree: output 'out': 50 % equal to LiteRT, greatest difference 3" in sentence
+    assert not list(tmp_path.iterdir())
+
+
 def test_verbose_shows_passes(tmp_path: Path):
     result = good("compile", TFLITE, "-v", "-o", tmp_path / "x")
     assert re.search(r"▪▪▪▪▪ \[1/\d\] [\w-]+\.\.\.Done in", result.stderr)

@@ -1,0 +1,58 @@
+"""One opaque operator on its own, run as a host segment: the interpreter's `run_host`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Region, SSAValue
+
+from furiosa_ir.backends.warboy.enf.records import HostSegment
+from furiosa_ir.backends.warboy.host import export_segment
+from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.interpreter.opaque import run_opaque
+from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.runtime.host import host_engine
+
+
+def run_host_operator(op: OpaqueOp, operands: Sequence[Array]) -> Sequence[Array]:
+    """Evaluates an opaque operator of either framework.
+
+    Raises:
+        FuriosaError: its framework does not run it.
+    """
+    assert op.origin is not None
+    if op.origin.data[0] == "onnx":
+        return run_opaque(op, operands)
+    block = Block()
+    values: dict[SSAValue, SSAValue] = {}
+    variable: list[Array] = []
+    for operand, array in zip(op.operands, operands, strict=True):
+        if operand in values:
+            continue
+        if isinstance(operand.owner, ConstantOp):
+            constant = operand.owner.clone()
+            block.add_op(constant)
+            values[operand] = constant.results[0]
+        else:
+            values[operand] = block.insert_arg(operand.type, len(block.args))
+            variable.append(array)
+    copy = op.clone(values)
+    copy.location = op.location
+    block.add_op(copy)
+    block.add_op(ReturnOp(*copy.results))
+    function = FuncOp("host_0", (block.arg_types, op.result_types), Region(block))
+    ModuleOp([function], {"graph.source": StringAttr("tflite")})
+    framework, model = export_segment(function)
+    name = layer_name(op) or op.operator.data
+    segment = HostSegment(
+        name,
+        framework,
+        tuple(range(len(variable))),
+        tuple(range(len(variable), len(variable) + len(op.results))),
+        model,
+        (),
+    )
+    return host_engine(segment).run(variable)
