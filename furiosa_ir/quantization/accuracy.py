@@ -1,0 +1,104 @@
+"""How near a quantised network is to its float form, output by output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from furiosa_ir.arrays import Array
+from furiosa_ir.quantization.calibration import Sample
+
+Run = Callable[[Sample], Sequence[Array]]
+
+
+@dataclass(frozen=True)
+class OutputAccuracy:
+    """How near one output is to that of the float network, over all samples.
+
+    Attributes:
+        name: of the output.
+        snr: signal to noise in dB, 10 log10(sum float^2 / sum (float - quantised)^2); infinite if
+            they are equal.
+        arg_max: share of equal arg-max along the class axis; None if that has one element.
+        max_error: the greatest absolute difference.
+        peak: the greatest absolute value of the float network, to judge `max_error` by.
+    """
+
+    name: str
+    snr: float
+    arg_max: float | None
+    max_error: float
+    peak: float
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--report`: JSON knows no infinity, so an SNR of equal outputs is null."""
+        return {
+            "output": self.name,
+            "snr_db": self.snr if math.isfinite(self.snr) else None,
+            "arg_max_agreement": self.arg_max,
+            "max_error": self.max_error,
+            "peak": self.peak,
+        }
+
+
+class _Sums:
+    """What is summed up over the samples for one output."""
+
+    def __init__(self, name: str, channels_first: bool) -> None:
+        self.name = name
+        self.channels_first = channels_first
+        self.signal = self.noise = self.max_error = self.peak = 0.0
+        self.same = self.choices = 0
+
+    def add(self, reference: Array, quantized: Array) -> None:
+        a, b = reference.astype(np.float64), quantized.astype(np.float64)
+        error = np.abs(a - b)
+        self.signal += float(np.square(a).sum())
+        self.noise += float(np.square(error).sum())
+        self.max_error = max(self.max_error, float(error.max(initial=0.0)))
+        self.peak = max(self.peak, float(np.abs(a).max(initial=0.0)))
+        # Images of class scores: channels come second in ONNX, last in TFLite.
+        axis = 1 if self.channels_first and a.ndim > 3 else a.ndim - 1
+        if a.ndim and a.shape[axis] > 1 and a.size:
+            equal = a.argmax(axis) == b.argmax(axis)
+            self.same += int(np.count_nonzero(equal))
+            self.choices += equal.size
+
+    def result(self) -> OutputAccuracy:
+        snr = math.inf
+        if self.noise:
+            snr = 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
+        arg_max = self.same / self.choices if self.choices else None
+        return OutputAccuracy(self.name, snr, arg_max, self.max_error, self.peak)
+
+
+def compare(
+    names: Sequence[str],
+    reference: Run,
+    quantized: Run,
+    samples: Iterable[Sample],
+    *,
+    channels_first: bool,
+    on_sample: Callable[[], None] = lambda: None,
+) -> list[OutputAccuracy]:
+    """Runs both networks on the samples.
+
+    Args:
+        names: the outputs, in the order that both networks return them.
+        reference: runs the float network.
+        quantized: runs the quantised network, its outputs as real numbers.
+        samples: what to run them on.
+        channels_first: whether an image's second dimension, not its last, counts channels.
+        on_sample: called after each sample.
+    """
+    sums = [_Sums(name, channels_first) for name in names]
+    for sample in samples:
+        pairs = zip(sums, reference(sample), quantized(sample), strict=True)
+        for output, want, got in pairs:
+            output.add(np.asarray(want), np.asarray(got))
+        on_sample()
+    return [s.result() for s in sums]
