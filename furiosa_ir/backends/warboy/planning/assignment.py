@@ -142,6 +142,8 @@ def _spread(block: Block) -> Views:
 
 
 def _from_kernel(kernel: KernelOp, views: Views, final: bool) -> None:
+    if kernel.result in views and all(v in views or is_constant(v) for v in kernel.inputs):
+        return
     anchored = isinstance(kernel, DotOp | PoolOp)
     known = kernel.result in views or any(v in views for v in kernel.inputs)
     if not (anchored or known or final):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,5 @@ def place_intervals(intervals: Sequence[Interval]) -> tuple[list[int], int]:
         addresses[i] = best
         end = best + item.size
         peak = max(peak, end)
-        placed.append((best, end, item.first, item.last))
-        placed.sort()
+        insort(placed, (best, end, item.first, item.last))
     return addresses, peak
