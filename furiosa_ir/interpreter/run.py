@@ -22,10 +22,11 @@ from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 
 LowerOperation = Callable[[GraphOp, str], FuncOp | None]
-"""From an operation and its numerics ("litert") to an `ftensor` function of its operands.
+"""From an operation and its numerics to an `ftensor` function of its operands.
 
-Constants among the operands are inside the function, not arguments; uint8 data is int8 with its
-top bit flipped, in arguments and results. None: it has no such arithmetic.
+Numerics are those of `Interpreter.litert_numerics`. Constants among the operands are inside the
+function, not arguments; uint8 data is int8 with its top bit flipped, in arguments and results.
+None: it has no such arithmetic.
 """
 
 RunHost = Callable[[OpaqueOp, Sequence[Array]], Sequence[Array]]
@@ -118,6 +119,13 @@ class Interpreter:
             return array.astype(np.float64, copy=False)
         return array
 
+    @property
+    def litert_numerics(self) -> str:
+        """Which of LiteRT's kernels a TFLite network means: "litert", the reference, or others."""
+        kernels = self.module.attributes.get("graph.kernels")
+        optimized = isinstance(kernels, StringAttr) and kernels.data == "optimized"
+        return "litert_default" if optimized else "litert"
+
     def evaluate(self, op: Operation, operands: Sequence[Array]) -> Sequence[Array]:
         """The results of one operation."""
         match op:
@@ -159,7 +167,7 @@ class Interpreter:
                 hint="give the interpreter `lower_operation`",
             )
         if op not in self._lowered:
-            self._lowered[op] = self.lower_operation(op, "litert")
+            self._lowered[op] = self.lower_operation(op, self.litert_numerics)
         lowered = self._lowered[op]
         if lowered is None:
             raise ExecutionFailure(f"{op.name} has no lowering to ftensor", layer=layer)

@@ -169,8 +169,7 @@ def fully_connected_ties(net: Network) -> None:
     net.tflite("FULLY_CONNECTED", [x, weight, bias], y, schema.FullyConnectedOptionsT(), version=4)
 
 
-@case
-def fully_connected_boundaries(net: Network) -> None:
+def _fully_connected_boundaries(net: Network, per_channel: bool) -> None:
     """Accumulators (biases) next to where the result changes, in a wide range of factors."""
     x = net.input(net.bytes(2, 3), net.quantized())
     y_element = net.quantized(1.0)
@@ -179,12 +178,25 @@ def fully_connected_boundaries(net: Network) -> None:
     nearest = np.round((np.arange(-256, 256) + 0.5) / real).astype(np.int64)
     bias = (nearest[:, None] + [-1, 0, 1]).ravel()
     bias = bias[np.abs(bias) < 1 << 30].astype(np.int32)
-    zero_point = int(net.rng.integers(-128, 128))
+    zero_point = 0 if per_channel else int(net.rng.integers(-128, 128))
     zeros = np.full((len(bias), 3), zero_point, np.int8)
-    weight = net.constant(zeros, net.quantized(scale, zero_point))
+    scales = [scale] * len(bias) if per_channel else scale
+    weight = net.constant(zeros, net.quantized(scales, zero_point))
     bias = net.bias(bias, x, weight)
     y = net.graph(GemmOp, [x, weight, bias], y_element, alpha=1.0, beta=1.0, trans_a=0, trans_b=1)
     net.tflite("FULLY_CONNECTED", [x, weight, bias], y, schema.FullyConnectedOptionsT(), version=4)
+
+
+@case
+def fully_connected_boundaries(net: Network) -> None:
+    _fully_connected_boundaries(net, per_channel=False)
+
+
+@case
+def fully_connected_boundaries_per_channel(net: Network) -> None:
+    if not net.is_int8:
+        pytest.skip("uint8 has one scale a tensor")
+    _fully_connected_boundaries(net, per_channel=True)
 
 
 @case

@@ -49,11 +49,24 @@ class Value:
 
 
 class Network:
-    """A network of int8 or uint8 tensors; stored integers are written as int8 and converted."""
+    """A network of int8 or uint8 tensors; stored integers are written as int8 and converted.
 
-    def __init__(self, dtype: type[np.int8 | np.uint8], rng: np.random.Generator) -> None:
+    With `ties`, all scales are powers of two and all integers small: many results lie exactly
+    between two steps of the output, where kernels differ.
+    """
+
+    def __init__(
+        self,
+        dtype: type[np.int8 | np.uint8],
+        rng: np.random.Generator,
+        *,
+        numerics: str = LITERT,
+        ties: bool = False,
+    ) -> None:
         self.dtype = dtype
         self.rng = rng
+        self.numerics = numerics
+        self.ties = ties
         self.block = Block()
         self.operators: list[Operator] = []
         self.inputs: list[tuple[SSAValue, Array]] = []
@@ -70,6 +83,8 @@ class Network:
 
     def scale(self, low: float = 0.002, high: float = 0.3) -> float:
         """A random float32 scale, log-uniform."""
+        if self.ties:
+            return 2.0 ** int(self.rng.integers(-4, 2))
         return float(np.float32(np.exp(self.rng.uniform(np.log(low), np.log(high)))))
 
     def quantized(
@@ -82,13 +97,14 @@ class Network:
         if scale is None:
             scale = self.scale()
         if zero_point is None:
-            zero_point = int(self.rng.integers(-128, 128))
+            zero_point = int(self.rng.integers(*((-8, 8) if self.ties else (-128, 128))))
         stored = zero_point + (0 if self.is_int8 else 128)
         return uniform(np.dtype(self.dtype), np.asarray(scale), np.asarray(stored), axis)
 
     def bytes(self, *shape: int) -> Array:
         """Random int8 data."""
-        return self.rng.integers(-128, 128, shape).astype(np.int8)
+        data = self.rng.integers(-128, 128, shape)
+        return (data // int(self.rng.integers(4, 30)) if self.ties else data).astype(np.int8)
 
     def choose(self, *items: Any) -> Any:
         return items[int(self.rng.integers(len(items)))]
@@ -184,7 +200,8 @@ class Network:
     def lowered(self) -> Array:
         """The result of the lowered graph operations, as int8 data."""
         arguments, data = zip(*self.inputs, strict=True)
-        return evaluate_lowered(arguments, self.operations, self.operations[-1].results[0], data)
+        result = self.operations[-1].results[0]
+        return evaluate_lowered(arguments, self.operations, result, data, self.numerics)
 
     def imported(self) -> Array:
         """The same from the TFLite file, through the importer."""
@@ -195,7 +212,7 @@ class Network:
         data = [data for _, data in self.inputs]
         terminator = block.last_op
         assert terminator is not None
-        return evaluate_lowered(block.args, block.ops, terminator.operands[0], data)
+        return evaluate_lowered(block.args, block.ops, terminator.operands[0], data, self.numerics)
 
     def check(self) -> None:
         """Asserts that all agree on every byte."""
@@ -211,6 +228,7 @@ def evaluate_lowered(
     operations: Iterable[Operation],
     result: SSAValue,
     inputs: Sequence[Array],
+    numerics: str = LITERT,
 ) -> Array:
     """The value of `result` after lowering `operations` to `ftensor`; data as int8."""
     target = Block(arg_types=[TensorType(i8, data.shape) for data in inputs])
@@ -220,10 +238,10 @@ def evaluate_lowered(
         if isinstance(operation, ConstantOp | ReturnOp):
             continue
         assert isinstance(operation, GraphOp)
-        hint = refusal(operation, LITERT)
+        hint = refusal(operation, numerics)
         if hint is not None:
             raise Refused(str(hint))
-        lowering = find_lowering(operation, LITERT)
+        lowering = find_lowering(operation, numerics)
         assert lowering is not None
         results = lowering.function(operation, emitter)
         results = [results] if isinstance(results, SSAValue) else results

@@ -20,7 +20,7 @@ from xdsl.ir import Block, BlockArgument, Operation, OpResult, Region, SSAValue
 
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering import refusal
-from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT
+from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, LITERT_DEFAULT
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
@@ -39,9 +39,16 @@ def main_function(module: ModuleOp) -> FuncOp:
 
 
 def numerics_of(module: ModuleOp) -> str:
-    """Which arithmetic the module's framework means: "exact" (ONNX) or "litert" (TFLite)."""
-    source = module.attributes.get("graph.source")
-    return LITERT if isinstance(source, StringAttr) and source.data == "tflite" else EXACT
+    """Which arithmetic the module's framework means.
+
+    "exact" (ONNX), "litert" (TFLite) or "litert_default" (TFLite, where the importer found that
+    LiteRT's reference resolver refuses the network: `graph.kernels` is "optimized").
+    """
+    source, kernels = (module.attributes.get(f"graph.{k}") for k in ("source", "kernels"))
+    if not isinstance(source, StringAttr) or source.data != "tflite":
+        return EXACT
+    optimized = isinstance(kernels, StringAttr) and kernels.data == "optimized"
+    return LITERT_DEFAULT if optimized else LITERT
 
 
 @dataclass(frozen=True)

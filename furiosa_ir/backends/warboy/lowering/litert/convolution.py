@@ -51,15 +51,24 @@ def conv_transpose(op: ConvTransposeOp, emit: Emitter) -> SSAValue:
 
 
 def _requantized(op: ConvOp | ConvTransposeOp, acc: SSAValue, axis: int, emit: Emitter) -> SSAValue:
+    multiplier, shift, output_zp = requantization(op, axis, emit.rank(acc), emit)
+    return emit.rescale(acc, multiplier, shift, rounding="double", output_zp=output_zp)
+
+
+def requantization(
+    op: ConvOp | ConvTransposeOp, axis: int, rank: int, emit: Emitter
+) -> tuple[int | Array, int | Array, int]:
+    """Multiplier and shift of an accumulator of that rank with channels on `axis`; the zero point.
+
+    A convolution of uint8 has one factor, one of int8 a factor a channel.
+    """
     x, w, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))
     if is_uint8(op.x):
         channels = [factors.per_tensor(x.scale, w.scale, y.scale)]
     else:
         channels = factors.per_channel(x.scale, w.scales, y.scale)
-    multiplier, shift = (
-        channel_parameter(c, axis, emit.rank(acc)) for c in zip(*channels, strict=True)
-    )
-    return emit.rescale(acc, multiplier, shift, rounding="double", output_zp=y.zero_point)
+    multiplier, shift = (channel_parameter(c, axis, rank) for c in zip(*channels, strict=True))
+    return multiplier, shift, y.zero_point
 
 
 def is_uint8(value: SSAValue) -> bool:
