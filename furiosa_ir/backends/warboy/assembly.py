@@ -10,6 +10,12 @@ import numpy as np
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DictionaryAttr,
+    Float4E2M1FNType,
+    Float8E4M3FNType,
+    Float8E4M3FNUZType,
+    Float8E5M2FNUZType,
+    Float8E5M2Type,
+    Float8E8M0FNUType,
     FloatAttr,
     IntegerAttr,
     IntegerType,
@@ -36,7 +42,7 @@ from furiosa_ir.backends.warboy.host import export_segment
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
-from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, StringType, element_of, quantization_of, shape_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
@@ -45,11 +51,18 @@ from furiosa_ir.ir.location import layer_name
 Codegen = Callable[[FuncOp, Machine], tuple[NpuSegment, Sequence[Layer]]]
 """From a planned NPU function to its segment and the rows of its layers (segment index 0)."""
 
-_FLOAT_NAMES: dict[Attribute, str] = {
+_NAMES: dict[Attribute, str] = {
     f16: "float16",
     bf16: "bfloat16",
     f32: "float32",
     f64: "float64",
+    Float8E4M3FNType(): "float8_e4m3fn",
+    Float8E4M3FNUZType(): "float8_e4m3fnuz",
+    Float8E5M2Type(): "float8_e5m2",
+    Float8E5M2FNUZType(): "float8_e5m2fnuz",
+    Float8E8M0FNUType(): "float8_e8m0fnu",
+    Float4E2M1FNType(): "float4_e2m1fn",
+    StringType(): "string",
 }
 
 
@@ -167,13 +180,13 @@ def _tensor(value: SSAValue, attributes: DictionaryAttr) -> Tensor:
 
 
 def dtype_name(element: Attribute) -> str:
-    """The numpy name of a plain element type."""
+    """The name of a plain element type: numpy's or ml_dtypes', or "string"."""
     if isinstance(element, IntegerType):
         width = cast("IntegerType", element).width.data
         if width == 1:
             return "bool"
         return f"{'u' if element.signedness.data == Signedness.UNSIGNED else ''}int{width}"
-    return _FLOAT_NAMES.get(element, str(element))
+    return _NAMES.get(element, str(element))
 
 
 def _name_outputs(

@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import (
     f64,
     i64,
 )
-from xdsl.ir import Attribute, Data, Operation, SSAValue
+from xdsl.ir import Attribute, Data, Operation, ParametrizedAttribute, SSAValue, TypeAttribute
 from xdsl.irdl import IRDLOperation, irdl_attr_definition, opt_prop_def, traits_def
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
@@ -69,6 +69,13 @@ class OriginAttr(Data[tuple[str, BlobAttr]]):
         with printer.in_angle_brackets():
             printer.print_string(self.data[0] + ", ")
             printer.print_attribute(self.data[1])
+
+
+@irdl_attr_definition
+class StringType(ParametrizedAttribute, TypeAttribute):
+    """`!graph.string`: text elements, which only host operators take. No constant is of them."""
+
+    name = "graph.string"
 
 
 class OnnxNode(Protocol):

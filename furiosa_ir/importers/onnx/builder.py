@@ -63,7 +63,7 @@ class Builder:
 
     def declare_tensor(self, name: str, tensor: Any) -> None:
         """Makes an initialiser known; it becomes a constant when it is first used."""
-        if tensors.element_type(tensor.data_type) is None and tensor.data_location == 0:
+        if not tensors.can_be_constant(tensor.data_type) and tensor.data_location == 0:
             self._hidden[name] = Hidden(tensors={name: tensor})
         else:
             self._tensors[name] = tensor

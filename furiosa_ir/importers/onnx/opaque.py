@@ -5,8 +5,7 @@ Its graph inputs are the operation's operands in order (`slots` leads from the n
 them; what subgraphs capture comes last), its outputs are the operation's results. So whoever holds
 an origin can run it, infer its types, or write it into a larger model without knowing more.
 
-A value that the IR has no type for (a sequence, strings, floats of 8 bits, a tensor of unknown
-rank) never leaves an origin: the nodes that make it join the origin of each node that uses it.
+A value that the IR has no type for (a sequence, complex numbers, a tensor of unknown rank) never leaves an origin: the nodes that make it join the origin of each node that uses it.
 """
 
 from __future__ import annotations

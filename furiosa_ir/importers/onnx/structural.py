@@ -58,7 +58,9 @@ def constant(node: Node) -> Sequence[SSAValue]:
     """One of the forms that a constant's value is written in."""
     attributes = node.attributes
     if "value" in attributes:
-        return [node.value(cast("Array", attributes["value"]))]
+        value = cast("Array", attributes["value"])
+        # The IR holds no text and no complex numbers.
+        return node.unsupported() if value.dtype.kind in "OUc" else [node.value(value)]
     for name, dtype in (("value_float", np.float32), ("value_int", np.int64)):
         if name in attributes:
             return [node.value(np.array(attributes[name], dtype))]

@@ -10,6 +10,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 from xdsl.dialects.builtin import (
+    Float4E2M1FNType,
+    Float8E4M3FNType,
+    Float8E4M3FNUZType,
+    Float8E5M2FNUZType,
+    Float8E5M2Type,
+    Float8E8M0FNUType,
     IntegerType,
     Signedness,
     bf16,
@@ -24,10 +30,11 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute
 
+from furiosa_ir.dialects.graph.base import StringType
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.ir.constants import Array, Constant
 
-_UNSIGNED = {n: IntegerType(n, Signedness.UNSIGNED) for n in (8, 16, 32, 64)}
+_UNSIGNED = {n: IntegerType(n, Signedness.UNSIGNED) for n in (2, 4, 8, 16, 32, 64)}
 
 _TYPES: dict[int, tuple[Attribute, np.dtype[Any]]] = {
     TensorProto.FLOAT: (f32, np.dtype(np.float32)),
@@ -43,20 +50,44 @@ _TYPES: dict[int, tuple[Attribute, np.dtype[Any]]] = {
     TensorProto.UINT32: (_UNSIGNED[32], np.dtype(np.uint32)),
     TensorProto.UINT64: (_UNSIGNED[64], np.dtype(np.uint64)),
     TensorProto.BFLOAT16: (bf16, np.dtype(ml_dtypes.bfloat16)),
+    # What only host operators compute with; numpy holds elements of any width in a byte or more.
+    TensorProto.FLOAT8E4M3FN: (Float8E4M3FNType(), np.dtype(ml_dtypes.float8_e4m3fn)),
+    TensorProto.FLOAT8E4M3FNUZ: (Float8E4M3FNUZType(), np.dtype(ml_dtypes.float8_e4m3fnuz)),
+    TensorProto.FLOAT8E5M2: (Float8E5M2Type(), np.dtype(ml_dtypes.float8_e5m2)),
+    TensorProto.FLOAT8E5M2FNUZ: (Float8E5M2FNUZType(), np.dtype(ml_dtypes.float8_e5m2fnuz)),
+    TensorProto.UINT4: (_UNSIGNED[4], np.dtype(ml_dtypes.uint4)),
+    TensorProto.INT4: (IntegerType(4), np.dtype(ml_dtypes.int4)),
+    TensorProto.STRING: (StringType(), np.dtype(object)),
+    # TensorProto has no names for these in every version of onnx that we support.
+    23: (Float4E2M1FNType(), np.dtype(ml_dtypes.float4_e2m1fn)),
+    24: (Float8E8M0FNUType(), np.dtype(ml_dtypes.float8_e8m0fnu)),
+    25: (_UNSIGNED[2], np.dtype(ml_dtypes.uint2)),
+    26: (IntegerType(2), np.dtype(ml_dtypes.int2)),
 }
-_ELEMENT_OF_DTYPE = {dtype: element for element, dtype in _TYPES.values()}
+_PACKED = frozenset({TensorProto.UINT4, TensorProto.INT4, 23, 25, 26})
+"""Types whose elements share bytes in a file."""
+_ELEMENT_OF_DTYPE = {d: element for element, d in _TYPES.values() if d.kind != "O"}
 _CODE_OF_ELEMENT = {element: code for code, (element, _) in _TYPES.items()}
 
 
 def element_type(code: int) -> Attribute | None:
-    """The element type of an ONNX type code; None for those the IR has no type for (strings)."""
+    """The element type of an ONNX type code; None for those the IR has none for (complex)."""
     entry = _TYPES.get(code)
     return None if entry is None else entry[0]
 
 
 def element_of_dtype(dtype: np.dtype[Any]) -> Attribute:
-    """The element type of plain numpy elements."""
+    """The element type of plain numpy elements.
+
+    Raises:
+        KeyError: no constant can be of it.
+    """
     return _ELEMENT_OF_DTYPE[dtype]
+
+
+def can_be_constant(code: int) -> bool:
+    """Whether the IR holds constants of an ONNX type code: any that it has a type for but text."""
+    return code in _TYPES and code != TensorProto.STRING
 
 
 def dtype_of_element(element: Attribute) -> np.dtype[Any]:
@@ -85,7 +116,7 @@ def constant_of_tensor(tensor: Any, folder: Path | None) -> Constant:
     """
     name = str(tensor.name)
     entry = _TYPES.get(tensor.data_type)
-    if entry is None:
+    if entry is None or not can_be_constant(tensor.data_type):
         raise ImportFailure(
             f"the tensor '{name}' has elements of type {type_name(tensor.data_type)}, "
             "which is not supported"
@@ -95,8 +126,13 @@ def constant_of_tensor(tensor: Any, folder: Path | None) -> Constant:
     if any(n < 0 for n in shape):
         raise ImportFailure(f"the tensor '{name}' has the negative shape {list(shape)}")
     if tensor.data_location == TensorProto.EXTERNAL:
+        if tensor.data_type in _PACKED:
+            raise ImportFailure(
+                f"the tensor '{name}' has {type_name(tensor.data_type)} elements in external data",
+                hint="save the model with this tensor inside",
+            )
         return Constant(_external(tensor, name, dtype, shape, folder))
-    if tensor.HasField("raw_data"):
+    if tensor.HasField("raw_data") and tensor.data_type not in _PACKED:
         return Constant(_raw(tensor, name, dtype, shape))
     try:
         return Constant(_writable_off(numpy_helper.to_array(tensor)))

@@ -41,6 +41,14 @@ from furiosa_ir.backends.warboy.enf.validation import validate_program
 from furiosa_ir.errors import FormatFailure, FuriosaError
 
 
+_DTYPES = frozenset(
+    {"bool", "string", "float16", "float32", "float64", "bfloat16", "complex64", "complex128"}
+    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (2, 4, 8, 16, 32, 64)}
+    | {"float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"}
+    | {"float4_e2m1fn"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """The first 10 bytes of an ENF file.
@@ -212,10 +220,8 @@ def _ints(array: npt.NDArray[Any]) -> tuple[int, ...]:
 
 
 def _tensor(row: Row) -> Tensor:
-    try:
-        np.dtype(row["dtype"])
-    except TypeError:
-        raise FormatFailure(f"tensor '{row['name']}' has an unknown dtype") from None
+    if row["dtype"] not in _DTYPES:
+        raise FormatFailure(f"tensor '{row['name']}' has an unknown dtype")
     shape = _ints(row["shape"])
     return Tensor(row["name"], row["dtype"], shape, row["scale"], row["zero_point"])
 

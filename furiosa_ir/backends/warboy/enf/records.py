@@ -309,7 +309,7 @@ class Tensor:
 
     Attributes:
         name: the framework's name.
-        dtype: numpy name ("float32", "int8", "uint8", "int64", ...).
+        dtype: name in numpy or ml_dtypes ("float32", "int8", "bfloat16", ...), or "string".
         shape: extents; -1 where only running the network tells (between host segments).
         scale, zero_point: how 8-bit data is quantised, for people; scale 0 if it is not.
     """
