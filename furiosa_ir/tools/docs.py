@@ -32,10 +32,16 @@ def operators_page() -> Iterator[str]:
     )
     yield "| operation | ONNX | TFLite | NPU | not on the NPU when |"
     yield "|---|---|---|---|---|"
-    for op in sorted(graph.OPERATIONS, key=lambda op: op.name):
+    for op in _operators():
         yield f"| {' | '.join(_operator_row(op))} |"
-    for op in sorted(graph.OPERATIONS, key=lambda op: op.name):
+    for op in _operators():
         yield f"\n## `{op.name}`\n\n{inspect.getdoc(op) or ''}"
+
+
+def _operators() -> list[type[GraphOp]]:
+    """The project's operations by name; those that plug-ins register are not ours to document."""
+    ours = [op for op in graph.OPERATIONS if op.__module__.startswith("furiosa_ir.")]
+    return sorted(ours, key=lambda op: op.name)
 
 
 def _operator_row(op: type[GraphOp]) -> Iterator[str]:
@@ -65,7 +71,9 @@ def passes_page() -> Iterator[str]:
     for phase in PIPELINE.phases:
         names = ", ".join(f"`{entry}`" for entry in phase.passes)
         yield f"* **{phase.name}**: {phase.description}: {names}"
-    for name, pass_ in all_passes().items():
+    # Plug-ins of this process declare passes too; the page is about the project's.
+    ours = {n: p for n, p in all_passes().items() if p.__module__.startswith("furiosa_ir.")}
+    for name, pass_ in ours.items():
         yield f"\n## `{name}`\n\n{_code_blocks(pass_.description())}"
         for rule in pass_.rule_list():
             yield f"* rule `{rule.name}` on `{rule.pattern}`: {rule.description}"
