@@ -1,8 +1,8 @@
 """`furiosa compile --verify`: a result's outputs beside those of its source framework.
 
-TFLite: LiteRT's reference kernels; every integer must be equal, floats to rounding. ONNX: the
-network in exact arithmetic (the interpreter), with onnxruntime as a second witness; its float32
-noise flips quantisation steps that depth amplifies, so only the first can fail a program.
+TFLite: LiteRT's kernels; every integer must be equal, floats to rounding. ONNX: the network in
+exact arithmetic (the interpreter), with onnxruntime as a second witness; its float32 noise flips
+quantisation steps that depth amplifies, so only the first can fail a program.
 """
 
 from __future__ import annotations
@@ -131,9 +131,10 @@ def _input_descriptions(result: CompileResult) -> list[tuple[str, tuple[int, ...
 
 
 def _references(data: bytes, source: Path, batch_size: int | None) -> list[tuple[str, float, Run]]:
-    if data[4:8] == b"TFL3":
-        return [litert_reference(data)]
     module = load(source, batch_size=batch_size)
+    if data[4:8] == b"TFL3":
+        name, run = litert_reference(data, optimized="graph.kernels" in module.attributes)
+        return [(name, 1.0, run)]
     session = onnx_session(data)
 
     def exact(feeds: Mapping[str, Array]) -> Sequence[Array]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from furiosa_ir.arrays import Array, check_writable, read_arrays, write_arrays
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.runtime import session
-from furiosa_ir.arrays import Array, check_writable, read_arrays, write_arrays
 
 _DEVICES = {"warboy": "warboy(1)*1", "warboy-2pe": "warboy(2)*1"}
 

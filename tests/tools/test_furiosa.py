@@ -107,7 +107,7 @@ def test_verify_runs_custom_operators_and_newer_versions(shared: Path, tmp_path:
         assert "❌" not in result.stderr
     newer = trained / "ssd_mbv2_fpnlite_256_int8.tflite"
     result = good("compile", newer, "--verify", "-o", tmp_path / "x")
-    assert "every element equal to LiteRT's reference kernels" in result.stderr
+    assert "every element equal to LiteRT's optimised kernels" in result.stderr
 
 
 def test_a_result_that_disagrees_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
