@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 
+from xdsl.dialects.builtin import DictionaryAttr, StringAttr
+
+from furiosa_ir.backends.warboy.passes.lower_to_ftensor import OPERATORS
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes
 from furiosa_ir.backends.warboy.planning.kernel_views import is_constant, weight_operands
 from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.dialects.graph.base import shape_of
-from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
+from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp
 from furiosa_ir.dialects.warboy.plan import LayerRow
-from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.location import layer_name, layer_names
 
 
 def layer_row(op: KernelOp) -> LayerRow:
     """Name, operator, multiply-accumulates and bytes of weights (and biases) of a kernel."""
-    operator = op.name.removeprefix("warboy.")
     macs = 0
-    if isinstance(op, DotOp | PoolOp):
+    if isinstance(op, DotOp):
         head = op.head
-        operator = head.name.removeprefix("ftensor.")
         outputs = math.prod(shape_of(head.results[0]))
         if isinstance(head, contraction.ConvOp):
             macs = outputs * math.prod(shape_of(head.weight)[1:])
@@ -32,4 +33,17 @@ def layer_row(op: KernelOp) -> LayerRow:
         for i in weight_operands(op)
         if is_constant(op.inputs[i])
     )
-    return LayerRow(layer_name(op), operator, macs, weights)
+    return LayerRow(layer_name(op), _operators(op), macs, weights)
+
+
+def _operators(op: KernelOp) -> str:
+    """The framework's operators that the kernel carries out; its own kind where none is known."""
+    function = op.parent_op()
+    known = function.attributes.get(OPERATORS) if function is not None else None
+    found: dict[str, None] = {}
+    if isinstance(known, DictionaryAttr):
+        for name in layer_names(op):
+            entry = known.data.get(name)
+            if isinstance(entry, StringAttr):
+                found.update(dict.fromkeys(entry.data.split("+")))
+    return "+".join(found) or op.name.removeprefix("warboy.")

@@ -34,9 +34,12 @@ from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of,
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.errors import CompilationFailure, FuriosaError
-from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.location import layer_name, layer_names
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.rewriting import remove_dead_operations
+
+OPERATORS = "graph.operators"
+"""Attribute of a lowered segment: layer name -> its operators in `graph` ("conv+clip")."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def lower_function(function: FuncOp, numerics: str) -> None:
     new = Block(arg_types=[_storage_type(a) for a in old.args])
     values: dict[SSAValue, SSAValue] = dict(zip(old.args, new.args, strict=True))
     emit = Emitter(Builder(InsertPoint.at_end(new)), values)
+    operators: dict[str, list[str]] = {}
     for op in old.ops:
         if isinstance(op, ConstantOp):
             continue
@@ -103,12 +107,18 @@ def lower_function(function: FuncOp, numerics: str) -> None:
         if lowering is None:
             raise CompilationFailure(f"{op.name} has no lowering", layer=layer_name(op))
         emit.location = op.location
+        for name in layer_names(op):
+            operators.setdefault(name, []).append(op.name.removeprefix("graph."))
         try:
             results = lowering.function(op, emit)
         except FuriosaError as error:
             raise error.at(layer=layer_name(op)) from None
         results = [results] if isinstance(results, SSAValue) else results
         values.update(zip(op.results, results, strict=True))
+    # What reports call a kernel's layers, once their operators are gone.
+    function.attributes[OPERATORS] = DictionaryAttr(
+        {name: StringAttr("+".join(dict.fromkeys(found))) for name, found in operators.items()}
+    )
     arguments = list(old.args)
     returned = list(cast("ReturnOp", old.last_op).arguments)
     function.arg_attrs = _boundary(arguments, function.arg_attrs)
