@@ -6,19 +6,21 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from furiosa_ir.dialects.graph.base import shape_of
+from furiosa_ir.backends.warboy.lowering.registry import LITERT
+from furiosa_ir.dialects.graph.base import quantization_of, shape_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.window import same_pads
+from furiosa_ir.dialects.quant import UniformType
 from tests.lowering.network import ACTIVATIONS, Network, Value, case
 
 
-def _weight(net: Network, data: np.ndarray, axis: int, low: float = 0.001) -> Value:
+def _weight(net: Network, data: np.ndarray, axis: int) -> Value:
     """Per-channel and symmetric, or per-tensor (in uint8 with a zero point)."""
     if net.is_int8 and net.rng.random() < 0.7:
-        scales = [net.scale(low, 0.05) for _ in range(data.shape[axis])]
+        scales = [net.scale(0.001, 0.05) for _ in range(data.shape[axis])]
         return net.constant(data, net.quantized(scales, 0, axis))
     zero_point = 0 if net.is_int8 else None
-    return net.constant(data, net.quantized(net.scale(low, 0.05), zero_point))
+    return net.constant(data, net.quantized(net.scale(0.001, 0.05), zero_point))
 
 
 def _bias(
@@ -27,11 +29,23 @@ def _bias(
     """Now and then there is none, where LiteRT allows that."""
     if optional and net.rng.random() < 0.2:
         return None
-    return net.bias(net.rng.integers(-3000, 3000, out).astype(np.int32), x, weight)
+    reach = 100 if net.ties else 3000
+    return net.bias(net.rng.integers(-reach, reach, out).astype(np.int32), x, weight)
+
+
+def _result(net: Network, x: Value, weight: Value, low: float, high: float) -> UniformType:
+    """A result's type; with ties one some bits above the products of the scales."""
+    if not net.ties:
+        return net.quantized(net.scale(low, high))
+    x_type, w_type = quantization_of(x.graph), quantization_of(weight.graph)
+    assert x_type is not None
+    assert w_type is not None
+    return net.quantized(x_type.scale * max(w_type.scales) * 2.0 ** int(net.rng.integers(2, 5)))
 
 
 def _convolution(net: Network, depthwise: bool) -> None:
-    channels, multiplier = int(net.rng.integers(1, 6)), int(net.rng.integers(1, 4))
+    channels = int(net.rng.integers(1, 14 if depthwise else 6))
+    multiplier = int(net.rng.integers(1, 4))
     groups = 1 if depthwise else net.choose(1, 1, channels)
     out = channels * multiplier if depthwise else groups * int(net.rng.integers(1, 5))
     kernel = [int(k) for k in net.rng.integers(1, 4, 2)]
@@ -41,12 +55,13 @@ def _convolution(net: Network, depthwise: bool) -> None:
     x = net.input(net.bytes(2, *net.rng.integers(7, 12, 2), channels), net.quantized())
     shape = (1, *kernel, out) if depthwise else (out, *kernel, channels // groups)
     weight = _weight(net, net.bytes(*shape), 3 if depthwise else 0)
-    bias = _bias(net, x, weight, out, optional=depthwise)
+    # LiteRT's default DEPTHWISE_CONV_2D crashes without a bias.
+    bias = _bias(net, x, weight, out, optional=depthwise and net.numerics == LITERT)
     extents = shape_of(x.graph)[1:3]
     y = net.graph(
         ConvOp,
         [x, weight, bias],
-        net.quantized(net.scale(0.01, 2)),
+        _result(net, x, weight, 0.01, 2),
         layout="NHWC",
         kernel_layout="IHWO" if depthwise else "OHWI",
         strides=strides,
@@ -86,7 +101,7 @@ def depthwise_conv_2d(net: Network) -> None:
 
 @case
 def transpose_conv(net: Network) -> None:
-    channels, out = (int(n) for n in net.rng.integers(1, 6, 2))
+    channels, out = int(net.rng.integers(1, 6)), int(net.rng.integers(1, 20))
     kernel, strides = ([int(k) for k in net.rng.integers(1, 4, 2)] for _ in range(2))
     same = bool(net.rng.integers(2))
     x = net.input(net.bytes(2, *net.rng.integers(2, 6, 2), channels), net.quantized())
@@ -102,7 +117,7 @@ def transpose_conv(net: Network) -> None:
     y = net.graph(
         ConvTransposeOp,
         [x, weight, bias],
-        net.quantized(net.scale(0.01, 2)),
+        _result(net, x, weight, 0.01, 2),
         layout="NHWC",
         kernel_layout="OHWI",
         strides=strides,
@@ -126,15 +141,16 @@ def transpose_conv(net: Network) -> None:
     )
 
 
-def _fully_connected(net: Network, low: float, y_scale: float) -> None:
+@case
+def fully_connected(net: Network) -> None:
     depth, out = (int(n) for n in net.rng.integers(1, 40, 2))
-    x = net.input(net.bytes(4, depth), net.quantized())
-    weight = _weight(net, net.bytes(out, depth), 0, low)
+    x = net.input(net.bytes(net.choose(1, 4), depth), net.quantized())
+    weight = _weight(net, net.bytes(out, depth), 0)
     bias = _bias(net, x, weight, out)
     y = net.graph(
         GemmOp,
         [x, weight, bias],
-        net.quantized(y_scale),
+        _result(net, x, weight, 0.01, 2),
         alpha=1.0,
         beta=1.0,
         trans_a=0,
@@ -150,11 +166,6 @@ def _fully_connected(net: Network, low: float, y_scale: float) -> None:
         version=4,
         fusedActivationFunction=ACTIVATIONS[activation],
     )
-
-
-@case
-def fully_connected(net: Network) -> None:
-    _fully_connected(net, 0.001, net.scale(0.01, 2))
 
 
 @case

@@ -72,6 +72,8 @@ class Network:
         self.inputs: list[tuple[SSAValue, Array]] = []
         self.operations: list[GraphOp] = []
         self.resolver = OpResolverType.BUILTIN_REF
+        if numerics != LITERT:
+            self.resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self.importable = True
         self._names = 0
 
@@ -84,7 +86,8 @@ class Network:
     def scale(self, low: float = 0.002, high: float = 0.3) -> float:
         """A random float32 scale, log-uniform."""
         if self.ties:
-            return 2.0 ** int(self.rng.integers(-4, 2))
+            exponents = int(np.ceil(np.log2(low))), int(np.floor(np.log2(high)))
+            return 2.0 ** int(self.rng.integers(exponents[0], exponents[1] + 1))
         return float(np.float32(np.exp(self.rng.uniform(np.log(low), np.log(high)))))
 
     def quantized(

@@ -60,6 +60,6 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
         "graph.source": StringAttr("tflite"),
         "graph.source_hash": StringAttr(hashlib.sha256(data).hexdigest()),
     }
-    if not has_reference_kernels(file.operators):
+    if not has_reference_kernels(file):
         attributes["graph.kernels"] = StringAttr("optimized")
     return ModuleOp([function], attributes)

@@ -150,6 +150,8 @@ class FileRecord:
     """Subgraph 0 of a TFLite file."""
 
     data: bytes | mmap.mmap
+    codes: list[tuple[str, bool, Any]]
+    """(operator, whether it is custom, reader) of the file's operator codes, used or not."""
     tensors: list[TensorRecord]
     operators: list[OperatorRecord]
     inputs: tuple[int, ...]
@@ -218,7 +220,7 @@ def read_file(data: bytes | mmap.mmap) -> FileRecord:
     outputs = _indices(graph.OutputsAsNumpy(), len(tensors), "the network's outputs")
     if not outputs:
         raise ImportFailure("the network has no outputs")
-    return FileRecord(data, tensors, operators, inputs, outputs, repaired)
+    return FileRecord(data, codes, tensors, operators, inputs, outputs, repaired)
 
 
 def _length(count: int, size: int, what: str) -> int:

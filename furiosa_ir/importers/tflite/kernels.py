@@ -2,16 +2,14 @@
 
 The reference kernels do, where LiteRT's reference resolver has every operator in the version that
 the file asks for. Where it lacks one, the network runs in LiteRT on the optimised kernels only, and
-those round differently (convolutions shift with ties upwards, DEQUANTIZE multiplies out).
+those round differently (`docs/numerics.md`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from furiosa_ir.importers.tflite.file import FileRecord
 
-from furiosa_ir.importers.tflite.file import OperatorRecord
-
-_REFERENCE_VERSIONS = {
+REFERENCE_VERSIONS = {
     "ABS": 3,
     "ADD": 5,
     "ARG_MAX": 2,
@@ -33,6 +31,9 @@ _REFERENCE_VERSIONS = {
     "SIN": 1,
     "SOFTMAX": 3,
     "SQUEEZE": 1,
+    "STABLEHLO_AND": 0,
+    "STABLEHLO_CASE": 0,
+    "STABLEHLO_SHIFT_LEFT": 0,
     "STRIDED_SLICE": 4,
     "TILE": 2,
     "TRANSPOSE": 8,
@@ -41,10 +42,13 @@ _REFERENCE_VERSIONS = {
 """Greatest version in the reference resolver, where the optimised one has more (LiteRT 2.3.0)."""
 
 
-def has_reference_kernels(operators: Iterable[OperatorRecord]) -> bool:
-    """Whether LiteRT's reference resolver runs all of these operators."""
+def has_reference_kernels(file: FileRecord) -> bool:
+    """Whether LiteRT's reference resolver accepts the file.
+
+    LiteRT resolves every operator code of a file, those that no operator uses and those of other
+    subgraphs included.
+    """
     return all(
-        op.version <= _REFERENCE_VERSIONS.get(op.op_type, op.version)
-        for op in operators
-        if not op.is_custom
+        is_custom or int(code.Version()) <= REFERENCE_VERSIONS.get(op_type, int(code.Version()))
+        for op_type, is_custom, code in file.codes
     )
