@@ -153,6 +153,8 @@ def _next(frontier: dict[SSAValue, None], shape: tuple[int, ...]) -> SSAValue | 
     if any(shape_of(v) != shape for v in frontier):
         return None
     ready = [v for v in frontier if isinstance(v.owner, _ELEMENTWISE)]
+    if len(frontier) - len(ready) > 1:
+        return None  # two values that nothing can join: no single source is left to be found
     if len(ready) == 1 and len(frontier) == 1:
         return ready[0]
     for value in ready:

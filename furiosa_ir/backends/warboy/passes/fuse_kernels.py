@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import UNKNOWN_LOC, IntegerType, LocationAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
@@ -24,7 +23,7 @@ from furiosa_ir.dialects.warboy.kernels import (
     VectorOp,
     YieldOp,
 )
-from furiosa_ir.ir.constants import BlobAttr, Constant
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import fused_location
 from furiosa_ir.ir.passes import Pass
 
@@ -78,13 +77,14 @@ def fuse_kernels(function: FuncOp) -> None:
         elif isinstance(op, contraction.MatMulOp):
             _transpose_weight(op)
     operations = [op for op in block.ops if isinstance(op, TensorOp)]
+    position = {op: index for index, op in enumerate(block.ops)}
     taken: set[Operation] = set()
     clusters: list[tuple[type[KernelOp], list[TensorOp]]] = []
     # Backwards: of two contractions whose results meet, the later one takes the meeting point.
     for op in reversed(operations):
         kind = _HEADS.get(type(op))
         if kind is not None:
-            head, *epilogue = _epilogue(op, taken)
+            head, *epilogue = _epilogue(op, taken, position)
             members = [head, *_pull(epilogue, {*taken, head}, ELEMENTWISE)]
             taken.update(members)
             clusters.append((kind, members))
@@ -93,7 +93,6 @@ def fuse_kernels(function: FuncOp) -> None:
             members = _pull([op], taken, VECTOR)
             taken.update(members)
             clusters.append((VectorOp, members))
-    position = {op: index for index, op in enumerate(operations)}
     for kind, members in clusters:
         # Pulled operations may stand before the head in the program; none of them feeds it.
         head = [] if kind is VectorOp else members[:1]
@@ -138,15 +137,9 @@ def _transpose_weight(op: contraction.MatMulOp) -> None:
     transposed = bool(op.transpose_b.value.data)
     if transposed and len(shape) == 2:
         return
-    first, second = list(shape[-2:])
-    n, k = (first, second) if transposed else (second, first)
-    source = owner.value.data
-
-    def load() -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
-        matrix = source.array.reshape(shape[-2:])
-        return np.ascontiguousarray(matrix if transposed else matrix.T)
-
-    blob = BlobAttr(Constant(load, (n, k), source.dtype))
+    # A view: the elements are put in order where they are written, the mapped file is not copied.
+    matrix = owner.value.array.reshape(shape[-2:])
+    blob = BlobAttr.of(matrix if transposed else matrix.T)
     constant = arithmetic.ConstantOp.make(
         [], [element_of(op.b)], location=owner.location, value=blob
     )
@@ -154,16 +147,20 @@ def _transpose_weight(op: contraction.MatMulOp) -> None:
     block.insert_op_before(constant, op)
     op.operands[1] = constant.result
     op.properties["transpose_b"] = as_attribute(1)
+    if owner.result.first_use is None:
+        owner.detach()
+        owner.erase()
 
 
-def _epilogue(head: TensorOp, taken: set[Operation]) -> list[TensorOp]:
+def _epilogue(
+    head: TensorOp, taken: set[Operation], position: Mapping[Operation, int]
+) -> list[TensorOp]:
     """`head` and what follows it element by element, until one i8 value is all that leaves."""
     acc = head.results[0]
     members: list[TensorOp] = [head]
     inside: set[Operation] = {head}
     exits: dict[SSAValue, None] = {acc: None}
     best = 1
-    order: dict[Operation, int] = {}
     while len(members) < MAX_EPILOGUE:
         users = {use.operation for value in exits for use in value.uses} - inside
         if not users:
@@ -172,10 +169,7 @@ def _epilogue(head: TensorOp, taken: set[Operation]) -> list[TensorOp]:
             user = next(iter(users))
         else:
             # A diamond (x * sigmoid(x)): the earliest user cannot depend on the others.
-            if not order:
-                block = cast("Block", head.parent)
-                order = {op: index for index, op in enumerate(block.ops)}
-            user = min(users, key=order.__getitem__)
+            user = min(users, key=position.__getitem__)
         if user in taken or not _continues(user, acc):
             break
         op = cast("TensorOp", user)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,18 @@ def place_intervals(intervals: Sequence[Interval]) -> tuple[list[int], int]:
         key=lambda i: (-intervals[i].size, intervals[i].first, intervals[i].last, i),
     )
     addresses = [0] * len(intervals)
-    placed: list[tuple[int, int, int, int]] = []  # (address, end, first, last), by address
+    placed: list[tuple[int, int, int, int]] = []  # (address, end, first, last)
+    # Most of thousands of intervals never meet: numpy finds the few that do.
+    firsts, lasts = np.empty((2, len(intervals)), np.int64)
     peak = 0
     for i in order:
         item = intervals[i]
         if item.size == 0:
             continue
         best, best_gap, low = -1, 1 << 62, 0
-        for address, end, first, last in placed:
-            if first > item.last or last < item.first:
-                continue
+        count = len(placed)
+        meets = (firsts[:count] <= item.last) & (lasts[:count] >= item.first)
+        for address, end, _, _ in sorted(placed[n] for n in np.flatnonzero(meets)):
             gap = address - low
             if item.size <= gap < best_gap:
                 best, best_gap = low, gap
@@ -49,5 +52,6 @@ def place_intervals(intervals: Sequence[Interval]) -> tuple[list[int], int]:
         addresses[i] = best
         end = best + item.size
         peak = max(peak, end)
-        insort(placed, (best, end, item.first, item.last))
+        firsts[count], lasts[count] = item.first, item.last
+        placed.append((best, end, item.first, item.last))
     return addresses, peak
