@@ -92,7 +92,7 @@ def _import(file: ModelFile, batch_size: int) -> ModuleOp:
         builder.declare_tensor(name, tensor)
     for proto in nodes:
         _import_node(builder, proto)
-    results = [builder.plain(builder.value(str(o.name))) for o in graph.output]
+    results = [builder.output(str(o.name)) for o in graph.output]
     for output, result in zip(graph.output, results, strict=True):
         _compare(output, result, batch)
     block.add_op(ReturnOp(*results))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from onnx import helper
 from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
 from xdsl.ir import Attribute, Block, SSAValue
 
@@ -58,8 +59,9 @@ class Builder:
         self._hidden: dict[str, Hidden] = {}
 
     def define(self, name: str, value: SSAValue) -> None:
-        """Gives a value its ONNX name."""
-        self._values[name] = value
+        """Gives a value its ONNX name, unless the IR has no type for what has that name."""
+        if name not in self._hidden:
+            self._values[name] = value
 
     def declare_tensor(self, name: str, tensor: Any) -> None:
         """Makes an initialiser known; it becomes a constant when it is first used."""
@@ -137,13 +139,15 @@ class Builder:
         """The node carried whole, or its results where it makes constants of constants.
 
         Returns:
-            A value for each output; none at all if the IR has no type for one of them.
+            A value for each output, any for one that the IR has no type for; none at all if it has
+            a type for none of them.
         """
         hidden = Hidden()
         for name in used_names(node):
             if name in self._hidden:
                 hidden.include(self._hidden[name])
-        known = [n for n in (*used_names(node), *hidden.free_names()) if n not in self._hidden]
+        inside = self._hidden.keys() | hidden.made_names()
+        known = [n for n in (*used_names(node), *hidden.free_names()) if n not in inside]
         names = list(dict.fromkeys(known))
         operands = {name: self.plain(self.value(name)) for name in names}
         constants = {
@@ -154,9 +158,11 @@ class Builder:
         types = {name: cast("AnyTensor", value.type) for name, value in operands.items()}
         whole = OpaqueNode(node, hidden, self.opsets, types, constants)
         results = whole.infer(self._declared)
-        if results is None:
-            hidden.nodes.append(node)
-            self._hidden.update((str(o), hidden) for o in node.output if o)
+        untyped = [str(o) for o in node.output if o and o not in whole.outputs]
+        if untyped:
+            maker = Hidden([*hidden.nodes, node], hidden.tensors)
+            self._hidden.update((name, maker) for name in untyped)
+        if not results:
             return []
         folded = whole.evaluate()
         if folded is not None and all(
@@ -178,9 +184,30 @@ class Builder:
         return self._all_outputs(node, self.insert(op).results)
 
     def _all_outputs(self, node: Any, results: Sequence[SSAValue]) -> Sequence[SSAValue]:
-        """One value for each output of the node; any value where one is left out."""
+        """One value for each output of the node; any value where one is left out or hidden."""
         present = iter(results)
-        return [next(present) if o else results[0] for o in node.output]
+        return [
+            next(present) if o and not self.is_hidden(str(o)) else results[0] for o in node.output
+        ]
+
+    def output(self, name: str) -> SSAValue:
+        """The plain value of a network output.
+
+        Raises:
+            ImportFailure: the IR has no type for it, and the file declares none.
+        """
+        if self.is_hidden(name):
+            node = helper.make_node("Identity", [name], [f"{name}/output"])
+            declared = {k: v for k, v in self._declared.items() if k == name}
+            self._declared = {**self._declared, **{f"{k}/output": v for k, v in declared.items()}}
+            results = self.opaque(node)
+            if not results:
+                raise ImportFailure(
+                    f"nothing tells the rank of the output '{name}', or it is no tensor",
+                    hint="declare its shape in the model (graph.output)",
+                )
+            return results[0]
+        return self.plain(self.value(name))
 
     def finish(self) -> None:
         """Removes the operations that nothing uses."""

@@ -49,9 +49,13 @@ class Hidden:
         self.nodes += [n for n in other.nodes if all(n is not m for m in self.nodes)]
         self.tensors.update(other.tensors)
 
+    def made_names(self) -> set[str]:
+        """The values that the nodes and initialisers define."""
+        return {str(o) for n in self.nodes for o in n.output} | self.tensors.keys()
+
     def free_names(self) -> list[str]:
         """The values that the nodes need from outside."""
-        made = {str(o) for n in self.nodes for o in n.output} | self.tensors.keys()
+        made = self.made_names()
         return [name for n in self.nodes for name in used_names(n) if name not in made]
 
 
@@ -96,11 +100,10 @@ class OpaqueNode:
         data = np.frombuffer(self.model.SerializeToString(deterministic=True), np.uint8)
         return OriginAttr(("onnx", BlobAttr.of(data)))
 
-    def infer(self, declared: Mapping[str, ResultType]) -> list[ResultType] | None:
+    def infer(self, declared: Mapping[str, ResultType]) -> list[ResultType]:
         """The result types: inferred, or where the operator is unknown, declared in the file.
 
-        Returns:
-            None if the IR has no type for one of the results.
+        Results that the IR has no type for are no `outputs` from then on.
 
         Raises:
             ImportFailure: the inputs contradict the operator, or nothing tells the types.
@@ -113,19 +116,21 @@ class OpaqueNode:
             if array.size <= _VALUES_FOR_INFERENCE
         )
         inferred = self._inferred(model)
-        results: list[ResultType] = []
+        results: dict[str, ResultType] = {}
         for output in inferred.graph.output:
             result = _result_type(output) or declared.get(str(output.name))
-            if result is None and output.type.WhichOneof("value") is not None:
-                return None
-            if result is None:
+            if result is not None:
+                results[str(output.name)] = result
+            elif output.type.WhichOneof("value") is None:
                 raise ImportFailure(
                     f"nothing tells the type of the result '{output.name}' of the operator "
                     f"'{self.node.op_type}'",
                     hint="declare it in the model (graph.value_info)",
                 )
-            results.append(result)
-        return results
+        self.outputs = list(results)
+        del self.model.graph.output[:]
+        self.model.graph.output.extend(onnx.ValueInfoProto(name=o) for o in results)
+        return list(results.values())
 
     def _inferred(self, model: onnx.ModelProto) -> onnx.ModelProto:
         try:

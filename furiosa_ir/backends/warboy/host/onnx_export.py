@@ -10,24 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 import onnx
-import onnx.version_converter
 from onnx import helper
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.backends.warboy.host.onnx_forms import FORMS, onnx_operator, write
+from furiosa_ir.backends.warboy.host.onnx_opaque import OLDEST_OPSET, kept_opset, write_opaque
 from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
 from furiosa_ir.dialects.graph.base import GraphOp, ints
 from furiosa_ir.dialects.graph.functions import HardSwishOp
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
-from furiosa_ir.importers.onnx.order import captures
-from furiosa_ir.ir.location import layer_name
-
-OLDEST_OPSET = 13
-"""The forms of operators since this operator set are written; QuantizeLinear per channel is one."""
 
 
 def export_onnx(function: FuncOp) -> bytes:
@@ -44,7 +39,7 @@ def export_onnx(function: FuncOp) -> bytes:
         w.graph.input.append(w.value_info(name, argument.type))
     for op in ops:
         if isinstance(op, OpaqueOp):
-            _inline(op, w)
+            write_opaque(op, w)
         else:
             write(op, w)
     terminator = function.body.block.last_op
@@ -58,15 +53,20 @@ def export_onnx(function: FuncOp) -> bytes:
         w.graph.output.append(w.value_info(unique, value.type))
     imports = [helper.make_opsetid(d, v) for d, v in sorted(w.domains.items())]
     model = helper.make_model(w.graph, opset_imports=imports, producer_name="furiosa-ir")
-    model.ir_version = helper.find_min_ir_version_for(imports, ignore_unknown=True)
+    # Before version 4 an initialiser was an input as well.
+    model.ir_version = max(4, helper.find_min_ir_version_for(imports, ignore_unknown=True))
     return model.SerializeToString(deterministic=True)
 
 
 def _opset(function: FuncOp, ops: list[GraphOp]) -> int:
-    """The operator set to write in: the source's, or the oldest that has all forms."""
+    """The operator set to write in: the source's, or a newer one that has all forms."""
     module = function.parent_op()
     attribute = module.attributes.get("graph.opset") if isinstance(module, ModuleOp) else None
     source = attribute.value.data if isinstance(attribute, IntegerAttr) else OLDEST_OPSET
+    # The partition leaves these to themselves.
+    kept = {kept_opset(op) for op in ops if isinstance(op, OpaqueOp)} - {None}
+    if kept:
+        return max(v for v in kept if v is not None)
     return max([source, OLDEST_OPSET, *(_since(op) for op in ops)])
 
 
@@ -76,7 +76,7 @@ def _since(op: GraphOp) -> int:
         return 19
     if isinstance(op, HardSwishOp):
         return 14
-    if isinstance(op, OpaqueOp) or type(op) in FORMS:
+    if isinstance(op, OpaqueOp) or any(cls in FORMS for cls in type(op).__mro__):
         return 0
     domain, _, name = onnx_operator(op).rpartition("::")
     try:
@@ -85,63 +85,6 @@ def _since(op: GraphOp) -> int:
         schema: Any = None if domain else onnx.defs.get_schema(name)
         return 0 if schema is None else int(schema.since_version)
     return 0
-
-
-def _inline(op: OpaqueOp, w: OnnxWriter) -> None:
-    """Writes the node of an opaque operation, its inputs and outputs renamed."""
-    assert op.origin is not None
-    model = _converted(op, onnx.ModelProto.FromString(op.origin.data[1].array.tobytes()), w.opset)
-    for entry in model.opset_import:
-        w.domains.setdefault(str(entry.domain), int(entry.version))
-    renamed: dict[str, str] = {}
-    for declared, operand in zip(model.graph.input, op.inputs, strict=True):
-        renamed[str(declared.name)] = w.name(operand)
-    captured = len({i for i in ints(op.slots) if i >= 0})
-    # A subgraph says the outer name: that name is bound once more.
-    for declared, operand in list(zip(model.graph.input, op.inputs, strict=True))[captured:]:
-        _bind_captured(str(declared.name), operand, w)
-    for declared, result in zip(model.graph.output, op.outputs, strict=True):
-        renamed[str(declared.name)] = w.fresh()
-        w.bind(result, renamed[str(declared.name)])
-    for initializer in model.graph.initializer:
-        renamed[str(initializer.name)] = w.fresh()
-        w.graph.initializer.add().CopyFrom(initializer)
-        w.graph.initializer[-1].name = renamed[str(initializer.name)]
-    kept = {name for node in model.graph.node for name in captures(node)}
-    for node in model.graph.node:
-        for name in node.output:
-            if name and name not in renamed:
-                renamed[str(name)] = str(name) if name in kept else w.fresh()
-        _append_renamed(node, renamed, w)
-
-
-def _append_renamed(node: Any, renamed: dict[str, str], w: OnnxWriter) -> None:
-    copy = w.graph.node.add()
-    copy.CopyFrom(node)
-    for names in (copy.input, copy.output):
-        for i, name in enumerate(names):
-            if name:
-                names[i] = renamed[str(name)]
-
-
-def _bind_captured(name: str, operand: SSAValue, w: OnnxWriter) -> None:
-    if all(name not in node.output for node in w.graph.node) and w.name(operand) != name:
-        w.graph.node.append(helper.make_node("Identity", [w.name(operand)], [name]))
-
-
-def _converted(op: OpaqueOp, model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    versions = {str(o.domain): int(o.version) for o in model.opset_import}
-    if versions.get("", opset) == opset:
-        return model
-    try:
-        return onnx.version_converter.convert_version(model, opset)
-    except (RuntimeError, ValueError) as error:
-        raise CompilationFailure(
-            f"the operator '{op.operator.data}' cannot be converted from operator set "
-            f"{versions['']} to {opset}: {str(error).splitlines()[0]}",
-            layer=layer_name(op) or None,
-            hint="convert the model with onnx.version_converter",
-        ) from None
 
 
 def _names(attributes: ArrayAttr[DictionaryAttr] | None, count: int, prefix: str) -> list[str]:

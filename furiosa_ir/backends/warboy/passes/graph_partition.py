@@ -19,6 +19,7 @@ from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Block, BlockArgument, Operation, OpResult, Region, SSAValue
 
 from furiosa_ir.backends.warboy import hints
+from furiosa_ir.backends.warboy.host.onnx_opaque import kept_opset
 from furiosa_ir.backends.warboy.lowering import refusal
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, LITERT_DEFAULT
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
@@ -28,6 +29,9 @@ from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
 
 HOST, NPU = "host", "npu"
+
+_TURNS = {HOST: 0, NPU: 1}
+_APART = 2
 
 
 def main_function(module: ModuleOp) -> FuncOp:
@@ -124,19 +128,22 @@ def _hint(op: GraphOp, numerics: str) -> hints.Hint | None:
 def _segments(
     operations: Sequence[GraphOp], placements: dict[Operation, str], main: FuncOp
 ) -> list[tuple[str, list[GraphOp]]]:
-    """The operations of each segment in order; kind by kind in stages 0 (host), 1 (NPU), 2, ..."""
+    """The operations of each segment in order.
+
+    Stages 0, 1, 2, ... are of the kinds host, NPU, host, ... by turns. If there are ONNX operators
+    that keep the file's operator set, which a segment has one of, they are a third kind.
+    """
+    apart = {o for o in operations if isinstance(o, OpaqueOp) and kept_opset(o) is not None}
+    turns = 3 if apart else 2
     stages: dict[Operation, int] = {}
     for op in operations:
         kind = placements.get(op)
         if kind is None:
             continue
-        stage = 0 if kind == HOST else 1
-        for operand in op.operands:
-            before = stages.get(cast("Operation", operand.owner))
-            if before is not None:
-                same = (before % 2 == 1) == (kind == NPU)
-                stage = max(stage, before if same else before + 1)
-        stages[op] = stage
+        turn = _APART if op in apart else _TURNS[kind]
+        before = (stages.get(cast("Operation", operand.owner), 0) for operand in op.operands)
+        stage = max(before, default=0)
+        stages[op] = stage + (turn - stage) % turns
     # A constant that the network returns is an operation of the host.
     for value in cast("ReturnOp", main.body.block.last_op).arguments:
         if isinstance(value.owner, ConstantOp):
@@ -145,7 +152,8 @@ def _segments(
     for op in operations:
         if op in stages:
             groups.setdefault(stages[op], []).append(op)
-    return [(NPU if stage % 2 else HOST, groups[stage]) for stage in sorted(groups)]
+    npu = _TURNS[NPU]
+    return [(NPU if s % turns == npu else HOST, groups[s]) for s in sorted(groups)]
 
 
 def _outline(module: ModuleOp, main: FuncOp, segments: list[tuple[str, list[GraphOp]]]) -> None:

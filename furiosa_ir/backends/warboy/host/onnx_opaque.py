@@ -1,0 +1,148 @@
+"""ONNX operators carried whole, written into a host segment's graph again.
+
+An origin is a model of its own: its values get names of the segment's, inside subgraphs too, where
+a name may come from outside. Its nodes are of the operator set of the file, the segment's may be a
+newer one: plain nodes are converted. onnx's converter leaves subgraphs as they are, so what has one
+that means something else in the newer set keeps the file's (`kept_opset`), in a segment apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import onnx
+import onnx.version_converter
+
+from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
+from furiosa_ir.dialects.graph.structure import OpaqueOp
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.location import layer_name
+
+OLDEST_OPSET = 13
+"""The forms of operators since this operator set are written; QuantizeLinear per channel is one."""
+
+
+def write_opaque(op: OpaqueOp, w: OnnxWriter) -> None:
+    """Appends the nodes of an opaque operation and binds its results.
+
+    Raises:
+        CompilationFailure: they cannot be converted to the segment's operator set.
+    """
+    model = _converted(op, _model(op), w.opset)
+    for entry in model.opset_import:
+        w.domains.setdefault(str(entry.domain), int(entry.version))
+    names: dict[str, str] = {}
+    for declared, operand in zip(model.graph.input, op.inputs, strict=True):
+        names[str(declared.name)] = w.name(operand)
+    for declared, result in zip(model.graph.output, op.outputs, strict=True):
+        names[str(declared.name)] = w.fresh()
+        w.bind(result, names[str(declared.name)])
+    for initializer in model.graph.initializer:
+        names[str(initializer.name)] = w.fresh()
+        w.graph.initializer.add().CopyFrom(initializer)
+        w.graph.initializer[-1].name = names[str(initializer.name)]
+    for node in model.graph.node:
+        _rename(node, names, w)
+        w.graph.node.append(node)
+
+
+def kept_opset(op: OpaqueOp) -> int | None:
+    """The operator set that an operation must be written in; None if any from the oldest will do.
+
+    It is the file's, where that is older than those that segments are written in, and the operation
+    has a subgraph, or several nodes, of operators that have changed since.
+    """
+    assert op.origin is not None
+    if op.origin.data[0] != "onnx":
+        return None
+    model = _model(op)
+    opset = _opsets(model).get("", OLDEST_OPSET)
+    if opset >= OLDEST_OPSET:
+        return None
+    nodes = list(_nodes(model.graph.node))
+    if len(nodes) == 1 or not any(_changed(n, opset, OLDEST_OPSET) for n in nodes):
+        return None
+    return opset
+
+
+def _model(op: OpaqueOp) -> onnx.ModelProto:
+    assert op.origin is not None
+    return onnx.ModelProto.FromString(op.origin.data[1].array.tobytes())
+
+
+def _opsets(model: onnx.ModelProto) -> dict[str, int]:
+    return {str(o.domain): int(o.version) for o in model.opset_import}
+
+
+def _nodes(nodes: Sequence[Any]) -> Iterator[Any]:
+    """The nodes and those of their subgraphs."""
+    for node in nodes:
+        yield node
+        for graph in _subgraphs(node):
+            yield from _nodes(graph.node)
+
+
+def _subgraphs(node: Any) -> Iterator[Any]:
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _changed(node: Any, old: int, new: int) -> bool:
+    """Whether an operator is not the same in two operator sets."""
+    if node.domain not in ("", "ai.onnx"):
+        return False
+    try:
+        schemas: list[Any] = [onnx.defs.get_schema(node.op_type, v) for v in (old, new)]
+    except onnx.defs.SchemaError:
+        return True
+    return bool(schemas[0].since_version != schemas[1].since_version)
+
+
+def _rename(node: Any, names: dict[str, str], w: OnnxWriter) -> None:
+    """Renames what a node uses and makes; `names` learns what it makes."""
+    for i, name in enumerate(node.input):
+        if name:
+            node.input[i] = names[str(name)]
+    for graph in _subgraphs(node):
+        _rename_graph(graph, names, w)
+    for i, name in enumerate(node.output):
+        if name:
+            node.output[i] = names.setdefault(str(name), w.fresh())
+
+
+def _rename_graph(graph: Any, outer: Mapping[str, str], w: OnnxWriter) -> None:
+    """Renames all values of a subgraph; what it does not define comes from outside."""
+    names = dict(outer)
+    sparse = [t.values for t in graph.sparse_initializer]
+    for defined in (*graph.input, *graph.initializer, *sparse):
+        # An initialiser may also be an input.
+        own = str(defined.name)
+        if names.get(own) == outer.get(own):
+            names[own] = w.fresh()
+        defined.name = names[own]
+    for node in graph.node:
+        for name in node.output:
+            if name:
+                names[str(name)] = w.fresh()
+        _rename(node, names, w)
+    for value in (*graph.output, *graph.value_info):
+        value.name = names.get(str(value.name), str(value.name))
+
+
+def _converted(op: OpaqueOp, model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    own = _opsets(model).get("", opset)
+    nodes = list(_nodes(model.graph.node))
+    if own == opset or not any(_changed(n, own, opset) for n in nodes):
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, opset)
+    except (RuntimeError, ValueError) as error:
+        raise CompilationFailure(
+            f"the operator '{op.operator.data}' cannot be converted from operator set "
+            f"{own} to {opset}: {str(error).splitlines()[0]}",
+            layer=layer_name(op) or None,
+            hint="convert the model with onnx.version_converter",
+        ) from None
