@@ -108,5 +108,64 @@ def inspect_command(file: Path, as_json: bool, disassemble: bool) -> None:
         inspect_file(file, as_json=as_json, disassembled=disassemble)
 
 
+@main.command("quantize")
+@click.argument("source", type=_FILE)
+@click.option(
+    "--calibration",
+    type=_FILE,
+    required=True,
+    help=".npz or .npy of samples along the first axis, or a folder of such files.",
+)
+@click.option("-o", "--output", type=_FILE, required=True)
+@click.option(
+    "--method",
+    type=click.Choice(("minmax", "entropy", "percentile")),
+    default="minmax",
+    show_default=True,
+    help="How a tensor's range follows from its values.",
+)
+@click.option("--per-tensor", is_flag=True, help="One scale for a weight, not one a channel.")
+@click.option(
+    "--activation", type=click.Choice(("int8", "uint8")), default="int8", show_default=True
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="NODE",
+    help="A layer that stays in float, by its name or its output's; may be repeated.",
+)
+@click.option("--samples", type=click.IntRange(min=1), help="At most that many samples.")
+@click.option("--report", type=_FILE, help="JSON of the accuracy against the float network.")
+def quantize_command(
+    source: Path,
+    calibration: Path,
+    output: Path,
+    method: str,
+    per_tensor: bool,
+    activation: str,
+    exclude: tuple[str, ...],
+    samples: int | None,
+    report: Path | None,
+) -> None:
+    """Quantise SOURCE, a float ONNX or TFLite network, to int8.
+
+    Prints how near the result is to SOURCE on the calibration samples, output by output.
+    """
+    with reported_errors():
+        from furiosa_ir.tools.quantization import quantize_file
+
+        quantize_file(
+            source,
+            calibration,
+            output,
+            method=method,
+            per_channel=not per_tensor,
+            activation=activation,
+            exclude=exclude,
+            samples=samples,
+            report=report,
+        )
+
+
 if __name__ == "__main__":
     main()

@@ -1,0 +1,109 @@
+"""What `furiosa quantize` does around the quantiser: progress, report, table."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from furiosa_ir.arrays import check_writable, write_whole
+from furiosa_ir.quantization import OutputAccuracy, QuantizationReport, quantize
+from furiosa_ir.reports.html import format_value
+
+
+def quantize_file(
+    source: Path,
+    calibration: Path,
+    output: Path,
+    *,
+    method: str,
+    per_channel: bool,
+    activation: str,
+    exclude: Sequence[str],
+    samples: int | None,
+    report: Path | None,
+) -> None:
+    """Quantises a file to a file, and says how near the result is to the source.
+
+    Raises:
+        FuriosaError: it cannot be done; no output file is left then.
+    """
+    if report is not None:
+        check_writable(report)
+    progress = _Progress()
+    result = quantize(
+        source,
+        calibration,
+        output,
+        method=method,
+        per_channel=per_channel,
+        activation=activation,
+        exclude=exclude,
+        limit=samples,
+        on_step=progress.step,
+    )
+    if report is not None:
+        write_whole((json.dumps(result.as_json(), indent=2) + "\n").encode(), report)
+    _print(result)
+    click.echo(f"Written to {output}", err=True)
+
+
+class _Progress:
+    """`🔍   Calibrating ... 12/100` on stderr: one line a step, rewritten on a terminal."""
+
+    def __init__(self) -> None:
+        if isinstance(sys.stderr, io.TextIOWrapper):
+            sys.stderr.reconfigure(errors="replace")  # not every terminal knows the symbols
+        self._started = time.perf_counter()
+        self._terminal = sys.stderr.isatty()
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """So much of a step is done."""
+        count = f" {done}/{total}" if total > 1 else ""
+        if done == 0:
+            self._started = time.perf_counter()
+            click.echo(f"🔍   {what}", nl=not self._terminal, err=True)
+        elif done == total:
+            seconds = time.perf_counter() - self._started
+            start = f"\r🔍   {what}{count}\n" if self._terminal else ""
+            click.echo(f"{start}Done in {seconds:.3g}s", err=True)
+        elif self._terminal:
+            click.echo(f"\r🔍   {what}{count}", nl=False, err=True)
+
+
+def _print(result: QuantizationReport) -> None:
+    title = f"Accuracy against the float network, {result.samples} calibration samples"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, title_style="bold")
+    table.add_column("output", overflow="fold")
+    for column in ("SNR", "arg-max equal", "greatest error", "peak"):
+        table.add_column(column, justify="right")
+    for output in result.outputs:
+        # Text, not markup: output names may contain brackets.
+        table.add_row(*(Text(cell) for cell in _cells(output)))
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100)
+    console.print(table)
+    sizes = [format_value(n, "bytes") for n in (result.source_bytes, result.output_bytes)]
+    click.echo(f"Size: {sizes[0]} to {sizes[1]}", err=True)
+    if result.float_operators:
+        text = ", ".join(f"{count} {name}" for name, count in result.float_operators.items())
+        click.echo(f"Left in float: {text}", err=True)
+
+
+def _cells(output: OutputAccuracy) -> tuple[str, ...]:
+    return (
+        output.name,
+        f"{output.snr:.1f} dB" if math.isfinite(output.snr) else "equal",
+        "" if output.arg_max is None else f"{output.arg_max * 100:.4g} %",
+        f"{output.max_error:.4g}",
+        f"{output.peak:.4g}",
+    )
