@@ -66,18 +66,13 @@ def test_bytes_and_path_compile_alike(digits: Path, name: str) -> None:
 
 def check_every_level(path: Path, folder: Path) -> None:
     """Each level's text parses to the same IR, and compiles on to the same program."""
-    program = compile_source(path).program
-    assert program is not None
+    program = compile_model(path)
     for level in LEVELS[:-1]:
         module = compile_source(path, target_ir=level).module
         text = folder / f"{level}.mlir"
         write_module(module, text)
         assert difference(module, read_module(text)) is None
-        resumed = compile_source(text).program
-        assert resumed is not None
-        assert resumed.segments == program.segments
-        assert resumed.layers == program.layers
-        assert resumed.tensors == program.tensors
+        assert compile_model(text) == program
 
 
 @pytest.mark.parametrize("name", BUNDLED)
