@@ -7,28 +7,28 @@ from typing import Any, cast
 
 import numpy as np
 
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 
 
-def run_opaque(op: OpaqueOp, operands: Sequence[Array]) -> list[Array]:
+def run_opaque(op: GraphOp, operands: Sequence[Array]) -> list[Array]:
     """Evaluates an opaque ONNX operator by onnxruntime.
 
     Raises:
         ExecutionFailure: the operator is TFLite's, or onnxruntime has no kernel for it.
     """
-    name = op.operator.data
+    name = op.operator.data if isinstance(op, OpaqueOp) else op.name
     layer = layer_name(op) or None
-    assert op.origin is not None
-    framework, blob = op.origin.data
-    if framework != "onnx":
+    if op.origin is None or op.origin.data[0] != "onnx":
         raise ExecutionFailure(
             f"the interpreter cannot evaluate the TFLite operator {name} by itself",
             layer=layer,
             hint="pass it the backend's host executor",
         )
+    blob = op.origin.data[1]
     try:
         session = onnx_session(blob.array.tobytes())
         feeds: dict[str, Any] = {

@@ -29,8 +29,8 @@ function, not arguments; uint8 data is int8 with its top bit flipped, in argumen
 None: it has no such arithmetic.
 """
 
-RunHost = Callable[[OpaqueOp, Sequence[Array]], Sequence[Array]]
-"""Evaluates an opaque operator in its own framework."""
+RunHost = Callable[[GraphOp, Sequence[Array]], Sequence[Array]]
+"""Evaluates an operator in its own framework."""
 
 Inputs = Mapping[str, Any] | Sequence[Any]
 
@@ -42,7 +42,8 @@ class Interpreter:
     Attributes:
         module: what holds the functions that are called.
         lower_operation: gives quantised operations of a TFLite network their arithmetic.
-        run_host: evaluates opaque operators; default: those of ONNX, by onnxruntime.
+        run_host: evaluates opaque operators, and quantised ones of TFLite that have no integer
+            form; default: opaque ones of ONNX, by onnxruntime.
         watch: is told each operation and its results, in order of execution.
     """
 
@@ -158,19 +159,18 @@ class Interpreter:
 
     def _lower(self, op: GraphOp, operands: Sequence[Array]) -> Sequence[Array]:
         """A quantised operation of a TFLite network, by its `ftensor` form."""
-        layer = layer_name(op) or None
         if self.lower_operation is None:
             raise ExecutionFailure(
                 f"{op.name} on quantised data has LiteRT's arithmetic, "
                 "which only a lowering to ftensor defines",
-                layer=layer,
+                layer=layer_name(op) or None,
                 hint="give the interpreter `lower_operation`",
             )
         if op not in self._lowered:
             self._lowered[op] = self.lower_operation(op, self.litert_numerics)
         lowered = self._lowered[op]
         if lowered is None:
-            raise ExecutionFailure(f"{op.name} has no lowering to ftensor", layer=layer)
+            return self.run_host(op, operands)
         arguments = [
             _flipped(array)
             for value, array in zip(op.operands, operands, strict=True)
@@ -196,7 +196,7 @@ def run_module(
         module: of the graph or ftensor level, cut into segments or not.
         inputs: arrays as the network's user gives them.
         lower_operation: needed for quantised TFLite networks at the graph level.
-        run_host: evaluates opaque operators; default: those of ONNX, by onnxruntime.
+        run_host: as in `Interpreter`.
 
     Returns:
         Output name -> array, in order.

@@ -1,4 +1,4 @@
-"""One opaque operator on its own, run as a host segment: the interpreter's `run_host`."""
+"""One operator on its own, run as a host segment: the interpreter's `run_host`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from xdsl.ir import Block, Region, SSAValue
 
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.backends.warboy.host import export_segment
-from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.interpreter.opaque import run_opaque
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.runtime.host import host_engine
 
 
-def run_host_operator(op: OpaqueOp, operands: Sequence[Array]) -> Sequence[Array]:
-    """Evaluates an opaque operator of either framework.
+def run_host_operator(op: GraphOp, operands: Sequence[Array]) -> Sequence[Array]:
+    """Evaluates an opaque operator of either framework, or any of TFLite.
 
     Raises:
         FuriosaError: its framework does not run it.
     """
-    assert op.origin is not None
-    if op.origin.data[0] == "onnx":
+    if op.origin is not None and op.origin.data[0] == "onnx":
         return run_opaque(op, operands)
     block = Block()
     values: dict[SSAValue, SSAValue] = {}
@@ -44,9 +44,12 @@ def run_host_operator(op: OpaqueOp, operands: Sequence[Array]) -> Sequence[Array
     block.add_op(copy)
     block.add_op(ReturnOp(*copy.results))
     function = FuncOp("host_0", (block.arg_types, op.result_types), Region(block))
-    ModuleOp([function], {"graph.source": StringAttr("tflite")})
+    module = ModuleOp([function], {"graph.source": StringAttr("tflite")})
+    whole = op.get_toplevel_object()
+    if isinstance(whole, ModuleOp) and "graph.kernels" in whole.attributes:
+        module.attributes["graph.kernels"] = whole.attributes["graph.kernels"]
     framework, model = export_segment(function)
-    name = layer_name(op) or op.operator.data
+    name = layer_name(op) or op.name
     segment = HostSegment(
         name,
         framework,
