@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
@@ -41,15 +42,19 @@ class CompileResult:
 
     Attributes:
         module: the IR at the level asked for (for "enf": the last level before it).
-        program: the program; None if a level of IR was asked for.
-        enf: the program's file content; None likewise.
+        program: the program; None if a level of IR was asked for. Its constants still lie in the
+            mapped source: `save_program` writes them without holding all of them in memory.
         seconds: (phase, seconds) in order.
     """
 
     module: ModuleOp
     program: Program | None
-    enf: bytes | None
     seconds: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+
+    @cached_property
+    def enf(self) -> bytes | None:
+        """The content of the program's ENF file; None if a level of IR was asked for."""
+        return None if self.program is None else write_program(self.program)
 
 
 def compile_model(
@@ -137,7 +142,7 @@ def compile_source(
                 )
             seconds.extend(timing.phases)
             if target_ir != "enf":
-                return CompileResult(module, None, None, seconds)
+                return CompileResult(module, None, seconds)
 
             announce("enf")
             started = time.perf_counter()
@@ -145,13 +150,12 @@ def compile_source(
             if batch_size is not None:
                 options["batch_size"] = str(batch_size)
             program = _assemble(module, target, machine, options, pipeline.text, digest)
-            enf = write_program(program)
             seconds.append(("enf", time.perf_counter() - started))
     except FuriosaError as error:
         raise error.at(file=name) from error.__cause__
     except RecursionError:
         raise CompilationFailure("the network is nested too deeply", file=name) from None
-    return CompileResult(module, program, enf, seconds)
+    return CompileResult(module, program, seconds)
 
 
 def _ignore(_phase: str) -> None:

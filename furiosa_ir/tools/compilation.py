@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from furiosa_ir.arrays import check_writable, write_whole
+from furiosa_ir.arrays import check_writable
+from furiosa_ir.backends.warboy.enf.records import Program
+from furiosa_ir.backends.warboy.enf.writer import save_program
 from furiosa_ir.compiler import LEVELS, compile_source
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text import is_ir_text, write_module
@@ -58,13 +60,19 @@ def compile_file(
         failed = [a for a in agreements if not a.passed]
         if failed:
             raise FuriosaError(f"the result does not agree: {failed[0]}", file=str(source))
-    if result.enf is None:
+    if result.program is None:
         write_module(result.module, output)
     else:
-        write_whole(result.enf, output)
-    if result.program is not None:
+        _save(result.program, output)
         _print_summary(summary(result.program)["summary"])
     click.echo(f"Written to {output}", err=True)
+
+
+def _save(program: Program, output: Path) -> None:
+    try:
+        save_program(program, output)
+    except OSError as error:
+        raise FuriosaError(f"cannot be written: {error.strerror}", file=str(output)) from None
 
 
 def _kind(source: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from furiosa_ir.backends.warboy.enf.section import GatheredSection
 from furiosa_ir.ir.constants import Array, Constant
 
 ALIGNMENT = 64
@@ -49,10 +50,9 @@ def lay_out(constants: Sequence[Constant]) -> SectionLayout:
 def _key(constant: Constant, size: int) -> object:
     if size <= SMALL:
         return np.ascontiguousarray(constant.array).tobytes()
-    # Large ones are rarely equal: some bytes tell, without reading all of them.
-    flat = _flat(constant)
-    step = max(flat.size // 64, 1)
-    return size, flat[::step].tobytes()
+    # Large ones are rarely equal: some elements tell, without reading all of them.
+    step = max(constant.size // 64, 1)
+    return size, constant.array.flat[::step].tobytes()
 
 
 def _flat(constant: Constant) -> Array:
@@ -67,16 +67,10 @@ def _equal(constant: Constant, other: Constant) -> bool:
     return bool(np.array_equal(_flat(constant), _flat(other)))
 
 
-def build_section(constants: Sequence[Constant], layout: SectionLayout) -> memoryview:
-    """The section's bytes: every constant is copied once, straight to its place."""
-    section = np.zeros(layout.size, np.uint8)
-    done: set[int] = set()
+def build_section(constants: Sequence[Constant], layout: SectionLayout) -> GatheredSection:
+    """The section: its bytes are gathered from the constants when they are written."""
+    parts: dict[int, Array] = {}
     for constant, address in zip(constants, layout.addresses, strict=True):
-        if address in done:
-            continue
-        done.add(address)
-        size = constant.size * constant.dtype.itemsize
-        target = section[address : address + size].view(constant.dtype)
-        np.copyto(target.reshape(constant.shape), constant.array)
-    section.flags.writeable = False
-    return section.data
+        if constant.size:
+            parts.setdefault(address, constant.array)
+    return GatheredSection(list(parts.items()), layout.size)

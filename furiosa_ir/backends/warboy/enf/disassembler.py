@@ -23,6 +23,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Tensor,
     Vector,
 )
+from furiosa_ir.backends.warboy.enf.section import section_size
 
 _MOST_IMMEDIATES = 8
 
@@ -66,7 +67,7 @@ def _host(program: Program, segment: HostSegment) -> Iterator[str]:
 
 
 def _npu(program: Program, segment: NpuSegment) -> Iterator[str]:
-    constants = memoryview(segment.constants).nbytes
+    constants = section_size(segment.constants)
     yield (
         f"npu segment {segment.name}: workspace {segment.workspace_bytes}, "
         f"sram {segment.sram_bytes}, constants {constants} bytes"

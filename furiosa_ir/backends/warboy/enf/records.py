@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from furiosa_ir.backends.warboy.enf.section import Section
+
 Shape4 = tuple[int, int, int, int]
 """(N, H, W, C)."""
 
@@ -340,7 +342,7 @@ class NpuSegment:
         workspace_bytes: size of the workspace region.
         sram_bytes: greatest byte used in any slice.
         commands: in order of issue.
-        constants: the constant section: any buffer.
+        constants: the constant section.
     """
 
     name: str
@@ -349,7 +351,7 @@ class NpuSegment:
     workspace_bytes: int
     sram_bytes: int
     commands: tuple[Command, ...]
-    constants: memoryview | bytes
+    constants: Section
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Store,
     Vector,
 )
+from furiosa_ir.backends.warboy.enf.section import section_size
 from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.machine import TARGETS, Machine
 from furiosa_ir.errors import FuriosaError, VerificationFailure
@@ -85,7 +86,7 @@ class _Segment:
     def __init__(self, program: Program, segment: NpuSegment, machine: Machine) -> None:
         self.program, self.segment, self.machine = program, segment, machine
         self.sizes = {
-            "constant": memoryview(segment.constants).nbytes,
+            "constant": section_size(segment.constants),
             "workspace": segment.workspace_bytes,
         }
         self.seen: set[SramTile] = set()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Tensor,
     Vector,
 )
+from furiosa_ir.backends.warboy.enf.section import Section, section_chunks, section_size
 
 _ORDER = {name: i for i, name in enumerate(layout.ORDERS)}
 _REGION = {name: i for i, name in enumerate(layout.REGIONS)}
@@ -43,23 +45,40 @@ _NOTHING = (0, 0, 0)
 
 def write_program(program: Program) -> bytes:
     """The bytes of an ENF file; the same program gives the same bytes."""
-    sections: list[memoryview | bytes] = []
+    file = io.BytesIO()
+    _write(program, file)
+    return file.getvalue()
+
+
+def _write(program: Program, file: BinaryIO) -> None:
+    """Writes an ENF file, section by section; the checksum comes last, at its place in front."""
+    sections: list[Section] = []
     body = encode("Program", _program_row(program, sections))
-    parts: list[memoryview | bytes] = [bytes(layout.HEADER_BYTES - 10), body]
+    checksum = 0
+    file.write(layout.MAGIC + bytes(4) + layout.VERSION)
+    for part in _parts(body, sections):
+        checksum = zlib.crc32(part, checksum)
+        file.write(part)
+    file.seek(len(layout.MAGIC))
+    file.write(checksum.to_bytes(4, "little"))
+
+
+def _parts(body: bytes, sections: Sequence[Section]) -> Iterator[memoryview | bytes]:
+    """Everything that the checksum covers, in order."""
+    yield bytes(layout.HEADER_BYTES - 10)
+    yield body
     size = layout.HEADER_BYTES + len(body)
     for section in sections:
         padding = -size % layout.SECTION_ALIGNMENT
-        parts += [bytes(padding), section]
-        size += padding + memoryview(section).nbytes
-    checksum = 0
-    for part in parts:
-        checksum = zlib.crc32(part, checksum)
-    header = layout.MAGIC + checksum.to_bytes(4, "little") + layout.VERSION
-    return b"".join([header, *parts])
+        yield bytes(padding)
+        yield from section_chunks(section)
+        size += padding + section_size(section)
 
 
 def save_program(program: Program, path: str | os.PathLike[str]) -> None:
     """Writes an ENF file; whoever reads `path` meanwhile finds the old file or the new one.
+
+    Constants go from where they lie to the file: memory for a few MiB of them is all it takes.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -69,7 +88,7 @@ def save_program(program: Program, path: str | os.PathLike[str]) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(write_program(program))
+            _write(program, file)
         # mkstemp makes files that only their owner reads; files should be as the umask says.
         mask = os.umask(0)
         os.umask(mask)
@@ -80,16 +99,16 @@ def save_program(program: Program, path: str | os.PathLike[str]) -> None:
         raise
 
 
-def _section(data: memoryview | bytes, sections: list[memoryview | bytes]) -> tuple[int, int]:
+def _section(data: Section, sections: list[Section]) -> tuple[int, int]:
     """Appends a section; its (offset, size) from the first section on."""
     offset = 0
     for section in sections:
-        offset += -(-memoryview(section).nbytes // layout.SECTION_ALIGNMENT)
+        offset += -(-section_size(section) // layout.SECTION_ALIGNMENT)
     sections.append(data)
-    return offset * layout.SECTION_ALIGNMENT, memoryview(data).nbytes
+    return offset * layout.SECTION_ALIGNMENT, section_size(data)
 
 
-def _program_row(program: Program, sections: list[memoryview | bytes]) -> Row:
+def _program_row(program: Program, sections: list[Section]) -> Row:
     return {
         "target": program.target,
         "machine": [{"name": k, "value": v} for k, v in program.machine.items()],
@@ -134,7 +153,7 @@ def _tensor_row(tensor: Tensor) -> Row:
     }
 
 
-def _host_row(segment: HostSegment, sections: list[memoryview | bytes]) -> Row:
+def _host_row(segment: HostSegment, sections: list[Section]) -> Row:
     names = ("operator", "layer", "hint", "reason")
     return {
         "name": segment.name,
@@ -146,7 +165,7 @@ def _host_row(segment: HostSegment, sections: list[memoryview | bytes]) -> Row:
     }
 
 
-def _npu_row(segment: NpuSegment, sections: list[memoryview | bytes]) -> Row:
+def _npu_row(segment: NpuSegment, sections: list[Section]) -> Row:
     packed = _Packed()
     for command in segment.commands:
         packed.add(command)

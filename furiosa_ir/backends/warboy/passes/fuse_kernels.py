@@ -165,11 +165,8 @@ def _epilogue(
         users = {use.operation for value in exits for use in value.uses} - inside
         if not users:
             break
-        if len(users) == 1:
-            user = next(iter(users))
-        else:
-            # A diamond (x * sigmoid(x)): the earliest user cannot depend on the others.
-            user = min(users, key=position.__getitem__)
+        # In a diamond (x * sigmoid(x)) the earliest user cannot depend on the others.
+        user = min(users, key=position.__getitem__)
         if user in taken or not _continues(user, acc):
             break
         op = cast("TensorOp", user)

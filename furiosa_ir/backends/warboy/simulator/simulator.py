@@ -26,6 +26,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Tensor,
     Vector,
 )
+from furiosa_ir.backends.warboy.enf.section import section_view
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.simulator.contraction import prepare_dot
 from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue
@@ -101,7 +102,7 @@ class _Segment:
         self._program = program
         self._segment = segment
         self._machine = machine
-        self._constants = np.frombuffer(segment.constants, np.uint8)
+        self._constants = np.frombuffer(section_view(segment.constants), np.uint8)
         self._memories: list[Memory] = [self._new_memory()]
         preparation = _Preparation(self._memories[0].slice_stride, self._constants)
         self._steps: list[Step] = []
