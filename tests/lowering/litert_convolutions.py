@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from furiosa_ir.backends.warboy.lowering.registry import LITERT
@@ -11,7 +10,7 @@ from furiosa_ir.dialects.graph.base import quantization_of, shape_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.window import same_pads
 from furiosa_ir.dialects.quant import UniformType
-from tests.lowering.network import ACTIVATIONS, Network, Value, case
+from tests.lowering.network import ACTIVATIONS, Network, Value, case, int8_case
 
 
 def _weight(net: Network, data: np.ndarray, axis: int) -> Value:
@@ -203,17 +202,13 @@ def fully_connected_boundaries(net: Network) -> None:
     _fully_connected_boundaries(net, per_channel=False)
 
 
-@case
+@int8_case
 def fully_connected_boundaries_per_channel(net: Network) -> None:
-    if not net.is_int8:
-        pytest.skip("uint8 has one scale a tensor")
     _fully_connected_boundaries(net, per_channel=True)
 
 
-@case
+@int8_case
 def batch_matmul(net: Network) -> None:
-    if not net.is_int8:
-        pytest.skip("LiteRT has no uint8 BATCH_MATMUL")
     a = net.input(net.bytes(2, 4, 7), net.quantized())
     shape = net.choose((2, 7, 9), (1, 7, 9), (7, 9))
     b = net.input(net.bytes(*shape), net.quantized(net.scale(0.0005, 0.01)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import OpResolverType
 
@@ -45,7 +44,7 @@ from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.graph.reduction import ReduceMaxOp, ReduceMeanOp, ReduceSumOp, SoftmaxOp
 from furiosa_ir.dialects.graph.window import same_pads
-from tests.lowering.network import ACTIVATIONS, Network, Value, case
+from tests.lowering.network import ACTIVATIONS, Network, Value, case, int8_case
 
 # Element by element.
 
@@ -178,42 +177,40 @@ def gelu(net: Network) -> None:
 
 def _int8_unary(net: Network, op: type[GraphOp], builtin: str, non_negative: bool = False) -> None:
     """Functions that LiteRT has for int8 only."""
-    if not net.is_int8:
-        pytest.skip(f"LiteRT has no uint8 {builtin}")
     _unary(net, op, builtin, non_negative=non_negative)
 
 
-@case
+@int8_case
 def exp(net: Network) -> None:
     _int8_unary(net, ExpOp, "EXP")
 
 
-@case
+@int8_case
 def log(net: Network) -> None:
     _int8_unary(net, LogOp, "LOG")
 
 
-@case
+@int8_case
 def sqrt(net: Network) -> None:
     _int8_unary(net, SqrtOp, "SQRT", non_negative=True)
 
 
-@case
+@int8_case
 def rsqrt(net: Network) -> None:
     _int8_unary(net, RsqrtOp, "RSQRT", non_negative=True)
 
 
-@case
+@int8_case
 def absolute(net: Network) -> None:
     _int8_unary(net, AbsOp, "ABS")
 
 
-@case
+@int8_case
 def neg(net: Network) -> None:
     _int8_unary(net, NegOp, "NEG")
 
 
-@case
+@int8_case
 def elu(net: Network) -> None:
     net.resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     _int8_unary(net, EluOp, "ELU")

@@ -272,9 +272,27 @@ Case = Callable[[Network], None]
 """Adds one operator with random shapes, parameters and data to a network."""
 
 CASES: dict[str, Case] = {}
+INT8_ONLY: set[str] = set()
+"""Cases of operators, or forms of them, that LiteRT has for int8 only."""
 
 
 def case(function: Case) -> Case:
     """Registers a case under its function's name."""
     CASES[function.__name__] = function
     return function
+
+
+def int8_case(function: Case) -> Case:
+    """Registers a case that LiteRT has for int8 only."""
+    INT8_ONLY.add(function.__name__)
+    return case(function)
+
+
+def forms() -> list[tuple[str, str]]:
+    """Every case with each dtype that LiteRT has it for: (name, "int8" or "uint8")."""
+    return [
+        (name, dtype)
+        for name in CASES
+        for dtype in ("int8", "uint8")
+        if dtype == "int8" or name not in INT8_ONLY
+    ]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.lowering import litert_convolutions, litert_operators
-from tests.lowering.network import CASES, Network, Refused
+from tests.lowering.network import CASES, Network, Refused, forms
 
 CASE_MODULES = (litert_convolutions, litert_operators)
 """Importing them registers their cases."""
@@ -24,8 +24,7 @@ NEVER_LOWERED = {("reduce_sum", "int8")}
 DTYPES = {"int8": np.int8, "uint8": np.uint8}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "dtype"), forms())
 def test_matches_litert(name: str, dtype: str) -> None:
     refusals: list[str] = []
     for repeat in range(REPEATS):

@@ -18,7 +18,7 @@ from furiosa_ir.dialects.graph.convolution import ConvTransposeOp
 from furiosa_ir.dialects.graph.elementwise import AddOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from tests.lowering import litert_convolutions, litert_operators
-from tests.lowering.network import CASES, Network, Refused
+from tests.lowering.network import CASES, Network, Refused, forms
 
 CASE_MODULES = (litert_convolutions, litert_operators)
 """Importing them registers their cases."""
@@ -46,8 +46,7 @@ def network(name: str, dtype: str, repeat: int, numerics: str = LITERT_DEFAULT) 
     return net
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "dtype"), forms())
 def test_matches_the_default_kernels(name: str, dtype: str) -> None:
     refusals: list[str] = []
     for repeat in range(REPEATS):
