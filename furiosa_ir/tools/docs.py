@@ -26,7 +26,8 @@ def operators_page() -> Iterator[str]:
     yield f"{HEADER}\n# Operators\n"
     yield (
         "What an operator of either format becomes, and on which numerics the NPU runs it: `exact` "
-        "(ONNX) or `litert` (TFLite). It must be 8-bit quantised for that; what does not run on "
+        "(ONNX) or `litert` (TFLite; `numerics.md` says what differs where LiteRT's default kernels "
+        "are meant). It must be 8-bit quantised for that; what does not run on "
         "the NPU runs on the host, with a hint that says why. Operators that are not listed are "
         "carried whole (`graph.opaque`) and run on the host.\n"
     )

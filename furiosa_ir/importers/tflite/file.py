@@ -401,11 +401,18 @@ def _options(reader: Any, op_type: str) -> Any:
     return options
 
 
+_OPTIONS_OF = {
+    "BATCH_MATMUL": "BatchMatMul",
+    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), "Reducer"),
+}
+"""Options that are not named as their operator, where LiteRT accepts that there are none."""
+
+
 @lru_cache
 def _default_options(op_type: str) -> Any:
     """An empty table of the operator's options (each field has its default), if it has any."""
-    name = "".join(word.capitalize() for word in op_type.split("_")) + "Options"
-    options = getattr(tflite, name, None)
+    name = _OPTIONS_OF.get(op_type) or "".join(word.capitalize() for word in op_type.split("_"))
+    options = getattr(tflite, f"{name}Options", None)
     if options is None:
         return None
     # A table at 4 whose vtable (4 bytes: its own size and the table's) lies behind it.

@@ -3,8 +3,8 @@
 A lowering is declared with `@lowers(Operation, numerics)`; it emits `ftensor` operations and
 returns the results. `unless` lists constraints: functions from the operation to a `Hint` (why it
 cannot run on the NPU) or None. To add an operator, copy a ten-line neighbour in the module of its
-family (`exact/` for ONNX's arithmetic, `litert/` for LiteRT's reference kernels) and list the
-module below.
+family (`exact/` for ONNX's arithmetic, `litert/` for LiteRT's reference kernels, `litert_default/`
+for its other kernels where they differ).
 """
 
 from __future__ import annotations
