@@ -42,7 +42,13 @@ from furiosa_ir.backends.warboy.host import export_segment
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
-from furiosa_ir.dialects.graph.base import GraphOp, StringType, element_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import (
+    GraphOp,
+    StringType,
+    element_of,
+    quantization_of,
+    shape_of,
+)
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
@@ -119,10 +125,12 @@ def assemble(
             indices[op.result] = indices[op.x]
         elif isinstance(op, CallOp):
             function = functions[op.callee.string_value()]
-            # The quantised view of a result carries more than the lowered one: prefer it.
             for result, attributes in zip(op.results, _attributes(function.res_attrs), strict=True):
-                add(_outer_view(result), attributes)
-                indices[result] = indices[_outer_view(result)]
+                # The quantised view of an NPU's result carries more than the lowered one. A host's
+                # result is quantised itself, and its storage cast is what an NPU takes.
+                view = _outer_view(result) if is_npu(function) else result
+                add(view, attributes)
+                indices[result] = indices[view]
             inputs = tuple(indices[v] for v in op.operands)
             outputs = tuple(indices[v] for v in op.results)
             segment, rows = (
