@@ -1,6 +1,7 @@
 """`make docs`: the reference pages under docs/, written from what the code declares.
 
-`docs/operators.md` (both formats, the NPU form), `docs/passes.md`, `docs/ftensor.md`. The pages are
+`docs/operators.md` (both formats, the NPU form), `docs/passes.md`, `docs/ftensor.md`,
+`docs/hints.md`. The pages are
 committed; a test fails where they are stale.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, find_lowering
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.dialects import ftensor, graph
@@ -26,8 +28,8 @@ def operators_page() -> Iterator[str]:
     yield f"{HEADER}\n# Operators\n"
     yield (
         "What an operator of either format becomes, and on which numerics the NPU runs it: `exact` "
-        "(ONNX) or `litert` (TFLite; `numerics.md` says what differs where LiteRT's default kernels "
-        "are meant). It must be 8-bit quantised for that; what does not run on "
+        "(ONNX) or `litert` (TFLite; `numerics.md` says what differs where LiteRT's default "
+        "kernels are meant). It must be 8-bit quantised for that; what does not run on "
         "the NPU runs on the host, with a hint that says why. Operators that are not listed are "
         "carried whole (`graph.opaque`) and run on the host.\n"
     )
@@ -80,6 +82,17 @@ def passes_page() -> Iterator[str]:
             yield f"* rule `{rule.name}` on `{rule.pattern}`: {rule.description}"
 
 
+def hints_page() -> Iterator[str]:
+    """docs/hints.md: why an operator stays on the host, by number."""
+    yield f"{HEADER}\n# Hints\n\n{inspect.getdoc(hints)}\n"
+    yield "| number | when | it says |"
+    yield "|---|---|---|"
+    for make in hints.REASONS:
+        words = ["OPERATOR", "REASON"][: len(inspect.signature(make).parameters)]
+        hint = make(*words)
+        yield f"| {hint.number} | {_first_sentence(make)} | {hint.sentence} |"
+
+
 def _code_blocks(text: str) -> str:
     """Indented IR as fenced blocks, which Markdown does not run together with lists."""
     lines: list[str] = []
@@ -101,6 +114,7 @@ PAGES = {
     "operators.md": operators_page,
     "ftensor.md": tensor_page,
     "passes.md": passes_page,
+    "hints.md": hints_page,
 }
 """File name under docs/ -> what writes it."""
 

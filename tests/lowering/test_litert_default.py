@@ -31,7 +31,7 @@ NEVER_LOWERED = {"reduce_sum", "softmax"}
 MAY_REFUSE = {
     ("resize_bilinear", "uint8"),
     ("transpose_conv", "uint8"),
-    *((name, dtype) for name in ("add", "sub", "mul") for dtype in ("int8", "uint8")),
+    *((name, dtype) for name in ("add", "mul") for dtype in ("int8", "uint8")),
 }
 """Some of their forms are not lowered, see the constraints."""
 

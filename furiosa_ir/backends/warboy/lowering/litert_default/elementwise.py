@@ -13,7 +13,7 @@ from furiosa_ir.backends.warboy.lowering.litert import factors, quantization
 from furiosa_ir.backends.warboy.lowering.litert_default.rounding import HIGH_SHIFT, rescale_up
 from furiosa_ir.backends.warboy.lowering.registry import LITERT_DEFAULT, Emitter, lowers
 from furiosa_ir.dialects.graph.base import quantization_of, shape_of
-from furiosa_ir.dialects.graph.elementwise import AddOp, MulOp, SubOp
+from furiosa_ir.dialects.graph.elementwise import AddOp, MulOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 
 INT16_MAX = (1 << 15) - 1
@@ -23,7 +23,7 @@ VECTOR_ELEMENTS = 16
 """``optimized_ops::Requantize``: so many elements at once, the rest one by one."""
 
 
-def sixteen_bits(op: AddOp | SubOp | MulOp) -> hints.Hint | None:
+def sixteen_bits(op: AddOp | MulOp) -> hints.Hint | None:
     """The vector loops add the output's zero point in 16 bits, where a great result wraps round."""
     quantized = [quantization_of(v) for v in (op.a, op.b, op.result)]
     if not all(quantized):
@@ -36,7 +36,6 @@ def sixteen_bits(op: AddOp | SubOp | MulOp) -> hints.Hint | None:
 
 
 lowers(AddOp, LITERT_DEFAULT, unless=[not_8bit, sixteen_bits])(reference.add)
-lowers(SubOp, LITERT_DEFAULT, unless=[not_8bit, sixteen_bits])(reference.sub)
 lowers(MulOp, LITERT_DEFAULT, unless=[not_8bit, sixteen_bits])(reference.mul)
 
 
