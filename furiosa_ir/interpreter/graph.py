@@ -25,18 +25,10 @@ from furiosa_ir.dialects.graph.base import (
 )
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
 from furiosa_ir.dialects.graph.elementwise import TableOp
-from furiosa_ir.dialects.graph.movement import (
-    ConcatOp,
-    ExpandOp,
-    ReshapeOp,
-    SliceOp,
-    SplitOp,
-    TileOp,
-    TransposeOp,
-)
+from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, SplitOp
 from furiosa_ir.dialects.graph.pooling import MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
-from furiosa_ir.dialects.graph.reduction import ReduceMaxOp
+from furiosa_ir.dialects.graph.reduction import ExtremeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
@@ -46,8 +38,8 @@ from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 
 ORDER_ONLY = (
-    *(ReshapeOp, TransposeOp, SliceOp, SplitOp, ConcatOp, ExpandOp, TileOp),
-    *(MaxPoolOp, ReduceMaxOp),
+    *(MoveOp, SplitOp, ConcatOp),
+    *(MaxPoolOp, ExtremeOp),
 )
 """Operations that only move or compare elements: on one quantisation, stored integers will do."""
 

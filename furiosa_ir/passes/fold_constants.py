@@ -16,14 +16,7 @@ from furiosa_ir.dialects.graph.base import (
     quantization_of,
     shape_of,
 )
-from furiosa_ir.dialects.graph.movement import (
-    ConcatOp,
-    ExpandOp,
-    ReshapeOp,
-    SliceOp,
-    TileOp,
-    TransposeOp,
-)
+from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, TransposeOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
@@ -32,7 +25,7 @@ from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, rule
 
-MOVES = (ReshapeOp, TransposeOp, SliceOp, ExpandOp, TileOp, ConcatOp)
+MOVES = (MoveOp, ConcatOp)
 
 _LARGEST = 1 << 24
 """Results of more elements are not worth the space in the program."""

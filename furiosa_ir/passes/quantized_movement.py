@@ -12,26 +12,22 @@ from xdsl.traits import Pure
 from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of
 from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
-    ExpandOp,
+    MoveOp,
     PadOp,
-    ReshapeOp,
     ResizeOp,
-    SliceOp,
     SplitOp,
-    TileOp,
-    TransposeOp,
 )
 from furiosa_ir.dialects.graph.pooling import MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
-from furiosa_ir.dialects.graph.reduction import ReduceMaxOp
+from furiosa_ir.dialects.graph.reduction import ExtremeOp
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.ir.rewriting import Rewrite, rule
 
-MOVES = (ReshapeOp, TransposeOp, SliceOp, ExpandOp, TileOp)
+MOVES = (MoveOp,)
 """One operand, one result, whose elements are some of the operand's."""
 
-SELECTIONS = (*MOVES, PadOp, ResizeOp, MaxPoolOp, ReduceMaxOp)
+SELECTIONS = (*MOVES, PadOp, ResizeOp, MaxPoolOp, ExtremeOp)
 """Also those that choose elements by value (quantising is monotone) or put a constant in."""
 
 

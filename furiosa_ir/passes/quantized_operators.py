@@ -18,12 +18,11 @@ from furiosa_ir.dialects.graph.base import (
     shape_of,
 )
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
-from furiosa_ir.dialects.graph.elementwise import AddOp, BinaryOp, UnaryOp
-from furiosa_ir.dialects.graph.movement import ReshapeOp, ResizeOp
-from furiosa_ir.dialects.graph.pooling import WindowPoolOp
-from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
-from furiosa_ir.dialects.graph.reduction import ReduceOp, SoftmaxOp
-from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.dialects.graph.elementwise import AddOp, BinaryOp, MaximumOp, MinimumOp, PReluOp
+from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ReshapeOp, SplitOp
+from furiosa_ir.dialects.graph.normalization import AffineOp, BatchNormOp, NaryOp
+from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
+from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.quant import Quantization, UniformType, uniform
 from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.ir.constants import BlobAttr
@@ -33,23 +32,102 @@ from furiosa_ir.passes.quantized_movement import again, only_quantized
 CONTRACTIONS = (ConvOp, ConvTransposeOp, GemmOp)
 """x, weight, bias: the weight may be quantised per output channel, the bias is an accumulator."""
 
-OTHERS = (UnaryOp, BinaryOp, ReduceOp, SoftmaxOp, WindowPoolOp, ResizeOp)
+_OWN_RULES = (
+    *(*CONTRACTIONS, MatMulOp, MoveOp, SplitOp, ConcatOp, PadOp),
+    *(QuantizeOp, DequantizeOp, StorageCastOp, ConstantOp, OpaqueOp),
+)
+"""Operations that other rules know how to quantise, or that compute nothing."""
 
 _SAME_BIAS_SCALE = 1e-6
 """Two float32 roundings: a bias scale this near to x_scale * weight_scale means the product."""
 
 
-@rule(QuantizeOp, x=OTHERS)
+@rule(QuantizeOp, x=GraphOp)
 def quantize_of_operator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """Q(f(DQ(x), DQ(y))) = f(x, y) on quantised types: that is what they mean."""
     inner = cast("GraphOp", op.x.owner)
+    if isinstance(inner, _OWN_RULES) or len(inner.results) != 1:
+        return None
     stored = [_stored(v) for v in inner.operands]
     if not only_quantized(op.x) or not _per_tensor(op.result) or None in stored:
         return None
     operands = [v for v in stored if v is not None]
     if not all(_per_tensor(v) for v in operands):
         return None
-    return again(rw, inner, operands, element_of(op.result))[0]
+    grouped = [operands] if isinstance(inner, NaryOp) else operands
+    return again(rw, inner, grouped, element_of(op.result))[0]
+
+
+@rule(QuantizeOp, x=(BinaryOp, BatchNormOp))
+def quantize_of_affine(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(DQ(x) * c + d) with real constants c and d: one factor and offset for each channel.
+
+    A batch normalisation; a sum, product or quotient with a constant that is no 8-bit one.
+    """
+    inner = cast("BinaryOp | BatchNormOp", op.x.owner)
+    constants = [_real_constant(v) for v in inner.operands]
+    variable = [v for v, c in zip(inner.operands, constants, strict=True) if c is None]
+    if not only_quantized(op.x) or not _per_tensor(op.result) or len(variable) != 1:
+        return None
+    stored = _stored(variable[0])
+    affine = inner.affine(constants)
+    if stored is None or affine is None or not _per_tensor(stored):
+        return None
+    if all(v is not None and _per_tensor(v) for v in map(_stored, inner.operands)):
+        return None  # 8-bit constants take less space
+    factor, offset = affine
+    if shape_of(stored) != np.broadcast_shapes(shape_of(stored), factor.shape, offset.shape):
+        return None
+    element = element_of(op.result)
+    return rw.emit(AffineOp, [stored], [element], factor=factor, offset=offset)
+
+
+@rule(QuantizeOp, x=PReluOp)
+def quantize_of_p_relu(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(prelu(DQ(x), slope)) = prelu(x, slope) with real constant slopes."""
+    inner = cast("PReluOp", op.x.owner)
+    stored = _stored(inner.a)
+    if not only_quantized(op.x) or stored is None or not _per_tensor(stored):
+        return None
+    if constant_of(inner.b) is None or not _per_tensor(op.result):
+        return None
+    return again(rw, inner, [stored, inner.b], element_of(op.result))[0]
+
+
+@rule(QuantizeOp, x=(MinimumOp, MaximumOp))
+def quantize_of_extremum(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(max(a, b)) = max(Q(a), Q(b)), for Q is monotone: of more than two operands, of constants.
+
+    Only where a and b come from quantised values and constants.
+    """
+    inner = cast("MinimumOp | MaximumOp", op.x.owner)
+    if not only_quantized(op.x) or not _per_tensor(op.result):
+        return None
+    if not all(_is_extremum_of_stored(v) for v in inner.operands):
+        return None
+    element = element_of(op.result)
+    return again(rw, inner, [rw.emit(QuantizeOp, [v], [element]) for v in inner.operands], element)[
+        0
+    ]
+
+
+def _is_extremum_of_stored(value: SSAValue) -> bool:
+    if isinstance(value.owner, MinimumOp | MaximumOp):
+        alone = value.has_one_use()
+        return alone and all(_is_extremum_of_stored(v) for v in value.owner.operands)
+    return _stored(value) is not None or constant_of(value) is not None
+
+
+def _real_constant(value: SSAValue) -> Any:
+    """The real elements (f64) of a constant, dequantised or not; else None."""
+    stored = _stored(value)
+    constant = constant_of(value if stored is None else stored)
+    if constant is None or constant.dtype.kind not in "iuf":
+        return None
+    quantization = None if stored is None else quantization_of(stored)
+    return (
+        constant.astype(np.float64) if quantization is None else dequantize(constant, quantization)
+    )
 
 
 @rule(QuantizeOp, x=MatMulOp)
@@ -237,6 +315,9 @@ def _integers(real: Any, unit: Any, rounded: bool) -> BlobAttr | None:
 OPERATOR_RULES = (
     add_of_mat_mul,
     quantize_of_operator,
+    quantize_of_affine,
+    quantize_of_p_relu,
+    quantize_of_extremum,
     quantize_of_mat_mul,
     quantize_of_contraction,
 )

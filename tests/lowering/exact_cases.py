@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import TensorType, f32
 from xdsl.ir import Block, SSAValue
 
 from furiosa_ir.dialects.graph import (
@@ -15,11 +15,13 @@ from furiosa_ir.dialects.graph import (
     elementwise,
     functions,
     movement,
+    normalization,
     pooling,
     quantization,
+    rearrangement,
     reduction,
 )
-from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.ir.constants import BlobAttr
@@ -57,6 +59,12 @@ class Draw:
         self.block.add_op(op)
         return op.result
 
+    def real_constant(self, array: np.ndarray) -> SSAValue:
+        """A constant of real numbers (f32)."""
+        op = ConstantOp.make([], [f32], value=BlobAttr.of(array))
+        self.block.add_op(op)
+        return op.result
+
     def weight(self, shape: tuple[int, ...], axis: int | None) -> SSAValue:
         """int8 weights, with a scale for each index of `axis`."""
         count = 1 if axis is None else shape[axis]
@@ -66,10 +74,9 @@ class Draw:
 
     def bias(self, x: SSAValue, weight: SSAValue, count: int) -> SSAValue:
         """An i32 bias in the accumulator's scale."""
-        from furiosa_ir.dialects.graph.base import quantization_of
-
         qx, qw = quantization_of(x), quantization_of(weight)
-        assert qx is not None and qw is not None
+        assert qx is not None
+        assert qw is not None
         scales = np.array(qw.scales) * qx.scale
         array = self.rng.integers(-2000, 2000, count).astype(np.int32)
         return self.constant(
@@ -139,6 +146,22 @@ def _conv_transpose(d: Draw) -> GraphOp:
     )
 
 
+def _conv_3d(d: Draw) -> GraphOp:
+    group = d.small(1, 2)
+    x = d.value((d.small(1, 2), group * 2, d.small(3, 5), d.small(3, 5), d.small(3, 5)))
+    weight = d.weight((group * d.small(1, 2), 2, d.small(1, 3), 2, 3), 0)
+    return convolution.ConvOp.make(
+        [x, weight, None],
+        [d.element(0.05, 0.4)],
+        layout="NCDHW",
+        kernel_layout="OIDHW",
+        strides=[d.small(1, 2) for _ in range(3)],
+        pads=[d.small(0, 1) for _ in range(6)],
+        dilations=[1, 1, 1],
+        group=group,
+    )
+
+
 def _gemm(d: Draw) -> GraphOp:
     m, k, n = d.small(1, 4), d.small(1, 16), d.small(1, 8)
     trans_b = d.small(0, 1)
@@ -162,16 +185,60 @@ def _mat_mul(d: Draw) -> GraphOp:
     return convolution.MatMulOp.make([a, b], [d.element(0.2, 0.9)])
 
 
-def _binary(kind: type[GraphOp]) -> Case:
+def _binary(kind: type[GraphOp], high: float = 0.2) -> Case:
     def draw(d: Draw) -> GraphOp:
         shape = tuple(d.small(1, 4) for _ in range(d.small(1, 4)))
         other = tuple(n if d.rng.integers(3) else 1 for n in shape)[d.small(0, len(shape) - 1) :]
-        return kind.make([d.value(shape), d.value(other)], [d.element()])
+        return kind.make([d.value(shape), d.value(other)], [d.element(0.01, high)])
 
     return draw
 
 
-def _unary(kind: type[GraphOp], **properties: object) -> Case:
+def _div(d: Draw) -> GraphOp:
+    return _binary(elementwise.DivOp, d.small(0, 1) + 0.5)(d)
+
+
+def _nary(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        same = d.element()
+        alike = bool(d.rng.integers(2))
+        shapes = [(2, 3, 4), (3, 1), (4,), (2, 3, 4), (1,)][: d.small(1, 5)]
+        operands = [d.value(s, same if alike else None) for s in shapes]
+        return kind.make([operands], [d.element(0.05, 0.4)])
+
+    return draw
+
+
+def _p_relu(d: Draw) -> GraphOp:
+    slope = d.rng.choice(["real", "constant", "value"])
+    x = d.value((2, 3, 4, 5))
+    if slope == "real":
+        array = d.rng.normal(0, 0.5, (3, 1, 1)).astype(np.float32)
+        b = d.real_constant(array)
+    elif slope == "constant":
+        b = d.weight((3, 1, 1), None)
+    else:
+        b = d.value((3, 1, 1))
+    return elementwise.PReluOp.make([x, b], [d.element()])
+
+
+def _pow(d: Draw) -> GraphOp:
+    exponent = np.array(d.rng.choice([2.0, 0.5, 3.0, -1.0]), np.float32)
+    return elementwise.PowOp.make([d.value((2, 5, 7)), d.real_constant(exponent)], [d.element()])
+
+
+def _affine(d: Draw) -> GraphOp:
+    shape = [(3, 1, 1), (1, 1, 1), (2, 3, 4, 5)][d.small(0, 2)]
+    factor = d.rng.normal(0, 1.5, shape)
+    offset = d.rng.normal(0, 2, shape) * d.small(0, 1)
+    if d.small(0, 2) == 0:
+        factor, offset = np.rint(factor * 4) / 4, np.rint(offset * 4) / 4
+    return normalization.AffineOp.make(
+        [d.value((2, 3, 4, 5))], [d.element()], factor=factor, offset=offset
+    )
+
+
+def _unary(kind: type[GraphOp], **properties: Any) -> Case:
     def draw(d: Draw) -> GraphOp:
         element = d.element()
         x = d.value((2, 5, 7), element)
@@ -186,7 +253,9 @@ def _pool(kind: type[GraphOp]) -> Case:
         at = {"N": 1, "C": d.small(1, 5), "H": d.small(5, 9), "W": d.small(5, 9)}
         kernel = [d.small(2, 3), d.small(2, 3)]
         element = d.element()
-        extra = {"count_include_pad": d.small(0, 1)} if kind is pooling.AveragePoolOp else {}
+        extra: dict[str, Any] = (
+            {"count_include_pad": d.small(0, 1)} if kind is pooling.AveragePoolOp else {}
+        )
         return kind.make(
             [d.value(tuple(at[k] for k in layout), element)],
             [element if d.rng.integers(2) else d.element()],
@@ -195,6 +264,26 @@ def _pool(kind: type[GraphOp]) -> Case:
             strides=[d.small(1, 3), d.small(1, 3)],
             pads=[d.small(0, 1) for _ in range(4)],
             dilations=[1, 1],
+            ceil_mode=d.small(0, 1),
+            **extra,
+        )
+
+    return draw
+
+
+def _pool_1d(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        extra: dict[str, Any] = (
+            {"count_include_pad": d.small(0, 1)} if kind is pooling.AveragePoolOp else {}
+        )
+        return kind.make(
+            [d.value((2, 3, d.small(5, 9)))],
+            [d.element()],
+            layout="NCW",
+            kernel_shape=[d.small(2, 3)],
+            strides=[d.small(1, 3)],
+            pads=[d.small(0, 1), d.small(0, 1)],
+            dilations=[1],
             ceil_mode=d.small(0, 1),
             **extra,
         )
@@ -223,6 +312,50 @@ def _softmax(d: Draw) -> GraphOp:
         [uniform(np.dtype(np.int8), 1 / 256, -128)],
         axis=d.small(-1, 1),
         beta=1.0,
+    )
+
+
+def _log_softmax(d: Draw) -> GraphOp:
+    return reduction.LogSoftmaxOp.make(
+        [d.value((d.small(1, 4), d.small(1, 12), 3))],
+        [d.element(0.02, 0.3)],
+        axis=d.small(-1, 1),
+        beta=1.0,
+    )
+
+
+def _lp_normalization(p: int) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        x = d.value((2, d.small(1, 9), d.small(1, 40)))
+        y = d.element(0.004, 0.01)
+        return reduction.LpNormalizationOp.make([x], [y], axis=d.small(-2, 2), p=p)
+
+    return draw
+
+
+def _block(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        layout = str(d.rng.choice(["NCHW", "NHWC"]))
+        size = d.small(1, 3)
+        deep = kind is rearrangement.DepthToSpaceOp
+        channels, space = (2 * size * size, 1) if deep else (2, size)
+        at = {"N": 2, "C": channels, "H": 2 * space, "W": 3 * space}
+        return kind.make(
+            [d.value(tuple(at[k] for k in layout))],
+            [d.element()],
+            blocksize=size,
+            mode=str(d.rng.choice(["DCR", "CRD"])),
+            layout=layout,
+        )
+
+    return draw
+
+
+def _gather(d: Draw) -> GraphOp:
+    axis = d.small(0, 2)
+    indices = d.rng.integers(0, (2, 5, 4)[axis], d.small(1, 7)).tolist()
+    return rearrangement.GatherOp.make(
+        [d.value((2, 5, 4))], [d.element()], axis=axis, indices=indices
     )
 
 
@@ -278,17 +411,24 @@ def _resize(d: Draw) -> GraphOp:
 CASES: dict[str, Case] = {
     "conv": _conv,
     "conv_1d": _conv_1d,
+    "conv_3d": _conv_3d,
     "conv_transpose": _conv_transpose,
     "gemm": _gemm,
     "mat_mul": _mat_mul,
     "add": _binary(elementwise.AddOp),
     "sub": _binary(elementwise.SubOp),
     "mul": _binary(elementwise.MulOp),
+    "div": _div,
+    "sum": _nary(normalization.SumOp),
+    "mean": _nary(normalization.MeanOp),
+    "affine": _affine,
+    "p_relu": _p_relu,
+    "pow": _pow,
     "minimum": _binary(elementwise.MinimumOp),
     "maximum": _binary(elementwise.MaximumOp),
     "relu": _unary(elementwise.ReluOp),
     "clip": _unary(elementwise.ClipOp, minimum=0.0, maximum=1.5),
-    "leaky_relu": _unary(elementwise.LeakyReluOp, alpha=0.1),
+    "leaky_relu": _unary(elementwise.LeakyReluOp, alpha=float(np.float32(0.1))),
     "sigmoid": _unary(elementwise.SigmoidOp),
     "tanh": _unary(elementwise.TanhOp),
     "gelu": _unary(functions.GeluOp),
@@ -296,6 +436,15 @@ CASES: dict[str, Case] = {
     "quantize": _unary(quantization.QuantizeOp),
     "max_pool": _pool(pooling.MaxPoolOp),
     "average_pool": _pool(pooling.AveragePoolOp),
+    "max_pool_1d": _pool_1d(pooling.MaxPoolOp),
+    "average_pool_1d": _pool_1d(pooling.AveragePoolOp),
+    "reduce_min": _reduce(reduction.ReduceMinOp),
+    "reduce_l1": _reduce(reduction.ReduceL1Op),
+    "reduce_l2": _reduce(reduction.ReduceL2Op),
+    "reduce_sum_square": _reduce(reduction.ReduceSumSquareOp),
+    "lp_normalization_1": _lp_normalization(1),
+    "lp_normalization_2": _lp_normalization(2),
+    "log_softmax": _log_softmax,
     "reduce_mean": _reduce(reduction.ReduceMeanOp),
     "reduce_sum": _reduce(reduction.ReduceSumOp),
     "reduce_max": _reduce(reduction.ReduceMaxOp),
@@ -306,6 +455,9 @@ CASES: dict[str, Case] = {
     ),
     "expand": lambda d: movement.ExpandOp.make([d.value((3, 1))], [d.element()], shape=[2, 3, 4]),
     "tile": lambda d: movement.TileOp.make([d.value((2, 3))], [d.element()], repeats=[2, 3]),
+    "depth_to_space": _block(rearrangement.DepthToSpaceOp),
+    "space_to_depth": _block(rearrangement.SpaceToDepthOp),
+    "gather": _gather,
     "concat": _concat,
     "split": _split,
     "slice": _slice,

@@ -8,8 +8,10 @@ from furiosa_ir.dialects.graph import (
     elementwise,
     functions,
     movement,
+    normalization,
     pooling,
     quantization,
+    rearrangement,
     reduction,
     structure,
     trigonometric,
@@ -28,8 +30,10 @@ OPERATIONS: list[type[GraphOp]] = [
         functions,
         activation,
         trigonometric,
+        normalization,
         reduction,
         movement,
+        rearrangement,
     )
     for op in vars(module).values()
     if isinstance(op, type)

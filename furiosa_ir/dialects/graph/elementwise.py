@@ -23,6 +23,9 @@ from furiosa_ir.ir.constants import Array, BlobAttr
 
 _TFLITE_CLIPS = {"RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 
+Affine = tuple[Array, Array]
+"""A factor and an offset, which broadcast to the operand: x * factor + offset."""
+
 
 class UnaryOp(GraphOp):
     """A real function of each element. On 8-bit operands the NPU does any of them by table."""
@@ -50,7 +53,7 @@ class BinaryOp(GraphOp):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        # Min, Max and Sum take any number of operands: pairs from the left.
+        # Min and Max take any number of operands: pairs from the left.
         (result, *rest) = node.operands
         for operand in rest:
             (result,) = node.emit(cls, [result, operand])
@@ -60,17 +63,30 @@ class BinaryOp(GraphOp):
     def result_shapes(self) -> Sequence[Shape]:
         return [broadcast_shapes(self, [shape_of(self.a), shape_of(self.b)])]
 
+    def affine(self, constants: Sequence[Array | None]) -> Affine | None:
+        """As a factor and an offset of the one operand that is not constant, if it is that.
+
+        Args:
+            constants: the real elements of each operand; None for the variable one.
+        """
+        del constants
+        return None
+
 
 @irdl_op_definition
 class AddOp(BinaryOp):
     """a + b."""
 
     name = "graph.add"
-    ONNX: ClassVar = ("Add", "Sum")
+    ONNX: ClassVar = ("Add",)
     TFLITE: ClassVar = ("ADD",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.add(*operands)]
+
+    def affine(self, constants: Sequence[Array | None]) -> Affine | None:
+        (constant,) = [c for c in constants if c is not None]
+        return np.ones_like(constant), constant
 
 
 @irdl_op_definition
@@ -84,6 +100,12 @@ class SubOp(BinaryOp):
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.subtract(*operands)]
 
+    def affine(self, constants: Sequence[Array | None]) -> Affine | None:
+        a, b = constants
+        if a is not None:
+            return -np.ones_like(a), a
+        return None if b is None else (np.ones_like(b), -b)
+
 
 @irdl_op_definition
 class MulOp(BinaryOp):
@@ -95,6 +117,10 @@ class MulOp(BinaryOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.multiply(*operands)]
+
+    def affine(self, constants: Sequence[Array | None]) -> Affine | None:
+        (constant,) = [c for c in constants if c is not None]
+        return constant, np.zeros_like(constant)
 
 
 @irdl_op_definition
@@ -110,6 +136,10 @@ class DivOp(BinaryOp):
         if a.dtype.kind in "iu":
             return [np.trunc(a / b).astype(a.dtype)]
         return [a / b]
+
+    def affine(self, constants: Sequence[Array | None]) -> Affine | None:
+        _, b = constants
+        return None if b is None or not np.all(b) else (1.0 / b, np.zeros_like(b))
 
 
 @irdl_op_definition
@@ -129,6 +159,7 @@ class PReluOp(BinaryOp):
 
     name = "graph.p_relu"
     ONNX: ClassVar = ("PRelu",)
+    TFLITE: ClassVar = ("PRELU",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         a, b = operands

@@ -49,8 +49,15 @@ from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
 
 
+class MoveOp(GraphOp):
+    """One operand, one result, whose elements are some of the operand's: no arithmetic."""
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+
+
 @irdl_op_definition
-class ReshapeOp(GraphOp):
+class ReshapeOp(MoveOp):
     """The same elements in row-major order under another shape (all extents given).
 
     Flatten, Squeeze, Unsqueeze, ExpandDims and the outer half of Pack are this.
@@ -60,8 +67,6 @@ class ReshapeOp(GraphOp):
     ONNX: ClassVar = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
     TFLITE: ClassVar = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "UNPACK")
 
-    x = operand_def(TensorType)
-    result = result_def(TensorType)
     shape = prop_def(DenseArrayBase.constr(i64))
 
     @classmethod
@@ -104,15 +109,13 @@ class ReshapeOp(GraphOp):
 
 
 @irdl_op_definition
-class TransposeOp(GraphOp):
+class TransposeOp(MoveOp):
     """Dimension i of the result is dimension perm[i] of x."""
 
     name = "graph.transpose"
     ONNX: ClassVar = ("Transpose",)
     TFLITE: ClassVar = ("TRANSPOSE",)
 
-    x = operand_def(TensorType)
-    result = result_def(TensorType)
     perm = prop_def(DenseArrayBase.constr(i64))
 
     @classmethod
@@ -246,7 +249,7 @@ class SplitOp(GraphOp):
 
 
 @irdl_op_definition
-class SliceOp(GraphOp):
+class SliceOp(MoveOp):
     """x[starts:ends:steps] in every dimension; starts and ends are resolved, steps may be negative.
 
     With a negative step, an end of -1 means "past the first element".
@@ -256,8 +259,6 @@ class SliceOp(GraphOp):
     ONNX: ClassVar = ("Slice",)
     TFLITE: ClassVar = ("SLICE", "STRIDED_SLICE")
 
-    x = operand_def(TensorType)
-    result = result_def(TensorType)
     starts = prop_def(DenseArrayBase.constr(i64))
     ends = prop_def(DenseArrayBase.constr(i64))
     steps = prop_def(DenseArrayBase.constr(i64))
@@ -381,15 +382,13 @@ def pad_array(
 
 
 @irdl_op_definition
-class ExpandOp(GraphOp):
+class ExpandOp(MoveOp):
     """x broadcast to `shape`."""
 
     name = "graph.expand"
     ONNX: ClassVar = ("Expand",)
     TFLITE: ClassVar = ("BROADCAST_TO",)
 
-    x = operand_def(TensorType)
-    result = result_def(TensorType)
     shape = prop_def(DenseArrayBase.constr(i64))
 
     @classmethod
@@ -414,15 +413,13 @@ class ExpandOp(GraphOp):
 
 
 @irdl_op_definition
-class TileOp(GraphOp):
+class TileOp(MoveOp):
     """x repeated `repeats` times along each dimension."""
 
     name = "graph.tile"
     ONNX: ClassVar = ("Tile",)
     TFLITE: ClassVar = ("TILE",)
 
-    x = operand_def(TensorType)
-    result = result_def(TensorType)
     repeats = prop_def(DenseArrayBase.constr(i64))
 
     @classmethod

@@ -91,8 +91,12 @@ class ReduceSumOp(ReduceOp):
         return [operands[0].sum(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
 
 
+class ExtremeOp(ReduceOp):
+    """A reduction that chooses one of the elements; quantising is monotone, so stored ones do."""
+
+
 @irdl_op_definition
-class ReduceMaxOp(ReduceOp):
+class ReduceMaxOp(ExtremeOp):
     """The greatest element over `axes`. GlobalMaxPool is this over all spatial dimensions."""
 
     name = "graph.reduce_max"
@@ -104,12 +108,83 @@ class ReduceMaxOp(ReduceOp):
 
 
 @irdl_op_definition
-class SoftmaxOp(GraphOp):
-    """exp(beta * x) / sum over `axis` of exp(beta * x)."""
+class ReduceMinOp(ExtremeOp):
+    """The least element over `axes`."""
 
-    name = "graph.softmax"
-    ONNX: ClassVar = ("Softmax",)
-    TFLITE: ClassVar = ("SOFTMAX",)
+    name = "graph.reduce_min"
+    ONNX: ClassVar = ("ReduceMin",)
+    TFLITE: ClassVar = ("REDUCE_MIN",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [operands[0].min(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
+
+
+@irdl_op_definition
+class ReduceL1Op(ReduceOp):
+    """The sum of |x| over `axes`."""
+
+    name = "graph.reduce_l1"
+    ONNX: ClassVar = ("ReduceL1",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x = np.abs(operands[0])
+        return [x.sum(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
+
+
+@irdl_op_definition
+class ReduceSumSquareOp(ReduceOp):
+    """The sum of x * x over `axes`."""
+
+    name = "graph.reduce_sum_square"
+    ONNX: ClassVar = ("ReduceSumSquare",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x = np.square(operands[0])
+        return [x.sum(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
+
+
+@irdl_op_definition
+class ReduceL2Op(ReduceOp):
+    """The square root of the sum of x * x over `axes`."""
+
+    name = "graph.reduce_l2"
+    ONNX: ClassVar = ("ReduceL2",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x = np.square(operands[0])
+        return [np.sqrt(x.sum(ints(self.axes), keepdims=bool(self.keepdims.value.data)))]
+
+
+@irdl_op_definition
+class LpNormalizationOp(GraphOp):
+    """x over its norm along `axis`: `p` 2 the root of the sum of squares, 1 the sum of |x|.
+
+    Where all elements are 0, so is the result.
+    """
+
+    name = "graph.lp_normalization"
+    ONNX: ClassVar = ("LpNormalization",)
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    axis = prop_def(IntegerAttr.constr(i64))
+    p = prop_def(IntegerAttr.constr(i64))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        normal_axis(self, self.axis.value.data, len(shape_of(self.x)))
+        return [shape_of(self.x)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        (x,), axis = operands, self.axis.value.data
+        if self.p.value.data == 1:
+            norm = np.abs(x).sum(axis, keepdims=True)
+        else:
+            norm = np.sqrt(np.square(x).sum(axis, keepdims=True))
+        return [x / np.where(norm == 0, 1, norm)]
+
+
+class NormalizedExpOp(GraphOp):
+    """exp(beta * x) over its sum along `axis`, or the logarithm of that."""
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
@@ -118,8 +193,10 @@ class SoftmaxOp(GraphOp):
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
-        axis = len(node.shape(0)) - 1
-        return node.emit(cls, node.operands, axis=axis, beta=float(node.options.Beta()))
+        axis, beta = len(node.shape(0)) - 1, 1.0
+        if hasattr(node.options, "Beta"):
+            beta = float(node.options.Beta())
+        return node.emit(cls, node.operands, axis=axis, beta=beta)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
@@ -138,7 +215,30 @@ class SoftmaxOp(GraphOp):
         normal_axis(self, self.axis.value.data, len(shape_of(self.x)))
         return [shape_of(self.x)]
 
+
+@irdl_op_definition
+class SoftmaxOp(NormalizedExpOp):
+    """exp(beta * x) / sum over `axis` of exp(beta * x)."""
+
+    name = "graph.softmax"
+    ONNX: ClassVar = ("Softmax",)
+    TFLITE: ClassVar = ("SOFTMAX",)
+
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, axis = operands[0] * self.beta.value.data, self.axis.value.data
         e = np.exp(x - x.max(axis, keepdims=True))
         return [e / e.sum(axis, keepdims=True)]
+
+
+@irdl_op_definition
+class LogSoftmaxOp(NormalizedExpOp):
+    """beta * x - log(sum over `axis` of exp(beta * x))."""
+
+    name = "graph.log_softmax"
+    ONNX: ClassVar = ("LogSoftmax",)
+    TFLITE: ClassVar = ("LOG_SOFTMAX",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x, axis = operands[0] * self.beta.value.data, self.axis.value.data
+        x = x - x.max(axis, keepdims=True)
+        return [x - np.log(np.exp(x).sum(axis, keepdims=True))]

@@ -13,16 +13,15 @@ import onnx
 from onnx import helper
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute
 
 from furiosa_ir.backends.warboy.host.onnx_forms import FORMS, onnx_operator, write
 from furiosa_ir.backends.warboy.host.onnx_opaque import OLDEST_OPSET, kept_opset, write_opaque
 from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
-from furiosa_ir.dialects.graph.base import GraphOp, ints
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.functions import HardSwishOp
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
-from furiosa_ir.errors import CompilationFailure
 
 
 def export_onnx(function: FuncOp) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
+import onnx
 from onnx import TensorProto
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr
 
@@ -35,9 +36,11 @@ from furiosa_ir.dialects.graph.movement import (
     TileOp,
     TransposeOp,
 )
+from furiosa_ir.dialects.graph.normalization import AffineOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
-from furiosa_ir.dialects.graph.reduction import ReduceMaxOp, ReduceMeanOp, ReduceSumOp, SoftmaxOp
+from furiosa_ir.dialects.graph.rearrangement import GatherOp
+from furiosa_ir.dialects.graph.reduction import ReduceOp, ReduceSumOp, SoftmaxOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
@@ -61,14 +64,20 @@ def _writes(
 
 def write(op: GraphOp, w: OnnxWriter) -> None:
     """Appends what an operation means and binds its results."""
-    FORMS.get(type(op), default_form)(op, w)
+    written = next((FORMS[cls] for cls in type(op).__mro__ if cls in FORMS), default_form)
+    written(op, w)
 
 
 def default_form(op: GraphOp, w: OnnxWriter) -> None:
-    """The ONNX operator of the same name, its attributes being the operation's properties."""
-    name = onnx_operator(op)
+    """The ONNX operator of the same name, its attributes being the operation's properties.
+
+    A property that ONNX does not name says what every ONNX operator means (a layout, a factor 1).
+    """
+    domain, _, short = onnx_operator(op).rpartition("::")
     attributes = {k: _python(v) for k, v in op.properties.items() if k != "origin"}
-    domain, _, short = name.rpartition("::")
+    if not domain:
+        known = onnx.defs.get_schema(short, w.opset).attributes
+        attributes = {k: v for k, v in attributes.items() if k in known}
     w.domains.setdefault(domain, 1)
     (result,) = w.node(short, [w.real(v) for v in op.operands], domain=domain, **attributes)
     w.store(result, op.results[0])
@@ -216,9 +225,9 @@ def clip(op: ClipOp, w: OnnxWriter) -> None:
     w.store(w.single("Clip", [w.real(op.x), *bounds]), op.result)
 
 
-@_writes(ReduceMeanOp, ReduceMaxOp, ReduceSumOp)
-def reduction(op: ReduceMeanOp | ReduceMaxOp | ReduceSumOp, w: OnnxWriter) -> None:
-    """ReduceMean, ReduceMax, ReduceSum; the axes became an input in operator set 18 (Sum: 13)."""
+@_writes(ReduceOp)
+def reduction(op: ReduceOp, w: OnnxWriter) -> None:
+    """ReduceMean and kin; the axes became an input in operator set 18 (ReduceSum: 13)."""
     axes, keepdims = list(ints(op.axes)), op.keepdims.value.data
     if isinstance(op, ReduceSumOp) or w.opset >= 18:
         inputs = [w.real(op.x), w.constant(axes, np.int64)]
@@ -268,6 +277,21 @@ def split(op: SplitOp, w: OnnxWriter) -> None:
     parts = w.node("Split", inputs, outputs=len(op.parts), axis=op.axis.value.data)
     for name, part in zip(parts, op.parts, strict=True):
         w.store(name, part)
+
+
+@_writes(GatherOp)
+def gather(op: GatherOp, w: OnnxWriter) -> None:
+    """Gather with its indices as an input."""
+    inputs = [w.real(op.x), w.constant(ints(op.indices), np.int64)]
+    w.store(w.single("Gather", inputs, axis=op.axis.value.data), op.result)
+
+
+@_writes(AffineOp)
+def affine(op: AffineOp, w: OnnxWriter) -> None:
+    """Mul, then Add."""
+    dtype = plain_dtype(op.x)
+    factor, offset = (w.constant(b.array, dtype) for b in (op.factor, op.offset))
+    w.store(w.single("Add", [w.single("Mul", [w.real(op.x), factor]), offset]), op.result)
 
 
 @_writes(SliceOp)

@@ -23,10 +23,31 @@ def not_8bit(op: GraphOp) -> hints.Hint | None:
     return None
 
 
+def not_8bit_activation(op: GraphOp) -> hints.Hint | None:
+    """The first operand or the result is not 8-bit quantised per tensor (constants need not be)."""
+    for value in (*op.operands, *op.results):
+        q = quantization_of(value)
+        if constant_of(value) is not None and value is not op.operands[0]:
+            continue
+        if q is None:
+            return hints.not_quantized(op.name)
+        if q.storage not in ("i8", "u8") or q.axis is not None:
+            return hints.form(op.name, f"with {q.storage} data")
+    return None
+
+
 def dynamic(op: GraphOp) -> hints.Hint | None:
     """An extent that only running the network tells."""
     if any(n < 0 for v in (*op.operands, *op.results) for n in shape_of(v)):
         return hints.dynamic_shape(op.name)
+    return None
+
+
+def many_dimensional(op: GraphOp) -> hints.Hint | None:
+    """More than three spatial dimensions (or none)."""
+    rank = len(shape_of(op.operands[0]))
+    if rank not in (3, 4, 5):
+        return hints.form(op.name, f"with {rank - 2} spatial dimensions")
     return None
 
 

@@ -9,12 +9,13 @@ from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
-from furiosa_ir.dialects.ftensor import contraction, movement
+from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import ints, shape_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp
+from furiosa_ir.dialects.graph.reduction import ReduceOp
 from furiosa_ir.dialects.graph.resampling import linear_weights
 from furiosa_ir.ir.constants import Array
 
@@ -26,17 +27,19 @@ def emit_conv(op: ConvOp, emit: Emitter, rescale: Rescale) -> SSAValue:
     """The convolution of x [N, spatial, C in any order] as `ftensor.conv`; 1-D as one row.
 
     Args:
-        op: a 1-D or 2-D convolution with constant weight.
+        op: a 1-D, 2-D or 3-D convolution with constant weight.
         emit: where to.
         rescale: makes the i8 result of the accumulator.
     """
     layout, kernel = op.layout.data, op.kernel_layout.data
+    if "D" in layout:
+        return _emit_conv_3d(op, emit, rescale)
     x = emit.operand(op.x)
     weight = emit.elements(op.weight)
     strides, dilations, pads = ints(op.strides), ints(op.dilations), ints(op.pads)
     one_dimensional = "H" not in layout
     if one_dimensional:
-        x, layout = _as_rows(x, layout, emit)
+        x, layout = as_rows(x, layout, emit)
         weight, kernel = np.expand_dims(weight, kernel.index("W")), kernel.replace("W", "HW")
         strides, dilations, pads = (1, *strides), (1, *dilations), (0, pads[0], 0, pads[1])
     acc = _conv(
@@ -54,7 +57,49 @@ def emit_conv(op: ConvOp, emit: Emitter, rescale: Rescale) -> SSAValue:
         weight_zp=emit.quantization(op.weight).zero_point,
     )
     result = rescale(acc, layout.index("C"))
-    return _as_shape(emit, result, shape_of(op.result)) if one_dimensional else result
+    return as_shape(emit, result, shape_of(op.result)) if one_dimensional else result
+
+
+def _emit_conv_3d(op: ConvOp, emit: Emitter, rescale: Rescale) -> SSAValue:
+    """A 3-D convolution (NCDHW) as a 2-D one for each output depth.
+
+    The slices under the kernel's depth stand behind one another as channels:
+    [N, C, D, H, W] -> [N * Do, C * Kd, H, W], and the weight [O, I, Kd, Kh, Kw] alike.
+    """
+    weight = emit.elements(op.weight)
+    outputs, inner, deep, high, wide = weight.shape
+    strides, dilations, pads = ints(op.strides), ints(op.dilations), ints(op.pads)
+    x_zp = emit.quantization(op.x).zero_point
+    x = emit.operand(op.x)
+    if pads[0] or pads[3]:
+        around = [0, 0, pads[0], 0, 0, 0, 0, pads[3], 0, 0]
+        x = emit.emit(movement.PadOp, [x], pads=around, value=x_zp)
+    batch, channels, depth, *plane = shape_of(x)
+    steps = shape_of(op.result)[2]
+    slices = [i * strides[0] + k * dilations[0] for i in range(steps) for k in range(deep)]
+    if slices != list(range(depth)):
+        x = emit.emit(movement.GatherOp, [x], axis=2, indices=slices)
+    x = as_shape(emit, x, (batch, channels, steps, deep, *plane))
+    x = emit.emit(movement.TransposeOp, [x], perm=[0, 2, 1, 3, 4, 5])
+    x = as_shape(emit, x, (batch * steps, channels * deep, *plane))
+    acc = _conv(
+        emit,
+        x,
+        weight.transpose(0, 3, 4, 1, 2).reshape(outputs, high, wide, inner * deep),
+        None if op.bias is None else emit.elements(op.bias),
+        layout="NCHW",
+        strides=strides[1:],
+        pads=(*pads[1:3], *pads[4:]),
+        dilations=dilations[1:],
+        input_dilation=(1, 1),
+        group=op.group.value.data,
+        x_zp=x_zp,
+        weight_zp=emit.quantization(op.weight).zero_point,
+    )
+    result = rescale(acc, 1)
+    _, outputs, *plane = shape_of(result)
+    result = as_shape(emit, result, (batch, steps, outputs, *plane))
+    return emit.emit(movement.TransposeOp, [result], perm=[0, 2, 1, 3, 4])
 
 
 def emit_conv_transpose(op: ConvTransposeOp, emit: Emitter, rescale: Rescale) -> SSAValue:
@@ -74,7 +119,7 @@ def emit_conv_transpose(op: ConvTransposeOp, emit: Emitter, rescale: Rescale) ->
     ends = [spans[i] - pads[i + n] + ints(op.output_padding)[i] for i in range(n)]
     one_dimensional = "H" not in layout
     if one_dimensional:
-        x, layout = _as_rows(x, layout, emit)
+        x, layout = as_rows(x, layout, emit)
         weight, kernel = np.expand_dims(weight, kernel.index("W")), kernel.replace("W", "HW")
         strides, dilations, begins, ends = (1, *strides), (1, *dilations), [0, *begins], [0, *ends]
     group = op.group.value.data
@@ -98,7 +143,7 @@ def emit_conv_transpose(op: ConvTransposeOp, emit: Emitter, rescale: Rescale) ->
         weight_zp=emit.quantization(op.weight).zero_point,
     )
     result = rescale(acc, layout.index("C"))
-    return _as_shape(emit, result, shape_of(op.result)) if one_dimensional else result
+    return as_shape(emit, result, shape_of(op.result)) if one_dimensional else result
 
 
 def _conv(
@@ -108,7 +153,7 @@ def _conv(
         contraction.ConvOp,
         [
             x,
-            emit.constant(np.ascontiguousarray(weight), i8),
+            emit.constant(weight, i8),  # a view: the mapped file is not copied
             None if bias is None else emit.constant(bias, i32),
         ],
         i32,
@@ -116,13 +161,15 @@ def _conv(
     )
 
 
-def _as_rows(x: SSAValue, layout: str, emit: Emitter) -> tuple[SSAValue, str]:
+def as_rows(x: SSAValue, layout: str, emit: Emitter) -> tuple[SSAValue, str]:
+    """A value without H as one of a single row, and its layout."""
     shape = list(shape_of(x))
     shape.insert(layout.index("W"), 1)
     return emit.emit(movement.ReshapeOp, [x], shape=shape), layout.replace("W", "HW")
 
 
-def _as_shape(emit: Emitter, x: SSAValue, shape: tuple[int, ...]) -> SSAValue:
+def as_shape(emit: Emitter, x: SSAValue, shape: tuple[int, ...]) -> SSAValue:
+    """x reshaped."""
     return emit.emit(movement.ReshapeOp, [x], shape=shape)
 
 
@@ -147,6 +194,14 @@ def window_counts(op: AveragePoolOp, pads: Sequence[int]) -> Array:
         inside = ((positions >= low) & (positions < high)).sum(1)
         counts = counts * inside.reshape([-1 if i == k else 1 for i in range(n)])
     return counts[..., None] if layout.endswith("C") else counts
+
+
+def least(op: ReduceOp, emit: Emitter) -> SSAValue:
+    """The least stored element over the axes (extents of 1 stay): -1 - max(-1 - x)."""
+    mirror = emit.constant(np.arange(127, -129, -1), i8)
+    mirrored = emit.emit(arithmetic.LookupOp, [emit.operand(op.x), mirror])
+    result = emit.emit(contraction.ReduceOp, [mirrored], kind="max", axes=op.axes, x_zp=0)
+    return emit.emit(arithmetic.LookupOp, [result, mirror])
 
 
 def emit_interpolation(op: ResizeOp, emit: Emitter) -> tuple[SSAValue, int]:

@@ -8,6 +8,7 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.lowering.constraints import (
     bias_not_accumulator,
+    many_dimensional,
     not_8bit,
     three_dimensional,
     variable_weight,
@@ -23,16 +24,10 @@ from furiosa_ir.dialects.ftensor import contraction, movement
 from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 
-CONV_CONSTRAINTS = (
-    not_8bit,
-    three_dimensional,
-    variable_weight,
-    varying_zero_points,
-    bias_not_accumulator,
-)
+CONV_CONSTRAINTS = (not_8bit, variable_weight, varying_zero_points, bias_not_accumulator)
 
 
-@lowers(ConvOp, EXACT, unless=CONV_CONSTRAINTS)
+@lowers(ConvOp, EXACT, unless=[*CONV_CONSTRAINTS, many_dimensional])
 def conv(op: ConvOp, emit: Emitter) -> SSAValue:
     """Accumulate in i32, then scale by x_scale * weight_scale / result_scale."""
     x, weight, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))
@@ -44,7 +39,7 @@ def conv(op: ConvOp, emit: Emitter) -> SSAValue:
     )
 
 
-@lowers(ConvTransposeOp, EXACT, unless=CONV_CONSTRAINTS)
+@lowers(ConvTransposeOp, EXACT, unless=[*CONV_CONSTRAINTS, three_dimensional])
 def conv_transpose(op: ConvTransposeOp, emit: Emitter) -> SSAValue:
     """A convolution over x spread by the strides, with the kernel mirrored."""
     x, weight, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))

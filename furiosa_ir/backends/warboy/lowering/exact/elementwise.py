@@ -6,15 +6,22 @@ class's `evaluate` is enough.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import reduce
+
 import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
+from furiosa_ir.backends.warboy import hints
+from furiosa_ir.backends.warboy.lowering.constraints import not_8bit, not_8bit_activation
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     apply_table,
+    divide,
     exact_multipliers,
     lookup,
+    near_fraction,
     quantize_accumulator,
     quantize_real,
     requantize,
@@ -25,19 +32,38 @@ from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, Emitter,
 from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.ftensor.base import TensorOp, i48
 from furiosa_ir.dialects.graph import OPERATIONS
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of, shape_of
 from furiosa_ir.dialects.graph.elementwise import (
     AddOp,
     BinaryOp,
     ClipOp,
+    DivOp,
     MaximumOp,
     MinimumOp,
     MulOp,
+    PowOp,
+    PReluOp,
     ReluOp,
     SubOp,
     TableOp,
     UnaryOp,
 )
+from furiosa_ir.dialects.graph.normalization import MeanOp, SumOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
+from furiosa_ir.dialects.quant.arithmetic import dequantize
+from furiosa_ir.ir.constants import Array
+
+CODES = np.arange(-128, 128)
+"""The values of an i8, in the order of a table."""
+
+
+def real_elements(value: SSAValue) -> Array:
+    """The real numbers that a constant stands for."""
+    constant, quantization = constant_of(value), quantization_of(value)
+    assert constant is not None
+    return (
+        constant.astype(np.float64) if quantization is None else dequantize(constant, quantization)
+    )
 
 
 def unary(op: UnaryOp, emit: Emitter) -> SSAValue:
@@ -96,31 +122,46 @@ def quantize(op: QuantizeOp, emit: Emitter) -> SSAValue:
     )
 
 
-def _sum(op: AddOp | SubOp, emit: Emitter, sign: int) -> SSAValue:
-    """(a - a_zp) * Ma + (b - b_zp) * Mb in i48, one rounding: both scales over the result's."""
-    a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
-    factors = np.array([a.scale, sign * b.scale]) / y.scale
-    # One shift for both: the larger factor gets all 31 bits.
-    _, shifts = exact_multipliers(factors)
+def _sum(
+    op: GraphOp, operands: Sequence[SSAValue], factors: Sequence[float], emit: Emitter
+) -> SSAValue:
+    """The sum of (x - x_zp) * M in i48, one rounding: M is factor * x_scale / result_scale."""
+    y = emit.quantization(op.results[0])
+    quantizations = [emit.quantization(v) for v in operands]
+    scaled = np.array([f * q.scale for f, q in zip(factors, quantizations, strict=True)]) / y.scale
+    # One shift for all: the largest factor gets all 31 bits.
+    _, shifts = exact_multipliers(scaled)
     shift = int(shifts.min())
     wide = [
         wide_multiple(emit, emit.operand(v), round(float(np.ldexp(f, shift))), q.zero_point)
-        for v, q, f in ((op.a, a, factors[0]), (op.b, b, factors[1]))
+        for v, q, f in zip(operands, quantizations, scaled, strict=True)
     ]
-    total = emit.emit(arithmetic.AddOp, wide, i48)
+    total = reduce(lambda a, b: emit.emit(arithmetic.AddOp, [a, b], i48), wide)
     return emit.rescale(total, 1, shift, rounding="near_even", output_zp=y.zero_point)
 
 
 @lowers(AddOp, EXACT, unless=[not_8bit])
 def add(op: AddOp, emit: Emitter) -> SSAValue:
     """A weighted sum, rounded once."""
-    return _sum(op, emit, 1)
+    return _sum(op, op.operands, [1, 1], emit)
 
 
 @lowers(SubOp, EXACT, unless=[not_8bit])
 def sub(op: SubOp, emit: Emitter) -> SSAValue:
     """A weighted difference, rounded once."""
-    return _sum(op, emit, -1)
+    return _sum(op, op.operands, [1, -1], emit)
+
+
+@lowers(SumOp, EXACT, unless=[not_8bit])
+def sum_(op: SumOp, emit: Emitter) -> SSAValue:
+    """A weighted sum of any number of operands, rounded once."""
+    return _sum(op, op.operands, [1] * len(op.operands), emit)
+
+
+@lowers(MeanOp, EXACT, unless=[not_8bit])
+def mean(op: MeanOp, emit: Emitter) -> SSAValue:
+    """A weighted sum, rounded once."""
+    return _sum(op, op.operands, [1 / len(op.operands)] * len(op.operands), emit)
 
 
 @lowers(MulOp, EXACT, unless=[not_8bit])
@@ -136,6 +177,71 @@ def mul(op: MulOp, emit: Emitter) -> SSAValue:
         i32,
     )
     return quantize_accumulator(emit, product, a.scale * b.scale, y)
+
+
+@lowers(DivOp, EXACT, unless=[not_8bit])
+def div(op: DivOp, emit: Emitter) -> SSAValue:
+    """One division of integers, of (a - a_zp) * N * sign(b) by |b - b_zp| * D.
+
+    N / D is a_scale / (b_scale * result_scale). x / 0 saturates, 0 / 0 is 0: what is stored of
+    infinities and of NaN.
+    """
+    a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
+    real = Fraction(a.scale) / Fraction(b.scale) / Fraction(y.scale)
+    ratio = near_fraction(real, 1 << 30, 1 << 38)
+    a_steps, b_steps = CODES - a.zero_point, CODES - b.zero_point
+    tables = (
+        (op.a, a_steps * ratio.numerator),
+        (op.b, np.where(b_steps == 0, 256, np.sign(b_steps))),
+        (op.b, np.where(b_steps == 0, 1, np.abs(b_steps) * ratio.denominator)),
+    )
+    wide, sign, divisor = (lookup(emit, emit.operand(v), table, i48) for v, table in tables)
+    return divide(emit, emit.emit(arithmetic.MulOp, [wide, sign], i48), divisor, y)
+
+
+def variable_exponent(op: PowOp) -> hints.Hint | None:
+    """The exponent is computed by the network, or not one number."""
+    exponent = constant_of(op.b)
+    if exponent is None or exponent.size != 1 or len(shape_of(op.b)) > len(shape_of(op.a)):
+        return hints.form(op.name, "with an exponent that is not one constant")
+    return None
+
+
+@lowers(PowOp, EXACT, unless=[not_8bit_activation, variable_exponent])
+def power(op: PowOp, emit: Emitter) -> SSAValue:
+    """Q(dequantised x to the exponent), looked up."""
+    exponent = real_elements(op.b).reshape(())
+    a, y = emit.quantization(op.a), emit.quantization(op.result)
+    return apply_table(emit, emit.operand(op.a), a, y, lambda x: np.power(x, exponent))
+
+
+@lowers(PReluOp, EXACT, unless=[not_8bit_activation])
+def p_relu(op: PReluOp, emit: Emitter) -> SSAValue:
+    """Q(max(a, 0)) + Q(min(a, 0) * slope): one of the two is 0."""
+    a, y = emit.quantization(op.a), emit.quantization(op.result)
+    steps = CODES - a.zero_point
+    above = quantize_real(np.maximum(steps, 0) * a.scale, y).astype(np.int32) - y.zero_point
+    below = lookup(emit, emit.operand(op.a), np.minimum(steps, 0), i32)
+    quantized_slope = quantization_of(op.b)
+    if quantized_slope is None or quantized_slope.axis is not None:
+        # Real slopes are factors; the slopes of a TFLite file and of QDQ networks are data.
+        multiplier, shift = exact_multipliers(real_elements(op.b) * (a.scale / y.scale))
+        scaled = _wide_rescale(emit, below, multiplier, shift)
+    else:
+        b = emit.quantization(op.b)
+        slope = widen(emit, emit.operand(op.b), b.zero_point)
+        product = emit.emit(arithmetic.MulOp, [below, slope], i32)
+        scaled = _wide_rescale(emit, product, *exact_multipliers(a.scale * b.scale / y.scale))
+    positive = lookup(emit, emit.operand(op.a), above, i32)
+    total = emit.emit(arithmetic.AddOp, [positive, scaled], i32)
+    return emit.rescale(total, 1, 0, rounding="floor", output_zp=y.zero_point)
+
+
+def _wide_rescale(emit: Emitter, x: SSAValue, multiplier: Array, shift: Array) -> SSAValue:
+    """x times a factor, rounded once to an i32."""
+    return emit.rescale(
+        x, multiplier, shift, rounding="near_even", minimum=-1024, maximum=1024, element=i32
+    )
 
 
 def _extremum(op: BinaryOp, emit: Emitter, kind: type[TensorOp]) -> SSAValue:

@@ -13,23 +13,14 @@ from furiosa_ir.backends.warboy.lowering.exact.scale import (
 from furiosa_ir.backends.warboy.lowering.kernels import emit_interpolation
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
 from furiosa_ir.backends.warboy.lowering.shared.movement import (
+    MOVEMENTS,
     emit_concat,
     emit_movement,
     emit_nearest,
     emit_pad,
 )
 from furiosa_ir.dialects.graph.base import GraphOp
-from furiosa_ir.dialects.graph.movement import (
-    ConcatOp,
-    ExpandOp,
-    PadOp,
-    ReshapeOp,
-    ResizeOp,
-    SliceOp,
-    SplitOp,
-    TileOp,
-    TransposeOp,
-)
+from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ResizeOp
 
 
 def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:
@@ -41,7 +32,7 @@ def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:
     ]
 
 
-for _operation in (ReshapeOp, TransposeOp, SplitOp, SliceOp, ExpandOp, TileOp):
+for _operation in MOVEMENTS:
     lowers(_operation, EXACT, unless=[not_8bit])(move)
 
 

@@ -3,72 +3,88 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit, not_two_dimensional
+from furiosa_ir.backends.warboy.lowering.constraints import not_8bit, three_dimensional
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     lookup,
     quantize_accumulator,
     quantize_quotient,
     requantize,
 )
-from furiosa_ir.backends.warboy.lowering.kernels import window_counts
+from furiosa_ir.backends.warboy.lowering.exact.search import quantize_monotone
+from furiosa_ir.backends.warboy.lowering.kernels import as_rows, as_shape, least, window_counts
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import ints, shape_of
-from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp
+from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.reduction import (
+    ReduceL1Op,
+    ReduceL2Op,
     ReduceMaxOp,
     ReduceMeanOp,
+    ReduceMinOp,
     ReduceOp,
     ReduceSumOp,
+    ReduceSumSquareOp,
     SoftmaxOp,
 )
+from furiosa_ir.ir.constants import Array
 
 
-@lowers(AveragePoolOp, EXACT, unless=[not_8bit, not_two_dimensional])
+@lowers(AveragePoolOp, EXACT, unless=[not_8bit, three_dimensional])
 def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     """The window's sum of differences over its count, which varies at the border."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)
     pads = _pads_with_ceil(op)
-    acc = emit.emit(
-        contraction.ReduceWindowOp,
-        [emit.operand(op.x)],
-        i32,
-        kind="sum",
-        layout=op.layout,
-        window=op.kernel_shape,
-        strides=op.strides,
-        pads=pads,
-        dilations=op.dilations,
-        x_zp=x.zero_point,
-    )
+    acc = _windows(op, emit, "sum", pads, x.zero_point)
     counts = window_counts(op, pads)
     divisor = int(counts.flat[0]) if np.all(counts == counts.flat[0]) else counts
     bits = 9 + math.prod(ints(op.kernel_shape)).bit_length()
-    return quantize_quotient(emit, acc, x.scale, divisor, y, bits=bits)
+    result = quantize_quotient(emit, acc, x.scale, divisor, y, bits=bits)
+    return _as_result(op, emit, result)
 
 
-@lowers(MaxPoolOp, EXACT, unless=[not_8bit, not_two_dimensional])
+@lowers(MaxPoolOp, EXACT, unless=[not_8bit, three_dimensional])
 def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
     """The greatest stored element, requantised if the scales differ."""
-    result = emit.emit(
+    result = _windows(op, emit, "max", _pads_with_ceil(op), 0)
+    result = requantize(emit, result, emit.quantization(op.x), emit.quantization(op.result))
+    return _as_result(op, emit, result)
+
+
+def _windows(
+    op: WindowPoolOp, emit: Emitter, kind: str, pads: Sequence[int], x_zp: int
+) -> SSAValue:
+    """The reduced windows, in i8 ("max") or i32 ("sum"); of one dimension as one row."""
+    x, layout = emit.operand(op.x), op.layout.data
+    window, strides, dilations = ints(op.kernel_shape), ints(op.strides), ints(op.dilations)
+    if "H" not in layout:
+        x, layout = as_rows(x, layout, emit)
+        window, strides, dilations = (1, *window), (1, *strides), (1, *dilations)
+        pads = (0, pads[0], 0, pads[1])
+    return emit.emit(
         contraction.ReduceWindowOp,
-        [emit.operand(op.x)],
-        i8,
-        kind="max",
-        layout=op.layout,
-        window=op.kernel_shape,
-        strides=op.strides,
-        pads=_pads_with_ceil(op),
-        dilations=op.dilations,
-        x_zp=0,
+        [x],
+        i8 if kind == "max" else i32,
+        kind=kind,
+        layout=layout,
+        window=window,
+        strides=strides,
+        pads=pads,
+        dilations=dilations,
+        x_zp=x_zp,
     )
-    return requantize(emit, result, emit.quantization(op.x), emit.quantization(op.result))
+
+
+def _as_result(op: WindowPoolOp, emit: Emitter, value: SSAValue) -> SSAValue:
+    shape = shape_of(op.result)
+    return value if shape_of(value) == shape else as_shape(emit, value, shape)
 
 
 def _pads_with_ceil(op: AveragePoolOp | MaxPoolOp) -> list[int]:
@@ -129,6 +145,46 @@ def reduce_max(op: ReduceMaxOp, emit: Emitter) -> SSAValue:
     """The greatest stored element, requantised if the scales differ."""
     result = _reduce(op, emit, "max", 0)
     result = requantize(emit, result, emit.quantization(op.x), emit.quantization(op.result))
+    return _without_reduced(op, emit, result)
+
+
+@lowers(ReduceMinOp, EXACT, unless=[not_8bit])
+def reduce_min(op: ReduceMinOp, emit: Emitter) -> SSAValue:
+    """The least stored element, requantised if the scales differ."""
+    result = least(op, emit)
+    result = requantize(emit, result, emit.quantization(op.x), emit.quantization(op.result))
+    return _without_reduced(op, emit, result)
+
+
+def _summed(op: ReduceOp, emit: Emitter, function: Callable[[Array], Array]) -> SSAValue:
+    """The sum of an integer function of x - x_zp, in i48."""
+    x = emit.quantization(op.x)
+    terms = lookup(emit, emit.operand(op.x), function(np.arange(-128, 128) - x.zero_point), i48)
+    return emit.emit(contraction.ReduceOp, [terms], i48, kind="sum", axes=op.axes, x_zp=0)
+
+
+@lowers(ReduceL1Op, EXACT, unless=[not_8bit])
+def reduce_l1(op: ReduceL1Op, emit: Emitter) -> SSAValue:
+    """The sum of |differences|, rescaled."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    total = _summed(op, emit, np.abs)
+    return _without_reduced(op, emit, quantize_accumulator(emit, total, x.scale, y))
+
+
+@lowers(ReduceSumSquareOp, EXACT, unless=[not_8bit])
+def reduce_sum_square(op: ReduceSumSquareOp, emit: Emitter) -> SSAValue:
+    """The sum of squared differences, rescaled."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    total = _summed(op, emit, np.square)
+    return _without_reduced(op, emit, quantize_accumulator(emit, total, x.scale**2, y))
+
+
+@lowers(ReduceL2Op, EXACT, unless=[not_8bit])
+def reduce_l2(op: ReduceL2Op, emit: Emitter) -> SSAValue:
+    """The stored result whose threshold the sum of squared differences reaches."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    total, limit = _summed(op, emit, np.square), 255**2 * _count(op)
+    result = quantize_monotone(emit, total, lambda s: np.sqrt(s) * x.scale, y, limit)
     return _without_reduced(op, emit, result)
 
 

@@ -120,14 +120,7 @@ def quantize_quotient(
     if ratio.numerator.bit_length() <= min(room, 31) and ratio.denominator.bit_length() <= 20:
         wide = wide_multiple(emit, acc, ratio.numerator, 0)
         denominators = np.asarray(divisor, np.int64) * ratio.denominator
-        return emit.emit(
-            arithmetic.DivideOp,
-            [wide, emit.constant(denominators, i48)],
-            i8,
-            output_zp=target.zero_point,
-            minimum=-128,
-            maximum=127,
-        )
+        return divide(emit, wide, emit.constant(denominators, i48), target)
     factor = float(ratio) / np.asarray(divisor, np.float64)
     multiplier, shift = exact_multipliers(factor)
     if np.ndim(divisor) == 0:
@@ -135,15 +128,38 @@ def quantize_quotient(
     return emit.rescale(acc, multiplier, shift, rounding="near_even", output_zp=target.zero_point)
 
 
+def divide(emit: Emitter, a: SSAValue, b: SSAValue, target: Quantization) -> SSAValue:
+    """a / b in steps of the target, rounded to nearest, ties to even; i48, b > 0."""
+    return emit.emit(
+        arithmetic.DivideOp,
+        [a, b],
+        i8,
+        output_zp=target.zero_point,
+        minimum=-128,
+        maximum=127,
+    )
+
+
+def near_fraction(real: Fraction, numerator: int, denominator: int) -> Fraction:
+    """The nearest fraction of integers up to these; a factor of a division of integers.
+
+    Its relative error is below the inverse of the product of its parts: some 2**-40 for limits of
+    2**30. A factor that is such a fraction stays exact, so that ties stay ties.
+    """
+    if real >= numerator:
+        return Fraction(numerator)
+    return real.limit_denominator(min(denominator, int(numerator / real)))
+
+
 def quantize_real(value: npt.ArrayLike, target: Quantization) -> Array:
     """QuantizeLinear of real numbers (float64) under `target`, as int8.
 
     A tie that double rounding has blurred by 1e-9 is still a tie, as in the oracle.
     """
-    v = np.asarray(value, np.float64) / target.scale
+    real = np.asarray(value, np.float64)
+    v = np.clip(np.where(np.isnan(real), 0.0, real) / target.scale, -1e10, 1e10)
     tie = np.floor(v) + 0.5
     v = np.where(np.abs(v - tie) < 1e-9 * np.maximum(1.0, np.abs(v)), tie, v)
-    v = np.nan_to_num(v, nan=0.0, posinf=1e9, neginf=-1e9)
     return np.clip(np.rint(v) + target.zero_point, -128, 127).astype(np.int8)
 
 

@@ -10,7 +10,15 @@ from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import factors, tables
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic
-from furiosa_ir.dialects.graph.elementwise import AddOp, MaximumOp, MinimumOp, MulOp, SubOp
+from furiosa_ir.dialects.graph.elementwise import (
+    AddOp,
+    MaximumOp,
+    MinimumOp,
+    MulOp,
+    PReluOp,
+    SubOp,
+)
+from furiosa_ir.ir.fixed_point import rescale
 
 INT32 = np.iinfo(np.int32)
 
@@ -51,6 +59,30 @@ def mul(op: MulOp, emit: Emitter) -> SSAValue:
     product = emit.emit(arithmetic.MulOp, operands, i32)
     factor = factors.product(a.scale, b.scale, y.scale)
     return emit.rescale(product, *factor, rounding="double", output_zp=y.zero_point)
+
+
+@lowers(PReluOp, LITERT, unless=[not_8bit])
+def prelu(op: PReluOp, emit: Emitter) -> SSAValue:
+    """PRELU: one factor where a >= 0, another of the product with the slope elsewhere."""
+    a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
+    steps = np.arange(-128, 128) - a.zero_point
+    identity = factors.ratio_float(a.scale, y.scale)
+    above = rescale(np.maximum(steps, 0), *identity, rounding="double", dtype=np.int32)
+    positive, negative = (
+        emit.emit(arithmetic.LookupOp, [emit.operand(op.a), emit.constant(table, i32)], i32)
+        for table in (above, np.minimum(steps, 0))
+    )
+    product = emit.emit(arithmetic.MulOp, [negative, less_zero_point(op.b, emit)], i32)
+    below = emit.rescale(
+        product,
+        *factors.product(a.scale, b.scale, y.scale),
+        rounding="double",
+        minimum=int(INT32.min),
+        maximum=int(INT32.max),
+        element=i32,
+    )
+    total = emit.emit(arithmetic.AddOp, [positive, below], i32)
+    return emit.rescale(total, 1, 0, rounding="floor", output_zp=y.zero_point)
 
 
 @lowers(MinimumOp, LITERT, unless=[not_8bit])

@@ -9,22 +9,14 @@ from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import factors, tables
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.backends.warboy.lowering.shared.movement import (
+    MOVEMENTS,
     emit_concat,
     emit_movement,
     emit_pad,
 )
 from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.graph.base import GraphOp
-from furiosa_ir.dialects.graph.movement import (
-    ConcatOp,
-    ExpandOp,
-    PadOp,
-    ReshapeOp,
-    SliceOp,
-    SplitOp,
-    TileOp,
-    TransposeOp,
-)
+from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp
 
 
 def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:
@@ -32,7 +24,7 @@ def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:
     return emit_movement(op, emit)
 
 
-for _operation in (ReshapeOp, TransposeOp, SplitOp, SliceOp, ExpandOp, TileOp):
+for _operation in MOVEMENTS:
     lowers(_operation, LITERT, unless=[not_8bit])(move)
 
 

@@ -9,12 +9,19 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
+from furiosa_ir.backends.warboy.lowering.kernels import least
 from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.litert.convolution import is_uint8
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import contraction, movement
 from furiosa_ir.dialects.graph.base import ints, normal_axis, shape_of
-from furiosa_ir.dialects.graph.reduction import ReduceMaxOp, ReduceMeanOp, ReduceOp, ReduceSumOp
+from furiosa_ir.dialects.graph.reduction import (
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceOp,
+    ReduceSumOp,
+)
 
 
 @lowers(ReduceMeanOp, LITERT, unless=[not_8bit])
@@ -41,6 +48,12 @@ def sum_(op: ReduceSumOp, emit: Emitter) -> SSAValue:
 def reduce_max(op: ReduceMaxOp, emit: Emitter) -> SSAValue:
     """REDUCE_MAX compares the stored integers; LiteRT demands equal quantisation."""
     return _reshaped(op, _reduced(op, "max", emit), emit)
+
+
+@lowers(ReduceMinOp, LITERT, unless=[not_8bit])
+def reduce_min(op: ReduceMinOp, emit: Emitter) -> SSAValue:
+    """REDUCE_MIN compares the stored integers; LiteRT demands equal quantisation."""
+    return _reshaped(op, least(op, emit), emit)
 
 
 def _scaled_sum(op: ReduceOp, factor: factors.Factor, emit: Emitter) -> SSAValue:

@@ -25,6 +25,12 @@ from furiosa_ir.dialects.graph.movement import (
     pad_array,
 )
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
+from furiosa_ir.dialects.graph.rearrangement import (
+    BlockOp,
+    DepthToSpaceOp,
+    GatherOp,
+    SpaceToDepthOp,
+)
 from furiosa_ir.dialects.graph.resampling import nearest_indices
 
 
@@ -76,19 +82,35 @@ def _tile(op: TileOp, emit: Emitter, x: SSAValue) -> list[SSAValue]:
     return [x]
 
 
-_MOVEMENTS: dict[type[GraphOp], Callable[[Any, Emitter, SSAValue], list[SSAValue]]] = {
+def _blocks(op: BlockOp, emit: Emitter, x: SSAValue) -> list[SSAValue]:
+    """Depth to space and back: the position within a block becomes dimensions of its own."""
+    split, perm, shape = op.steps()
+    x = emit.emit(movement.ReshapeOp, [x], i8, shape=split)
+    x = emit.emit(movement.TransposeOp, [x], i8, perm=perm)
+    return [emit.emit(movement.ReshapeOp, [x], i8, shape=shape)]
+
+
+def _gather(op: GatherOp, emit: Emitter, x: SSAValue) -> list[SSAValue]:
+    return [emit.emit(movement.GatherOp, [x], i8, axis=op.axis, indices=op.indices)]
+
+
+MOVEMENTS: dict[type[GraphOp], Callable[[Any, Emitter, SSAValue], list[SSAValue]]] = {
     ReshapeOp: _reshape,
     TransposeOp: _transpose,
     SplitOp: _split,
     SliceOp: _slice,
     ExpandOp: _expand,
     TileOp: _tile,
+    DepthToSpaceOp: _blocks,
+    SpaceToDepthOp: _blocks,
+    GatherOp: _gather,
 }
+"""Operation -> what moves its operand's stored elements: one i8 value for each result."""
 
 
 def emit_movement(op: GraphOp, emit: Emitter) -> list[SSAValue]:
     """The operator on its operand's stored elements: one i8 value for each result."""
-    return _MOVEMENTS[type(op)](op, emit, emit.operand(op.operands[0]))
+    return MOVEMENTS[type(op)](op, emit, emit.operand(op.operands[0]))
 
 
 def emit_concat(op: ConcatOp, emit: Emitter, operands: Sequence[SSAValue]) -> SSAValue:

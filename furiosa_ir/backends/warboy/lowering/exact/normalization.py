@@ -1,0 +1,167 @@
+"""Normalisations by norms and logarithms, affine functions, in exact arithmetic."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from xdsl.dialects.builtin import i8, i32
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy import hints
+from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
+from furiosa_ir.backends.warboy.lowering.exact.scale import (
+    WIDE_LIMIT,
+    divide,
+    exact_multipliers,
+    lookup,
+    near_fraction,
+    wide_multiple,
+)
+from furiosa_ir.backends.warboy.lowering.exact.search import (
+    CANDIDATES,
+    at_least,
+    search,
+    tie_side,
+)
+from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
+from furiosa_ir.dialects.ftensor import arithmetic, contraction
+from furiosa_ir.dialects.ftensor.base import i48
+from furiosa_ir.dialects.graph.base import normal_axis, shape_of
+from furiosa_ir.dialects.graph.normalization import AffineOp
+from furiosa_ir.dialects.graph.reduction import LogSoftmaxOp, LpNormalizationOp
+from furiosa_ir.ir.constants import Array
+
+
+@lowers(AffineOp, EXACT, unless=[not_8bit])
+def affine(op: AffineOp, emit: Emitter) -> SSAValue:
+    """(x - x_zp) * M + O in i48, one rounding; M and O for each channel, with one shift."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    factor, offset = np.broadcast_arrays(
+        op.factor.array * (x.scale / y.scale), op.offset.array / y.scale
+    )
+    # Beyond 2**12 the result saturates whatever x is.
+    offset = np.clip(offset, -(2.0**12) - 256 * np.abs(factor), 2.0**12 + 256 * np.abs(factor))
+    _, shifts = exact_multipliers(factor)
+    reach = np.ceil(np.log2(256 * np.abs(factor) + np.abs(offset) + 1))
+    shift = np.clip(np.minimum(shifts, 45 - reach), 0, 62).astype(np.int64)
+    multiplier = np.rint(np.ldexp(factor, shift)).astype(np.int64)
+    wide = emit.rescale(
+        emit.operand(op.x),
+        _scalar_or(multiplier),
+        0,
+        rounding="floor",
+        input_zp=x.zero_point,
+        minimum=-WIDE_LIMIT,
+        maximum=WIDE_LIMIT - 1,
+        element=i48,
+    )
+    if np.any(offset):
+        added = emit.constant(np.rint(np.ldexp(offset, shift)).astype(np.int64), i48)
+        wide = emit.emit(arithmetic.AddOp, [wide, added], i48)
+    return emit.rescale(wide, 1, _scalar_or(shift), rounding="near_even", output_zp=y.zero_point)
+
+
+def _scalar_or(array: Array) -> int | Array:
+    return int(array.flat[0]) if np.all(array == array.flat[0]) else array
+
+
+def other_norm(op: LpNormalizationOp) -> hints.Hint | None:
+    """A norm other than p = 1 and p = 2."""
+    p = op.p.value.data
+    return None if p in (1, 2) else hints.form(op.name, f"with p = {p}")
+
+
+@lowers(LpNormalizationOp, EXACT, unless=[not_8bit, other_norm])
+def lp_normalization(op: LpNormalizationOp, emit: Emitter) -> SSAValue:
+    """p = 1: a quotient of integers. p = 2: m steps are reached where x**2 >= (m - 1/2)**2 * S.
+
+    S is the sum of squares, m counts steps from 0 and the sign is put back last: the squares are
+    compared as x**2 * W >= S with a 31-bit factor W for each m, so no root is taken.
+    """
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    operand = emit.operand(op.x)
+    axis = normal_axis(op, op.axis.value.data, len(shape_of(op.x)))
+    difference = CANDIDATES - x.zero_point
+    norm = np.abs(difference) if op.p.value.data == 1 else difference**2
+    terms = lookup(emit, operand, norm, i48)
+    total = emit.emit(contraction.ReduceOp, [terms], i48, kind="sum", axes=[axis], x_zp=0)
+    total = emit.emit(arithmetic.MaximumOp, [total, emit.scalar(1, i48)], i48)
+    if op.p.value.data == 1:
+        ratio = near_fraction(1 / Fraction(y.scale), 1 << 38, 1 << 20)
+        scaled = lookup(emit, operand, difference * ratio.numerator, i48)
+        return divide(emit, scaled, wide_multiple(emit, total, ratio.denominator, 0), y)
+    steps = CANDIDATES + 128
+    edge = np.maximum(tie_side(steps) * y.scale, 2.0**-15)
+    multiplier, shift = exact_multipliers(edge**-2.0)
+    squares = lookup(emit, operand, norm, i32)
+
+    def reached(candidate: SSAValue) -> SSAValue:
+        parts = [lookup(emit, candidate, t, e) for t, e in ((multiplier, i32), (shift, i8))]
+        scaled = _scaled(emit, squares, *parts)
+        return at_least(emit, scaled, total)
+
+    magnitude = search(emit, squares, reached)
+    steps_from_zero = emit.rescale(
+        magnitude, 1, 0, rounding="floor", input_zp=-128, minimum=0, maximum=255, element=i32
+    )
+    sign = lookup(emit, operand, np.sign(difference), i32)
+    signed = emit.emit(arithmetic.MulOp, [steps_from_zero, sign], i32)
+    return emit.rescale(signed, 1, 0, rounding="floor", output_zp=y.zero_point)
+
+
+def _scaled(emit: Emitter, x: SSAValue, multiplier: SSAValue, shift: SSAValue) -> SSAValue:
+    """x * multiplier * 2**-shift rounded down, in i48, saturating; the factor being data."""
+    return emit.emit(
+        arithmetic.RescaleOp,
+        [x, multiplier, shift],
+        i48,
+        input_zp=0,
+        output_zp=0,
+        minimum=-(1 << 46),
+        maximum=1 << 46,
+        rounding="floor",
+    )
+
+
+@lowers(LogSoftmaxOp, EXACT, unless=[not_8bit])
+def log_softmax(op: LogSoftmaxOp, emit: Emitter) -> SSAValue:
+    """y reaches its edge t where exp(d) * exp(-t) >= S, d being x - max and S the sum of exp(d).
+
+    Both exponentials are tables of 31-bit mantissas and exponents, S is in fixed point (46 bits
+    for the whole sum): no logarithm is taken. The comparison's relative error of some 2**-30 is an
+    error of the result of 2**-30 / result_scale steps.
+    """
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    axis = normal_axis(op, op.axis.value.data, len(shape_of(op.x)))
+    operand = emit.operand(op.x)
+    greatest = emit.emit(contraction.ReduceOp, [operand], i8, kind="max", axes=[axis], x_zp=0)
+    difference = emit.emit(arithmetic.SubOp, [operand, greatest], i32)
+    index = emit.rescale(difference, 1, 0, rounding="floor", output_zp=127)
+    fraction = 46 - math.ceil(math.log2(shape_of(op.x)[axis]))
+    exponent = np.arange(-255, 1) * (x.scale * op.beta.value.data)
+    term = lookup(emit, index, np.rint(np.exp(exponent) * 2.0**fraction).astype(np.int64), i48)
+    total = emit.emit(contraction.ReduceOp, [term], i48, kind="sum", axes=[axis], x_zp=0)
+    edges = -tie_side(CANDIDATES - y.zero_point) * y.scale
+    x_mantissa, x_shift = _exponential(exponent)
+    y_mantissa, y_shift = _exponential(edges)
+    mantissa = lookup(emit, index, x_mantissa, i32)
+    base = lookup(emit, index, x_shift - fraction, i32)
+
+    def reached(candidate: SSAValue) -> SSAValue:
+        shift = emit.emit(arithmetic.AddOp, [base, lookup(emit, candidate, y_shift, i32)], i32)
+        shift = emit.rescale(shift, 1, 0, rounding="floor", minimum=0, maximum=62)
+        return at_least(
+            emit, _scaled(emit, mantissa, lookup(emit, candidate, y_mantissa, i32), shift), total
+        )
+
+    return search(emit, mantissa, reached)
+
+
+def _exponential(real: Array) -> tuple[Array, Array]:
+    """exp(real) as mantissa * 2**-shift with mantissas of 31 bits; shifts of any size."""
+    power = np.clip(real * math.log2(math.e), -1e6, 1e6)
+    whole = np.floor(power)
+    mantissa = np.minimum(np.rint(np.exp2(power - whole + 30)), (1 << 31) - 1)
+    return mantissa.astype(np.int64), (30 - whole).astype(np.int64)

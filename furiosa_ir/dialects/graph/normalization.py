@@ -1,0 +1,132 @@
+"""Affine functions of channels, and sums of any number of operands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from xdsl.dialects.builtin import FloatAttr, TensorType, f64
+from xdsl.ir import SSAValue
+from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, var_operand_def
+
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, Shape, broadcast_shapes, shape_of
+from furiosa_ir.dialects.graph.elementwise import AddOp, Affine
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.constants import Array, BlobAttr
+
+
+@irdl_op_definition
+class AffineOp(GraphOp):
+    """x * factor + offset; both are constants (f64) that broadcast to x.
+
+    What a quantised batch normalisation, product, quotient or sum with real constants is.
+    """
+
+    name = "graph.affine"
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    factor = prop_def(BlobAttr)
+    offset = prop_def(BlobAttr)
+
+    def result_shapes(self) -> Sequence[Shape]:
+        x = shape_of(self.x)
+        shape = broadcast_shapes(self, [x, self.factor.data.shape, self.offset.data.shape])
+        if shape != x:
+            raise VerificationFailure(f"{self.name}: the constants are larger than x")
+        return [x]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [operands[0] * self.factor.array + self.offset.array]
+
+
+@irdl_op_definition
+class BatchNormOp(GraphOp):
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, in a network that is not trained.
+
+    x is [N, C, ...], the others are [C].
+    """
+
+    name = "graph.batch_norm"
+    ONNX: ClassVar = ("BatchNormalization",)
+
+    x = operand_def(TensorType)
+    scale = operand_def(TensorType)
+    bias = operand_def(TensorType)
+    mean = operand_def(TensorType)
+    variance = operand_def(TensorType)
+    result = result_def(TensorType)
+    epsilon = prop_def(FloatAttr.constr(f64))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        attributes = node.attributes
+        # Operator set 1 to 8: is_test, spatial; later: training_mode.
+        trains = attributes.get("training_mode", 0) or not attributes.get("spatial", 1)
+        if trains or node.output_count > 1 or len(node.shape(0)) < 2:
+            return node.unsupported()
+        return node.emit(cls, node.operands, epsilon=float(attributes["epsilon"]))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [shape_of(self.x)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        affine = self.affine([None, *operands[1:]])
+        assert affine is not None
+        return [operands[0] * affine[0] + affine[1]]
+
+    def affine(self, constants: Sequence[Array | None]) -> Affine | None:
+        """As a factor and an offset, if all but x are constant."""
+        x, *parameters = constants
+        known = [p for p in parameters if p is not None]
+        if x is not None or len(known) != len(parameters):
+            return None
+        along = (-1, *[1] * (len(shape_of(self.x)) - 2))
+        scale, bias, mean, variance = (p.reshape(along) for p in known)
+        factor = scale / np.sqrt(variance + self.epsilon.value.data)
+        return factor, bias - mean * factor
+
+
+class NaryOp(GraphOp):
+    """A function of any number of operands, which broadcast as numpy does."""
+
+    inputs = var_operand_def(TensorType)
+    result = result_def(TensorType)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        if len(node.operands) == 1:
+            return [v for v in node.operands if v is not None]
+        return node.emit(cls, [[v for v in node.operands if v is not None]])
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [broadcast_shapes(self, [shape_of(v) for v in self.inputs])]
+
+
+@irdl_op_definition
+class SumOp(NaryOp):
+    """The sum of the operands; that of two is `graph.add`."""
+
+    name = "graph.sum"
+    ONNX: ClassVar = ("Sum",)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        if len(node.operands) == 2:
+            return node.emit(AddOp, node.operands)
+        return super().from_onnx(node)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [sum(operands[1:], operands[0])]
+
+
+@irdl_op_definition
+class MeanOp(NaryOp):
+    """The mean of the operands."""
+
+    name = "graph.mean"
+    ONNX: ClassVar = ("Mean",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [sum(operands[1:], operands[0]) / len(operands)]
