@@ -1,46 +1,68 @@
 """Why an operator stays on the host: stable numbers and sentences.
 
-Numbers never change meaning; a new reason gets a new number.
+Numbers never change meaning; a new reason gets a new number. `docs/hints.md` is made from here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Hint:
-    """A reason with its number, and a way out."""
+    """A reason with its number, and a way out.
+
+    Attributes:
+        number: which reason, for ever.
+        operator: the operator it concerns.
+        reason: what follows the operator in the sentence.
+        way_out: what the user can do about it.
+    """
 
     number: int
+    operator: str
     reason: str
-    way_out: str = ""
+    way_out: str
+
+    @property
+    def sentence(self) -> str:
+        """The reason and the way out, without the number."""
+        return f"{self.operator} {self.reason}; {self.way_out}"
+
+    def called(self, operator: str) -> Hint:
+        """The same hint under the operator's name in its framework."""
+        return replace(self, operator=operator)
 
     def __str__(self) -> str:
-        text = f"Hint [{self.number}]: {self.reason}"
-        return f"{text}; {self.way_out}" if self.way_out else text
+        return f"Hint [{self.number}]: {self.sentence}"
 
 
 def not_modelled(operator: str) -> Hint:
     """The operator has no NPU form here at all."""
-    return Hint(1, f"{operator} cannot be accelerated by Warboy", "it runs on the host")
+    return Hint(1, operator, "cannot be accelerated by Warboy", "it runs on the host")
 
 
 def not_quantized(operator: str) -> Hint:
     """Some operand or result is not 8-bit quantised."""
-    return Hint(2, f"{operator} works on float data", "quantise the network to int8")
+    return Hint(2, operator, "works on float data", "quantise the network to int8")
 
 
 def dynamic_shape(operator: str) -> Hint:
     """A shape that only running the network tells."""
-    return Hint(3, f"{operator} has a dynamic shape", "give it a static shape")
+    return Hint(3, operator, "has a dynamic shape", "give it a static shape")
 
 
 def form(operator: str, reason: str) -> Hint:
     """A form of the operator that the machine lacks."""
-    return Hint(4, f"{operator} {reason} cannot be accelerated by Warboy")
+    return Hint(4, operator, f"{reason} cannot be accelerated by Warboy", "it runs on the host")
 
 
 def boundary(operator: str) -> Hint:
     """Quantize and Dequantize between the float world and the NPU."""
-    return Hint(5, f"{operator} of float data runs on the host", "feed int8 data")
+    return Hint(
+        5, operator, "of float data runs on the host", "exchange int8 data with the network"
+    )
+
+
+REASONS = (not_modelled, not_quantized, dynamic_shape, form, boundary)
+"""What makes the hints, in the order of their numbers."""

@@ -104,7 +104,10 @@ def _placements(operations: Sequence[GraphOp], numerics: str) -> dict[Operation,
         placements[op] = NPU if hint is None else HOST
         if hint is not None:
             op.attributes["graph.hint"] = ArrayAttr(
-                [IntegerAttr(hint.number, i64), StringAttr(f"{hint.reason}; {hint.way_out}")]
+                [
+                    IntegerAttr(hint.number, i64),
+                    StringAttr(hint.called(_framework_name(op, numerics)).sentence),
+                ]
             )
     # A storage cast computes nothing: it goes where its neighbour is.
     for op in operations:
@@ -113,6 +116,14 @@ def _placements(operations: Sequence[GraphOp], numerics: str) -> dict[Operation,
             neighbours = {placements.get(o) for o in around if not isinstance(o, StorageCastOp)}
             placements[op] = NPU if NPU in neighbours else HOST
     return placements
+
+
+def _framework_name(op: GraphOp, numerics: str) -> str:
+    """What the operator is called in its framework: users know that name."""
+    if isinstance(op, OpaqueOp):
+        return op.operator.data
+    names = op.ONNX if numerics == EXACT else op.TFLITE
+    return names[0] if names else op.name
 
 
 def _hint(op: GraphOp, numerics: str) -> hints.Hint | None:
