@@ -77,6 +77,7 @@ def cases_of_onnx() -> Iterator[Case]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        np.random.seed(0)  # noqa: NPY002  # onnx draws inputs from numpy's global state
         for category in CATEGORIES:
             for test in sorted(load_model_tests(kind=category), key=lambda t: t.name):
                 source = test if test.model is not None else Path(test.model_dir)

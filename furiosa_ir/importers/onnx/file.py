@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import onnx
 import onnx.inliner
+import onnx.version_converter
 from google.protobuf.message import DecodeError
 
 from furiosa_ir.errors import ImportFailure
 
 OLDEST_OPSET = 7
-"""Before it, broadcasting was an attribute of each operator."""
+"""Before it, broadcasting was an attribute of each operator; older models are converted to it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ def read_model(source: bytes | Path) -> ModelFile:
             hint="ONNX, TFLite and ENF files and the text of our IR can be read",
         ) from None
     opsets = _opsets(model, name)
+    if opsets[""] < OLDEST_OPSET:
+        model = _modernized(model, opsets[""], name)
+        opsets[""] = OLDEST_OPSET
     if model.functions:
         model = _inlined(model, name)
     return ModelFile(model, name, folder, hashlib.sha256(data).hexdigest(), opsets)
@@ -89,13 +94,50 @@ def _opsets(model: onnx.ModelProto, name: str | None) -> dict[str, int]:
     # Before IR version 3 the operator set was not written down: it was version 1.
     opset = opsets.setdefault("", 1 if not opsets else onnx.defs.onnx_opset_version())
     newest = onnx.defs.onnx_opset_version()
-    if not OLDEST_OPSET <= opset <= newest:
+    if not 1 <= opset <= newest:
         raise ImportFailure(
-            f"the model uses operator set {opset}; {OLDEST_OPSET} to {newest} are supported",
+            f"the model uses operator set {opset}; 1 to {newest} are supported",
             file=name,
             hint="onnx.version_converter converts between operator sets",
         )
     return opsets
+
+
+def _modernized(model: onnx.ModelProto, opset: int, name: str | None) -> onnx.ModelProto:
+    """The model in the oldest operator set that the importer reads."""
+    graph: Any = model.graph
+    sizes = {str(t.name): int(np.prod(t.dims, dtype=np.int64)) for t in graph.initializer}
+    if any(n.op_type == "PRelu" and sizes.get(str(n.input[1]), 0) != 1 for n in graph.node):
+        # A slope for each channel became an array that broadcasts; the converter leaves it.
+        raise ImportFailure(
+            f"the model has a PRelu of operator set {opset} with more than one slope",
+            file=name,
+            hint=f"export the model with operator set {OLDEST_OPSET} or newer",
+        )
+    if any(changed_between(node, opset, OLDEST_OPSET) for node in graph.node):
+        try:
+            return onnx.version_converter.convert_version(model, OLDEST_OPSET)
+        except (RuntimeError, ValueError) as error:
+            raise ImportFailure(
+                f"the model uses operator set {opset} and cannot be converted to {OLDEST_OPSET}: "
+                f"{str(error).splitlines()[0]}",
+                file=name,
+            ) from None
+    for entry in cast("list[Any]", model.opset_import):
+        if entry.domain in ("", "ai.onnx"):
+            entry.version = OLDEST_OPSET
+    return model
+
+
+def changed_between(node: Any, old: int, new: int) -> bool:
+    """Whether a node's operator is not the same in two versions of the default operator set."""
+    if node.domain not in ("", "ai.onnx"):
+        return False
+    try:
+        schemas: list[Any] = [onnx.defs.get_schema(node.op_type, v) for v in (old, new)]
+    except onnx.defs.SchemaError:
+        return True
+    return bool(schemas[0].since_version != schemas[1].since_version)
 
 
 def _inlined(model: onnx.ModelProto, name: str | None) -> onnx.ModelProto:

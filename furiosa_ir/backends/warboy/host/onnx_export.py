@@ -32,7 +32,11 @@ def export_onnx(function: FuncOp) -> bytes:
     """
     ops = [op for op in function.body.block.ops if isinstance(op, GraphOp)]
     w = OnnxWriter(_opset(function, ops))
+    terminator = function.body.block.last_op
+    assert isinstance(terminator, ReturnOp)
     inputs = _names(function.arg_attrs, len(function.body.block.args), "input")
+    outputs = _names(function.res_attrs, len(terminator.operands), "output")
+    w.take((*inputs, *outputs))
     for name, argument in zip(inputs, function.body.block.args, strict=True):
         w.bind(argument, name)
         w.graph.input.append(w.value_info(name, argument.type))
@@ -41,15 +45,19 @@ def export_onnx(function: FuncOp) -> bytes:
             write_opaque(op, w)
         else:
             write(op, w)
-    terminator = function.body.block.last_op
-    assert isinstance(terminator, ReturnOp)
-    outputs = _names(function.res_attrs, len(terminator.operands), "output")
+    made = {str(name) for node in w.graph.node for name in node.output}
     taken = set(inputs)
+    renamed: dict[str, str] = {}
     for name, value in zip(outputs, terminator.operands, strict=True):
         unique = name if name not in taken else f"{name}/output{len(w.graph.output)}"
         taken.add(unique)
-        w.graph.node.append(helper.make_node("Identity", [w.name(value)], [unique]))
+        tensor = w.name(value)
+        if tensor in made and tensor not in renamed:
+            renamed[tensor] = unique
+        else:
+            w.graph.node.append(helper.make_node("Identity", [tensor], [unique]))
         w.graph.output.append(w.value_info(unique, value.type))
+    w.rename(renamed)
     imports = [helper.make_opsetid(d, v) for d, v in sorted(w.domains.items())]
     model = helper.make_model(w.graph, opset_imports=imports, producer_name="furiosa-ir")
     # Before version 4 an initialiser was an input as well.

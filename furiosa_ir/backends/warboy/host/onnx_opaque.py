@@ -14,9 +14,10 @@ from typing import Any
 import onnx
 import onnx.version_converter
 
-from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
+from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter, subgraphs
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.importers.onnx.file import changed_between
 from furiosa_ir.ir.location import layer_name
 
 OLDEST_OPSET = 13
@@ -61,7 +62,7 @@ def kept_opset(op: OpaqueOp) -> int | None:
     if opset >= OLDEST_OPSET:
         return None
     nodes = list(_nodes(model.graph.node))
-    if len(nodes) == 1 or not any(_changed(n, opset, OLDEST_OPSET) for n in nodes):
+    if len(nodes) == 1 or not any(changed_between(n, opset, OLDEST_OPSET) for n in nodes):
         return None
     return opset
 
@@ -79,26 +80,8 @@ def _nodes(nodes: Sequence[Any]) -> Iterator[Any]:
     """The nodes and those of their subgraphs."""
     for node in nodes:
         yield node
-        for graph in _subgraphs(node):
+        for graph in subgraphs(node):
             yield from _nodes(graph.node)
-
-
-def _subgraphs(node: Any) -> Iterator[Any]:
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
-def _changed(node: Any, old: int, new: int) -> bool:
-    """Whether an operator is not the same in two operator sets."""
-    if node.domain not in ("", "ai.onnx"):
-        return False
-    try:
-        schemas: list[Any] = [onnx.defs.get_schema(node.op_type, v) for v in (old, new)]
-    except onnx.defs.SchemaError:
-        return True
-    return bool(schemas[0].since_version != schemas[1].since_version)
 
 
 def _rename(node: Any, names: dict[str, str], w: OnnxWriter) -> None:
@@ -106,7 +89,7 @@ def _rename(node: Any, names: dict[str, str], w: OnnxWriter) -> None:
     for i, name in enumerate(node.input):
         if name:
             node.input[i] = names[str(name)]
-    for graph in _subgraphs(node):
+    for graph in subgraphs(node):
         _rename_graph(graph, names, w)
     for i, name in enumerate(node.output):
         if name:
@@ -135,7 +118,7 @@ def _rename_graph(graph: Any, outer: Mapping[str, str], w: OnnxWriter) -> None:
 def _converted(op: OpaqueOp, model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     own = _opsets(model).get("", opset)
     nodes = list(_nodes(model.graph.node))
-    if own == opset or not any(_changed(n, own, opset) for n in nodes):
+    if own == opset or not any(changed_between(n, own, opset) for n in nodes):
         return model
     try:
         return onnx.version_converter.convert_version(model, opset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -31,11 +31,22 @@ class OnnxWriter:
         self._names: dict[SSAValue, str] = {}
         self._reals: dict[SSAValue, str] = {}
         self._count = 0
+        self._taken: set[str] = set()
 
     def fresh(self) -> str:
         """A name that nothing has yet."""
         self._count += 1
-        return f"/{self._count}"
+        name = f"/{self._count}"
+        return name if name not in self._taken else self.fresh()
+
+    def take(self, names: Iterable[str]) -> None:
+        """Keeps `fresh` from making these names."""
+        self._taken.update(names)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Renames tensors that nodes make, wherever nodes and their subgraphs say them."""
+        for node in self.graph.node:
+            rename(node, names)
 
     def bind(self, value: SSAValue, name: str) -> None:
         """Says which tensor holds a value (its stored integers, if it is quantised)."""
@@ -114,6 +125,30 @@ class OnnxWriter:
         tensor = cast("AnyTensor", type_)
         shape = [None if n == DYNAMIC else n for n in tensor.get_shape()]
         return helper.make_tensor_value_info(name, tensor_type(tensor.element_type), shape)
+
+
+def rename(node: Any, names: Mapping[str, str]) -> None:
+    """Renames what a node uses and makes, and what its subgraphs use from outside.
+
+    Names that stand for one thing outside and another in a subgraph are not told apart.
+    """
+    for said in (node.input, node.output):
+        for i, name in enumerate(said):
+            if name in names:
+                said[i] = names[name]
+    for graph in subgraphs(node):
+        for inner in graph.node:
+            rename(inner, names)
+        for output in graph.output:
+            output.name = names.get(output.name, output.name)
+
+
+def subgraphs(node: Any) -> Iterator[Any]:
+    """The graphs among a node's attributes (of If, Loop, Scan)."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
 
 
 def tensor_type(element: Attribute) -> int:
