@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from furiosa_ir.arrays import check_writable, write_whole
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.quantization.accuracy import OutputAccuracy, compare
 from furiosa_ir.quantization.calibration import Calibration, Sample, load_samples
+from furiosa_ir.quantization.libraries import OnStep, no_report
 from furiosa_ir.quantization.onnx import (
     ACTIVATIONS,
-    METHODS,
     OnnxSource,
-    OnStep,
     left_in_float,
     onnx_runner,
     quantize_onnx,
 )
+from furiosa_ir.quantization.ranges import METHODS
 from furiosa_ir.quantization.tflite import TFLiteSource, quantize_tflite, tflite_runner
 
 
@@ -74,7 +73,7 @@ def quantize(
     activation: str = "int8",
     exclude: Sequence[str] = (),
     limit: int | None = None,
-    on_step: OnStep = lambda what, done, total: None,
+    on_step: OnStep = no_report,
 ) -> QuantizationReport:
     """Quantises a float network.
 

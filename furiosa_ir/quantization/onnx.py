@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import io
-import math
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,20 +19,11 @@ from furiosa_ir.dialects.graph import OPERATIONS
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.quantization.calibration import InputDescription, Sample
-from furiosa_ir.quantization.preparation import prepare, quiet, read_float_model
-
-METHODS = ("minmax", "entropy", "percentile")
-"""How a tensor's range follows from its values: all of them; the one that loses least information;
-the one that holds 99.999 % of them."""
+from furiosa_ir.quantization.libraries import OnStep, no_report, quiet, refusals
+from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of, prepare, read_float_model
+from furiosa_ir.quantization.ranges import find_ranges
 
 ACTIVATIONS = ("int8", "uint8")
-
-OnStep = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
-
-_HISTOGRAM_BINS = {"entropy": 512, "percentile": 2048}
-"""Bins of the histogram of a tensor's values. onnxruntime's own 128 for entropy are as many as the
-levels it compares with, which leaves it no range to choose but the greatest."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +69,11 @@ def quantize_onnx(
     per_channel: bool = True,
     activation: str = "int8",
     exclude: Sequence[str] = (),
-    on_step: OnStep = lambda what, done, total: None,
+    on_step: OnStep = no_report,
 ) -> onnx.ModelProto:
-    """Quantises a network to int8 weights and 8-bit activations, as QuantizeLinear and
-    DequantizeLinear around its operators.
+    """The network with QuantizeLinear and DequantizeLinear around its operators.
+
+    Weights are int8; activations, 8 bits.
 
     Only operators that Warboy has an 8-bit form of are quantised: any other one would lose
     accuracy and still run on the host.
@@ -105,10 +94,10 @@ def quantize_onnx(
 
     excluded_outputs = _outputs_of(source, exclude)
     on_step("Preparing the network", 0, 1)
-    model = prepare(_copy(source.model), source.name)
+    model = prepare(copy_of(source.model), source.name)
     excluded = [n.name for n in model.graph.node if excluded_outputs & {n.name, *n.output}]
     on_step("Preparing the network", 1, 1)
-    ranges = _calibrate(model, samples, method, source.name, set(excluded), on_step)
+    ranges = find_ranges(model, samples, method, source.name, set(excluded), on_step)
     on_step("Quantising", 0, 1)
     with quiet():
         quantizer: Any = QDQQuantizer(
@@ -123,11 +112,8 @@ def quantize_onnx(
             _quantized_operators(model),
             {},
         )
-        try:
+        with refusals("onnxruntime's quantiser fails", source.name):
             quantizer.quantize_model()
-        except Exception as error:  # its errors share no base, and name no node
-            text = " ".join(str(error).split())
-            raise FuriosaError(f"onnxruntime's quantiser fails: {text}", file=source.name) from error
     quantizer.model.topological_sort()
     quantized: onnx.ModelProto = quantizer.model.model
     del quantized.metadata_props[:]  # the quantiser's notes to itself
@@ -152,32 +138,17 @@ def onnx_runner(model: onnx.ModelProto, name: str) -> Callable[[Sample], Sequenc
     options.log_severity_level = 4
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
-        onnx.save(_copy(model), path, save_as_external_data=model.ByteSize() >= _PROTOBUF_END)
-        try:
+        onnx.save(copy_of(model), path, save_as_external_data=model.ByteSize() > IN_ONE_FILE)
+        with refusals("onnxruntime does not take the network", name):
             session: Any = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # onnxruntime's exceptions share no public base
-            text = " ".join(str(error).split())
-            raise FuriosaError(f"onnxruntime does not take the network: {text}", file=name) from None
 
     def run(sample: Sample) -> Sequence[Array]:
-        try:
+        with refusals("onnxruntime cannot run the network", name):
             return session.run(None, dict(sample))
-        except Exception as error:
-            text = " ".join(str(error).split())
-            raise FuriosaError(f"onnxruntime cannot run the network: {text}", file=name) from None
 
     return run
-
-
-_PROTOBUF_END = (1 << 31) - (1 << 20)
-
-
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
 
 
 def _outputs_of(source: OnnxSource, exclude: Sequence[str]) -> set[str]:
@@ -208,144 +179,6 @@ def _quantized_operators(model: onnx.ModelProto) -> list[str]:
         for name in operation.ONNX
     }
     return sorted({n.op_type for n in model.graph.node} & known)
-
-
-class _OneSample:
-    """A `CalibrationDataReader` of one sample: what it reads in one go, it also keeps in memory."""
-
-    def __init__(self, sample: Sample) -> None:
-        self._sample: Sample | None = sample
-
-    def get_next(self) -> Sample | None:
-        sample, self._sample = self._sample, None
-        return sample
-
-
-def _calibrate(
-    model: onnx.ModelProto,
-    samples: Sequence[Sample],
-    method: str,
-    name: str,
-    excluded: set[str],
-    on_step: OnStep,
-) -> Any:
-    """The range of every float tensor (onnxruntime's `TensorsData`)."""
-    from onnxruntime.quantization import CalibrationMethod, TensorsData  # noqa: PLC0415
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "prepared.onnx")
-        large = model.ByteSize() >= _PROTOBUF_END // 2
-        onnx.save(_copy(model), path, save_as_external_data=large)
-        extremes = _collect(
-            _calibrator(path, CalibrationMethod.MinMax, large, {}), samples, name, on_step
-        )
-        ranges = {
-            k: (np.reshape(d.lowest, ()), np.reshape(d.highest, ()))
-            for k, d in extremes.data.items()
-        }
-        _check_ranges(model, ranges, excluded, name)
-        if method == "minmax":
-            return TensorsData(CalibrationMethod.MinMax, _not_empty(ranges))
-        kind = {"entropy": CalibrationMethod.Entropy, "percentile": CalibrationMethod.Percentile}
-        bins = _HISTOGRAM_BINS[method]
-        calibrator = _calibrator(path, kind[method], large, {"num_bins": bins, "symmetric": False})
-        _prepare_histograms(calibrator, ranges, bins)
-        found = _collect(calibrator, samples, name, on_step)
-        narrowed = {k: (d.lowest, d.highest) for k, d in found.data.items()}
-        return TensorsData(CalibrationMethod.MinMax, _not_empty({**ranges, **narrowed}))
-
-
-def _calibrator(path: Path, method: Any, large: bool, options: dict[str, Any]) -> Any:
-    from onnxruntime.quantization import create_calibrator  # noqa: PLC0415
-
-    with quiet():
-        return create_calibrator(
-            path,
-            None,  # every tensor
-            augmented_model_path=str(path.with_name(f"{method.name}.onnx")),
-            calibrate_method=method,
-            use_external_data_format=large,
-            extra_options=options,
-        )
-
-
-def _collect(calibrator: Any, samples: Sequence[Sample], name: str, on_step: OnStep) -> Any:
-    """Runs the samples one by one: all their intermediate tensors together fill any memory."""
-    for index, sample in enumerate(samples):
-        on_step("Calibrating", index, len(samples))
-        try:
-            # It prints what it does.
-            with quiet(), contextlib.redirect_stdout(io.StringIO()):
-                calibrator.collect_data(_OneSample(sample))
-        except Exception as error:  # onnxruntime's exceptions share no public base
-            text = " ".join(str(error).split())
-            raise FuriosaError(
-                f"the network does not run on calibration sample {index}: {text}", file=name
-            ) from None
-    on_step("Calibrating", len(samples), len(samples))
-    with quiet(), contextlib.redirect_stdout(io.StringIO()):
-        return calibrator.compute_data()
-
-
-def _prepare_histograms(calibrator: Any, ranges: dict[str, Any], bins: int) -> None:
-    """Empty histograms over the known ranges.
-
-    Sample by sample, onnxruntime's would begin at the first sample's range and grow in steps of
-    its width: without end, if the first sample of a tensor is nearly zero.
-    """
-    from onnxruntime.quantization.calibrate import HistogramCollector  # noqa: PLC0415
-
-    collector = HistogramCollector(
-        method=calibrator.method,
-        symmetric=calibrator.symmetric,
-        num_bins=bins,
-        num_quantized_bins=calibrator.num_quantized_bins,
-        percentile=calibrator.percentile,
-        scenario=calibrator.scenario,
-    )
-    for tensor in calibrator.tensors_to_calibrate:
-        low, high = ranges[tensor]
-        threshold = np.array(max(abs(low), abs(high)), dtype=low.dtype)
-        nothing = np.zeros(0, low.dtype)
-        histogram, edges = np.histogram(nothing, bins, range=(-threshold, threshold))
-        collector.histogram_dict[tensor] = (histogram, edges.astype(low.dtype), low, high, threshold)
-    calibrator.collector = collector
-
-
-def _check_ranges(
-    model: onnx.ModelProto, ranges: dict[str, Any], excluded: set[str], name: str
-) -> None:
-    """Refuses tensors that no scale can hold, unless only excluded nodes have to do with them."""
-    producers = {o: n for n in model.graph.node for o in n.output}
-    users: dict[str, list[str]] = {}
-    for node in model.graph.node:
-        for value in node.input:
-            users.setdefault(value, []).append(node.name)
-    for tensor, (low, high) in ranges.items():
-        if math.isfinite(low) and math.isfinite(high):
-            continue
-        node = producers.get(tensor)
-        around = [*users.get(tensor, []), *([node.name] if node is not None else [])]
-        if all(n in excluded for n in around):
-            ranges[tensor] = (np.zeros_like(low), np.zeros_like(high))
-            continue
-        raise FuriosaError(
-            f"its values reach from {float(low):g} to {float(high):g} on the calibration data",
-            file=name,
-            layer=tensor if node is None else node.name,
-            hint="exclude it, or leave such samples out",
-        )
-
-
-def _not_empty(ranges: dict[str, Any]) -> dict[str, Any]:
-    """A tensor that was always zero gets the range [0, 1].
-
-    onnxruntime would take a signed range for it, and then drop the Relu that made it zero.
-    """
-    one = {np.dtype(np.float16): np.float16(1), np.dtype(np.float32): np.float32(1)}
-    return {
-        k: (low, high if low or high else np.array(one[low.dtype])) for k, (low, high) in ranges.items()
-    }
 
 
 def _check_scales(model: onnx.ModelProto, name: str) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper, numpy_helper, shape_inference, version_converter
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers.onnx.file import read_model
+from furiosa_ir.quantization.libraries import quiet, refusals
 
 PER_CHANNEL_OPSET = 13
 """Since it QuantizeLinear and DequantizeLinear have an axis."""
@@ -23,7 +21,7 @@ PER_CHANNEL_OPSET = 13
 _IR_VERSION = 8
 """Of opset 13 to 16; from 4 on, weights need not be listed as inputs."""
 
-_IN_ONE_FILE = 1 << 30
+IN_ONE_FILE = 1 << 30
 """Larger networks keep their weights beside temporary files: protobuf ends at 2 GiB."""
 
 
@@ -81,55 +79,35 @@ def prepare(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     if _normalizations_as_convolutions(model):
         model = _optimized(model, name)  # scales and biases after them join the convolution
     if _opset(model) < PER_CHANNEL_OPSET:
-        try:
+        with refusals(f"cannot be raised to opset {PER_CHANNEL_OPSET}", name):
             model = version_converter.convert_version(model, PER_CHANNEL_OPSET)
-        except Exception as error:  # its exceptions share no public base
-            text = " ".join(str(error).split())
-            raise FuriosaError(
-                f"cannot be raised to opset {PER_CHANNEL_OPSET}: {text}",
-                file=name,
-                hint="export the network with a newer opset",
-            ) from None
     _flatten_biases(model)
     model = shape_inference.infer_shapes(model, data_prop=True)
     name_nodes(model)
     return model
 
 
-@contextmanager
-def quiet() -> Generator[None]:
-    """Without the log messages of onnxruntime's quantiser, which address its own caller."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    onnxruntime.set_default_logger_severity(4)
-    try:
-        yield
-    finally:
-        onnxruntime.set_default_logger_severity(2)  # its default: warnings
-        logging.disable(before)
+def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A network that may be changed; saving with external data changes it too."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def _optimized(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    from onnxruntime.quantization.shape_inference import (  # noqa: PLC0415  # takes seconds
-        quant_pre_process,
-    )
-
-    large = model.ByteSize() > _IN_ONE_FILE
+    shapes: Any = import_module("onnxruntime.quantization.shape_inference")  # takes seconds
+    large = model.ByteSize() > IN_ONE_FILE
     with tempfile.TemporaryDirectory() as folder:
         # By way of a file: of a message, some constants get lost (onnxruntime 1.32).
         source, target = Path(folder, "source.onnx"), Path(folder, "prepared.onnx")
         onnx.save(model, source, save_as_external_data=large)
-        try:
-            with quiet():
-                quant_pre_process(
-                    str(source),
-                    str(target),
-                    skip_symbolic_shape=True,  # needs sympy; onnx's own inference follows
-                    save_as_external_data=large,
-                )
-        except Exception as error:  # onnxruntime's exceptions share no public base
-            text = " ".join(str(error).split())
-            raise FuriosaError(f"onnxruntime does not take the network: {text}", file=name) from None
+        with refusals("onnxruntime does not take the network", name), quiet():
+            shapes.quant_pre_process(
+                str(source),
+                str(target),
+                skip_symbolic_shape=True,  # needs sympy; onnx's own inference follows
+                save_as_external_data=large,
+            )
         prepared = onnx.load(target)
     # The optimiser declares every domain it knows; only those in use say something.
     used = {node.domain or "" for node in prepared.graph.node} | {""}

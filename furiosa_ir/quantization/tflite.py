@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from furiosa_ir.arrays import Array
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers.tflite.file import CORRUPTION
 from furiosa_ir.quantization.calibration import InputDescription, Sample
-from furiosa_ir.quantization.onnx import OnStep
+from furiosa_ir.quantization.libraries import OnStep, no_report, quiet, refusals
 
 _SIGNATURE = "serving_default"
 
@@ -107,9 +105,7 @@ def _describe(tensor: Any, name: str, schema: Any, file: str) -> InputDescriptio
         schema.TensorType.BOOL: np.bool_,
     }
     if tensor.type not in types:
-        raise FuriosaError(
-            "this input's element type cannot be calibrated", file=file, layer=name
-        )
+        raise FuriosaError("this input's element type cannot be calibrated", file=file, layer=name)
     # An open dimension stays as the file has it: one sample at a time.
     shape = tuple(int(n) for n in (tensor.shape if tensor.shape is not None else ()))
     return InputDescription(name, np.dtype(types[tensor.type]), shape)
@@ -121,7 +117,7 @@ def quantize_tflite(
     *,
     per_channel: bool = True,
     exclude: Sequence[str] = (),
-    on_step: OnStep = lambda what, done, total: None,
+    on_step: OnStep = no_report,
 ) -> bytes:
     """Quantises a network to int8 weights and activations, inputs and outputs included.
 
@@ -160,29 +156,22 @@ def quantize_tflite(
             everything,
             algorithm_key=library.quantizer.AlgorithmName.NO_QUANTIZE,
         )
-    try:
-        # It draws progress bars of its own.
-        with contextlib.redirect_stderr(io.StringIO()):
-            calibrator = library.calibrator.Calibrator(
-                source.content, num_threads=1, qsv_update_func=_wider
-            )
-        for index, sample in enumerate(samples):
-            on_step("Calibrating", index, len(samples))
-            arguments = {source.arguments.get(k, k): v for k, v in sample.items()}
-            with contextlib.redirect_stderr(io.StringIO()):
-                calibrator.calibrate({source.signature: [arguments]}, recipe)
-        on_step("Calibrating", len(samples), len(samples))
-        on_step("Quantising", 0, 1)
-        quantizer = library.quantizer.Quantizer(
-            source.content, recipe.get_quantization_recipe()
+    failure = "ai-edge-quantizer fails"
+    with refusals(failure, source.name), quiet():
+        calibrator = library.calibrator.Calibrator(
+            source.content, num_threads=1, qsv_update_func=_wider
         )
-        with contextlib.redirect_stderr(io.StringIO()):
-            result = quantizer.quantize(
-                calibrator.get_model_qsvs(), enable_progress_report=False
-            )
-    except Exception as error:  # its exceptions share no public base
-        text = " ".join(str(error).split())
-        raise FuriosaError(f"ai-edge-quantizer fails: {text}", file=source.name) from error
+    for index, sample in enumerate(samples):
+        on_step("Calibrating", index, len(samples))
+        arguments = {source.arguments.get(k, k): v for k, v in sample.items()}
+        with refusals(failure, source.name), quiet():
+            calibrator.calibrate({source.signature: [arguments]}, recipe)
+    on_step("Calibrating", len(samples), len(samples))
+    on_step("Quantising", 0, 1)
+    with refusals(failure, source.name), quiet():
+        quantizer = library.quantizer.Quantizer(source.content, recipe.get_quantization_recipe())
+        ranges = calibrator.get_model_qsvs()
+        result = quantizer.quantize(ranges, enable_progress_report=False)
     on_step("Quantising", 1, 1)
     return bytes(result.quantized_model)
 

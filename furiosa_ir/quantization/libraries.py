@@ -1,0 +1,50 @@
+"""What the quantisers' libraries print and raise, kept from the user."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import onnxruntime
+
+from furiosa_ir.errors import FuriosaError
+
+OnStep = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+def no_report(_what: str, _done: int, _total: int) -> None:
+    """Nobody wants to know the progress."""
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Without what the libraries log and print: it addresses their own callers."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    onnxruntime.set_default_logger_severity(4)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        onnxruntime.set_default_logger_severity(2)  # its default: warnings
+        logging.disable(before)
+
+
+@contextmanager
+def refusals(what: str, name: str) -> Generator[None]:
+    """Exceptions of the libraries, which share no base, as one sentence: `what: reason`.
+
+    Raises:
+        FuriosaError: the library raised.
+    """
+    try:
+        yield
+    except (FuriosaError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FuriosaError(f"{what}: {reason}", file=name) from error

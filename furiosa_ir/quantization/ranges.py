@@ -1,0 +1,179 @@
+"""The range of every tensor of an ONNX network, by onnxruntime's calibrators."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from furiosa_ir.errors import FuriosaError
+from furiosa_ir.quantization.calibration import Sample
+from furiosa_ir.quantization.libraries import OnStep, quiet, refusals
+from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of
+
+METHODS = ("minmax", "entropy", "percentile")
+"""How a tensor's range follows from its values: all of them; the one that loses least information;
+the one that holds 99.999 % of them."""
+
+_HISTOGRAM_BINS = {"entropy": 512, "percentile": 2048}
+"""Bins of the histogram of a tensor's values. onnxruntime's own 128 for entropy are as many as the
+levels it compares with, which leaves it no range to choose but the greatest."""
+
+
+class _OneSample:
+    """A `CalibrationDataReader` of one sample: what it reads in one go, it also keeps in memory."""
+
+    def __init__(self, sample: Sample) -> None:
+        self._sample: Sample | None = sample
+
+    def get_next(self) -> Sample | None:
+        sample, self._sample = self._sample, None
+        return sample
+
+
+def find_ranges(
+    model: onnx.ModelProto,
+    samples: Sequence[Sample],
+    method: str,
+    name: str,
+    excluded: set[str],
+    on_step: OnStep,
+) -> Any:
+    """The range of every float tensor (onnxruntime's `TensorsData`)."""
+    from onnxruntime.quantization import CalibrationMethod, TensorsData  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "prepared.onnx")
+        large = model.ByteSize() >= IN_ONE_FILE
+        onnx.save(copy_of(model), path, save_as_external_data=large)
+        extremes = _calibrator(path, CalibrationMethod.MinMax, large, {})
+        _collect(extremes, samples, name, on_step)
+        ranges = {
+            k: (np.reshape(d.lowest, ()), np.reshape(d.highest, ()))
+            for k, d in _result(extremes).data.items()
+        }
+        _check_ranges(model, ranges, excluded, name)
+        if method == "minmax":
+            return TensorsData(CalibrationMethod.MinMax, _not_empty(ranges))
+        kind = {"entropy": CalibrationMethod.Entropy, "percentile": CalibrationMethod.Percentile}
+        bins = _HISTOGRAM_BINS[method]
+        calibrator = _calibrator(path, kind[method], large, {"num_bins": bins, "symmetric": False})
+        _prepare_histograms(calibrator, ranges, bins)
+        _collect(calibrator, samples, name, on_step)
+        if method == "entropy":
+            _level_zeros(calibrator)
+        found = _result(calibrator)
+        narrowed = {k: (d.lowest, d.highest) for k, d in found.data.items()}
+        return TensorsData(CalibrationMethod.MinMax, _not_empty({**ranges, **narrowed}))
+
+
+def _calibrator(path: Path, method: Any, large: bool, options: dict[str, Any]) -> Any:
+    library: Any = import_module("onnxruntime.quantization")
+    with quiet():
+        return library.create_calibrator(
+            path,
+            None,  # every tensor
+            augmented_model_path=str(path.with_name(f"{method.name}.onnx")),
+            calibrate_method=method,
+            use_external_data_format=large,
+            extra_options=options,
+        )
+
+
+def _collect(calibrator: Any, samples: Sequence[Sample], name: str, on_step: OnStep) -> None:
+    """Runs the samples one by one: all their intermediate tensors together fill any memory."""
+    for index, sample in enumerate(samples):
+        on_step("Calibrating", index, len(samples))
+        where = f"the network does not run on calibration sample {index}"
+        with refusals(where, name), quiet():
+            calibrator.collect_data(_OneSample(sample))
+    on_step("Calibrating", len(samples), len(samples))
+
+
+def _result(calibrator: Any) -> Any:
+    with quiet():
+        return calibrator.compute_data()
+
+
+def _prepare_histograms(calibrator: Any, ranges: dict[str, Any], bins: int) -> None:
+    """Empty histograms over the known ranges.
+
+    Sample by sample, onnxruntime's would begin at the first sample's range and grow in steps of
+    its width: without end, if the first sample of a tensor is nearly zero.
+    """
+    library: Any = import_module("onnxruntime.quantization.calibrate")
+    collector = library.HistogramCollector(
+        method=calibrator.method,
+        symmetric=calibrator.symmetric,
+        num_bins=bins,
+        num_quantized_bins=calibrator.num_quantized_bins,
+        percentile=calibrator.percentile,
+        scenario=calibrator.scenario,
+    )
+    for tensor in calibrator.tensors_to_calibrate:
+        low, high = ranges[tensor]
+        threshold = np.array(max(abs(low), abs(high)), dtype=low.dtype)
+        nothing, extent = np.zeros(0, low.dtype), float(threshold)
+        histogram, edges = np.histogram(nothing, bins, range=(-extent, extent))
+        collector.histogram_dict[tensor] = (
+            histogram,
+            edges.astype(low.dtype),
+            low,
+            high,
+            threshold,
+        )
+    calibrator.collector = collector
+
+
+def _level_zeros(calibrator: Any) -> None:
+    """Counts as many values about zero as beside it, as TensorRT's calibrator does.
+
+    A Relu makes zeros by the million; the range that loses least of their information is far too
+    narrow for everything else.
+    """
+    for histogram, *_ in calibrator.collector.histogram_dict.values():
+        middle = len(histogram) // 2
+        histogram[middle], histogram[middle - 1] = histogram[middle + 1], histogram[middle - 2]
+
+
+def _check_ranges(
+    model: onnx.ModelProto, ranges: dict[str, Any], excluded: set[str], name: str
+) -> None:
+    """Refuses tensors that no scale can hold, unless only excluded nodes have to do with them."""
+    producers = {o: n for n in model.graph.node for o in n.output}
+    users: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        for value in node.input:
+            users.setdefault(value, []).append(node.name)
+    for tensor, (low, high) in ranges.items():
+        if math.isfinite(low) and math.isfinite(high):
+            continue
+        node = producers.get(tensor)
+        around = [*users.get(tensor, []), *([node.name] if node is not None else [])]
+        if all(n in excluded for n in around):
+            ranges[tensor] = (np.zeros_like(low), np.zeros_like(high))
+            continue
+        raise FuriosaError(
+            f"its values reach from {float(low):g} to {float(high):g} on the calibration data",
+            file=name,
+            layer=tensor if node is None else node.name,
+            hint="exclude it, or leave such samples out",
+        )
+
+
+def _not_empty(ranges: dict[str, Any]) -> dict[str, Any]:
+    """A tensor that was always zero gets the range [0, 1].
+
+    onnxruntime would take a signed range for it, and then drop the Relu that made it zero.
+    """
+    one = {np.dtype(np.float16): np.float16(1), np.dtype(np.float32): np.float32(1)}
+    return {
+        k: (low, high if low or high else np.array(one[low.dtype]))
+        for k, (low, high) in ranges.items()
+    }
