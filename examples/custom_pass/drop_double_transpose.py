@@ -5,10 +5,10 @@ from typing import cast
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import ints
 from furiosa_ir.dialects.graph.movement import TransposeOp
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.shaped_operation import ints
 
 
 @rule(TransposeOp, x=TransposeOp)

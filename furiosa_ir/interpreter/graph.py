@@ -16,13 +16,7 @@ import numpy as np
 from xdsl.dialects.builtin import Float32Type
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.dialects.graph.base import (
-    GraphOp,
-    constant_of,
-    element_of,
-    quantization_of,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
 from furiosa_ir.dialects.graph.elementwise import TableOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, SplitOp
@@ -36,6 +30,7 @@ from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.interpreter.elements import is_float, numpy_dtype
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 
 ORDER_ONLY = (
     *(MoveOp, SplitOp, ConcatOp),

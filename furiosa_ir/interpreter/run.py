@@ -12,7 +12,7 @@ from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.dialects.ftensor import TensorOp
-from furiosa_ir.dialects.graph.base import DYNAMIC, GraphOp, element_of, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.interpreter.elements import is_float, numpy_dtype
@@ -20,6 +20,7 @@ from furiosa_ir.interpreter.graph import evaluate_exactly, evaluate_float32, is_
 from furiosa_ir.interpreter.opaque import run_opaque
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 
 LowerOperation = Callable[[GraphOp, str], FuncOp | None]
 """From an operation and its numerics to an `ftensor` function of its operands.

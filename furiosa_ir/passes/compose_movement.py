@@ -7,7 +7,7 @@ from typing import cast
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import GraphOp, element_of, ints, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
     ExpandOp,
@@ -19,6 +19,7 @@ from furiosa_ir.dialects.graph.movement import (
 )
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 
 @rule((ReshapeOp, ExpandOp, TileOp, PadOp))

@@ -8,12 +8,13 @@ from typing import Any, cast
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, TableOp, UnaryOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import shape_of
 
 _LONGEST = 64
 """Operations in an expression; a bound on the work, not on what could be tabulated."""

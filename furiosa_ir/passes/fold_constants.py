@@ -8,14 +8,7 @@ from typing import cast
 import numpy as np
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import (
-    GraphOp,
-    constant_of,
-    element_of,
-    ints,
-    quantization_of,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, TransposeOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
@@ -24,6 +17,7 @@ from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 MOVES = (MoveOp, ConcatOp)
 

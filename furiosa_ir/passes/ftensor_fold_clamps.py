@@ -8,9 +8,9 @@ from typing import cast
 from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.ftensor.arithmetic import ClampOp, RescaleOp
-from furiosa_ir.dialects.graph.base import element_of
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.shaped_operation import element_of
 
 
 def _range(op: ClampOp | RescaleOp) -> tuple[int, int]:

@@ -7,11 +7,12 @@ from typing import cast
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, TableOp, UnaryOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.passes.elementwise_expression import Expression, find_expression, is_byte
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
+from xdsl.dialects.builtin import FloatAttr, f64
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.traits import Pure
 
-from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
     MoveOp,
@@ -20,9 +21,10 @@ from furiosa_ir.dialects.graph.movement import (
 from furiosa_ir.dialects.graph.pooling import MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.reduction import ExtremeOp
-from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.shaped_operation import element_of
 
 MOVES = (MoveOp,)
 """One operand, one result, whose elements are some of the operand's."""
@@ -160,15 +162,36 @@ def cast_of_cast(op: StorageCastOp, rw: Rewrite) -> SSAValue:
     return stored if element_of(stored) == element else rw.emit(StorageCastOp, [stored], [element])
 
 
-@rule(MOVES, x=StorageCastOp)
-def move_of_cast(op: GraphOp, rw: Rewrite) -> SSAValue | None:
-    """move(cast(x)) = cast(move(x)): casts sink until they meet, or a network output."""
-    stored = cast("StorageCastOp", op.operands[0].owner).x
-    quantization = quantization_of(stored)
+def on_storage(
+    rw: Rewrite, op: GraphOp, operands: Sequence[SSAValue | Sequence[SSAValue]], element: Attribute
+) -> list[SSAValue] | None:
+    """The operation on the same stored integers under another type; None if it computes others."""
+    quantization = _of_element(element)
     if quantization is None or quantization.axis is not None:
         return None
-    (moved,) = again(rw, op, [stored], element_of(stored))
-    return rw.emit(StorageCastOp, [moved], [element_of(op.results[0])])
+    if isinstance(op, ResizeOp) and op.mode.data != "nearest":
+        return None
+    results = again(rw, op, operands, element)
+    if isinstance(op, PadOp):
+        before, value = quantization_of(op.result), np.array(op.value.value.data)
+        stored = value if before is None else quantize(value, before)
+        real = float(dequantize(stored, quantization))
+        cast("PadOp", results[0].owner).value = FloatAttr(real, f64)
+    return results
+
+
+def _of_element(element: Attribute) -> Quantization | None:
+    return element.data if isinstance(element, UniformType) else None
+
+
+@rule((*SELECTIONS, SplitOp), x=StorageCastOp)
+def move_of_cast(op: GraphOp, rw: Rewrite) -> Sequence[SSAValue] | None:
+    """move(cast(x)) = cast(move(x)): casts sink until they meet, or a network output."""
+    stored = cast("StorageCastOp", op.operands[0].owner).x
+    moved = on_storage(rw, op, [stored], element_of(stored))
+    if moved is None:
+        return None
+    return [rw.emit(StorageCastOp, [v], [element_of(op.results[0])]) for v in moved]
 
 
 @rule(ConcatOp, inputs=StorageCastOp)
@@ -185,16 +208,24 @@ def concat_of_cast(op: ConcatOp, rw: Rewrite) -> SSAValue | None:
     return rw.emit(StorageCastOp, [joined], [element_of(op.result)])
 
 
-@rule(StorageCastOp, x=MOVES)
+@rule(StorageCastOp, x=(*SELECTIONS, ConcatOp, SplitOp))
 def cast_of_move(op: StorageCastOp, rw: Rewrite) -> SSAValue | None:
     """cast(move(x)) = move(cast(x)) for plain integers x, so that the NPU moves them."""
     move = cast("GraphOp", op.x.owner)
     element = element_of(op.result)
     if quantization_of(op.result) is None or quantization_of(op.x) is not None:
         return None
-    if not op.x.has_one_use():
+    for result in move.results:
+        users = [use.operation for use in result.uses if not _is_dead(use.operation)]
+        if any(not isinstance(u, StorageCastOp) or element_of(u.result) != element for u in users):
+            return None
+        if len(users) > 1 or (not users and len(move.results) == 1):
+            return None
+    operands = [rw.emit(StorageCastOp, [v], [element]) for v in move.operands]
+    made = on_storage(rw, move, [operands] if isinstance(move, ConcatOp) else operands, element)
+    if made is None:
         return None
-    return again(rw, move, [rw.emit(StorageCastOp, [move.operands[0]], [element])], element)[0]
+    return next(new for old, new in zip(move.results, made, strict=True) if old is op.x)
 
 
 MOVEMENT_RULES = (

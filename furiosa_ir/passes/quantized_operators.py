@@ -10,13 +10,7 @@ import numpy as np
 from xdsl.dialects.builtin import FloatAttr
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import (
-    GraphOp,
-    constant_of,
-    element_of,
-    quantization_of,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.elementwise import AddOp, BinaryOp, MaximumOp, MinimumOp, PReluOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ReshapeOp, SplitOp
@@ -27,6 +21,7 @@ from furiosa_ir.dialects.quant import Quantization, UniformType, uniform
 from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.passes.quantized_movement import again, only_quantized
 
 CONTRACTIONS = (ConvOp, ConvTransposeOp, GemmOp)
@@ -62,24 +57,40 @@ def quantize_of_operator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
 def quantize_of_affine(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """Q(DQ(x) * c + d) with real constants c and d: one factor and offset for each channel.
 
-    A batch normalisation; a sum, product or quotient with a constant that is no 8-bit one.
+    A batch normalisation; sums, products and quotients with constants that are no 8-bit ones.
     """
-    inner = cast("BinaryOp | BatchNormOp", op.x.owner)
-    constants = [_real_constant(v) for v in inner.operands]
-    variable = [v for v, c in zip(inner.operands, constants, strict=True) if c is None]
-    if not only_quantized(op.x) or not _per_tensor(op.result) or len(variable) != 1:
-        return None
-    stored = _stored(variable[0])
-    affine = inner.affine(constants)
-    if stored is None or affine is None or not _per_tensor(stored):
+    inner = cast("GraphOp", op.x.owner)
+    if not only_quantized(op.x) or not _per_tensor(op.result):
         return None
     if all(v is not None and _per_tensor(v) for v in map(_stored, inner.operands)):
         return None  # 8-bit constants take less space
-    factor, offset = affine
-    if shape_of(stored) != np.broadcast_shapes(shape_of(stored), factor.shape, offset.shape):
+    factor, offset = np.ones(1), np.zeros(1)
+    value = op.x
+    while _stored(value) is None:
+        step = _affine(value)
+        if step is None or (value is not op.x and not value.has_one_use()):
+            return None
+        rw.also(cast("GraphOp", value.owner))
+        value, inside, below = step
+        factor, offset = factor * inside, factor * below + offset
+    stored = _stored(value)
+    if stored is None or not _per_tensor(stored):
         return None
+    if shape_of(op.x) != shape_of(stored):
+        return None  # a constant of more elements than x
     element = element_of(op.result)
     return rw.emit(AffineOp, [stored], [element], factor=factor, offset=offset)
+
+
+def _affine(value: SSAValue) -> tuple[SSAValue, Any, Any] | None:
+    """A value as (x, factor, offset) of x * factor + offset; None if it is nothing such."""
+    inner = value.owner
+    if not isinstance(inner, BinaryOp | BatchNormOp):
+        return None
+    constants = [_real_constant(v) for v in inner.operands]
+    variable = [v for v, c in zip(inner.operands, constants, strict=True) if c is None]
+    affine = inner.affine(constants) if len(variable) == 1 else None
+    return None if affine is None else (variable[0], *affine)
 
 
 @rule(QuantizeOp, x=PReluOp)

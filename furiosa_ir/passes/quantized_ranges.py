@@ -8,12 +8,13 @@ from typing import cast
 import numpy as np
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import element_of, quantization_of
+from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import quantize
 from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.passes.quantized_movement import again, only_quantized
 
 

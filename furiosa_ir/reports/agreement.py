@@ -15,7 +15,6 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.compiler import CompileResult
-from furiosa_ir.dialects.graph.base import element_of, shape_of
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers import load
 from furiosa_ir.interpreter import Interpreter, run_module
@@ -23,6 +22,7 @@ from furiosa_ir.interpreter.elements import numpy_dtype
 from furiosa_ir.interpreter.opaque import onnx_session
 from furiosa_ir.interpreter.run import value_names
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.ir.text import is_ir_text
 from furiosa_ir.reports.host_operator import run_host_operator
 from furiosa_ir.reports.litert_reference import litert_reference

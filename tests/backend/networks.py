@@ -10,7 +10,7 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, i48, movement
-from furiosa_ir.dialects.graph.base import shape_of
+from furiosa_ir.ir.shaped_operation import shape_of
 
 WIDE = 1 << 46
 

@@ -19,7 +19,7 @@ from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
 from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.dialects.ftensor import TensorOp
-from furiosa_ir.dialects.graph.base import shape_of
+from furiosa_ir.ir.shaped_operation import shape_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Build = Callable[[Emitter, list[SSAValue]], SSAValue | Sequence[SSAValue]]

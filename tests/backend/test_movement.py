@@ -6,7 +6,7 @@ import pytest
 
 from furiosa_ir.backends.warboy.enf.records import Copy, Program
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.dialects.graph.base import shape_of
+from furiosa_ir.ir.shaped_operation import shape_of
 from tests.backend.networks import Pieces
 from tests.backend.segments import WARBOY, check, small_machine
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
-from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.shaped_operation import shape_of
 from tests.backend.networks import Pieces
 from tests.backend.segments import check, small_machine
 

@@ -22,8 +22,8 @@ TFLITE = ["ic_resnet8_int8", "kws_dscnn_int8", "ad_fc_ae_int8", "sww_streaming_i
 
 
 def random_inputs(module, rng: np.random.Generator) -> list[np.ndarray]:
-    from furiosa_ir.dialects.graph.base import element_of, shape_of
     from furiosa_ir.interpreter.elements import numpy_dtype
+    from furiosa_ir.ir.shaped_operation import element_of, shape_of
 
     arrays = []
     for argument in Interpreter(module).function("main").body.block.args:

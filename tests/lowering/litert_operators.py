@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import OpResolverType
 
 from furiosa_ir.dialects.graph import TFLITE_OPERATORS
-from furiosa_ir.dialects.graph.base import GraphOp, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.elementwise import (
     AddOp,
     ClipOp,
@@ -44,6 +44,7 @@ from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.graph.reduction import ReduceMaxOp, ReduceMeanOp, ReduceSumOp, SoftmaxOp
 from furiosa_ir.dialects.graph.window import same_pads
+from furiosa_ir.ir.shaped_operation import shape_of
 from tests.lowering.network import ACTIVATIONS, Network, Value, case, int8_case
 
 # Element by element.

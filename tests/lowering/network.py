@@ -23,12 +23,13 @@ from xdsl.ir import Block, Operation, SSAValue
 from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering, refusal
 from furiosa_ir.backends.warboy.lowering.registry import LITERT
 from furiosa_ir.dialects.ftensor import TensorOp
-from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 
 ACTIVATIONS = {

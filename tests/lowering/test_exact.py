@@ -12,8 +12,9 @@ from xdsl.ir import Region
 
 from furiosa_ir.backends.warboy.lowering import refusal
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import lower_function
-from furiosa_ir.dialects.graph.base import GraphOp, quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.interpreter import run_function
+from furiosa_ir.ir.shaped_operation import shape_of
 from tests.lowering.exact_cases import CASES, Draw
 
 SEEDS = 40

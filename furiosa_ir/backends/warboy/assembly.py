@@ -42,17 +42,12 @@ from furiosa_ir.backends.warboy.host import export_segment
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
-from furiosa_ir.dialects.graph.base import (
-    GraphOp,
-    StringType,
-    element_of,
-    quantization_of,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, StringType, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 
 Codegen = Callable[[FuncOp, Machine], tuple[NpuSegment, Sequence[Layer]]]
 """From a planned NPU function to its segment and the rows of its layers (segment index 0)."""

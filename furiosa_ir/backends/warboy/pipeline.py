@@ -30,6 +30,9 @@ FTENSOR = Phase(
         "lower-to-ftensor",
         # Activations join the rescale in front of them before kernels are formed.
         "ftensor-fold-clamps",
+        # After the clamps, which cost nothing in a rescale: other arithmetic on one 8-bit value is
+        # one lookup, which is one instruction of the kernel that takes it in.
+        "ftensor-fuse-tables",
     ),
 )
 

@@ -11,8 +11,8 @@ from furiosa_ir.backends.warboy.enf.records import Instruction
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes
 from furiosa_ir.backends.warboy.planning.views import LETTERS
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
-from furiosa_ir.dialects.graph.base import ints, shape_of
 from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
+from furiosa_ir.ir.shaped_operation import ints, shape_of
 
 _I32 = (-(1 << 31), (1 << 31) - 1)
 

@@ -34,9 +34,9 @@ from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
 from furiosa_ir.backends.warboy.programs import vector_program
 from furiosa_ir.dialects.ftensor import contraction
-from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.dialects.warboy.plan import Buffer, KernelAddresses, MemoryPlan, Port
+from furiosa_ir.ir.shaped_operation import shape_of
 
 
 @dataclass(frozen=True, slots=True)

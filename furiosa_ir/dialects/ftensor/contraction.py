@@ -9,10 +9,10 @@ from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, Tenso
 from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp
-from furiosa_ir.dialects.graph.base import Shape, broadcast_shapes, element_of, ints, shape_of
 from furiosa_ir.dialects.graph.window import window_extents
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 
 
 @irdl_op_definition

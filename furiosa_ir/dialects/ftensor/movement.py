@@ -13,9 +13,9 @@ from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, TensorType, i64
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, var_operand_def
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp
-from furiosa_ir.dialects.graph.base import Shape, broadcast_shapes, element_of, ints, shape_of
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 
 
 @irdl_op_definition

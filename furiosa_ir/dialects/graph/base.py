@@ -8,36 +8,16 @@ the class in `dialects/graph/__init__.py`. Nothing else names the operator on th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, cast
+from typing import Any, ClassVar, Protocol, cast
 
-import numpy as np
-from xdsl.dialects.builtin import (
-    ArrayAttr,
-    DenseArrayBase,
-    FloatAttr,
-    IntegerAttr,
-    IntegerType,
-    LocationAttr,
-    StringAttr,
-    TensorType,
-    f64,
-    i64,
-)
 from xdsl.ir import Attribute, Data, Operation, ParametrizedAttribute, SSAValue, TypeAttribute
-from xdsl.irdl import IRDLOperation, irdl_attr_definition, opt_prop_def, traits_def
+from xdsl.irdl import irdl_attr_definition, opt_prop_def
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
-from xdsl.traits import Pure
 
 from furiosa_ir.dialects.quant import Quantization, UniformType
-from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array, BlobAttr
-
-Shape = tuple[int, ...]
-DYNAMIC = -1
-"""The extent of a dimension that only running the network tells (host operators only)."""
-
-AnyTensor = TensorType[Attribute]
+from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, ShapedOp, element_of
 
 
 @irdl_attr_definition
@@ -174,7 +154,7 @@ class TFLiteNode(Protocol):
         ...
 
 
-class GraphOp(IRDLOperation):
+class GraphOp(ShapedOp):
     """An operator of a network. Operands and results are statically shaped tensors.
 
     Where an element type is `!quant.uniform`, the operator means: dequantise, compute in real
@@ -190,8 +170,6 @@ class GraphOp(IRDLOperation):
 
     origin = opt_prop_def(OriginAttr)
 
-    traits = traits_def(Pure())
-
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         """Adds what the ONNX node means. Default: same operands, attributes by property name."""
@@ -204,101 +182,6 @@ class GraphOp(IRDLOperation):
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         """Adds what the TFLite operator means. Default: same operands, no properties."""
         return node.emit(cls, node.operands)
-
-    def result_shapes(self) -> Sequence[Shape]:
-        """The shape rule: one shape for each result, from operands and properties.
-
-        Raises:
-            VerificationFailure: the operands' shapes contradict each other.
-        """
-        raise NotImplementedError(f"{self.name} has no shape rule")
-
-    def evaluate(self, *operands: Array) -> Sequence[Array]:
-        """The operator in real numbers, on the elements of its operands (float64 or integers).
-
-        Operands left out are not passed. Layouts are the operation's own.
-        """
-        raise NotImplementedError(f"{self.name} has no semantics")
-
-    @classmethod
-    def make(
-        cls,
-        operands: Sequence[SSAValue | Sequence[SSAValue] | None],
-        elements: Sequence[Attribute],
-        *,
-        location: LocationAttr | None = None,
-        **properties: object,
-    ) -> Self:
-        """Builds the operation; the shape rule gives the result types.
-
-        Args:
-            operands: one entry for each operand definition; None for an optional one left out.
-            elements: the element type of each result.
-            location: the framework's layer.
-            properties: Python values (int, float, str, bool, sequences) or attributes.
-
-        Raises:
-            VerificationFailure: the shape rule finds a contradiction.
-        """
-        placeholder = [TensorType(element, []) for element in elements]
-        variadic = cls.get_irdl_definition().results
-        is_variadic = len(variadic) == 1 and type(variadic[0][1]).__name__ == "VarResultDef"
-        op = cls.build(
-            operands=[[] if o is None else o for o in operands],
-            properties={k: as_attribute(v) for k, v in properties.items() if v is not None},
-            result_types=[placeholder] if is_variadic else placeholder,
-        )
-        if location is not None:
-            op.location = location
-        for result, element, shape in zip(op.results, elements, op.result_shapes(), strict=True):
-            result._type = TensorType(element, shape)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        return op
-
-    def verify_(self) -> None:
-        for result, shape in zip(self.results, self.result_shapes(), strict=True):
-            if shape_of(result) != tuple(shape):
-                raise VerificationFailure(
-                    f"{self.name}: result has shape {list(shape_of(result))}, "
-                    f"its operands make {list(shape)}"
-                )
-
-
-def as_attribute(value: object) -> Attribute:
-    """A Python value as the attribute that properties of `graph` operations use for it.
-
-    int, bool -> i64; float -> f64; str -> string; sequence of int -> array<i64>; of float ->
-    array<f64>; of str -> an array of strings; a numpy array -> a blob.
-    """
-    match value:
-        case Attribute():
-            return value
-        case bool() | int() | np.integer():
-            return IntegerAttr(int(value), i64)
-        case float() | np.floating():
-            return FloatAttr(float(value), f64)
-        case str():
-            return StringAttr(value)
-        case np.ndarray():
-            return BlobAttr.of(cast("Array", value))
-        case list() | tuple():
-            items = cast("Sequence[Any]", value)
-            if items and all(isinstance(i, str) for i in items):
-                return ArrayAttr([StringAttr(i) for i in items])
-            if any(isinstance(i, float | np.floating) for i in items):
-                return DenseArrayBase.from_list(f64, [float(i) for i in items])
-            return DenseArrayBase.from_list(i64, [int(i) for i in items])
-        case _:
-            raise TypeError(f"no attribute for a {type(value).__name__}")
-
-
-def shape_of(value: SSAValue) -> Shape:
-    """The shape of a tensor value."""
-    return cast("AnyTensor", value.type).get_shape()
-
-
-def element_of(value: SSAValue) -> Attribute:
-    """The element type of a tensor value."""
-    return cast("AnyTensor", value.type).element_type
 
 
 def quantization_of(value: SSAValue) -> Quantization | None:
@@ -313,32 +196,3 @@ def constant_of(value: SSAValue) -> Array | None:
     if isinstance(owner, Operation) and owner.name == "graph.constant":
         return cast("BlobAttr", owner.properties["value"]).array
     return None
-
-
-def ints(attribute: DenseArrayBase) -> tuple[int, ...]:
-    """The integers of an array property."""
-    return cast("DenseArrayBase[IntegerType]", attribute).get_values()
-
-
-def broadcast_shapes(op: Operation, shapes: Sequence[Shape]) -> Shape:
-    """Numpy's broadcasting rule.
-
-    Raises:
-        VerificationFailure: the shapes do not broadcast.
-    """
-    try:
-        return tuple(int(n) for n in np.broadcast_shapes(*shapes))
-    except ValueError:
-        text = " and ".join(str(list(s)) for s in shapes)
-        raise VerificationFailure(f"{op.name}: shapes {text} do not broadcast") from None
-
-
-def normal_axis(op: Operation, axis: int, rank: int) -> int:
-    """An axis counted from the front.
-
-    Raises:
-        VerificationFailure: it is out of range.
-    """
-    if not -rank <= axis < max(rank, 1):
-        raise VerificationFailure(f"{op.name}: axis {axis} is out of range for rank {rank}")
-    return axis % rank if rank else 0

@@ -25,16 +25,7 @@ from xdsl.irdl import (
     result_def,
 )
 
-from furiosa_ir.dialects.graph.base import (
-    GraphOp,
-    OnnxNode,
-    Shape,
-    TFLiteNode,
-    broadcast_shapes,
-    element_of,
-    ints,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.movement import ReshapeOp, TransposeOp
 from furiosa_ir.dialects.graph.sliding import (
     channels_first,
@@ -50,6 +41,7 @@ from furiosa_ir.dialects.graph.window import (
 )
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 
 
 @irdl_op_definition

@@ -25,17 +25,7 @@ from xdsl.irdl import (
     var_result_def,
 )
 
-from furiosa_ir.dialects.graph.base import (
-    GraphOp,
-    OnnxNode,
-    Shape,
-    TFLiteNode,
-    broadcast_shapes,
-    element_of,
-    ints,
-    normal_axis,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, number, variable
 from furiosa_ir.dialects.graph.onnx_geometry import reshaped, resized, sliced
 from furiosa_ir.dialects.graph.resampling import resample
@@ -47,6 +37,14 @@ from furiosa_ir.dialects.graph.tflite_arguments import (
 )
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import (
+    Shape,
+    broadcast_shapes,
+    element_of,
+    ints,
+    normal_axis,
+    shape_of,
+)
 
 
 class MoveOp(GraphOp):

@@ -10,10 +10,11 @@ from xdsl.dialects.builtin import FloatAttr, TensorType, f64
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, var_operand_def
 
-from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, Shape, broadcast_shapes, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode
 from furiosa_ir.dialects.graph.elementwise import AddOp, Affine
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, shape_of
 
 
 @irdl_op_definition

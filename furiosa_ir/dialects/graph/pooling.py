@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, Tenso
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
-from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, Shape, TFLiteNode, ints, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.sliding import (
     channels_first,
     pool_average,
@@ -18,6 +18,7 @@ from furiosa_ir.dialects.graph.sliding import (
 )
 from furiosa_ir.dialects.graph.window import onnx_window, same_pads, window_extents
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
 
 
 class WindowPoolOp(GraphOp):

@@ -19,11 +19,12 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, result_def
 
-from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, Shape, element_of, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, given
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.shaped_operation import Shape, element_of, shape_of
 
 
 @irdl_op_definition

@@ -10,11 +10,12 @@ from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, i64
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, prop_def
 
-from furiosa_ir.dialects.graph.base import OnnxNode, Shape, TFLiteNode, ints, normal_axis, shape_of
+from furiosa_ir.dialects.graph.base import OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.movement import MoveOp, ReshapeOp
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import Shape, ints, normal_axis, shape_of
 
 _CHANNEL_ORDER = {"DCR": "yxC", "CRD": "Cyx"}
 """What one channel index counts: y and x are the position within a block."""

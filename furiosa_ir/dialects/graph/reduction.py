@@ -11,18 +11,11 @@ from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, Tensor
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
-from furiosa_ir.dialects.graph.base import (
-    GraphOp,
-    OnnxNode,
-    Shape,
-    TFLiteNode,
-    ints,
-    normal_axis,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.movement import ReshapeOp
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, variable
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import Shape, ints, normal_axis, shape_of
 
 
 class ReduceOp(GraphOp):

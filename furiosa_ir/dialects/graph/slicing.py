@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from furiosa_ir.dialects.graph.base import Shape
+from furiosa_ir.ir.shaped_operation import Shape
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from xdsl.dialects.builtin import DenseArrayBase, StringAttr, TensorType, i64
 from xdsl.irdl import irdl_op_definition, prop_def, result_def, var_operand_def, var_result_def
 
-from furiosa_ir.dialects.graph.base import GraphOp, Shape, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.shaped_operation import Shape, shape_of
 
 
 @irdl_op_definition

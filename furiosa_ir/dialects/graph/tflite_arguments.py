@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from furiosa_ir.dialects.graph.base import Shape, TFLiteNode, quantization_of
+from furiosa_ir.dialects.graph.base import TFLiteNode, quantization_of
 from furiosa_ir.dialects.graph.slicing import SliceMasks, resolve_strided_slice
+from furiosa_ir.ir.shaped_operation import Shape
 
 
 def reshape_target(node: TFLiteNode) -> Shape:

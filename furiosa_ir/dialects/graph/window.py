@@ -7,8 +7,9 @@ from typing import Any
 
 from xdsl.ir import Operation
 
-from furiosa_ir.dialects.graph.base import OnnxNode, Shape, TFLiteNode
+from furiosa_ir.dialects.graph.base import OnnxNode, TFLiteNode
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.shaped_operation import Shape
 
 
 def window_extents(

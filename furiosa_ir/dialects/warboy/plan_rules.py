@@ -7,7 +7,6 @@ from math import prod
 
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.dialects.warboy.attributes import MemoryAttr
 from furiosa_ir.dialects.warboy.plan import (
     Buffer,
@@ -19,6 +18,7 @@ from furiosa_ir.dialects.warboy.plan import (
     Port,
 )
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.shaped_operation import shape_of
 
 LINE = 32
 """Bytes that addresses in SRAM are multiples of."""

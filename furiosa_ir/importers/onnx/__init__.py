@@ -18,18 +18,19 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region, SSAValue
 
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
-from furiosa_ir.dialects.graph.base import DYNAMIC, shape_of
 from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.importers.batch import set_batch
 from furiosa_ir.importers.onnx.builder import Builder, is_static
 from furiosa_ir.importers.onnx.file import ModelFile, read_model
 from furiosa_ir.importers.onnx.node import Node
 from furiosa_ir.importers.onnx.opaque import check_node, declared_type
 from furiosa_ir.importers.onnx.order import needed_nodes, node_label
 from furiosa_ir.importers.onnx.qlinear import expanded
-from furiosa_ir.importers.onnx.signature import BatchSize, input_type
+from furiosa_ir.importers.onnx.signature import batch_symbols, input_axes, input_type
 from furiosa_ir.importers.onnx.structural import STRUCTURAL
 from furiosa_ir.importers.onnx.tensors import element_type, type_name
 from furiosa_ir.ir.location import name_loc
+from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of
 
 __all__ = ["import_onnx"]
 
@@ -41,14 +42,15 @@ def import_onnx(source: bytes | Path, *, batch_size: int | None = None) -> Modul
 
     Args:
         source: the file's path or its bytes (which cannot have external data).
-        batch_size: what a symbolic batch dimension stands for; default 1.
+        batch_size: how many samples the inputs hold; None: one where the file leaves it open.
 
     Raises:
-        ImportFailure: the file is missing, is no ONNX model, or contradicts itself.
+        ImportFailure: the file is missing, is no ONNX model, or contradicts itself; or it cannot
+            have that batch size.
     """
     file = read_model(source)
     try:
-        return _import(file, 1 if batch_size is None else batch_size)
+        return _import(file, batch_size)
     except FuriosaError as error:
         # Names come from the file: a message is one line all the same.
         layer = None if error.layer is None else _one_line(error.layer)
@@ -61,9 +63,7 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _import(file: ModelFile, batch_size: int) -> ModuleOp:
-    if batch_size < 1:
-        raise ImportFailure(f"the batch size is {batch_size}; it must be 1 or more")
+def _import(file: ModelFile, batch_size: int | None) -> ModuleOp:
     graph: Any = file.model.graph
     if not graph.output:
         raise ImportFailure("the network has no outputs")
@@ -78,9 +78,8 @@ def _import(file: ModelFile, batch_size: int) -> ModuleOp:
         raise ImportFailure("two inputs have the same name")
     nodes = needed_nodes(graph, [*names, *initial])
 
-    batch = BatchSize(batch_size)
-    batch.learn(inputs)
-    types = [input_type(i, batch) for i in inputs]
+    symbols = batch_symbols(inputs)
+    types = [input_type(i, symbols) for i in inputs]
     block = Block(arg_types=types)
     declared = {
         str(v.name): t for v in (*graph.value_info, *graph.output) if (t := declared_type(v))
@@ -94,10 +93,15 @@ def _import(file: ModelFile, batch_size: int) -> ModuleOp:
         _import_node(builder, proto)
     results = [builder.output(str(o.name)) for o in graph.output]
     for output, result in zip(graph.output, results, strict=True):
-        _compare(output, result, batch)
+        _compare(output, result, open_batch=bool(symbols))
     block.add_op(ReturnOp(*results))
     builder.finish()
-    return _module(file, block, names, [str(o.name) for o in graph.output])
+    function = _function(block, names, [str(o.name) for o in graph.output])
+    if batch_size is not None:
+        axes = input_axes(inputs, types, batch_size)
+        if axes is not None:
+            set_batch(function, axes, batch_size)
+    return _module(file, function)
 
 
 def _import_node(builder: Builder, proto: Any) -> None:
@@ -134,7 +138,7 @@ def _results(builder: Builder, proto: Any) -> Sequence[SSAValue]:
     return results if len(results) >= node.output_count else node.unsupported()
 
 
-def _compare(output: Any, value: SSAValue, batch: BatchSize) -> None:
+def _compare(output: Any, value: SSAValue, *, open_batch: bool) -> None:
     """Compares what the file declares of a network output with what was inferred.
 
     Raises:
@@ -152,8 +156,8 @@ def _compare(output: Any, value: SSAValue, batch: BatchSize) -> None:
         return
     dims = [d.dim_value if d.HasField("dim_value") else DYNAMIC for d in tensor.shape.dim]
     shape = shape_of(value)
-    # A batch size put in for a symbol may leave the declared outputs at 1.
-    first = 1 if batch.names or batch.size != 1 else 0
+    # Where the batch is open, an output may be declared for another one.
+    first = 1 if open_batch else 0
     fits = len(dims) == len(shape) and all(
         DYNAMIC in (a, b) or a <= 0 or a == b
         for a, b in list(zip(dims, shape, strict=True))[first:]
@@ -166,16 +170,19 @@ def _compare(output: Any, value: SSAValue, batch: BatchSize) -> None:
         )
 
 
-def _module(file: ModelFile, block: Block, inputs: list[str], outputs: list[str]) -> ModuleOp:
+def _function(block: Block, inputs: list[str], outputs: list[str]) -> FuncOp:
     terminator = block.last_op
     assert terminator is not None
-    function = FuncOp(
+    return FuncOp(
         "main",
         (block.arg_types, terminator.operand_types),
         Region(block),
         arg_attrs=_names(inputs),
         res_attrs=_names(outputs),
     )
+
+
+def _module(file: ModelFile, function: FuncOp) -> ModuleOp:
     return ModuleOp(
         [function],
         {

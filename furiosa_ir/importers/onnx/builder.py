@@ -11,15 +11,7 @@ from onnx import helper
 from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
 from xdsl.ir import Attribute, Block, SSAValue
 
-from furiosa_ir.dialects.graph.base import (
-    DYNAMIC,
-    AnyTensor,
-    GraphOp,
-    as_attribute,
-    constant_of,
-    quantization_of,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
@@ -27,6 +19,7 @@ from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
 from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, as_attribute, shape_of
 
 _LARGEST_FOLDED = 1 << 24
 """Results of more elements stay operations (ConstantOfShape and Tile can make anything)."""

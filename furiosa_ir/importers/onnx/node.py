@@ -10,17 +10,11 @@ import onnx
 from onnx import helper
 from xdsl.ir import Attribute, SSAValue
 
-from furiosa_ir.dialects.graph.base import (
-    GraphOp,
-    Shape,
-    constant_of,
-    element_of,
-    quantization_of,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.importers.onnx.builder import Builder
 from furiosa_ir.importers.onnx.tensors import attribute_value
 from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.shaped_operation import Shape, element_of, shape_of
 
 
 class Node:

@@ -19,11 +19,13 @@ import onnx
 from onnx import checker, helper, shape_inference
 from xdsl.ir import Attribute
 
-from furiosa_ir.dialects.graph.base import DYNAMIC, AnyTensor, OriginAttr, Shape
+from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
+from furiosa_ir.importers.onnx.contrib import infer_with_onnxruntime
 from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape
 
 _VALUES_FOR_INFERENCE = 4096
 """Constants of up to this many elements take part in shape inference (Reshape's shape, ...)."""
@@ -117,8 +119,12 @@ class OpaqueNode:
         )
         inferred = self._inferred(model)
         results: dict[str, ResultType] = {}
+        known: dict[str, onnx.ValueInfoProto] = {}
+        if self._is_unknown() and any(str(o) not in declared for o in self.outputs):
+            known = infer_with_onnxruntime(model)
         for output in inferred.graph.output:
-            result = _result_type(output) or declared.get(str(output.name))
+            result = _result_type(known.get(str(output.name), output))
+            result = result or declared.get(str(output.name))
             if result is not None:
                 results[str(output.name)] = result
             elif output.type.WhichOneof("value") is None:
@@ -140,6 +146,10 @@ class OpaqueNode:
                 raise ImportFailure(_one_sentence(str(error))) from None
         # onnx cannot infer strictly through the bodies of some of its own function operators.
         return shape_inference.infer_shapes(model, data_prop=True)
+
+    def _is_unknown(self) -> bool:
+        """Whether onnx has no schema of the operator."""
+        return not onnx.defs.has(self.node.op_type, self.node.domain)
 
     def _is_function(self) -> bool:
         try:

@@ -1,39 +1,61 @@
-"""The network's inputs: element types and static shapes, the batch size put in."""
+"""The network's inputs: element types, static shapes and where the batch is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from xdsl.dialects.builtin import TensorType
 
-from furiosa_ir.dialects.graph.base import AnyTensor
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.batch import batch_axes
 from furiosa_ir.importers.onnx import tensors
+from furiosa_ir.ir.shaped_operation import AnyTensor
 
 
-@dataclass
-class BatchSize:
-    """What symbolic dimensions stand for: the first dimension of an input is the batch.
+def batch_symbols(inputs: Sequence[Any]) -> frozenset[str]:
+    """The symbols (`dim_param`) that mean the batch: those that stand first in a shape."""
+    first = [v.type.tensor_type.shape.dim[:1] for v in inputs]
+    return frozenset(str(d.dim_param) for dims in first for d in dims if d.dim_param)
 
-    Attributes:
-        size: the batch size.
-        names: the symbols (`dim_param`) that mean the batch.
+
+def input_axes(
+    inputs: Sequence[Any], types: Sequence[AnyTensor], size: int
+) -> Sequence[int | None] | None:
+    """Which dimension of each input becomes `size`; None if the inputs are as they should be.
+
+    Where the file leaves the batch open, that dimension, and only of the inputs that have it;
+    else the first one of all.
+
+    Raises:
+        ImportFailure: the inputs cannot have that batch size.
     """
+    axes: list[int | None] = []
+    for value in inputs:
+        open_axes = [i for i, d in enumerate(value.type.tensor_type.shape.dim) if _is_open(d)]
+        if len(open_axes) > 1 and size != 1:
+            raise ImportFailure(
+                f"cannot make the batch size {size}: it stands in dimensions "
+                f"{' and '.join(map(str, open_axes))} of the input '{value.name}'"
+            )
+        axes.append(open_axes[0] if open_axes else None)
+    if size >= 1 and any(axis is not None for axis in axes):
+        return axes if size > 1 else None
+    shapes = [(str(v.name), t.get_shape()) for v, t in zip(inputs, types, strict=True)]
+    return batch_axes(shapes, size)
 
-    size: int
-    names: set[str] = field(default_factory=set[str])
 
-    def learn(self, inputs: list[Any]) -> None:
-        """Collects the symbols that stand first in an input's shape."""
-        for value in inputs:
-            dims = value.type.tensor_type.shape.dim
-            if dims and dims[0].dim_param:
-                self.names.add(str(dims[0].dim_param))
+def _is_open(dim: Any) -> bool:
+    """Whether an extent is left open; some exporters write -1 for that."""
+    return not dim.HasField("dim_value") or dim.dim_value < 0
 
 
-def input_type(value: Any, batch: BatchSize) -> AnyTensor:
-    """The static type of a network input (a `ValueInfoProto`).
+def input_type(value: Any, symbols: Collection[str]) -> AnyTensor:
+    """The static type of a network input (a `ValueInfoProto`), an open batch as 1.
+
+    Args:
+        value: the input.
+        symbols: those that mean the batch.
 
     Raises:
         ImportFailure: it is not a tensor of known rank, or a dimension other than the batch is
@@ -54,12 +76,10 @@ def input_type(value: Any, batch: BatchSize) -> AnyTensor:
         raise ImportFailure(f"the input '{name}' has no shape", hint=_fix(name))
     shape: list[int] = []
     for index, dim in enumerate(tensor.shape.dim):
-        static = dim.dim_value if dim.HasField("dim_value") else -1
-        if static >= 0:
-            shape.append(int(static))
-        elif index == 0 or dim.dim_param in batch.names:
-            # Some exporters write -1 where the batch size is open.
-            shape.append(batch.size)
+        if not _is_open(dim):
+            shape.append(int(dim.dim_value))
+        elif index == 0 or dim.dim_param in symbols:
+            shape.append(1)
         else:
             symbol = f"'{dim.dim_param}'" if dim.dim_param else "open"
             raise ImportFailure(

@@ -13,6 +13,7 @@ from pathlib import Path
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.batch import batch_axes, set_batch
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,7 +44,12 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
     try:
         data = open_model(source)
         file = read_file(data)
-        function = NetworkImporter(file, batch_size).run()
+        function = NetworkImporter(file).run()
+        if batch_size is not None:
+            inputs = [(file.tensors[i].name, file.tensors[i].shape) for i in file.inputs]
+            axes = batch_axes(inputs, batch_size)
+            if axes is not None:
+                set_batch(function, axes, batch_size)
     except ImportFailure as error:
         raise error.at(file=name) from None
     except CORRUPTION as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from flatbuffers import flexbuffers
 
-from furiosa_ir.dialects.graph.base import Shape
+from furiosa_ir.ir.shaped_operation import Shape
 
 
 def _detection_post_process(options: Any) -> Sequence[Shape]:

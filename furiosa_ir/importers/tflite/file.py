@@ -21,9 +21,9 @@ import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
 from xdsl.utils.exceptions import VerifyException
 
-from furiosa_ir.dialects.graph.base import Shape
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import Shape
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every TFLite file."""

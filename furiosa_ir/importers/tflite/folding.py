@@ -11,10 +11,10 @@ from typing import cast
 
 import numpy as np
 
-from furiosa_ir.dialects.graph.base import DYNAMIC
 from furiosa_ir.importers.tflite.elements import plain_dtype
 from furiosa_ir.importers.tflite.operator import FOLDED_ELEMENTS, ImportedOperator
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import DYNAMIC
 
 
 def _gather(node: ImportedOperator, *arrays: Array) -> Array | None:

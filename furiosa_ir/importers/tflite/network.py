@@ -10,15 +10,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from furiosa_ir.dialects.graph import TFLITE_OPERATORS
-from furiosa_ir.dialects.graph.base import (
-    DYNAMIC,
-    AnyTensor,
-    Shape,
-    constant_of,
-    normal_axis,
-    shape_of,
-)
-from furiosa_ir.dialects.graph.movement import ConcatOp, SplitOp
+from furiosa_ir.dialects.graph.base import constant_of
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.tflite.custom import custom_result_shapes
@@ -33,6 +25,7 @@ from furiosa_ir.importers.tflite.folding import fold
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.location import name_loc
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, shape_of
 
 
 class NetworkImporter:
@@ -40,20 +33,14 @@ class NetworkImporter:
 
     Args:
         file: the records.
-        batch_size: what dimension 0 of the inputs becomes; None leaves it.
-
-    Raises:
-        ImportFailure: the inputs have no batch dimension to change.
     """
 
-    def __init__(self, file: FileRecord, batch_size: int | None) -> None:
+    def __init__(self, file: FileRecord) -> None:
         self._file = file
-        self._scale = batch_scale(file, batch_size)
         # A dynamic batch shows as -1 in every tensor's signature; it is 1 unless asked otherwise.
         self._dynamic_batch = any(file.tensors[i].signature[:1] == (-1,) for i in file.inputs)
         self._values: list[SSAValue | None] = [None] * len(file.tensors)
         self._written: set[int] = set(file.inputs)
-        self._batched: set[int] = set()
         self._names: set[str] = set()
         self._block = Block()
 
@@ -63,9 +50,8 @@ class NetworkImporter:
         if len(set(file.inputs)) != len(file.inputs):
             raise ImportFailure("an input of the network is listed twice")
         for index in file.inputs:
-            self._batched.add(index)
             self._values[index] = self._block.insert_arg(
-                self._type(tensors[index], self._scaled(tensors[index])), len(self._block.args)
+                self._type(tensors[index], tensors[index].shape), len(self._block.args)
             )
         for operator in file.operators:
             self._operator(operator)
@@ -88,10 +74,7 @@ class NetworkImporter:
         except ImportFailure as error:
             raise error.at(layer=layer) from None
         except FuriosaError as error:
-            message = error.message
-            if self._scale != 1:
-                message = f"cannot change the batch size: {message}"
-            raise ImportFailure(message, layer=error.layer or layer) from None
+            raise ImportFailure(error.message, layer=error.layer or layer) from None
         except CORRUPTION as error:
             raise ImportFailure(
                 f"the arguments of {record.op_type} make no sense", layer=layer
@@ -106,15 +89,12 @@ class NetworkImporter:
             if tensor.index in self._written or tensor.data is not None:
                 raise ImportFailure(f"the tensor '{tensor.name}' is written twice")
             self._written.add(tensor.index)
-        if any(i in self._batched for i in record.inputs):
-            self._batched.update(record.outputs)
         node = ImportedOperator(
             record,
             operands,
             inputs,
-            [self._type(t, self._scaled(t)) for t in outputs],
+            [self._type(t, t.shape) for t in outputs],
             name_loc(layer),
-            self._scale,
             [tensors[i] for i in record.intermediates],
         )
         results = self._results(node, outputs)
@@ -138,7 +118,6 @@ class NetworkImporter:
         if not node.record.is_custom and static and not has_variables:
             elements = fold(node)
             if elements is not None:
-                self._batched.difference_update(node.record.outputs)
                 return [node.value(elements)]
             operation = TFLITE_OPERATORS.get(node.op_type)
             if operation is not None:
@@ -155,10 +134,6 @@ class NetworkImporter:
         self, node: ImportedOperator, outputs: Sequence[TensorRecord]
     ) -> Sequence[SSAValue]:
         record = node.record
-        if record.is_custom and self._scale != 1:
-            raise ImportFailure(
-                f"cannot change the batch size: the custom operator {record.op_type} is opaque"
-            )
         shapes = None
         if record.is_custom:
             shapes = custom_result_shapes(record.op_type, record.custom_options)
@@ -170,7 +145,7 @@ class NetworkImporter:
     def _opaque_shape(self, tensor: TensorRecord) -> Shape:
         return tuple(
             DYNAMIC if s < 0 and not (i == 0 and self._dynamic_batch) else n
-            for i, (n, s) in enumerate(zip(self._scaled(tensor), tensor.signature, strict=True))
+            for i, (n, s) in enumerate(zip(tensor.shape, tensor.signature, strict=True))
         )
 
     def _check(
@@ -185,10 +160,9 @@ class NetworkImporter:
             ImportFailure: they have not.
         """
         if all(constant_of(v) is not None for v in results):
-            self._batched.difference_update(node.record.outputs)
             return
         for value, tensor in zip(results, outputs, strict=False):
-            shape, expected = shape_of(value), self._scaled(tensor)
+            shape, expected = shape_of(value), tensor.shape
             # Extents that the file leaves open hold 1, shapes that it leaves open are [].
             fits = not expected or (
                 len(shape) == len(expected)
@@ -197,24 +171,11 @@ class NetworkImporter:
                     for n, e, s in zip(shape, expected, tensor.signature, strict=True)
                 )
             )
-            if not fits and self._scale != 1:
-                raise ImportFailure(
-                    f"cannot change the batch size: {node.op_type} makes {list(shape)}, "
-                    f"not {list(expected)}"
-                )
             if not fits:
                 raise ImportFailure(
                     f"contradictory shapes: {node.op_type} makes {list(shape)}, "
                     f"the file says {list(expected)}"
                 )
-        if self._scale != 1:
-            for op in node.operations:
-                if isinstance(op, ConcatOp | SplitOp):
-                    rank = len(shape_of(op.operands[0]))
-                    if normal_axis(op, op.axis.value.data, rank) == 0:
-                        raise ImportFailure(
-                            f"cannot change the batch size: {node.op_type} works along it"
-                        )
 
     def _operand(self, tensor: TensorRecord) -> SSAValue | None:
         """The tensor's value; None for a variable, which belongs to its operator."""
@@ -247,11 +208,6 @@ class NetworkImporter:
         if isinstance(owner, Operation) and owner.parent is None:
             self._block.add_op(owner)
 
-    def _scaled(self, tensor: TensorRecord) -> Shape:
-        if self._scale == 1 or not tensor.shape or tensor.index not in self._batched:
-            return tensor.shape
-        return (tensor.shape[0] * self._scale, *tensor.shape[1:])
-
     @staticmethod
     def _type(tensor: TensorRecord, shape: Shape) -> AnyTensor:
         return TensorType(element_of_tensor(tensor), shape)
@@ -266,28 +222,6 @@ class NetworkImporter:
             unique = f"{name}#{n}"
         self._names.add(unique)
         return unique
-
-
-def batch_scale(file: FileRecord, batch_size: int | None) -> int:
-    """By how much dimension 0 of every activation grows.
-
-    Raises:
-        ImportFailure: an input has no batch dimension of 1 or of open extent.
-    """
-    if batch_size is None:
-        return 1
-    if batch_size < 1:
-        raise ImportFailure(f"the batch size {batch_size} is not positive")
-    inputs = [file.tensors[i] for i in file.inputs]
-    if all(t.shape[:1] == (batch_size,) for t in inputs):
-        return 1
-    for tensor in inputs:
-        if tensor.shape[:1] != (1,):
-            raise ImportFailure(
-                f"cannot make the batch size {batch_size}: the input '{tensor.name}' has the "
-                f"shape {list(tensor.shape)}"
-            )
-    return batch_size
 
 
 def _names(tensors: Sequence[TensorRecord]) -> ArrayAttr[DictionaryAttr]:

@@ -12,16 +12,7 @@ from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import VarOperandDef
 
-from furiosa_ir.dialects.graph.base import (
-    AnyTensor,
-    GraphOp,
-    OriginAttr,
-    Shape,
-    as_attribute,
-    constant_of,
-    element_of,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, constant_of
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp, TanhOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
@@ -29,9 +20,7 @@ from furiosa_ir.importers.tflite.elements import plain_dtype, plain_element
 from furiosa_ir.importers.tflite.file import OperatorRecord, TensorRecord
 from furiosa_ir.importers.tflite.origin import Parameter, Slot, origin_of
 from furiosa_ir.ir.constants import Array, BlobAttr
-
-_BATCH_IN_PARAMETERS = ("RESHAPE", "SLICE", "STRIDED_SLICE", "BROADCAST_TO", "TRANSPOSE_CONV")
-"""Operators whose constant parameters hold the batch, so that those of the file may be stale."""
+from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, as_attribute, element_of, shape_of
 
 FOLDED_ELEMENTS = 4096
 """Integer arithmetic on constants is done at import up to this many elements: it is shapes."""
@@ -57,9 +46,8 @@ class ImportedOperator:
         record: the operator.
         operands: its inputs as values; None for one left out and for a variable.
         inputs: the same as tensors of the file.
-        result_types: the types of its outputs (scaled, if the batch is).
+        result_types: the types of its outputs.
         location: of everything it becomes.
-        batch_scale: by how much dimension 0 is larger than in the file.
         intermediates: tensors of the operator's inside.
     """
 
@@ -70,7 +58,6 @@ class ImportedOperator:
         inputs: Sequence[TensorRecord | None],
         result_types: Sequence[AnyTensor],
         location: LocationAttr,
-        batch_scale: int = 1,
         intermediates: Sequence[TensorRecord] = (),
     ) -> None:
         self.record = record
@@ -79,7 +66,6 @@ class ImportedOperator:
         self.options: Any = record.options
         self.operands = operands
         self.result_types = result_types
-        self.batch_scale = batch_scale
         self.operations: list[Operation] = []
         self._inputs = inputs
         self._location = location
@@ -204,8 +190,6 @@ class ImportedOperator:
         no origin: it is another operator.
         """
         if self.op_type not in op.TFLITE:
-            return None
-        if self.batch_scale != 1 and self.op_type in _BATCH_IN_PARAMETERS:
             return None
         given = [v for v in operands if v is not None]
         slots: list[Slot] = []

@@ -8,10 +8,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from furiosa_ir.dialects.graph.base import DYNAMIC, constant_of, element_of, quantization_of
+from furiosa_ir.dialects.graph.base import constant_of, quantization_of
 from furiosa_ir.importers.onnx import import_onnx
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of
 from furiosa_ir.passes.fold_quantization import FoldQuantization
 from tests.importers.onnx.networks import (
     imported,

@@ -11,11 +11,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from furiosa_ir.backends.warboy.host.tflite_export import export_tflite
-from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.dialects.graph.slicing import SliceMasks, resolve_strided_slice
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
+from furiosa_ir.ir.shaped_operation import shape_of
 from tests.importers.tflite.single import RESOLVER, main_of, names_of, options, vector
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 

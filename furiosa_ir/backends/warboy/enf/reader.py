@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.enf import layout
@@ -39,7 +38,6 @@ from furiosa_ir.backends.warboy.enf.records import (
 )
 from furiosa_ir.backends.warboy.enf.validation import validate_program
 from furiosa_ir.errors import FormatFailure, FuriosaError
-
 
 _DTYPES = frozenset(
     {"bool", "string", "float16", "float32", "float64", "bfloat16", "complex64", "complex128"}

@@ -15,13 +15,7 @@ from onnx import TensorProto
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr
 
 from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter, plain_dtype, tensor_type
-from furiosa_ir.dialects.graph.base import (
-    GraphOp,
-    element_of,
-    ints,
-    quantization_of,
-    shape_of,
-)
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
 from furiosa_ir.dialects.graph.elementwise import ClipOp, TableOp
 from furiosa_ir.dialects.graph.functions import HardSwishOp
@@ -39,11 +33,12 @@ from furiosa_ir.dialects.graph.movement import (
 from furiosa_ir.dialects.graph.normalization import AffineOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
-from furiosa_ir.dialects.graph.rearrangement import GatherOp
+from furiosa_ir.dialects.graph.rearrangement import BlockOp, GatherOp
 from furiosa_ir.dialects.graph.reduction import ReduceOp, ReduceSumOp, SoftmaxOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 OpT = TypeVar("OpT", bound=GraphOp)
 Form = Callable[[Any, OnnxWriter], None]
@@ -277,6 +272,19 @@ def split(op: SplitOp, w: OnnxWriter) -> None:
     parts = w.node("Split", inputs, outputs=len(op.parts), axis=op.axis.value.data)
     for name, part in zip(parts, op.parts, strict=True):
         w.store(name, part)
+
+
+@_writes(BlockOp)
+def blocks(op: BlockOp, w: OnnxWriter) -> None:
+    """DepthToSpace, SpaceToDepth; in another layout or order than ONNX's, what they mean."""
+    known = onnx.defs.get_schema(op.ONNX[0], w.opset).attributes
+    if op.layout.data == "NCHW" and ("mode" in known or op.mode.data == "DCR"):
+        default_form(op, w)
+        return
+    split, perm, shape = op.steps()
+    value = w.single("Reshape", [w.real(op.x), w.constant(split, np.int64)])
+    value = w.single("Transpose", [value], perm=perm)
+    w.store(w.single("Reshape", [value, w.constant(shape, np.int64)]), op.result)
 
 
 @_writes(GatherOp)

@@ -10,9 +10,10 @@ import onnx
 from onnx import helper, numpy_helper
 from xdsl.ir import Attribute, SSAValue
 
-from furiosa_ir.dialects.graph.base import DYNAMIC, AnyTensor, element_of, quantization_of
+from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.importers.onnx import tensors
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, element_of
 
 
 class OnnxWriter:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from furiosa_ir.dialects.graph.base import GraphOp, ints, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.convolution import MatMulOp
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp, TanhOp
 from furiosa_ir.dialects.graph.movement import (
@@ -26,6 +26,7 @@ from furiosa_ir.dialects.graph.movement import (
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import ints, shape_of
 
 
 @dataclass(frozen=True)

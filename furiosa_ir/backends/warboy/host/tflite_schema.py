@@ -16,9 +16,9 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute
 
-from furiosa_ir.dialects.graph.base import DYNAMIC, AnyTensor
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor
 
 _STORAGE = {"i8": "INT8", "u8": "UINT8", "i16": "INT16", "u16": "UINT16", "i32": "INT32"}
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from furiosa_ir.backends.warboy import hints
-from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import GemmOp
+from furiosa_ir.ir.shaped_operation import shape_of
 
 
 def not_8bit(op: GraphOp) -> hints.Hint | None:

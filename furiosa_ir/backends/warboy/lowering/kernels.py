@@ -11,13 +11,13 @@ from xdsl.ir import SSAValue
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import i48
-from furiosa_ir.dialects.graph.base import ints, shape_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp
 from furiosa_ir.dialects.graph.reduction import ReduceOp
 from furiosa_ir.dialects.graph.resampling import linear_weights
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import ints, shape_of
 
 Rescale = Callable[[SSAValue, int], SSAValue]
 """From an accumulator (i32) and its channel axis to the i8 result."""

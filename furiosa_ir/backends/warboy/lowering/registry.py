@@ -16,9 +16,10 @@ from xdsl.ir import Attribute, SSAValue
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.ftensor.base import TensorOp
-from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.shaped_operation import shape_of
 
 Constraint = Callable[[Any], "hints.Hint | None"]
 """From an operation to why it cannot run on the NPU, or None."""

@@ -16,7 +16,6 @@ from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
-from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.dialects.warboy.attributes import AddressesAttr, MemoryAttr
 from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp
 from furiosa_ir.dialects.warboy.plan import (
@@ -29,6 +28,7 @@ from furiosa_ir.dialects.warboy.plan import (
 from furiosa_ir.errors import CompilationFailure, VerificationFailure
 from furiosa_ir.ir.constants import Constant
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.shaped_operation import shape_of
 
 MEMORY = "warboy.memory"
 """The function attribute that holds the `MemoryPlan`."""

@@ -13,7 +13,6 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
-from furiosa_ir.dialects.graph.base import as_attribute, element_of, ints, shape_of
 from furiosa_ir.dialects.warboy.kernels import (
     ELEMENTWISE,
     VECTOR,
@@ -26,6 +25,7 @@ from furiosa_ir.dialects.warboy.kernels import (
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import fused_location
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.shaped_operation import as_attribute, element_of, ints, shape_of
 
 MAX_EPILOGUE = 64
 """Operations that an epilogue may have; real ones have a handful."""

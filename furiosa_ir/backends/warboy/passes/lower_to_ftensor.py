@@ -30,13 +30,14 @@ from xdsl.rewriter import InsertPoint
 
 from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering
 from furiosa_ir.backends.warboy.passes.graph_partition import main_function, numerics_of
-from furiosa_ir.dialects.graph.base import GraphOp, element_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.errors import CompilationFailure, FuriosaError
 from furiosa_ir.ir.location import layer_name, layer_names
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.rewriting import remove_dead_operations
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 
 OPERATORS = "graph.operators"
 """Attribute of a lowered segment: layer name -> its operators in `graph` ("conv+clip")."""

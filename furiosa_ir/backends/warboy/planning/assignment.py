@@ -30,7 +30,6 @@ from furiosa_ir.backends.warboy.planning.views import (
     through_transpose,
 )
 from furiosa_ir.dialects.ftensor import NUMPY_DTYPE, TensorOp, arithmetic, contraction, movement
-from furiosa_ir.dialects.graph.base import element_of, ints, shape_of
 from furiosa_ir.dialects.warboy.kernels import (
     MOVEMENT,
     CopyOp,
@@ -41,6 +40,7 @@ from furiosa_ir.dialects.warboy.kernels import (
     YieldOp,
 )
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 Views = dict[SSAValue, str]
 

@@ -20,9 +20,9 @@ from furiosa_ir.backends.warboy.planning.kernel_views import (
 )
 from furiosa_ir.backends.warboy.planning.views import LETTERS, shape4
 from furiosa_ir.dialects.ftensor import arithmetic, contraction
-from furiosa_ir.dialects.graph.base import element_of, ints, shape_of
 from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.dialects.warboy.plan import Shape4
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 
 @dataclass(frozen=True, slots=True)

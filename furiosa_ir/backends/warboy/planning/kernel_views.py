@@ -14,10 +14,10 @@ from furiosa_ir.backends.warboy.planning.views import (
     name_unit_axes,
 )
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
-from furiosa_ir.dialects.graph.base import Shape, ints, shape_of
 from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
 
 _BATCHED = ("", "C", "WC", "HWC", "NHWC")
 

@@ -20,11 +20,11 @@ from furiosa_ir.backends.warboy.planning.views import (
     strides4,
 )
 from furiosa_ir.dialects.ftensor import arithmetic, movement
-from furiosa_ir.dialects.graph.base import ints, shape_of
 from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp, VectorOp
 from furiosa_ir.dialects.warboy.plan import CopyPlan, Home, Move, Shape4
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import ints, shape_of
 
 
 @dataclass(slots=True)

@@ -21,8 +21,8 @@ from furiosa_ir.backends.warboy.lowering.kernels import (
 )
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import contraction, movement
-from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.ir.shaped_operation import shape_of
 
 CONV_CONSTRAINTS = (not_8bit, variable_weight, varying_zero_points, bias_not_accumulator)
 

@@ -32,7 +32,7 @@ from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, Emitter,
 from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.ftensor.base import TensorOp, i48
 from furiosa_ir.dialects.graph import OPERATIONS
-from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.elementwise import (
     AddOp,
     BinaryOp,
@@ -52,6 +52,7 @@ from furiosa_ir.dialects.graph.normalization import MeanOp, SumOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import shape_of
 
 CODES = np.arange(-128, 128)
 """The values of an i8, in the order of a table."""

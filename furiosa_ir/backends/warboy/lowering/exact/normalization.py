@@ -28,10 +28,10 @@ from furiosa_ir.backends.warboy.lowering.exact.search import (
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic, contraction
 from furiosa_ir.dialects.ftensor.base import i48
-from furiosa_ir.dialects.graph.base import normal_axis, shape_of
 from furiosa_ir.dialects.graph.normalization import AffineOp
 from furiosa_ir.dialects.graph.reduction import LogSoftmaxOp, LpNormalizationOp
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import normal_axis, shape_of
 
 
 @lowers(AffineOp, EXACT, unless=[not_8bit])

@@ -21,7 +21,6 @@ from furiosa_ir.backends.warboy.lowering.kernels import as_rows, as_shape, least
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import i48
-from furiosa_ir.dialects.graph.base import ints, shape_of
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.reduction import (
     ReduceL1Op,
@@ -35,6 +34,7 @@ from furiosa_ir.dialects.graph.reduction import (
     SoftmaxOp,
 )
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import ints, shape_of
 
 
 @lowers(AveragePoolOp, EXACT, unless=[not_8bit, three_dimensional])

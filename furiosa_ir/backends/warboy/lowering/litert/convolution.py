@@ -20,9 +20,10 @@ from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic, contraction
 from furiosa_ir.dialects.ftensor.base import i48
-from furiosa_ir.dialects.graph.base import quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import shape_of
 
 INT48_LIMIT = 1 << 47
 

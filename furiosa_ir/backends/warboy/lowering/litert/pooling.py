@@ -13,8 +13,8 @@ from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.litert.convolution import is_uint8
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import contraction
-from furiosa_ir.dialects.graph.base import ints
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPoolOp
+from furiosa_ir.ir.shaped_operation import ints
 
 
 def not_tflite(op: WindowPoolOp) -> hints.Hint | None:

@@ -14,7 +14,6 @@ from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.litert.convolution import is_uint8
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import contraction, movement
-from furiosa_ir.dialects.graph.base import ints, normal_axis, shape_of
 from furiosa_ir.dialects.graph.reduction import (
     ReduceMaxOp,
     ReduceMeanOp,
@@ -22,6 +21,7 @@ from furiosa_ir.dialects.graph.reduction import (
     ReduceOp,
     ReduceSumOp,
 )
+from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 
 
 @lowers(ReduceMeanOp, LITERT, unless=[not_8bit])

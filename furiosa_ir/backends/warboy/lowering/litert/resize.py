@@ -16,9 +16,9 @@ from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.litert.convolution import is_uint8
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import movement
-from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.resampling import coordinates, linear_weights
+from furiosa_ir.ir.shaped_operation import shape_of
 
 COORDINATES = ("asymmetric", "half_pixel", "align_corners")
 FLOAT32_DISTANCE = 1 << 12

@@ -17,9 +17,9 @@ from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import tables
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic, contraction
-from furiosa_ir.dialects.graph.base import normal_axis, shape_of
 from furiosa_ir.dialects.graph.reduction import SoftmaxOp
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import normal_axis, shape_of
 
 INT32: dict[str, Any] = {"element": i32, "minimum": -(1 << 31), "maximum": (1 << 31) - 1}
 ACCUMULATOR_FRACTION_BITS = 19

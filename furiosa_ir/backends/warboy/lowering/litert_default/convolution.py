@@ -16,8 +16,8 @@ from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.litert_default.rounding import first_channels, rescale_up
 from furiosa_ir.backends.warboy.lowering.registry import LITERT_DEFAULT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import contraction
-from furiosa_ir.dialects.graph.base import shape_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
+from furiosa_ir.ir.shaped_operation import shape_of
 
 VECTOR_CHANNELS = 8
 """``optimized_ops::Quantize`` of int8: so many channels at once, the rest one by one."""

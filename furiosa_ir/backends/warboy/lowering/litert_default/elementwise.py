@@ -12,9 +12,10 @@ from furiosa_ir.backends.warboy.lowering.litert import elementwise as reference
 from furiosa_ir.backends.warboy.lowering.litert import factors, quantization
 from furiosa_ir.backends.warboy.lowering.litert_default.rounding import HIGH_SHIFT, rescale_up
 from furiosa_ir.backends.warboy.lowering.registry import LITERT_DEFAULT, Emitter, lowers
-from furiosa_ir.dialects.graph.base import quantization_of, shape_of
+from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.elementwise import AddOp, MulOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
+from furiosa_ir.ir.shaped_operation import shape_of
 
 INT16_MAX = (1 << 15) - 1
 CODES = 256

@@ -20,8 +20,8 @@ from furiosa_ir.backends.warboy.lowering.registry import (
     lowers,
 )
 from furiosa_ir.dialects.ftensor import contraction
-from furiosa_ir.dialects.graph.base import ints, normal_axis, shape_of
 from furiosa_ir.dialects.graph.reduction import ReduceMeanOp, ReduceSumOp, SoftmaxOp
+from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 
 VECTOR_CHANNELS = 16
 """``optimized_integer_ops::MeanImpl``: so many channels at once, the rest one by one."""

@@ -11,7 +11,7 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import movement
-from furiosa_ir.dialects.graph.base import GraphOp, ints, normal_axis, shape_of
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
     ExpandOp,
@@ -32,6 +32,7 @@ from furiosa_ir.dialects.graph.rearrangement import (
     SpaceToDepthOp,
 )
 from furiosa_ir.dialects.graph.resampling import nearest_indices
+from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 
 
 def _reshape(op: ReshapeOp, emit: Emitter, x: SSAValue) -> list[SSAValue]:

@@ -1,0 +1,162 @@
+"""Operations on statically shaped tensors: a shape rule, semantics, and how they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self, cast
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DenseArrayBase,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+    LocationAttr,
+    StringAttr,
+    TensorType,
+    f64,
+    i64,
+)
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import IRDLOperation, traits_def
+from xdsl.traits import Pure
+
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.constants import Array, BlobAttr
+
+Shape = tuple[int, ...]
+DYNAMIC = -1
+"""The extent of a dimension that only running the network tells (host operators only)."""
+
+AnyTensor = TensorType[Attribute]
+
+
+class ShapedOp(IRDLOperation):
+    """An operation whose results' shapes follow from its operands and properties."""
+
+    traits = traits_def(Pure())
+
+    def result_shapes(self) -> Sequence[Shape]:
+        """The shape rule: one shape for each result, from operands and properties.
+
+        Raises:
+            VerificationFailure: the operands' shapes contradict each other.
+        """
+        raise NotImplementedError(f"{self.name} has no shape rule")
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        """The results' elements from the operands'; operands left out are not passed.
+
+        Which numbers they are, the dialect says: real ones (`graph`), integers (`ftensor`).
+        """
+        raise NotImplementedError(f"{self.name} has no semantics")
+
+    @classmethod
+    def make(
+        cls,
+        operands: Sequence[SSAValue | Sequence[SSAValue] | None],
+        elements: Sequence[Attribute],
+        *,
+        location: LocationAttr | None = None,
+        **properties: object,
+    ) -> Self:
+        """Builds the operation; the shape rule gives the result types.
+
+        Args:
+            operands: one entry for each operand definition; None for an optional one left out.
+            elements: the element type of each result.
+            location: the framework's layer.
+            properties: Python values (int, float, str, bool, sequences) or attributes.
+
+        Raises:
+            VerificationFailure: the shape rule finds a contradiction.
+        """
+        placeholder = [TensorType(element, []) for element in elements]
+        variadic = cls.get_irdl_definition().results
+        is_variadic = len(variadic) == 1 and type(variadic[0][1]).__name__ == "VarResultDef"
+        op = cls.build(
+            operands=[[] if o is None else o for o in operands],
+            properties={k: as_attribute(v) for k, v in properties.items() if v is not None},
+            result_types=[placeholder] if is_variadic else placeholder,
+        )
+        if location is not None:
+            op.location = location
+        for result, element, shape in zip(op.results, elements, op.result_shapes(), strict=True):
+            result._type = TensorType(element, shape)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return op
+
+    def verify_(self) -> None:
+        for result, shape in zip(self.results, self.result_shapes(), strict=True):
+            if shape_of(result) != tuple(shape):
+                raise VerificationFailure(
+                    f"{self.name}: result has shape {list(shape_of(result))}, "
+                    f"its operands make {list(shape)}"
+                )
+
+
+def as_attribute(value: object) -> Attribute:
+    """A Python value as the attribute that properties use for it.
+
+    int, bool -> i64; float -> f64; str -> string; sequence of int -> array<i64>; of float ->
+    array<f64>; of str -> an array of strings; a numpy array -> a blob.
+    """
+    match value:
+        case Attribute():
+            return value
+        case bool() | int() | np.integer():
+            return IntegerAttr(int(value), i64)
+        case float() | np.floating():
+            return FloatAttr(float(value), f64)
+        case str():
+            return StringAttr(value)
+        case np.ndarray():
+            return BlobAttr.of(cast("Array", value))
+        case list() | tuple():
+            items = cast("Sequence[Any]", value)
+            if items and all(isinstance(i, str) for i in items):
+                return ArrayAttr([StringAttr(i) for i in items])
+            if any(isinstance(i, float | np.floating) for i in items):
+                return DenseArrayBase.from_list(f64, [float(i) for i in items])
+            return DenseArrayBase.from_list(i64, [int(i) for i in items])
+        case _:
+            raise TypeError(f"no attribute for a {type(value).__name__}")
+
+
+def shape_of(value: SSAValue) -> Shape:
+    """The shape of a tensor value."""
+    return cast("AnyTensor", value.type).get_shape()
+
+
+def element_of(value: SSAValue) -> Attribute:
+    """The element type of a tensor value."""
+    return cast("AnyTensor", value.type).element_type
+
+
+def ints(attribute: DenseArrayBase) -> tuple[int, ...]:
+    """The integers of an array property."""
+    return cast("DenseArrayBase[IntegerType]", attribute).get_values()
+
+
+def broadcast_shapes(op: Operation, shapes: Sequence[Shape]) -> Shape:
+    """Numpy's broadcasting rule.
+
+    Raises:
+        VerificationFailure: the shapes do not broadcast.
+    """
+    try:
+        return tuple(int(n) for n in np.broadcast_shapes(*shapes))
+    except ValueError:
+        text = " and ".join(str(list(s)) for s in shapes)
+        raise VerificationFailure(f"{op.name}: shapes {text} do not broadcast") from None
+
+
+def normal_axis(op: Operation, axis: int, rank: int) -> int:
+    """An axis counted from the front.
+
+    Raises:
+        VerificationFailure: it is out of range.
+    """
+    if not -rank <= axis < max(rank, 1):
+        raise VerificationFailure(f"{op.name}: axis {axis} is out of range for rank {rank}")
+    return axis % rank if rank else 0
