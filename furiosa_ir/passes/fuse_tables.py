@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
@@ -70,3 +72,9 @@ class FuseTables(RewritePass):
 
     name = "graph-fuse-tables"
     rules = (chain,)
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        # How TFLite's operators round, only their lowerings know: there `ftensor-fuse-tables` does
+        # the same on integers.
+        if op.attributes.get("graph.source") != StringAttr("tflite"):
+            super().apply(ctx, op)

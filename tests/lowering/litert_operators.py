@@ -15,6 +15,7 @@ from furiosa_ir.dialects.graph.elementwise import (
     MaximumOp,
     MinimumOp,
     MulOp,
+    PReluOp,
     ReluOp,
     SigmoidOp,
     SubOp,
@@ -42,7 +43,14 @@ from furiosa_ir.dialects.graph.movement import (
 )
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
-from furiosa_ir.dialects.graph.reduction import ReduceMaxOp, ReduceMeanOp, ReduceSumOp, SoftmaxOp
+from furiosa_ir.dialects.graph.rearrangement import DepthToSpaceOp, GatherOp, SpaceToDepthOp
+from furiosa_ir.dialects.graph.reduction import (
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceSumOp,
+    SoftmaxOp,
+)
 from furiosa_ir.dialects.graph.window import same_pads
 from furiosa_ir.ir.shaped_operation import shape_of
 from tests.lowering.network import ACTIVATIONS, Network, Value, case, int8_case
@@ -86,6 +94,17 @@ def sub(net: Network) -> None:
 @case
 def mul(net: Network) -> None:
     _binary(net, MulOp, "MUL", schema.MulOptionsT())
+
+
+@case
+def prelu(net: Network) -> None:
+    """One slope a channel, as converters write it, constant or computed."""
+    element = net.quantized()
+    a = net.input(net.bytes(2, 3, 4, 5), element)
+    slope = net.constant if net.rng.random() < 0.7 else net.input
+    b = slope(net.bytes(1, 1, 5), net.quantized(net.scale(0.002, 0.02)))
+    y = net.graph(PReluOp, [a, b], element if net.rng.random() < 0.3 else net.quantized())
+    net.tflite("PRELU", [a, b], y, version=1)
 
 
 @case
@@ -295,6 +314,11 @@ def reduce_max(net: Network) -> None:
 
 
 @case
+def reduce_min(net: Network) -> None:
+    _reduction(net, ReduceMinOp, "REDUCE_MIN", keeps_type=True)
+
+
+@case
 def softmax(net: Network) -> None:
     depth = int(net.rng.integers(2, 500))
     data = net.bytes(3, depth)
@@ -365,6 +389,35 @@ def transpose(net: Network) -> None:
     x = net.input(net.bytes(2, 3, 4), element)
     y = net.graph(TransposeOp, [x], element, perm=[2, 0, 1])
     net.tflite("TRANSPOSE", [x, np.array([2, 0, 1], np.int32)], y)
+
+
+def _blocks(net: Network, op: type[GraphOp], builtin: str, options: object, deep: bool) -> None:
+    element, size = net.quantized(), net.choose(2, 3)
+    shape = (2, 2, 3, 2 * size * size) if deep else (2, 2 * size, 3 * size, 2)
+    x = net.input(net.bytes(*shape), element)
+    y = net.graph(op, [x], element, blocksize=size, mode="DCR", layout="NHWC")
+    net.tflite(builtin, [x], y, options, version=1, blockSize=size)
+
+
+@case
+def depth_to_space(net: Network) -> None:
+    _blocks(net, DepthToSpaceOp, "DEPTH_TO_SPACE", schema.DepthToSpaceOptionsT(), deep=True)
+
+
+@case
+def space_to_depth(net: Network) -> None:
+    _blocks(net, SpaceToDepthOp, "SPACE_TO_DEPTH", schema.SpaceToDepthOptionsT(), deep=False)
+
+
+@case
+def gather(net: Network) -> None:
+    element = net.quantized()
+    axis: int = net.choose(0, 1, 3)
+    shape = (2, 3, 4, 5)
+    x = net.input(net.bytes(*shape), element)
+    indices = net.rng.integers(0, shape[axis], 6).astype(np.int32)
+    y = net.graph(GatherOp, [x], element, axis=axis, indices=indices.tolist())
+    net.tflite("GATHER", [x, indices], y, schema.GatherOptionsT(), axis=axis)
 
 
 @case

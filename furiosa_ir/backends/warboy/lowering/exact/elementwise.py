@@ -28,7 +28,7 @@ from furiosa_ir.backends.warboy.lowering.exact.scale import (
     wide_multiple,
     widen,
 )
-from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, Emitter, lowers
+from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.ftensor.base import TensorOp, i48
 from furiosa_ir.dialects.graph import OPERATIONS
@@ -104,15 +104,6 @@ def clip(op: ClipOp, emit: Emitter) -> SSAValue:
     """Q(clip(x)) = clamp(Q(x), Q(minimum), Q(maximum)): quantising is monotone."""
     low, high = (None if b is None else b.value.data for b in (op.minimum, op.maximum))
     return _bounded(op, emit, low, high)
-
-
-@lowers(TableOp, EXACT, LITERT, unless=[not_8bit])
-def table(op: TableOp, emit: Emitter) -> SSAValue:
-    """The table as it is; stored uint8 in and out become int8 (entry order stays: 0..255)."""
-    entries = op.table.array
-    if entries.dtype == np.uint8:
-        entries = (entries ^ np.uint8(0x80)).view(np.int8)
-    return lookup(emit, emit.operand(op.x), entries)
 
 
 @lowers(QuantizeOp, EXACT, unless=[not_8bit])

@@ -1,0 +1,113 @@
+"""`ftensor-fuse-tables`: integer arithmetic on one 8-bit value becomes one lookup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from xdsl.dialects.builtin import i8
+from xdsl.ir import Operation, SSAValue
+
+from furiosa_ir.dialects.ftensor.arithmetic import (
+    BinaryOp,
+    ClampOp,
+    ConstantOp,
+    LookupOp,
+    RescaleOp,
+)
+from furiosa_ir.dialects.ftensor.base import TensorOp
+from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
+
+_LONGEST = 64
+"""Operations in an expression; a bound on the work, not on what could be tabulated."""
+
+_ELEMENTWISE = (BinaryOp, ClampOp, LookupOp, RescaleOp)
+
+
+@rule(_ELEMENTWISE)
+def function_of_one_byte(op: TensorOp, rw: Rewrite) -> SSAValue | None:
+    """f(g(x), h(x)) = lookup(x), if nothing else reads what is computed on the way."""
+    result = op.results[0]
+    if element_of(result) != i8:
+        return None
+    found = _expression(op)
+    if found is None:
+        return None
+    source, steps = found
+    rw.also(*steps)
+    table = rw.emit(ConstantOp, [], [i8], value=BlobAttr.of(_table(source, steps)))
+    return rw.emit(LookupOp, [source, table], [i8])
+
+
+def _expression(root: TensorOp) -> tuple[SSAValue, list[TensorOp]] | None:
+    """The earliest i8 value that `root` is a function of, and the steps in between, last first.
+
+    A definition joins once all that read it have: then nothing before it depends on it.
+    """
+    shape = shape_of(root.results[0])
+    steps: dict[Operation, None] = {root: None}
+    frontier = dict.fromkeys(_variables(root))
+    found: tuple[SSAValue, list[TensorOp]] | None = None
+    while len(steps) < _LONGEST and all(shape_of(v) == shape for v in frontier):
+        if len(frontier) == 1 and len(steps) > 1:
+            (source,) = frontier
+            if element_of(source) == i8:
+                found = source, [cast("TensorOp", s) for s in steps]
+        ready = [
+            v
+            for v in frontier
+            if isinstance(v.owner, _ELEMENTWISE) and all(u.operation in steps for u in v.uses)
+        ]
+        if not ready:
+            break
+        step = cast("TensorOp", ready[0].owner)
+        del frontier[ready[0]]
+        steps[step] = None
+        frontier |= dict.fromkeys(_variables(step))
+    return found
+
+
+def _variables(op: TensorOp) -> list[SSAValue]:
+    """The operands but for numbers and tables."""
+    known = op.operands[1:] if isinstance(op, LookupOp) else ()
+    return [v for v in op.operands if v not in known and not _is_number(v)]
+
+
+def _is_number(value: SSAValue) -> bool:
+    return isinstance(value.owner, ConstantOp) and value.owner.value.data.size == 1
+
+
+def _table(source: SSAValue, steps: list[TensorOp]) -> Array:
+    """The result for each i8, as `evaluate` defines it."""
+    values: dict[SSAValue, Array] = {source: np.arange(-128, 128).astype(np.int8)}
+    for step in reversed(steps):
+        operands = [
+            values[v] if v in values else cast("ConstantOp", v.owner).value.array.reshape(-1)
+            for v in step.operands
+        ]
+        values[step.results[0]] = step.evaluate(*operands)[0]
+    return values[steps[0].results[0]]
+
+
+@dataclass(frozen=True)
+class FuseTables(RewritePass):
+    """Makes one lookup of the arithmetic between two 8-bit values.
+
+        %s = "ftensor.lookup"(%x, %sigmoid)
+        %p = "ftensor.mul"(%x_wide, %s_wide)     // both rescales of %x and %s to i32
+        %y = "ftensor.rescale"(%p, %m, %k)
+
+    becomes
+
+        %y = "ftensor.lookup"(%x, %table)
+
+    The 256 results are what the operations compute, roundings and all, so they stay the same under
+    either framework's numerics: SiLU, activations in a row, requantisation after an activation.
+    """
+
+    name = "ftensor-fuse-tables"
+    rules = (function_of_one_byte,)
