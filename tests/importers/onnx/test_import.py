@@ -51,9 +51,10 @@ def test_symbolic_batch(batch: int | None, expected: int) -> None:
     assert result_shapes(imported(model, batch)) == [[expected, 3]]
 
 
-def test_static_batch_stays() -> None:
+@pytest.mark.parametrize(("batch", "expected"), [(None, 2), (2, 2)])
+def test_static_batch_stays(batch: int | None, expected: int) -> None:
     model = network([node("Relu", ["x"], ["y"])], {"x": [2, 3]}, {"y": [2, 3]})
-    assert result_shapes(imported(model, 4)) == [[2, 3]]
+    assert result_shapes(imported(model, batch)) == [[expected, 3]]
 
 
 def test_unused_nodes_and_identities_vanish() -> None:
