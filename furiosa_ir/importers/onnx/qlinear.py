@@ -1,8 +1,8 @@
 """Quantised operators, rewritten as what they mean: dequantise - operator - quantise.
 
-QLinear operators of the standard and of onnxruntime (domain com.microsoft: what its quantiser writes
-with `QuantFormat.QOperator`). `graph-fold-quantization` then makes one quantised operation of the
-three, as it does of networks that are written so. Signatures and defaults are those of
+QLinear operators of the standard and of onnxruntime (domain com.microsoft): what its quantiser
+writes with `QuantFormat.QOperator`. `graph-fold-quantization` then makes one quantised operation of
+the three, as it does of networks that are written so. Signatures and defaults are those of
 onnxruntime's docs/ContribOperators.md and of the ONNX operator schemas.
 
 `MEANINGS` is the table: an operator is one line, or a function that adds nodes to an `_Expansion`.
@@ -20,10 +20,10 @@ import numpy as np
 from onnx import helper
 
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
-from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.builder import Builder
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 
 _STORAGE = (np.dtype(np.int8), np.dtype(np.uint8))
 
@@ -159,7 +159,7 @@ Meaning = Callable[[_Expansion], None]
 
 
 def _of(op_type: str, operands: Sequence[int], result: int) -> Meaning:
-    """The operator between inputs `operands` and the scale at `result`, zero points behind scales."""
+    """Inputs `operands` dequantised, the operator, quantised by the scale at `result`."""
 
     def meaning(e: _Expansion) -> None:
         e.quantize(e.operator(op_type, [e.dequantized(i) for i in operands]), result)
