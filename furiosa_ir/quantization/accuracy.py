@@ -38,11 +38,15 @@ class OutputAccuracy:
         """For `--report`: JSON knows no infinity, so an SNR of equal outputs is null."""
         return {
             "output": self.name,
-            "snr_db": self.snr if math.isfinite(self.snr) else None,
+            "snr_db": _finite(self.snr),
             "arg_max_agreement": self.arg_max,
-            "max_error": self.max_error,
-            "peak": self.peak,
+            "max_error": _finite(self.max_error),
+            "peak": _finite(self.peak),
         }
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
 
 
 class _Sums:
@@ -56,8 +60,10 @@ class _Sums:
 
     def add(self, reference: Array, quantized: Array) -> None:
         a, b = reference.astype(np.float64), quantized.astype(np.float64)
-        error = np.abs(a - b)
-        self.signal += float(np.square(a).sum())
+        same = (a == b) | (np.isnan(a) & np.isnan(b))  # infinities of a float layer, say
+        with np.errstate(invalid="ignore"):
+            error = np.where(same, 0.0, np.nan_to_num(np.abs(a - b), nan=math.inf, posinf=math.inf))
+        self.signal += float(np.square(a[np.isfinite(a)]).sum())
         self.noise += float(np.square(error).sum())
         self.max_error = max(self.max_error, float(error.max(initial=0.0)))
         self.peak = max(self.peak, float(np.abs(a).max(initial=0.0)))
@@ -71,7 +77,8 @@ class _Sums:
     def result(self) -> OutputAccuracy:
         snr = math.inf
         if self.noise:
-            snr = 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
+            ratio = self.signal / self.noise
+            snr = 10 * math.log10(ratio) if ratio else -math.inf
         arg_max = self.same / self.choices if self.choices else None
         return OutputAccuracy(self.name, snr, arg_max, self.max_error, self.peak)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -27,7 +28,12 @@ def quiet() -> Generator[None]:
     logging.disable(logging.CRITICAL)
     onnxruntime.set_default_logger_severity(4)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
             yield
     finally:
         onnxruntime.set_default_logger_severity(2)  # its default: warnings

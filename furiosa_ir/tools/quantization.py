@@ -102,7 +102,7 @@ def _print(result: QuantizationReport) -> None:
 def _cells(output: OutputAccuracy) -> tuple[str, ...]:
     return (
         output.name,
-        f"{output.snr:.1f} dB" if math.isfinite(output.snr) else "equal",
+        "equal" if output.snr == math.inf else f"{output.snr:.1f} dB",
         "" if output.arg_max is None else f"{output.arg_max * 100:.4g} %",
         f"{output.max_error:.4g}",
         f"{output.peak:.4g}",

@@ -18,7 +18,9 @@ from xdsl.ir import Attribute, SSAValue
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.ftensor.base import i48
+from furiosa_ir.dialects.graph.base import constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.ir.constants import Array
 
 MULTIPLIER_BITS = 31
@@ -38,7 +40,7 @@ def exact_multipliers(real: npt.ArrayLike) -> tuple[Array, Array]:
     """
     mantissa, exponent = np.frexp(np.asarray(real, np.float64))
     bits = np.minimum(MULTIPLIER_BITS, MAX_SHIFT + exponent)
-    multiplier = np.rint(np.ldexp(mantissa, np.maximum(bits, 0))).astype(np.int64)
+    multiplier = np.rint(np.ldexp(mantissa, bits)).astype(np.int64)  # 0 of a vanishing one
     shift = np.where(bits < 0, 0, bits - exponent)
     full = np.abs(multiplier) == 1 << MULTIPLIER_BITS
     multiplier = np.where(full, multiplier >> 1, multiplier)
@@ -186,3 +188,12 @@ def requantize(emit: Emitter, x: SSAValue, source: Quantization, target: Quantiz
     if (source.scale, source.zero_point) == (target.scale, target.zero_point):
         return x
     return apply_table(emit, x, source, target, lambda real: real)
+
+
+def real_elements(value: SSAValue) -> Array:
+    """The real numbers that a constant stands for."""
+    constant, quantization = constant_of(value), quantization_of(value)
+    assert constant is not None
+    return (
+        constant.astype(np.float64) if quantization is None else dequantize(constant, quantization)
+    )
