@@ -1,14 +1,16 @@
 """Drawn one-operator networks through importer, compiler, ENF, simulator and session.
 
 Two tables drive it, and an operator is in them by one line: `tests/lowering/exact_cases.py` (ONNX
-QDQ, int8 and uint8 at random) and `tests/lowering/litert_*.py` (TFLite int8 and uint8). References:
-exact arithmetic (the interpreter, float64) with onnxruntime as second witness within one step, and
-LiteRT's kernels, byte for byte. `python -m tests.conformance.conformance -n 200` prints the table.
+QDQ, int8 and uint8 at random; as quantised operators too, where `qlinear.py` writes them) and
+`tests/lowering/litert_*.py` (TFLite int8 and uint8). References: exact arithmetic (the interpreter,
+float64) with onnxruntime as second witness within one step, and LiteRT's kernels, byte for byte.
+`python -m tests.conformance.conformance -n 200` prints the table.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import zlib
 from collections.abc import Callable
@@ -24,6 +26,8 @@ from furiosa_ir.interpreter import run_function
 from furiosa_ir.interpreter.opaque import onnx_session
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session
+from tests.conformance.qlinear import FORMS as QLINEAR_FORMS
+from tests.conformance.qlinear import WITHOUT_KERNEL, as_dtype, qlinear_model
 from tests.lowering import litert_convolutions, litert_operators
 from tests.lowering.exact_cases import CASES as EXACT_CASES
 from tests.lowering.network import CASES as LITERT_CASES
@@ -34,6 +38,9 @@ from tests.oracle.litert import build_model
 
 LITERT_MODULES = (litert_convolutions, litert_operators)
 """Importing them registers their cases."""
+
+SEEDS_APART = 100_003
+"""From a draw that has no operator of a form to the next one tried."""
 
 DTYPES = {"int8": np.int8, "uint8": np.uint8}
 
@@ -74,6 +81,31 @@ def onnx_case(name: str, seed: int, count: Count) -> None:
     want = run_function(function, inputs)
     got = run(model, inputs, count)
     witness = onnx_session(model).run(None, {f"x{i}": x for i, x in enumerate(inputs)})
+    _compare(want, got, witness, count)
+
+
+def qlinear_case(name: str, seed: int, count: Count) -> None:
+    """One drawn network as a QLinear or com.microsoft operator; references as in `onnx_case`."""
+    for attempt in itertools.count(seed, SEEDS_APART):
+        function, op, inputs = draw(name, attempt)
+        written = qlinear_model(function, op)
+        if written is not None:
+            break
+    else:
+        raise AssertionError
+    model, dtype = written
+    given = [as_dtype(x, dtype) for x in inputs]
+    want = [as_dtype(y, dtype) for y in run_function(function, inputs)]
+    got = run(model, given, count)
+    if isinstance(op, WITHOUT_KERNEL):
+        function.arg_attrs = _names("x", len(inputs))
+        function.res_attrs = _names("y", len(op.results))
+        model, given = export_onnx(function), inputs
+    witness = onnx_session(model).run(None, {f"x{i}": x for i, x in enumerate(given)})
+    _compare(want, got, [as_dtype(y, dtype) for y in witness], count)
+
+
+def _compare(want: list[Any], got: list[Any], witness: list[Any], count: Count) -> None:
     count.cases += 1
     for w, g, o in zip(want, got, witness, strict=True):
         count.elements += w.size
@@ -106,6 +138,8 @@ def forms() -> dict[tuple[str, str], Callable[[int, Count], None]]:
     table: dict[tuple[str, str], Callable[[int, Count], None]] = {}
     for name in EXACT_CASES:
         table[name, "onnx"] = lambda seed, count, name=name: onnx_case(name, seed, count)
+        if type(draw(name, 0)[1]) in QLINEAR_FORMS:
+            table[name, "qlinear"] = lambda seed, count, name=name: qlinear_case(name, seed, count)
     for name, dtype in litert_forms():
         table[name, f"tflite {dtype}"] = lambda seed, count, name=name, dtype=dtype: tflite_case(
             name, dtype, seed, count

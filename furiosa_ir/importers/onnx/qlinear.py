@@ -56,6 +56,10 @@ class _Expansion:
         attribute = self.attributes.pop(name, None)
         return default if attribute is None else tensors.attribute_value(attribute)
 
+    def set(self, name: str, value: Any) -> None:
+        """Gives the operator an attribute."""
+        self.attributes[name] = helper.make_attribute(name, value)
+
     def constant(self, index: int) -> Array:
         """The elements of an input.
 
@@ -186,6 +190,41 @@ def _channels_first(e: _Expansion, op_type: str, operands: Sequence[str]) -> str
     return e.add("Transpose", [y], perm=[0, *range(2, rank), 1])
 
 
+def _average_pool(e: _Expansion) -> None:
+    """QLinearAveragePool: where padding counts, onnxruntime's also counts what ceil_mode adds.
+
+    The standard's AveragePool does not, so that becomes padding.
+    """
+    if e.take("count_include_pad", 0):
+        e.set("count_include_pad", 1)
+        if e.take("ceil_mode", 0):
+            e.set("pads", _whole_windows(e))
+    _with_layout("AveragePool", [0], 3)(e)
+
+
+def _whole_windows(e: _Expansion) -> list[int]:
+    """The pads under which no window of an operator with ceil_mode leaves the padded input.
+
+    Raises:
+        LookupError: the padding follows from `auto_pad`.
+    """
+    if e.take("auto_pad", "NOTSET") not in ("", "NOTSET"):
+        raise LookupError("auto_pad")
+    kernel: list[int] = tensors.attribute_value(e.attributes["kernel_shape"])
+    n = len(kernel)
+    pads: list[int] = list(e.take("pads", [0] * (2 * n)))
+    strides: list[int] = e.take("strides", [1] * n)
+    e.set("strides", strides)
+    first = 1 if "channels_last" in e.attributes and e.attributes["channels_last"].i else 2
+    extents = shape_of(e.builder.value(e.input(0)))[first : first + n]
+    for i, (extent, k, stride) in enumerate(zip(extents, kernel, strides, strict=True)):
+        last = -(-(extent + pads[i] + pads[i + n] - k) // stride) * stride
+        if last >= extent + pads[i]:
+            last -= stride  # a window that starts behind the input is none
+        pads[i + n] = max(pads[i + n], last + k - extent - pads[i])
+    return pads
+
+
 def _conv(e: _Expansion) -> None:
     """QLinearConv: x and its scale and zero point, w and its, those of y, bias."""
     operands = [e.dequantized(0), e.dequantized(3, 0)]
@@ -293,7 +332,7 @@ MEANINGS: dict[str, Meaning] = {
     "com.microsoft::QLinearSigmoid": _of("Sigmoid", [0], 3),
     "com.microsoft::QLinearLeakyRelu": _of("LeakyRelu", [0], 3),
     "com.microsoft::QLinearReduceMean": _of("ReduceMean", [0], 3),
-    "com.microsoft::QLinearAveragePool": _with_layout("AveragePool", [0], 3),
+    "com.microsoft::QLinearAveragePool": _average_pool,
     "com.microsoft::QLinearGlobalAveragePool": _with_layout("GlobalAveragePool", [0], 3),
     "com.microsoft::QLinearConcat": _concat,
     "com.microsoft::QLinearSoftmax": _softmax,
