@@ -19,7 +19,6 @@ from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Block, BlockArgument, Operation, OpResult, Region, SSAValue
 
 from furiosa_ir.backends.warboy import hints
-from furiosa_ir.backends.warboy.host.onnx_opaque import kept_opset
 from furiosa_ir.backends.warboy.lowering import refusal
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, LITERT_DEFAULT
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
@@ -144,7 +143,7 @@ def _segments(
     Stages 0, 1, 2, ... are of the kinds host, NPU, host, ... by turns. If there are ONNX operators
     that keep the file's operator set, which a segment has one of, they are a third kind.
     """
-    apart = {o for o in operations if isinstance(o, OpaqueOp) and kept_opset(o) is not None}
+    apart = _keeping_their_opset(operations)
     turns = 3 if apart else 2
     stages: dict[Operation, int] = {}
     for op in operations:
@@ -165,6 +164,16 @@ def _segments(
             groups.setdefault(stages[op], []).append(op)
     npu = _TURNS[NPU]
     return [(NPU if s % turns == npu else HOST, groups[s]) for s in sorted(groups)]
+
+
+def _keeping_their_opset(operations: Sequence[GraphOp]) -> set[GraphOp]:
+    opaque = [op for op in operations if isinstance(op, OpaqueOp)]
+    if not opaque:
+        return set()
+    # It loads the package onnx, which most networks (and TFLite's) do without here.
+    from furiosa_ir.backends.warboy.host.onnx_opaque import kept_opset  # noqa: PLC0415
+
+    return {op for op in opaque if kept_opset(op) is not None}
 
 
 def _outline(module: ModuleOp, main: FuncOp, segments: list[tuple[str, list[GraphOp]]]) -> None:

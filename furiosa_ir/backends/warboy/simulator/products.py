@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import onnxruntime as ort
 
 from furiosa_ir.backends.warboy.simulator.memory import Array
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 _MODEL = (
     b'\x08\x08:p\n$\n\x01a\n\x01b\n\x04a_zp\n\x04b_zp\x12\x01y"\rMatMulInteger\x12\x07product'
@@ -31,6 +33,8 @@ def _session() -> ort.InferenceSession | None:
 
     Without VNNI, MLAS multiplies pairs of u8 * s8 into 16 bits (vpmaddubsw), which saturates.
     """
+    import onnxruntime as ort  # noqa: PLC0415  # 40 ms that a compile need not pay
+
     options = cast("Any", ort.SessionOptions())
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
