@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -15,10 +16,11 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir import __version__
+from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.assembly import Provenance, assemble
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.codegen import generate
-from furiosa_ir.backends.warboy.enf.records import Program
+from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
 from furiosa_ir.backends.warboy.pipeline import pipeline_for
@@ -26,6 +28,8 @@ from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure
 from furiosa_ir.importers import load
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.pipeline import Instrumentation, Timing, run_pipeline
+
+_LOG = logging.getLogger(__name__)
 
 Source = str | Path | bytes
 """A model: a path, or the content of a file."""
@@ -65,7 +69,9 @@ def compile_model(
     Args:
         source: an ONNX or TFLite network or one of our IRs; a path, or the file's content.
         target: "warboy" (one PE) or "warboy-2pe" (two PEs fused).
-        batch_size: for a symbolic batch dimension; 1 by default.
+        batch_size: how many samples the inputs hold, for a network whose batch is open or 1;
+            None keeps it as the file has it, an open one as 1. The results are those of so many
+            single runs, one behind the other.
 
     Returns:
         The ENF file's content.
@@ -150,6 +156,7 @@ def compile_source(
             if batch_size is not None:
                 options["batch_size"] = str(batch_size)
             program = _assemble(module, target, machine, options, pipeline.text, digest)
+            _warn_of_floats(program, name)
             seconds.append(("enf", time.perf_counter() - started))
     except FuriosaError as error:
         raise error.at(file=name) from error.__cause__
@@ -181,6 +188,22 @@ def _assemble(
     program = assemble(module, target, machine, provenance, generate)
     check_program(program)
     return program
+
+
+def _warn_of_floats(program: Program, name: str | None) -> None:
+    """Warns of a network that nothing but quantising would bring to the NPU."""
+    hints_given = {
+        number
+        for segment in program.segments
+        for _, _, number, _ in (segment.operators if isinstance(segment, HostSegment) else ())
+    }
+    on_npu = any(isinstance(segment, NpuSegment) for segment in program.segments)
+    if not on_npu and hints.not_quantized("").number in hints_given:
+        _LOG.warning(
+            "%s: the network is not quantised and runs wholly on the host; "
+            "`furiosa quantize` makes an int8 network of it",
+            name or "model",
+        )
 
 
 def level_of(module: ModuleOp) -> str | None:

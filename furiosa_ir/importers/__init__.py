@@ -20,10 +20,11 @@ def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
 
     Args:
         source: a path, or the bytes themselves.
-        batch_size: what an open batch dimension stands for.
+        batch_size: how many samples a network's inputs hold; None keeps the file's batch, an open
+            one as 1. IR text keeps its own.
 
     Raises:
-        ImportFailure: the file cannot be read, or is none of these.
+        ImportFailure: the file cannot be read, is none of these, or cannot have that batch size.
     """
     if isinstance(source, str):
         source = Path(source)

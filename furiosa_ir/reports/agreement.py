@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.compiler import CompileResult
@@ -82,14 +83,19 @@ def verify_result(
     data = source.read_bytes()
     if is_ir_text(data):
         raise FuriosaError("--verify needs an ONNX or TFLite source", file=str(source))
-    run, names = _subject(result)
-    references = _references(data, source, batch_size)
+    subject, names = _subject(result)
     inputs = _input_descriptions(result)
+    module = load(source)
+    single = [shape_of(a) for a in Interpreter(module).function("main").body.block.args]
+    references = [
+        (name, required, _sample_by_sample(run, single, batch_size or 1))
+        for name, required, run in _references(data, module)
+    ]
     rng = np.random.default_rng(0)
     worst: dict[tuple[str, str], Agreement] = {}
     for _ in range(count):
         feeds = {name: _random(rng, shape, dtype) for name, shape, dtype in inputs}
-        mine = run(feeds)
+        mine = subject(feeds)
         for reference, required, run_reference in references:
             for name, a, b in zip(names, mine, run_reference(feeds), strict=True):
                 now = _compare(name, reference, required, np.asarray(a), np.asarray(b))
@@ -130,8 +136,29 @@ def _input_descriptions(result: CompileResult) -> list[tuple[str, tuple[int, ...
     ]
 
 
-def _references(data: bytes, source: Path, batch_size: int | None) -> list[tuple[str, float, Run]]:
-    module = load(source, batch_size=batch_size)
+def _sample_by_sample(run: Run, single: Sequence[Sequence[int]], size: int) -> Run:
+    """A reference of the file's own batch on `size` samples: what a batch means.
+
+    Args:
+        run: the reference.
+        single: the shapes of its inputs.
+        size: how many samples the compiled network takes.
+    """
+
+    def together(feeds: Mapping[str, Array]) -> Sequence[Array]:
+        if [array.shape for array in feeds.values()] == [tuple(shape) for shape in single]:
+            return run(feeds)
+        parts: dict[str, list[Array]] = {}
+        for (name, array), shape in zip(feeds.items(), single, strict=True):
+            grown = [i for i, n in enumerate(shape) if n != array.shape[i]]
+            parts[name] = np.split(array, size, grown[0]) if grown else [array] * size
+        alone = [run({name: part[i] for name, part in parts.items()}) for i in range(size)]
+        return [np.concatenate(results) for results in zip(*alone, strict=True)]
+
+    return together
+
+
+def _references(data: bytes, module: ModuleOp) -> list[tuple[str, float, Run]]:
     if data[4:8] == b"TFL3":
         name, run = litert_reference(data, optimized="graph.kernels" in module.attributes)
         return [(name, 1.0, run)]

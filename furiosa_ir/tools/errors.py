@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -15,10 +16,13 @@ from furiosa_ir.errors import FuriosaError
 
 @contextmanager
 def reported_errors() -> Generator[None]:
-    """Turns errors into one sentence on stderr and exit code 1.
+    """Turns errors into one sentence on stderr and exit code 1; prints the library's warnings.
 
     FURIOSA_TRACEBACK=1 shows the Python traceback as well.
     """
+    log = logging.getLogger("furiosa_ir")
+    printer = _WarningPrinter(logging.WARNING)
+    log.addHandler(printer)
     try:
         yield
     except FuriosaError as error:
@@ -38,6 +42,16 @@ def reported_errors() -> Generator[None]:
             f"internal error, {type(error).__name__}: {text} "
             "(please report it; FURIOSA_TRACEBACK=1 shows where)"
         )
+    finally:
+        log.removeHandler(printer)
+
+
+class _WarningPrinter(logging.Handler):
+    """Prints log records to stderr as the command line prints errors."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = " ".join(record.getMessage().splitlines())
+        click.echo(f"{record.levelname}: {message}", err=True)
 
 
 def _end(message: str) -> None:

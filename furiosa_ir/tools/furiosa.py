@@ -45,7 +45,7 @@ def main() -> None:
     "--batch-size",
     "--batch",
     type=click.IntRange(min=1),
-    help="For a symbolic batch dimension.",
+    help="Samples that the inputs hold; default: as the file has it, an open batch as 1.",
 )
 @click.option("--verify", is_flag=True, help="Run the result against the source framework.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every pass.")

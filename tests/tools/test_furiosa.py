@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner, Result
+from onnx import helper
 
 from furiosa_ir.tools.furiosa import main
 from tests.conftest import DIGITS
+from tests.importers.onnx.networks import network
 
 TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
 
@@ -299,3 +302,22 @@ def test_inspecting_loads_no_compiler(program: Path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("source", [TFLITE, ONNX])
+def test_verify_a_batch(source: Path, tmp_path: Path):
+    result = good("compile", source, "--verify", "-b", "3", "-o", tmp_path / "x")
+    assert "every element equal to" in result.stderr
+    (entry,) = json.loads(good("inspect", "--json", tmp_path / "x").stdout)["inputs"]
+    assert entry["shape"][0] == 3
+
+
+def test_a_float_network_is_compiled_with_a_warning(tmp_path: Path):
+    model = network([helper.make_node("Exp", ["x"], ["y"])], {"x": [1, 4]}, {"y": [1, 4]})
+    path = tmp_path / "float.onnx"
+    onnx.save(model, path)
+    result = good("compile", path, "-o", tmp_path / "x")
+    (warning,) = [line for line in result.stderr.splitlines() if line.startswith("WARNING: ")]
+    assert f"{path}: the network is not quantised and runs wholly on the host" in warning
+    assert "`furiosa quantize`" in warning
+    assert "WARNING" not in good("compile", ONNX, "-o", tmp_path / "x").stderr

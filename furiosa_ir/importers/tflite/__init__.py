@@ -26,7 +26,7 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
 
     Args:
         source: the model or its path.
-        batch_size: what dimension 0 of the inputs becomes; None leaves it as it is.
+        batch_size: how many samples the inputs hold; None leaves that as it is.
 
     Raises:
         ImportFailure: the file cannot be read, is corrupt or contradicts itself.
