@@ -27,7 +27,8 @@ _LARGEST = 1 << 24
 
 def _emit(rw: Rewrite, array: Array, op: GraphOp) -> SSAValue:
     element = element_of(op.results[0])
-    return rw.emit(ConstantOp, [], [element], value=BlobAttr.of(np.ascontiguousarray(array)))
+    whole = np.ascontiguousarray(array).reshape(array.shape)  # numpy makes a vector of a scalar
+    return rw.emit(ConstantOp, [], [element], value=BlobAttr.of(whole))
 
 
 @rule(MOVES)

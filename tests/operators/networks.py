@@ -149,11 +149,61 @@ def batch_normalization(net: QDQ) -> None:
     net.output(net.add("BatchNormalization", [x, *names], epsilon=1e-3), 0.05, 1)
 
 
+def quantized_batch_normalization(net: QDQ) -> None:
+    """With 8-bit parameters."""
+    rng = np.random.default_rng(0)
+    names = [net.input("x", IMAGE, 0.04, 3)]
+    for i in range(4):
+        stored = rng.integers(1 if i == 3 else -127, 128, 8).astype(np.int8)
+        names.append(net.weight(stored, np.float32(0.01), name=f"p{i}"))
+    net.output(net.add("BatchNormalization", names), 0.05, 1)
+
+
+def per_channel_constant(op: str) -> Builder:
+    """op(x, c), each channel of c with its own scale."""
+
+    def build(net: QDQ) -> None:
+        x = net.input("x", IMAGE, 0.04, 3)
+        stored = np.arange(-60, 60, 15, dtype=np.int8).reshape(1, 8, 1, 1)
+        scales = np.linspace(0.01, 0.03, 8, dtype=np.float32)
+        net.output(net.add(op, [x, net.weight(stored, scales, axis=1)]), 0.05, 7)
+
+    return build
+
+
+def padded(op: str, value: float, **attributes: Any) -> Builder:
+    """op(Pad(x)) without rounding in between."""
+
+    def build(net: QDQ) -> None:
+        x = net.input("x", IMAGE, 0.04, 3)
+        pads = net.constant(np.array([0, 0, 1, 2, 0, 0, 1, 0], np.int64))
+        y = net.add("Pad", [x, pads, net.constant(np.float32(value))])
+        net.output(net.add(op, [y], kernel_shape=[3, 3], strides=[2, 2], **attributes), 0.04, 3)
+
+    return build
+
+
+def requantized(net: QDQ) -> None:
+    """Quantised again and again."""
+    value = net.input("x", IMAGE, 0.04, 3)
+    for scale in (0.05, 0.03, 0.07):
+        value = net.requantized(value, scale, 1)
+    net.output(net.add("Transpose", [value], perm=[0, 2, 3, 1]), 0.06, 2)
+
+
 def normalized_input(net: QDQ) -> None:
     """(x - mean) / deviation, in float between one DequantizeLinear and one QuantizeLinear."""
     x = net.input("x", IMAGE, 0.04, 3)
     centred = net.add("Sub", [x, net.constant(_CHANNELS)])
     net.output(net.add("Div", [centred, net.constant(_CHANNELS + np.float32(2))]), 0.05, 1)
+
+
+def index_of_greatest(net: QDQ) -> None:
+    """Integers of 64 bits, which no segment of the NPU returns."""
+    from onnx import TensorProto
+
+    x = net.input("x", IMAGE, 0.04, 3)
+    net.outputs[net.add("ArgMax", [x], axis=1)] = (None, TensorProto.INT64)
 
 
 def convolution_block(net: QDQ) -> None:
@@ -185,6 +235,7 @@ ON_THE_NPU: dict[str, Builder] = {
     "AveragePool": one("AveragePool", kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 1, 1]),
     "AveragePool_1d": one("AveragePool", (1, 4, 9), kernel_shape=[3], strides=[2]),
     "BatchNormalization": batch_normalization,
+    "BatchNormalization_quantized": quantized_batch_normalization,
     "Clip": with_constants("Clip", np.float32(-0.5), np.float32(1.5)),
     "Concat_C": many("Concat", IMAGE, (1, 3, 6, 5), (1, 1, 6, 5), axis=1),
     "Concat_H": many("Concat", IMAGE, (1, 8, 2, 5), axis=2),
@@ -230,6 +281,7 @@ ON_THE_NPU: dict[str, Builder] = {
     "MatMul_constant_per_channel": weighted("MatMul", (2, 4, 6), (6, 5), axis=1),
     "Max": many("Max", IMAGE, IMAGE),
     "Max_three": many("Max", IMAGE, (8, 1, 1), (5,)),
+    "Max_scalar": with_constants("Max", _CHANNELS, np.float32(0.3)),
     "MaxPool": one("MaxPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 1, 1, 0]),
     "MaxPool_1d": one("MaxPool", (1, 4, 9), kernel_shape=[3], strides=[2]),
     "MaxPool_ceil": one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
@@ -241,6 +293,8 @@ ON_THE_NPU: dict[str, Builder] = {
     "Mul_broadcast": many("Mul", IMAGE, (1, 8, 1, 1)),
     "Mul_channels": with_constants("Mul", _CHANNELS),
     "Sub_Div_channels": normalized_input,
+    "Mul_per_channel": per_channel_constant("Mul"),
+    "Add_per_channel": per_channel_constant("Add"),
     "Neg": one("Neg"),
     "PRelu": with_constants("PRelu", _CHANNELS),
     "PRelu_quantized": quantized_constant("PRelu", IMAGE, [[[9 * v]] for v in range(8)]),
@@ -297,6 +351,10 @@ ON_THE_NPU: dict[str, Builder] = {
     ),
     "gated_Sigmoid": gated("Sigmoid"),
     "gated_HardSigmoid": gated("HardSigmoid"),
+    "Pad_MaxPool": padded("MaxPool", -np.inf),
+    "Pad_MaxPool_zero": padded("MaxPool", 0.0),
+    "Pad_AveragePool": padded("AveragePool", 0.0),
+    "chain_Quantize": requantized,
     "Pad_Conv_Clip": convolution_block,
 }
 """Operator and form -> its network; all of it runs on the NPU.
@@ -314,6 +372,7 @@ ON_THE_HOST: dict[str, tuple[int, Builder]] = {
         1,
         with_constants("InstanceNormalization", np.ones(8, np.float32), np.zeros(8, np.float32)),
     ),
+    "ArgMax": (1, index_of_greatest),
     "ReduceProd": (1, one("ReduceProd", axes=[3])),
     "ReduceLogSumExp": (1, one("ReduceLogSumExp", axes=[3])),
     "MaxPool_3d": (4, one("MaxPool", (1, 2, 4, 4, 4), kernel_shape=[2, 2, 2])),

@@ -24,6 +24,7 @@ from furiosa_ir.backends.warboy.lowering.exact.scale import (
     near_fraction,
     quantize_accumulator,
     quantize_real,
+    real_elements,
     requantize,
     wide_multiple,
     widen,
@@ -50,21 +51,11 @@ from furiosa_ir.dialects.graph.elementwise import (
 )
 from furiosa_ir.dialects.graph.normalization import MeanOp, SumOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
-from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
 
 CODES = np.arange(-128, 128)
 """The values of an i8, in the order of a table."""
-
-
-def real_elements(value: SSAValue) -> Array:
-    """The real numbers that a constant stands for."""
-    constant, quantization = constant_of(value), quantization_of(value)
-    assert constant is not None
-    return (
-        constant.astype(np.float64) if quantization is None else dequantize(constant, quantization)
-    )
 
 
 def unary(op: UnaryOp, emit: Emitter) -> SSAValue:

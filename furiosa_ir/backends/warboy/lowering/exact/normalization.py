@@ -10,13 +10,18 @@ from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
+from furiosa_ir.backends.warboy.lowering.constraints import (
+    not_8bit,
+    not_8bit_activation,
+    variable_weight,
+)
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     WIDE_LIMIT,
     divide,
     exact_multipliers,
     lookup,
     near_fraction,
+    real_elements,
     wide_multiple,
 )
 from furiosa_ir.backends.warboy.lowering.exact.search import (
@@ -28,7 +33,7 @@ from furiosa_ir.backends.warboy.lowering.exact.search import (
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic, contraction
 from furiosa_ir.dialects.ftensor.base import i48
-from furiosa_ir.dialects.graph.normalization import AffineOp
+from furiosa_ir.dialects.graph.normalization import AffineOp, BatchNormOp
 from furiosa_ir.dialects.graph.reduction import LogSoftmaxOp, LpNormalizationOp
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import normal_axis, shape_of
@@ -36,11 +41,21 @@ from furiosa_ir.ir.shaped_operation import normal_axis, shape_of
 
 @lowers(AffineOp, EXACT, unless=[not_8bit])
 def affine(op: AffineOp, emit: Emitter) -> SSAValue:
-    """(x - x_zp) * M + O in i48, one rounding; M and O for each channel, with one shift."""
+    """(x - x_zp) * M + O in i48, one rounding; M and O for each channel, with a shift for both."""
+    return _affine(op, op.factor.array, op.offset.array, emit)
+
+
+@lowers(BatchNormOp, EXACT, unless=[not_8bit_activation, variable_weight])
+def batch_norm(op: BatchNormOp, emit: Emitter) -> SSAValue:
+    """An affine function of each channel."""
+    parameters = op.affine([None, *(real_elements(v) for v in op.operands[1:])])
+    assert parameters is not None
+    return _affine(op, *parameters, emit)
+
+
+def _affine(op: AffineOp | BatchNormOp, factor: Array, offset: Array, emit: Emitter) -> SSAValue:
     x, y = emit.quantization(op.x), emit.quantization(op.result)
-    factor, offset = np.broadcast_arrays(
-        op.factor.array * (x.scale / y.scale), op.offset.array / y.scale
-    )
+    factor, offset = np.broadcast_arrays(factor * (x.scale / y.scale), offset / y.scale)
     # Beyond 2**12 the result saturates whatever x is.
     offset = np.clip(offset, -(2.0**12) - 256 * np.abs(factor), 2.0**12 + 256 * np.abs(factor))
     _, shifts = exact_multipliers(factor)
