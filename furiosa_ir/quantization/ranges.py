@@ -151,18 +151,21 @@ def _check_ranges(
     for node in model.graph.node:
         for value in node.input:
             users.setdefault(value, []).append(node.name)
-    for tensor, (low, high) in ranges.items():
+    order = {name: index for index, name in enumerate(producers)}
+    for tensor in sorted(ranges, key=lambda t: order.get(t, -1)):  # the first one is the cause
+        low, high = ranges[tensor]
         if math.isfinite(low) and math.isfinite(high):
             continue
         node = producers.get(tensor)
-        around = [*users.get(tensor, []), *([node.name] if node is not None else [])]
-        if all(n in excluded for n in around):
+        around = [*([] if node is None else [node.name]), *users.get(tensor, [])]
+        touched = [n for n in around if n not in excluded]
+        if around and not touched:
             ranges[tensor] = (np.zeros_like(low), np.zeros_like(high))
             continue
         raise FuriosaError(
             f"its values reach from {float(low):g} to {float(high):g} on the calibration data",
             file=name,
-            layer=tensor if node is None else node.name,
+            layer=touched[0] if touched else tensor,
             hint="exclude it, or leave such samples out",
         )
 

@@ -157,6 +157,8 @@ def test_a_layer_without_a_finite_range_is_named_and_can_be_excluded(tmp_path: P
     assert result.exit_code == 1
     assert "layer 'infinite': its values reach from inf to inf" in result.stderr
     assert not (tmp_path / "q.onnx").exists()
+    result = run(*command, "-o", tmp_path / "q.onnx", "--exclude", "infinite")
+    assert "layer 'relu': its values" in result.stderr  # the next one that would take them
     _, report = quantized(model, tmp_path, "--exclude", "infinite", "--exclude", "relu")
     assert report["float_operators"] == {"Div": 1, "Relu": 1}
     assert report["outputs"][0]["snr_db"] is None
@@ -199,3 +201,17 @@ def test_progress_and_table(tmp_path: Path):
     assert "2 calibration samples" in result.stdout
     assert "classifier" in result.stdout
     assert "Left in float" not in result.stderr
+
+
+def test_weights_in_a_file_beside_the_network(tmp_path: Path):
+    inside, _ = quantized(convolutions(), tmp_path)
+    (tmp_path / "outside").mkdir()
+    path = tmp_path / "outside" / "float.onnx"
+    onnx.save(convolutions(), path, save_as_external_data=True, size_threshold=0)
+    command = ["quantize", path, "--calibration", tmp_path / "data.npy"]
+    assert run(*command, "-o", tmp_path / "again.onnx").exit_code == 0
+    assert (tmp_path / "again.onnx").read_bytes() == inside.read_bytes()
+    path.with_name("float.onnx").rename(tmp_path / "alone.onnx")
+    result = run("quantize", tmp_path / "alone.onnx", *command[2:], "-o", tmp_path / "no.onnx")
+    assert "its external data cannot be read" in result.stderr
+    assert not (tmp_path / "no.onnx").exists()
