@@ -90,7 +90,9 @@ def _affine(value: SSAValue) -> tuple[SSAValue, Any, Any] | None:
     constants = [_real_constant(v) for v in inner.operands]
     variable = [v for v, c in zip(inner.operands, constants, strict=True) if c is None]
     affine = inner.affine(constants) if len(variable) == 1 else None
-    return None if affine is None else (variable[0], *affine)
+    if affine is None or not np.all(np.isfinite(affine[0])) or not np.all(np.isfinite(affine[1])):
+        return None
+    return variable[0], *affine
 
 
 @rule(QuantizeOp, x=PReluOp)
@@ -146,7 +148,7 @@ def quantize_of_mat_mul(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """Q(DQ(a) @ DQ(b)) = a @ b on quantised types; a constant b may have scales per column."""
     inner = cast("MatMulOp", op.x.owner)
     a, b = _stored(inner.a), _stored(inner.b)
-    if not only_quantized(op.x) or not _per_tensor(op.result) or a is None or b is None:
+    if not only_quantized(op.x) or a is None or b is None or not _takes_product(op.result, a, b):
         return None
     if not _per_tensor(a) or not _channels_on(b, len(shape_of(b)) - 1):
         return None
@@ -161,7 +163,9 @@ def quantize_of_contraction(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """
     inner = cast("ConvOp | ConvTransposeOp | GemmOp", op.x.owner)
     x, weight = _stored(inner.operands[0]), _stored(inner.operands[1])
-    if not only_quantized(op.x) or not _per_tensor(op.result) or x is None or weight is None:
+    if not only_quantized(op.x) or x is None or weight is None:
+        return None
+    if not _takes_product(op.result, x, weight):
         return None
     if not _per_tensor(x) or not _channels_on(weight, _output_axis(inner)):
         return None
@@ -240,6 +244,15 @@ def _per_tensor(value: SSAValue) -> bool:
     return quantization is not None and quantization.axis is None and quantization.storage != "i32"
 
 
+def _takes_product(result: SSAValue, x: SSAValue, weight: SSAValue) -> bool:
+    """Whether a result is of 8 or 16 bits with one scale, or the accumulator itself."""
+    q, qx, qw = quantization_of(result), quantization_of(x), quantization_of(weight)
+    if q is None or qx is None or qw is None or q.storage != "i32":
+        return _per_tensor(result)
+    units = {qx.scale * scale for scale in qw.scales}
+    return q.axis is None and not any(q.zero_points) and units == set(q.scales)
+
+
 def _channels_on(value: SSAValue, axis: int) -> bool:
     """Whether a value is quantised with one scale, or is constant with scales along `axis`."""
     quantization = quantization_of(value)
@@ -290,7 +303,9 @@ def _accumulator_bias(
             return None
         real = constant.astype(np.float64)
     rounded = bool(getattr(rw.options, "round_biases", False))
-    blob = exact or _integers(np.broadcast_to(real.reshape(-1) * beta, channels), unit, rounded)
+    blob = exact or accumulator_integers(
+        np.broadcast_to(real.reshape(-1) * beta, channels), unit, rounded
+    )
     if blob is None:
         return None
     element: UniformType = uniform(np.dtype(np.int32), unit, 0, 0)
@@ -311,7 +326,7 @@ def _is_accumulator(quantization: Quantization, unit: Any, beta: float) -> bool:
     )
 
 
-def _integers(real: Any, unit: Any, rounded: bool) -> BlobAttr | None:
+def accumulator_integers(real: Any, unit: Any, rounded: bool) -> BlobAttr | None:
     """real / unit as i32, if it is integer up to the float32 rounding of `real`, or `rounded`."""
     quotient = real / unit
     nearest = np.rint(quotient)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from xdsl.dialects.builtin import i8, i32
+from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.lowering.constraints import (
     bias_not_accumulator,
     many_dimensional,
-    not_8bit,
+    not_8bit_product,
     three_dimensional,
     variable_weight,
     varying_zero_points,
 )
 from furiosa_ir.backends.warboy.lowering.exact.scale import quantize_accumulator
 from furiosa_ir.backends.warboy.lowering.kernels import (
+    as_shape,
     emit_conv,
     emit_conv_transpose,
 )
@@ -24,7 +25,7 @@ from furiosa_ir.dialects.ftensor import contraction, movement
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.ir.shaped_operation import shape_of
 
-CONV_CONSTRAINTS = (not_8bit, variable_weight, varying_zero_points, bias_not_accumulator)
+CONV_CONSTRAINTS = (not_8bit_product, variable_weight, varying_zero_points, bias_not_accumulator)
 
 
 @lowers(ConvOp, EXACT, unless=[*CONV_CONSTRAINTS, many_dimensional])
@@ -51,7 +52,7 @@ def conv_transpose(op: ConvTransposeOp, emit: Emitter) -> SSAValue:
     )
 
 
-@lowers(GemmOp, EXACT, unless=[not_8bit, varying_zero_points, bias_not_accumulator])
+@lowers(GemmOp, EXACT, unless=[not_8bit_product, varying_zero_points, bias_not_accumulator])
 def gemm(op: GemmOp, emit: Emitter) -> SSAValue:
     """A matrix product scaled by alpha * a_scale * b_scale / result_scale."""
     a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
@@ -75,7 +76,7 @@ def gemm(op: GemmOp, emit: Emitter) -> SSAValue:
     return quantize_accumulator(emit, acc, scale, y, 1)
 
 
-@lowers(MatMulOp, EXACT, unless=[not_8bit, varying_zero_points])
+@lowers(MatMulOp, EXACT, unless=[not_8bit_product, varying_zero_points])
 def mat_mul(op: MatMulOp, emit: Emitter) -> SSAValue:
     """A product of activations or by a constant, scaled by a_scale * b_scale / result_scale."""
     a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
@@ -98,5 +99,5 @@ def mat_mul(op: MatMulOp, emit: Emitter) -> SSAValue:
     result = quantize_accumulator(emit, acc, np.array(b.scales) * a.scale, y, rank - 1)
     shape = op.result_shapes()[0]
     if len(shape) != rank:
-        result = emit.emit(movement.ReshapeOp, [result], i8, shape=shape)
+        result = as_shape(emit, result, shape)
     return result

@@ -208,7 +208,8 @@ def p_relu(op: PReluOp, emit: Emitter) -> SSAValue:
     quantized_slope = quantization_of(op.b)
     if quantized_slope is None or quantized_slope.axis is not None:
         # Real slopes are factors; the slopes of a TFLite file and of QDQ networks are data.
-        multiplier, shift = exact_multipliers(real_elements(op.b) * (a.scale / y.scale))
+        factor = real_elements(op.b) * (a.scale / y.scale)
+        multiplier, shift = exact_multipliers(np.clip(factor, -(2.0**30), 2.0**30))
         scaled = _wide_rescale(emit, below, multiplier, shift)
     else:
         b = emit.quantization(op.b)

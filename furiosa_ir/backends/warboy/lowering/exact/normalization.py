@@ -55,7 +55,8 @@ def batch_norm(op: BatchNormOp, emit: Emitter) -> SSAValue:
 
 def _affine(op: AffineOp | BatchNormOp, factor: Array, offset: Array, emit: Emitter) -> SSAValue:
     x, y = emit.quantization(op.x), emit.quantization(op.result)
-    factor, offset = np.broadcast_arrays(factor * (x.scale / y.scale), offset / y.scale)
+    factor = np.clip(factor * (x.scale / y.scale), -(2.0**30), 2.0**30)
+    factor, offset = np.broadcast_arrays(factor, offset / y.scale)
     # Beyond 2**12 the result saturates whatever x is.
     offset = np.clip(offset, -(2.0**12) - 256 * np.abs(factor), 2.0**12 + 256 * np.abs(factor))
     _, shifts = exact_multipliers(factor)

@@ -79,14 +79,16 @@ def quantize_accumulator(
     target: Quantization,
     axis: int | None = None,
 ) -> SSAValue:
-    """Q(acc * scale) under `target`: one rescale, ties to even.
+    """Q(acc * scale) under `target`: one rescale, ties to even; acc itself if `target` is i32.
 
     Args:
         acc: i32 or i48.
         scale: the real value of one unit of acc: a float, or one for each index of `axis`.
-        target: per-tensor, as int8.
+        target: per-tensor, as int8; or the accumulator's own type.
         axis: the axis of acc that an array of scales belongs to.
     """
+    if target.storage == "i32":
+        return acc
     multiplier, shift = exact_multipliers(np.atleast_1d(scale) / target.scale)
     rank = emit.rank(acc)
     if axis is not None and multiplier.size > 1:
