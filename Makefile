@@ -1,11 +1,11 @@
-# make test | lint | demo | docs | schema | clean. Everything runs in a virtual environment of its own.
+# make test | lint | demo | docs | corpus | schema | clean. Everything runs in a virtual environment of its own.
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test PYTEST_ARGS='-k digits'
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := test
-.PHONY: test lint format demo docs schema clean
+.PHONY: test lint format demo docs corpus schema clean
 
 # A stamp per set of extras: a second call installs nothing. `dev` contains what the demo needs.
 $(VENV)/.installed-core: pyproject.toml .ci/venv
@@ -35,6 +35,13 @@ demo: $(VENV)/.installed-core
 
 docs: $(VENV)/.installed-core
 	$(BIN)/python -m furiosa_ir.tools.docs
+
+# Agreement of every network in ../shared/models with its reference; some minutes.
+# More inputs, or some networks: make corpus CORPUS_ARGS='-n 20 ic_resnet8_int8'
+CORPUS_ARGS ?=
+
+corpus: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.corpus.table $(CORPUS_ARGS)
 
 # Rebuilds the Python code of the ENF schema; both are committed. The compiler is pinned, so that
 # the same schema gives the same code everywhere.
