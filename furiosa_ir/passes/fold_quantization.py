@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.passes.fold_constants import CONSTANT_RULES
 from furiosa_ir.passes.fuse_tables import ISLAND_RULES
+from furiosa_ir.passes.quantized_accumulators import quantize_of_accumulator
 from furiosa_ir.passes.quantized_movement import MOVEMENT_RULES
 from furiosa_ir.passes.quantized_operators import OPERATOR_RULES
 from furiosa_ir.passes.quantized_ranges import RANGE_RULES
@@ -45,4 +46,5 @@ class FoldQuantization(RewritePass):
         *ISLAND_RULES,
         *RANGE_RULES,
         *OPERATOR_RULES,
+        quantize_of_accumulator,
     )

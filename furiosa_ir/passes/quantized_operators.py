@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr
+from xdsl.dialects.builtin import FloatAttr, f64
 from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.elementwise import AddOp, BinaryOp, MaximumOp, MinimumOp, PReluOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ReshapeOp, SplitOp
-from furiosa_ir.dialects.graph.normalization import AffineOp, BatchNormOp, NaryOp
+from furiosa_ir.dialects.graph.normalization import AffineOp, BatchNormOp, NaryOp, StandardizeOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.quant import Quantization, UniformType, uniform
@@ -95,16 +95,26 @@ def _affine(value: SSAValue) -> tuple[SSAValue, Any, Any] | None:
     return variable[0], *affine
 
 
-@rule(QuantizeOp, x=PReluOp)
-def quantize_of_p_relu(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
-    """Q(prelu(DQ(x), slope)) = prelu(x, slope) with real constant slopes."""
-    inner = cast("PReluOp", op.x.owner)
-    stored = _stored(inner.a)
+@rule(QuantizeOp, x=(PReluOp, StandardizeOp))
+def quantize_with_real_parameters(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(f(DQ(x), c)) = f(x, c) on a quantised x, where the parameters c are real constants.
+
+    The slopes of a PRelu, scale and bias of a normalisation.
+    """
+    inner = cast("GraphOp", op.x.owner)
+    x, *parameters = inner.operands
+    stored = _stored(x)
+    constants = [_real_constant(c) for c in parameters]
     if not only_quantized(op.x) or stored is None or not _per_tensor(stored):
         return None
-    if constant_of(inner.b) is None or not _per_tensor(op.result):
+    if any(c is None for c in constants) or not _per_tensor(op.result):
         return None
-    return again(rw, inner, [stored, inner.b], element_of(op.result))[0]
+    real = [
+        c if _stored(c) is None else rw.emit(ConstantOp, [], [f64], value=BlobAttr.of(array))
+        for c, array in zip(parameters, constants, strict=True)
+    ]
+    missing = [None] * (len(type(inner).get_irdl_definition().operands) - 1 - len(real))
+    return again(rw, inner, [stored, *real, *missing], element_of(op.result))[0]
 
 
 @rule(QuantizeOp, x=(MinimumOp, MaximumOp))
@@ -342,7 +352,7 @@ OPERATOR_RULES = (
     add_of_mat_mul,
     quantize_of_operator,
     quantize_of_affine,
-    quantize_of_p_relu,
+    quantize_with_real_parameters,
     quantize_of_extremum,
     quantize_of_mat_mul,
     quantize_of_contraction,

@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import (
     DenseArrayBase,
     FloatAttr,
     IntegerAttr,
+    IntegerType,
     StringAttr,
     TensorType,
     f64,
@@ -475,7 +476,13 @@ class ResizeOp(GraphOp):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         form = resized(node)
-        return node.unsupported() if form is None else node.emit(cls, node.operands[:1], **form)
+        (x, *_) = node.operands
+        if form is None or x is None:
+            return node.unsupported()
+        # How integers are interpolated the standard leaves open: the framework knows.
+        if form["mode"] != "nearest" and isinstance(element_of(x), IntegerType):
+            return node.unsupported()
+        return node.emit(cls, [x], **form)
 
     def result_shapes(self) -> Sequence[Shape]:
         sizes = iter(ints(self.sizes))

@@ -17,13 +17,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.builder import Builder
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+
+_MOST_DIMENSIONS = 5
+"""Of an operand of ConvInteger and MatMulInteger; what the NPU cannot take stays one operator."""
 
 _STORAGE = (np.dtype(np.int8), np.dtype(np.uint8))
 
@@ -38,6 +41,7 @@ class _Expansion:
 
     def __post_init__(self) -> None:
         self.attributes = {str(a.name): a for a in self.node.attribute}
+        self.count = 0
 
     def input(self, index: int) -> str:
         """The name of an input; "" where it is left out."""
@@ -92,9 +96,23 @@ class _Expansion:
             raise LookupError(self.input(index))
         return self.input(index) or self.tensor("zero_point", np.zeros((), dtype))
 
+    def points(self, index: int) -> Array:
+        """The zero points of input `index`, int64 [n]; 0 where they are left out.
+
+        Raises:
+            LookupError: they are not constant.
+        """
+        given = bool(self.input(index))
+        return self.constant(index).reshape(-1).astype(np.int64) if given else np.zeros(1, np.int64)
+
+    def one(self) -> str:
+        """A scale that changes nothing."""
+        return self.tensor("one", np.ones((), np.float32))
+
     def tensor(self, suffix: str, array: Array) -> str:
         """Adds an initialiser; returns its name."""
-        name = f"{self.node.output[0]}/{len(self.nodes)}/{suffix}"
+        name = f"{self.node.output[0]}/{suffix}/{self.count}"
+        self.count += 1
         self.builder.declare_tensor(name, tensors.tensor_of_array(array, name))
         return name
 
@@ -266,6 +284,42 @@ def _mat_mul_to_float(e: _Expansion) -> None:
     e.end()
 
 
+def _integer(op_type: str) -> Meaning:
+    """ConvInteger, MatMulInteger: x, w, their zero points; y = op(x - x_zp, w - w_zp) in int32.
+
+    In real numbers of scale 1. A zero point of x that the network computes (DynamicQuantizeLinear)
+    is subtracted behind the operator, which is linear: op(x - z, w) = op(x, w) - z * op(1, w).
+    """
+
+    def meaning(e: _Expansion) -> None:
+        if e.rank(0) > _MOST_DIMENSIONS or len(e.points(3)) != 1:
+            raise LookupError(op_type)
+        varies = bool(e.input(2)) and e.builder.constant_elements(e.input(2)) is None
+        if op_type == "Conv":
+            e.constant(1)
+        points = [np.zeros(1, np.int64) if varies else e.points(2), e.points(3)]
+        if len(points[0]) != 1:
+            raise LookupError(e.input(2))
+        operands = [
+            e.add("DequantizeLinear", [e.input(i), e.one(), e.tensor("zero_point", point[0])])
+            for i, point in enumerate(p.astype(e.dtype(k)) for k, p in enumerate(points))
+        ]
+        real = e.operator(op_type, operands)
+        y = e.add("QuantizeLinear", [real, e.one(), e.tensor("zero", np.zeros((), np.int32))])
+        if varies:
+            ones = np.ones(shape_of(e.builder.value(e.input(0))), np.float32)
+            if op_type == "MatMul":
+                ones = ones[(0,) * (ones.ndim - 1)]
+            weight = (e.constant(1).astype(np.int64) - points[1][0]).astype(np.float32)
+            operands = [e.tensor("ones", ones), e.tensor("weight", weight)]
+            sums = e.add("Cast", [e.operator(op_type, operands)], to=TensorProto.INT32)
+            shift = e.add("Cast", [e.input(2)], to=TensorProto.INT32)
+            e.add("Sub", [y, e.add("Mul", [shift, sums])])
+        e.end()
+
+    return meaning
+
+
 def _concat(e: _Expansion) -> None:
     """QLinearConcat: scale and zero point of y, then each operand with its own."""
     operands = [e.dequantized(i) for i in range(2, len(e.node.input), 3)]
@@ -327,6 +381,8 @@ MEANINGS: dict[str, Meaning] = {
     "QLinearConv": _conv,
     "QLinearMatMul": _mat_mul,
     "com.microsoft::QLinearConv": _conv,
+    "ConvInteger": _integer("Conv"),
+    "MatMulInteger": _integer("MatMul"),
     "com.microsoft::QLinearAdd": _of("Add", [0, 3], 6),
     "com.microsoft::QLinearMul": _of("Mul", [0, 3], 6),
     "com.microsoft::QLinearSigmoid": _of("Sigmoid", [0], 3),

@@ -6,8 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
+from onnx import TensorProto
+from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
+from furiosa_ir.dialects.graph.base import quantization_of
+from furiosa_ir.dialects.graph.quantization import DequantizeOp, StorageCastOp
 from furiosa_ir.importers.onnx.node import Node
 from furiosa_ir.ir.constants import Array
 
@@ -67,6 +71,17 @@ def constant(node: Node) -> Sequence[SSAValue]:
         if name + "s" in attributes:
             return [node.value(np.array(attributes[name + "s"], dtype))]
     return node.unsupported()
+
+
+@_imports("Cast")
+def cast_(node: Node) -> Sequence[SSAValue]:
+    """Of the integers of an accumulator (ConvInteger) to float: the real numbers they stand for."""
+    (value,) = _operand(node)
+    q = quantization_of(value.owner.x) if isinstance(value.owner, StorageCastOp) else None
+    whole = q is not None and q.storage == "i32" and q.scales == (1.0,) and not any(q.zero_points)
+    if not whole or node.attributes.get("to") != TensorProto.FLOAT:
+        return node.unsupported()
+    return node.emit(DequantizeOp, [cast("StorageCastOp", value.owner).x], elements=[f32])
 
 
 def _operand(node: Node) -> Sequence[SSAValue]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
@@ -12,7 +15,22 @@ from furiosa_ir.ir.shaped_operation import shape_of
 
 def not_8bit(op: GraphOp) -> hints.Hint | None:
     """A data operand or a result is not 8-bit quantised per tensor (i32 constants may be)."""
-    for value in (*op.operands, *op.results):
+    return _not_8bit(op, (*op.operands, *op.results))
+
+
+def not_8bit_product(op: GraphOp) -> hints.Hint | None:
+    """As `not_8bit`, but the result may be the accumulator: i32 of scale x_scale * weight_scale."""
+    x, weight, y = (quantization_of(v) for v in (*op.operands[:2], op.results[0]))
+    if x is None or weight is None or y is None or y.storage != "i32":
+        return not_8bit(op)
+    whole = y.axis is None and not any(y.zero_points)
+    if not whole or {x.scale * scale for scale in weight.scales} != {y.scale}:
+        return hints.form(op.name, "with an i32 result that is not the accumulator")
+    return _not_8bit(op, op.operands)
+
+
+def _not_8bit(op: GraphOp, values: Sequence[SSAValue]) -> hints.Hint | None:
+    for value in values:
         q = quantization_of(value)
         constant = constant_of(value)
         if q is None:

@@ -17,7 +17,7 @@ from furiosa_ir.dialects.graph.pooling import AveragePoolOp
 from furiosa_ir.dialects.graph.reduction import ReduceOp
 from furiosa_ir.dialects.graph.resampling import linear_weights
 from furiosa_ir.ir.constants import Array
-from furiosa_ir.ir.shaped_operation import ints, shape_of
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 Rescale = Callable[[SSAValue, int], SSAValue]
 """From an accumulator (i32) and its channel axis to the i8 result."""
@@ -99,7 +99,7 @@ def _emit_conv_3d(op: ConvOp, emit: Emitter, rescale: Rescale) -> SSAValue:
     result = rescale(acc, 1)
     _, outputs, *plane = shape_of(result)
     result = as_shape(emit, result, (batch, steps, outputs, *plane))
-    return emit.emit(movement.TransposeOp, [result], perm=[0, 2, 1, 3, 4])
+    return emit.emit(movement.TransposeOp, [result], element_of(result), perm=[0, 2, 1, 3, 4])
 
 
 def emit_conv_transpose(op: ConvTransposeOp, emit: Emitter, rescale: Rescale) -> SSAValue:
@@ -170,7 +170,7 @@ def as_rows(x: SSAValue, layout: str, emit: Emitter) -> tuple[SSAValue, str]:
 
 def as_shape(emit: Emitter, x: SSAValue, shape: tuple[int, ...]) -> SSAValue:
     """x reshaped."""
-    return emit.emit(movement.ReshapeOp, [x], shape=shape)
+    return emit.emit(movement.ReshapeOp, [x], element_of(x), shape=shape)
 
 
 def window_counts(op: AveragePoolOp, pads: Sequence[int]) -> Array:

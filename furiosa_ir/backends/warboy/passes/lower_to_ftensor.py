@@ -152,7 +152,8 @@ def _boundary(
         else:
             element = cast("IntegerType", element_of(value))
             unsigned = element.signedness.data == Signedness.UNSIGNED
-            entry["graph.dtype"] = StringAttr("uint8" if unsigned else "int8")
+            name = f"{'u' if unsigned else ''}int{element.width.data}"
+            entry["graph.dtype"] = StringAttr(name)
     # Text has no form of an empty list.
     return ArrayAttr([DictionaryAttr(entry) for entry in known]) if known else None
 
