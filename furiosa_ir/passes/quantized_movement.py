@@ -44,7 +44,10 @@ def selects(op: GraphOp, quantization: Quantization) -> bool:
 
 
 def again(
-    rw: Rewrite, op: GraphOp, operands: Sequence[SSAValue | Sequence[SSAValue]], element: Attribute
+    rw: Rewrite,
+    op: GraphOp,
+    operands: Sequence[SSAValue | Sequence[SSAValue] | None],
+    element: Attribute,
 ) -> list[SSAValue]:
     """The operation on other operands, its results of another element type."""
     properties: dict[str, Any] = {k: v for k, v in op.properties.items() if k != "origin"}
@@ -163,7 +166,10 @@ def cast_of_cast(op: StorageCastOp, rw: Rewrite) -> SSAValue:
 
 
 def on_storage(
-    rw: Rewrite, op: GraphOp, operands: Sequence[SSAValue | Sequence[SSAValue]], element: Attribute
+    rw: Rewrite,
+    op: GraphOp,
+    operands: Sequence[SSAValue | Sequence[SSAValue] | None],
+    element: Attribute,
 ) -> list[SSAValue] | None:
     """The operation on the same stored integers under another type; None if it computes others."""
     quantization = _of_element(element)

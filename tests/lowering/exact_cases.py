@@ -223,7 +223,7 @@ def _p_relu(d: Draw) -> GraphOp:
 
 
 def _pow(d: Draw) -> GraphOp:
-    exponent = np.array(d.rng.choice([2.0, 0.5, 3.0, -1.0]), np.float32)
+    exponent = np.array(d.rng.choice([2.0, 3.0, 4.0]), np.float32)
     return elementwise.PowOp.make([d.value((2, 5, 7)), d.real_constant(exponent)], [d.element()])
 
 
@@ -236,6 +236,23 @@ def _affine(d: Draw) -> GraphOp:
     return normalization.AffineOp.make(
         [d.value((2, 3, 4, 5))], [d.element()], factor=factor, offset=offset
     )
+
+
+def _standardize(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        layer = kind is normalization.LayerNormOp
+        shape = (2, 3, d.small(1, 8), d.small(1, 40))
+        axis = d.small(1, 3)
+        parameters = shape[axis:] if layer else shape[1:2]
+        scale = d.real_constant(d.rng.normal(0, 1, parameters).astype(np.float32))
+        bias = d.real_constant(d.rng.normal(0, 1, parameters).astype(np.float32))
+        epsilon = float(np.float32(d.rng.choice([1e-5, 1e-3])))
+        extra: dict[str, Any] = {"axis": axis} if layer else {}
+        given = None if layer and d.small(0, 1) else bias
+        element = d.element(0.02, 0.1)
+        return kind.make([d.value(shape), scale, given], [element], epsilon=epsilon, **extra)
+
+    return draw
 
 
 def _unary(kind: type[GraphOp], **properties: Any) -> Case:
@@ -422,6 +439,8 @@ CASES: dict[str, Case] = {
     "sum": _nary(normalization.SumOp),
     "mean": _nary(normalization.MeanOp),
     "affine": _affine,
+    "layer_norm": _standardize(normalization.LayerNormOp),
+    "instance_norm": _standardize(normalization.InstanceNormOp),
     "p_relu": _p_relu,
     "pow": _pow,
     "minimum": _binary(elementwise.MinimumOp),

@@ -159,6 +159,16 @@ def quantized_batch_normalization(net: QDQ) -> None:
     net.output(net.add("BatchNormalization", names), 0.05, 1)
 
 
+def quantized_layer_normalization(net: QDQ) -> None:
+    """As onnxruntime's quantiser writes it: 8-bit scale, i32 bias."""
+    rng = np.random.default_rng(0)
+    x = net.input("x", (2, 7, 64), 0.04, 3)
+    scale = net.weight(rng.integers(-127, 128, 64).astype(np.int8), np.float32(0.01))
+    bias = rng.integers(-3000, 3000, 64).astype(np.int32)
+    names = [x, scale, net.weight(bias, np.float32(0.0004), name="b")]
+    net.output(net.add("LayerNormalization", names), 0.03, 1)
+
+
 def per_channel_constant(op: str) -> Builder:
     """op(x, c), each channel of c with its own scale."""
 
@@ -269,6 +279,16 @@ ON_THE_NPU: dict[str, Builder] = {
     "GlobalMaxPool": one("GlobalMaxPool"),
     "HardSigmoid": one("HardSigmoid", scale=0.005),
     "HardSwish": one("HardSwish"),
+    "InstanceNormalization": with_constants(
+        "InstanceNormalization", _CHANNELS.reshape(8), _CHANNELS.reshape(8) / 4
+    ),
+    "LayerNormalization": with_constants(
+        "LayerNormalization", _CHANNELS.reshape(8), _CHANNELS.reshape(8) / 4, shape=(2, 5, 8)
+    ),
+    "LayerNormalization_no_bias": with_constants(
+        "LayerNormalization", np.ones(96, np.float32), shape=(1, 4, 96)
+    ),
+    "LayerNormalization_quantized": quantized_layer_normalization,
     "LeakyRelu": one("LeakyRelu", alpha=0.1),
     "Log": one("Log"),
     "LogSoftmax": one("LogSoftmax", (3, 10), scale=0.06),
@@ -364,14 +384,6 @@ Upsample ended with operator set 9, QuantizeLinear began with 10: no file has bo
 
 ON_THE_HOST: dict[str, tuple[int, Builder]] = {
     "Pow_variable": (4, many("Pow", IMAGE, (5,))),
-    "LayerNormalization": (
-        1,
-        with_constants("LayerNormalization", np.ones(5, np.float32), np.zeros(5, np.float32)),
-    ),
-    "InstanceNormalization": (
-        1,
-        with_constants("InstanceNormalization", np.ones(8, np.float32), np.zeros(8, np.float32)),
-    ),
     "ArgMax": (1, index_of_greatest),
     "ReduceProd": (1, one("ReduceProd", axes=[3])),
     "ReduceLogSumExp": (1, one("ReduceLogSumExp", axes=[3])),

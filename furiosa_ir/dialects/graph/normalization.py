@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, TensorType, f64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f64, i64
 from xdsl.ir import SSAValue
-from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, var_operand_def
+from xdsl.irdl import (
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    prop_def,
+    result_def,
+    var_operand_def,
+)
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode
 from furiosa_ir.dialects.graph.elementwise import AddOp, Affine
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array, BlobAttr
-from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, shape_of
+from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, normal_axis, shape_of
 
 
 @irdl_op_definition
@@ -87,6 +94,74 @@ class BatchNormOp(GraphOp):
         scale, bias, mean, variance = (p.reshape(along) for p in known)
         factor = scale / np.sqrt(variance + self.epsilon.value.data)
         return factor, bias - mean * factor
+
+
+class StandardizeOp(GraphOp):
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, mean and variance being those of x."""
+
+    x = operand_def(TensorType)
+    scale = operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    result = result_def(TensorType)
+    epsilon = prop_def(FloatAttr.constr(f64))
+
+    def axes(self) -> tuple[int, ...]:
+        """What mean and variance are taken over."""
+        raise NotImplementedError
+
+    def along(self, parameter: Array) -> Array:
+        """Scale or bias, so that it broadcasts to x."""
+        return parameter
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [shape_of(self.x)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        x, scale, *bias = operands
+        centred = x - x.mean(self.axes(), keepdims=True)
+        variance = np.square(centred).mean(self.axes(), keepdims=True)
+        result = centred / np.sqrt(variance + self.epsilon.value.data) * self.along(scale)
+        return [result + self.along(bias[0]) if bias else result]
+
+
+@irdl_op_definition
+class LayerNormOp(StandardizeOp):
+    """Standardised over the dimensions from `axis` on; scale and bias have these dimensions."""
+
+    name = "graph.layer_norm"
+    ONNX: ClassVar = ("LayerNormalization",)
+
+    axis = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        if node.output_count > 1:
+            return node.unsupported()
+        axis, epsilon = node.attributes["axis"], float(node.attributes["epsilon"])
+        operands = [*node.operands, None][:3]
+        return node.emit(cls, operands, axis=axis, epsilon=epsilon)
+
+    def axes(self) -> tuple[int, ...]:
+        rank = len(shape_of(self.x))
+        return tuple(range(normal_axis(self, self.axis.value.data, rank), rank))
+
+
+@irdl_op_definition
+class InstanceNormOp(StandardizeOp):
+    """Standardised over the spatial dimensions of [N, C, ...]; scale and bias are [C]."""
+
+    name = "graph.instance_norm"
+    ONNX: ClassVar = ("InstanceNormalization",)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        return node.emit(cls, node.operands, epsilon=float(node.attributes["epsilon"]))
+
+    def axes(self) -> tuple[int, ...]:
+        return tuple(range(2, len(shape_of(self.x))))
+
+    def along(self, parameter: Array) -> Array:
+        return parameter.reshape(-1, *[1] * len(self.axes()))
 
 
 class NaryOp(GraphOp):
