@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -77,7 +77,7 @@ def one_operator(
 
 def random_integers(rng: np.random.Generator, shape: Any, dtype: Any) -> Any:
     info = np.iinfo(dtype)
-    return rng.integers(int(info.min), int(info.max) + 1, shape).astype(dtype)
+    return cast("Any", rng).integers(info.min, info.max + 1, shape).astype(dtype)
 
 
 def node(op_type: str, inputs: list[str], output: str = "y", domain: str = "", **a: Any) -> Any:

@@ -19,7 +19,10 @@ def not_8bit(op: GraphOp) -> hints.Hint | None:
 
 
 def not_8bit_product(op: GraphOp) -> hints.Hint | None:
-    """As `not_8bit`, but the result may be the accumulator: i32 of scale x_scale * weight_scale."""
+    """A data operand or a result is not 8-bit quantised per tensor, nor is it the i32 accumulator.
+
+    That is a result in units of x_scale * weight_scale.
+    """
     x, weight, y = (quantization_of(v) for v in (*op.operands[:2], op.results[0]))
     if x is None or weight is None or y is None or y.storage != "i32":
         return not_8bit(op)
