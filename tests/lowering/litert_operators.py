@@ -171,6 +171,16 @@ def logistic(net: Network) -> None:
 
 
 @case
+def silu(net: Network) -> None:
+    """x * sigmoid(x), which becomes one table: with the roundings of both kernels."""
+    x = net.input(np.arange(-128, 128).astype(np.int8), net.quantized())
+    gate = net.graph(SigmoidOp, [x], net.quantized(1 / 256, -128))
+    net.tflite("LOGISTIC", [x], gate)
+    y = net.graph(MulOp, [x, gate], net.quantized())
+    net.tflite("MUL", [x, gate], y, schema.MulOptionsT())
+
+
+@case
 def tanh(net: Network) -> None:
     _unary(net, TanhOp, "TANH")
 
