@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 import onnx
 from numpy.typing import ArrayLike
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnx.backend.base import Backend, BackendRep
 
 from furiosa_ir.compiler import DEFAULT_TARGET, compile_model
@@ -94,7 +94,7 @@ class FuriosaBackendRep(BackendRep):
     def _named(self, inputs: Inputs) -> dict[str, Array]:
         """The inputs by name, in the model's order, as arrays."""
         if isinstance(inputs, Mapping):
-            by_name = dict(cast("Mapping[str, ArrayLike]", inputs))
+            by_name = dict(inputs)
         else:
             several = isinstance(inputs, list | tuple)
             ordered = list(cast("Sequence[ArrayLike]", inputs)) if several else [inputs]
@@ -114,7 +114,7 @@ class FuriosaBackendRep(BackendRep):
     def _array(self, name: str, value: ArrayLike) -> Array:
         """Numbers and lists become arrays of the model's type; arrays stay what they are."""
         if isinstance(value, np.ndarray | np.generic):
-            return np.asarray(value)
+            return np.asarray(cast("Any", value))
         try:
             return np.asarray(value, self._dtypes[name])
         except (TypeError, ValueError, OverflowError):
@@ -126,7 +126,10 @@ class FuriosaBackend(Backend):
 
     @classmethod
     def is_compatible(
-        cls, model: onnx.ModelProto, device: str = _DEVICES[0], **kwargs: Any
+        cls,
+        model: onnx.ModelProto,  # noqa: ARG003  # the interface's
+        device: str = _DEVICES[0],
+        **kwargs: Any,  # noqa: ARG003
     ) -> bool:
         """Whether a model may be prepared for a device: on any device that there is."""
         return cls.supports_device(device)
@@ -143,7 +146,7 @@ class FuriosaBackend(Backend):
         device: str = _DEVICES[0],
         *,
         target: str = DEFAULT_TARGET,
-        **kwargs: Any,
+        **kwargs: Any,  # noqa: ARG003
     ) -> FuriosaBackendRep:
         """Compiles a model.
 
@@ -203,8 +206,11 @@ class FuriosaBackend(Backend):
                     f"the operator takes {len(names)} inputs, {len(ordered)} were given"
                 )
             by_name = dict(zip(names, map(np.asarray, ordered), strict=True))
-        model = _model_of(node, by_name, outputs_info, version)
-        return cls.run_model(model, by_name, device, **kwargs)
+        # Shapes and axes as constants: they determine the rank of what the operator makes.
+        constants = {n: a for n, a in by_name.items() if a.dtype == np.int64 and a.ndim == 1}
+        given = {n: a for n, a in by_name.items() if n not in constants}
+        model = _model_of(node, given, constants, outputs_info, version)
+        return cls.run_model(model, given, device, **kwargs)
 
 
 is_compatible = FuriosaBackend.is_compatible
@@ -240,9 +246,7 @@ def _dtype(value: Any) -> np.dtype[Any] | None:
         return None
 
 
-def _specialized(
-    model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]
-) -> onnx.ModelProto:
+def _specialized(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
     """The model with these inputs of these shapes, none of which keeps its default value."""
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
@@ -275,6 +279,7 @@ def _matches(dims: Sequence[Any], shape: tuple[int, ...]) -> bool:
 def _model_of(
     node: onnx.NodeProto,
     inputs: Mapping[str, Array],
+    constants: Mapping[str, Array],
     outputs_info: Sequence[tuple[Any, tuple[int, ...]]] | None,
     version: int | None,
 ) -> onnx.ModelProto:
@@ -294,7 +299,8 @@ def _model_of(
     imports = [helper.make_opsetid(domain, version)]
     if domain:
         imports.append(helper.make_opsetid("", onnx.defs.onnx_opset_version()))
-    graph = helper.make_graph([node], node.op_type or "node", given, results)
+    initial = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph([node], node.op_type or "node", given, results, initial)
     model = helper.make_model(graph, opset_imports=imports)
     model.ir_version = helper.find_min_ir_version_for(imports, ignore_unknown=True)
     return model

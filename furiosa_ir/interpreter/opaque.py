@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from furiosa_ir.dialects.graph.base import GraphOp
@@ -12,6 +13,7 @@ from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.onnxruntime_session import onnx_session, run_session
 
 
 def run_opaque(op: GraphOp, operands: Sequence[Array]) -> list[Array]:
@@ -31,32 +33,24 @@ def run_opaque(op: GraphOp, operands: Sequence[Array]) -> list[Array]:
     blob = op.origin.data[1]
     try:
         session = onnx_session(blob.array.tobytes())
-        feeds: dict[str, Any] = {
-            info.name: _as_declared(array, info.type)
-            for info, array in zip(session.get_inputs(), operands, strict=True)
-        }
-        return [np.asarray(o) for o in session.run(None, feeds)]
+        declared = [info.type for info in session.get_inputs()]
+        inputs = [_as_declared(a, d) for a, d in zip(operands, declared, strict=True)]
+        return [np.asarray(o) for o in run_session(session, inputs)]
     except Exception as error:  # onnxruntime's exceptions share no public base
         text = str(error).strip().splitlines()
         reason = text[0] if text else type(error).__name__
         raise ExecutionFailure(f"{name} does not run: {reason}", layer=layer) from error
 
 
-def onnx_session(model: bytes) -> Any:
-    """An onnxruntime session without optimisations, and silent."""
-    import onnxruntime  # noqa: PLC0415  # takes 0.1 s; most networks need none
-
-    options = cast("Any", onnxruntime.SessionOptions())
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-_DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+_DTYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(bfloat16)": ml_dtypes.bfloat16,
+}
 
 
 def _as_declared(array: Array, declared: str) -> Array:
     """Reals as the float type that the operator takes (the interpreter holds them as doubles)."""
     dtype = _DTYPES.get(declared)
-    return array if dtype is None else cast("Array", array.astype(dtype))
+    return array if dtype is None else array.astype(dtype)

@@ -20,11 +20,11 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers import load
 from furiosa_ir.interpreter import Interpreter, run_module
 from furiosa_ir.interpreter.elements import numpy_dtype
-from furiosa_ir.interpreter.opaque import onnx_session
 from furiosa_ir.interpreter.run import value_names
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.ir.text import is_ir_text
+from furiosa_ir.onnxruntime_session import onnx_session
 from furiosa_ir.reports.host_operator import run_host_operator
 from furiosa_ir.reports.litert_reference import litert_reference
 from furiosa_ir.runtime.session import Session

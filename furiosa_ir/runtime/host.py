@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure
-from furiosa_ir.runtime.ort_values import run_session
+from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from furiosa_ir.runtime.tensor import Array
 
 
@@ -49,17 +49,8 @@ class OnnxEngine:
             ) from error
 
     def _load(self) -> Any:
-        import onnxruntime  # noqa: PLC0415
-
-        options = cast("Any", onnxruntime.SessionOptions())
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 4
         try:
-            return onnxruntime.InferenceSession(
-                bytes(self._segment.model), options, providers=["CPUExecutionProvider"]
-            )
+            return onnx_session(bytes(self._segment.model))
         except Exception as error:
             raise ExecutionFailure(
                 f"onnxruntime refuses the host segment: {_first_line(error)}",

@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr
 from furiosa_ir.backends.warboy.host.onnx_export import export_onnx
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.interpreter import run_function
-from furiosa_ir.interpreter.opaque import onnx_session
+from furiosa_ir.onnxruntime_session import onnx_session
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session
 from tests.conformance.qlinear import FORMS as QLINEAR_FORMS

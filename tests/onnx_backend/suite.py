@@ -1,6 +1,9 @@
 """ONNX's backend tests on furiosa-ir, and on onnxruntime to compare with; prints a table.
 
-    python -m tests.onnx_backend.suite [--onnxruntime] [--data DIR] [-k PATTERN] [-j N]
+    python -m tests.onnx_backend.suite [--onnxruntime] [--constant] [--data DIR] [-k PATTERN] [-j N]
+
+With --constant the inputs are constants of the model: what the compiler computes itself is tested.
+Without --onnxruntime only the cases that do not pass here run there.
 
 Exits with 1 if a case that onnxruntime passes fails here and docs/onnx-backend.md does not list it.
 """
@@ -20,13 +23,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
+from onnx import numpy_helper
 from onnx.backend.test.runner import Runner
 
 import furiosa_ir.onnx_backend
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
-from furiosa_ir.runtime.ort_values import run_session
+from furiosa_ir.onnxruntime_session import run_session
 from tests.onnx_backend.cases import Array, Case, cases_of_directory, cases_of_onnx
 
 PASSED, FAILED, UNSUPPORTED, CRASHED = "passed", "failed", "not supported", "crashed"
@@ -60,6 +65,26 @@ class Result:
 def on_furiosa(model: onnx.ModelProto) -> Callable[[list[Array]], Sequence[Any]]:
     """A model on our backend."""
     return furiosa_ir.onnx_backend.prepare(model).run
+
+
+def constant_model(model: onnx.ModelProto, inputs: Sequence[Array]) -> onnx.ModelProto:
+    """The model with its inputs as initialisers."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    names = [value.name for value in model.graph.input]
+    del fixed.graph.input[:]
+    own = {tensor.name for tensor in model.graph.initializer}
+    fixed.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(array), name)
+        for name, array in zip(names, inputs, strict=False)
+        if name not in own
+    )
+    return fixed
+
+
+def on_constants(model: onnx.ModelProto) -> Callable[[list[Array]], Sequence[Any]]:
+    """A model on our backend, which knows the inputs when it compiles."""
+    return lambda inputs: furiosa_ir.onnx_backend.run_model(constant_model(model, inputs), [])
 
 
 def on_onnxruntime(model: onnx.ModelProto) -> Callable[[list[Array]], Sequence[Any]]:
@@ -101,7 +126,7 @@ def run_case(case: Case, prepare: Prepare) -> tuple[str, str]:
             return FAILED, _line(error)
         except FuriosaError as error:
             return UNSUPPORTED, str(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a crash, whatever it is
             return CRASHED, f"{type(error).__name__}: {_line(error)}"
     return PASSED, ""
 
@@ -111,12 +136,14 @@ def _line(error: BaseException) -> str:
     return "; ".join(lines[:3]) if lines else type(error).__name__
 
 
-def examine(case: Case, compare: bool) -> Result:
-    """Runs a case here and, to compare, on onnxruntime."""
+def examine(case: Case, compare: bool = False, constant: bool = False) -> Result:
+    """Runs a case here and, to compare or if it does not pass, on onnxruntime."""
     started = time.perf_counter()
-    outcome, reason = run_case(case, on_furiosa)
+    outcome, reason = run_case(case, on_constants if constant else on_furiosa)
     seconds = time.perf_counter() - started
-    reference = run_case(case, on_onnxruntime)[0] if compare else None
+    reference = None
+    if compare or outcome != PASSED:
+        reference = run_case(case, on_onnxruntime)[0]
     return Result(case.category, case.name, outcome, reason, seconds, reference)
 
 
@@ -128,13 +155,13 @@ def documented_exceptions() -> set[str]:
 
 
 def undocumented(results: Iterable[Result]) -> list[Result]:
-    """What onnxruntime passes (or was not asked), fails here and is documented nowhere."""
+    """What crashes here, or onnxruntime passes and we do not, and is documented nowhere."""
     known = documented_exceptions()
     return [
         r
         for r in results
         if r.name not in known
-        and (r.outcome == CRASHED or (r.outcome != PASSED and r.reference in (PASSED, None)))
+        and (r.outcome == CRASHED or (r.outcome != PASSED and r.reference == PASSED))
     ]
 
 
@@ -143,7 +170,7 @@ def _part(part: tuple[int, int], selection: argparse.Namespace) -> list[Result]:
     onnxruntime.set_default_logger_severity(4)
     first, step = part
     chosen = list(select(selection.data, selection.k))[first::step]
-    return [examine(case, selection.onnxruntime) for case in chosen]
+    return [examine(case, selection.onnxruntime, selection.constant) for case in chosen]
 
 
 def select(directory: Path | None = None, pattern: str | None = None) -> Iterator[Case]:
@@ -153,9 +180,8 @@ def select(directory: Path | None = None, pattern: str | None = None) -> Iterato
             yield case
 
 
-def table(results: Sequence[Result]) -> str:
-    """Outcomes by category."""
-    compared = any(r.reference is not None for r in results)
+def table(results: Sequence[Result], compared: bool) -> str:
+    """Outcomes by category; with onnxruntime's, if it ran all of them."""
     heads = ["category", "cases", *OUTCOMES, *(["onnxruntime passes"] if compared else [])]
     rows: list[list[str]] = []
     categories = list(dict.fromkeys(r.category for r in results))
@@ -175,6 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the cases and prints what became of them."""
     parser = argparse.ArgumentParser(description="ONNX's backend tests on furiosa-ir")
     parser.add_argument("--onnxruntime", action="store_true", help="run them on onnxruntime too")
+    parser.add_argument("--constant", action="store_true", help="inputs as constants")
     parser.add_argument("--data", type=Path, help="a directory of cases, of another onnx")
     parser.add_argument("-k", metavar="PATTERN", help="only cases whose name has this in it")
     parser.add_argument("-j", type=int, default=1, metavar="N", help="processes")
@@ -192,17 +219,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not results:
         print("no case matches")
         return 1
-    print(table(results))
+    print(table(results, options.onnxruntime))
     mean = sum(r.seconds for r in results) / len(results)
     print(f"\n{mean * 1e3:.0f} ms a case here; {time.perf_counter() - started:.0f} s in all")
     if options.v:
-        print("\nnot passed here nor, if asked, by onnxruntime:")
+        print("\npassed neither here nor by onnxruntime:")
         for r in results:
-            if r.outcome != PASSED and r.reference != PASSED:
+            if PASSED not in (r.outcome, r.reference):
                 print(f"  {r.outcome:13} {r.name}: {r.reason[:300]}")
     wrong = undocumented(results)
-    title = "onnxruntime passes and we do not" if options.onnxruntime else "not passed"
-    print(f"\n{title}, beyond docs/onnx-backend.md: {len(wrong)}")
+    print(f"\nonnxruntime passes and we do not, beyond docs/onnx-backend.md: {len(wrong)}")
     for r in wrong:
         print(f"  {r.outcome:13} {r.name}: {r.reason[:300]}")
     return 1 if wrong else 0

@@ -127,9 +127,12 @@ class DivOp(BinaryOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         a, b = operands
-        if a.dtype.kind in "iu":
-            return [np.trunc(a / b).astype(a.dtype)]
-        return [a / b]
+        if a.dtype.kind not in "iu":
+            return [a / b]
+        # Doubles do not hold every 64-bit integer, and // rounds down.
+        quotient = a // b
+        inexact = quotient * b != a
+        return [quotient + (inexact & ((a < 0) != (b < 0)))]
 
     def affine(self, constants: Sequence[Array | None]) -> Affine | None:
         _, b = constants
@@ -144,7 +147,10 @@ class PowOp(BinaryOp):
     ONNX: ClassVar = ("Pow",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.power(*operands)]
+        a, b = operands
+        if b.dtype.kind == "i" and a.dtype.kind in "iu" and (b < 0).any():
+            return [np.trunc(np.power(a.astype(np.float64), b))]
+        return [np.power(a, b)]
 
 
 @irdl_op_definition
@@ -214,19 +220,20 @@ class ClipOp(UnaryOp):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        if variable(node, 1, 2):
+        low, high = number(node, 1, "min"), number(node, 2, "max")
+        # Properties are doubles: no NaN, and not every 64-bit integer.
+        exact = all(b is None or abs(b) <= 2**53 or abs(b) == np.inf for b in (low, high))
+        if variable(node, 1, 2) or not exact:
             return node.unsupported()
-        return node.emit(
-            cls,
-            node.operands[:1],
-            minimum=number(node, 1, "min"),
-            maximum=number(node, 2, "max"),
-        )
+        return node.emit(cls, node.operands[:1], minimum=low, maximum=high)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        low = -np.inf if self.minimum is None else self.minimum.value.data
-        high = np.inf if self.maximum is None else self.maximum.value.data
-        return [np.clip(operands[0], low, high)]
+        x = operands[0]
+        if self.minimum is not None:
+            x = np.maximum(x, np.asarray(self.minimum.value.data).astype(x.dtype))
+        if self.maximum is not None:
+            x = np.minimum(x, np.asarray(self.maximum.value.data).astype(x.dtype))
+        return [x]
 
 
 @irdl_op_definition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, TensorType, f64, i64
@@ -22,6 +22,9 @@ class ReduceOp(GraphOp):
     """A reduction over `axes` (counted from the front); `keepdims` 1 leaves extents of 1."""
 
     x = operand_def(TensorType)
+    IS_PLAIN: ClassVar = True
+    """Whether reducing over no axis at all changes nothing (squares, say, stay squares)."""
+
     result = result_def(TensorType)
     axes = prop_def(DenseArrayBase.constr(i64))
     keepdims = prop_def(IntegerAttr.constr(i64))
@@ -44,6 +47,8 @@ class ReduceOp(GraphOp):
             return node.emit(cls, node.operands, axes=list(range(2, rank)), keepdims=1)
         axes = int_list(node, 1, "axes")
         if not axes and node.attributes.get("noop_with_empty_axes", 0):
+            if not cls.IS_PLAIN:
+                return node.unsupported()
             return [v for v in node.operands[:1] if v is not None]
         return node.emit(
             cls,
@@ -84,6 +89,15 @@ class ReduceSumOp(ReduceOp):
         return [operands[0].sum(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
 
 
+def _extremes(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """The least and the greatest value of a dtype: what the extremes of no element at all are."""
+    if dtype.kind == "b":
+        return False, True
+    if dtype.kind in "iu":
+        return np.iinfo(dtype).min, np.iinfo(dtype).max
+    return -np.inf, np.inf
+
+
 class ExtremeOp(ReduceOp):
     """A reduction that chooses one of the elements; quantising is monotone, so stored ones do."""
 
@@ -97,7 +111,10 @@ class ReduceMaxOp(ExtremeOp):
     TFLITE: ClassVar = ("REDUCE_MAX",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [operands[0].max(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
+        (x,) = operands
+        least = _extremes(x.dtype)[0]
+        keepdims = bool(self.keepdims.value.data)
+        return [np.max(x, ints(self.axes), keepdims=keepdims, initial=least)]
 
 
 @irdl_op_definition
@@ -109,7 +126,10 @@ class ReduceMinOp(ExtremeOp):
     TFLITE: ClassVar = ("REDUCE_MIN",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [operands[0].min(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
+        (x,) = operands
+        greatest = _extremes(x.dtype)[1]
+        keepdims = bool(self.keepdims.value.data)
+        return [np.min(x, ints(self.axes), keepdims=keepdims, initial=greatest)]
 
 
 @irdl_op_definition
@@ -118,6 +138,7 @@ class ReduceL1Op(ReduceOp):
 
     name = "graph.reduce_l1"
     ONNX: ClassVar = ("ReduceL1",)
+    IS_PLAIN: ClassVar = False
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x = np.abs(operands[0])
@@ -130,6 +151,7 @@ class ReduceSumSquareOp(ReduceOp):
 
     name = "graph.reduce_sum_square"
     ONNX: ClassVar = ("ReduceSumSquare",)
+    IS_PLAIN: ClassVar = False
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x = np.square(operands[0])
@@ -142,6 +164,7 @@ class ReduceL2Op(ReduceOp):
 
     name = "graph.reduce_l2"
     ONNX: ClassVar = ("ReduceL2",)
+    IS_PLAIN: ClassVar = False
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x = np.square(operands[0])
@@ -219,7 +242,7 @@ class SoftmaxOp(NormalizedExpOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, axis = operands[0] * self.beta.value.data, self.axis.value.data
-        e = np.exp(x - x.max(axis, keepdims=True))
+        e = np.exp(x - x.max(axis, keepdims=True, initial=-np.inf))
         return [e / e.sum(axis, keepdims=True)]
 
 
@@ -233,5 +256,5 @@ class LogSoftmaxOp(NormalizedExpOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, axis = operands[0] * self.beta.value.data, self.axis.value.data
-        x = x - x.max(axis, keepdims=True)
+        x = x - x.max(axis, keepdims=True, initial=-np.inf)
         return [x - np.log(np.exp(x).sum(axis, keepdims=True))]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import ml_dtypes
 import numpy as np
 from onnx import helper
 from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
@@ -19,7 +20,9 @@ from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
 from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
-from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, as_attribute, shape_of
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, as_attribute, shape_of
+
+_NARROW = frozenset(np.dtype(t) for t in (np.float16, np.float32, ml_dtypes.bfloat16))
 
 _LARGEST_FOLDED = 1 << 24
 """Results of more elements stay operations (ConstantOfShape and Tile can make anything)."""
@@ -159,7 +162,7 @@ class Builder:
             return []
         folded = whole.evaluate()
         if folded is not None and all(
-            r.element in _plain_elements(a) and a.size <= _LARGEST_FOLDED
+            r.element in _plain_elements(a) and a.size <= _LARGEST_FOLDED and _fits(a, r.shape)
             for a, r in zip(folded, results, strict=True)
         ):
             return self._all_outputs(node, [self.constant(array) for array in folded])
@@ -215,6 +218,13 @@ def is_static(value: SSAValue) -> bool:
     return DYNAMIC not in shape_of(value)
 
 
+def _fits(array: Array, shape: Shape) -> bool:
+    """Whether an array has the inferred shape: onnx's own evaluation is not always right."""
+    return len(array.shape) == len(shape) and all(
+        n in (DYNAMIC, m) for n, m in zip(shape, array.shape, strict=True)
+    )
+
+
 def _plain_elements(array: Array) -> list[Attribute]:
     try:
         return [tensors.element_of_dtype(array.dtype)]
@@ -237,8 +247,11 @@ def _fold(op: GraphOp) -> list[Array] | None:
         return None
     # Floats in double precision, rounded once: as every later stage computes them.
     with np.errstate(all="ignore"):
-        wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in operands]
-        results = op.evaluate(*wide)
+        wide = [a.astype(np.float64) if a.dtype in _NARROW else a for a in operands]
+        try:
+            results = op.evaluate(*wide)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            return None  # what numpy makes no sense of is left to the host
         return [
             np.ascontiguousarray(r).reshape(np.shape(r)).astype(_dtype(t), copy=False)
             for r, t in zip(results, types, strict=True)

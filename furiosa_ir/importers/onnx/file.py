@@ -115,9 +115,11 @@ def _modernized(model: onnx.ModelProto, opset: int, name: str | None) -> onnx.Mo
             hint=f"export the model with operator set {OLDEST_OPSET} or newer",
         )
     if any(changed_between(node, opset, OLDEST_OPSET) for node in graph.node):
+        # Before version 4 an initialiser had to be an input as well, which some models forget.
+        model.ir_version = max(4, model.ir_version)
         try:
             return onnx.version_converter.convert_version(model, OLDEST_OPSET)
-        except (RuntimeError, ValueError) as error:
+        except (onnx.version_converter.ConvertError, RuntimeError, ValueError) as error:
             raise ImportFailure(
                 f"the model uses operator set {opset} and cannot be converted to {OLDEST_OPSET}: "
                 f"{str(error).splitlines()[0]}",

@@ -5,14 +5,15 @@ Its graph inputs are the operation's operands in order (`slots` leads from the n
 them; what subgraphs capture comes last), its outputs are the operation's results. So whoever holds
 an origin can run it, infer its types, or write it into a larger model without knowing more.
 
-A value that the IR has no type for (a sequence, complex numbers, a tensor of unknown rank) never leaves an origin: the nodes that make it join the origin of each node that uses it.
+A value that the IR has no type for (a sequence, complex numbers, a tensor of unknown rank) never
+leaves an origin: the nodes that make it join the origin of each node that uses it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,9 +24,10 @@ from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.contrib import infer_with_onnxruntime
-from furiosa_ir.importers.onnx.order import used_names
+from furiosa_ir.importers.onnx.order import subgraphs, used_names
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape
+from furiosa_ir.onnxruntime_session import onnx_session, run_session
 
 _VALUES_FOR_INFERENCE = 4096
 """Constants of up to this many elements take part in shape inference (Reshape's shape, ...)."""
@@ -159,28 +161,18 @@ class OpaqueNode:
         return bool(schema.has_function or schema.has_context_dependent_function)
 
     def evaluate(self) -> list[Array] | None:
-        """The results where all inputs are constant; None where they cannot be computed here."""
-        if any(name not in self._constants for name in self.inputs) or not self._deterministic():
-            return None
-        from onnx.reference import ReferenceEvaluator  # noqa: PLC0415  # used by few models
+        """The results where all inputs are constant; None where they cannot be computed here.
 
-        try:
-            results = cast(
-                "list[Any]",
-                ReferenceEvaluator(self.model).run(None, dict(self._constants)),
-            )
-        except Exception:  # noqa: BLE001  # any Python code of onnx; the operator then stays
+        onnxruntime computes them, as it would when the network runs.
+        """
+        known = all(name in self._constants for name in self.inputs)
+        if not known or not self.outputs or not all(map(_deterministic, self.model.graph.node)):
             return None
-        if not all(isinstance(r, np.ndarray | np.generic) for r in results):
-            return None
-        return [np.asarray(r) for r in results]
-
-    def _deterministic(self) -> bool:
         try:
-            schema: Any = onnx.defs.get_schema(self.node.op_type, self.node.domain)
-        except onnx.defs.SchemaError:
-            return False
-        return bool(schema.node_determinism == onnx.defs.OpSchema.NodeDeterminism.Deterministic)
+            session = onnx_session(self.model.SerializeToString())
+            return run_session(session, [self._constants[name] for name in self.inputs])
+        except Exception:  # noqa: BLE001  # onnxruntime's share no other base; the operator stays
+            return None
 
 
 def check_node(node: Any, opsets: Mapping[str, int]) -> None:
@@ -219,6 +211,17 @@ def _result_type(value: Any) -> ResultType | None:
         return None
     dims = tuple(int(d.dim_value) if d.HasField("dim_value") else DYNAMIC for d in tensor.shape.dim)
     return ResultType(element, dims)
+
+
+def _deterministic(node: Any) -> bool:
+    """Whether a node and its subgraphs always compute the same."""
+    try:
+        schema: Any = onnx.defs.get_schema(node.op_type, node.domain)
+    except onnx.defs.SchemaError:
+        return False
+    return bool(
+        schema.node_determinism == onnx.defs.OpSchema.NodeDeterminism.Deterministic
+    ) and all(_deterministic(inner) for graph in subgraphs(node) for inner in graph.node)
 
 
 def _value_info(name: str, type_: AnyTensor) -> onnx.ValueInfoProto:

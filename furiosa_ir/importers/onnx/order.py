@@ -17,12 +17,13 @@ def node_label(node: Any) -> str:
 def captures(node: Any) -> list[str]:
     """The outer values that a node's subgraphs (of If, Loop, Scan) use, each once."""
     found: dict[str, None] = {}
-    for graph in _subgraphs(node):
+    for graph in subgraphs(node):
         found.update(dict.fromkeys(_free_names(graph)))
     return list(found)
 
 
-def _subgraphs(node: Any) -> Iterator[Any]:
+def subgraphs(node: Any) -> Iterator[Any]:
+    """The graphs among a node's attributes (of If, Loop, Scan)."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g

@@ -16,7 +16,13 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute
 
 from furiosa_ir.backends.warboy.host.onnx_forms import FORMS, onnx_operator, write
-from furiosa_ir.backends.warboy.host.onnx_opaque import OLDEST_OPSET, kept_opset, write_opaque
+from furiosa_ir.backends.warboy.host.onnx_opaque import (
+    NEWEST_OPSET,
+    OLDEST_OPSET,
+    can_be_written_in,
+    kept_opset,
+    write_opaque,
+)
 from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.functions import HardSwishOp
@@ -31,7 +37,26 @@ def export_onnx(function: FuncOp) -> bytes:
         CompilationFailure: an operation has no form in ONNX.
     """
     ops = [op for op in function.body.block.ops if isinstance(op, GraphOp)]
-    w = OnnxWriter(_opset(function, ops))
+    opset = _opset(function, ops)
+    opaque = [op for op in ops if isinstance(op, OpaqueOp)]
+    if opset > NEWEST_OPSET and all(can_be_written_in(op, NEWEST_OPSET) for op in opaque):
+        older = _written(function, ops, NEWEST_OPSET)
+        if _takes_its_types(older):
+            return older.SerializeToString(deterministic=True)
+    return _written(function, ops, opset).SerializeToString(deterministic=True)
+
+
+def _takes_its_types(model: onnx.ModelProto) -> bool:
+    """Whether the operators take their inputs' element types in the model's operator set."""
+    try:
+        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    except (onnx.shape_inference.InferenceError, RuntimeError):
+        return False
+    return True
+
+
+def _written(function: FuncOp, ops: list[GraphOp], opset: int) -> onnx.ModelProto:
+    w = OnnxWriter(opset)
     terminator = function.body.block.last_op
     assert isinstance(terminator, ReturnOp)
     inputs = _names(function.arg_attrs, len(function.body.block.args), "input")
@@ -46,6 +71,7 @@ def export_onnx(function: FuncOp) -> bytes:
         else:
             write(op, w)
     made = {str(name) for node in w.graph.node for name in node.output}
+    made.update(str(tensor.name) for tensor in w.graph.initializer)
     taken = set(inputs)
     renamed: dict[str, str] = {}
     for name, value in zip(outputs, terminator.operands, strict=True):
@@ -62,7 +88,7 @@ def export_onnx(function: FuncOp) -> bytes:
     model = helper.make_model(w.graph, opset_imports=imports, producer_name="furiosa-ir")
     # Before version 4 an initialiser was an input as well.
     model.ir_version = max(4, helper.find_min_ir_version_for(imports, ignore_unknown=True))
-    return model.SerializeToString(deterministic=True)
+    return model
 
 
 def _opset(function: FuncOp, ops: list[GraphOp]) -> int:
@@ -71,9 +97,9 @@ def _opset(function: FuncOp, ops: list[GraphOp]) -> int:
     attribute = module.attributes.get("graph.opset") if isinstance(module, ModuleOp) else None
     source = attribute.value.data if isinstance(attribute, IntegerAttr) else OLDEST_OPSET
     # The partition leaves these to themselves.
-    kept = {kept_opset(op) for op in ops if isinstance(op, OpaqueOp)} - {None}
-    if kept:
-        return max(v for v in kept if v is not None)
+    kept = [kept_opset(op) for op in ops if isinstance(op, OpaqueOp)]
+    if any(kept):
+        return max(opset for opset in kept if opset is not None)
     return max([source, OLDEST_OPSET, *(_since(op) for op in ops)])
 
 

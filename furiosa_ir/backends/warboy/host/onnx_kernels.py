@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from furiosa_ir.errors import CompilationFailure
-from furiosa_ir.interpreter.opaque import onnx_session
+from furiosa_ir.onnxruntime_session import onnx_session
 
 
 def check_kernels(model: bytes, foreign_operators: Sequence[tuple[str, str]]) -> None:

@@ -14,14 +14,19 @@ from typing import Any
 import onnx
 import onnx.version_converter
 
-from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter, subgraphs
+from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.importers.onnx.file import changed_between
+from furiosa_ir.importers.onnx.order import subgraphs
 from furiosa_ir.ir.location import layer_name
 
 OLDEST_OPSET = 13
 """The forms of operators since this operator set are written; QuantizeLinear per channel is one."""
+
+
+NEWEST_OPSET = 27
+"""The newest that onnxruntime has the kernels of; what means the same in it is written in it."""
 
 
 def write_opaque(op: OpaqueOp, w: OnnxWriter) -> None:
@@ -65,6 +70,34 @@ def kept_opset(op: OpaqueOp) -> int | None:
     if len(nodes) == 1 or not any(changed_between(n, opset, OLDEST_OPSET) for n in nodes):
         return None
     return opset
+
+
+def can_be_written_in(op: OpaqueOp, opset: int) -> bool:
+    """Whether the nodes of an operation mean the same in an older operator set than the file's."""
+    model = _model(op)
+    own = _opsets(model).get("", opset)
+    return all(_means_the_same(n, opset, own) for n in _nodes(model.graph.node))
+
+
+def _means_the_same(node: Any, old: int, new: int) -> bool:
+    """Whether a newer version of an operator only takes further element types, if there is one."""
+    if not changed_between(node, old, new):
+        return True
+    try:
+        older, newer = (_meaning(node.op_type, version) for version in (old, new))
+    except onnx.defs.SchemaError:
+        return False
+    return older == newer
+
+
+def _meaning(op_type: str, opset: int) -> Any:
+    schema: Any = onnx.defs.get_schema(op_type, opset)
+    values = [[(v.name, v.option) for v in vs] for vs in (schema.inputs, schema.outputs)]
+    attributes = {
+        name: (a.type, a.required, a.default_value.SerializeToString())
+        for name, a in schema.attributes.items()
+    }
+    return schema.doc, values, attributes
 
 
 def _model(op: OpaqueOp) -> onnx.ModelProto:
@@ -120,9 +153,11 @@ def _converted(op: OpaqueOp, model: onnx.ModelProto, opset: int) -> onnx.ModelPr
     nodes = list(_nodes(model.graph.node))
     if own == opset or not any(changed_between(n, own, opset) for n in nodes):
         return model
+    if own > opset and all(_means_the_same(n, opset, own) for n in nodes):
+        return model
     try:
         return onnx.version_converter.convert_version(model, opset)
-    except (RuntimeError, ValueError) as error:
+    except (onnx.version_converter.ConvertError, RuntimeError, ValueError) as error:
         raise CompilationFailure(
             f"the operator '{op.operator.data}' cannot be converted from operator set "
             f"{own} to {opset}: {str(error).splitlines()[0]}",

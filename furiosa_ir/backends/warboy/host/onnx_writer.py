@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +13,7 @@ from xdsl.ir import Attribute, SSAValue
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.importers.onnx import tensors
+from furiosa_ir.importers.onnx.order import subgraphs
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, element_of
 
 
@@ -45,7 +46,9 @@ class OnnxWriter:
         self._taken.update(names)
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """Renames tensors that nodes make, wherever nodes and their subgraphs say them."""
+        """Renames tensors, initialisers included, wherever nodes and their subgraphs say them."""
+        for tensor in self.graph.initializer:
+            tensor.name = names.get(tensor.name, tensor.name)
         for node in self.graph.node:
             rename(node, names)
 
@@ -142,14 +145,6 @@ def rename(node: Any, names: Mapping[str, str]) -> None:
             rename(inner, names)
         for output in graph.output:
             output.name = names.get(output.name, output.name)
-
-
-def subgraphs(node: Any) -> Iterator[Any]:
-    """The graphs among a node's attributes (of If, Loop, Scan)."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
 
 
 def tensor_type(element: Attribute) -> int:

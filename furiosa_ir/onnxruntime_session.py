@@ -1,4 +1,4 @@
-"""Numpy arrays to onnxruntime and back, with the element types that its own conversion lacks.
+"""onnxruntime with numpy arrays, of the element types too that its own conversion lacks.
 
 onnxruntime takes and gives numpy's own dtypes and strings. Everything else (bfloat16, floats of 8
 and 4 bits, integers of 4 and 2) passes as bytes: elements of less than a byte are packed there,
@@ -10,12 +10,12 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
 
-from furiosa_ir.runtime.tensor import Array
+Array = np.ndarray[Any, np.dtype[Any]]
 
 # TensorProto.DataType -> (dtype, bits of an element). The numbers are ONNX's, for good.
 _TYPES: dict[int, tuple[np.dtype[Any], int]] = {
@@ -37,6 +37,22 @@ _CODES = {dtype: (code, bits) for code, (dtype, bits) in _TYPES.items()}
 _PLAIN = re.compile(
     r"tensor\((float|double|float16|u?int(8|16|32|64)|bool|string)\)|(seq|map|optional)\(.*"
 )
+
+
+def onnx_session(model: bytes) -> Any:
+    """An `onnxruntime.InferenceSession` of one thread, without optimisations, and silent.
+
+    Raises:
+        Exception: onnxruntime refuses the model; its exceptions share no other base.
+    """
+    import onnxruntime  # noqa: PLC0415  # takes 0.1 s; most networks need none
+
+    options = cast("Any", onnxruntime.SessionOptions())
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def run_session(session: Any, inputs: Sequence[Array]) -> list[Array]:
