@@ -28,7 +28,7 @@ from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session
 from tests.conformance.qlinear import FORMS as QLINEAR_FORMS
 from tests.conformance.qlinear import WITHOUT_KERNEL, as_dtype, qlinear_model
-from tests.lowering import litert_convolutions, litert_operators
+from tests.lowering import litert_convolutions, litert_movement, litert_operators
 from tests.lowering.exact_cases import CASES as EXACT_CASES
 from tests.lowering.network import CASES as LITERT_CASES
 from tests.lowering.network import Network
@@ -36,7 +36,7 @@ from tests.lowering.network import forms as litert_forms
 from tests.lowering.test_exact import draw
 from tests.oracle.litert import build_model
 
-LITERT_MODULES = (litert_convolutions, litert_operators)
+LITERT_MODULES = (litert_convolutions, litert_operators, litert_movement)
 """Importing them registers their cases."""
 
 SEEDS_APART = 100_003

@@ -7,10 +7,10 @@ import zlib
 import numpy as np
 import pytest
 
-from tests.lowering import litert_convolutions, litert_operators
+from tests.lowering import litert_convolutions, litert_movement, litert_operators
 from tests.lowering.network import CASES, Network, Refused, forms
 
-CASE_MODULES = (litert_convolutions, litert_operators)
+CASE_MODULES = (litert_convolutions, litert_operators, litert_movement)
 """Importing them registers their cases."""
 
 REPEATS = 12

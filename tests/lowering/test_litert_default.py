@@ -17,10 +17,10 @@ from furiosa_ir.backends.warboy.lowering.registry import LITERT, LITERT_DEFAULT
 from furiosa_ir.dialects.graph.convolution import ConvTransposeOp
 from furiosa_ir.dialects.graph.elementwise import AddOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
-from tests.lowering import litert_convolutions, litert_operators
+from tests.lowering import litert_convolutions, litert_movement, litert_operators
 from tests.lowering.network import CASES, Network, Refused, forms
 
-CASE_MODULES = (litert_convolutions, litert_operators)
+CASE_MODULES = (litert_convolutions, litert_operators, litert_movement)
 """Importing them registers their cases."""
 
 REPEATS = 12
