@@ -53,8 +53,17 @@ def write_arrays(arrays: Iterable[tuple[str, Array]], path: Path) -> None:
         for name, array in arrays:
             entry = zipfile.ZipInfo(f"{name}.npy")  # a fixed date: same arrays, same bytes
             with archive.open(entry, "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
+                np.lib.format.write_array(stream, _plain(array), allow_pickle=False)
     write_whole(buffer.getvalue(), path)
+
+
+def _plain(array: Array) -> Array:
+    """The array in a dtype that numpy can read again without pickling."""
+    if array.dtype.kind == "O":  # text
+        return array.astype(str)
+    if array.dtype.isbuiltin == 2:  # of ml_dtypes: float32 holds all of their values
+        return array.astype(np.float32)
+    return array
 
 
 def write_whole(data: bytes | memoryview, path: Path) -> None:

@@ -174,8 +174,11 @@ def _references(data: bytes, module: ModuleOp) -> list[tuple[str, float, Run]]:
 
 
 def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        raise FuriosaError(f"inputs of {dtype} elements cannot be drawn at random") from None
+    if kind.kind in "fV":
         return rng.uniform(-1, 1, shape).astype(kind)
     if kind.kind == "b":
         return rng.integers(0, 2, shape).astype(kind)

@@ -35,7 +35,8 @@ def run_file(
         click.echo(f"Written to {outputs}", err=True)
         return
     for name, array in named:
-        extremes = f", from {array.min():g} to {array.max():g}" if array.size else ""
+        numbers = array.size and array.dtype.kind in "biuf"
+        extremes = f", from {array.min():g} to {array.max():g}" if numbers else ""
         click.echo(f"{name}: {array.dtype}{list(array.shape)}{extremes}")
 
 
