@@ -12,7 +12,7 @@ from furiosa_ir.ir.shaped_operation import ints
 
 
 @rule(TransposeOp, x=TransposeOp)
-def transpose_of_transpose(op: TransposeOp, rw: Rewrite) -> SSAValue | None:
+def transpose_of_transpose(op: TransposeOp, _rw: Rewrite) -> SSAValue | None:
     """transpose(transpose(x, p), q) = x where q undoes p."""
     inner = cast("TransposeOp", op.x.owner)
     combined = [ints(inner.perm)[q] for q in ints(op.perm)]
