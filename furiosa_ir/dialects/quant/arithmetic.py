@@ -17,8 +17,8 @@ def dequantize(stored: Array, quantization: Quantization) -> Array:
     return (stored.astype(np.float64) - zero_points) * scales
 
 
-def quantize(real: Array, quantization: Quantization) -> Array:
-    """The nearest stored integers, ties to even, saturated.
+def quantize(real: Array | float, quantization: Quantization) -> Array:
+    """The nearest stored integers, ties to even, saturated; of a number, a 0-d array.
 
     A tie that the rounding of a double has blurred (by 1e-9) is still a tie.
     """

@@ -23,7 +23,6 @@ from furiosa_ir.backends.warboy.lowering.exact.scale import (
     lookup,
     near_fraction,
     quantize_accumulator,
-    quantize_real,
     real_elements,
     requantize,
     wide_multiple,
@@ -51,6 +50,7 @@ from furiosa_ir.dialects.graph.elementwise import (
 )
 from furiosa_ir.dialects.graph.normalization import MeanOp, SumOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
+from furiosa_ir.dialects.quant import arithmetic as quant
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
 
@@ -75,8 +75,8 @@ def _bounded(op: ReluOp | ClipOp, emit: Emitter, low: float | None, high: float 
     if (source.scale, source.zero_point) != (target.scale, target.zero_point):
         return unary(op, emit)
     bounds = (
-        -128 if low is None else int(quantize_real(low, target)),
-        127 if high is None else int(quantize_real(high, target)),
+        -128 if low is None else int(quant.quantize(low, target)),
+        127 if high is None else int(quant.quantize(high, target)),
     )
     operand = emit.operand(op.x)
     if bounds == (-128, 127):
@@ -203,7 +203,7 @@ def p_relu(op: PReluOp, emit: Emitter) -> SSAValue:
     """Q(max(a, 0)) + Q(min(a, 0) * slope): one of the two is 0."""
     a, y = emit.quantization(op.a), emit.quantization(op.result)
     steps = CODES - a.zero_point
-    above = quantize_real(np.maximum(steps, 0) * a.scale, y).astype(np.int32) - y.zero_point
+    above = quant.quantize(np.maximum(steps, 0) * a.scale, y).astype(np.int32) - y.zero_point
     below = lookup(emit, emit.operand(op.a), np.minimum(steps, 0), i32)
     quantized_slope = quantization_of(op.b)
     if quantized_slope is None or quantized_slope.axis is not None:

@@ -7,7 +7,6 @@ from xdsl.ir import SSAValue
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit, not_two_dimensional
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     quantize_quotient,
-    quantize_real,
     requantize,
 )
 from furiosa_ir.backends.warboy.lowering.kernels import emit_interpolation
@@ -21,6 +20,7 @@ from furiosa_ir.backends.warboy.lowering.shared.movement import (
 )
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ResizeOp
+from furiosa_ir.dialects.quant import arithmetic as quant
 
 
 def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:
@@ -50,7 +50,7 @@ def pad(op: PadOp, emit: Emitter) -> SSAValue:
     """Padding with the stored form of the value, then requantisation."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)
     moved = requantize(emit, emit.operand(op.x), x, y)
-    return emit_pad(op, emit, moved, int(quantize_real(op.value.value.data, y)))
+    return emit_pad(op, emit, moved, int(quant.quantize(op.value.value.data, y)))
 
 
 @lowers(ResizeOp, EXACT, unless=[not_8bit, not_two_dimensional])

@@ -20,7 +20,7 @@ from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
-from furiosa_ir.dialects.quant.arithmetic import dequantize
+from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.ir.constants import Array
 
 MULTIPLIER_BITS = 31
@@ -155,18 +155,6 @@ def near_fraction(real: Fraction, numerator: int, denominator: int) -> Fraction:
     return real.limit_denominator(min(denominator, int(numerator / real)))
 
 
-def quantize_real(value: npt.ArrayLike, target: Quantization) -> Array:
-    """QuantizeLinear of real numbers (float64) under `target`, as int8.
-
-    A tie that double rounding has blurred by 1e-9 is still a tie, as in the oracle.
-    """
-    real = np.asarray(value, np.float64)
-    v = np.clip(np.where(np.isnan(real), 0.0, real) / target.scale, -1e10, 1e10)
-    tie = np.floor(v) + 0.5
-    v = np.where(np.abs(v - tie) < 1e-9 * np.maximum(1.0, np.abs(v)), tie, v)
-    return np.clip(np.rint(v) + target.zero_point, -128, 127).astype(np.int8)
-
-
 def apply_table(
     emit: Emitter,
     x: SSAValue,
@@ -177,7 +165,7 @@ def apply_table(
     """Q(function(dequantised x)) for each of the 256 values of x (i8), looked up."""
     with np.errstate(all="ignore"):
         real = function((np.arange(-128, 128) - source.zero_point) * source.scale)
-    return lookup(emit, x, quantize_real(real, target))
+    return lookup(emit, x, quantize(real, target))
 
 
 def lookup(emit: Emitter, x: SSAValue, table: Array, element: Attribute = i8) -> SSAValue:

@@ -13,16 +13,17 @@ import numpy as np
 from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.exact.scale import lookup, quantize_real
+from furiosa_ir.backends.warboy.lowering.exact.scale import lookup
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.dialects.quant import arithmetic as quant
 from furiosa_ir.ir.constants import Array
 
 CANDIDATES = np.arange(-128, 128)
 TIE_TOLERANCE = 1e-9
-"""As in `quantize_real`: nearer than this to a tie is the tie."""
+"""As in `dialects.quant.arithmetic.quantize`: nearer than this to a tie is the tie."""
 
 
 def search(emit: Emitter, like: SSAValue, reached: Callable[[SSAValue], SSAValue]) -> SSAValue:
@@ -68,7 +69,7 @@ def _thresholds(function: Callable[[Array], Array], target: Quantization, limit:
     while np.any(low < high):
         middle = (low + high) // 2
         with np.errstate(all="ignore"):
-            above = quantize_real(function(middle.astype(np.float64)), target) >= CANDIDATES
+            above = quant.quantize(function(middle.astype(np.float64)), target) >= CANDIDATES
         high = np.where(above, middle, high)
         low = np.where(above, low, np.minimum(middle + 1, high))
     return low
