@@ -180,11 +180,18 @@ class LpNormalizationOp(GraphOp):
 
     name = "graph.lp_normalization"
     ONNX: ClassVar = ("LpNormalization",)
+    TFLITE: ClassVar = ("L2_NORMALIZATION",)
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
     axis = prop_def(IntegerAttr.constr(i64))
     p = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        if node.options.FusedActivationFunction():
+            return node.unsupported()  # LiteRT refuses to run it
+        return node.emit(cls, node.operands, axis=len(node.shape(0)) - 1, p=2)
 
     def result_shapes(self) -> Sequence[Shape]:
         normal_axis(self, self.axis.value.data, len(shape_of(self.x)))

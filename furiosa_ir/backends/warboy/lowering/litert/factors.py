@@ -74,6 +74,12 @@ def product(scale1: float, scale2: float, output_scale: float) -> Factor:
     return factor(float(np.float32(scale1) * np.float32(scale2) / np.float32(output_scale)))
 
 
+def quotient(scale1: float, scale2: float, output_scale: float) -> Factor:
+    """DIV: ``scale1 / (scale2 * output_scale)``, all in float32."""
+    divisor = np.float32(scale2) * np.float32(output_scale)
+    return factor(float(np.float32(scale1) / divisor))
+
+
 def add(scale1: float, scale2: float, output_scale: float) -> AddFactors:
     """ADD and SUB (``PrepareGeneralAddOp``): inputs relative to twice the larger scale."""
     first, second = float(np.float32(scale1)), float(np.float32(scale2))
