@@ -21,6 +21,7 @@ from furiosa_ir.dialects.graph.elementwise import (
     PReluOp,
     ReluOp,
     SigmoidOp,
+    SquaredDifferenceOp,
     SubOp,
     TanhOp,
 )
@@ -89,6 +90,11 @@ def sub(net: Network) -> None:
 @case
 def mul(net: Network) -> None:
     _binary(net, MulOp, "MUL", schema.MulOptionsT())
+
+
+@int8_case
+def squared_difference(net: Network) -> None:
+    _binary(net, SquaredDifferenceOp, "SQUARED_DIFFERENCE", schema.SquaredDifferenceOptionsT())
 
 
 @case

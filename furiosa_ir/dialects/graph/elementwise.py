@@ -102,6 +102,17 @@ class SubOp(BinaryOp):
 
 
 @irdl_op_definition
+class SquaredDifferenceOp(BinaryOp):
+    """(a - b) * (a - b)."""
+
+    name = "graph.squared_difference"
+    TFLITE: ClassVar = ("SQUARED_DIFFERENCE",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.square(np.subtract(*operands))]
+
+
+@irdl_op_definition
 class MulOp(BinaryOp):
     """a * b."""
 

@@ -56,6 +56,8 @@ def case(
     )
 
 
+WIDTHS = Tensor.constant("widths", np.array([[1, 0], [0, 2]], np.int32))
+
 CASES = [
     case(
         "CONV_2D",
@@ -210,6 +212,51 @@ CASES = [
         [float32("y", 2, 3, 1)],
         options("Reducer", keepDims=True),
         "reduce_sum",
+    ),
+    case(
+        "L2_NORMALIZATION",
+        [int8("x", 2, 3, 4)],
+        [int8("y", 2, 3, 4, scale=1 / 128, zero_point=0)],
+        options("L2Norm"),
+        "lp_normalization",
+        2,
+    ),
+    case(
+        "LOG_SOFTMAX",
+        [int8("x", 2, 3, 4)],
+        [int8("y", 2, 3, 4, scale=1 / 16, zero_point=127)],
+        options("LogSoftmax"),
+        "log_softmax",
+        2,
+    ),
+    case(
+        "SQUARED_DIFFERENCE",
+        [int8("x", 2, 3, 4), int8("z", 4)],
+        [int8("y", 2, 3, 4)],
+        options("SquaredDifference"),
+        "squared_difference",
+        2,
+    ),
+    case(
+        "REVERSE_V2",
+        [int8("x", 2, 3, 4), vector("axes", -2)],
+        [int8("y", 2, 3, 4)],
+        options("ReverseV2"),
+        "slice",
+    ),
+    case(
+        "SPACE_TO_BATCH_ND",
+        [int8("x", 2, 5, 4, 3), vector("b", 2, 3), WIDTHS],
+        [int8("y", 12, 3, 2, 3)],
+        options("SpaceToBatchND"),
+        "space_to_batch",
+    ),
+    case(
+        "BATCH_TO_SPACE_ND",
+        [float32("x", 12, 3, 2, 3), vector("b", 2, 3), WIDTHS],
+        [float32("y", 2, 5, 4, 3)],
+        options("BatchToSpaceND"),
+        "batch_to_space",
     ),
     case(
         "ARG_MAX",

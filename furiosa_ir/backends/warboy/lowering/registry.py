@@ -105,6 +105,8 @@ def refusal(op: GraphOp, numerics: str) -> hints.Hint | None:
         hint = constraint(op)
         if hint is not None:
             return hint
+    if any(0 in shape_of(v) for v in (*op.operands, *op.results)):
+        return hints.form(op.name, "on a tensor without elements")
     return None
 
 

@@ -17,7 +17,6 @@ from xdsl.ir import Attribute, SSAValue
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import factors, gemmlowp
-from furiosa_ir.backends.warboy.lowering.litert.gemmlowp import INT32
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic, movement
 from furiosa_ir.dialects.graph.base import constant_of, quantization_of
@@ -130,13 +129,9 @@ def _beyond_a_word(x: SSAValue, right: SSAValue, emit: Emitter) -> tuple[SSAValu
     near = emit.emit(arithmetic.SubOp, [emit.scalar(1, i32), far], i32)
     beyond = emit.rescale(right, 1, 0, rounding="floor", input_zp=32, minimum=0)
     shifted = gemmlowp.scaled(x, emit.scalar(1, i32), beyond, emit, "floor")
-    one_up = emit.rescale(
-        x, 1, 0, rounding="floor", output_zp=1, minimum=0, maximum=1, element=i32
-    )
+    one_up = emit.rescale(x, 1, 0, rounding="floor", output_zp=1, minimum=0, maximum=1, element=i32)
     wrapped = gemmlowp.added(shifted, one_up, emit)
-    parts = [
-        emit.emit(arithmetic.MulOp, [value, chosen], i32)
-        for value, chosen in ((x, near), (wrapped, far))
-    ]
+    x = emit.emit(arithmetic.MulOp, [x, near], i32)
+    wrapped = emit.emit(arithmetic.MulOp, [wrapped, far], i32)
     kept = emit.emit(arithmetic.MulOp, [right, emit.rescale(near, 1, 0, rounding="floor")], i8)
-    return gemmlowp.added(*parts, emit), kept
+    return gemmlowp.added(x, wrapped, emit), kept

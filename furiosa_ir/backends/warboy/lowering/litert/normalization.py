@@ -42,7 +42,5 @@ def l2_normalization(op: LpNormalizationOp, emit: Emitter) -> SSAValue:
     multiplier, right = gemmlowp.inverse_root(total, emit)
     before = OUTPUT_BITS if is_uint8(op.x) else 0
     shift = emit.emit(arithmetic.AddOp, [right, emit.scalar(31 + before - OUTPUT_BITS, i8)], i8)
-    wide = emit.rescale(
-        x, 1 << before, 0, rounding="floor", input_zp=zero_point, **gemmlowp.INT32
-    )
+    wide = emit.rescale(x, 1 << before, 0, rounding="floor", input_zp=zero_point, **gemmlowp.INT32)
     return gemmlowp.scaled(wide, multiplier, shift, emit, "double", element=i8)

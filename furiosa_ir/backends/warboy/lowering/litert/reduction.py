@@ -45,9 +45,7 @@ def sum_(op: ReduceSumOp, emit: Emitter) -> SSAValue:
         return _scaled_sum(op, factor, emit)
     seen = emit.constant((np.arange(-128, 128) & 255) - x.zero_point, i32)
     elements = emit.emit(arithmetic.LookupOp, [emit.operand(op.x), seen], i32)
-    total = emit.emit(
-        contraction.ReduceOp, [elements], i32, kind="sum", axes=_axes(op), x_zp=0
-    )
+    total = emit.emit(contraction.ReduceOp, [elements], i32, kind="sum", axes=_axes(op), x_zp=0)
     # 128 less, so that it fits; the top bit then makes up for it.
     shifted = emit.rescale(total, *factor, rounding="double", output_zp=y.zero_point - 128)
     flipped = emit.constant(np.roll(np.arange(-128, 128), 128), i8)

@@ -37,12 +37,12 @@ class _Exponentials(NamedTuple):
     """What the two operators share.
 
     Attributes:
-        index: differences from the greatest element, -255 ... 0, as -128 ... 127 (i8).
+        difference: those from the greatest element, -255 ... 0, as -128 ... 127 (i8).
         exp: their exponentials in Q0.31 (i32).
         total: the sum of these over the last dimension in Q12.19 (i32, [..., 1]).
     """
 
-    index: SSAValue
+    difference: SSAValue
     exp: SSAValue
     total: SSAValue
 
@@ -100,12 +100,13 @@ OUTPUT_FRACTION_BITS = 22
 
 @lowers(LogSoftmaxOp, LITERT, unless=[not_8bit, not_last_axis])
 def log_softmax(op: LogSoftmaxOp, emit: Emitter) -> SSAValue:
-    """LOG_SOFTMAX: the difference less the logarithm of the sum, in Q5.26; LiteRT wants steps of
-    1/16 and the zero point 127.
+    """LOG_SOFTMAX: the difference less the logarithm of the sum, both in Q5.26.
+
+    LiteRT accepts one quantisation of the result only: steps of 1/16, the zero point 127.
     """
-    index, _, total = _exponentials(op, emit)
+    difference, _, total = _exponentials(op, emit)
     difference = gemmlowp.lookup(
-        index, tables.log_softmax_difference(emit.quantization(op.x).scale)[::-1], i32, emit
+        difference, tables.log_softmax_difference(emit.quantization(op.x).scale)[::-1], i32, emit
     )
     logarithm = gemmlowp.logarithm(total, emit)
     result = emit.emit(arithmetic.SubOp, [difference, logarithm], i32)

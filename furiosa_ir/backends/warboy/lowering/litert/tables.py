@@ -224,9 +224,11 @@ def requantize_float(source: Quantization, target: Quantization) -> Table:
     return _quantize(scaled, target.zero_point)
 
 
-def add_operand(zero_point: int, factor: factors.Factor) -> Integers:
+def add_operand(
+    zero_point: int, factor: factors.Factor, left_shift: int = factors.ADD_LEFT_SHIFT
+) -> Integers:
     """An operand of ADD or SUB: ``(q - zero_point) * 2**20`` times its factor, int32[256]."""
-    x = (CODES - zero_point) << factors.ADD_LEFT_SHIFT
+    x = (CODES - zero_point) << left_shift
     return rescale(x, *factor, rounding="double", dtype=np.int32)
 
 
