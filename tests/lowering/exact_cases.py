@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType, f32
+from xdsl.dialects.builtin import TensorType, f32, i1, i64
 from xdsl.ir import Block, SSAValue
 
 from furiosa_ir.dialects.graph import (
@@ -255,6 +255,34 @@ def _standardize(kind: type[GraphOp]) -> Case:
     return draw
 
 
+def _arg_extreme(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        shape = tuple(d.small(1, 40 if i == 1 else 5) for i in range(d.small(2, 4)))
+        return kind.make(
+            [d.value(shape)],
+            [i64],
+            axis=d.small(-len(shape), len(shape) - 1),
+            keepdims=d.small(0, 1),
+            select_last_index=d.small(0, 1),
+        )
+
+    return draw
+
+
+def _where(d: Draw) -> GraphOp:
+    shape = (2, 3, 4, 5)
+    shapes = [tuple(n if d.rng.integers(4) else 1 for n in shape)[d.small(0, 3) :] for _ in "cab"]
+    condition = ConstantOp.make([], [i1], value=BlobAttr.of(d.rng.integers(2, size=shapes[0]) > 0))
+    d.block.add_op(condition)
+    element = d.element()
+    alike = bool(d.rng.integers(2))
+    a = d.value(shapes[1], element if alike else None)
+    b = d.value(shapes[2], element if alike else None)
+    return elementwise.WhereOp.make(
+        [condition.result, a, b], [element if alike else d.element(0.05, 0.4)]
+    )
+
+
 def _unary(kind: type[GraphOp], **properties: Any) -> Case:
     def draw(d: Draw) -> GraphOp:
         element = d.element()
@@ -467,6 +495,9 @@ CASES: dict[str, Case] = {
     "reduce_mean": _reduce(reduction.ReduceMeanOp),
     "reduce_sum": _reduce(reduction.ReduceSumOp),
     "reduce_max": _reduce(reduction.ReduceMaxOp),
+    "arg_max": _arg_extreme(reduction.ArgMaxOp),
+    "arg_min": _arg_extreme(reduction.ArgMinOp),
+    "where": _where,
     "softmax": _softmax,
     "reshape": lambda d: movement.ReshapeOp.make([d.value((2, 3, 4))], [d.element()], shape=[4, 6]),
     "transpose": lambda d: movement.TransposeOp.make(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -130,6 +130,79 @@ class ReduceMinOp(ExtremeOp):
         greatest = _extremes(x.dtype)[1]
         keepdims = bool(self.keepdims.value.data)
         return [np.min(x, ints(self.axes), keepdims=keepdims, initial=greatest)]
+
+
+class ArgExtremeOp(GraphOp):
+    """The index along `axis` of an extreme element, as plain i32 or i64; of equal ones the first.
+
+    `select_last_index` 1: of equal ones the last. `keepdims` 1 leaves an extent of 1.
+    """
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    axis = prop_def(IntegerAttr.constr(i64))
+    keepdims = prop_def(IntegerAttr.constr(i64))
+    select_last_index = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        axis = node.constant(1)
+        if axis is None:
+            return node.unsupported()
+        (front,) = axes_from_front([int(axis.reshape(-1)[0])], len(node.shape(0)))
+        return node.emit(cls, node.operands[:1], axis=front, keepdims=0, select_last_index=0)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        (axis,) = axes_from_front([node.attributes.get("axis", 0)], len(node.shape(0)))
+        keepdims = node.attributes.get("keepdims", 1)
+        last = node.attributes.get("select_last_index", 0)
+        return node.emit(
+            cls,
+            node.operands,
+            elements=[i64],
+            axis=axis,
+            keepdims=keepdims,
+            select_last_index=last,
+        )
+
+    def result_shapes(self) -> Sequence[Shape]:
+        shape = shape_of(self.x)
+        axis = normal_axis(self, self.axis.value.data, len(shape))
+        kept = (1,) if self.keepdims.value.data else ()
+        return [(*shape[:axis], *kept, *shape[axis + 1 :])]
+
+    def position(self, x: Array, function: Callable[..., Array]) -> Sequence[Array]:
+        """What numpy's argmax or argmin, which takes the first, makes of x."""
+        axis = self.axis.value.data
+        keepdims = bool(self.keepdims.value.data)
+        if not self.select_last_index.value.data:
+            return [function(x, axis, keepdims=keepdims)]
+        return [x.shape[axis] - 1 - function(np.flip(x, axis), axis, keepdims=keepdims)]
+
+
+@irdl_op_definition
+class ArgMaxOp(ArgExtremeOp):
+    """Where along `axis` the greatest element is."""
+
+    name = "graph.arg_max"
+    ONNX: ClassVar = ("ArgMax",)
+    TFLITE: ClassVar = ("ARG_MAX",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return self.position(operands[0], np.argmax)
+
+
+@irdl_op_definition
+class ArgMinOp(ArgExtremeOp):
+    """Where along `axis` the least element is."""
+
+    name = "graph.arg_min"
+    ONNX: ClassVar = ("ArgMin",)
+    TFLITE: ClassVar = ("ARG_MIN",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return self.position(operands[0], np.argmin)
 
 
 @irdl_op_definition

@@ -18,7 +18,9 @@ from furiosa_ir.backends.warboy.lowering.shared.movement import (
     emit_nearest,
     emit_pad,
 )
+from furiosa_ir.backends.warboy.lowering.shared.selection import emit_where, not_8bit_choices
 from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.elementwise import WhereOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ResizeOp
 from furiosa_ir.dialects.quant import arithmetic as quant
 
@@ -43,6 +45,14 @@ def concat(op: ConcatOp, emit: Emitter) -> SSAValue:
     return emit_concat(
         op, emit, [requantize(emit, emit.operand(v), emit.quantization(v), y) for v in op.inputs]
     )
+
+
+@lowers(WhereOp, EXACT, unless=[not_8bit_choices])
+def where(op: WhereOp, emit: Emitter) -> SSAValue:
+    """The choice between the operands under the result's scale."""
+    y = emit.quantization(op.result)
+    a, b = (requantize(emit, emit.operand(v), emit.quantization(v), y) for v in (op.a, op.b))
+    return emit_where(op, emit, a, b)
 
 
 @lowers(PadOp, EXACT, unless=[not_8bit])

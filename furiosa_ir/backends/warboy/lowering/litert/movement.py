@@ -14,8 +14,10 @@ from furiosa_ir.backends.warboy.lowering.shared.movement import (
     emit_movement,
     emit_pad,
 )
+from furiosa_ir.backends.warboy.lowering.shared.selection import emit_where, not_8bit_choices
 from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.elementwise import WhereOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp
 
 
@@ -46,6 +48,12 @@ def concat(op: ConcatOp, emit: Emitter) -> SSAValue:
             operand = emit.emit(arithmetic.LookupOp, [operand, emit.constant(table, i8)])
         operands.append(operand)
     return emit_concat(op, emit, operands)
+
+
+@lowers(WhereOp, LITERT, unless=[not_8bit_choices])
+def where(op: WhereOp, emit: Emitter) -> SSAValue:
+    """SELECT_V2: bytes are chosen, whatever the quantisations say."""
+    return emit_where(op, emit, emit.operand(op.a), emit.operand(op.b))
 
 
 @lowers(PadOp, LITERT, unless=[not_8bit])
