@@ -336,6 +336,28 @@ def _pool_1d(kind: type[GraphOp]) -> Case:
     return draw
 
 
+def _pool_3d(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        extra: dict[str, Any] = (
+            {"count_include_pad": d.small(0, 1)} if kind is pooling.AveragePoolOp else {}
+        )
+        element = d.element()
+        kernel = [d.small(1, 3), 2, d.small(2, 3)]
+        return kind.make(
+            [d.value((d.small(1, 2), d.small(1, 3), d.small(3, 5), d.small(4, 6), 5), element)],
+            [element if d.rng.integers(2) else d.element()],
+            layout="NCDHW",
+            kernel_shape=kernel,
+            strides=[d.small(1, 2) for _ in range(3)],
+            pads=[d.small(0, min(1, k - 1)) for k in kernel * 2],
+            dilations=[1, 1, 1],
+            ceil_mode=d.small(0, 1),
+            **extra,
+        )
+
+    return draw
+
+
 def _reduce(kind: type[GraphOp]) -> Case:
     def draw(d: Draw) -> GraphOp:
         element = d.element()
@@ -485,6 +507,8 @@ CASES: dict[str, Case] = {
     "average_pool": _pool(pooling.AveragePoolOp),
     "max_pool_1d": _pool_1d(pooling.MaxPoolOp),
     "average_pool_1d": _pool_1d(pooling.AveragePoolOp),
+    "max_pool_3d": _pool_3d(pooling.MaxPoolOp),
+    "average_pool_3d": _pool_3d(pooling.AveragePoolOp),
     "reduce_min": _reduce(reduction.ReduceMinOp),
     "reduce_l1": _reduce(reduction.ReduceL1Op),
     "reduce_l2": _reduce(reduction.ReduceL2Op),
