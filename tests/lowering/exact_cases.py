@@ -162,6 +162,26 @@ def _conv_3d(d: Draw) -> GraphOp:
     )
 
 
+def _conv_transpose_3d(d: Draw) -> GraphOp:
+    group = d.small(1, 2)
+    inner = group * d.small(1, 2)
+    x = d.value((d.small(1, 2), inner, d.small(2, 3), d.small(2, 4), 3))
+    strides = [d.small(1, 3) for _ in range(3)]
+    weight = d.weight((inner, d.small(1, 2), d.small(1, 3), 2, 3), None)
+    outputs = group * int(weight.type.get_shape()[1])
+    return convolution.ConvTransposeOp.make(
+        [x, weight, d.bias(x, weight, outputs) if d.small(0, 1) else None],
+        [d.element(0.05, 0.4)],
+        layout="NCDHW",
+        kernel_layout="IODHW",
+        strides=strides,
+        pads=[d.small(0, 1) for _ in range(6)],
+        output_padding=[d.small(0, s - 1) for s in strides],
+        dilations=[d.small(1, 2), 1, 1],
+        group=group,
+    )
+
+
 def _gemm(d: Draw) -> GraphOp:
     m, k, n = d.small(1, 4), d.small(1, 16), d.small(1, 8)
     trans_b = d.small(0, 1)
@@ -475,11 +495,27 @@ def _resize(d: Draw) -> GraphOp:
     )
 
 
+def _resize_nd(d: Draw) -> GraphOp:
+    extents = [d.small(1, 4) for _ in range(d.small(0, 1) * 2 + 1)]
+    sizes = [d.small(1, 7) for _ in extents]
+    return movement.ResizeOp.make(
+        [d.value((2, 2, *extents))],
+        [d.element()],
+        layout="NCDHW" if len(extents) == 3 else "NCW",
+        mode=str(d.rng.choice(["nearest", "linear"])),
+        coordinates=str(d.rng.choice(["half_pixel", "align_corners", "asymmetric"])),
+        nearest_mode=str(d.rng.choice(["round_prefer_floor", "round_prefer_ceil", "floor"])),
+        sizes=sizes,
+        scales=[s / n for s, n in zip(sizes, extents, strict=True)],
+    )
+
+
 CASES: dict[str, Case] = {
     "conv": _conv,
     "conv_1d": _conv_1d,
     "conv_3d": _conv_3d,
     "conv_transpose": _conv_transpose,
+    "conv_transpose_3d": _conv_transpose_3d,
     "gemm": _gemm,
     "mat_mul": _mat_mul,
     "add": _binary(elementwise.AddOp),
@@ -537,5 +573,6 @@ CASES: dict[str, Case] = {
     "slice": _slice,
     "pad": _pad,
     "resize": _resize,
+    "resize_1d_3d": _resize_nd,
 }
 """Operator -> a function that draws one of its quantised forms."""

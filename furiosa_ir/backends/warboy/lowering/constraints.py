@@ -74,14 +74,6 @@ def many_dimensional(op: GraphOp) -> hints.Hint | None:
     return None
 
 
-def three_dimensional(op: GraphOp) -> hints.Hint | None:
-    """More than two spatial dimensions (or none)."""
-    rank = len(shape_of(op.operands[0]))
-    if rank not in (3, 4):
-        return hints.form(op.name, f"with {rank - 2} spatial dimensions")
-    return None
-
-
 def not_two_dimensional(op: GraphOp) -> hints.Hint | None:
     """Not exactly two spatial dimensions."""
     rank = len(shape_of(op.operands[0]))
