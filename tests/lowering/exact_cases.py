@@ -289,6 +289,17 @@ def _arg_extreme(kind: type[GraphOp]) -> Case:
     return draw
 
 
+def _cum_sum(d: Draw) -> GraphOp:
+    shape = tuple(d.small(1, 7) for _ in range(d.small(1, 4)))
+    return reduction.CumSumOp.make(
+        [d.value(shape)],
+        [d.element(0.05, 0.4)],
+        axis=d.small(-len(shape), len(shape) - 1),
+        exclusive=d.small(0, 1),
+        reverse=d.small(0, 1),
+    )
+
+
 def _where(d: Draw) -> GraphOp:
     shape = (2, 3, 4, 5)
     shapes = [tuple(n if d.rng.integers(4) else 1 for n in shape)[d.small(0, 3) :] for _ in "cab"]
@@ -557,6 +568,7 @@ CASES: dict[str, Case] = {
     "reduce_max": _reduce(reduction.ReduceMaxOp),
     "arg_max": _arg_extreme(reduction.ArgMaxOp),
     "arg_min": _arg_extreme(reduction.ArgMinOp),
+    "cum_sum": _cum_sum,
     "where": _where,
     "softmax": _softmax,
     "reshape": lambda d: movement.ReshapeOp.make([d.value((2, 3, 4))], [d.element()], shape=[4, 6]),

@@ -245,6 +245,42 @@ class ReduceL2Op(ReduceOp):
 
 
 @irdl_op_definition
+class CumSumOp(GraphOp):
+    """Along `axis` the sum of the elements so far; `exclusive` 1: without the element itself.
+
+    `reverse` 1: of those from the element to the end.
+    """
+
+    name = "graph.cum_sum"
+    ONNX: ClassVar = ("CumSum",)
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    axis = prop_def(IntegerAttr.constr(i64))
+    exclusive = prop_def(IntegerAttr.constr(i64))
+    reverse = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        axis = int_list(node, 1, "axis")
+        if axis is None:
+            return node.unsupported()
+        given = {k: node.attributes.get(k, 0) for k in ("exclusive", "reverse")}
+        return node.emit(cls, node.operands[:1], axis=axis[0], **given)
+
+    def result_shapes(self) -> Sequence[Shape]:
+        normal_axis(self, self.axis.value.data, len(shape_of(self.x)))
+        return [shape_of(self.x)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        axis, order = self.axis.value.data, slice(None, None, -1 if self.reverse.value.data else 1)
+        x = np.moveaxis(operands[0], axis, 0)[order]
+        if self.exclusive.value.data:
+            x = np.concatenate([np.zeros_like(x[:1]), x[:-1]])
+        return [np.moveaxis(np.cumsum(x, 0, x.dtype)[order], 0, axis)]
+
+
+@irdl_op_definition
 class LpNormalizationOp(GraphOp):
     """x over its norm along `axis`: `p` 2 the root of the sum of squares, 1 the sum of |x|.
 

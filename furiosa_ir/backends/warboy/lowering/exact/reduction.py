@@ -9,6 +9,7 @@ import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.constraints import many_dimensional, not_8bit
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     lookup,
@@ -23,6 +24,7 @@ from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.reduction import (
+    CumSumOp,
     ReduceL1Op,
     ReduceL2Op,
     ReduceMaxOp,
@@ -34,7 +36,7 @@ from furiosa_ir.dialects.graph.reduction import (
     SoftmaxOp,
 )
 from furiosa_ir.ir.constants import Array
-from furiosa_ir.ir.shaped_operation import ints, shape_of
+from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 
 
 @lowers(AveragePoolOp, EXACT, unless=[not_8bit, many_dimensional])
@@ -228,6 +230,42 @@ def reduce_l2(op: ReduceL2Op, emit: Emitter) -> SSAValue:
     total, limit = _summed(op, emit, np.square), 255**2 * _count(op)
     result = quantize_monotone(emit, total, lambda s: np.sqrt(s) * x.scale, y, limit)
     return _without_reduced(op, emit, result)
+
+
+MOST_SUMS = 4096
+"""A triangle of ones with such sides takes 16 MiB."""
+
+
+def many_sums(op: CumSumOp) -> hints.Hint | None:
+    """Along so many elements that the triangle would take more memory than it is worth."""
+    extent = shape_of(op.x)[op.axis.value.data]
+    return hints.form(op.name, f"of {extent} elements") if extent > MOST_SUMS else None
+
+
+@lowers(CumSumOp, EXACT, unless=[not_8bit, many_sums])
+def cum_sum(op: CumSumOp, emit: Emitter) -> SSAValue:
+    """The product with a triangle of ones, rescaled."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    rank = emit.rank(op.x)
+    axis = normal_axis(op, op.axis.value.data, rank)
+    extent = shape_of(op.x)[axis]
+    terms = np.triu(np.ones((extent, extent), np.int8), op.exclusive.value.data)
+    if op.reverse.value.data:
+        terms = terms.T
+    order = [*(i for i in range(rank) if i != axis), axis]
+    moved = emit.emit(movement.TransposeOp, [emit.operand(op.x)], perm=order)
+    shape = shape_of(moved)
+    rows = as_shape(emit, moved, (math.prod(shape[:-1]), shape[-1]))
+    acc = emit.emit(
+        contraction.MatMulOp,
+        [rows, emit.constant(terms, i8), None],
+        i32,
+        a_zp=x.zero_point,
+        b_zp=0,
+        transpose_b=0,
+    )
+    result = as_shape(emit, quantize_accumulator(emit, acc, x.scale, y), shape)
+    return emit.emit(movement.TransposeOp, [result], perm=np.argsort(order).tolist())
 
 
 @lowers(SoftmaxOp, EXACT, unless=[not_8bit])
