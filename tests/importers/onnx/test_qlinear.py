@@ -292,7 +292,7 @@ def test_what_the_npu_cannot_take_stays_one_operator(operator: str) -> None:
     inputs, domain, result = {
         "QLinearMatMul": (["x", "s", "z", "w", "ys", "yz", "ys", "yz"], "", TensorProto.UINT8),
         "QLinearWhere": (
-            ["c", "x", "ys", "yz", "x", "ys", "yz", "ys", "yz"],
+            ["c", "x", "s", "z", "x", "ys", "yz", "ys", "yz"],
             MICROSOFT,
             TensorProto.UINT8,
         ),
