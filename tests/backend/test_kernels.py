@@ -181,7 +181,8 @@ def test_constant_along_a_reduced_axis(axis: int, machine: Machine) -> None:
             a[0], 1000, 0, rounding="floor", minimum=-LIMIT, maximum=LIMIT, element=i32
         )
         key = e.emit(arithmetic.AddOp, [wide, e.constant(e.along(other, axis, 4), i32)], i32)
-        return e.emit(contraction.ReduceOp, [key], i32, kind="max", axes=[axis], x_zp=0)
+        key = e.emit(contraction.ReduceOp, [key], i32, kind="max", axes=[axis], x_zp=0)
+        return e.rescale(key, 1, 10, rounding="floor")
 
     check([(2, 5, 6, 4)], build, machine)
 
