@@ -144,7 +144,7 @@ def emit_conv_transpose(op: ConvTransposeOp, emit: Emitter, rescale: Rescale) ->
     split = emit.elements(op.weight).transpose([kernel.index(d) for d in ("I", "O", *spatial)])
     group = op.group.value.data
     i, o, *extents = split.shape
-    mirrored = np.flip(split, range(2, 2 + n)).reshape(group, i // group, o, *extents)
+    mirrored = np.flip(split, tuple(range(2, 2 + n))).reshape(group, i // group, o, *extents)
     weight = mirrored.swapaxes(1, 2).reshape(group * o, i // group, *extents)
     spans = [(k - 1) * d for k, d in zip(extents, dilations, strict=True)]
     begins = [spans[i] - pads[i] for i in range(n)]
