@@ -20,7 +20,7 @@ from furiosa_ir.dialects.graph.movement import (
 )
 from furiosa_ir.dialects.graph.pooling import MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
-from furiosa_ir.dialects.graph.reduction import ExtremeOp
+from furiosa_ir.dialects.graph.reduction import ArgExtremeOp, ExtremeOp
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.ir.rewriting import Rewrite, rule
@@ -64,6 +64,16 @@ def select_of_dequantize(op: GraphOp, rw: Rewrite) -> SSAValue | None:
         return None
     (moved,) = again(rw, op, [dequantized.x], element_of(dequantized.x))
     return rw.emit(DequantizeOp, [moved], [element_of(op.results[0])])
+
+
+@rule(ArgExtremeOp, x=(DequantizeOp, StorageCastOp))
+def index_of_stored(op: ArgExtremeOp, rw: Rewrite) -> SSAValue | None:
+    """argmax(DQ(x)) = argmax(cast(x)) = argmax(x): stored integers have the order of the reals."""
+    stored = cast("DequantizeOp | StorageCastOp", op.x.owner).x
+    quantization = quantization_of(stored)
+    if quantization is None or quantization.axis is not None:
+        return None
+    return again(rw, op, [stored], element_of(op.result))[0]
 
 
 @rule(SplitOp, x=DequantizeOp)
@@ -236,6 +246,7 @@ def cast_of_move(op: StorageCastOp, rw: Rewrite) -> SSAValue | None:
 
 MOVEMENT_RULES = (
     select_of_dequantize,
+    index_of_stored,
     split_of_dequantize,
     concat_of_dequantize,
     quantize_of_dequantize,

@@ -12,7 +12,14 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
-from furiosa_ir.dialects.graph.elementwise import AddOp, BinaryOp, MaximumOp, MinimumOp, PReluOp
+from furiosa_ir.dialects.graph.elementwise import (
+    AddOp,
+    BinaryOp,
+    MaximumOp,
+    MinimumOp,
+    PReluOp,
+    WhereOp,
+)
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ReshapeOp, SplitOp
 from furiosa_ir.dialects.graph.normalization import AffineOp, BatchNormOp, NaryOp, StandardizeOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
@@ -139,6 +146,24 @@ def _is_extremum_of_stored(value: SSAValue) -> bool:
         alone = value.has_one_use()
         return alone and all(_is_extremum_of_stored(v) for v in value.owner.operands)
     return _stored(value) is not None or constant_of(value) is not None
+
+
+@rule(QuantizeOp, x=WhereOp)
+def quantize_of_where(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(where(c, DQ(a), DQ(b))) = where(c, a, b) on quantised types; a constant is quantised."""
+    inner = cast("WhereOp", op.x.owner)
+    if not only_quantized(op.x) or not _per_tensor(op.result):
+        return None
+    element = element_of(op.result)
+    chosen: list[SSAValue] = []
+    for value in (inner.a, inner.b):
+        stored = _stored(value)
+        if stored is None and constant_of(value) is None:
+            return None
+        chosen.append(rw.emit(QuantizeOp, [value], [element]) if stored is None else stored)
+    if not all(_per_tensor(v) for v in chosen):
+        return None
+    return again(rw, inner, [inner.condition, *chosen], element)[0]
 
 
 def _real_constant(value: SSAValue) -> Any:
@@ -354,6 +379,7 @@ OPERATOR_RULES = (
     quantize_of_affine,
     quantize_with_real_parameters,
     quantize_of_extremum,
+    quantize_of_where,
     quantize_of_mat_mul,
     quantize_of_contraction,
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType, f32
+from xdsl.dialects.builtin import TensorType, f32, i1, i64
 from xdsl.ir import Block, SSAValue
 
 from furiosa_ir.dialects.graph import (
@@ -162,6 +162,26 @@ def _conv_3d(d: Draw) -> GraphOp:
     )
 
 
+def _conv_transpose_3d(d: Draw) -> GraphOp:
+    group = d.small(1, 2)
+    inner = group * d.small(1, 2)
+    x = d.value((d.small(1, 2), inner, d.small(2, 3), d.small(2, 4), 3))
+    strides = [d.small(1, 3) for _ in range(3)]
+    weight = d.weight((inner, d.small(1, 2), d.small(1, 3), 2, 3), None)
+    outputs = group * int(weight.type.get_shape()[1])
+    return convolution.ConvTransposeOp.make(
+        [x, weight, d.bias(x, weight, outputs) if d.small(0, 1) else None],
+        [d.element(0.05, 0.4)],
+        layout="NCDHW",
+        kernel_layout="IODHW",
+        strides=strides,
+        pads=[d.small(0, 1) for _ in range(6)],
+        output_padding=[d.small(0, s - 1) for s in strides],
+        dilations=[d.small(1, 2), 1, 1],
+        group=group,
+    )
+
+
 def _gemm(d: Draw) -> GraphOp:
     m, k, n = d.small(1, 4), d.small(1, 16), d.small(1, 8)
     trans_b = d.small(0, 1)
@@ -255,6 +275,45 @@ def _standardize(kind: type[GraphOp]) -> Case:
     return draw
 
 
+def _arg_extreme(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        shape = tuple(d.small(1, 40 if i == 1 else 5) for i in range(d.small(2, 4)))
+        return kind.make(
+            [d.value(shape)],
+            [i64],
+            axis=d.small(-len(shape), len(shape) - 1),
+            keepdims=d.small(0, 1),
+            select_last_index=d.small(0, 1),
+        )
+
+    return draw
+
+
+def _cum_sum(d: Draw) -> GraphOp:
+    shape = tuple(d.small(1, 7) for _ in range(d.small(1, 4)))
+    return reduction.CumSumOp.make(
+        [d.value(shape)],
+        [d.element(0.05, 0.4)],
+        axis=d.small(-len(shape), len(shape) - 1),
+        exclusive=d.small(0, 1),
+        reverse=d.small(0, 1),
+    )
+
+
+def _where(d: Draw) -> GraphOp:
+    shape = (2, 3, 4, 5)
+    shapes = [tuple(n if d.rng.integers(4) else 1 for n in shape)[d.small(0, 3) :] for _ in "cab"]
+    condition = ConstantOp.make([], [i1], value=BlobAttr.of(d.rng.integers(2, size=shapes[0]) > 0))
+    d.block.add_op(condition)
+    element = d.element()
+    alike = bool(d.rng.integers(2))
+    a = d.value(shapes[1], element if alike else None)
+    b = d.value(shapes[2], element if alike else None)
+    return elementwise.WhereOp.make(
+        [condition.result, a, b], [element if alike else d.element(0.05, 0.4)]
+    )
+
+
 def _unary(kind: type[GraphOp], **properties: Any) -> Case:
     def draw(d: Draw) -> GraphOp:
         element = d.element()
@@ -301,6 +360,28 @@ def _pool_1d(kind: type[GraphOp]) -> Case:
             strides=[d.small(1, 3)],
             pads=[d.small(0, 1), d.small(0, 1)],
             dilations=[1],
+            ceil_mode=d.small(0, 1),
+            **extra,
+        )
+
+    return draw
+
+
+def _pool_3d(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        extra: dict[str, Any] = (
+            {"count_include_pad": d.small(0, 1)} if kind is pooling.AveragePoolOp else {}
+        )
+        element = d.element()
+        kernel = [d.small(1, 3), 2, d.small(2, 3)]
+        return kind.make(
+            [d.value((d.small(1, 2), d.small(1, 3), d.small(3, 5), d.small(4, 6), 5), element)],
+            [element if d.rng.integers(2) else d.element()],
+            layout="NCDHW",
+            kernel_shape=kernel,
+            strides=[d.small(1, 2) for _ in range(3)],
+            pads=[d.small(0, min(1, k - 1)) for k in kernel * 2],
+            dilations=[1, 1, 1],
             ceil_mode=d.small(0, 1),
             **extra,
         )
@@ -425,11 +506,27 @@ def _resize(d: Draw) -> GraphOp:
     )
 
 
+def _resize_nd(d: Draw) -> GraphOp:
+    extents = [d.small(1, 4) for _ in range(d.small(0, 1) * 2 + 1)]
+    sizes = [d.small(1, 7) for _ in extents]
+    return movement.ResizeOp.make(
+        [d.value((2, 2, *extents))],
+        [d.element()],
+        layout="NCDHW" if len(extents) == 3 else "NCW",
+        mode=str(d.rng.choice(["nearest", "linear"])),
+        coordinates=str(d.rng.choice(["half_pixel", "align_corners", "asymmetric"])),
+        nearest_mode=str(d.rng.choice(["round_prefer_floor", "round_prefer_ceil", "floor"])),
+        sizes=sizes,
+        scales=[s / n for s, n in zip(sizes, extents, strict=True)],
+    )
+
+
 CASES: dict[str, Case] = {
     "conv": _conv,
     "conv_1d": _conv_1d,
     "conv_3d": _conv_3d,
     "conv_transpose": _conv_transpose,
+    "conv_transpose_3d": _conv_transpose_3d,
     "gemm": _gemm,
     "mat_mul": _mat_mul,
     "add": _binary(elementwise.AddOp),
@@ -457,6 +554,8 @@ CASES: dict[str, Case] = {
     "average_pool": _pool(pooling.AveragePoolOp),
     "max_pool_1d": _pool_1d(pooling.MaxPoolOp),
     "average_pool_1d": _pool_1d(pooling.AveragePoolOp),
+    "max_pool_3d": _pool_3d(pooling.MaxPoolOp),
+    "average_pool_3d": _pool_3d(pooling.AveragePoolOp),
     "reduce_min": _reduce(reduction.ReduceMinOp),
     "reduce_l1": _reduce(reduction.ReduceL1Op),
     "reduce_l2": _reduce(reduction.ReduceL2Op),
@@ -467,6 +566,10 @@ CASES: dict[str, Case] = {
     "reduce_mean": _reduce(reduction.ReduceMeanOp),
     "reduce_sum": _reduce(reduction.ReduceSumOp),
     "reduce_max": _reduce(reduction.ReduceMaxOp),
+    "arg_max": _arg_extreme(reduction.ArgMaxOp),
+    "arg_min": _arg_extreme(reduction.ArgMinOp),
+    "cum_sum": _cum_sum,
+    "where": _where,
     "softmax": _softmax,
     "reshape": lambda d: movement.ReshapeOp.make([d.value((2, 3, 4))], [d.element()], shape=[4, 6]),
     "transpose": lambda d: movement.TransposeOp.make(
@@ -482,5 +585,6 @@ CASES: dict[str, Case] = {
     "slice": _slice,
     "pad": _pad,
     "resize": _resize,
+    "resize_1d_3d": _resize_nd,
 }
 """Operator -> a function that draws one of its quantised forms."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import OpResolverType
+from xdsl.dialects.builtin import i1, i32, i64
 
 from furiosa_ir.dialects.graph import TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp
@@ -24,6 +25,7 @@ from furiosa_ir.dialects.graph.elementwise import (
     SquaredDifferenceOp,
     SubOp,
     TanhOp,
+    WhereOp,
 )
 from furiosa_ir.dialects.graph.functions import (
     AbsOp,
@@ -39,6 +41,8 @@ from furiosa_ir.dialects.graph.functions import (
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.graph.reduction import (
+    ArgMaxOp,
+    ArgMinOp,
     LogSoftmaxOp,
     LpNormalizationOp,
     ReduceMaxOp,
@@ -349,6 +353,43 @@ def reduce_max(net: Network) -> None:
 @case
 def reduce_min(net: Network) -> None:
     _reduction(net, ReduceMinOp, "REDUCE_MIN", keeps_type=True)
+
+
+def _arg_extreme(net: Network, op: type[GraphOp], builtin: str, options: object) -> None:
+    """Few different elements make ties common; the last axis has kernels of its own."""
+    shape = (2, *net.rng.integers(1, 9, 2).tolist(), int(net.rng.integers(1, 60)))
+    data = net.bytes(*shape) if net.rng.random() < 0.5 else net.bytes(*shape) // np.int8(50)
+    x = net.input(data, net.quantized())
+    axis = int(net.rng.integers(-4, 4))
+    wide = bool(net.rng.integers(2))
+    properties = {"axis": axis % 4, "keepdims": 0, "select_last_index": 0}
+    y = net.graph(op, [x], i64 if wide else i32, **properties)
+    kind = schema.TensorType.INT64 if wide else schema.TensorType.INT32
+    net.tflite(builtin, [x, np.array(axis, np.int32)], y, options, outputType=kind)
+
+
+@case
+def arg_max(net: Network) -> None:
+    _arg_extreme(net, ArgMaxOp, "ARG_MAX", schema.ArgMaxOptionsT())
+
+
+@case
+def arg_min(net: Network) -> None:
+    _arg_extreme(net, ArgMinOp, "ARG_MIN", schema.ArgMinOptionsT())
+
+
+@case
+def select_v2(net: Network) -> None:
+    """Bytes of either operand; the condition may be computed."""
+    shapes = [net.choose((2, 3, 4, 5), (4, 5), (2, 1, 4, 1), (1,)) for _ in range(2)]
+    element = net.quantized()
+    truth = net.rng.integers(2, size=shapes[0]) > 0
+    computed = bool(net.rng.integers(2))
+    condition = net.input(truth, i1) if computed else net.plain_constant(truth, i1)
+    a = net.input(net.bytes(2, 3, 4, 5), element)
+    b = net.input(net.bytes(*shapes[1]), element)
+    y = net.graph(WhereOp, [condition, a, b], element)
+    net.tflite("SELECT_V2", [condition, a, b], y, schema.SelectV2OptionsT(), version=1)
 
 
 @case

@@ -118,6 +118,10 @@ class StandardizeOp(GraphOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, scale, *bias = operands
+        # From the first element on: then a constant row is 0, as real numbers have it.
+        x = x - np.take(x.reshape(*x.shape[: self.axes()[0]], -1), [0], -1).reshape(
+            [1 if i in self.axes() else n for i, n in enumerate(x.shape)]
+        )
         centred = x - x.mean(self.axes(), keepdims=True)
         variance = np.square(centred).mean(self.axes(), keepdims=True)
         result = centred / np.sqrt(variance + self.epsilon.value.data) * self.along(scale)

@@ -263,7 +263,7 @@ CASES = [
         [int8("x", 2, 3, 4), Tensor.constant("axis", np.array(2, np.int32))],
         [int32("y", 2, 3)],
         options("ArgMax", outputType=schema.TensorType.INT32),
-        "ARG_MAX",
+        "arg_max",
         2,
     ),
     case("QUANTIZE", [float32("x", 4, 5)], [int8("y", 4, 5)], options("Quantize"), "quantize"),

@@ -10,7 +10,6 @@ from furiosa_ir.backends.warboy.lowering.constraints import (
     bias_not_accumulator,
     many_dimensional,
     not_8bit_product,
-    three_dimensional,
     variable_weight,
     varying_zero_points,
 )
@@ -40,7 +39,7 @@ def conv(op: ConvOp, emit: Emitter) -> SSAValue:
     )
 
 
-@lowers(ConvTransposeOp, EXACT, unless=[*CONV_CONSTRAINTS, three_dimensional])
+@lowers(ConvTransposeOp, EXACT, unless=[*CONV_CONSTRAINTS, many_dimensional])
 def conv_transpose(op: ConvTransposeOp, emit: Emitter) -> SSAValue:
     """A convolution over x spread by the strides, with the kernel mirrored."""
     x, weight, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))

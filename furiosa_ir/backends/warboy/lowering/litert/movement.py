@@ -15,8 +15,10 @@ from furiosa_ir.backends.warboy.lowering.shared.movement import (
     emit_pad,
     emit_steps,
 )
+from furiosa_ir.backends.warboy.lowering.shared.selection import emit_where, not_8bit_choices
 from furiosa_ir.dialects.ftensor import arithmetic, movement
 from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.elementwise import WhereOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp
 from furiosa_ir.dialects.graph.rearrangement import BatchToSpaceOp, SpaceToBatchOp
 from furiosa_ir.ir.shaped_operation import ints
@@ -49,6 +51,12 @@ def concat(op: ConcatOp, emit: Emitter) -> SSAValue:
             operand = emit.emit(arithmetic.LookupOp, [operand, emit.constant(table, i8)])
         operands.append(operand)
     return emit_concat(op, emit, operands)
+
+
+@lowers(WhereOp, LITERT, unless=[not_8bit_choices])
+def where(op: WhereOp, emit: Emitter) -> SSAValue:
+    """SELECT_V2: bytes are chosen, whatever the quantisations say."""
+    return emit_where(op, emit, emit.operand(op.a), emit.operand(op.b))
 
 
 @lowers(PadOp, LITERT, unless=[not_8bit])
