@@ -17,9 +17,12 @@ GRAPH = Phase(
         "graph-fuse-tables",
         # What the passes above made constant.
         "graph-fold-constants",
-        # Last on this level: what follows may change what an operator computes, which only NPU
-        # segments allow (a host segment is written from its operators' origins).
+        # What follows may change what an operator computes, which only NPU segments allow (a host
+        # segment is written from its operators' origins).
         "graph-partition",
+        # Operators are still whole here: what they become exchanges wider values, which no
+        # transpose should tear apart.
+        "graph-sink-movement",
     ),
 )
 
