@@ -20,8 +20,10 @@ from xdsl.ir import Block, BlockArgument, Operation, OpResult, Region, SSAValue
 
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering import refusal
+from furiosa_ir.backends.warboy.lowering.constraints import dynamic
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, LITERT_DEFAULT
 from furiosa_ir.backends.warboy.passes.segment_order import fewest_segments
+from furiosa_ir.dialects.graph import ONNX_OPERATORS, TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
@@ -121,12 +123,20 @@ def _framework_name(op: GraphOp, numerics: str) -> str:
 
 def _hint(op: GraphOp, numerics: str) -> hints.Hint | None:
     if isinstance(op, OpaqueOp):
-        return hints.not_modelled(op.operator.data)
+        return _hint_of_opaque(op, numerics)
     if isinstance(op, DequantizeOp) or (
         isinstance(op, QuantizeOp) and quantization_of(op.x) is None
     ):
         return hints.boundary(op.name)
     return refusal(op, numerics)
+
+
+def _hint_of_opaque(op: OpaqueOp, numerics: str) -> hints.Hint:
+    """Why an operator is carried whole: it is unknown, or known but of a form that is not."""
+    name = op.operator.data
+    if name not in (ONNX_OPERATORS if numerics == EXACT else TFLITE_OPERATORS):
+        return hints.not_modelled(name)
+    return dynamic(op) or hints.form(name, "in this form")
 
 
 def _segments(
