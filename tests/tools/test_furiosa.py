@@ -192,6 +192,16 @@ def test_every_operator_on_the_host_has_a_documented_hint(tmp_path: Path):
     assert {str(n) for n in given.values()} == documented
 
 
+def test_no_batch_size_for_ir(tmp_path: Path):
+    for level in ("graph", "warboy"):
+        source, output = tmp_path / f"{level}.mlir", tmp_path / "x.enf"
+        good("compile", TFLITE, "-o", source, "--target-ir", level)
+        message = bad("compile", source, "-b", "4", "-o", output)
+        assert source.name in message
+        assert "the batch size of IR cannot be changed" in message
+        assert not output.exists()
+
+
 def test_inspect_tables(program: Path):
     text = good("inspect", program).stdout
     for part in ("Inputs", "Segments", "Layers", "npu_0", "MACs on the NPU", "estimated latency"):

@@ -31,10 +31,12 @@ from furiosa_ir.backends.warboy.lowering.exact.search import (
     search,
     tie_side,
 )
+from furiosa_ir.backends.warboy.lowering.kernels import as_shape
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers, refusal
-from furiosa_ir.dialects.ftensor import arithmetic, contraction
+from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
 from furiosa_ir.dialects.graph.normalization import AffineOp, BatchNormOp
 from furiosa_ir.dialects.graph.reduction import LogSoftmaxOp, LpNormalizationOp
 from furiosa_ir.ir.constants import Array
@@ -67,13 +69,26 @@ def batch_norm(op: BatchNormOp, emit: Emitter) -> SSAValue:
 
 def _affine(op: AffineOp | BatchNormOp, factor: Array, offset: Array, emit: Emitter) -> SSAValue:
     x, y = emit.quantization(op.x), emit.quantization(op.result)
-    scale = np.array(x.scales)
+    shape, scale = shape_of(op.x), np.array(x.scales)
     if x.axis is not None:
-        scale = emit.along(scale, x.axis, len(shape_of(op.x)))
-    operand = emit.operand(op.x)
-    return quantize_affine(
-        emit, operand, x.zero_point, factor * (scale / y.scale), offset / y.scale, y
+        scale = emit.along(scale, x.axis, len(shape))
+    factor, offset = factor * (scale / y.scale), offset / y.scale
+    operand, layout = emit.operand(op.x), _layout(op.x)
+    if "H" in layout or not isinstance(operand.owner, movement.ReshapeOp):
+        return quantize_affine(emit, operand, x.zero_point, factor, offset, y)
+    # A 1-D convolution is one row of a 2-D one: beside that, one kernel has both.
+    factor, offset = (
+        np.expand_dims(a.reshape([1] * (len(shape) - a.ndim) + list(a.shape)), layout.index("W"))
+        for a in (factor, offset)
     )
+    row = quantize_affine(emit, operand.owner.x, x.zero_point, factor, offset, y)
+    return as_shape(emit, row, shape)
+
+
+def _layout(value: SSAValue) -> str:
+    """The layout of a convolution's result; of others, as if it had height."""
+    owner = value.owner
+    return owner.layout.data if isinstance(owner, ConvOp | ConvTransposeOp) else "H"
 
 
 def other_norm(op: LpNormalizationOp) -> hints.Hint | None:
