@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from xdsl.ir import Operation
 
 from furiosa_ir.backends.warboy.passes.fuse_kernels import FuseKernels
@@ -103,6 +104,23 @@ def test_one_offset_for_each_element(layers: Layers) -> None:
     product = layers.net.add("MatMul", [layers.input(1, 15, 20), layers.weight((20, 8), 1)])
     layers.output(layers.net.add("Add", [product, layers.reals(15, 8)]))
     check(layers.net, {"Dot": 1})
+
+
+@pytest.mark.parametrize("op", ["ConvInteger", "MatMulInteger"])
+def test_accumulators_of_the_integer_operators(layers: Layers, op: str) -> None:
+    """Their i32 results, scaled by factors of either sign, plus a bias; in float till the end."""
+    net, zero = layers.net, layers.net.constant(np.array(layers.zero_point, layers.net.dtype))
+    conv = op == "ConvInteger"
+    shape, weight = ([1, 6, 9, 9], (8, 6, 3, 3)) if conv else ([2, 15, 20], (20, 8))
+    net.inputs["x"] = (shape, helper.np_dtype_to_tensor_dtype(np.dtype(net.dtype)))
+    info = np.iinfo(layers.weights)
+    w = net.constant(layers.rng.integers(info.min, info.max + 1, weight).astype(layers.weights))
+    w_zero = net.constant(np.array(0 if info.min else 120, layers.weights))
+    real = net.add("Cast", [net.add(op, ["x", w, zero, w_zero])], to=TensorProto.FLOAT)
+    along = (8, 1, 1) if conv else (8,)
+    scaled = net.add("Mul", [real, layers.reals(*along, scale=1e-4)])
+    layers.output(net.add("Relu", [net.add("Add", [scaled, layers.reals(*along)])]))
+    check(net, {"Dot": 1})
 
 
 @pytest.mark.parametrize("rounded", [False, True])
