@@ -21,7 +21,7 @@ def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
     Args:
         source: a path, or the bytes themselves.
         batch_size: how many samples a network's inputs hold; None keeps the file's batch, an open
-            one as 1. IR text keeps its own.
+            one as 1. IR text has its own, which cannot be changed.
 
     Raises:
         ImportFailure: the file cannot be read, is none of these, or cannot have that batch size.
@@ -37,6 +37,12 @@ def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
 
         return import_tflite(source, batch_size=batch_size)
     if is_ir_text(head):
+        if batch_size is not None:
+            raise ImportFailure(
+                "the batch size of IR cannot be changed",
+                file=name,
+                hint="give the batch size where the ONNX or TFLite network is read",
+            )
         if isinstance(source, Path):
             return read_module(source)
         return parse_module(source.decode("utf-8", "replace"))

@@ -7,8 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, f64
-from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.traits import Pure
+from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.movement import (
@@ -23,7 +22,7 @@ from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, Sto
 from furiosa_ir.dialects.graph.reduction import ArgExtremeOp, ExtremeOp
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
-from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.rewriting import Rewrite, is_dead, rule
 from furiosa_ir.ir.shaped_operation import element_of
 
 MOVES = (MoveOp,)
@@ -149,14 +148,7 @@ def _stores_reals(op: QuantizeOp) -> bool:
 def only_quantized(value: SSAValue) -> bool:
     """Whether every use of a float value quantises it; uses that are dead do not count."""
     users = [use.operation for use in value.uses]
-    return all(isinstance(user, QuantizeOp) or _is_dead(user) for user in users)
-
-
-def _is_dead(op: Operation) -> bool:
-    # A rewrite leaves behind what it matched beside its root, until the driver comes to it.
-    return op.has_trait(Pure) and all(
-        _is_dead(use.operation) for result in op.results for use in result.uses
-    )
+    return all(isinstance(user, QuantizeOp) or is_dead(user) for user in users)
 
 
 @rule(QuantizeOp, x=DequantizeOp)
@@ -232,7 +224,7 @@ def cast_of_move(op: StorageCastOp, rw: Rewrite) -> SSAValue | None:
     if quantization_of(op.result) is None or quantization_of(op.x) is not None:
         return None
     for result in move.results:
-        users = [use.operation for use in result.uses if not _is_dead(use.operation)]
+        users = [use.operation for use in result.uses if not is_dead(use.operation)]
         if any(not isinstance(u, StorageCastOp) or element_of(u.result) != element for u in users):
             return None
         if len(users) > 1 or (not users and len(move.results) == 1):

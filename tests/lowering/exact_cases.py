@@ -25,6 +25,7 @@ from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.shaped_operation import shape_of
 
 
 @dataclass
@@ -133,8 +134,9 @@ def _conv_transpose(d: Draw) -> GraphOp:
     inner, outer = group * d.small(1, 3), d.small(1, 3)
     x = d.value((1, inner, d.small(2, 5), d.small(2, 5)))
     strides = [d.small(1, 3), d.small(1, 3)]
+    axis = 1 if d.rng.integers(2) else None
     return convolution.ConvTransposeOp.make(
-        [x, d.weight((inner, outer, d.small(2, 4), d.small(2, 4)), None), None],
+        [x, d.weight((inner, outer, d.small(2, 4), d.small(2, 4)), axis), None],
         [d.element(0.05, 0.4)],
         layout="NCHW",
         kernel_layout="IOHW",
@@ -256,6 +258,38 @@ def _affine(d: Draw) -> GraphOp:
     return normalization.AffineOp.make(
         [d.value((2, 3, 4, 5))], [d.element()], factor=factor, offset=offset
     )
+
+
+def _accumulated(product: Case) -> Case:
+    """What follows a product's accumulator: factors of either sign, offsets that may cancel it."""
+
+    def draw(d: Draw) -> GraphOp:
+        op = product(d)
+        x, weight = op.operands[:2]
+        qx, qw = quantization_of(x), quantization_of(weight)
+        assert qx is not None
+        assert qw is not None
+        layout = op.properties.get("layout")
+        shape = shape_of(op.results[0])
+        axis = len(shape) - 1 if layout is None else layout.data.index("C")
+        scales = np.array(qw.scales) * qx.scale
+        if len(scales) > 1:
+            scales = np.resize(scales, shape[axis])
+        element = uniform(np.dtype(np.int32), scales, 0, axis)
+        missing = [None] * (len(type(op).get_irdl_definition().operands) - 2)
+        properties = {k: v for k, v in op.properties.items() if k != "origin"}
+        sums = type(op).make([x, weight, *missing], [element], **properties)
+        d.block.add_op(sums)
+        along = [n if i == axis else 1 for i, n in enumerate(shape)]
+        along = [along, [1], list(shape)][d.small(0, 2)]
+        factor = d.rng.normal(0, 0.5, along) * (d.rng.random(along) > 0.1)
+        offset = d.rng.normal(0, [0, 3, 300][d.small(0, 2)], along)
+        if d.small(0, 2) == 0:
+            factor, offset = np.rint(factor * 4) / 4, np.rint(offset * 4) / 4
+        result = [d.element(0.05, 0.4)]
+        return normalization.AffineOp.make(sums.results, result, factor=factor, offset=offset)
+
+    return draw
 
 
 def _standardize(kind: type[GraphOp]) -> Case:
@@ -536,6 +570,12 @@ CASES: dict[str, Case] = {
     "sum": _nary(normalization.SumOp),
     "mean": _nary(normalization.MeanOp),
     "affine": _affine,
+    "affine_of_conv": _accumulated(_conv),
+    "affine_of_conv_1d": _accumulated(_conv_1d),
+    "affine_of_conv_3d": _accumulated(_conv_3d),
+    "affine_of_conv_transpose": _accumulated(_conv_transpose),
+    "affine_of_gemm": _accumulated(_gemm),
+    "affine_of_mat_mul": _accumulated(_mat_mul),
     "layer_norm": _standardize(normalization.LayerNormOp),
     "instance_norm": _standardize(normalization.InstanceNormOp),
     "p_relu": _p_relu,

@@ -244,8 +244,8 @@ def _host_segment(
     rows: list[tuple[str, str, int, str]] = []
     layers: list[Layer] = []
     for op in function.body.block.ops:
-        if not isinstance(op, GraphOp) or isinstance(op, ConstantOp):
-            continue
+        if not isinstance(op, GraphOp) or isinstance(op, ConstantOp | StorageCastOp):
+            continue  # no operators of the network
         name = layer_name(op)
         operator = op.operator.data if isinstance(op, OpaqueOp) else op.name.removeprefix("graph.")
         hint = op.attributes.get("graph.hint")

@@ -44,6 +44,8 @@ def conv_transpose(op: ConvTransposeOp, emit: Emitter) -> SSAValue:
     """A convolution over x spread by the strides, with the kernel mirrored."""
     x, weight, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))
     scale = np.array(weight.scales) * x.scale
+    if len(scale) > 1:
+        scale = np.tile(scale, op.group.value.data)  # the weight has a group's output channels
     return emit_conv_transpose(
         op,
         emit,
