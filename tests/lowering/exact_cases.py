@@ -167,7 +167,7 @@ def _conv_3d(d: Draw) -> GraphOp:
 def _conv_transpose_3d(d: Draw) -> GraphOp:
     group = d.small(1, 2)
     inner = group * d.small(1, 2)
-    x = d.value((d.small(1, 2), inner, d.small(2, 3), d.small(2, 4), 3))
+    x = d.value((d.small(1, 2), inner, d.small(3, 4), d.small(2, 4), 3))
     strides = [d.small(1, 3) for _ in range(3)]
     weight = d.weight((inner, d.small(1, 2), d.small(1, 3), 2, 3), None)
     outputs = group * int(weight.type.get_shape()[1])

@@ -436,5 +436,10 @@ ON_THE_HOST: dict[str, tuple[int, Builder]] = {
     "ReduceProd": (1, one("ReduceProd", axes=[3])),
     "ReduceLogSumExp": (1, one("ReduceLogSumExp", axes=[3])),
     "Trilu": (1, one("Trilu")),
+    "Relu_empty": (4, one("Relu", (0, 4))),
+    "Slice_empty": (
+        4,
+        with_constants("Slice", np.array([2], _INT), np.array([2], _INT), np.array([1], _INT)),
+    ),
 }
 """Operator and form -> its hint's number and its network: at least one operator is the host's."""
