@@ -24,6 +24,8 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Prog
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
 from furiosa_ir.backends.warboy.pipeline import pipeline_for
+from furiosa_ir.cache.compilation import compile_program
+from furiosa_ir.cache.settings import CacheSettings
 from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure
 from furiosa_ir.importers import load
 from furiosa_ir.ir.context import make_context
@@ -62,9 +64,12 @@ class CompileResult:
 
 
 def compile_model(
-    source: Source, target: str = DEFAULT_TARGET, batch_size: int | None = None
+    source: Source,
+    target: str = DEFAULT_TARGET,
+    batch_size: int | None = None,
+    cache: CacheSettings | None = None,
 ) -> bytes:
-    """Compiles a model to an ENF program.
+    """Compiles a model to an ENF program, or finds it in the cache.
 
     Args:
         source: an ONNX or TFLite network or one of our IRs; a path, or the file's content.
@@ -72,6 +77,8 @@ def compile_model(
         batch_size: how many samples the inputs hold, for a network whose batch is open or 1;
             None keeps it as the file has it, an open one as 1. The results are those of so many
             single runs, one behind the other.
+        cache: where compiled programs are kept (`cache.settings.NO_CACHE`: nowhere); by default as
+            the environment says.
 
     Returns:
         The ENF file's content.
@@ -79,9 +86,11 @@ def compile_model(
     Raises:
         FuriosaError: the model cannot be read or compiled.
     """
-    result = compile_source(source, target=target, batch_size=batch_size)
-    assert result.enf is not None
-    return result.enf
+    model = source if isinstance(source, bytes) else Path(source)
+    result = compile_program(model, target=target, batch_size=batch_size, settings=cache)
+    program = result.program
+    assert not isinstance(program, Path)
+    return bytes(program)
 
 
 def compile_source(

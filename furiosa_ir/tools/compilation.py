@@ -1,21 +1,29 @@
-"""What `furiosa compile` does around the compiler: progress, output file, summary."""
+"""What `furiosa compile` does around the compiler: cache, progress, output file, summary."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from furiosa_ir.arrays import check_writable
-from furiosa_ir.backends.warboy.enf.records import Program
-from furiosa_ir.backends.warboy.enf.writer import save_program
-from furiosa_ir.compiler import LEVELS, compile_source
+from furiosa_ir.cache.compilation import Compiled, compile_cached, describe
+from furiosa_ir.cache.entry import Metadata
+from furiosa_ir.cache.settings import NO_CACHE
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.ir.text import is_ir_text, write_module
-from furiosa_ir.reports.html import format_value
-from furiosa_ir.reports.inspect import summary
-from furiosa_ir.tools.progress import Progress
+from furiosa_ir.files import check_writable, replacing
+from furiosa_ir.ir.text_format import is_ir_text
+from furiosa_ir.reports.units import format_value
+
+if TYPE_CHECKING:
+    from furiosa_ir.compiler import CompileResult
+    from furiosa_ir.reports.agreement import Subject
+
+# The compiler and what else imports numpy and xDSL is imported where it is used: a program that
+# the cache has needs none of it.
+# ruff: noqa: PLC0415
 
 
 def compile_file(
@@ -27,6 +35,7 @@ def compile_file(
     batch_size: int | None,
     verify: bool,
     verbose: bool,
+    cache: bool = True,
 ) -> None:
     """Compiles a file to a file.
 
@@ -38,6 +47,30 @@ def compile_file(
         raise FuriosaError(
             "--verify does not go with --target-ir warboy", hint="verify the program"
         )
+
+    def compile_() -> CompileResult:
+        return _compile(
+            source, target=target, target_ir=target_ir, batch_size=batch_size, verbose=verbose
+        )
+
+    if target_ir == "enf":
+        _compile_program(source, output, compile_, target, batch_size, verify=verify, cache=cache)
+    else:
+        from furiosa_ir.ir.text import write_module
+
+        module = compile_().module
+        if verify:
+            _verify(module, source, batch_size)
+        write_module(module, output)
+    click.echo(f"Written to {output}", err=True)
+
+
+def _compile(
+    source: Path, *, target: str, target_ir: str, batch_size: int | None, verbose: bool
+) -> CompileResult:
+    from furiosa_ir.compiler import LEVELS, compile_source
+    from furiosa_ir.tools.progress import Progress
+
     levels = LEVELS[: LEVELS.index(target_ir) + 1]
     progress = Progress(_kind(source), levels, verbose=verbose)
     result = compile_source(
@@ -49,30 +82,62 @@ def compile_file(
         on_phase=progress.phase,
     )
     progress.finished()
-    if verify:
-        # Imported here: the frameworks that it compares with take longer than most compiles.
-        from furiosa_ir.reports.agreement import verify_result  # noqa: PLC0415
-
-        agreements = verify_result(result, source, batch_size=batch_size)
-        for agreement in agreements:
-            mark = "❌" if not agreement.passed else "✅" if agreement.required else "· "
-            click.echo(f"{mark}  {agreement}", err=True)
-        failed = [a for a in agreements if not a.passed]
-        if failed:
-            raise FuriosaError(f"the result does not agree: {failed[0]}", file=str(source))
-    if result.program is None:
-        write_module(result.module, output)
-    else:
-        _save(result.program, output)
-        _print_summary(summary(result.program)["summary"])
-    click.echo(f"Written to {output}", err=True)
+    return result
 
 
-def _save(program: Program, output: Path) -> None:
+def _compile_program(
+    source: Path,
+    output: Path,
+    compile_: Callable[[], CompileResult],
+    target: str,
+    batch_size: int | None,
+    *,
+    verify: bool,
+    cache: bool,
+) -> None:
+    started = time.perf_counter()
     try:
-        save_program(program, output)
+        with replacing(output) as file:
+
+            def compile_to_file() -> Compiled:
+                from furiosa_ir.backends.warboy.enf.writer import save_program
+
+                program = compile_().program
+                assert program is not None
+                save_program(program, file)
+                return Compiled(file, program.source_hash, describe(program))
+
+            result = compile_cached(
+                source,
+                compile_to_file,
+                target=target,
+                batch_size=batch_size,
+                settings=None if cache else NO_CACHE,
+            )
+            if not isinstance(result.program, Path):
+                file.write_bytes(result.program)
+                seconds = time.perf_counter() - started
+                click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
+            if verify:
+                from furiosa_ir.backends.warboy.enf.reader import read_program
+
+                _verify(read_program(file), source, batch_size)
     except OSError as error:
         raise FuriosaError(f"cannot be written: {error.strerror}", file=str(output)) from None
+    _print_summary(result.metadata)
+
+
+def _verify(subject: Subject, source: Path, batch_size: int | None) -> None:
+    # The frameworks that it compares with take longer to import than most compiles.
+    from furiosa_ir.reports.agreement import verify_result
+
+    agreements = verify_result(subject, source, batch_size=batch_size)
+    for agreement in agreements:
+        mark = "❌" if not agreement.passed else "✅" if agreement.required else "· "
+        click.echo(f"{mark}  {agreement}", err=True)
+    failed = [a for a in agreements if not a.passed]
+    if failed:
+        raise FuriosaError(f"the result does not agree: {failed[0]}", file=str(source))
 
 
 def _kind(source: Path) -> str:
@@ -87,20 +152,22 @@ def _kind(source: Path) -> str:
     return "ir" if is_ir_text(head) else "onnx"
 
 
-def _print_summary(figures: dict[str, Any]) -> None:
-    share = format_value(figures["npu_mac_share"], "share")
-    latency = format_value(figures["latency_us"], "microseconds")
-    cycles = format_value(figures["cycles"], "count")
+def _print_summary(figures: Metadata) -> None:
+    share = format_value(figures.npu_mac_share, "share")
+    latency = format_value(figures.latency_us, "microseconds")
+    cycles = format_value(figures.cycles, "count")
     click.echo(f"MACs on the NPU: {share}", err=True)
     click.echo(f"Estimated latency: {latency} ({cycles} cycles)", err=True)
-    hosts = figures["host_operators"]
+    hosts = figures.host_operators
     if not hosts:
         click.echo("Operators on the host: none", err=True)
         return
     click.echo(f"Operators on the host: {len(hosts)}", err=True)
     reasons: dict[tuple[int, str], list[str]] = {}
     for op in hosts:
-        reasons.setdefault((op["hint"], op["reason"]), []).append(op["layer"] or op["operator"])
+        reasons.setdefault((op.hint, op.reason), []).append(op.layer or op.operator)
     for (hint, reason), layers in sorted(reasons.items()):
         more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
-        click.echo(f"  Hint [{hint}]: {reason} ({', '.join(layers[:3])}{more})", err=True)
+        line = f"  Hint [{hint}]: {reason} ({', '.join(layers[:3])}{more})"
+        # Names come from models, and hits from stores that others may write to.
+        click.echo("".join(c if c.isprintable() else "?" for c in line), err=True)
