@@ -18,8 +18,15 @@ from furiosa_ir.reports.units import format_value
 from furiosa_ir.tools.errors import reported_errors
 
 _UNITS = {
-    **{"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12},
-    **{"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40},
+    "": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "ki": 1 << 10,
+    "mi": 1 << 20,
+    "gi": 1 << 30,
+    "ti": 1 << 40,
 }
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
