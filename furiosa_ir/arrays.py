@@ -1,9 +1,8 @@
-"""Arrays in files: .npz (or one array as .npy), never with pickled objects; files written whole."""
+"""Arrays in files: .npz (or one array as .npy), never with pickled objects."""
 
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.files import write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -64,38 +64,3 @@ def _plain(array: Array) -> Array:
     if array.dtype.isbuiltin == 2:  # of ml_dtypes: float32 holds all of their values
         return array.astype(np.float32)
     return array
-
-
-def write_whole(data: bytes | memoryview, path: Path) -> None:
-    """Writes a file by renaming a complete one, so that nobody ever sees half of it.
-
-    Raises:
-        FuriosaError: the file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from None
-
-
-def check_writable(path: Path) -> None:
-    """Whether a file can be written there, before anything expensive is done for it.
-
-    Raises:
-        FuriosaError: it is a directory, or its directory is missing or read only.
-    """
-    folder = path.parent
-    reason = None
-    if path.is_dir():
-        reason = "it is a directory"
-    elif not folder.is_dir():
-        reason = f"there is no directory {folder}"
-    elif not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        reason = "permission denied"
-    if reason is not None:
-        raise FuriosaError(f"cannot be written: {reason}", file=str(path))

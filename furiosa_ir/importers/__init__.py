@@ -7,7 +7,8 @@ from pathlib import Path
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.ir.text import is_ir_text, parse_module, read_module
+from furiosa_ir.ir.text import parse_module, read_module
+from furiosa_ir.ir.text_format import is_ir_text
 
 _HEAD = 1 << 16
 _READABLE = "ONNX and TFLite models and the text of our IR can be read"

@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.files import replacing
 from furiosa_ir.ir.constants import Array, Constant, ConstantTable
 
 _SAFETENSORS_NAME: dict[str, str] = {
@@ -78,18 +79,13 @@ def write_constants(constants: Iterable[Constant], path: Path) -> None:
         header["__metadata__"] = metadata
     text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
     text += b" " * (-(len(text) + 8) % _DATA_ALIGNMENT)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(len(text).to_bytes(8, "little"))
-            file.write(text)
-            for _, constant in ordered:
-                # .data would copy nothing, but ml_dtypes offers no buffer; a view as bytes does.
-                flat = np.ascontiguousarray(constant.array).reshape(-1)
-                file.write(flat.view(np.uint8).data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for _, constant in ordered:
+            # .data would copy nothing, but ml_dtypes offers no buffer; a view as bytes does.
+            flat = np.ascontiguousarray(constant.array).reshape(-1)
+            file.write(flat.view(np.uint8).data)
 
 
 def read_constants(path: Path, table: ConstantTable | None = None) -> ConstantTable:
