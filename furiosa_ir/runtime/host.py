@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
+from furiosa_ir.runtime.pool import Pool
 from furiosa_ir.runtime.tensor import Array
 
 
@@ -24,7 +27,10 @@ class HostEngine(Protocol):
 
 
 class OnnxEngine:
-    """A sub-model on onnxruntime: one thread, nothing optimised, made when it is first needed."""
+    """A sub-model on onnxruntime: one thread, nothing optimised, made when it is first needed.
+
+    Any number of threads may run one `InferenceSession`: it keeps nothing from one run to another.
+    """
 
     def __init__(self, segment: HostSegment) -> None:
         self._segment = segment
@@ -45,7 +51,7 @@ class OnnxEngine:
             return run_session(session, inputs)
         except Exception as error:  # its exceptions share no other base
             raise ExecutionFailure(
-                f"onnxruntime failed: {_first_line(error)}", layer=self._segment.name
+                f"onnxruntime failed: {_first_line(error)}", layer=self._layer(str(error))
             ) from error
 
     def _load(self) -> Any:
@@ -54,8 +60,13 @@ class OnnxEngine:
         except Exception as error:
             raise ExecutionFailure(
                 f"onnxruntime refuses the host segment: {_first_line(error)}",
-                layer=self._segment.name,
+                layer=self._layer(str(error)),
             ) from error
+
+    def _layer(self, message: str) -> str:
+        """The layer of the node that a message speaks of: nodes are called like their layers."""
+        found = re.search(r"Name:'(.+?)' Status Message:", message)
+        return found[1] if found else layer_of(self._segment)
 
 
 class TFLiteEngine:
@@ -66,14 +77,17 @@ class TFLiteEngine:
     sub-models say so in their description, run on that one, without the delegates that would
     compute differently.
 
-    An interpreter runs one inference at a time and may hold variables, so there is one, under a
-    lock.
+    An interpreter runs one inference at a time: threads that run at once have one each. A
+    sub-model with variables has one interpreter, since what it computes depends on the runs before.
     """
 
     def __init__(self, segment: HostSegment) -> None:
         self._segment = segment
-        self._lock = threading.Lock()
-        self._interpreter: Any = None
+        self._pool = Pool(self._load, single=is_stateful(segment))
+
+    @cached_property
+    def _model(self) -> bytes:
+        return bytes(self._segment.model)
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """The sub-model's outputs, in order.
@@ -81,10 +95,7 @@ class TFLiteEngine:
         Raises:
             ExecutionFailure: LiteRT is not installed, or refuses the sub-model or the inputs.
         """
-        with self._lock:
-            if self._interpreter is None:
-                self._interpreter = self._load()
-            interpreter = self._interpreter
+        with self._pool.lend() as interpreter:
             try:
                 self._set_inputs(interpreter, inputs)
                 interpreter.invoke()
@@ -94,7 +105,7 @@ class TFLiteEngine:
                 ]
             except (RuntimeError, ValueError) as error:
                 raise ExecutionFailure(
-                    f"LiteRT failed: {_first_line(error)}", layer=self._segment.name
+                    f"LiteRT failed: {_first_line(error)}", layer=self._layer(str(error))
                 ) from error
 
     @staticmethod
@@ -124,25 +135,64 @@ class TFLiteEngine:
                 hint="pip install 'furiosa-ir[litert]'",
             ) from None
         reason = ""
-        model = bytes(self._segment.model)
         resolvers = [OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES]
-        if not _means_optimized_kernels(model):
+        if not _means_optimized_kernels(self._model):
             resolvers.insert(0, OpResolverType.BUILTIN_REF)
         for resolver in resolvers:
             try:
+                # The interpreter refers to these bytes: all interpreters share one copy.
                 interpreter = Interpreter(
-                    model_content=model,
+                    model_content=self._model,
                     experimental_op_resolver_type=resolver,
                     num_threads=1,
                 )
                 interpreter.allocate_tensors()
             except (RuntimeError, ValueError) as error:
-                reason = _first_line(error)
+                reason = str(error)
             else:
                 return interpreter
         raise ExecutionFailure(
-            f"LiteRT refuses the host segment: {reason}", layer=self._segment.name
+            f"LiteRT refuses the host segment: {_first_line(reason)}", layer=self._layer(reason)
         )
+
+    def _layer(self, message: str) -> str:
+        """The layer of the operator that a message speaks of: its first result is called so."""
+        found = re.search(r"Node number (\d+) ", message)
+        if found:
+            import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+
+            graph: Any = tflite.Model.GetRootAs(self._model, 0).Subgraphs(0)
+            return graph.Tensors(graph.Operators(int(found[1])).Outputs(0)).Name().decode()
+        return layer_of(self._segment)
+
+
+def layer_of(segment: HostSegment) -> str:
+    """The layer of a segment's only operator; of several, all their layers and the segment's name.
+
+    What a failure names when nobody knows which operator failed.
+    """
+    layers = list(dict.fromkeys(layer for _, layer, _, _ in segment.operators))
+    if len(layers) == 1:
+        return layers[0]
+    shown = ", ".join(layers[:4]) + (f" and {len(layers) - 4} more" if len(layers) > 4 else "")
+    return f"{segment.name} ({shown})" if layers else segment.name
+
+
+def is_stateful(segment: HostSegment) -> bool:
+    """Whether a sub-model keeps variables from one run to the next; only TFLite has them."""
+    if segment.framework != "tflite":
+        return False
+    try:
+        import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+
+        model: Any = tflite.Model.GetRootAs(segment.model, 0)
+        graph, variable = model.Subgraphs(0), tflite.BuiltinOperator.VAR_HANDLE
+        codes = (model.OperatorCodes(i) for i in range(model.OperatorCodesLength()))
+        return any(graph.Tensors(i).IsVariable() for i in range(graph.TensorsLength())) or any(
+            code.BuiltinCode() == variable for code in codes
+        )
+    except (struct.error, TypeError):  # no model at all, as LiteRT will say
+        return False
 
 
 def _means_optimized_kernels(model: bytes) -> bool:
@@ -174,6 +224,6 @@ def host_engine(segment: HostSegment) -> HostEngine:
     return engine(segment)
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: BaseException | str) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
