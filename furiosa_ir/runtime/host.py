@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import threading
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import HostSegment
-from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from furiosa_ir.runtime.pool import Pool
 from furiosa_ir.runtime.tensor import Array
@@ -65,8 +66,11 @@ class OnnxEngine:
 
     def _layer(self, message: str) -> str:
         """The layer of the node that a message speaks of: nodes are called like their layers."""
-        found = re.search(r"Name:'(.+?)' Status Message:", message)
-        return found[1] if found else layer_of(self._segment)
+        found = re.search(r"Name:'((.+?)(#\d+)?)' Status Message:", message)
+        if found is None:
+            return layer_of(self._segment)
+        layers = {layer for _, layer, _, _ in self._segment.operators}
+        return found[1] if found[1] in layers else found[2]
 
 
 class TFLiteEngine:
@@ -209,9 +213,27 @@ _ENGINES: Mapping[str, type[OnnxEngine] | type[TFLiteEngine]] = {
     "tflite": TFLiteEngine,
 }
 
+ISOLATION = "FURIOSA_HOST_ISOLATION"
 
-def host_engine(segment: HostSegment) -> HostEngine:
+
+def is_isolation_asked_for() -> bool:
+    """Whether the environment asks for host segments in processes of their own (`isolation`).
+
+    Raises:
+        FuriosaError: FURIOSA_HOST_ISOLATION is neither 0 nor 1.
+    """
+    value = os.environ.get(ISOLATION) or "0"
+    if value not in ("0", "1"):
+        raise FuriosaError(f"{ISOLATION} is '{value}'", hint="set it to 0 or 1")
+    return value == "1"
+
+
+def host_engine(segment: HostSegment, *, isolated: bool = False) -> HostEngine:
     """What runs a host segment.
+
+    Args:
+        segment: the segment.
+        isolated: run it in a process of its own.
 
     Raises:
         ExecutionFailure: its framework is unknown.
@@ -221,6 +243,11 @@ def host_engine(segment: HostSegment) -> HostEngine:
         raise ExecutionFailure(
             f"host segment '{segment.name}' is of the unknown framework '{segment.framework}'"
         )
+    if isolated:
+        # Its imports take 10 ms that nobody else need pay.
+        from furiosa_ir.runtime.isolation import IsolatedEngine  # noqa: PLC0415
+
+        return IsolatedEngine(segment)
     return engine(segment)
 
 

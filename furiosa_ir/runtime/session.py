@@ -19,7 +19,7 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Prog
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.errors import SessionClosed
-from furiosa_ir.runtime.host import HostEngine, host_engine
+from furiosa_ir.runtime.host import HostEngine, host_engine, is_isolation_asked_for
 from furiosa_ir.runtime.model import Described, Inputs, Model
 from furiosa_ir.runtime.tensor import Array, Tensor, TensorArray
 
@@ -106,11 +106,13 @@ class _Loaded:
         program: the program, whose constants lie in the mapped file.
         simulator: of its NPU segments; None if it has none.
         hosts: of its host segments, by index.
+        isolated: whether they run in processes of their own.
     """
 
     program: Program
     simulator: Simulator | None
     hosts: Mapping[int, HostEngine]
+    isolated: bool
 
 
 def _load(program: Program) -> _Loaded:
@@ -119,12 +121,13 @@ def _load(program: Program) -> _Loaded:
         from furiosa_ir.backends.warboy.simulator import Simulator  # noqa: PLC0415
 
         simulator = Simulator(program)
-    return _Loaded(program, simulator, _hosts(program))
+    isolated = is_isolation_asked_for()
+    return _Loaded(program, simulator, _hosts(program, isolated=isolated), isolated)
 
 
-def _hosts(program: Program) -> dict[int, HostEngine]:
+def _hosts(program: Program, *, isolated: bool) -> dict[int, HostEngine]:
     return {
-        index: host_engine(segment)
+        index: host_engine(segment, isolated=isolated)
         for index, segment in enumerate(program.segments)
         if isinstance(segment, HostSegment)
     }
@@ -259,13 +262,16 @@ class Session(Described):
         """Makes the session usable in the child of a fork, where other threads are gone.
 
         What they had locked stays locked for ever: locks are made anew, and where a run was going
-        on, so are the host engines, which may have been amidst something.
+        on, so are the host engines, which may have been amidst something. Isolated ones are the
+        parent's.
         """
         self._workers = threading.Semaphore(self.worker_num)
-        if self._loaded is not None and self._running:
-            _LEFT_BEHIND.append(self._loaded.hosts)
-            self._loaded = replace(self._loaded, hosts=_hosts(self._loaded.program))
+        loaded, running = self._loaded, bool(self._running)
         self._running.clear()
+        if loaded is not None and (running or loaded.isolated):
+            _LEFT_BEHIND.append(loaded.hosts)
+            hosts = _hosts(loaded.program, isolated=loaded.isolated)
+            self._loaded = replace(loaded, hosts=hosts)
 
     def __enter__(self) -> Self:
         return self
@@ -300,7 +306,7 @@ def _usable_cpus() -> int:
 
 _SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
 _LEFT_BEHIND: list[Mapping[int, HostEngine]] = []
-"""Host engines that a thread of the parent was using at a fork: destroying them might hang."""
+"""Host engines that may have been in use at a fork: destroying them in the child might hang."""
 
 
 def _renew_sessions() -> None:

@@ -118,7 +118,6 @@ class TileAccess:
     def __init__(self, tile: SramTile, slice_stride: int) -> None:
         self.extent = tile.extent
         self.dtype = DTYPES[tile.element]
-        self._wide = {}
         _, h, _, c = tile.shape
         ho, co = tile.slices
         block_h, block_c = -(-h // ho), -(-c // co)
