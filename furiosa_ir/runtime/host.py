@@ -15,7 +15,7 @@ import numpy as np
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
-from furiosa_ir.runtime.pool import Pool
+from furiosa_ir.pool import Pool
 from furiosa_ir.runtime.tensor import Array
 
 

@@ -28,8 +28,8 @@ import numpy as np
 import furiosa_ir
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
+from furiosa_ir.pool import Pool
 from furiosa_ir.runtime.host import host_engine, is_stateful, layer_of
-from furiosa_ir.runtime.pool import Pool
 from furiosa_ir.runtime.tensor import Array
 
 
