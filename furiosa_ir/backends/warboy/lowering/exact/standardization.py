@@ -23,6 +23,7 @@ from furiosa_ir.dialects.ftensor import arithmetic, contraction
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.normalization import InstanceNormOp, LayerNormOp, StandardizeOp
 from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
 
@@ -40,7 +41,7 @@ def _count(op: StandardizeOp) -> int:
 
 def _epsilon(op: StandardizeOp, scale: float) -> float:
     """Epsilon in units of count**2 * variance."""
-    return op.epsilon.value.data * (_count(op) / scale) ** 2
+    return op.epsilon.value.data * (_count(op) / scale) * (_count(op) / scale)
 
 
 def many_elements(op: StandardizeOp) -> hints.Hint | None:
@@ -65,7 +66,7 @@ def standardize(op: StandardizeOp, emit: Emitter) -> SSAValue:
     total, squares = (_sum(op, lookup(emit, operand, t, i48), emit) for t in (steps, steps**2))
     epsilon = _epsilon(op, x.scale)
     # An even number of bits more, as far as there is room: then epsilon is a good integer.
-    room = (VARIANCE_BITS - math.ceil(math.log2(count**2 * 255**2 + epsilon))) // 2 * 2
+    room = (VARIANCE_BITS - int(elementary.ceil_log2(count**2 * 255**2 + epsilon))) // 2 * 2
     room = min(max(room, 0), 30)
     variance = _binary(
         emit,
@@ -85,7 +86,7 @@ def standardize(op: StandardizeOp, emit: Emitter) -> SSAValue:
     standard = _scaled(emit, centred, root, shift, i48)
     scale = op.along(real_elements(op.scale)) / y.scale
     bias = np.zeros(1) if op.bias is None else op.along(real_elements(op.bias)) / y.scale
-    bits = FRACTION + math.ceil(math.log2(count) / 2) + 1
+    bits = FRACTION + (int(elementary.ceil_log2(count)) + 1) // 2 + 1
     return _affine(emit, standard, scale, bias, 62 - bits, y)
 
 
@@ -128,7 +129,7 @@ def _inverse_root(emit: Emitter, value: SSAValue) -> tuple[SSAValue, SSAValue]:
         emit, value, lambda v: (np.frexp(np.maximum(v, 1))[1] - 1) // 2, levels, 1 << 46
     )
     left = 2 * (PAIRS - (CANDIDATES + 128)) - 15
-    parts = np.exp2(np.clip(left, 0, 29)).astype(np.int64), np.clip(-left, 0, 62)
+    parts = np.left_shift(1, np.clip(left, 0, 29)), np.clip(-left, 0, 62)
     multiplier, shift = (lookup(emit, pairs, t, e) for t, e in zip(parts, (i32, i8), strict=True))
     mantissa = _scaled(emit, value, multiplier, shift, i32)
     index = emit.rescale(mantissa, 1, 23, rounding="floor", output_zp=-128)
