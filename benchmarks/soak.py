@@ -84,7 +84,7 @@ def load(path: Path, workers: int) -> Network:
         [
             rng.uniform(0, 255, desc.shape).astype(desc.numpy_dtype)
             if desc.numpy_dtype.kind == "f"
-            else rng.integers(0, 127, desc.shape, desc.numpy_dtype)
+            else rng.integers(1, 127, desc.shape, desc.numpy_dtype)
             for desc in running.inputs()
         ]
         for _ in range(INPUTS)

@@ -375,7 +375,7 @@ def power(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
     """
     base, exponent = np.asarray(a), np.asarray(b)
     if base.dtype.kind in "iub" and exponent.dtype.kind in "iub":
-        return np.power(base, exponent)
+        return base**exponent
     dtype = np.result_type(base, exponent)
     with np.errstate(all="ignore"):
         result = _power(*np.broadcast_arrays(base.astype(np.float64), exponent.astype(np.float64)))
