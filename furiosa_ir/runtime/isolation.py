@@ -61,13 +61,24 @@ class _Child:
         root = str(Path(furiosa_ir.__file__).parents[1])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  # this interpreter, this module
-                [sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": path},
-                pass_fds=[theirs.fileno()],
-            )
+            try:
+                self._process = subprocess.Popen(  # noqa: S603  # this interpreter, this module
+                    [
+                        sys.executable,
+                        "-c",
+                        f"from {__name__} import serve; serve({theirs.fileno()})",
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    env=os.environ | {"PYTHONPATH": path},
+                    pass_fds=[theirs.fileno()],
+                )
+            except OSError as error:
+                ours.close()
+                raise ExecutionFailure(
+                    f"no process can be started for the host segment: {error.strerror}",
+                    layer=self._layer,
+                ) from None
         self._connection = Connection(ours.detach())
         weakref.finalize(self, _end, self._connection, self._process, os.getpid())
         described = {"name": segment.name, "framework": segment.framework}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -210,6 +212,16 @@ def test_strings_and_empty_arrays_reach_the_child() -> None:
         (result,) = host_engine(segment, isolated=True).run([array])
         np.testing.assert_array_equal(result, array)
         assert result.shape == array.shape
+
+
+def test_without_processes_the_layer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    segment = HostSegment("host_0", "onnx", (), (), b"", (("Add", "sum", 0, ""),))
+    with pytest.raises(ExecutionFailure, match="layer 'sum': no process can be started"):
+        host_engine(segment, isolated=True).run([])
 
 
 def test_the_switch_is_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
