@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import prod
 from typing import ClassVar
 
-import numpy as np
 from xdsl.dialects.builtin import (
     DenseArrayBase,
     FloatAttr,
@@ -40,6 +39,7 @@ from furiosa_ir.dialects.graph.window import (
     window_extents,
 )
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 
@@ -330,7 +330,7 @@ class GemmOp(GraphOp):
         a = a.T if self.trans_a.value.data else a
         b = b.T if self.trans_b.value.data else b
         alpha, beta = self.alpha.value.data, self.beta.value.data
-        product = a @ b
+        product = elementary.matmul(a, b)
         result = product if alpha == 1 else product * a.dtype.type(alpha)
         if c:
             result = result + (c[0] if beta == 1 else c[0] * a.dtype.type(beta))
@@ -385,4 +385,4 @@ class MatMulOp(GraphOp):
         return [tuple(shape)]
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.matmul(*operands)]
+        return [elementary.matmul(*operands)]

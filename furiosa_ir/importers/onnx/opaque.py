@@ -90,6 +90,7 @@ class OpaqueNode:
         graph = onnx.GraphProto(name=node.op_type or "node")
         for one in (*hidden.nodes, node):
             graph.node.add().CopyFrom(one)
+            _sort_attributes(graph.node[-1])
         graph.initializer.extend(hidden.tensors.values())
         graph.input.extend(_value_info(name, type_) for name, type_ in operands.items())
         graph.output.extend(onnx.ValueInfoProto(name=o) for o in self.outputs)
@@ -163,16 +164,20 @@ class OpaqueNode:
     def evaluate(self) -> list[Array] | None:
         """The results where all inputs are constant; None where they cannot be computed here.
 
-        onnxruntime computes them, as it would when the network runs.
+        onnxruntime computes them, as it would when the network runs. How its kernels round depends
+        on the processor: reals that they compute are left to the machine that runs the network, or
+        a program would depend on the machine that compiled it.
         """
         known = all(name in self._constants for name in self.inputs)
         if not known or not self.outputs or not all(map(_deterministic, self.model.graph.node)):
             return None
         try:
             session = onnx_session(self.model.SerializeToString())
-            return run_session(session, [self._constants[name] for name in self.inputs])
+            results = run_session(session, [self._constants[name] for name in self.inputs])
         except Exception:  # noqa: BLE001  # onnxruntime's share no other base; the operator stays
             return None
+        same = all(map(_same_everywhere, self.model.graph.node))
+        return results if same or all(map(_is_discrete, results)) else None
 
 
 def check_node(node: Any, opsets: Mapping[str, int]) -> None:
@@ -222,6 +227,99 @@ def _deterministic(node: Any) -> bool:
     return bool(
         schema.node_determinism == onnx.defs.OpSchema.NodeDeterminism.Deterministic
     ) and all(_deterministic(inner) for graph in subgraphs(node) for inner in graph.node)
+
+
+_SAME_EVERYWHERE = frozenset(
+    [
+        "Abs",
+        "Add",
+        "Cast",
+        "CastLike",
+        "Ceil",
+        "CenterCropPad",
+        "Clip",
+        "Compress",
+        "Concat",
+        "ConcatFromSequence",
+        "Constant",
+        "ConstantOfShape",
+        "DequantizeLinear",
+        "Div",
+        "Expand",
+        "EyeLike",
+        "Flatten",
+        "Floor",
+        "Gather",
+        "GatherElements",
+        "GatherND",
+        "Identity",
+        "If",
+        "Loop",
+        "Max",
+        "Min",
+        "Mul",
+        "Neg",
+        "OneHot",
+        "Optional",
+        "OptionalGetElement",
+        "Pad",
+        "Range",
+        "Relu",
+        "Reshape",
+        "ReverseSequence",
+        "Round",
+        "Scatter",
+        "ScatterElements",
+        "ScatterND",
+        "SequenceAt",
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceErase",
+        "SequenceInsert",
+        "Sign",
+        "Slice",
+        "Split",
+        "SplitToSequence",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Tile",
+        "TopK",
+        "Transpose",
+        "Trilu",
+        "Unique",
+        "Unsqueeze",
+        "Where",
+    ]
+)
+"""Operators that move and choose elements, or compute each by one operation that IEEE 754 defines.
+
+Whatever else makes only integers of its operands is the same everywhere, too.
+"""
+
+
+def _same_everywhere(node: Any) -> bool:
+    """Whether a node and its subgraphs compute the same reals on every processor."""
+    return node.op_type in _SAME_EVERYWHERE and all(
+        _same_everywhere(inner) for graph in subgraphs(node) for inner in graph.node
+    )
+
+
+def _is_discrete(array: Array) -> bool:
+    """Whether the elements are integers, truth values or texts."""
+    return array.dtype.kind in "iubOUS" or "int" in array.dtype.name
+
+
+def _sort_attributes(node: Any) -> None:
+    """Puts the attributes of a node and of those in its subgraphs in the order of their names."""
+    names = [str(a.name) for a in node.attribute]
+    if names != sorted(names):
+        in_order = onnx.NodeProto(attribute=sorted(node.attribute, key=lambda a: a.name))
+        del node.attribute[:]
+        node.attribute.extend(in_order.attribute)
+    for graph in subgraphs(node):
+        for inner in graph.node:
+            _sort_attributes(inner)
 
 
 def _value_info(name: str, type_: AnyTensor) -> onnx.ValueInfoProto:

@@ -35,6 +35,7 @@ from furiosa_ir.dialects.graph.reduction import (
     ReduceSumSquareOp,
     SoftmaxOp,
 )
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 
@@ -220,7 +221,7 @@ def reduce_sum_square(op: ReduceSumSquareOp, emit: Emitter) -> SSAValue:
     """The sum of squared differences, rescaled."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)
     total = _summed(op, emit, np.square)
-    return _without_reduced(op, emit, quantize_accumulator(emit, total, x.scale**2, y))
+    return _without_reduced(op, emit, quantize_accumulator(emit, total, x.scale * x.scale, y))
 
 
 @lowers(ReduceL2Op, EXACT, unless=[not_8bit])
@@ -283,9 +284,8 @@ def softmax(op: SoftmaxOp, emit: Emitter) -> SSAValue:
     greatest = emit.emit(contraction.ReduceOp, [operand], i8, kind="max", axes=[axis], x_zp=0)
     difference = emit.emit(arithmetic.SubOp, [operand, greatest], i32)
     index = emit.rescale(difference, 1, 0, rounding="even", output_zp=127)
-    room = max(math.log2(1.0 / y.scale), math.log2(length), 0.0)
-    fraction = 46 - math.ceil(room)
-    real = np.exp(np.arange(-255, 1) * x.scale * op.beta.value.data)
+    fraction = 46 - int(elementary.ceil_log2(max(1.0 / y.scale, length)))
+    real = elementary.exp(np.arange(-255, 1) * x.scale * op.beta.value.data)
     entries = [np.rint(real * 2.0**fraction / scale) for scale in (y.scale, 1.0)]
     numerator, term = (lookup(emit, index, t.astype(np.int64), i48) for t in entries)
     total = emit.emit(contraction.ReduceOp, [term], i48, kind="sum", axes=[axis], x_zp=0)

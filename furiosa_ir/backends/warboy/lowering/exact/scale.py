@@ -21,6 +21,7 @@ from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 
 MULTIPLIER_BITS = 31
@@ -139,7 +140,7 @@ def quantize_affine(
     bound = 512 + 2.0**32 * np.abs(factor)
     factor, offset = np.broadcast_arrays(factor, np.clip(offset, -bound, bound))
     limit = 1 << (WIDE_BITS - 2)  # the sum of two fits
-    room = WIDE_BITS - 2 - np.ceil(np.log2(np.abs(offset) + 512))
+    room = WIDE_BITS - 2 - elementary.ceil_log2(np.abs(offset) + 512)
     shift = np.minimum(exact_multipliers(factor)[1], room).astype(np.int64)
     multiplier, right = exact_multipliers(np.ldexp(factor, shift))
     product = emit.rescale(
