@@ -58,7 +58,7 @@ def export_tflite(function: FuncOp) -> bytes:
     module = function.parent_op()
     kernels = None if module is None else module.attributes.get("graph.kernels")
     data = model.finish(inputs, results, kernels.data if isinstance(kernels, StringAttr) else "")
-    check_kernels(data, model.custom_operators)
+    check_kernels(model.custom_operators)
     return data
 
 
@@ -114,6 +114,8 @@ class _SubModel:
         if origin is not None and origin.data[0] == "tflite":
             original = self._schema.ModelT.InitFromPackedBuf(origin.data[1].array.tobytes())
             code = original.operatorCodes[0]
+            # Files of old have the number in the old field only.
+            code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
             if isinstance(op, OpaqueOp) or _operator_name(code.builtinCode) in op.TFLITE:
                 self._from_origin(op, original, code)
                 return
