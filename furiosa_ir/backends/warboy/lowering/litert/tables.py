@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.lowering.litert import factors
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.fixed_point import (
     exp_on_negative_values,
     quantize_multiplier,
@@ -231,8 +232,15 @@ def add_operand(zero_point: int, factor: factors.Factor) -> Integers:
 
 
 def softmax_exp(scale: float, beta: float) -> Integers:
-    """SOFTMAX: ``exp`` in Q0.31 of the differences 0, -1, ..., -255, as int32[256]."""
+    """SOFTMAX: ``exp`` in Q0.31 of the differences 0, -1, ..., -255, as int32[256].
+
+    Raises:
+        CompilationFailure: LiteRT ends the process at a factor of 1 or less
+            (``QuantizeMultiplierGreaterThanOne``).
+    """
     real = min(float(np.float32(beta)) * float(np.float32(scale)) * (1 << 26), (1 << 31) - 1.0)
+    if not real > 1:
+        raise CompilationFailure(f"LiteRT has no SOFTMAX of the scale {scale:g} and beta {beta:g}")
     multiplier, shift = quantize_multiplier(real)
     left = 31 - shift
     difference = -np.arange(256, dtype=np.int64)
