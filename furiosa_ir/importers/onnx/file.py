@@ -167,7 +167,7 @@ def changed_between(node: Any, old: int, new: int) -> bool:
 def _inlined(model: onnx.ModelProto, name: str | None) -> onnx.ModelProto:
     try:
         return onnx.inliner.inline_local_functions(model)
-    except (RuntimeError, ValueError) as error:
+    except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         raise ImportFailure(
-            f"the model's local functions cannot be inlined: {error}", file=name
+            f"the model's local functions cannot be inlined: {one_sentence(str(error))}", file=name
         ) from None

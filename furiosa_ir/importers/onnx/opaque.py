@@ -143,7 +143,9 @@ class OpaqueNode:
 
     def _inferred(self, model: onnx.ModelProto) -> onnx.ModelProto:
         try:
-            return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+            return shape_inference.infer_shapes(
+                model, check_type=True, strict_mode=True, data_prop=True
+            )
         except (shape_inference.InferenceError, checker.ValidationError, RuntimeError) as error:
             if not self._is_function():
                 raise ImportFailure(one_sentence(str(error))) from None
