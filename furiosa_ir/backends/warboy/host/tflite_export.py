@@ -114,8 +114,6 @@ class _SubModel:
         if origin is not None and origin.data[0] == "tflite":
             original = self._schema.ModelT.InitFromPackedBuf(origin.data[1].array.tobytes())
             code = original.operatorCodes[0]
-            # Files of old have the number in the old field only.
-            code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
             if isinstance(op, OpaqueOp) or _operator_name(code.builtinCode) in op.TFLITE:
                 self._from_origin(op, original, code)
                 return
