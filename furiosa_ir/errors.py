@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+_LONGEST = 600
+"""Characters of a part of a message; what is longer loses its middle."""
+
 
 class FuriosaError(Exception):
     """What a caller of the library can meet: one sentence, and where it applies.
+
+    Names in it come from files: whatever cannot be printed is a question mark, and what is too long
+    is cut, so that it is one line all the same.
 
     Args:
         message: what is wrong, one sentence without a trailing full stop.
@@ -21,10 +27,10 @@ class FuriosaError(Exception):
         layer: str | None = None,
         hint: str | None = None,
     ) -> None:
-        self.message = message
-        self.file = file
-        self.layer = layer
-        self.hint = hint
+        self.message = _one_line(message)
+        self.file = None if file is None else _one_line(file)
+        self.layer = None if layer is None else _one_line(layer)
+        self.hint = None if hint is None else _one_line(hint)
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -42,6 +48,14 @@ class FuriosaError(Exception):
             layer=self.layer or layer,
             hint=self.hint,
         )
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "?" for c in text)
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - 100]} ... {text[-95:]}"
 
 
 class ImportFailure(FuriosaError):

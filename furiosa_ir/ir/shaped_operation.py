@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Self, cast
 
 import numpy as np
@@ -28,6 +29,9 @@ from furiosa_ir.ir.constants import Array, BlobAttr
 Shape = tuple[int, ...]
 DYNAMIC = -1
 """The extent of a dimension that only running the network tells (host operators only)."""
+
+MAX_ELEMENTS = 1 << 40
+"""No tensor has more elements: what has is a mistake, or meant to exhaust the memory."""
 
 AnyTensor = TensorType[Attribute]
 
@@ -70,7 +74,7 @@ class ShapedOp(IRDLOperation):
             properties: Python values (int, float, str, bool, sequences) or attributes.
 
         Raises:
-            VerificationFailure: the shape rule finds a contradiction.
+            VerificationFailure: the shape rule finds a contradiction, or makes no shape.
         """
         placeholder = [TensorType(element, []) for element in elements]
         variadic = cls.get_irdl_definition().results
@@ -83,6 +87,8 @@ class ShapedOp(IRDLOperation):
         if location is not None:
             op.location = location
         for result, element, shape in zip(op.results, elements, op.result_shapes(), strict=True):
+            if min(shape, default=0) < 0 or prod(shape) > MAX_ELEMENTS:
+                raise VerificationFailure(f"{op.name}: a result of shape {list(shape)}")
             result._type = TensorType(element, shape)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return op
 

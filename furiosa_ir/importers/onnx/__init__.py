@@ -52,15 +52,9 @@ def import_onnx(source: bytes | Path, *, batch_size: int | None = None) -> Modul
     try:
         return _import(file, batch_size)
     except FuriosaError as error:
-        # Names come from the file: a message is one line all the same.
-        layer = None if error.layer is None else _one_line(error.layer)
         raise ImportFailure(
-            _one_line(error.message), file=file.name, layer=layer, hint=error.hint
+            error.message, file=file.name, layer=error.layer, hint=error.hint
         ) from error.__cause__
-
-
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _import(file: ModelFile, batch_size: int | None) -> ModuleOp:

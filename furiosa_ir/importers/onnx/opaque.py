@@ -24,6 +24,7 @@ from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.contrib import infer_with_onnxruntime
+from furiosa_ir.importers.onnx.messages import one_sentence
 from furiosa_ir.importers.onnx.order import subgraphs, used_names
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape
@@ -143,10 +144,12 @@ class OpaqueNode:
 
     def _inferred(self, model: onnx.ModelProto) -> onnx.ModelProto:
         try:
-            return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+            return shape_inference.infer_shapes(
+                model, check_type=True, strict_mode=True, data_prop=True
+            )
         except (shape_inference.InferenceError, checker.ValidationError, RuntimeError) as error:
             if not self._is_function():
-                raise ImportFailure(_one_sentence(str(error))) from None
+                raise ImportFailure(one_sentence(str(error))) from None
         # onnx cannot infer strictly through the bodies of some of its own function operators.
         return shape_inference.infer_shapes(model, data_prop=True)
 
@@ -201,7 +204,7 @@ def check_node(node: Any, opsets: Mapping[str, int]) -> None:
     try:
         checker.check_node(node, context)
     except checker.ValidationError as error:
-        raise ImportFailure(_one_sentence(str(error))) from None
+        raise ImportFailure(one_sentence(str(error))) from None
 
 
 def declared_type(value: Any) -> ResultType | None:
@@ -336,13 +339,3 @@ def _domains(node: Any) -> set[str]:
             for inner in graph.node:
                 found |= _domains(inner)
     return found
-
-
-def _one_sentence(text: str) -> str:
-    """onnx's messages run over several lines, with contexts; the first says what is wrong."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("==>")] or ["the operator is invalid"]
-    first = lines[0].removesuffix(".")
-    for prefix in ("[ShapeInferenceError] ", "[TypeInferenceError] "):
-        first = first.replace(prefix, "")
-    return first[:1].lower() + first[1:] if first[1:2].islower() else first

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.lowering.litert import factors
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir import elementary
 from furiosa_ir.ir.fixed_point import (
     exp_on_negative_values,
@@ -256,8 +257,14 @@ def _softmax_differences(scale: float, beta: float) -> tuple[Integers, int]:
     """``PreprocessSoftmaxScaling``: 0, -1, ..., -255 times scale and beta in Q5.26; `diff_min`.
 
     What lies below `diff_min` has its value.
+
+    Raises:
+        CompilationFailure: LiteRT ends the process at a factor of 1 or less
+            (``QuantizeMultiplierGreaterThanOne``).
     """
     real = min(float(np.float32(beta)) * float(np.float32(scale)) * (1 << 26), (1 << 31) - 1.0)
+    if not real > 1:
+        raise CompilationFailure(f"LiteRT has no SOFTMAX of the scale {scale:g} and beta {beta:g}")
     multiplier, shift = quantize_multiplier(real)
     left = 31 - shift
     smallest = -math.floor(31 * (1 << 26) / (1 << left))
