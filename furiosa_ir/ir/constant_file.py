@@ -102,17 +102,32 @@ def read_constants(path: Path, table: ConstantTable | None = None) -> ConstantTa
         ImportFailure: the file is not a sound safetensors file.
         OSError: it cannot be read.
     """
-    table = ConstantTable() if table is None else table
     with path.open("rb") as file:
         length = os.fstat(file.fileno()).st_size
         if length < 8:
             raise ImportFailure("is too short for a safetensors file", file=str(path))
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
+        return constants_of(data, table)
+    except ImportFailure as error:
+        raise error.at(file=str(path)) from None
+
+
+def constants_of(data: memoryview, table: ConstantTable | None = None) -> ConstantTable:
+    """The tensors of a safetensors file's content, as views of it.
+
+    Returns:
+        `table`, or a new one, with them added.
+
+    Raises:
+        ImportFailure: the content is not sound.
+    """
+    table = ConstantTable() if table is None else table
+    try:
         for digest, array in _tensors(data):
             table.add_as(digest, Constant(array))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ImportFailure(f"is not a sound safetensors file: {error}", file=str(path)) from None
+        raise ImportFailure(f"is not a sound safetensors file: {error}") from None
     return table
 
 
