@@ -22,6 +22,7 @@ TIMEOUT = 10
 MEMORY = 1024
 """MiB that a harness may occupy."""
 _PROGRESS = re.compile(r"#\d+\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)/")
+_CHATTER = re.compile(r"INFO: (Instrumenting|signal received)|\tREDUCE ")
 _PEAK = re.compile(r"stat::peak_rss_mb:\s+(\d+)")
 _RSS = re.compile(r"rss: (\d+)Mb")
 
@@ -130,7 +131,7 @@ def _run_process(
     command = [sys.executable, "-m", "tests.fuzz.child", name, str(home), str(seconds)]
     environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
     log = home / "log.txt"
-    last: deque[str] = deque(maxlen=200)
+    last: deque[str] = deque(maxlen=30)
     with log.open("a", encoding="utf-8") as file:
         process = subprocess.Popen(
             [*command, *flags, str(home / "corpus"), str(home / "seeds")],
@@ -143,11 +144,10 @@ def _run_process(
         )
         assert process.stderr is not None
         for line in process.stderr:
-            if "INFO: Instrumenting" in line:
-                continue
-            file.write(line)
-            last.append(line)
             _read_progress(line, outcome)
+            if not _CHATTER.search(line):
+                file.write(line)
+                last.append(line)
         code = process.wait()
         if code == BROKEN:
             raise RuntimeError(f"the mutator of '{name}' failed:\n{''.join(last)}")

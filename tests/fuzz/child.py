@@ -65,6 +65,8 @@ def check_sentence(error: Exception) -> None:
 
 def place_of(error: BaseException) -> str:
     """Where an exception was raised: its type and the innermost line of this package."""
+    if isinstance(error, AssertionError) and error.__context__ is not None:
+        error = error.__context__  # the refusal that is not fit to be read
     place = "outside"
     step: TracebackType | None = error.__traceback__
     while step is not None:

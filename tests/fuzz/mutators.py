@@ -25,9 +25,9 @@ def mutate_onnx(data: bytes, rng: random.Random) -> bytes | None:
     """An ONNX model with some fields changed."""
     try:
         model = onnx.ModelProto.FromString(data)
-    except DecodeError:
+        mutate_message(model, rng)
+    except (DecodeError, UnicodeDecodeError):  # strings that are not UTF-8 can be read, not copied
         return None
-    mutate_message(model, rng)
     return model.SerializeToString(deterministic=True)
 
 
