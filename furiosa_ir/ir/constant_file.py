@@ -19,6 +19,8 @@ import numpy as np
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.ir.constants import Array, Constant, ConstantTable
+from furiosa_ir.ir.sizes import check_shape
+from furiosa_ir.whole_files import whole_file
 
 _SAFETENSORS_NAME: dict[str, str] = {
     "bool": "BOOL",
@@ -78,18 +80,13 @@ def write_constants(constants: Iterable[Constant], path: Path) -> None:
         header["__metadata__"] = metadata
     text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
     text += b" " * (-(len(text) + 8) % _DATA_ALIGNMENT)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(len(text).to_bytes(8, "little"))
-            file.write(text)
-            for _, constant in ordered:
-                # .data would copy nothing, but ml_dtypes offers no buffer; a view as bytes does.
-                flat = np.ascontiguousarray(constant.array).reshape(-1)
-                file.write(flat.view(np.uint8).data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for _, constant in ordered:
+            # .data would copy nothing, but ml_dtypes offers no buffer; a view as bytes does.
+            flat = np.ascontiguousarray(constant.array).reshape(-1)
+            file.write(flat.view(np.uint8).data)
 
 
 def read_constants(path: Path, table: ConstantTable | None = None) -> ConstantTable:
@@ -126,7 +123,9 @@ def constants_of(data: memoryview, table: ConstantTable | None = None) -> Consta
     try:
         for digest, array in _tensors(data):
             table.add_as(digest, Constant(array))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except RecursionError:
+        raise ImportFailure("is not a sound safetensors file: it is nested too deeply") from None
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ImportFailure(f"is not a sound safetensors file: {error}") from None
     return table
 
@@ -151,6 +150,7 @@ def _map(data: memoryview, entry: dict[str, Any], other: str | None) -> Array:
             raise ValueError(f"unknown dtype '{name}'")
         dtype = _dtype(name)
         shape = [int(n) for n in extents.split(",") if n]
+    check_shape(shape, "a constant")
     size = dtype.itemsize
     for extent in shape:
         if extent < 0:

@@ -7,7 +7,6 @@ included (`ir.equivalence` says what "the same" is).
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +32,9 @@ from furiosa_ir.ir.constants import (
     ConstantTable,
 )
 from furiosa_ir.ir.context import make_context
+from furiosa_ir.ir.text_check import check_text
+from furiosa_ir.limits import limit, way_out
+from furiosa_ir.whole_files import whole_file
 
 Positions = dict[Operation, tuple[int, int]]
 """Operation -> (line, column) of its text."""
@@ -65,6 +67,10 @@ def parse_module(
     Raises:
         ImportFailure: the text does not parse; the message begins with `file:line:column`.
     """
+    try:
+        check_text(text)
+    except ImportFailure as error:
+        raise error.at(file=name) from None
     if table is not None:
         PARSE_TABLES.append(table)
     parser: _Parser | None = None
@@ -96,13 +102,8 @@ def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) 
     try:
         if constants:
             write_constants(constants, beside)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            text = print_module(module, locations=locations)
-            temporary.write_text(text + "\n", encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            file.write(print_module(module, locations=locations).encode() + b"\n")
     except OSError as error:
         raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from error
 
@@ -117,6 +118,10 @@ def read_module(
     """
     path = Path(path)
     try:
+        if (size := path.stat().st_size) > limit("TEXT_BYTES"):
+            raise ImportFailure(
+                f"the text has {size} bytes", file=str(path), hint=way_out("TEXT_BYTES")
+            )
         text = path.read_text(encoding="utf-8")
         beside = constants_path(path)
         table = read_constants(beside) if beside.is_file() else None
@@ -181,7 +186,12 @@ def is_ir_text(head: bytes) -> bool:
 
 
 class _Lexer(MLIRLexer):
-    """xDSL's lexer, which takes a string with escaped non-ASCII letters for bytes (0.74)."""
+    """xDSL's lexer (0.74), which takes a string with escaped non-ASCII letters for bytes.
+
+    Its own expression for strings takes time exponential in the length of one that does not end.
+    """
+
+    _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
 
     def _lex_string_literal(self, start_pos: int) -> MLIRToken:
         token = super()._lex_string_literal(start_pos)

@@ -29,6 +29,8 @@ import atheris
 LONGEST_SENTENCE = 1200
 STRUCTURAL = 0.6
 """How often a file's parts are changed rather than its bytes."""
+FROM_SEEDS = 0.4
+"""How often it is a sound file's parts that are changed."""
 BROKEN = 99
 """Exit code of a mutator that failed."""
 ADDRESS_SPACE = 6 << 30
@@ -90,6 +92,7 @@ def main() -> None:
     from tests.fuzz.harnesses import HARNESSES
 
     harness, counts, seen = HARNESSES[name], Counts(), set[str]()
+    seeds = [path.read_bytes() for path in sorted((home / "seeds").iterdir())]
     bugs, status = home / "bugs", home / "status.json"
     bugs.mkdir(parents=True, exist_ok=True)
 
@@ -129,7 +132,11 @@ def main() -> None:
     def mutator(data: bytes, size: int, seed: int) -> bytes:
         rng = random.Random(seed)
         try:
-            changed = harness.mutate(data, rng) if rng.random() < STRUCTURAL else None
+            changed = None
+            if rng.random() < STRUCTURAL:
+                # libFuzzer's corpus fills with refused files, whose changes are refused as well.
+                sound = rng.random() < FROM_SEEDS
+                changed = harness.mutate(rng.choice(seeds) if sound else data, rng)
         except Exception:  # a bug of the fuzzer, not of what it tests
             traceback.print_exc()
             os._exit(BROKEN)

@@ -80,6 +80,6 @@ def _enf(data: bytes) -> None:
 HARNESSES = {
     "onnx": Harness(_onnx, seeds.onnx_models, mutate_onnx),
     "tflite": Harness(_tflite, seeds.tflite_models, mutate_tflite),
-    "ir": Harness(_ir, seeds.ir_texts, mutate_ir, max_bytes=1 << 15),
+    "ir": Harness(_ir, seeds.ir_texts, mutate_ir, max_bytes=1 << 13),
     "enf": Harness(_enf, seeds.programs, mutate_enf, 1 << 15, seal_enf),
 }

@@ -101,7 +101,9 @@ def _set(target: Message, field: FieldDescriptor, value: Any) -> None:
 
 def _scalar(field: FieldDescriptor, old: Any, messages: list[Message], rng: random.Random) -> Any:
     if field.type == FieldDescriptor.TYPE_STRING:
-        return rng.choice(_strings(messages) or [""]) if rng.random() < 0.8 else text(_str(old), rng)
+        return (
+            rng.choice(_strings(messages) or [""]) if rng.random() < 0.8 else text(_str(old), rng)
+        )
     if field.type == FieldDescriptor.TYPE_BYTES:
         return _bytes(old, rng)
     if field.type in _REALS:

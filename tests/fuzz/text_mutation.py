@@ -8,7 +8,8 @@ import re
 from tests.fuzz.values import integer
 
 _TOKEN = re.compile(
-    r'"(?:[^"\\\n]|\\.)*"|[%@#!^][\w.$-]+|-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[\w.$]+|->|\s+|.', re.DOTALL
+    r'"(?:[^"\\\n]|\\.)*"|[%@#!^][\w.$-]+|-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[\w.$]+|->|\s+|.',
+    re.DOTALL,
 )
 _NUMBER = re.compile(r"-?\d+")
 _OPENING, _CLOSING = "([{<", ")]}>"

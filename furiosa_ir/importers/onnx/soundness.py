@@ -63,7 +63,7 @@ def _check_graph(graph: Any, depth: int) -> None:
     _check_text(graph.name)
     _check_infos((*graph.input, *graph.output, *graph.value_info))
     for tensor in graph.initializer:
-        _check_tensor(tensor)
+        _check_tensor(tensor, inside=depth > 1)
     for sparse in graph.sparse_initializer:
         _check_tensor(sparse.values)
         _check_tensor(sparse.indices)
@@ -89,8 +89,17 @@ def _check_attribute(attribute: Any, depth: int) -> None:
         _check_graph(graph, depth + 1)
 
 
-def _check_tensor(tensor: Any) -> None:
+def _check_tensor(tensor: Any, *, inside: bool = True) -> None:
+    """A tensor; of those `inside` of operators, the data must be in the model's file.
+
+    onnx would look for the data of those below the current directory, not beside the model.
+    """
     _check_text(tensor.name)
+    if inside and (tensor.data_location or tensor.external_data):
+        raise ImportFailure(
+            f"the tensor '{tensor.name}' of an attribute or a subgraph has external data",
+            hint="make it an initialiser of the network, or save it inside of the model",
+        )
     check_shape(tensor.dims, f"the tensor '{tensor.name}'")
     if any(n < 0 for n in tensor.dims):
         raise ImportFailure(f"the tensor '{tensor.name}' has a negative extent")

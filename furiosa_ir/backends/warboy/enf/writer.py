@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import Section, section_chunks, section_size
+from furiosa_ir.whole_files import whole_file
 
 _ORDER = {name: i for i, name in enumerate(layout.ORDERS)}
 _REGION = {name: i for i, name in enumerate(layout.REGIONS)}
@@ -83,20 +83,8 @@ def save_program(program: Program, path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: the folder cannot be written to.
     """
-    target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _write(program, file)
-        # mkstemp makes files that only their owner reads; files should be as the umask says.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole_file(Path(path)) as file:
+        _write(program, file)
 
 
 def _section(data: Section, sections: list[Section]) -> tuple[int, int]:
