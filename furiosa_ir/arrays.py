@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-import lzma
 import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
+from lzma import LZMAError
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -37,8 +39,6 @@ def read_arrays(path: Path) -> dict[str, Array]:
             stream.seek(0)
             if magic == _NPY:
                 return {"arr_0": _read_array(stream, size)}
-            if magic[:2] != b"PK":
-                raise FuriosaError("cannot be read: not an .npz or .npy file", file=str(path))
             with zipfile.ZipFile(stream) as archive:
                 return _read_archive(archive, size)
     except FuriosaError as error:
@@ -54,7 +54,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
 _NPY = b"\x93NUMPY"
 _UNSOUND = (
     *(ArithmeticError, EOFError, LookupError, MemoryError, NotImplementedError, RuntimeError),
-    *(SyntaxError, TypeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(SyntaxError, TypeError, ValueError, TokenError, BadZipFile, zlib.error, LZMAError),
 )
 """What zipfile, its decompressors and numpy's header parser raise."""
 

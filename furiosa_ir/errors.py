@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 _LONGEST = 500
 """Characters of a message, and of a layer's name in one; names come from files."""
 

@@ -1,8 +1,9 @@
 """How large what a file asks for may be: sizes are compared with these before memory is taken.
 
-Files are untrusted: a header of a few bytes can claim 2^60 elements. The defaults let every network
-through that fits the card's 16 GiB of DRAM, with external data of any size; `FURIOSA_MAX_TEXT_BYTES`
-and so on in the environment set another limit (`docs/security.md` lists them).
+Files are untrusted: a header of a few bytes can claim 2^60 elements. The defaults let every
+network through that fits the card's 16 GiB of DRAM, with external data of any size;
+`FURIOSA_MAX_TEXT_BYTES` and so on in the environment set another limit (`docs/security.md` lists
+them).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and that nobody reads or redirects while they are written."""
+"""Files that appear whole or not at all, and that nobody else touches while they are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large a tensor may be: checked wherever a file names a shape, before anything is allocated."""
+"""How large a tensor may be: checked wherever a file names a shape, before memory is taken."""
 
 from __future__ import annotations
 

@@ -29,14 +29,14 @@ def check_text(text: str) -> None:
         raise ImportFailure(f"the text has {len(text)} characters", hint=way_out("TEXT_BYTES"))
     depth, deepest = 0, limit("NESTING")
     for found in _INTERESTING.finditer(text):
-        token = found[0]
-        if token in "([{<":
+        piece = found[0]
+        if piece in "([{<":
             depth += 1
             if depth > deepest:
                 raise ImportFailure(
                     f"line {_line(text, found)}: is nested too deeply", hint=way_out("NESTING")
                 )
-        elif token in ")]}>":
+        elif piece in ")]}>":
             depth = max(0, depth - 1)
         elif found["width"] and (len(found["width"]) > 9 or int(found["width"]) > _WIDEST):
             raise ImportFailure(f"line {_line(text, found)}: there are no integers of so many bits")

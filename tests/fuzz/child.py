@@ -122,7 +122,7 @@ def main() -> None:
             except FuriosaError as error:
                 counts.refused += 1
                 check_sentence(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a bug, whatever it is
             record(error, data)
         if counts.executions % 64 == 1:
             write_status()
@@ -137,7 +137,7 @@ def main() -> None:
                 # libFuzzer's corpus fills with refused files, whose changes are refused as well.
                 sound = rng.random() < FROM_SEEDS
                 changed = harness.mutate(rng.choice(seeds) if sound else data, rng)
-        except Exception:  # a bug of the fuzzer, not of what it tests
+        except Exception:  # noqa: BLE001  # a bug of the fuzzer, not of what it tests
             traceback.print_exc()
             os._exit(BROKEN)
         if changed is None or len(changed) > size:
