@@ -132,7 +132,7 @@ def _run_process(
     environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
     log = home / "log.txt"
     last: deque[str] = deque(maxlen=30)
-    with log.open("a", encoding="utf-8") as file:
+    with log.open("a", encoding="utf-8", buffering=1) as file:
         process = subprocess.Popen(
             [*command, *flags, str(home / "corpus"), str(home / "seeds")],
             cwd=ROOT,

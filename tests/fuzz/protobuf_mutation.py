@@ -12,6 +12,8 @@ from google.protobuf.message import Message
 from tests.fuzz.values import REALS, integer, text
 
 _REALS = (FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_DOUBLE)
+_WEIGHTS = {"AttributeProto": 6, "TensorProto": 6, "NodeProto": 4, "Dimension": 3}
+"""How often messages of a kind are changed: what is inside of operators is where code is."""
 _UNSIGNED = (FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_UINT64)
 _LARGEST_LIST = 64
 """Lists are not made longer than this: what is long costs time and finds nothing new."""
@@ -21,8 +23,9 @@ def mutate_message(message: Message, rng: random.Random) -> None:
     """Changes one to three places of a message."""
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         messages = [message, *_messages(message)]
-        # Most messages are dimensions and names deep inside; the first ones are the graph's.
-        target = rng.choice(messages[:8] if rng.random() < 0.2 else messages)
+        kinds = sorted({m.DESCRIPTOR.name for m in messages})
+        (kind,) = rng.choices(kinds, [_WEIGHTS.get(k, 1) for k in kinds])
+        target = rng.choice([m for m in messages if m.DESCRIPTOR.name == kind])
         rng.choice((_change_field, _change_field, _change_field, _transplant))(
             target, messages, rng
         )
