@@ -1,7 +1,7 @@
-"""What is checked of a text before it is parsed: its length, its nesting, the widths it names.
+"""What is checked of a text before it is parsed: its length, its nesting, the types it names.
 
-The parser is recursive, and an integer type's range is computed from its width: `i1000000000` takes
-a gigabyte before anything could refuse it.
+The parser is recursive, takes quadratic time for the extents of a type, and computes an integer
+type's range from its width: `i1000000000` takes a gigabyte before anything could refuse it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ _WIDEST = 1 << 12
 
 _INTERESTING = re.compile(
     r'"(?:[^"\\\n]++|\\.)*+"?|//[^\n]*|->|[(\[{<>}\])]|\b(?:su?|u)?i(?P<width>\d{4,})\b'
+    r"|(?<!\d)(?P<extents>(?:(?:\d++|\?)x){17,}+)"
 )
 
 
@@ -38,6 +39,10 @@ def check_text(text: str) -> None:
                 )
         elif piece in ")]}>":
             depth = max(0, depth - 1)
+        elif found["extents"] and (rank := piece.count("x")) > limit("RANK"):
+            raise ImportFailure(
+                f"line {_line(text, found)}: a tensor has {rank} dimensions", hint=way_out("RANK")
+            )
         elif found["width"] and (len(found["width"]) > 9 or int(found["width"]) > _WIDEST):
             raise ImportFailure(f"line {_line(text, found)}: there are no integers of so many bits")
 
