@@ -133,7 +133,7 @@ def _run_process(
     log = home / "log.txt"
     last: deque[str] = deque(maxlen=30)
     with log.open("a", encoding="utf-8", buffering=1) as file:
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [*command, *flags, str(home / "corpus"), str(home / "seeds")],
             cwd=ROOT,
             env=environment,
@@ -141,14 +141,14 @@ def _run_process(
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-        )
-        assert process.stderr is not None
-        for line in process.stderr:
-            _read_progress(line, outcome)
-            if not _CHATTER.search(line):
-                file.write(line)
-                last.append(line)
-        code = process.wait()
+        ) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                _read_progress(line, outcome)
+                if not _CHATTER.search(line):
+                    file.write(line)
+                    last.append(line)
+        code = process.returncode
         if code == BROKEN:
             raise RuntimeError(f"the mutator of '{name}' failed:\n{''.join(last)}")
         file.write(f"exit code {code} at {time.strftime('%H:%M:%S')}\n")

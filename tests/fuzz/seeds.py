@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,12 +38,40 @@ def onnx_models() -> Iterator[tuple[str, bytes]]:
         net = QDQ(dtype=np.int8)
         build(net)
         yield f"qdq_{name}", net.model().SerializeToString()
+    yield from _old_models()
     seen: set[tuple[str, ...]] = set()
     for case in cases_of_onnx():
         operators = tuple(sorted({str(n.op_type) for n in case.model.graph.node}))
         if operators not in seen:
             seen.add(operators)
             yield f"onnx_{case.name}", case.model.SerializeToString()
+
+
+def _old_models() -> Iterator[tuple[str, bytes]]:
+    """Operators that changed before operator set 7: the version converter sees them."""
+    from onnx import helper
+
+    from tests.importers.onnx.networks import network
+
+    floats = {"w": np.ones((4, 3), np.float32), "c": np.ones(3, np.float32)}
+    shapes: dict[str, Any] = {"x": [1, 3, 8, 8], "m": [2, 4]}
+    nodes = {
+        "add": helper.make_node("Add", ["x", "c"], ["y"], axis=1, broadcast=1),
+        "bn": helper.make_node("BatchNormalization", ["x", *"cccc"], ["y"], is_test=1),
+        "gemm": helper.make_node("Gemm", ["m", "w", "c"], ["y"], broadcast=1),
+        "dropout": helper.make_node("Dropout", ["x"], ["y"], is_test=1, ratio=0.5),
+        "prelu": helper.make_node("PRelu", ["x", "s"], ["y"]),
+        "pool": helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2]),
+        "max": helper.make_node("Max", ["x", "x"], ["y"]),
+    }
+    for name, node in nodes.items():
+        inputs = {n: d for n, d in shapes.items() if n in node.input}
+        constants = {n: a for n, a in floats.items() if n in node.input}
+        if "s" in node.input:
+            constants["s"] = np.ones(1, np.float32)
+        model = network([node], inputs, {"y": None}, constants, opset=6)
+        model.ir_version = 3
+        yield f"opset6_{name}", model.SerializeToString()
 
 
 def tflite_models() -> Iterator[tuple[str, bytes]]:

@@ -8,7 +8,7 @@ import re
 from tests.fuzz.values import integer
 
 _TOKEN = re.compile(
-    r'"(?:[^"\\\n]|\\.)*"|[%@#!^][\w.$-]+|-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[\w.$]+|->|\s+|.',
+    r'"(?:[^"\\\n]|\\.)*"|[%@#!^][\w.$-]+|-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|x(?=\d)|[\w.$]+|->|\s+|.',
     re.DOTALL,
 )
 _NUMBER = re.compile(r"-?\d+")
@@ -43,28 +43,46 @@ def _tokens(text: str, rng: random.Random) -> str:
     if not solid:
         return text
     i, j = rng.choice(solid), rng.choice(solid)
-    match rng.randrange(9):
+    match rng.randrange(16):
         case 0:
             del tokens[i]
         case 1:
             tokens.insert(i, tokens[j])
         case 2:
             tokens[i], tokens[j] = tokens[j], tokens[i]
-        case 3 | 4:
-            numbers = [k for k in solid if _NUMBER.fullmatch(tokens[k])]
-            if numbers:
-                i = rng.choice(numbers)
-                tokens[i] = str(integer(int(tokens[i]), rng))
-        case 5 | 6:
-            alike = [k for k in solid if tokens[k][0] == tokens[i][0]]
-            tokens[i] = tokens[rng.choice(alike)]
-        case 7:
+        case 3:
             _nest(tokens, i, rng)
-        case _:
+        case 4:
             first, last = sorted((i, j))
             copied = tokens[first : min(last, first + 40) + 1]
             tokens[i:i] = copied
+        case 5 | 6 | 7:
+            alike = [k for k in solid if tokens[k][0] == tokens[i][0]]
+            tokens[i] = tokens[rng.choice(alike)]
+        case 8 | 9 | 10:
+            _change_number(tokens, solid, rng)
+        case _:
+            _change_everywhere(tokens, solid, rng)
     return "".join(tokens)
+
+
+def _change_number(tokens: list[str], solid: list[int], rng: random.Random) -> None:
+    numbers = [k for k in solid if _NUMBER.fullmatch(tokens[k])]
+    if numbers:
+        i = rng.choice(numbers)
+        tokens[i] = str(integer(int(tokens[i]), rng))
+
+
+def _change_everywhere(tokens: list[str], solid: list[int], rng: random.Random) -> None:
+    """Changes all tokens that are alike: an extent in all types, a name at all its uses."""
+    old = tokens[rng.choice(solid)]
+    if _NUMBER.fullmatch(old):
+        new = str(integer(int(old), rng))
+    else:
+        new = tokens[rng.choice([k for k in solid if tokens[k][0] == old[0]])]
+    for k in solid:
+        if tokens[k] == old:
+            tokens[k] = new
 
 
 def _nest(tokens: list[str], i: int, rng: random.Random) -> None:
