@@ -25,8 +25,8 @@ from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.contrib import infer_with_onnxruntime
+from furiosa_ir.importers.onnx.hazards import check_hazards
 from furiosa_ir.importers.onnx.order import all_nodes, subgraphs, used_names
-from furiosa_ir.importers.onnx.soundness import check_equation
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape
 from furiosa_ir.ir.sizes import check_shape
@@ -198,9 +198,8 @@ def check_node(node: Any, opsets: Mapping[str, int]) -> None:
     Raises:
         ImportFailure: they do not fit.
     """
-    for inner in all_nodes([node]):  # a function's attribute may have become its equation
-        if inner.op_type == "Einsum":
-            check_equation(inner)
+    for inner in all_nodes([node]):  # once more: a function's attributes may have become its own
+        check_hazards(inner)
     domain = "" if node.domain == "ai.onnx" else str(node.domain)
     if domain not in opsets:
         if domain:

@@ -7,14 +7,14 @@ runs next (inliner, version converter, shape inference) relies on sense in all o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import onnx
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.onnx.order import all_nodes, node_label
+from furiosa_ir.importers.onnx.hazards import check_hazards
+from furiosa_ir.importers.onnx.order import all_nodes
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.limits import limit, way_out
 
@@ -75,29 +75,9 @@ def _check_graph(graph: Any, depth: int) -> None:
 def _check_nodes(nodes: Any, depth: int) -> None:
     for node in nodes:
         _check_text(node.op_type, node.domain, node.name, node.overload, *node.input, *node.output)
-        if node.op_type == "Einsum":
-            check_equation(node)
+        check_hazards(node)
         for attribute in node.attribute:
             _check_attribute(attribute, depth)
-
-
-_TERM = r"[A-Za-z ]*(\.\.\.)?[A-Za-z ]*"
-_EQUATION = re.compile(f"{_TERM}(,{_TERM})*(->{_TERM})?")
-
-
-def check_equation(node: Any) -> None:
-    """Checks the equation of an Einsum; onnx's shape inference never ends on some that are none.
-
-    Raises:
-        ImportFailure: it is not made of letters, spaces, commas, one ellipsis a term and an arrow.
-    """
-    for attribute in node.attribute:
-        if attribute.name == "equation":
-            equation = attribute.s.decode("utf-8", "replace")
-            if not _EQUATION.fullmatch(equation):
-                raise ImportFailure(
-                    f"'{equation}' is not an equation of Einsum", layer=node_label(node)
-                )
 
 
 def _check_attribute(attribute: Any, depth: int) -> None:

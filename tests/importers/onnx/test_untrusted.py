@@ -121,6 +121,19 @@ REFUSED: dict[str, tuple[bytes | onnx.ModelProto, str]] = {
         network([node("Einsum", ["x"], ["y"], equation="...ij1->i")], X, Y),
         "not an equation",
     ),
+    "a negative number of dimensions on which onnx crashes": (
+        network([node("GatherND", ["x", "i"], ["y"], batch_dims=-5)], X, Y, {"i": int64(1)}),
+        "batch_dims -5",
+    ),
+    "an axis of 32 bits on which onnx crashes": (
+        network(
+            [node("LayerNormalization", ["x", "w"], ["y", "m", "v"], axis=1 << 31)],
+            X,
+            Y,
+            {"w": np.ones(8, np.float32)},
+        ),
+        "along axis 2147483648",
+    ),
     "an operator that is no text": (not_text(RELU, b"Relu"), "UTF-8"),
     "a label that is no text": (not_text(RELU, b"label"), "UTF-8"),
 }
