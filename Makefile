@@ -1,11 +1,11 @@
-# make test | lint | demo | docs | corpus | schema | clean. Everything runs in a virtual environment of its own.
+# make test | lint | demo | docs | corpus | fuzz | schema | clean. Everything runs in a virtual environment of its own.
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test PYTEST_ARGS='-k digits'
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := test
-.PHONY: test lint format demo docs corpus schema clean
+.PHONY: test lint format demo docs corpus fuzz schema clean
 
 # A stamp per set of extras: a second call installs nothing. `dev` contains what the demo needs.
 $(VENV)/.installed-core: pyproject.toml .ci/venv
@@ -42,6 +42,15 @@ CORPUS_ARGS ?=
 
 corpus: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.corpus.table $(CORPUS_ARGS)
+
+# Fuzzes the readers of files, one after the other, each for so many seconds of processor time. What
+# is found lies in build/fuzz/*/bugs; the corpora there grow from run to run.
+# One reader: make fuzz FUZZ=onnx FUZZ_SECONDS=60
+FUZZ ?= all
+FUZZ_SECONDS ?= 1440
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz $(FUZZ) --seconds $(FUZZ_SECONDS) --markdown
 
 # Rebuilds the Python code of the ENF schema; both are committed. The compiler is pinned, so that
 # the same schema gives the same code everywhere.

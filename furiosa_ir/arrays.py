@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable
+from lzma import LZMAError
+from math import prod
 from pathlib import Path
-from typing import Any, cast
+from tokenize import TokenError
+from typing import IO, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.files import write_whole
+from furiosa_ir.limits import limit, way_out
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -19,25 +26,77 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def read_arrays(path: Path) -> dict[str, Array]:
     """The arrays of a file by name; one of an .npy file, or an unnamed one, is called `arr_0`.
 
+    What a header claims is compared with the bytes that are there before memory is taken for it.
+
     Raises:
-        FuriosaError: the file cannot be read, or holds Python objects.
+        FuriosaError: the file cannot be read, holds Python objects, or expands beyond
+            `EXPANDED_BYTES` of `furiosa_ir.limits`.
     """
     try:
         with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
             magic = stream.read(6)
-        if magic != b"\x93NUMPY" and magic[:2] != b"PK":
-            raise FuriosaError("cannot be read: not an .npz or .npy file", file=str(path))
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"arr_0": cast("Array", loaded)}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
+            stream.seek(0)
+            if magic == _NPY:
+                return {"arr_0": _read_array(stream, size)}
+            with zipfile.ZipFile(stream) as archive:
+                return _read_archive(archive, size)
+    except FuriosaError as error:
+        raise error.at(file=str(path)) from None
     except OSError as error:
         reason = error.strerror or "not an .npz or .npy file"
         raise FuriosaError(f"cannot be read: {reason}", file=str(path)) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except _UNSOUND as error:
         reason = "it holds Python objects" if "pickle" in str(error) else "not an .npz or .npy file"
         raise FuriosaError(f"cannot be read: {reason}", file=str(path)) from None
+
+
+_NPY = b"\x93NUMPY"
+_UNSOUND = (
+    *(ArithmeticError, EOFError, LookupError, MemoryError, NotImplementedError, RuntimeError),
+    *(SyntaxError, TypeError, ValueError, TokenError, BadZipFile, zlib.error, LZMAError),
+)
+"""What zipfile, its decompressors and numpy's header parser raise."""
+
+
+def _read_archive(archive: zipfile.ZipFile, size: int) -> dict[str, Array]:
+    """The arrays of an .npz file of that many bytes."""
+    members = archive.infolist()
+    growth = sum(member.file_size for member in members) - size
+    if growth > limit("EXPANDED_BYTES"):
+        raise FuriosaError(
+            f"its arrays are {growth} bytes larger than the file", hint=way_out("EXPANDED_BYTES")
+        )
+    arrays: dict[str, Array] = {}
+    for member in members:
+        with archive.open(member) as stream:
+            # zipfile reads no more than the directory claims, so the sum above holds.
+            arrays[member.filename.removesuffix(".npy")] = _read_array(stream, member.file_size)
+    return arrays
+
+
+def _read_array(stream: IO[bytes], size: int) -> Array:
+    """The array in a stream of that many bytes.
+
+    Raises:
+        ValueError: it is no array of numbers or text, or its header claims more than there is.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError("an unknown version")
+    shape, _, dtype = _HEADERS[version](stream)
+    if dtype.hasobject:
+        raise ValueError("pickled objects")
+    if dtype.fields is not None or prod(shape) * dtype.itemsize > size or min(shape, default=0) < 0:
+        raise ValueError("its header does not fit its data")
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+_HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, Any]]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def write_arrays(arrays: Iterable[tuple[str, Array]], path: Path) -> None:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-_LONGEST = 600
-"""Characters of a part of a message; what is longer loses its middle."""
+_LONGEST = 500
+"""Characters of a message, and of a layer's name in one; names come from files."""
+
+
+def readable(text: str, longest: int = _LONGEST) -> str:
+    """Text of a file as one line that a terminal may show: no control characters, not endless.
+
+    Args:
+        text: anything.
+        longest: how many characters are left of it; the middle goes.
+    """
+    if len(text) > longest:
+        half = (longest - 3) // 2
+        text = f"{text[:half]}...{text[-half:]}"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 
 class FuriosaError(Exception):
     """What a caller of the library can meet: one sentence, and where it applies.
 
-    Names in it come from files: whatever cannot be printed is a question mark, and what is too long
-    is cut, so that it is one line all the same.
+    The attributes are as given; `str` is fit for a terminal, whatever a file called its layers.
 
     Args:
         message: what is wrong, one sentence without a trailing full stop.
@@ -34,11 +48,10 @@ class FuriosaError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        where = ": ".join(
-            part for part in (self.file, f"layer '{self.layer}'" if self.layer else None) if part
-        )
-        text = f"{where}: {self.message}" if where else self.message
-        return f"{text} ({self.hint})" if self.hint else text
+        layer = f"layer '{readable(self.layer)}'" if self.layer else None
+        file = readable(self.file, 4096) if self.file else None
+        text = ": ".join(part for part in (file, layer, readable(self.message)) if part)
+        return f"{text} ({readable(self.hint)})" if self.hint else text
 
     def at(self, *, file: str | None = None, layer: str | None = None) -> FuriosaError:
         """This error with the file or layer filled in where it had none."""

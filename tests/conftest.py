@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -36,6 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "corpus": None
         if (SHARED / "models").is_dir()
         else f"the model corpus {SHARED / 'models'} is not on this machine",
+        "fuzz": None
+        if importlib.util.find_spec("atheris")
+        else "atheris is not installed: it has no wheel for this platform",
         "redis": None if shutil.which("redis-server") else "redis-server is not installed",
     }
     for item in items:

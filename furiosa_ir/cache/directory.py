@@ -42,6 +42,7 @@ from furiosa_ir.cache.store import (
     is_valid,
     least_recently_used,
 )
+from furiosa_ir.files import umask
 
 _LOG = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class DirectoryStore:
                     os.fsync(handle)
                     # Whoever may read the directory may read the entry, as far as the umask goes.
                     mode = stat.S_IMODE(path.parent.stat().st_mode) & 0o666
-                    os.fchmod(handle, mode & ~_umask())
+                    os.fchmod(handle, mode & ~umask())
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -334,12 +335,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _failure(error: OSError) -> StoreFailure:

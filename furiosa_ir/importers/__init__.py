@@ -69,6 +69,8 @@ def _head(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ImportFailure("this is a directory, not a model file", file=str(path))
+        if path.exists() and not path.is_file():  # reading a pipe would wait, a device never end
+            raise ImportFailure("this is not a regular file", file=str(path))
         with path.open("rb") as file:
             return file.read(_HEAD)
     except FileNotFoundError:

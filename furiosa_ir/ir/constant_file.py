@@ -18,8 +18,9 @@ import ml_dtypes
 import numpy as np
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.files import replacing
+from furiosa_ir.files import whole_file
 from furiosa_ir.ir.constants import Array, Constant, ConstantTable
+from furiosa_ir.ir.sizes import check_shape
 
 _SAFETENSORS_NAME: dict[str, str] = {
     "bool": "BOOL",
@@ -79,7 +80,7 @@ def write_constants(constants: Iterable[Constant], path: Path) -> None:
         header["__metadata__"] = metadata
     text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
     text += b" " * (-(len(text) + 8) % _DATA_ALIGNMENT)
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with whole_file(path) as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for _, constant in ordered:
@@ -98,17 +99,34 @@ def read_constants(path: Path, table: ConstantTable | None = None) -> ConstantTa
         ImportFailure: the file is not a sound safetensors file.
         OSError: it cannot be read.
     """
-    table = ConstantTable() if table is None else table
     with path.open("rb") as file:
         length = os.fstat(file.fileno()).st_size
         if length < 8:
             raise ImportFailure("is too short for a safetensors file", file=str(path))
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
+        return constants_of(data, table)
+    except ImportFailure as error:
+        raise error.at(file=str(path)) from None
+
+
+def constants_of(data: memoryview, table: ConstantTable | None = None) -> ConstantTable:
+    """The tensors of a safetensors file's content, as views of it.
+
+    Returns:
+        `table`, or a new one, with them added.
+
+    Raises:
+        ImportFailure: the content is not sound.
+    """
+    table = ConstantTable() if table is None else table
+    try:
         for digest, array in _tensors(data):
             table.add_as(digest, Constant(array))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ImportFailure(f"is not a sound safetensors file: {error}", file=str(path)) from None
+    except RecursionError:
+        raise ImportFailure("is not a sound safetensors file: it is nested too deeply") from None
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ImportFailure(f"is not a sound safetensors file: {error}") from None
     return table
 
 
@@ -132,6 +150,7 @@ def _map(data: memoryview, entry: dict[str, Any], other: str | None) -> Array:
             raise ValueError(f"unknown dtype '{name}'")
         dtype = _dtype(name)
         shape = [int(n) for n in extents.split(",") if n]
+    check_shape(shape, "a constant")
     size = dtype.itemsize
     for extent in shape:
         if extent < 0:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any, Self, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
     ArrayAttr,
     DenseArrayBase,
     FloatAttr,
@@ -25,13 +25,11 @@ from xdsl.traits import Pure
 
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.sizes import check_shape
 
 Shape = tuple[int, ...]
-DYNAMIC = -1
+DYNAMIC = DYNAMIC_INDEX
 """The extent of a dimension that only running the network tells (host operators only)."""
-
-MAX_ELEMENTS = 1 << 40
-"""No tensor has more elements: what has is a mistake, or meant to exhaust the memory."""
 
 AnyTensor = TensorType[Attribute]
 
@@ -87,8 +85,9 @@ class ShapedOp(IRDLOperation):
         if location is not None:
             op.location = location
         for result, element, shape in zip(op.results, elements, op.result_shapes(), strict=True):
-            if min(shape, default=0) < 0 or prod(shape) > MAX_ELEMENTS:
+            if min(shape, default=0) < 0:
                 raise VerificationFailure(f"{op.name}: a result of shape {list(shape)}")
+            check_shape(shape, f"the result of {cls.name}")
             result._type = TensorType(element, shape)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return op
 
@@ -132,6 +131,11 @@ def as_attribute(value: object) -> Attribute:
 def shape_of(value: SSAValue) -> Shape:
     """The shape of a tensor value."""
     return cast("AnyTensor", value.type).get_shape()
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape as messages show it, as in [1, ?, 3]."""
+    return f"[{', '.join('?' if n == DYNAMIC else str(n) for n in shape)}]"
 
 
 def element_of(value: SSAValue) -> Attribute:

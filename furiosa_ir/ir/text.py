@@ -7,6 +7,7 @@ included (`ir.equivalence` says what "the same" is).
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, cast
@@ -22,7 +23,7 @@ from xdsl.utils.lexer import Input, Span
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind, StringLiteral
 
 from furiosa_ir.errors import FuriosaError, ImportFailure
-from furiosa_ir.files import replacing
+from furiosa_ir.files import whole_file
 from furiosa_ir.ir.constant_file import read_constants, write_constants
 from furiosa_ir.ir.constants import (
     INLINE_ELEMENTS,
@@ -32,7 +33,9 @@ from furiosa_ir.ir.constants import (
     ConstantTable,
 )
 from furiosa_ir.ir.context import make_context
+from furiosa_ir.ir.text_check import check_text
 from furiosa_ir.ir.text_format import constants_path
+from furiosa_ir.limits import limit, way_out
 
 Positions = dict[Operation, tuple[int, int]]
 """Operation -> (line, column) of its text."""
@@ -65,6 +68,10 @@ def parse_module(
     Raises:
         ImportFailure: the text does not parse; the message begins with `file:line:column`.
     """
+    try:
+        check_text(text)
+    except ImportFailure as error:
+        raise error.at(file=name) from None
     if table is not None:
         PARSE_TABLES.append(table)
     parser: _Parser | None = None
@@ -96,9 +103,8 @@ def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) 
     try:
         if constants:
             write_constants(constants, beside)
-        text = print_module(module, locations=locations)
-        with replacing(path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        with whole_file(path) as file:
+            file.write(print_module(module, locations=locations).encode() + b"\n")
     except OSError as error:
         raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from error
 
@@ -113,6 +119,10 @@ def read_module(
     """
     path = Path(path)
     try:
+        if (size := path.stat().st_size) > limit("TEXT_BYTES"):
+            raise ImportFailure(
+                f"the text has {size} bytes", file=str(path), hint=way_out("TEXT_BYTES")
+            )
         text = path.read_text(encoding="utf-8")
         beside = constants_path(path)
         table = read_constants(beside) if beside.is_file() else None
@@ -156,7 +166,12 @@ def _constants(attribute: object) -> Iterator[Constant]:
 
 
 class _Lexer(MLIRLexer):
-    """xDSL's lexer, which takes a string with escaped non-ASCII letters for bytes (0.74)."""
+    """xDSL's lexer (0.74), which takes a string with escaped non-ASCII letters for bytes.
+
+    Its own expression for strings takes time exponential in the length of one that does not end.
+    """
+
+    _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
 
     def _lex_string_literal(self, start_pos: int) -> MLIRToken:
         token = super()._lex_string_literal(start_pos)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from typing import Self
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.irdl.dominance import DominanceInfo
 from xdsl.traits import IsolatedFromAbove, IsTerminator, NoTerminator
 from xdsl.utils.exceptions import VerifyException
 
-from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.errors import FuriosaError, VerificationFailure
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.sizes import check_shape
 
 
 class OperationFailure(VerificationFailure):
@@ -65,8 +66,10 @@ def _verify(op: Operation, visible: set[SSAValue]) -> None:
         for region in op.regions:
             _verify_region(op, region, inherited)
     try:
+        for result in op.results:
+            _check_size(result)
         op.verify_()
-    except VerificationFailure as error:
+    except FuriosaError as error:
         raise OperationFailure.of(op, error.message) from None
     except VerifyException as error:
         raise OperationFailure.of(op, str(error)) from None
@@ -75,8 +78,19 @@ def _verify(op: Operation, visible: set[SSAValue]) -> None:
         raise OperationFailure.of(op, f"{op.name} {text}") from error
 
 
+def _check_size(value: SSAValue) -> None:
+    if isinstance(value.type, TensorType):
+        check_shape(value.type.get_shape(), "a value")
+
+
 def _verify_region(op: Operation, region: Region, inherited: set[SSAValue]) -> None:
     blocks = list(region.blocks)
+    try:
+        for block in blocks:
+            for argument in block.args:
+                _check_size(argument)
+    except FuriosaError as error:
+        raise OperationFailure.of(op, error.message) from None
     if len(blocks) == 1:
         values = set(inherited)
         values.update(blocks[0].args)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import cast
 
 import numpy as np
@@ -18,11 +19,9 @@ from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
+from furiosa_ir.limits import limit
 
 MOVES = (MoveOp, ConcatOp)
-
-_LARGEST = 1 << 24
-"""Results of more elements are not worth the space in the program."""
 
 
 def _emit(rw: Rewrite, array: Array, op: GraphOp) -> SSAValue:
@@ -44,8 +43,9 @@ def move_of_constant(op: GraphOp, rw: Rewrite) -> SSAValue | None:
     quantization = quantization_of(op.results[0])
     if quantization is not None and quantization.axis is not None:
         return None
-    if np.prod(shape_of(op.results[0]), dtype=np.int64) > _LARGEST:
-        return None
+    made = prod(shape_of(op.results[0]))
+    if made > limit("FOLDED_ELEMENTS") and made > sum(a.size for a in operands):
+        return None  # not worth the space in the program
     return _emit(rw, op.evaluate(*operands)[0], op)
 
 

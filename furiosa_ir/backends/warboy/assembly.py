@@ -43,12 +43,12 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
 from furiosa_ir.dialects.graph.base import GraphOp, StringType, quantization_of
-from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.macs import macs_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
-from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 
 Codegen = Callable[[FuncOp, Machine], tuple[NpuSegment, Sequence[Layer]]]
 """From a planned NPU function to its segment and the rows of its layers (segment index 0)."""
@@ -66,6 +66,9 @@ _NAMES: dict[Attribute, str] = {
     Float4E2M1FNType(): "float4_e2m1fn",
     StringType(): "string",
 }
+
+_MOST_MACS = (1 << 64) - 1
+"""What a program can say."""
 
 
 @dataclass(frozen=True)
@@ -178,16 +181,21 @@ def _tensor(value: SSAValue, attributes: DictionaryAttr) -> Tensor:
     q = quantization_of(value)
     if q is not None:
         dtype, scale, zero_point = np.dtype(q.dtype).name, q.scale, q.zero_point
-        return Tensor(name, dtype, shape_of(value), scale, zero_point)
+        return Tensor(name, dtype, _extents(value), scale, zero_point)
     if "graph.scale" in attributes.data:
         return Tensor(
             name,
             cast("StringAttr", attributes.data["graph.dtype"]).data,
-            shape_of(value),
+            _extents(value),
             cast("FloatAttr", attributes.data["graph.scale"]).value.data,
             cast("IntegerAttr", attributes.data["graph.zero_point"]).value.data,
         )
-    return Tensor(name, dtype_name(element_of(value)), shape_of(value))
+    return Tensor(name, dtype_name(element_of(value)), _extents(value))
+
+
+def _extents(value: SSAValue) -> tuple[int, ...]:
+    """The shape as a program has it: -1 where only running the network tells."""
+    return tuple(-1 if n == DYNAMIC else n for n in shape_of(value))
 
 
 def dtype_name(element: Attribute) -> str:
@@ -263,27 +271,6 @@ def _host_segment(
             number = cast("IntegerAttr", first).value.data
             reason = cast("StringAttr", second).data
         rows.append((operator, name, number, reason))
-        layers.append(Layer(name, operator, 0, macs_of(op), 0))
+        layers.append(Layer(name, operator, 0, min(macs_of(op), _MOST_MACS), 0))
     symbol = function.sym_name.data
     return HostSegment(symbol, framework, inputs, outputs, model, tuple(rows)), layers
-
-
-def macs_of(op: GraphOp) -> int:
-    """Multiply-accumulates of a graph operation: its result's elements times what each sums."""
-
-    def elements(value: SSAValue) -> int:
-        return int(np.prod(shape_of(value), dtype=np.int64))
-
-    match op:
-        case ConvOp():
-            outputs = shape_of(op.weight)[op.kernel_layout.data.index("O")]
-            return elements(op.result) * (elements(op.weight) // outputs)
-        case ConvTransposeOp():
-            inputs = shape_of(op.weight)[op.kernel_layout.data.index("I")]
-            return elements(op.x) * (elements(op.weight) // inputs)
-        case GemmOp():
-            return elements(op.result) * shape_of(op.a)[0 if op.trans_a.value.data else 1]
-        case MatMulOp():
-            return elements(op.result) * shape_of(op.a)[-1]
-        case _:
-            return 0

@@ -21,7 +21,7 @@ from furiosa_ir.dialects.graph import ONNX_OPERATORS
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.batch import set_batch
 from furiosa_ir.importers.onnx.builder import Builder, is_static
-from furiosa_ir.importers.onnx.file import ModelFile, read_model
+from furiosa_ir.importers.onnx.file import UNFIT, ModelFile, read_model
 from furiosa_ir.importers.onnx.node import Node
 from furiosa_ir.importers.onnx.opaque import check_node, declared_type
 from furiosa_ir.importers.onnx.order import needed_nodes, node_label
@@ -30,7 +30,7 @@ from furiosa_ir.importers.onnx.signature import batch_symbols, input_axes, input
 from furiosa_ir.importers.onnx.structural import STRUCTURAL
 from furiosa_ir.importers.onnx.tensors import element_type, type_name
 from furiosa_ir.ir.location import name_loc
-from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of
+from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of, shape_text
 
 __all__ = ["import_onnx"]
 
@@ -109,7 +109,7 @@ def _import_node(builder: Builder, proto: Any) -> None:
                     builder.define(str(name), value)
     except FuriosaError as error:
         raise ImportFailure(error.message, layer=error.layer or label, hint=error.hint) from None
-    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+    except UNFIT as error:
         # An operator's import function may take its node to be well formed: check_node has
         # compared it with the schema, which says nothing about ranks and values.
         raise ImportFailure(
@@ -148,7 +148,10 @@ def _compare(output: Any, value: SSAValue, *, open_batch: bool) -> None:
         )
     if not tensor.HasField("shape"):
         return
-    dims = [d.dim_value if d.HasField("dim_value") else DYNAMIC for d in tensor.shape.dim]
+    dims = [
+        d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else DYNAMIC
+        for d in tensor.shape.dim
+    ]
     shape = shape_of(value)
     # Where the batch is open, an output may be declared for another one.
     first = 1 if open_batch else 0
@@ -158,8 +161,8 @@ def _compare(output: Any, value: SSAValue, *, open_batch: bool) -> None:
     )
     if not fits:
         raise ImportFailure(
-            f"the output '{output.name}' is declared with shape {dims}, "
-            f"but the network makes {list(shape)}",
+            f"the output '{output.name}' is declared with shape {shape_text(dims)}, "
+            f"but the network makes {shape_text(shape)}",
             hint="correct or remove the declared shape",
         )
 

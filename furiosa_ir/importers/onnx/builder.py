@@ -17,6 +17,7 @@ from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
+from furiosa_ir.importers.onnx.folding import Folding
 from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
 from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir import elementary
@@ -24,9 +25,6 @@ from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, as_attribute, shape_of
 
 _NARROW = frozenset(np.dtype(t) for t in (np.float16, np.float32, ml_dtypes.bfloat16))
-
-_LARGEST_FOLDED = 1 << 24
-"""Results of more elements stay operations (ConstantOfShape and Tile can make anything)."""
 
 
 class Builder:
@@ -54,6 +52,7 @@ class Builder:
         self._values: dict[str, SSAValue] = {}
         self._tensors: dict[str, Any] = {}
         self._hidden: dict[str, Hidden] = {}
+        self._folding = Folding()
 
     def define(self, name: str, value: SSAValue) -> None:
         """Gives a value its ONNX name, unless the IR has no type for what has that name."""
@@ -118,7 +117,7 @@ class Builder:
     ) -> Sequence[SSAValue]:
         """Appends an operation, or the constants that it makes of constants."""
         made = op.make(operands, elements, **properties)
-        folded = _fold(made)
+        folded = _fold(made, self._folding)
         if folded is None:
             return self.insert(made).results
         made.erase()
@@ -161,9 +160,14 @@ class Builder:
             self._hidden.update((name, maker) for name in untyped)
         if not results:
             return []
-        folded = whole.evaluate()
+        folded = None
+        sizes = [a.size for a in constants.values()]
+        if whole.can_be_evaluated and self._folding.of_operator(
+            node, sizes, [r.shape for r in results]
+        ):
+            folded = whole.evaluate()
         if folded is not None and all(
-            r.element in _plain_elements(a) and a.size <= _LARGEST_FOLDED and _fits(a, r.shape)
+            r.element in _plain_elements(a) and _fits(a, r.shape)
             for a, r in zip(folded, results, strict=True)
         ):
             return self._all_outputs(node, [self.constant(array) for array in folded])
@@ -233,7 +237,7 @@ def _plain_elements(array: Array) -> list[Attribute]:
         return []
 
 
-def _fold(op: GraphOp) -> list[Array] | None:
+def _fold(op: GraphOp, folding: Folding) -> list[Array] | None:
     """The results of an operation on plain constants; None if it has other operands."""
     if not op.operands or type(op).evaluate is GraphOp.evaluate:
         return None
@@ -241,10 +245,8 @@ def _fold(op: GraphOp) -> list[Array] | None:
     types = [cast("AnyTensor", r.type) for r in op.results]
     if any(quantization_of(v) is not None for v in (*op.operands, *op.results)):
         return None
-    if any(int(np.prod(t.get_shape(), dtype=np.int64)) > _LARGEST_FOLDED for t in types):
-        return None
     operands = [a for a in arrays if a is not None]
-    if len(operands) != len(arrays):
+    if len(operands) != len(arrays) or not folding.of_operation(op):
         return None
     # Floats in double precision, rounded once: as every later stage computes them.
     with np.errstate(all="ignore"):
@@ -252,7 +254,7 @@ def _fold(op: GraphOp) -> list[Array] | None:
         try:
             with elementary.portable_products():
                 results = op.evaluate(*wide)
-        except (ArithmeticError, LookupError, TypeError, ValueError):
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError):
             return None  # what numpy makes no sense of is left to the host
         return [
             np.ascontiguousarray(r).reshape(np.shape(r)).astype(_dtype(t), copy=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import mmap
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import onnx
 import onnx.inliner
 import onnx.version_converter
@@ -16,6 +16,19 @@ from google.protobuf.message import DecodeError
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.messages import one_sentence
+from furiosa_ir.importers.onnx.soundness import check_model
+
+UNFIT = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What onnx, numpy and the operations raise on a node that is not what its schema promises."""
 
 OLDEST_OPSET = 7
 """Before it, broadcasting was an attribute of each operator; older models are converted to it."""
@@ -61,6 +74,10 @@ def read_model(source: bytes | Path) -> ModelFile:
             file=name,
             hint="ONNX, TFLite and ENF files and the text of our IR can be read",
         ) from None
+    try:
+        check_model(model)
+    except ImportFailure as error:
+        raise error.at(file=name) from None
     opsets = _opsets(model, name)
     if opsets[""] < OLDEST_OPSET:
         model = _modernized(model, opsets[""], name)
@@ -107,8 +124,11 @@ def _opsets(model: onnx.ModelProto, name: str | None) -> dict[str, int]:
 def _modernized(model: onnx.ModelProto, opset: int, name: str | None) -> onnx.ModelProto:
     """The model in the oldest operator set that the importer reads."""
     graph: Any = model.graph
-    sizes = {str(t.name): int(np.prod(t.dims, dtype=np.int64)) for t in graph.initializer}
-    if any(n.op_type == "PRelu" and sizes.get(str(n.input[1]), 0) != 1 for n in graph.node):
+    sizes = {str(t.name): prod(t.dims) for t in graph.initializer}
+    if any(
+        n.op_type == "PRelu" and any(sizes.get(str(i), 0) != 1 for i in n.input[1:2])
+        for n in graph.node
+    ):
         # A slope for each channel became an array that broadcasts; the converter leaves it.
         raise ImportFailure(
             f"the model has a PRelu of operator set {opset} with more than one slope",
@@ -167,7 +187,7 @@ def changed_between(node: Any, old: int, new: int) -> bool:
 def _inlined(model: onnx.ModelProto, name: str | None) -> onnx.ModelProto:
     try:
         return onnx.inliner.inline_local_functions(model)
-    except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001  # onnx's own exceptions share no other base
         raise ImportFailure(
             f"the model's local functions cannot be inlined: {one_sentence(str(error))}", file=name
         ) from None

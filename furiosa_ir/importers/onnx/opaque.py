@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,12 @@ from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.contrib import infer_with_onnxruntime
+from furiosa_ir.importers.onnx.hazards import check_hazards
 from furiosa_ir.importers.onnx.messages import one_sentence
-from furiosa_ir.importers.onnx.order import subgraphs, used_names
+from furiosa_ir.importers.onnx.order import all_nodes, subgraphs, used_names
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape
+from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 
 _VALUES_FOR_INFERENCE = 4096
@@ -143,15 +146,18 @@ class OpaqueNode:
         return list(results.values())
 
     def _inferred(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        # onnx propagates the elements of vectors, known or not: a long one would take gigabytes.
+        lengths = [prod(_extents(v)) for v in model.graph.input if len(_extents(v)) == 1]
+        propagate = max(lengths, default=0) <= _VALUES_FOR_INFERENCE
         try:
             return shape_inference.infer_shapes(
-                model, check_type=True, strict_mode=True, data_prop=True
+                model, check_type=True, strict_mode=True, data_prop=propagate
             )
         except (shape_inference.InferenceError, checker.ValidationError, RuntimeError) as error:
             if not self._is_function():
                 raise ImportFailure(one_sentence(str(error))) from None
         # onnx cannot infer strictly through the bodies of some of its own function operators.
-        return shape_inference.infer_shapes(model, data_prop=True)
+        return shape_inference.infer_shapes(model, data_prop=propagate)
 
     def _is_unknown(self) -> bool:
         """Whether onnx has no schema of the operator."""
@@ -164,16 +170,27 @@ class OpaqueNode:
             return False
         return bool(schema.has_function or schema.has_context_dependent_function)
 
+    @property
+    def can_be_evaluated(self) -> bool:
+        """Whether all inputs are constant, and the operator always computes the same of them.
+
+        Subgraphs are not entered (a Loop may have 2^60 rounds), nor are hidden values made.
+        """
+        return (
+            bool(self.outputs)
+            and len(self.model.graph.node) == 1
+            and not any(subgraphs(self.node))
+            and all(name in self._constants for name in self.inputs)
+            and _deterministic(self.node)
+        )
+
     def evaluate(self) -> list[Array] | None:
-        """The results where all inputs are constant; None where they cannot be computed here.
+        """The results where `can_be_evaluated`; None where that fails.
 
         onnxruntime computes them, as it would when the network runs. How its kernels round depends
         on the processor: reals that they compute are left to the machine that runs the network, or
         a program would depend on the machine that compiled it.
         """
-        known = all(name in self._constants for name in self.inputs)
-        if not known or not self.outputs or not all(map(_deterministic, self.model.graph.node)):
-            return None
         try:
             session = onnx_session(self.model.SerializeToString())
             results = run_session(session, [self._constants[name] for name in self.inputs])
@@ -189,6 +206,8 @@ def check_node(node: Any, opsets: Mapping[str, int]) -> None:
     Raises:
         ImportFailure: they do not fit.
     """
+    for inner in all_nodes([node]):  # once more: a function's attributes may have become its own
+        check_hazards(inner)
     domain = "" if node.domain == "ai.onnx" else str(node.domain)
     if domain not in opsets:
         if domain:
@@ -217,19 +236,26 @@ def _result_type(value: Any) -> ResultType | None:
     element = tensors.element_type(tensor.elem_type)
     if not value.type.HasField("tensor_type") or element is None or not tensor.HasField("shape"):
         return None
-    dims = tuple(int(d.dim_value) if d.HasField("dim_value") else DYNAMIC for d in tensor.shape.dim)
+    # Some exporters write -1 for an extent that they leave open.
+    dims = tuple(
+        int(d.dim_value) if d.HasField("dim_value") and d.dim_value >= 0 else DYNAMIC
+        for d in tensor.shape.dim
+    )
+    check_shape(dims, f"the value '{value.name}'")
     return ResultType(element, dims)
 
 
 def _deterministic(node: Any) -> bool:
-    """Whether a node and its subgraphs always compute the same."""
+    """Whether a node always computes the same."""
     try:
         schema: Any = onnx.defs.get_schema(node.op_type, node.domain)
     except onnx.defs.SchemaError:
         return False
-    return bool(
-        schema.node_determinism == onnx.defs.OpSchema.NodeDeterminism.Deterministic
-    ) and all(_deterministic(inner) for graph in subgraphs(node) for inner in graph.node)
+    return bool(schema.node_determinism == onnx.defs.OpSchema.NodeDeterminism.Deterministic)
+
+
+def _extents(value: Any) -> list[int]:
+    return [int(d.dim_value) for d in value.type.tensor_type.shape.dim]
 
 
 _SAME_EVERYWHERE = frozenset(

@@ -11,6 +11,7 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.batch import batch_axes
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.ir.shaped_operation import AnyTensor
+from furiosa_ir.ir.sizes import check_shape
 
 
 def batch_symbols(inputs: Sequence[Any]) -> frozenset[str]:
@@ -86,6 +87,7 @@ def input_type(value: Any, symbols: Collection[str]) -> AnyTensor:
                 f"dimension {index} of the input '{name}' is {symbol}; only the batch size may be",
                 hint=_fix(name),
             )
+    check_shape(shape, f"the input '{name}'")
     return TensorType(element, shape)
 
 

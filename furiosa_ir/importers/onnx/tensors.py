@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import Any, cast
 
@@ -142,7 +143,7 @@ def constant_of_tensor(tensor: Any, folder: Path | None) -> Constant:
 
 def _raw(tensor: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
     # protobuf hands out a copy of the bytes, the only one; the message itself dies after import.
-    data, count = tensor.raw_data, int(np.prod(shape, dtype=np.int64))
+    data, count = tensor.raw_data, prod(shape)
     if len(data) != count * dtype.itemsize:
         raise ImportFailure(
             f"the tensor '{name}' does not hold the {count} elements of its shape {list(shape)}"
@@ -168,7 +169,7 @@ def _external(
             f"the tensor '{name}' lies in '{location}', outside of the model's folder",
             hint="external data must lie beside or below the model",
         )
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = prod(shape) * dtype.itemsize
     try:
         offset, length = int(entries.get("offset", "0")), int(entries.get("length", str(size)))
     except ValueError:

@@ -25,6 +25,7 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.custom import checked_options
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape
+from furiosa_ir.ir.sizes import check_shape
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every TFLite file."""
@@ -204,21 +205,21 @@ def read_file(data: bytes | mmap.mmap) -> FileRecord:
     graph: Any = model.Subgraphs(0)
     size = len(data)
     repaired: list[str] = []
-    buffers = _buffers(model, data)
+    buffers, vectors = _buffers(model, data), _Vectors(size)
     tensors = [
-        _tensor(graph.Tensors(i), i, buffers, size, repaired)
+        _tensor(graph.Tensors(i), i, buffers, vectors, repaired)
         for i in range(_length(graph.TensorsLength(), size, "tensors"))
     ]
     codes = [
-        _code(model.OperatorCodes(i))
+        _code(model.OperatorCodes(i), vectors)
         for i in range(_length(model.OperatorCodesLength(), size, "operator codes"))
     ]
     operators = [
-        _operator(graph.Operators(i), codes, len(tensors), data)
+        _operator(graph.Operators(i), codes, len(tensors), data, vectors)
         for i in range(_length(graph.OperatorsLength(), size, "operators"))
     ]
-    inputs = _indices(graph.InputsAsNumpy(), len(tensors), "the network's inputs")
-    outputs = _indices(graph.OutputsAsNumpy(), len(tensors), "the network's outputs")
+    inputs = vectors.indices(graph.InputsAsNumpy(), len(tensors), "the network's inputs")
+    outputs = vectors.indices(graph.OutputsAsNumpy(), len(tensors), "the network's outputs")
     if not outputs:
         raise ImportFailure("the network has no outputs")
     return FileRecord(data, codes, tensors, operators, inputs, outputs, repaired)
@@ -230,21 +231,55 @@ def _length(count: int, size: int, what: str) -> int:
     return count
 
 
-def _text(raw: bytes | None) -> str:
-    return "" if raw is None else raw.decode(errors="replace")
+_SHARES = 16
+"""How often bytes may be read: tables may share vectors, in no real file are so many of one."""
 
 
-def _vector(array: Any) -> list[Any]:
-    """The elements of a vector of numbers; the reader gives 0 for a vector left out."""
-    return [] if isinstance(array, int) else array.tolist()
+class _Vectors:
+    """Copies vectors out of the file, no more of them than `_SHARES` times the file's size.
 
+    All tables of a file may point to one long vector, so that some KiB would become gigabytes.
+    """
 
-def _indices(array: Any, tensors: int, what: str, *, optional: bool = False) -> tuple[int, ...]:
-    indices = tuple(_vector(array))
-    for index in indices:
-        if not (-1 if optional else 0) <= index < tensors:
-            raise ImportFailure(f"corrupt: tensor {index} of {what} does not exist")
-    return indices
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._left = _SHARES * size
+
+    def _take(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise ImportFailure("corrupt: its tables share vectors, and hold more than the file")
+
+    def numbers(self, array: Any) -> list[Any]:
+        """The elements of a vector of numbers; the reader gives 0 for a vector left out."""
+        if isinstance(array, int):
+            return []
+        self._take(array.nbytes)
+        return array.tolist()
+
+    def text(self, raw: bytes | None) -> str:
+        """A string; empty if it is left out."""
+        if raw is None:
+            return ""
+        self._take(len(raw))
+        return raw.decode(errors="replace")
+
+    def indices(
+        self, array: Any, tensors: int, what: str, *, optional: bool = False
+    ) -> tuple[int, ...]:
+        """Indices of that many tensors, with -1 for one left out."""
+        indices = tuple(self.numbers(array))
+        for index in indices:
+            if not (-1 if optional else 0) <= index < tensors:
+                raise ImportFailure(f"corrupt: tensor {index} of {what} does not exist")
+        return indices
+
+    def unpacked(self, contents: Array, count: int) -> Array:
+        """int8 elements of two a byte, the first in the low bits."""
+        self._take(contents.nbytes)
+        low = (contents << 4).view(np.int8) >> 4
+        high = contents.view(np.int8) >> 4
+        return np.stack([low, high], -1).reshape(-1)[:count]
 
 
 def _buffers(model: Any, data: bytes | mmap.mmap) -> list[Array | None]:
@@ -264,36 +299,41 @@ def _buffers(model: Any, data: bytes | mmap.mmap) -> list[Array | None]:
 
 
 def _tensor(
-    reader: Any, index: int, buffers: Sequence[Array | None], size: int, repaired: list[str]
+    reader: Any,
+    index: int,
+    buffers: Sequence[Array | None],
+    vectors: _Vectors,
+    repaired: list[str],
 ) -> TensorRecord:
     raw_name = reader.Name()
-    if raw_name is not None and len(raw_name) > size:
+    if raw_name is not None and len(raw_name) > vectors.size:
         raise ImportFailure(f"corrupt: the name of tensor {index} ends behind the file")
-    name = _text(raw_name)
+    name = vectors.text(raw_name)
     layer = name or f"tensor {index}"
     kind = reader.Type()
     dtype = _DTYPES.get(kind)
     if dtype is None:
         type_name = _TYPE_NAMES.get(kind, kind)
         raise ImportFailure(f"tensors of type {type_name} are not supported", layer=layer)
-    shape = tuple(_vector(reader.ShapeAsNumpy()))
-    signature = tuple(_vector(reader.ShapeSignatureAsNumpy())) or shape
+    shape = tuple(vectors.numbers(reader.ShapeAsNumpy()))
+    signature = tuple(vectors.numbers(reader.ShapeSignatureAsNumpy())) or shape
     if len(signature) != len(shape) or any(n < 0 for n in shape):
         raise ImportFailure(
             f"contradictory shapes {list(shape)} and {list(signature)}", layer=layer
         )
+    check_shape(shape, f"the tensor '{layer}'")
     if reader.Sparsity() is not None:
         raise ImportFailure("sparse tensors are not supported", layer=layer)
     quantization = None
     if dtype.kind in "iu" and dtype.itemsize <= 4:
-        quantization = _quantization(reader.Quantization(), dtype, shape, layer, repaired)
+        quantization = _quantization(reader.Quantization(), dtype, shape, layer, vectors, repaired)
     buffer: int = reader.Buffer()
     if buffer >= len(buffers):
         raise ImportFailure(f"corrupt: buffer {buffer} does not exist", layer=layer)
     contents: Array | None = buffers[buffer]
     data = None
     if contents is not None and contents.size and not reader.IsVariable():
-        data = _elements(contents, kind, dtype, shape, layer)
+        data = _elements(contents, kind, dtype, shape, layer, vectors)
     return TensorRecord(
         index,
         name,
@@ -308,7 +348,14 @@ def _tensor(
     )
 
 
-def _elements(contents: Array, kind: int, dtype: np.dtype[Any], shape: Shape, layer: str) -> Array:
+def _elements(
+    contents: Array,
+    kind: int,
+    dtype: np.dtype[Any],
+    shape: Shape,
+    layer: str,
+    vectors: _Vectors,
+) -> Array:
     count = prod(shape)
     expected = (count + 1) // 2 if kind == _INT4 else count * dtype.itemsize
     if contents.size != expected:
@@ -317,21 +364,24 @@ def _elements(contents: Array, kind: int, dtype: np.dtype[Any], shape: Shape, la
             layer=layer,
         )
     if kind == _INT4:
-        low = (contents << 4).view(np.int8) >> 4
-        high = contents.view(np.int8) >> 4
-        return np.stack([low, high], -1).reshape(-1)[:count].reshape(shape)
+        return vectors.unpacked(contents, count).reshape(shape)
     return contents.view(dtype).reshape(shape)
 
 
 def _quantization(
-    reader: Any, dtype: np.dtype[Any], shape: Shape, layer: str, repaired: list[str]
+    reader: Any,
+    dtype: np.dtype[Any],
+    shape: Shape,
+    layer: str,
+    vectors: _Vectors,
+    repaired: list[str],
 ) -> QuantizationRecord | None:
     if reader is None:
         return None
-    scales = tuple(_vector(reader.ScaleAsNumpy()))
+    scales = tuple(vectors.numbers(reader.ScaleAsNumpy()))
     if not scales:
         return None
-    zero_points = tuple(_vector(reader.ZeroPointAsNumpy())) or (0,) * len(scales)
+    zero_points = tuple(vectors.numbers(reader.ZeroPointAsNumpy())) or (0,) * len(scales)
     if len(zero_points) == 1:
         zero_points *= len(scales)
     if len(zero_points) != len(scales):
@@ -355,16 +405,20 @@ def _quantization(
     return QuantizationRecord(scales, zero_points, axis)
 
 
-def _code(reader: Any) -> tuple[str, bool, Any]:
+def _code(reader: Any, vectors: _Vectors) -> tuple[str, bool, Any]:
     # Codes below 127 may be in the old field only, later ones are in the new field only.
     number = max(reader.BuiltinCode(), reader.DeprecatedBuiltinCode())
     if number == tflite.BuiltinOperator.CUSTOM:
-        return _text(reader.CustomCode()), True, reader
+        return vectors.text(reader.CustomCode()), True, reader
     return _OPERATOR_NAMES.get(number, f"builtin {number}"), False, reader
 
 
 def _operator(
-    reader: Any, codes: Sequence[tuple[str, bool, Any]], tensors: int, data: bytes | mmap.mmap
+    reader: Any,
+    codes: Sequence[tuple[str, bool, Any]],
+    tensors: int,
+    data: bytes | mmap.mmap,
+    vectors: _Vectors,
 ) -> OperatorRecord:
     index: int = reader.OpcodeIndex()
     if index >= len(codes):
@@ -384,9 +438,9 @@ def _operator(
         op_type,
         is_custom,
         code,
-        _indices(reader.InputsAsNumpy(), tensors, what, optional=True),
-        _indices(reader.OutputsAsNumpy(), tensors, what),
-        _indices(reader.IntermediatesAsNumpy(), tensors, what),
+        vectors.indices(reader.InputsAsNumpy(), tensors, what, optional=True),
+        vectors.indices(reader.OutputsAsNumpy(), tensors, what),
+        vectors.indices(reader.IntermediatesAsNumpy(), tensors, what),
         _options(reader, op_type),
         custom,
         reader,

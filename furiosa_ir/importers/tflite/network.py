@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,7 +42,7 @@ class NetworkImporter:
         self._dynamic_batch = any(file.tensors[i].signature[:1] == (-1,) for i in file.inputs)
         self._values: list[SSAValue | None] = [None] * len(file.tensors)
         self._written: set[int] = set(file.inputs)
-        self._names: set[str] = set()
+        self._names: Counter[str] = Counter()
         self._block = Block()
 
     def run(self) -> FuncOp:
@@ -216,11 +217,11 @@ class NetworkImporter:
         """The name of the operator's first output, as LiteRT names layers; made unique."""
         name = self._file.tensors[record.outputs[0]].name if record.outputs else ""
         name = name or record.op_type
-        unique, n = name, 1
-        while unique in self._names:
-            n += 1
-            unique = f"{name}#{n}"
-        self._names.add(unique)
+        unique = name
+        while self._names[unique]:
+            self._names[name] += 1
+            unique = f"{name}#{self._names[name]}"
+        self._names[unique] += 1
         return unique
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from flatbuffers import flexbuffers
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
+from furiosa_ir.importers.tflite.file import OperatorRecord, read_file
+from furiosa_ir.importers.tflite.network import NetworkImporter
 from furiosa_ir.ir.text import print_module
 from tests.importers.tflite.single import main_of, options, vector
 from tests.oracle.litert import Operator, Tensor, build_model
@@ -207,3 +211,84 @@ def test_data_behind_the_flatbuffer_is_read() -> None:
     head = model_of(edit)
     data = head + bytes((1 << 20) - len(head)) + np.array([3, 4], np.int32).tobytes()
     assert main_of(import_tflite(data)).function_type.outputs.data[0].get_shape() == (3, 4)
+
+
+def _vector_of(builder: flatbuffers.Builder, offsets: list[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+def sharing(tensors: int, scales: int, name: str = "x") -> bytes:
+    """A file of so many tensors, all of which point to one name and one vector of scales."""
+    builder = flatbuffers.Builder(1 << 20)
+    vector = builder.CreateNumpyVector(np.ones(scales, np.float32))
+    shape = builder.CreateNumpyVector(np.array([scales], np.int32))
+    text = builder.CreateString(name)
+    schema.BufferStart(builder)
+    buffers = _vector_of(builder, [schema.BufferEnd(builder)])
+    made: list[int] = []
+    for _ in range(tensors):
+        schema.QuantizationParametersStart(builder)
+        schema.QuantizationParametersAddScale(builder, vector)
+        quantization = schema.QuantizationParametersEnd(builder)
+        schema.TensorStart(builder)
+        schema.TensorAddShape(builder, shape)
+        schema.TensorAddType(builder, schema.TensorType.INT8)
+        schema.TensorAddName(builder, text)
+        schema.TensorAddQuantization(builder, quantization)
+        made.append(schema.TensorEnd(builder))
+    outputs = builder.CreateNumpyVector(np.array([0], np.int32))
+    table = _vector_of(builder, made)
+    schema.SubGraphStart(builder)
+    schema.SubGraphAddTensors(builder, table)
+    schema.SubGraphAddInputs(builder, outputs)
+    schema.SubGraphAddOutputs(builder, outputs)
+    subgraphs = _vector_of(builder, [schema.SubGraphEnd(builder)])
+    schema.ModelStart(builder)
+    schema.ModelAddVersion(builder, 3)
+    schema.ModelAddSubgraphs(builder, subgraphs)
+    schema.ModelAddBuffers(builder, buffers)
+    builder.Finish(schema.ModelEnd(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_tables_that_share_their_vectors_do_not_make_a_small_file_large() -> None:
+    import_tflite(sharing(4, 8))
+    for data in (sharing(3000, 100_000), sharing(3000, 1, "n" * 400_000)):
+        assert len(data) < 1 << 20
+        tracemalloc.start()
+        with pytest.raises(ImportFailure, match="share vectors"):
+            import_tflite(data)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 300 << 20
+
+
+def test_layers_of_one_name_take_no_quadratic_time() -> None:
+    importer = NetworkImporter(read_file(sharing(1, 1)))
+    record = OperatorRecord("ADD", False, None, (), (), (), None, b"", None)
+    started = time.process_time()
+    names = [importer._layer(record) for _ in range(50_000)]
+    assert len(set(names)) == len(names)
+    assert names[:3] == ["ADD", "ADD#2", "ADD#3"]
+    assert time.process_time() - started < 5  # it took minutes
+
+
+def test_a_tensor_of_2_60_elements() -> None:
+    with pytest.raises(ImportFailure, match="too large") as caught:
+        import_tflite(model_of(set_shape(b"y", 1 << 30, 1 << 30)))
+    assert caught.value.layer is None
+    with pytest.raises(ImportFailure, match="10000 dimensions"):
+        import_tflite(model_of(set_shape(b"y", *[1] * 10_000)))
+
+
+def test_names_with_control_characters_do_not_reach_a_terminal() -> None:
+    def edit(model: schema.ModelT) -> None:
+        tensor(model, b"x").type = schema.TensorType.STRING
+        tensor(model, b"x").name = b"\x1b[2J\nERROR: all is well"
+
+    with pytest.raises(ImportFailure) as caught:
+        import_tflite(model_of(edit))
+    assert str(caught.value).isprintable()

@@ -131,7 +131,7 @@ def _read(data: memoryview) -> Program:
     except FormatFailure:
         raise
     except FuriosaError as failure:
-        raise FormatFailure(failure.message, layer=failure.layer) from None
+        raise FormatFailure(failure.message, layer=failure.layer, hint=failure.hint) from None
     return program
 
 

@@ -36,10 +36,10 @@ from furiosa_ir.backends.warboy.enf.section import section_size
 from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.machine import TARGETS, Machine
 from furiosa_ir.errors import FuriosaError, VerificationFailure
+from furiosa_ir.limits import limit, way_out
 
 ELEMENTS = (1, 4, 8)
 _NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
-_MOST_SRAM = 1 << 30
 _MOST_PADDING = 1 << 12
 _GREATEST = (1 << 31) - 1
 
@@ -56,8 +56,10 @@ def validate_program(program: Program) -> None:
         machine = Machine.from_parameters(program.machine)
     except FuriosaError as failure:
         raise VerificationFailure(failure.message) from None
-    if machine.sram_bytes > _MOST_SRAM:
-        raise VerificationFailure("its machine has more than 1 GiB of SRAM")
+    if machine.sram_bytes > limit("SRAM_BYTES"):
+        raise VerificationFailure(
+            f"its machine has {machine.sram_bytes} bytes of SRAM", hint=way_out("SRAM_BYTES")
+        )
     if program.source_framework not in ("", *layout.FRAMEWORKS):
         raise VerificationFailure(f"its framework '{program.source_framework}' does not exist")
     tensors = len(program.tensors)
@@ -93,8 +95,13 @@ class _Segment:
 
     def validate(self) -> None:
         segment, machine = self.segment, self.machine
-        if sum(self.sizes.values()) > machine.dram_bytes:
+        size = sum(self.sizes.values())
+        if size > machine.dram_bytes:
             raise VerificationFailure(f"segment '{segment.name}' does not fit the DRAM")
+        if size > limit("DRAM_BYTES"):
+            raise VerificationFailure(
+                f"segment '{segment.name}' takes {size} bytes of DRAM", hint=way_out("DRAM_BYTES")
+            )
         if not 0 <= segment.sram_bytes <= machine.slice_bytes:
             raise VerificationFailure(f"segment '{segment.name}' does not fit the SRAM")
         for binding in (*segment.inputs, *segment.outputs):

@@ -1,0 +1,91 @@
+"""What is computed at import: constants of constants, as long as that takes no time and memory.
+
+A file of a few bytes can ask for anything (ConstantOfShape, Tile, a Loop of 2^60 rounds). What is
+not computed here is an operation like any other, and computed when the network runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any
+
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.macs import macs_of
+from furiosa_ir.dialects.graph.pooling import WindowPoolOp
+from furiosa_ir.ir.shaped_operation import DYNAMIC, Shape, ints, shape_of
+from furiosa_ir.limits import limit
+
+_MOST_MACS = 1 << 30
+"""Multiply-accumulates (comparisons, of a pooling) of one operation, some seconds in numpy."""
+
+_FEW_ELEMENTS = 1 << 16
+"""Of an operator that may take more than one step an element."""
+
+_ONE_STEP_AN_ELEMENT = frozenset(
+    {
+        *("Abs", "Add", "And", "ArgMax", "ArgMin", "BitShift", "BitwiseAnd", "BitwiseNot"),
+        *("BitwiseOr", "BitwiseXor", "Cast", "CastLike", "Ceil", "Clip", "Compress", "Concat"),
+        *("ConstantOfShape", "CumSum", "DepthToSpace", "DequantizeLinear", "Div", "Equal", "Exp"),
+        *("Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND"),
+        *("Greater", "GreaterOrEqual", "Identity", "IsInf", "IsNaN", "Less", "LessOrEqual", "Log"),
+        *("Max", "Mean", "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "OneHot", "Or", "Pad"),
+        *("Pow", "QuantizeLinear", "Range", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceMax"),
+        *("ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu"),
+        *("Reshape", "ReverseSequence", "Round", "ScatterElements", "ScatterND", "Shape"),
+        *("Sigmoid", "Sign", "Size", "Slice", "Softmax", "SpaceToDepth", "Split", "Sqrt"),
+        *("Squeeze", "Sub", "Sum", "Tanh", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where"),
+        *("Xor",),
+    }
+)
+
+_NEVER_LARGER = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Unique"})
+"""Operators whose results' extents depend on elements, and are bounded by the operands'."""
+
+
+class Folding:
+    """Which constants may be made; counts how much larger they are than what they are made of."""
+
+    def __init__(self) -> None:
+        self._growth = 0
+
+    def of_operation(self, op: GraphOp) -> bool:
+        """Whether to compute an operation on constants."""
+        match op:
+            case ConvOp() | ConvTransposeOp() | GemmOp() | MatMulOp():
+                cost = macs_of(op)
+            case WindowPoolOp():
+                cost = prod(shape_of(op.result)) * prod(ints(op.kernel_shape))
+            case _:
+                cost = 0
+        given = [a.size for v in op.operands if (a := constant_of(v)) is not None]
+        return cost <= _MOST_MACS and self._grow(given, [shape_of(r) for r in op.results])
+
+    def of_operator(self, node: Any, given: Iterable[int], shapes: Iterable[Shape]) -> bool:
+        """Whether to have onnxruntime compute an operator on constants.
+
+        Args:
+            node: the `NodeProto`.
+            given: how many elements each operand has.
+            shapes: of the results, as inferred.
+        """
+        given, shapes = list(given), list(shapes)
+        cheap = not node.domain and node.op_type in _ONE_STEP_AN_ELEMENT
+        if not cheap and sum(given) > _FEW_ELEMENTS:
+            return False
+        if any(DYNAMIC in shape for shape in shapes):
+            return node.op_type in _NEVER_LARGER
+        if not cheap and sum(map(prod, shapes)) > _FEW_ELEMENTS:
+            return False
+        return self._grow(given, shapes)
+
+    def _grow(self, given: Iterable[int], shapes: Iterable[Shape]) -> bool:
+        made = [prod(shape) for shape in shapes]
+        growth = max(0, sum(made) - sum(given))
+        if max(made, default=0) > limit("FOLDED_ELEMENTS"):
+            return False
+        if self._growth + growth > limit("FOLDED_GROWTH"):
+            return False
+        self._growth += growth
+        return True

@@ -1,0 +1,77 @@
+"""How large what a file asks for may be: sizes are compared with these before memory is taken.
+
+Files are untrusted: a header of a few bytes can claim 2^60 elements. The defaults let every
+network through that fits the card's 16 GiB of DRAM, with external data of any size;
+`FURIOSA_MAX_TEXT_BYTES` and so on in the environment set another limit (`docs/security.md` lists
+them).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from furiosa_ir.errors import FuriosaError
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that a file may ask for.
+
+    Attributes:
+        default: the number, where the environment says nothing.
+        what: is counted, and what happens beyond.
+    """
+
+    default: int
+    what: str
+
+
+LIMITS: Mapping[str, Limit] = MappingProxyType(
+    {
+        "TEXT_BYTES": Limit(256 << 20, "bytes of a file of IR text; a longer one is refused"),
+        "NESTING": Limit(64, "levels of brackets in IR text, subgraphs and functions in ONNX"),
+        "OPERATORS": Limit(
+            1_000_000, "operators of an ONNX network, those of subgraphs and inlined ones included"
+        ),
+        "RANK": Limit(64, "dimensions of a tensor (numpy's own limit)"),
+        "TENSOR_ELEMENTS": Limit(1 << 34, "elements of a constant, an input or a result"),
+        "FOLDED_ELEMENTS": Limit(
+            1 << 24, "elements of a constant made at import; a larger one is left to run time"
+        ),
+        "FOLDED_GROWTH": Limit(
+            1 << 26, "elements by which all such constants may exceed what they are made of"
+        ),
+        "EXPANDED_BYTES": Limit(
+            2 * _GIB, "bytes by which the arrays of a compressed .npz file may exceed the file"
+        ),
+        "SRAM_BYTES": Limit(_GIB, "SRAM of the machine that a program says it is for"),
+        "DRAM_BYTES": Limit(16 * _GIB, "DRAM that a program's segment may take"),
+    }
+)
+"""Name (behind `FURIOSA_MAX_`) -> limit."""
+
+
+def limit(name: str) -> int:
+    """The limit of that name: of the environment, or the default.
+
+    Raises:
+        FuriosaError: the environment holds no positive whole number.
+    """
+    variable = f"FURIOSA_MAX_{name}"
+    default = LIMITS[name].default
+    value = os.environ.get(variable)
+    if value is None:
+        return default
+    if not (value.isascii() and value.isdigit() and len(value) <= 18 and int(value) > 0):
+        raise FuriosaError(f"{variable} is '{value[:40]}', not a positive whole number")
+    return int(value)
+
+
+def way_out(name: str) -> str:
+    """The hint of an error that refuses what goes beyond a limit."""
+    return f"FURIOSA_MAX_{name} sets the limit of {limit(name)}"

@@ -1,0 +1,101 @@
+"""Mutations of whole files: parsed, changed, written again; None where they cannot be parsed."""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+
+import flatbuffers
+import onnx
+from ai_edge_litert import schema_py_generated as schema
+from google.protobuf.message import DecodeError
+
+from furiosa_ir.backends.warboy.enf import flatbuffer, layout
+from furiosa_ir.errors import FormatFailure
+from tests.fuzz.object_mutation import mutate_object
+from tests.fuzz.protobuf_mutation import mutate_message
+from tests.fuzz.text_mutation import mutate_text
+from tests.fuzz.values import INTEGERS, integer
+
+_WORDS = [n & 0xFFFFFFFF for n in INTEGERS]
+
+
+def mutate_onnx(data: bytes, rng: random.Random) -> bytes | None:
+    """An ONNX model with some fields changed."""
+    try:
+        model = onnx.ModelProto.FromString(data)
+        mutate_message(model, rng)
+    except (DecodeError, UnicodeDecodeError):  # strings that are not UTF-8 can be read, not copied
+        return None
+    return model.SerializeToString(deterministic=True)
+
+
+def mutate_tflite(data: bytes, rng: random.Random) -> bytes | None:
+    """A TFLite model with some fields changed, or some 32-bit words of its flatbuffer."""
+    if rng.random() < 0.3:
+        return _change_words(data, rng)
+    try:
+        model = schema.ModelT.InitFromPackedBuf(data)
+        mutate_object(model, rng)
+        builder = flatbuffers.Builder(len(data) + 1024)
+        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+    except Exception:  # noqa: BLE001  # the object API raises what it likes on corrupt files
+        return _change_words(data, rng)
+
+
+def _change_words(data: bytes, rng: random.Random, start: int = 0, end: int | None = None) -> bytes:
+    """Some aligned 32-bit words replaced: offsets, lengths, scalars."""
+    changed = bytearray(data)
+    end = len(data) if end is None else min(end, len(data))
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        if end - start < 8:
+            break
+        at = rng.randrange(start, end - 3) & ~3
+        (old,) = struct.unpack_from("<I", changed, at)
+        new = rng.choice((old + 4, old - 4, old + 1, old - 1, old << 1, len(data), *_WORDS))
+        struct.pack_into("<I", changed, at, new & 0xFFFFFFFF)
+    return bytes(changed)
+
+
+def mutate_ir(data: bytes, rng: random.Random) -> bytes | None:
+    """IR text with some tokens or lines changed, or the header of its constants' file."""
+    text, zero, beside = data.partition(b"\0")
+    if len(beside) < 8 or rng.random() < 0.8:
+        return mutate_text(text.decode("utf-8", "replace"), rng).encode() + zero + beside
+    size = int.from_bytes(beside[:8], "little")
+    header = mutate_text(beside[8 : 8 + size].decode("utf-8", "replace"), rng).encode()
+    length = len(header) if rng.random() < 0.9 else integer(len(header), rng) & 0xFFFFFFFFFFFFFFFF
+    return text + zero + length.to_bytes(8, "little") + header + beside[8 + size :]
+
+
+def mutate_enf(data: bytes, rng: random.Random) -> bytes | None:
+    """A program with some fields of its FlatBuffer changed, its checksum right."""
+    start = layout.HEADER_BYTES
+    if len(data) < start + 12:
+        return None
+    end = start + 4 + int.from_bytes(data[start : start + 4], "little")
+    if rng.random() < 0.3:
+        return seal_enf(_change_words(data, rng, start, end))
+    try:
+        row = flatbuffer.decode("Program", memoryview(data)[start:end])
+    except FormatFailure:
+        return None
+    mutate_object(row, rng)
+    try:
+        body = flatbuffer.encode("Program", row)
+    except (struct.error, ArithmeticError, AttributeError, TypeError, ValueError):
+        return None
+    sections = data[end + -end % layout.SECTION_ALIGNMENT :]
+    size = start + len(body)
+    padding = bytes(-size % layout.SECTION_ALIGNMENT)
+    return seal_enf(data[:start] + body + padding + sections)
+
+
+def seal_enf(data: bytes) -> bytes:
+    """The file with the header and checksum that its content should have."""
+    if len(data) < layout.HEADER_BYTES:
+        return data
+    body = bytes(6) + data[layout.HEADER_BYTES :]
+    return layout.MAGIC + zlib.crc32(body).to_bytes(4, "little") + layout.VERSION + body

@@ -1,0 +1,124 @@
+"""Seed corpora: small sound files of each kind, which the repository makes itself."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from furiosa_ir.errors import FuriosaError
+
+ROOT = Path(__file__).parents[2]
+DIGITS = ROOT / "examples" / "digits"
+SHARED = ROOT.parent / "shared" / "models" / "trained"
+_LARGEST = 1 << 17
+
+
+def _small_files(suffix: str) -> Iterator[tuple[str, bytes]]:
+    """The bundled networks, and the small ones of the corpus where there is one."""
+    for folder in (DIGITS, SHARED):
+        for path in sorted(folder.glob(f"*.{suffix}")):
+            if path.stat().st_size <= _LARGEST:
+                yield path.name, path.read_bytes()
+
+
+def onnx_models() -> Iterator[tuple[str, bytes]]:
+    """Quantised networks of one operator, and ONNX's own backend tests, one of each operator."""
+    from tests.onnx_backend.cases import cases_of_onnx
+    from tests.operators.networks import ON_THE_HOST, ON_THE_NPU
+    from tests.passes.qdq import QDQ
+
+    yield from _small_files("onnx")
+    builders = {**ON_THE_NPU, **{k: b for k, (_, b) in ON_THE_HOST.items()}}
+    for name, build in builders.items():
+        net = QDQ(dtype=np.int8)
+        build(net)
+        yield f"qdq_{name}", net.model().SerializeToString()
+    yield from _old_models()
+    seen: set[tuple[str, ...]] = set()
+    for case in cases_of_onnx():
+        operators = tuple(sorted({str(n.op_type) for n in case.model.graph.node}))
+        if operators not in seen:
+            seen.add(operators)
+            yield f"onnx_{case.name}", case.model.SerializeToString()
+
+
+def _old_models() -> Iterator[tuple[str, bytes]]:
+    """Operators that changed before operator set 7: the version converter sees them."""
+    from onnx import helper
+
+    from tests.importers.onnx.networks import network
+
+    floats = {"w": np.ones((4, 3), np.float32), "c": np.ones(3, np.float32)}
+    shapes: dict[str, Any] = {"x": [1, 3, 8, 8], "m": [2, 4]}
+    nodes = {
+        "add": helper.make_node("Add", ["x", "c"], ["y"], axis=1, broadcast=1),
+        "bn": helper.make_node("BatchNormalization", ["x", *"cccc"], ["y"], is_test=1),
+        "gemm": helper.make_node("Gemm", ["m", "w", "c"], ["y"], broadcast=1),
+        "dropout": helper.make_node("Dropout", ["x"], ["y"], is_test=1, ratio=0.5),
+        "prelu": helper.make_node("PRelu", ["x", "s"], ["y"]),
+        "pool": helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2]),
+        "max": helper.make_node("Max", ["x", "x"], ["y"]),
+    }
+    for name, node in nodes.items():
+        inputs = {n: d for n, d in shapes.items() if n in node.input}
+        constants = {n: a for n, a in floats.items() if n in node.input}
+        if "s" in node.input:
+            constants["s"] = np.ones(1, np.float32)
+        model = network([node], inputs, {"y": None}, constants, opset=6)
+        model.ir_version = 3
+        yield f"opset6_{name}", model.SerializeToString()
+
+
+def tflite_models() -> Iterator[tuple[str, bytes]]:
+    """Networks of one operator, as the tests of the lowerings draw them."""
+    from tests.lowering import litert_convolutions, litert_movement, litert_operators
+    from tests.lowering.network import CASES, Network, forms
+    from tests.oracle.litert import build_model
+
+    assert litert_convolutions
+    assert litert_movement
+    assert litert_operators  # importing them registers their cases
+    yield from _small_files("tflite")
+    for name, dtype in forms():
+        net = Network(np.int8 if dtype == "int8" else np.uint8, np.random.default_rng(0))
+        CASES[name](net)
+        yield f"{name}_{dtype}.tflite", build_model(net.operators)
+
+
+def _some_models() -> Iterator[tuple[str, bytes]]:
+    """Every fourth of the small models, of both formats."""
+    for models in (onnx_models(), tflite_models()):
+        small = [(name, data) for name, data in models if len(data) <= 1 << 14]
+        yield from small[::4]
+
+
+def ir_texts() -> Iterator[tuple[str, bytes]]:
+    """Some models at each level: the text, and its constants behind a zero byte."""
+    from furiosa_ir.compiler import LEVELS, compile_source
+    from furiosa_ir.ir.text import write_module
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "text.mlir"
+        for name, data in _some_models():
+            for level in LEVELS[:-1]:
+                with suppress(FuriosaError):
+                    write_module(compile_source(data, target_ir=level).module, path)
+                    beside = path.with_suffix(".safetensors")
+                    constants = b"\0" + beside.read_bytes() if beside.exists() else b""
+                    beside.unlink(missing_ok=True)
+                    yield f"{name}_{level}.mlir", path.read_bytes() + constants
+
+
+def programs() -> Iterator[tuple[str, bytes]]:
+    """Some models, compiled for one PE and two in turn."""
+    from furiosa_ir.compiler import compile_model
+
+    targets = ("warboy", "warboy-2pe")
+    for i, (name, data) in enumerate(_some_models()):
+        with suppress(FuriosaError):
+            yield f"{name}.enf", compile_model(data, target=targets[i % 2])

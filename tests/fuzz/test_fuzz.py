@@ -1,0 +1,113 @@
+"""A short run of each harness, the bugs that longer ones found, and the fuzzer's own parts."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from furiosa_ir.errors import FuriosaError
+from tests.fuzz.campaign import ROOT, Outcome, run_campaign, write_seeds
+from tests.fuzz.harnesses import HARNESSES
+
+RUNS = 1500
+"""Inputs of a short run, the seeds included."""
+SECONDS = 60
+"""Of processor time at most."""
+REGRESSIONS = sorted(p for p in (Path(__file__).parent / "regressions").glob("*/*") if p.is_file())
+
+
+@pytest.fixture(scope="session")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a harness's seeds, written once: programs have to be compiled."""
+
+    @cache
+    def folder(name: str) -> Path:
+        made = tmp_path_factory.mktemp(name)
+        assert write_seeds(HARNESSES[name], made) >= 50
+        return made
+
+    return folder
+
+
+def contents(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+@pytest.mark.fuzz
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HARNESSES)
+def test_a_short_run_finds_nothing(name: str, tmp_path: Path, seeds: Callable[[str], Path]) -> None:
+    """The same random numbers each time: a red run means a change."""
+    (tmp_path / "seeds").symlink_to(seeds(name))
+    outcome = run_campaign(name, tmp_path, seconds=SECONDS, runs=RUNS, seed=1)
+    texts = [p.read_text() for p in (tmp_path / "bugs").glob("*.txt")]
+    assert not outcome.bugs, "\n".join(texts)
+    assert outcome.accepted + outcome.refused == outcome.executions
+    assert outcome.executions >= RUNS // 3
+    assert min(outcome.accepted, outcome.refused) > 50
+    assert outcome.edges > 200
+    assert 0 < outcome.peak_mib < 1024
+
+
+@pytest.mark.parametrize("path", REGRESSIONS, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_a_bug_that_fuzzing_found_stays_fixed(path: Path) -> None:
+    """In a process of its own: some of them crashed or hung in native code."""
+    code = (
+        "import sys; from pathlib import Path; from tests.fuzz.harnesses import HARNESSES;"
+        "from furiosa_ir.errors import FuriosaError\n"
+        "try: HARNESSES[sys.argv[1]].run(Path(sys.argv[2]).read_bytes())\n"
+        "except FuriosaError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, path.parent.name, str(path)],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) <= 1
+    assert done.stdout.strip().isprintable()
+
+
+@pytest.mark.parametrize("name", HARNESSES)
+def test_structural_mutations_keep_many_files_sound(
+    name: str, seeds: Callable[[str], Path]
+) -> None:
+    """Files that break at once reach nothing; so many of the mutated ones have to be read."""
+    harness, files = HARNESSES[name], contents(seeds(name))
+    rng, outcomes = random.Random(0), {"same": 0, "accepted": 0, "refused": 0}
+    for _ in range(200):
+        data = rng.choice(files)
+        changed = harness.mutate(data, rng)
+        if changed is None or changed == data:
+            outcomes["same"] += 1
+            continue
+        try:
+            harness.run(changed)
+            outcomes["accepted"] += 1
+        except FuriosaError:
+            outcomes["refused"] += 1
+    assert outcomes["accepted"] >= 20, outcomes
+    assert outcomes["refused"] >= 20, outcomes
+
+
+@pytest.mark.parametrize("name", HARNESSES)
+def test_mutations_follow_from_the_seed_alone(name: str, seeds: Callable[[str], Path]) -> None:
+    harness, files = HARNESSES[name], contents(seeds(name))[:20]
+    runs = [[harness.mutate(f, random.Random(i)) for i, f in enumerate(files)] for _ in range(2)]
+    assert runs[0] == runs[1]
+
+
+def test_an_outcome_is_a_row_of_the_table() -> None:
+    outcome = Outcome("x", 90.0, 1000, 400, 600, 50, 200, 30, 150, ["bugs/a"])
+    assert outcome.to_markdown() == "| x | 1.5 | 1,000 | 400 | 600 | 50 | 200 | 30 | 150 | 1 |"
+    assert '"executions": 1000' in outcome.to_json()
