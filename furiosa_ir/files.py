@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -26,13 +27,23 @@ def replacing(path: Path) -> Generator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # There is no asking for the umask without setting it.
-        mask = os.umask(0o077)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def umask() -> int:
+    """The permissions that new files of this process do not get.
+
+    Read from where Linux shows it: setting it to ask for it would change it for other threads.
+    """
+    try:
+        status = Path("/proc/self/status").read_bytes()
+    except OSError:  # no /proc: private is never wrong
+        return 0o077
+    found = re.search(rb"^Umask:\s*([0-7]+)$", status, re.MULTILINE)
+    return 0o077 if found is None else int(found[1], 8)
 
 
 def write_whole(data: bytes | memoryview, path: Path) -> None:

@@ -113,9 +113,9 @@ def _compile_program(
                 target=target,
                 batch_size=batch_size,
                 settings=None if cache else NO_CACHE,
+                file=file,
             )
-            if not isinstance(result.program, Path):
-                file.write_bytes(result.program)
+            if result.from_cache:
                 seconds = time.perf_counter() - started
                 click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
             if verify:
