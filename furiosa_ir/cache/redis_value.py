@@ -277,7 +277,7 @@ def _pays(program: Payload) -> bool:
     size = program.stat().st_size if isinstance(program, Path) else len(program)
     with program.open("rb") if isinstance(program, Path) else io.BytesIO(program) as file:
         taken: list[bytes] = []
-        for at in range(0, size, max(1, size // _SAMPLES)):
+        for at in range(0, size, max(_SAMPLE, size // _SAMPLES)):
             file.seek(at)
             taken.append(file.read(_SAMPLE))
     sample = b"".join(taken)
