@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any
 
 import redis
+from redis._parsers import _RESP2Parser  # pyright: ignore[reportPrivateUsage]
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.exceptions import (
@@ -64,7 +65,7 @@ class RedisClient:
     def __init__(self, address: RedisAddress, is_cluster: bool | None = None) -> None:
         self._address = address
         self._is_cluster = is_cluster
-        self._pool = redis.ConnectionPool(
+        self._pool = _Pool(
             connection_class=redis.SSLConnection if address.tls else redis.Connection,
             host=address.host,
             port=address.port,
@@ -86,14 +87,13 @@ class RedisClient:
     def _cluster(self) -> Any:
         if self._address.database:
             raise StoreFailure("a Redis cluster has only the database 0")
-        address = self._address
         return RedisCluster(
-            host=address.host,
-            port=address.port,
+            url=str(self._address),  # of an address, and not a host, it takes the class of pools
+            connection_pool_class=_Pool,
             require_full_coverage=False,
             # Whoever waits gives up sooner than a cluster recovers.
             retry=Retry(NoBackoff(), 0),
-            **(_options(address) | ({"ssl": True} if address.tls else {})),
+            **_options(self._address),
         )
 
     def entry(self, key: str) -> Entry | None:
@@ -220,10 +220,20 @@ class RedisClient:
 
     def close(self) -> None:
         """Gives the connections back."""
-        with suppress(RedisError, OSError):
+        with suppress(Exception):
             self._pool.disconnect()
             if self._made is not None:
                 self._made.close()
+
+
+class _Pool(redis.ConnectionPool):
+    """Connections that read with redis-py's own parser, also where hiredis is installed.
+
+    hiredis takes memory for as many elements as an array claims to have.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**(options | {"parser_class": _RESP2Parser}))
 
 
 class RedisLock:
@@ -240,7 +250,7 @@ class RedisLock:
         """Keeps it; false if it is lost, or the server out of reach."""
         try:
             return bool(self._lock.extend(LEASE, replace_ttl=True))
-        except (LockError, RedisError, OSError):
+        except Exception:  # noqa: BLE001  # of a connection that was cut under it, anything
             return False
 
     def release(self) -> None:
