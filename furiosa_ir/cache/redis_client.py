@@ -42,7 +42,7 @@ from furiosa_ir.cache.redis_value import (
     value_name,
 )
 from furiosa_ir.cache.settings import RedisAddress
-from furiosa_ir.cache.store import StoredEntry, StoreFailure
+from furiosa_ir.cache.store import StoredEntry
 
 LEASE = 10.0
 """Seconds after which a dead process's lock is free."""
@@ -85,8 +85,6 @@ class RedisClient:
         return self._made
 
     def _cluster(self) -> Any:
-        if self._address.database:
-            raise StoreFailure("a Redis cluster has only the database 0")
         return RedisCluster(
             url=str(self._address),  # of an address, and not a host, it takes the class of pools
             connection_pool_class=_Pool,

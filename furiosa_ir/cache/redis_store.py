@@ -93,8 +93,6 @@ class RedisStore:
             raise self._failed(_TOO_SLOW) from None
         except BadEntry:
             raise
-        except StoreFailure as error:
-            raise self._failed(str(error)) from None
         except ImportError as error:
             raise self._failed(_missing(error)) from None
         except Exception as error:  # noqa: BLE001  # whatever a server says, it costs a compile

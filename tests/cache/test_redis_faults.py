@@ -17,8 +17,9 @@ from furiosa_ir import compiler
 from furiosa_ir.cache import redis_store
 from furiosa_ir.cache.bounded import OutOfTime, TimeBudget
 from furiosa_ir.cache.compilation import compile_program
-from furiosa_ir.cache.redis_store import PATIENCE
+from furiosa_ir.cache.redis_store import PATIENCE, RedisStore
 from furiosa_ir.cache.settings import CacheSettings, RedisAddress
+from furiosa_ir.cache.store import StoreFailure
 from tests.cache.conftest import TFLITE, Command
 from tests.cache.proxy import Fault, FullBacklog, Proxy
 from tests.cache.servers import HOST, RedisServer, redis_server
@@ -237,15 +238,13 @@ def test_nonsense(
     assert len(warning) < 400
 
 
-def test_a_server_that_gives_up_in_a_row_of_threads_leaves_none(
-    proxy: Proxy, command: Command, monkeypatch: pytest.MonkeyPatch
-):
-    """What nobody waits for any more comes to its end."""
-    monkeypatch.setattr(redis_store, "PATIENCE", 0.5)
-    proxy.fault = Fault(drip=0.05)
-    for _ in range(3):
-        assert "it does not answer in time" in command(url_of(proxy.port))
-    assert not threads_left(10)
+def test_what_nobody_waits_for_comes_to_its_end(proxy: Proxy):
+    proxy.fault = Fault(drip=1.0)
+    store = RedisStore(RedisAddress(HOST, proxy.port), seconds=0.5)
+    with pytest.raises(StoreFailure, match="in time"):
+        store.delete("ab" * 32)
+    assert not threads_left(5.0)
+    store.close()
 
 
 def threads_left(seconds: float) -> list[threading.Thread]:
