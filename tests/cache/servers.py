@@ -211,9 +211,15 @@ class RedisCluster:
 
 @contextmanager
 def redis_cluster(
-    folder: Path, *options: str, masters: int = 3, replicas: int = 0
+    folder: Path,
+    *options: str,
+    masters: int = 3,
+    replicas: int = 0,
+    certificates: Certificates | None = None,
 ) -> Generator[RedisCluster]:
     """A cluster that is ready; three masters can outvote a dead one."""
+    if certificates is not None:
+        options = (*options, "--tls-cluster", "yes", "--tls-replication", "yes")
     with ExitStack() as stack:
         nodes = [
             stack.enter_context(
@@ -221,6 +227,7 @@ def redis_cluster(
                     folder / str(n),
                     *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000"),
                     *("--cluster-port", str(free_port()), *options),
+                    certificates=certificates,
                 )
             )
             for n in range(masters + replicas)

@@ -13,7 +13,7 @@ from furiosa_ir.cache.redis_store import PATIENCE, RedisStore
 from furiosa_ir.cache.redis_value import PREFIX
 from furiosa_ir.cache.settings import RedisAddress, parse_store_url
 from tests.cache.conftest import Command
-from tests.cache.servers import RedisCluster, redis_cluster, until
+from tests.cache.servers import RedisCluster, make_certificates, redis_cluster, until
 
 pytestmark = pytest.mark.redis
 
@@ -96,6 +96,15 @@ def test_who_must_not_ask_what_a_server_is(cluster: RedisCluster, command: Comma
     assert command(cluster.masters[0].url) == "compiled"
     for node in cluster.masters:
         assert command(node.url.replace("://", "://reader:secret@"), FOREVER) == "hit"
+
+
+@pytest.mark.usefixtures("patience")
+def test_tls(command: Command, tmp_path: Path):
+    certificates = make_certificates(tmp_path / "ca", "127.0.0.1")
+    with redis_cluster(tmp_path / "cluster", certificates=certificates) as cluster:
+        urls = [node.url for node in cluster.masters]
+        assert [command(url) for url in urls] == ["compiled", "hit", "hit"]
+        assert "its certificate is not trusted" in command(urls[0].partition("?")[0])
 
 
 def slot_s_master(cluster: RedisCluster) -> int:
