@@ -83,7 +83,9 @@ def main() -> None:
         for _ in range(arguments.runs):
             for way, (command, _) in ways.items():
                 times[way].append(measure(command, environments[way]))
-    medians = {way: [statistics.median(t) for t in zip(*rows)] for way, rows in times.items()}
+    medians = {
+        way: [statistics.median(t) for t in zip(*rows, strict=True)] for way, rows in times.items()
+    }
     base = medians["--version"]
     print(f"{'':16} {'wall ms':>8} {'over':>6} {'processor ms':>13} {'over':>6}")
     for way, (wall, used) in medians.items():

@@ -74,7 +74,7 @@ class Command:
         self._monkeypatch = monkeypatch
 
     def __call__(self, store: str, lifetime: int | None = None) -> str:
-        """"hit", "compiled", or the one warning that there was."""
+        """What came of it: "hit", "compiled", or the one warning that there was."""
         self._monkeypatch.setenv("FC_CACHE_ENABLED", "1")
         self._monkeypatch.setenv("FC_CACHE_STORE_URL", store)
         self._monkeypatch.setenv("FC_CACHE_LIFETIME", "" if lifetime is None else str(lifetime))

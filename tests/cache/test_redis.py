@@ -7,11 +7,13 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
+from redis.exceptions import OutOfMemoryError
 
 from furiosa_ir.cache import redis_value
 from furiosa_ir.cache.entry import BadEntry, Metadata, entry_size
@@ -45,7 +47,7 @@ def store(server: RedisServer) -> Iterator[RedisStore]:
 
 def names(server: RedisServer) -> list[str]:
     with server.client() as client:
-        return sorted(name.decode() for name in client.keys())
+        return sorted(name.decode() for name in client.keys("*"))
 
 
 def get(store: RedisStore, key: str = KEY, lifetime: int = FOREVER) -> bytes | None:
@@ -189,7 +191,7 @@ def test_a_certificate_for_another_host(command: Command, tmp_path: Path):
 def test_a_full_server(command: Command, tmp_path: Path):
     with redis_server(tmp_path / "server", "--maxmemory", "1mb") as server:
         with server.client() as client:
-            with pytest.raises(Exception, match="maxmemory"):
+            with suppress(OutOfMemoryError):
                 for n in range(100):
                     client.set(f"filler{n}", bytes(100_000))
             assert "its memory is full" in command(server.url)

@@ -33,7 +33,7 @@ def names(cluster: RedisCluster) -> list[str]:
     found: list[str] = []
     for node in cluster.masters:
         with node.client() as client:
-            found += [name.decode() for name in client.keys()]
+            found += [name.decode() for name in client.keys("*")]
     return sorted(found)
 
 
