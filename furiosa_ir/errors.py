@@ -41,10 +41,10 @@ class FuriosaError(Exception):
         layer: str | None = None,
         hint: str | None = None,
     ) -> None:
-        self.message = _one_line(message)
-        self.file = None if file is None else _one_line(file)
-        self.layer = None if layer is None else _one_line(layer)
-        self.hint = None if hint is None else _one_line(hint)
+        self.message = message
+        self.file = file
+        self.layer = layer
+        self.hint = hint
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -61,14 +61,6 @@ class FuriosaError(Exception):
             layer=self.layer or layer,
             hint=self.hint,
         )
-
-
-def _one_line(text: str) -> str:
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else "?" for c in text)
-    if len(text) <= _LONGEST:
-        return text
-    return f"{text[: _LONGEST - 100]} ... {text[-95:]}"
 
 
 class ImportFailure(FuriosaError):
