@@ -28,8 +28,8 @@ from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, normal_axis,
 class AffineOp(GraphOp):
     """x * factor + offset; both are constants (f64) that broadcast to x.
 
-    What a batch normalisation, product, quotient or sum with real constants is, of a quantised x: of
-    8 bits, or the i32 accumulator of a convolution or matrix product (also a float bias is that).
+    What a batch normalisation, product, quotient or sum with real constants is, of a quantised x:
+    of 8 bits, or the i32 accumulator of a convolution or matrix product (a float bias too).
     """
 
     name = "graph.affine"
