@@ -286,8 +286,8 @@ class _Exchange:
                 worker.start()
             except RuntimeError as error:
                 del self._workers[started:]
-                self._left = started
                 self._stop()
+                self._close()
                 raise ExecutionFailure(
                     f"{session.worker_num} workers cannot be started: {error}"
                 ) from None
@@ -340,10 +340,14 @@ class _Exchange:
             self._left -= 1
             last = self._left == 0
         if last:
-            self._session.close()
-            _drop(self.requests)
-            self.results.put(_END)
-            atexit.unregister(self._stop)
+            self._close()
+
+    def _close(self) -> None:
+        """What is left to do when the last worker has ended."""
+        self._session.close()
+        _drop(self.requests)
+        self.results.put(_END)
+        atexit.unregister(self._stop)
 
     def _completion(self, request: _Request) -> tuple[object, TensorArray] | RunFailure:
         try:

@@ -295,21 +295,26 @@ def test_queues_have_places(enf: bytes, size: int) -> None:
         create_async(enf, worker_num=0)
 
 
-def test_without_threads_it_is_refused(enf: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("possible", [0, 2])
+def test_without_threads_it_is_refused(monkeypatch: pytest.MonkeyPatch, possible: int) -> None:
     started = 0
     start = threading.Thread.start
 
-    def start_two(thread: threading.Thread) -> None:
+    def start_some(thread: threading.Thread) -> None:
         nonlocal started
-        if started == 2:
+        if started == possible:
             raise RuntimeError("can't start new thread")
         started += 1
         start(thread)
 
-    monkeypatch.setattr(threading.Thread, "start", start_two)
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    session = GatedSession(3)
+    session.gate.set()
     with pytest.raises(ExecutionFailure, match="3 workers cannot be started"):
-        create_async(enf, worker_num=3)
+        _Exchange(session, 1, 1)
     assert not workers()
+    with pytest.raises(errors.SessionClosed):
+        session.inputs()
 
 
 EXITS = {
