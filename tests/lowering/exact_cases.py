@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType, f32
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph import (
     convolution,
@@ -21,188 +19,139 @@ from furiosa_ir.dialects.graph import (
     rearrangement,
     reduction,
 )
-from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
-from furiosa_ir.dialects.graph.structure import ConstantOp
-from furiosa_ir.dialects.quant import UniformType, uniform
-from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.quant import uniform
+from tests.lowering.drawn import Case, Draw
 
 
-@dataclass
-class Draw:
-    """A block under construction and the random numbers it is drawn from."""
-
-    rng: np.random.Generator
-    block: Block = field(default_factory=Block)
-
-    def storage(self) -> Any:
-        """int8 or uint8."""
-        return self.rng.choice(np.array([np.int8, np.uint8], object))
-
-    def element(self, low: float = 0.01, high: float = 0.2) -> UniformType:
-        """A per-tensor 8-bit type; one in three scales is a power of two, so ties occur."""
-        dtype = np.dtype(self.storage())
-        scale = float(np.float32(self.rng.uniform(low, high)))
-        if self.rng.integers(3) == 0:
-            scale = 2.0 ** int(self.rng.integers(-7, -2))
-        info = np.iinfo(dtype)
-        return uniform(dtype, scale, int(self.rng.integers(info.min, info.max + 1)))
-
-    def value(self, shape: tuple[int, ...], element: UniformType | None = None) -> SSAValue:
-        """An argument of the network."""
-        return self.block.insert_arg(
-            TensorType(element or self.element(), shape), len(self.block.args)
-        )
-
-    def constant(self, array: np.ndarray, element: UniformType) -> SSAValue:
-        """A constant of stored integers."""
-        op = ConstantOp.make([], [element], value=BlobAttr.of(array))
-        self.block.add_op(op)
-        return op.result
-
-    def real_constant(self, array: np.ndarray) -> SSAValue:
-        """A constant of real numbers (f32)."""
-        op = ConstantOp.make([], [f32], value=BlobAttr.of(array))
-        self.block.add_op(op)
-        return op.result
-
-    def weight(self, shape: tuple[int, ...], axis: int | None) -> SSAValue:
-        """int8 weights, with a scale for each index of `axis`."""
-        count = 1 if axis is None else shape[axis]
-        scales = self.rng.uniform(0.002, 0.02, count).astype(np.float32)
-        array = self.rng.integers(-127, 128, shape).astype(np.int8)
-        return self.constant(array, uniform(np.dtype(np.int8), scales, 0, axis))
-
-    def bias(self, x: SSAValue, weight: SSAValue, count: int) -> SSAValue:
-        """An i32 bias in the accumulator's scale."""
-        qx, qw = quantization_of(x), quantization_of(weight)
-        assert qx is not None
-        assert qw is not None
-        scales = np.array(qw.scales) * qx.scale
-        array = self.rng.integers(-2000, 2000, count).astype(np.int32)
-        return self.constant(
-            array, uniform(np.dtype(np.int32), scales, 0, 0 if len(scales) > 1 else None)
-        )
-
-    def small(self, low: int, high: int) -> int:
-        """An integer in [low, high]."""
-        return int(self.rng.integers(low, high + 1))
-
-
-Case = Callable[[Draw], GraphOp]
+def _extents(d: Draw, kernel: list[int], dilations: list[int]) -> list[int]:
+    """Spatial extents that hold the window at least once, without padding."""
+    spans = [(k - 1) * s + 1 for k, s in zip(kernel, dilations, strict=True)]
+    return [d.integer(span, span + 5) for span in spans]
 
 
 def _conv(d: Draw) -> GraphOp:
-    group = int(d.rng.choice([1, 1, 2, 4]))
-    inner, outer = d.small(1, 4), d.small(1, 3)
-    layout = str(d.rng.choice(["NCHW", "NHWC"]))
-    at = {"N": d.small(1, 2), "C": group * inner, "H": d.small(5, 9), "W": d.small(5, 9)}
-    kernel = {"O": group * outer, "I": inner, "H": d.small(1, 3), "W": d.small(1, 3)}
+    group = d.choose(1, 1, 2, 4)
+    inner, outer = d.integer(1, 4), d.integer(1, 3)
+    layout = d.choose("NCHW", "NHWC")
+    window, dilations = d.integers(2, 1, 3), d.integers(2, 1, 2)
+    h, w = _extents(d, window, dilations)
+    at = {"N": d.integer(1, 2), "C": group * inner, "H": h, "W": w}
+    kernel = {"O": group * outer, "I": inner, "H": window[0], "W": window[1]}
     kernel_layout = "OIHW" if layout == "NCHW" else "OHWI"
     x = d.value(tuple(at[k] for k in layout))
-    per_channel = bool(d.rng.integers(2))
-    weight = d.weight(tuple(kernel[k] for k in kernel_layout), 0 if per_channel else None)
-    bias = d.bias(x, weight, kernel["O"]) if d.rng.integers(2) else None
+    weight = d.weight(tuple(kernel[k] for k in kernel_layout), 0 if d.boolean() else None)
+    bias = d.bias(x, weight, kernel["O"]) if d.boolean() else None
     return convolution.ConvOp.make(
         [x, weight, bias],
         [d.element(0.05, 0.4)],
         layout=layout,
         kernel_layout=kernel_layout,
-        strides=[d.small(1, 2), d.small(1, 2)],
-        pads=[d.small(0, 2) for _ in range(4)],
-        dilations=[d.small(1, 2), d.small(1, 2)],
+        strides=d.integers(2, 1, 2),
+        pads=d.integers(4, 0, 2),
+        dilations=dilations,
         group=group,
     )
 
 
 def _conv_1d(d: Draw) -> GraphOp:
-    x = d.value((1, 4, d.small(6, 12)))
+    kernel, dilations = d.integers(1, 1, 4), d.integers(1, 1, 2)
+    channels = d.integer(1, 5)
+    x = d.value((d.integer(1, 2), channels, *_extents(d, kernel, dilations)))
     return convolution.ConvOp.make(
-        [x, d.weight((3, 4, 3), 0), None],
+        [x, d.weight((d.integer(1, 4), channels, *kernel), 0), None],
         [d.element(0.05, 0.4)],
         layout="NCW",
         kernel_layout="OIW",
-        strides=[d.small(1, 2)],
-        pads=[1, 1],
-        dilations=[1],
+        strides=d.integers(1, 1, 3),
+        pads=d.integers(2, 0, 2),
+        dilations=dilations,
         group=1,
     )
 
 
 def _conv_transpose(d: Draw) -> GraphOp:
-    group = int(d.rng.choice([1, 1, 2]))
-    inner, outer = group * d.small(1, 3), d.small(1, 3)
-    x = d.value((1, inner, d.small(2, 5), d.small(2, 5)))
-    strides = [d.small(1, 3), d.small(1, 3)]
+    group = d.choose(1, 1, 2)
+    inner, outer = group * d.integer(1, 3), d.integer(1, 3)
+    x = d.value((d.integer(1, 2), inner, *d.integers(2, 2, 5)))
+    strides = d.integers(2, 1, 3)
     return convolution.ConvTransposeOp.make(
-        [x, d.weight((inner, outer, d.small(2, 4), d.small(2, 4)), None), None],
+        [x, d.weight((inner, outer, *d.integers(2, 2, 4)), None), None],
         [d.element(0.05, 0.4)],
         layout="NCHW",
         kernel_layout="IOHW",
         strides=strides,
-        pads=[d.small(0, 1) for _ in range(4)],
-        output_padding=[d.small(0, s - 1) for s in strides],
-        dilations=[1, d.small(1, 2)],
+        pads=d.integers(4, 0, 1),
+        output_padding=[d.integer(0, s - 1) for s in strides],
+        dilations=d.integers(2, 1, 2),
         group=group,
     )
 
 
 def _conv_3d(d: Draw) -> GraphOp:
-    group = d.small(1, 2)
-    x = d.value((d.small(1, 2), group * 2, d.small(3, 5), d.small(3, 5), d.small(3, 5)))
-    weight = d.weight((group * d.small(1, 2), 2, d.small(1, 3), 2, 3), 0)
+    group, inner = d.integer(1, 2), d.integer(1, 2)
+    kernel = d.integers(3, 1, 3)
+    x = d.value((d.integer(1, 2), group * inner, *[d.integer(k, 5) for k in kernel]))
     return convolution.ConvOp.make(
-        [x, weight, None],
+        [x, d.weight((group * d.integer(1, 2), inner, *kernel), 0), None],
         [d.element(0.05, 0.4)],
         layout="NCDHW",
         kernel_layout="OIDHW",
-        strides=[d.small(1, 2) for _ in range(3)],
-        pads=[d.small(0, 1) for _ in range(6)],
+        strides=d.integers(3, 1, 2),
+        pads=d.integers(6, 0, 1),
         dilations=[1, 1, 1],
         group=group,
     )
 
 
 def _gemm(d: Draw) -> GraphOp:
-    m, k, n = d.small(1, 4), d.small(1, 16), d.small(1, 8)
-    trans_b = d.small(0, 1)
-    x = d.value((m, k))
+    m, k, n = d.integer(1, 4), d.integer(1, 16), d.integer(1, 8)
+    trans_a, trans_b = d.integers(2, 0, 1)
+    alpha = d.choose(1.0, 1.0, 0.5, 0.3)
+    x = d.value((k, m) if trans_a else (m, k))
     weight = d.weight((n, k) if trans_b else (k, n), 0 if trans_b else 1)
     return convolution.GemmOp.make(
-        [x, weight, d.bias(x, weight, n) if d.rng.integers(2) else None],
+        [x, weight, d.bias(x, weight, n, alpha) if d.boolean() else None],
         [d.element(0.05, 0.4)],
-        alpha=1.0,
+        alpha=alpha,
         beta=1.0,
-        trans_a=0,
+        trans_a=trans_a,
         trans_b=trans_b,
     )
 
 
 def _mat_mul(d: Draw) -> GraphOp:
-    batch = d.small(1, 3)
-    m, k, n = d.small(1, 5), d.small(1, 12), d.small(1, 5)
+    batch = d.integer(1, 3)
+    m, k, n = d.integer(1, 5), d.integer(1, 12), d.integer(1, 5)
     a = d.value((batch, m, k))
-    b = d.value((batch, k, n)) if d.rng.integers(2) else d.value((k, n))
+    b = d.value((batch, k, n)) if d.boolean() else d.value((k, n))
     return convolution.MatMulOp.make([a, b], [d.element(0.2, 0.9)])
+
+
+def _broadcast(d: Draw, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape that broadcasts to `shape`, of its rank or less."""
+    return tuple(1 if d.one_in(3) else n for n in shape)[d.integer(0, len(shape) - 1) :]
 
 
 def _binary(kind: type[GraphOp], high: float = 0.2) -> Case:
     def draw(d: Draw) -> GraphOp:
-        shape = tuple(d.small(1, 4) for _ in range(d.small(1, 4)))
-        other = tuple(n if d.rng.integers(3) else 1 for n in shape)[d.small(0, len(shape) - 1) :]
-        return kind.make([d.value(shape), d.value(other)], [d.element(0.01, high)])
+        shape = d.shape(1, 4)
+        operands = [d.value(shape), d.value(_broadcast(d, shape))]
+        return kind.make(operands[:: d.choose(1, -1)], [d.element(0.01, high)])
 
     return draw
 
 
 def _div(d: Draw) -> GraphOp:
-    return _binary(elementwise.DivOp, d.small(0, 1) + 0.5)(d)
+    return _binary(elementwise.DivOp, d.integer(0, 1) + 0.5)(d)
 
 
 def _nary(kind: type[GraphOp]) -> Case:
     def draw(d: Draw) -> GraphOp:
         same = d.element()
-        alike = bool(d.rng.integers(2))
-        shapes = [(2, 3, 4), (3, 1), (4,), (2, 3, 4), (1,)][: d.small(1, 5)]
+        alike = d.boolean()
+        shape = d.shape(1, 3)
+        shapes = [shape, *(_broadcast(d, shape) for _ in range(d.integer(0, 4)))]
         operands = [d.value(s, same if alike else None) for s in shapes]
         return kind.make([operands], [d.element(0.05, 0.4)])
 
@@ -210,45 +159,45 @@ def _nary(kind: type[GraphOp]) -> Case:
 
 
 def _p_relu(d: Draw) -> GraphOp:
-    slope = d.rng.choice(["real", "constant", "value"])
-    x = d.value((2, 3, 4, 5))
+    slope = d.choose("real", "constant", "value")
+    shape = d.shape(4, 4)
+    slopes = (shape[1], 1, 1)
+    x = d.value(shape)
     if slope == "real":
-        array = d.rng.normal(0, 0.5, (3, 1, 1)).astype(np.float32)
-        b = d.real_constant(array)
+        b = d.real_constant(d.normal(slopes, 0.5))
     elif slope == "constant":
-        b = d.weight((3, 1, 1), None)
+        b = d.weight(slopes, None)
     else:
-        b = d.value((3, 1, 1))
+        b = d.value(slopes)
     return elementwise.PReluOp.make([x, b], [d.element()])
 
 
 def _pow(d: Draw) -> GraphOp:
-    exponent = np.array(d.rng.choice([2.0, 3.0, 4.0]), np.float32)
-    return elementwise.PowOp.make([d.value((2, 5, 7)), d.real_constant(exponent)], [d.element()])
+    exponent = np.array(d.choose(2.0, 3.0, 4.0))
+    x = d.value(d.shape(1, 3, 8))
+    return elementwise.PowOp.make([x, d.real_constant(exponent)], [d.element()])
 
 
 def _affine(d: Draw) -> GraphOp:
-    shape = [(3, 1, 1), (1, 1, 1), (2, 3, 4, 5)][d.small(0, 2)]
-    factor = d.rng.normal(0, 1.5, shape)
-    offset = d.rng.normal(0, 2, shape) * d.small(0, 1)
-    if d.small(0, 2) == 0:
+    x = d.shape(4, 4)
+    shape = d.choose((x[1], 1, 1), (1, 1, 1), x)
+    factor, offset = d.normal(shape, 1.5), d.normal(shape, 2) * d.integer(0, 1)
+    if d.one_in(3):
         factor, offset = np.rint(factor * 4) / 4, np.rint(offset * 4) / 4
-    return normalization.AffineOp.make(
-        [d.value((2, 3, 4, 5))], [d.element()], factor=factor, offset=offset
-    )
+    return normalization.AffineOp.make([d.value(x)], [d.element()], factor=factor, offset=offset)
 
 
 def _standardize(kind: type[GraphOp]) -> Case:
     def draw(d: Draw) -> GraphOp:
         layer = kind is normalization.LayerNormOp
-        shape = (2, 3, d.small(1, 8), d.small(1, 40))
-        axis = d.small(1, 3)
+        shape = (d.integer(1, 2), d.integer(1, 3), d.integer(1, 8), d.integer(1, 40))
+        axis = d.integer(1, 3)
         parameters = shape[axis:] if layer else shape[1:2]
-        scale = d.real_constant(d.rng.normal(0, 1, parameters).astype(np.float32))
-        bias = d.real_constant(d.rng.normal(0, 1, parameters).astype(np.float32))
-        epsilon = float(np.float32(d.rng.choice([1e-5, 1e-3])))
+        scale = d.real_constant(d.normal(parameters))
+        bias = d.real_constant(d.normal(parameters))
+        epsilon = float(np.float32(d.choose(1e-5, 1e-3)))
         extra: dict[str, Any] = {"axis": axis} if layer else {}
-        given = None if layer and d.small(0, 1) else bias
+        given = None if layer and d.boolean() else bias
         element = d.element(0.02, 0.1)
         return kind.make([d.value(shape), scale, given], [element], epsilon=epsilon, **extra)
 
@@ -258,50 +207,40 @@ def _standardize(kind: type[GraphOp]) -> Case:
 def _unary(kind: type[GraphOp], **properties: Any) -> Case:
     def draw(d: Draw) -> GraphOp:
         element = d.element()
-        x = d.value((2, 5, 7), element)
-        return kind.make([x], [element if d.rng.integers(3) == 0 else d.element()], **properties)
+        x = d.value(d.shape(1, 3, 12), element)
+        return kind.make([x], [element if d.one_in(3) else d.element()], **properties)
 
     return draw
 
 
-def _pool(kind: type[GraphOp]) -> Case:
+def _clip(d: Draw) -> GraphOp:
+    low = d.real(-3, 1) if d.boolean() else 0.0
+    return _unary(elementwise.ClipOp, minimum=low, maximum=low + d.real(0, 3))(d)
+
+
+def _leaky_relu(d: Draw) -> GraphOp:
+    alpha = d.real(-0.5, 1.5)
+    return _unary(elementwise.LeakyReluOp, alpha=alpha)(d)
+
+
+def _pool(kind: type[GraphOp], layouts: tuple[str, ...] = ("NCHW", "NHWC")) -> Case:
     def draw(d: Draw) -> GraphOp:
-        layout = str(d.rng.choice(["NCHW", "NHWC"]))
-        at = {"N": 1, "C": d.small(1, 5), "H": d.small(5, 9), "W": d.small(5, 9)}
-        kernel = [d.small(2, 3), d.small(2, 3)]
+        layout = d.choose(*layouts)
+        space = [letter for letter in layout if letter not in "NC"]
+        kernel = d.integers(len(space), 2, 3)
+        at = {"N": d.integer(1, 2), "C": d.integer(1, 5)}
+        at.update(zip(space, d.integers(len(space), 5, 9), strict=True))
         element = d.element()
-        extra: dict[str, Any] = (
-            {"count_include_pad": d.small(0, 1)} if kind is pooling.AveragePoolOp else {}
-        )
+        extra = {"count_include_pad": d.integer(0, 1)} if kind is pooling.AveragePoolOp else {}
         return kind.make(
             [d.value(tuple(at[k] for k in layout), element)],
-            [element if d.rng.integers(2) else d.element()],
+            [element if d.boolean() else d.element()],
             layout=layout,
             kernel_shape=kernel,
-            strides=[d.small(1, 3), d.small(1, 3)],
-            pads=[d.small(0, 1) for _ in range(4)],
-            dilations=[1, 1],
-            ceil_mode=d.small(0, 1),
-            **extra,
-        )
-
-    return draw
-
-
-def _pool_1d(kind: type[GraphOp]) -> Case:
-    def draw(d: Draw) -> GraphOp:
-        extra: dict[str, Any] = (
-            {"count_include_pad": d.small(0, 1)} if kind is pooling.AveragePoolOp else {}
-        )
-        return kind.make(
-            [d.value((2, 3, d.small(5, 9)))],
-            [d.element()],
-            layout="NCW",
-            kernel_shape=[d.small(2, 3)],
-            strides=[d.small(1, 3)],
-            pads=[d.small(0, 1), d.small(0, 1)],
-            dilations=[1],
-            ceil_mode=d.small(0, 1),
+            strides=d.integers(len(space), 1, 3),
+            pads=d.integers(2 * len(space), 0, 1),
+            dilations=[1] * len(space),
+            ceil_mode=d.integer(0, 1),
             **extra,
         )
 
@@ -311,57 +250,62 @@ def _pool_1d(kind: type[GraphOp]) -> Case:
 def _reduce(kind: type[GraphOp]) -> Case:
     def draw(d: Draw) -> GraphOp:
         element = d.element()
-        axes = sorted(d.rng.choice(4, d.small(1, 3), replace=False).tolist())
+        shape = d.shape(2, 4, 6)
+        # The last ones, all but the first two among them: the global pool.
+        order = list(range(len(shape)))[::-1] if d.boolean() else d.order(len(shape))
+        axes = sorted(order[: d.integer(1, len(shape) - 1)])
         return kind.make(
-            [d.value((2, 3, 4, 6), element)],
-            [element if d.rng.integers(2) else d.element(0.05, 0.4)],
+            [d.value(shape, element)],
+            [element if d.boolean() else d.element(0.05, 0.4)],
             axes=axes,
-            keepdims=d.small(0, 1),
+            keepdims=d.integer(0, 1),
         )
 
     return draw
 
 
 def _softmax(d: Draw) -> GraphOp:
-    shape = (d.small(1, 4), d.small(2, 12))
+    shape = (d.integer(1, 4), d.integer(2, 12))
+    usual = uniform(np.dtype(np.int8), 1 / 256, -128)
     return reduction.SoftmaxOp.make(
         [d.value(shape)],
-        [uniform(np.dtype(np.int8), 1 / 256, -128)],
-        axis=d.small(-1, 1),
+        [d.element(0.004, 0.02) if d.one_in(3) else usual],
+        axis=d.integer(-1, 1),
         beta=1.0,
     )
 
 
 def _log_softmax(d: Draw) -> GraphOp:
     return reduction.LogSoftmaxOp.make(
-        [d.value((d.small(1, 4), d.small(1, 12), 3))],
+        [d.value((d.integer(1, 4), d.integer(1, 12), d.integer(1, 4)))],
         [d.element(0.02, 0.3)],
-        axis=d.small(-1, 1),
+        axis=d.integer(-1, 1),
         beta=1.0,
     )
 
 
 def _lp_normalization(p: int) -> Case:
     def draw(d: Draw) -> GraphOp:
-        x = d.value((2, d.small(1, 9), d.small(1, 40)))
+        x = d.value((d.integer(1, 2), d.integer(1, 9), d.integer(1, 40)))
         y = d.element(0.004, 0.01)
-        return reduction.LpNormalizationOp.make([x], [y], axis=d.small(-2, 2), p=p)
+        return reduction.LpNormalizationOp.make([x], [y], axis=d.integer(-2, 2), p=p)
 
     return draw
 
 
 def _block(kind: type[GraphOp]) -> Case:
     def draw(d: Draw) -> GraphOp:
-        layout = str(d.rng.choice(["NCHW", "NHWC"]))
-        size = d.small(1, 3)
+        layout = d.choose("NCHW", "NHWC")
+        size, depth = d.integer(1, 3), d.integer(1, 2)
         deep = kind is rearrangement.DepthToSpaceOp
-        channels, space = (2 * size * size, 1) if deep else (2, size)
-        at = {"N": 2, "C": channels, "H": 2 * space, "W": 3 * space}
+        channels, space = (depth * size * size, 1) if deep else (depth, size)
+        h, w = (space * n for n in d.integers(2, 1, 3))
+        at = {"N": d.integer(1, 2), "C": channels, "H": h, "W": w}
         return kind.make(
             [d.value(tuple(at[k] for k in layout))],
             [d.element()],
             blocksize=size,
-            mode=str(d.rng.choice(["DCR", "CRD"])),
+            mode=d.choose("DCR", "CRD"),
             layout=layout,
         )
 
@@ -369,57 +313,98 @@ def _block(kind: type[GraphOp]) -> Case:
 
 
 def _gather(d: Draw) -> GraphOp:
-    axis = d.small(0, 2)
-    indices = d.rng.integers(0, (2, 5, 4)[axis], d.small(1, 7)).tolist()
-    return rearrangement.GatherOp.make(
-        [d.value((2, 5, 4))], [d.element()], axis=axis, indices=indices
-    )
+    shape = d.shape(1, 4)
+    axis = d.integer(0, len(shape) - 1)
+    indices = d.integers(d.integer(1, 7), 0, shape[axis] - 1)
+    return rearrangement.GatherOp.make([d.value(shape)], [d.element()], axis=axis, indices=indices)
+
+
+def _reshape(d: Draw) -> GraphOp:
+    """The dimensions in another order, some of them merged."""
+    shape = d.shape(1, 4)
+    target: list[int] = []
+    for i in d.order(len(shape)):
+        if target and d.boolean():
+            target[-1] *= shape[i]
+        else:
+            target.append(shape[i])
+    assert prod(target) == prod(shape)
+    return movement.ReshapeOp.make([d.value(shape)], [d.element()], shape=target)
+
+
+def _transpose(d: Draw) -> GraphOp:
+    shape = d.shape(1, 5)
+    return movement.TransposeOp.make([d.value(shape)], [d.element()], perm=d.order(len(shape)))
+
+
+def _expand(d: Draw) -> GraphOp:
+    shape = d.shape(1, 4)
+    return movement.ExpandOp.make([d.value(_broadcast(d, shape))], [d.element()], shape=shape)
+
+
+def _tile(d: Draw) -> GraphOp:
+    shape = d.shape(1, 4, 4)
+    repeats = d.integers(len(shape), 1, 3)
+    return movement.TileOp.make([d.value(shape)], [d.element()], repeats=repeats)
 
 
 def _concat(d: Draw) -> GraphOp:
-    axis = d.small(0, 2)
+    shape = d.shape(1, 4)
+    axis = d.integer(0, len(shape) - 1)
     operands: list[SSAValue] = []
-    for _ in range(d.small(1, 4)):
-        shape = [2, 3, 4]
-        shape[axis] = d.small(1, 5)
-        operands.append(d.value(tuple(shape)))
+    for _ in range(d.integer(1, 4)):
+        extents = [d.integer(1, 5) if i == axis else n for i, n in enumerate(shape)]
+        operands.append(d.value(tuple(extents)))
     return movement.ConcatOp.make([operands], [d.element()], axis=axis)
 
 
 def _split(d: Draw) -> GraphOp:
+    shape = list(d.shape(1, 4))
+    axis = d.integer(0, len(shape) - 1)
+    parts = d.integers(d.integer(1, 3), 1, 4)
+    shape[axis] = sum(parts)
     element = d.element()
-    return movement.SplitOp.make(
-        [d.value((2, 6, 3), element)], [element, d.element()], axis=1, split=[2, 4]
-    )
+    types = [element if d.boolean() else d.element() for _ in parts]
+    return movement.SplitOp.make([d.value(tuple(shape), element)], types, axis=axis, split=parts)
 
 
 def _slice(d: Draw) -> GraphOp:
+    shape = d.shape(1, 4, 6)
+    steps = [d.choose(1, 2, 3, -1, -2) for _ in shape]
+    starts = [d.integer(0, n - 1) for n in shape]
+    # An end of -1 is before the first element.
+    ends = [
+        d.integer(start + 1, n) if step > 0 else d.integer(-1, start - 1)
+        for n, start, step in zip(shape, starts, steps, strict=True)
+    ]
     return movement.SliceOp.make(
-        [d.value((4, 6, 5))], [d.element()], starts=[0, 5, 1], ends=[4, -1, 5], steps=[2, -2, 1]
+        [d.value(shape)], [d.element()], starts=starts, ends=ends, steps=steps
     )
 
 
 def _pad(d: Draw) -> GraphOp:
-    mode = str(d.rng.choice(["constant", "reflect", "edge"]))
+    shape = d.shape(1, 4)
+    mode = d.choose("constant", "reflect", "edge")
+    most = [n - 1 if mode == "reflect" else 3 for n in shape]
     return movement.PadOp.make(
-        [d.value((1, 3, 4, 5))],
+        [d.value(shape)],
         [d.element()],
-        pads=[0, d.small(0, 2), d.small(0, 2), 1, 0, 0, d.small(0, 2), d.small(0, 3)],
+        pads=[d.integer(0, min(n, 3)) for n in (*most, *most)],
         mode=mode,
-        value=float(d.rng.choice([0.0, 0.37, -1.0])),
+        value=d.choose(0.0, 0.37, -1.0),
     )
 
 
 def _resize(d: Draw) -> GraphOp:
-    h, w = d.small(2, 5), d.small(2, 5)
-    sizes = [d.small(1, 11), d.small(1, 11)]
+    h, w = d.integers(2, 1, 5)
+    sizes = d.integers(2, 1, 11)
     return movement.ResizeOp.make(
-        [d.value((1, 2, h, w))],
+        [d.value((d.integer(1, 2), d.integer(1, 3), h, w))],
         [d.element()],
         layout="NCHW",
-        mode=str(d.rng.choice(["nearest", "linear"])),
-        coordinates=str(d.rng.choice(["half_pixel", "align_corners", "asymmetric"])),
-        nearest_mode=str(d.rng.choice(["round_prefer_floor", "round_prefer_ceil", "floor"])),
+        mode=d.choose("nearest", "linear"),
+        coordinates=d.choose("half_pixel", "align_corners", "asymmetric"),
+        nearest_mode=d.choose("round_prefer_floor", "round_prefer_ceil", "floor"),
         sizes=sizes,
         scales=[sizes[0] / h, sizes[1] / w],
     )
@@ -446,8 +431,8 @@ CASES: dict[str, Case] = {
     "minimum": _binary(elementwise.MinimumOp),
     "maximum": _binary(elementwise.MaximumOp),
     "relu": _unary(elementwise.ReluOp),
-    "clip": _unary(elementwise.ClipOp, minimum=0.0, maximum=1.5),
-    "leaky_relu": _unary(elementwise.LeakyReluOp, alpha=float(np.float32(0.1))),
+    "clip": _clip,
+    "leaky_relu": _leaky_relu,
     "sigmoid": _unary(elementwise.SigmoidOp),
     "tanh": _unary(elementwise.TanhOp),
     "gelu": _unary(functions.GeluOp),
@@ -455,8 +440,8 @@ CASES: dict[str, Case] = {
     "quantize": _unary(quantization.QuantizeOp),
     "max_pool": _pool(pooling.MaxPoolOp),
     "average_pool": _pool(pooling.AveragePoolOp),
-    "max_pool_1d": _pool_1d(pooling.MaxPoolOp),
-    "average_pool_1d": _pool_1d(pooling.AveragePoolOp),
+    "max_pool_1d": _pool(pooling.MaxPoolOp, ("NCW",)),
+    "average_pool_1d": _pool(pooling.AveragePoolOp, ("NCW",)),
     "reduce_min": _reduce(reduction.ReduceMinOp),
     "reduce_l1": _reduce(reduction.ReduceL1Op),
     "reduce_l2": _reduce(reduction.ReduceL2Op),
@@ -468,12 +453,10 @@ CASES: dict[str, Case] = {
     "reduce_sum": _reduce(reduction.ReduceSumOp),
     "reduce_max": _reduce(reduction.ReduceMaxOp),
     "softmax": _softmax,
-    "reshape": lambda d: movement.ReshapeOp.make([d.value((2, 3, 4))], [d.element()], shape=[4, 6]),
-    "transpose": lambda d: movement.TransposeOp.make(
-        [d.value((2, 3, 4))], [d.element()], perm=[2, 0, 1]
-    ),
-    "expand": lambda d: movement.ExpandOp.make([d.value((3, 1))], [d.element()], shape=[2, 3, 4]),
-    "tile": lambda d: movement.TileOp.make([d.value((2, 3))], [d.element()], repeats=[2, 3]),
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "expand": _expand,
+    "tile": _tile,
     "depth_to_space": _block(rearrangement.DepthToSpaceOp),
     "space_to_depth": _block(rearrangement.SpaceToDepthOp),
     "gather": _gather,
