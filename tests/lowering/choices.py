@@ -20,6 +20,9 @@ FEW = 8
 REACHES = (1 / 64, 1 / 8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 """Part of its range that a larger tensor fills: most fill it all; shrinking tries the smallest."""
 
+PRINTED = 64
+"""A tensor of so many elements is printed in full; those of a network that shrank have fewer."""
+
 
 class Choices:
     """Numbers, items and tensors, drawn.
@@ -97,3 +100,9 @@ class Choices:
 
     def _seed(self) -> int:
         return self.integer(0, 2**32 - 1)
+
+
+def described(array: Array) -> str:
+    """The elements of a small array; of a larger one what it is."""
+    text = f"{array.dtype}{list(array.shape)}"
+    return f"{text} {array.tolist()}" if array.size <= PRINTED else text

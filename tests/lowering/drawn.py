@@ -18,7 +18,7 @@ from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import shape_of
-from tests.lowering.choices import Choices
+from tests.lowering.choices import Choices, described
 
 
 class Draw(Choices):
@@ -94,8 +94,12 @@ class Drawn:
 
     def __repr__(self) -> str:
         """The network as IR, and the inputs: what hypothesis prints of a failure."""
-        inputs = "\n".join(f"{x.dtype} {x.tolist()}" for x in self.inputs)
-        return f"\n{self.function}\ninputs:\n{inputs}\n"
+        inputs = "\n".join(f"input {described(x)}" for x in self.inputs)
+        return f"\n{self.function}\n{inputs}\n"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        # Without it hypothesis prints a dataclass field by field.
+        printer.text(repr(self))
 
 
 @st.composite

@@ -49,18 +49,17 @@ from tests.lowering.network import ACTIVATIONS, Network, case, int8_case
 
 # Element by element.
 
-_BROADCASTS = (
-    ((2, 3, 4, 5), (2, 3, 4, 5)),
-    ((2, 3, 4, 5), (5,)),
-    ((2, 3, 4, 5), (1, 1, 1, 5)),
-    ((1, 3, 1, 5), (2, 3, 4, 5)),
-)
-
 
 def _binary(net: Network, op: type[GraphOp], builtin: str, options: object) -> None:
-    shape_a, shape_b = net.choose(*_BROADCASTS)
+    n, h, w, c = net.shape(4, 4)
+    shape_a, shape_b = net.choose(
+        ((n, h, w, c), (n, h, w, c)),
+        ((n, h, w, c), (c,)),
+        ((n, h, w, c), (1, 1, 1, c)),
+        ((1, h, 1, c), (n, h, w, c)),
+    )
     a = net.input(net.bytes(*shape_a), net.quantized())
-    if net.rng.random() < 0.3:
+    if net.one_in(3):
         b = net.constant(net.bytes(*shape_b), net.quantized())
     else:
         b = net.input(net.bytes(*shape_b), net.quantized())
@@ -91,11 +90,11 @@ def mul(net: Network) -> None:
 @case
 def prelu(net: Network) -> None:
     """One slope a channel, as converters write it, constant or computed."""
-    element = net.quantized()
-    a = net.input(net.bytes(2, 3, 4, 5), element)
-    slope = net.constant if net.rng.random() < 0.7 else net.input
-    b = slope(net.bytes(1, 1, 5), net.quantized(net.scale(0.002, 0.02)))
-    y = net.graph(PReluOp, [a, b], element if net.rng.random() < 0.3 else net.quantized())
+    element, shape = net.quantized(), net.shape(4, 4)
+    a = net.input(net.bytes(*shape), element)
+    slope = net.input if net.one_in(3) else net.constant
+    b = slope(net.bytes(1, 1, shape[3]), net.quantized(net.scale(0.002, 0.02)))
+    y = net.graph(PReluOp, [a, b], element if net.one_in(3) else net.quantized())
     net.tflite("PRELU", [a, b], y, version=1)
 
 
@@ -124,7 +123,7 @@ def _unary(
     x_type = net.quantized(net.scale(0.001, 0.5))
     least = x_type.data.zero_point if non_negative else -128
     x = net.input(np.maximum(np.arange(-128, 128), least).astype(np.int8), x_type)
-    keeps = y_scale is None and net.rng.random() < 0.2
+    keeps = y_scale is None and net.one_in(5)
     y_type = x_type if keeps else net.quantized(y_scale or net.scale(0.001, 0.5), y_zero_point)
     y = net.graph(op, [x], y_type, **properties)
     net.tflite(builtin, [x], y, options, version=1, **(fields or {}))
@@ -152,7 +151,7 @@ def relu_0_to_1(net: Network) -> None:
 
 @case
 def leaky_relu(net: Network) -> None:
-    alpha = float(np.float32(net.rng.uniform(-0.5, 1.2)))
+    alpha = net.real(-0.5, 1.2)
     options = schema.LeakyReluOptionsT()
     _unary(net, LeakyReluOp, "LEAKY_RELU", options, {"alpha": alpha}, alpha=alpha)
 
@@ -191,7 +190,7 @@ def hard_swish(net: Network) -> None:
 @case
 def gelu(net: Network) -> None:
     net.importable = "GELU" in TFLITE_OPERATORS
-    approximate = bool(net.rng.integers(2))
+    approximate = net.boolean()
     kind = "tanh" if approximate else "none"
     fields: dict[str, object] = {"approximate": approximate}
     _unary(net, GeluOp, "GELU", schema.GeluOptionsT(), fields, approximate=kind)
@@ -242,12 +241,12 @@ def elu(net: Network) -> None:
 
 
 def _pool(net: Network, op: type[GraphOp], builtin: str, **properties: object) -> None:
-    kernel = [int(k) for k in net.rng.integers(1, 5, 2)]
+    kernel = net.integers(2, 1, 4)
     strides = net.choose([1, 1], [2, 2], [1, 2])
-    same = bool(net.rng.integers(2))
-    shape = (2, *net.rng.integers(5, 11, 2), 3)
+    same = net.boolean()
+    shape = (net.integer(1, 2), *[net.integer(k, k + 6) for k in kernel], net.integer(1, 4))
     # Small integers make ties common.
-    data = net.bytes(*shape) if net.rng.random() < 0.5 else net.bytes(*shape) // np.int8(40)
+    data = net.bytes(*shape) // np.int8(net.choose(1, 40))
     element = net.quantized()
     x = net.input(data, element)
     extents = shape_of(x.graph)[1:3]
@@ -291,12 +290,11 @@ def average_pool_2d(net: Network) -> None:
 
 def _reduction(net: Network, op: type[GraphOp], builtin: str, keeps_type: bool = False) -> None:
     axes = net.choose((1, 2), (2, 1), (1,), (3,), (1, 2, 3), (0, 1))
-    keepdims = int(net.rng.integers(2))
+    keepdims = net.integer(0, 1)
     x_type = net.quantized()
-    x = net.input(
-        net.bytes(2, *net.rng.integers(1, 9, 2).tolist(), int(net.rng.integers(1, 40))), x_type
-    )
-    y_type = x_type if keeps_type or net.rng.random() < 0.3 else net.quantized()
+    shape = (net.integer(1, 2), *net.integers(2, 1, 8), net.integer(1, 39))
+    x = net.input(net.bytes(*shape), x_type)
+    y_type = x_type if keeps_type or net.one_in(3) else net.quantized()
     y = net.graph(op, [x], y_type, axes=sorted(axes), keepdims=keepdims)
     options = schema.ReducerOptionsT()
     net.tflite(builtin, [x, np.array(axes, np.int32)], y, options, keepDims=bool(keepdims))
@@ -324,11 +322,11 @@ def reduce_min(net: Network) -> None:
 
 @case
 def softmax(net: Network) -> None:
-    depth = int(net.rng.integers(2, 500))
-    data = net.bytes(3, depth)
-    if net.rng.random() < 0.5:
-        spread = net.scale(1, 40)
-        data = np.clip(net.rng.normal(0, spread, (3, depth)), -128, 127).astype(np.int8)
+    shape = (net.integer(1, 3), net.integer(2, net.choose(16, 499)))
+    if net.boolean():
+        data = np.clip(net.normal(shape, net.scale(1, 40)), -128, 127).astype(np.int8)
+    else:
+        data = net.bytes(*shape)
     beta = net.choose(1.0, 0.5, 1.75)
     x = net.input(data, net.quantized(net.scale(0.003, 0.6)))
     y = net.graph(SoftmaxOp, [x], net.quantized(1 / 256, -128), axis=1, beta=beta)
