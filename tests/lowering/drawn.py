@@ -22,9 +22,9 @@ from tests.lowering.choices import Choices, described
 
 
 class Draw(Choices):
-    """A block under construction, and the choices that it is drawn from."""
+    """A block under construction, and the choices that it is drawn from (none: written out)."""
 
-    def __init__(self, draw: DrawFn) -> None:
+    def __init__(self, draw: DrawFn | None = None) -> None:
         super().__init__(draw)
         self.block = Block()
 
@@ -102,20 +102,25 @@ class Drawn:
         printer.text(repr(self))
 
 
+def network_of(block: Block, op: GraphOp) -> FuncOp:
+    """A function of the operation, whose operands stand in the block."""
+    block.add_op(op)
+    block.add_op(ReturnOp(*op.results))
+    types = [a.type for a in block.args], [r.type for r in op.results]
+    function = FuncOp("main", types, Region(block))
+    module = ModuleOp([function])
+    module.attributes["graph.source"] = StringAttr("onnx")
+    return function
+
+
 @st.composite
 def drawn(draw: DrawFn, case: Case) -> Drawn:
     """Networks of one operation of a case."""
     d = Draw(draw)
     op = case(d)
-    d.block.add_op(op)
-    d.block.add_op(ReturnOp(*op.results))
-    types = [a.type for a in d.block.args], [r.type for r in op.results]
-    function = FuncOp("main", types, Region(d.block))
-    module = ModuleOp([function])
-    module.attributes["graph.source"] = StringAttr("onnx")
-    inputs: list[Any] = []
+    inputs: list[Array] = []
     for value in d.block.args:
         q = quantization_of(value)
         assert q is not None
         inputs.append(d.array(shape_of(value), *q.storage_range, q.dtype))
-    return Drawn(function, op, inputs)
+    return Drawn(network_of(d.block, op), op, inputs)
