@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -45,6 +46,8 @@ LITERT_MODULES = (litert_convolutions, litert_operators, litert_movement)
 """Importing them registers their cases."""
 
 DRAWING = settings(
+    # Few at a time: after ten, hypothesis prefers variations of what it has drawn to new draws.
+    max_examples=9,
     deadline=None,
     database=None,
     report_multiple_bugs=False,
@@ -239,14 +242,14 @@ def run_one(form: Form, network: Any, count: Count) -> str:
 def check(form: Form, examples: int) -> Count:
     """Draws `examples` different networks of a form, or as many as there are, and runs them."""
     count = Count()
-    for turn in range(examples):
+
+    def act(network: Any) -> None:
+        if count.cases < examples:
+            run_one(form, network, count)
+
+    for turn in itertools.count():
         before = count.cases
-
-        def act(network: Any) -> None:
-            if count.cases < examples:
-                run_one(form, network, count)
-
-        _draw(form, act, turn, max(examples - before, 10), Phase.generate)
+        _draw(form, act, turn, Phase.generate)
         if count.cases in (before, examples):
             break
     return count
@@ -262,15 +265,15 @@ def smallest(form: Form, examples: int) -> NotConforming | None:
 
     try:
         for turn in range(examples):
-            _draw(form, act, turn, examples, Phase.generate, Phase.shrink)
+            _draw(form, act, turn, Phase.generate, Phase.shrink)
     except NotConforming as found:
         return found
     return None
 
 
-def _draw(form: Form, act: Callable[[Any], None], turn: int, examples: int, *phases: Phase) -> None:
-    """Calls `act` with drawn networks: the same ones for the same turn."""
-    drawing = settings(DRAWING, max_examples=examples, phases=phases)
+def _draw(form: Form, act: Callable[[Any], None], turn: int, *phases: Phase) -> None:
+    """Calls `act` with some drawn networks: the same ones in the same turn."""
+    drawing = settings(DRAWING, phases=phases)
     seed(f"{form.name} {turn}")(drawing(given(form.networks)(act)))()
 
 

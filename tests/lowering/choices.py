@@ -17,8 +17,8 @@ T = TypeVar("T")
 FEW = 8
 """A tensor of so many elements is drawn element by element; each takes some 25 microseconds."""
 
-REACHES = (1 / 64, 1 / 8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-"""Part of its range that a larger tensor fills: most fill it all; shrinking tries the smallest."""
+REACHES = (0, 1 / 64, 1 / 8, *[1] * 13)
+"""Part of its range that a larger tensor fills: most fill it all; shrinking tries zeros first."""
 
 PRINTED = 64
 """A tensor of so many elements is printed in full; those of a network that shrank have fewer."""
@@ -82,24 +82,21 @@ class Choices:
         """A tensor of integers in [low, high].
 
         A few elements are drawn one by one. More come from a generator of which the seed and the
-        part of the range are drawn: seed 0 stands for zeros.
+        part of the range are drawn.
         """
         if np.prod(shape) <= FEW:
             each = st.integers(low, high)
             arrays = npst.arrays(np.int64, tuple(shape), elements=each, fill=st.nothing())
             return self.draw(arrays).astype(dtype)
-        seed, reach = self._seed(), self.choose(*REACHES)
-        data = np.random.default_rng(seed).integers(low, high + 1, shape)
-        data = np.zeros_like(data) if seed == 0 else np.trunc(data * reach)
-        return np.clip(data, low, high).astype(dtype)
+        data = self._generator().integers(low, high + 1, shape) * self.choose(*REACHES)
+        return np.clip(np.trunc(data), low, high).astype(dtype)
 
     def normal(self, shape: Sequence[int], deviation: float = 1.0) -> Array:
-        """A tensor of normally distributed float64s around 0; seed 0 stands for zeros."""
-        seed = self._seed()
-        return np.random.default_rng(seed).normal(0, deviation if seed else 0, shape)
+        """A tensor of normally distributed float64s around 0, or of zeros."""
+        return self._generator().normal(0, deviation, shape) * self.choose(*REACHES)
 
-    def _seed(self) -> int:
-        return self.integer(0, 2**32 - 1)
+    def _generator(self) -> np.random.Generator:
+        return np.random.default_rng(self.integer(0, 2**32 - 1))
 
 
 def described(array: Array) -> str:

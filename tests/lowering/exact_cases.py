@@ -27,7 +27,7 @@ from tests.lowering.drawn import Case, Draw
 def _extents(d: Draw, kernel: list[int], dilations: list[int]) -> list[int]:
     """Spatial extents that hold the window at least once, without padding."""
     spans = [(k - 1) * s + 1 for k, s in zip(kernel, dilations, strict=True)]
-    return [d.integer(span, span + 5) for span in spans]
+    return [d.integer(span, span + 7) for span in spans]
 
 
 def _conv(d: Draw) -> GraphOp:
@@ -250,7 +250,7 @@ def _pool(kind: type[GraphOp], layouts: tuple[str, ...] = ("NCHW", "NHWC")) -> C
 def _reduce(kind: type[GraphOp]) -> Case:
     def draw(d: Draw) -> GraphOp:
         element = d.element()
-        shape = d.shape(2, 4, 6)
+        shape = d.shape(2, 4, 8)
         # The last ones, all but the first two among them: the global pool.
         order = list(range(len(shape)))[::-1] if d.boolean() else d.order(len(shape))
         axes = sorted(order[: d.integer(1, len(shape) - 1)])
