@@ -14,7 +14,7 @@ from furiosa_ir.interpreter import run_function
 from tests.lowering.drawn import Drawn, drawn
 from tests.lowering.exact_cases import CASES
 
-EXAMPLES = 40
+EXAMPLES = 30
 
 
 def stored_as_int8(array: Any) -> Any:

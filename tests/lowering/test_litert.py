@@ -11,7 +11,7 @@ from tests.lowering.network import Network, Refused, forms, networks
 CASE_MODULES = (litert_convolutions, litert_operators, litert_movement)
 """Importing them registers their cases."""
 
-EXAMPLES = 12
+EXAMPLES = 10
 """Networks of each case and dtype."""
 
 MAY_REFUSE = {("resize_bilinear", "uint8"), ("reduce_sum", "int8")}

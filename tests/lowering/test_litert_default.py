@@ -22,7 +22,7 @@ from tests.lowering.network import Network, Refused, forms, networks
 CASE_MODULES = (litert_convolutions, litert_operators, litert_movement)
 """Importing them registers their cases."""
 
-EXAMPLES = 12
+EXAMPLES = 8
 
 NEVER_LOWERED = {"reduce_sum", "softmax"}
 """Float32 arithmetic: they run on the host."""
