@@ -28,7 +28,6 @@ from furiosa_ir.backends.warboy.host.onnx_export import export_onnx
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.elementwise import DivOp
-from furiosa_ir.errors import FuriosaError
 from furiosa_ir.interpreter import run_function
 from furiosa_ir.onnxruntime_session import onnx_session
 from furiosa_ir.reports.inspect import summary
@@ -228,9 +227,9 @@ def run_one(form: Form, network: Any, count: Count) -> str:
     one = Count(seen=count.seen)
     try:
         form.run(network, one)
-    except FuriosaError as error:
+    except Exception as error:  # noqa: BLE001 - a crash is a result, counted like any other
         one.failed += 1
-        reason = str(error)
+        reason = f"{type(error).__name__}: {error}"
     else:
         reason = "" if one.conforms else f"{one.different} of {one.elements} elements differ"
     count.add(one)

@@ -323,7 +323,7 @@ def networks(
 ) -> Network:
     """Networks of one operator of a case; half of them have ties, where nothing is said."""
     if ties is None:
-        ties = draw(st.booleans())
+        ties = draw(st.sampled_from([True, False]))
     net = Network(DTYPES[dtype], draw, numerics=numerics, ties=ties)
     CASES[name](net)
     return net
