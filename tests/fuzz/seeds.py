@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError
+from tests.fuzz.onnx_nodes import sound_models
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits"
@@ -39,6 +40,7 @@ def onnx_models() -> Iterator[tuple[str, bytes]]:
         build(net)
         yield f"qdq_{name}", net.model().SerializeToString()
     yield from _old_models()
+    yield from sound_models()
     seen: set[tuple[str, ...]] = set()
     for case in cases_of_onnx():
         operators = tuple(sorted({str(n.op_type) for n in case.model.graph.node}))
