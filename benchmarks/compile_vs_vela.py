@@ -34,7 +34,13 @@ def main() -> None:
     parser.add_argument("--accelerator", default="ethos-u65-512")
     arguments = parser.parse_args()
     print(f"{'model':40} {'furiosa s':>10} {'vela s':>10} {'ratio':>7}")
-    furiosa = [sys.executable, "-c", "from furiosa_ir.tools.furiosa import main; main()", "compile"]
+    furiosa = [
+        sys.executable,
+        "-c",
+        "from furiosa_ir.tools.furiosa import main; main()",
+        "compile",
+        "--no-cache",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         for model in arguments.models:
             ours = [*furiosa, "--no-cache"] if _has_cache_option(furiosa) else furiosa

@@ -1,4 +1,4 @@
-"""Arrays in files: .npz (or one array as .npy), never with pickled objects; files written whole."""
+"""Arrays in files: .npz (or one array as .npy), never with pickled objects."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.files import write_whole
 from furiosa_ir.limits import limit, way_out
-from furiosa_ir.whole_files import whole_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -123,34 +123,3 @@ def _plain(array: Array) -> Array:
     if array.dtype.isbuiltin == 2:  # of ml_dtypes: float32 holds all of their values
         return array.astype(np.float32)
     return array
-
-
-def write_whole(data: bytes | memoryview, path: Path) -> None:
-    """Writes a file, whole or not at all (`furiosa_ir.whole_files`).
-
-    Raises:
-        FuriosaError: the file cannot be written.
-    """
-    try:
-        with whole_file(path) as file:
-            file.write(data)
-    except OSError as error:
-        raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from None
-
-
-def check_writable(path: Path) -> None:
-    """Whether a file can be written there, before anything expensive is done for it.
-
-    Raises:
-        FuriosaError: it is a directory, or its directory is missing or read only.
-    """
-    folder = path.parent
-    reason = None
-    if path.is_dir():
-        reason = "it is a directory"
-    elif not folder.is_dir():
-        reason = f"there is no directory {folder}"
-    elif not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        reason = "permission denied"
-    if reason is not None:
-        raise FuriosaError(f"cannot be written: {reason}", file=str(path))

@@ -24,10 +24,13 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Prog
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
 from furiosa_ir.backends.warboy.pipeline import pipeline_for
+from furiosa_ir.cache.compilation import compile_program
+from furiosa_ir.cache.settings import CacheSettings
 from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure
 from furiosa_ir.importers import load
 from furiosa_ir.ir.context import make_context
-from furiosa_ir.ir.pipeline import Instrumentation, Timing, run_pipeline
+from furiosa_ir.ir.passes import parse_passes
+from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, Timing, run_pipeline
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,9 +65,12 @@ class CompileResult:
 
 
 def compile_model(
-    source: Source, target: str = DEFAULT_TARGET, batch_size: int | None = None
+    source: Source,
+    target: str = DEFAULT_TARGET,
+    batch_size: int | None = None,
+    cache: CacheSettings | None = None,
 ) -> bytes:
-    """Compiles a model to an ENF program.
+    """Compiles a model to an ENF program, or finds it in the cache.
 
     Args:
         source: an ONNX or TFLite network or one of our IRs; a path, or the file's content.
@@ -72,6 +78,8 @@ def compile_model(
         batch_size: how many samples the inputs hold, for a network whose batch is open or 1;
             None keeps it as the file has it, an open one as 1. The results are those of so many
             single runs, one behind the other.
+        cache: where compiled programs are kept (`cache.settings.NO_CACHE`: nowhere); by default as
+            the environment says.
 
     Returns:
         The ENF file's content.
@@ -79,9 +87,11 @@ def compile_model(
     Raises:
         FuriosaError: the model cannot be read or compiled.
     """
-    result = compile_source(source, target=target, batch_size=batch_size)
-    assert result.enf is not None
-    return result.enf
+    model = source if isinstance(source, bytes) else Path(source)
+    result = compile_program(model, target=target, batch_size=batch_size, settings=cache)
+    program = result.program
+    assert not isinstance(program, Path)
+    return bytes(program)
 
 
 def compile_source(
@@ -90,6 +100,7 @@ def compile_source(
     target: str = DEFAULT_TARGET,
     batch_size: int | None = None,
     target_ir: str = "enf",
+    passes: str | None = None,
     instrumentation: Sequence[Instrumentation] = (),
     on_phase: Callable[[str], None] | None = None,
     verify_each: bool = False,
@@ -101,6 +112,8 @@ def compile_source(
         target: as in `compile_model`.
         batch_size: as in `compile_model`.
         target_ir: one of `LEVELS`.
+        passes: a pipeline text in place of the compiler's own passes, from the source to the last
+            level of IR (`furiosa-opt --list-passes` shows both); only to "enf".
         instrumentation: watches the passes.
         on_phase: called with a phase's name ("import", "graph", ...) when it begins.
         verify_each: verify after each pass, not only at each phase's end.
@@ -129,15 +142,9 @@ def compile_source(
             digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
             seconds.append(("import", time.perf_counter() - started))
 
-            pipeline = pipeline_for(target)
-            done = level_of(module)
-            names = [phase.name for phase in pipeline.phases]
-            first = names.index(done) + 1 if done is not None else 0
-            last = len(names) if target_ir == "enf" else names.index(target_ir) + 1
-            if last < first:
-                raise CompilationFailure(f"the source is at level '{done}', beyond '{target_ir}'")
+            pipeline = pipeline_for(target) if passes is None else _own_pipeline(passes)
             context, timing = make_context(), Timing()
-            for phase in pipeline.phases[first:last]:
+            for phase in _phases_to_run(module, pipeline, target_ir):
                 announce(phase.name)
                 run_pipeline(
                     context,
@@ -163,6 +170,26 @@ def compile_source(
     except RecursionError:
         raise CompilationFailure("the network is nested too deeply", file=name) from None
     return CompileResult(module, program, seconds)
+
+
+def _own_pipeline(passes: str) -> Pipeline:
+    last = Phase(LEVELS[-2], "as given", (*parse_passes(passes),))
+    return Pipeline("command line", (last,))
+
+
+def _phases_to_run(module: ModuleOp, pipeline: Pipeline, target_ir: str) -> Sequence[Phase]:
+    """What is left of the pipeline for a module that may have been through some of it.
+
+    Raises:
+        CompilationFailure: it is beyond the level asked for.
+    """
+    names = [phase.name for phase in pipeline.phases]
+    done = level_of(module)
+    first = names.index(done) + 1 if done in names else 0
+    last = len(names) if target_ir == "enf" else names.index(target_ir) + 1
+    if last < first:
+        raise CompilationFailure(f"the source is at level '{done}', beyond '{target_ir}'")
+    return pipeline.phases[first:last]
 
 
 def _ignore(_phase: str) -> None:

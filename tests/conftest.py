@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import without_cache  # noqa: F401
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 DIGITS = ROOT / "examples" / "digits"

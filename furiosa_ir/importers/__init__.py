@@ -7,7 +7,8 @@ from pathlib import Path
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.ir.text import is_ir_text, parse_module, read_module
+from furiosa_ir.ir.text import parse_module, read_module
+from furiosa_ir.ir.text_format import is_ir_text
 
 _HEAD = 1 << 16
 _READABLE = "ONNX and TFLite models and the text of our IR can be read"
@@ -21,7 +22,7 @@ def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
     Args:
         source: a path, or the bytes themselves.
         batch_size: how many samples a network's inputs hold; None keeps the file's batch, an open
-            one as 1. IR text keeps its own.
+            one as 1. IR text has its own, which cannot be changed.
 
     Raises:
         ImportFailure: the file cannot be read, is none of these, or cannot have that batch size.
@@ -37,6 +38,12 @@ def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
 
         return import_tflite(source, batch_size=batch_size)
     if is_ir_text(head):
+        if batch_size is not None:
+            raise ImportFailure(
+                "the batch size of IR cannot be changed",
+                file=name,
+                hint="give the batch size where the ONNX or TFLite network is read",
+            )
         if isinstance(source, Path):
             return read_module(source)
         return parse_module(source.decode("utf-8", "replace"))

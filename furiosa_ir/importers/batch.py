@@ -31,6 +31,7 @@ from furiosa_ir.dialects.graph.movement import (
     TileOp,
     TransposeOp,
 )
+from furiosa_ir.dialects.graph.rearrangement import BatchToSpaceOp, SpaceToBatchOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.ir.constants import BlobAttr
@@ -363,6 +364,11 @@ def _tile(op: TileOp, change: _Change) -> Sequence[int]:
     return [held.axis]
 
 
+def _blocks_of_batch(op: SpaceToBatchOp | BatchToSpaceOp, _: _Change) -> Sequence[int]:
+    """Between the two, a sample's batches would not stand together."""
+    raise _mixes(op)
+
+
 def _gemm(op: GemmOp, change: _Change) -> Sequence[int]:
     """Rows of a, or columns of b, are samples; the bias of one sample serves all."""
     rows = 1 if op.trans_a.value.data else 0
@@ -402,6 +408,8 @@ _RULES: dict[type[GraphOp], Rule] = {
     PadOp: _pad,
     ExpandOp: _expand,
     TileOp: _tile,
+    SpaceToBatchOp: _blocks_of_batch,
+    BatchToSpaceOp: _blocks_of_batch,
     GemmOp: _gemm,
     MatMulOp: _mat_mul,
 }

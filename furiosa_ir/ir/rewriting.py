@@ -381,6 +381,21 @@ def apply_rules(scope: Operation, *rules: AnyRule, options: object = None) -> bo
     return RewriteDriver(rules, options).run(scope)
 
 
+def is_dead(op: Operation) -> bool:
+    """Whether nothing needs an operation; a rewrite leaves what it matched beside its root so.
+
+    The driver removes it when it comes to it.
+    """
+    return op.has_trait(Pure) and all(
+        is_dead(use.operation) for result in op.results for use in result.uses
+    )
+
+
+def has_one_reader(value: SSAValue) -> bool:
+    """Whether one use of a value is by an operation that is not dead."""
+    return sum(not is_dead(use.operation) for use in value.uses) == 1
+
+
 def remove_dead_operations(scope: Operation) -> bool:
     """Removes pure operations whose results nobody uses; whether there were any."""
     return RewriteDriver(()).run(scope)

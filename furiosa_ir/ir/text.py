@@ -23,6 +23,7 @@ from xdsl.utils.lexer import Input, Span
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind, StringLiteral
 
 from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.files import replacing
 from furiosa_ir.ir.constant_file import read_constants, write_constants
 from furiosa_ir.ir.constants import (
     INLINE_ELEMENTS,
@@ -33,8 +34,8 @@ from furiosa_ir.ir.constants import (
 )
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.text_check import check_text
+from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.limits import limit, way_out
-from furiosa_ir.whole_files import whole_file
 
 Positions = dict[Operation, tuple[int, int]]
 """Operation -> (line, column) of its text."""
@@ -102,8 +103,9 @@ def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) 
     try:
         if constants:
             write_constants(constants, beside)
-        with whole_file(path) as file:
-            file.write(print_module(module, locations=locations).encode() + b"\n")
+        text = print_module(module, locations=locations)
+        with replacing(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from error
 
@@ -130,17 +132,6 @@ def read_module(
     except UnicodeDecodeError:
         raise ImportFailure("is not text", file=str(path)) from None
     return parse_module(text, table, name=str(path), context=context, positions=positions)
-
-
-def constants_path(path: Path) -> Path:
-    """Where the large constants of a text file are: `a.mlir` -> `a.safetensors`.
-
-    For a file of another name `.safetensors` is appended, so that `out.graph` and `out.ftensor` do
-    not share one.
-    """
-    if path.suffix == ".mlir":
-        return path.with_suffix(".safetensors")
-    return path.with_name(path.name + ".safetensors")
 
 
 def large_constants(module: Operation) -> Iterator[Constant]:
@@ -173,16 +164,6 @@ def _constants(attribute: object) -> Iterator[Constant]:
                         yield from _constants(part)
         case _:
             return
-
-
-_IR_TEXT = re.compile(
-    rb'(\s|//[^\n]*\n)*("builtin\.module"|builtin\.module|module|func\.func|"func\.func")\b|//'
-)
-
-
-def is_ir_text(head: bytes) -> bool:
-    """Whether a file that begins with these bytes is IR text: a module, a function or a comment."""
-    return _IR_TEXT.match(head) is not None
 
 
 class _Lexer(MLIRLexer):
@@ -245,8 +226,6 @@ def _raise_at(span: Span[str] | Span[bytes], message: str, cause: Exception) -> 
 __all__ = [
     "INLINE_ELEMENTS",
     "Positions",
-    "constants_path",
-    "is_ir_text",
     "large_constants",
     "parse_module",
     "print_module",

@@ -28,18 +28,13 @@ class FoldQuantization(RewritePass):
 
     Elements are moved as stored integers; a clip after an unquantised result becomes a clip of the
     quantised one, or nothing where quantising saturates anyway; a float expression of one quantised
-    value becomes a table. Results are those of exact arithmetic, element for element. What keeps a
-    float operand or result (a bias that is no multiple of the accumulator's unit, a network output)
-    stays as it is, between `graph.dequantize` and `graph.quantize`.
-
-    Attributes:
-        round_biases: round a bias that is no multiple of the accumulator's unit to the nearest
-            one, so that its operator is quantised too. Then an output near the middle between two
-            steps may be off by one.
+    value becomes a table; a batch normalisation, a float bias, factors and sums after a convolution
+    or matrix product are applied to its i32 accumulator (`graph.affine`), which is rounded once.
+    Results are those of exact arithmetic, element for element. What keeps a float operand or result
+    (a network output) stays as it is, between `graph.dequantize` and `graph.quantize`.
     """
 
     name = "graph-fold-quantization"
-    round_biases: bool = False
     rules = (
         *CONSTANT_RULES,
         *MOVEMENT_RULES,

@@ -7,9 +7,10 @@ from typing import cast
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.ftensor.arithmetic import ClampOp, RescaleOp
+from furiosa_ir.dialects.ftensor.arithmetic import ClampOp, LookupOp, RescaleOp
+from furiosa_ir.dialects.ftensor.movement import ReshapeOp
 from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.rewriting import Rewrite, has_one_reader, rule
 from furiosa_ir.ir.shaped_operation import element_of
 
 
@@ -27,7 +28,7 @@ def _narrower(inner: tuple[int, int], outer: tuple[int, int]) -> tuple[int, int]
 def clamp_of_rescale(op: ClampOp, rw: Rewrite) -> SSAValue | None:
     """clamp(rescale(x)) = rescale(x) with the narrower range, if nobody else reads the rescale."""
     rescale = cast("RescaleOp", op.x.owner)
-    if not rescale.result.has_one_use():
+    if not has_one_reader(rescale.result):
         return None
     minimum, maximum = _narrower(_range(rescale), _range(op))
     return rw.emit(
@@ -50,9 +51,28 @@ def clamp_of_clamp(op: ClampOp, rw: Rewrite) -> SSAValue | None:
     return rw.emit(ClampOp, [inner.x], [element_of(op.result)], minimum=minimum, maximum=maximum)
 
 
+@rule((ClampOp, LookupOp), x=ReshapeOp)
+def function_of_reshape(op: ClampOp | LookupOp, rw: Rewrite) -> SSAValue | None:
+    """f(reshape(x)) = reshape(f(x)) for a function from i8 to i8, if nobody else reads the reshape.
+
+    So it comes to what computes x: a 1-D convolution is a 2-D one between reshapes.
+    """
+    reshape = cast("ReshapeOp", op.x.owner)
+    element = element_of(op.result)
+    if not has_one_reader(reshape.result) or element != element_of(op.x):
+        return None
+    if isinstance(op, LookupOp):
+        made = rw.emit(LookupOp, [reshape.x, op.table], [element])
+    else:
+        made = rw.emit(ClampOp, [reshape.x], [element], minimum=op.minimum, maximum=op.maximum)
+    return rw.emit(ReshapeOp, [made], [element], shape=reshape.shape)
+
+
 @dataclass(frozen=True)
 class FoldClamps(RewritePass):
     """Merges clamps into the rescale before them: an activation becomes the output range.
+
+    Reshapes that stand between them go behind; tables do as well.
 
         %1 = "ftensor.rescale"(%acc, %m, %s) <{minimum = -128, maximum = 127, ...}>
         %2 = "ftensor.clamp"(%1) <{minimum = 0, maximum = 96}>
@@ -63,4 +83,4 @@ class FoldClamps(RewritePass):
     """
 
     name = "ftensor-fold-clamps"
-    rules = (clamp_of_rescale, clamp_of_clamp)
+    rules = (clamp_of_rescale, clamp_of_clamp, function_of_reshape)

@@ -1,103 +1,224 @@
-"""Rules: what scales an accumulator (ConvInteger, MatMulInteger) belongs to its operator."""
+"""Rules: what scales an accumulator and adds real numbers to it belongs to its operator."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
-from furiosa_ir.dialects.graph.convolution import ConvOp, MatMulOp
-from furiosa_ir.dialects.graph.elementwise import AddOp, MulOp
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.normalization import AffineOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
-from furiosa_ir.dialects.quant import uniform
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.dialects.quant import UniformType, uniform
+from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
-from furiosa_ir.passes.quantized_operators import accumulator_integers
+from furiosa_ir.passes.affine_expression import AFFINE, find_affine, real_constant, stored_of
+from furiosa_ir.passes.elementwise_expression import is_byte
+from furiosa_ir.passes.quantized_movement import only_quantized
+from furiosa_ir.passes.quantized_operators import CONTRACTIONS, accumulator_integers
+
+PRODUCTS = (*CONTRACTIONS, MatMulOp)
 
 
-@rule(QuantizeOp, x=(MulOp, AddOp))
-def quantize_of_accumulator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
-    """Q(DQ(conv(x, w)) * c + b) = Q(conv(DQ(x), DQ(w')) + b), scale(w') = scale(w) * c > 0.
+@dataclass(frozen=True)
+class Product:
+    """A convolution or matrix product of 8-bit values as real arithmetic sees it.
 
-    Where the i32 accumulator is used for nothing else, and b is a multiple of its unit: then the
-    operator is quantised with its bias, and 8 bits leave the NPU instead of 32.
+    sum(x * weight) * factor + offset, `offset` being shaped to broadcast to the result.
     """
-    scaled, bias = _constant_operand(cast("GraphOp", op.x.owner), AddOp)
-    product = scaled.owner
-    if not isinstance(product, MulOp) or not (scaled is op.x or scaled.has_one_use()):
+
+    op: ConvOp | ConvTransposeOp | GemmOp | MatMulOp
+    x: SSAValue
+    weight: SSAValue
+    factor: float
+    offset: Array
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """How many output channels there are, and on which axis of the result."""
+        shape = shape_of(self.op.results[0])
+        axis = _channel_axis(self.op)
+        return shape[axis], axis
+
+    @property
+    def accumulator(self) -> UniformType:
+        """The type of the i32 sums: units of x_scale * weight_scale, a scale a channel if need be.
+
+        A transposed convolution's weight has scales for the channels of one group.
+        """
+        x, weight = quantization_of(self.x), quantization_of(self.weight)
+        assert x is not None
+        assert weight is not None
+        count, axis = self.channels
+        scales = np.array(weight.scales) * x.scale
+        if len(scales) > 1:
+            scales = np.tile(scales, count // len(scales))
+        return uniform(np.dtype(np.int32), scales, 0, axis)
+
+
+@rule(QuantizeOp, x=(*PRODUCTS, *AFFINE))
+def quantize_of_accumulator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(conv(DQ(x), DQ(w)) * c + d) = affine(conv(x, w), c, d) on conv's i32 accumulator.
+
+    c and d are whatever constants follow: a bias that is no multiple of the accumulator's unit, a
+    batch normalisation, factors and sums; they are applied to the accumulator and rounded once.
+    Where c > 0 and d is a multiple of the unit that scale(w') = scale(w) * c makes, it is one
+    operator with a bias: Q(conv(DQ(x), DQ(w')) + d).
+    """
+    if not only_quantized(op.x) or not is_byte(op.result):
         return None
-    real, factor = _constant_operand(product, MulOp)
-    accumulator = real.owner.x if isinstance(real.owner, DequantizeOp) else None
-    inner = None if accumulator is None else accumulator.owner
-    if factor is None or accumulator is None or not isinstance(inner, ConvOp | MatMulOp):
+    affine = find_affine(op.x)
+    if affine.source is not op.x and not affine.source.has_one_use():
         return None
-    if not real.has_one_use() or not accumulator.has_one_use() or len(inner.operands) != 2:
+    product = _product(affine.source)
+    if product is None:
         return None
-    x, weight = inner.operands
-    channels, axis = _channels(inner)
-    q, elements = quantization_of(weight), constant_of(weight)
-    unit, offset = _along(factor, channels, axis), _along(bias, channels, axis)
-    if q is None or elements is None or unit is None or (bias is not None and offset is None):
+    if not affine.steps and isinstance(product.op, MatMulOp):
+        return None  # nothing follows
+    factor = affine.factor * product.factor
+    offset = affine.factor * product.offset + affine.offset
+    if shape_of(op.x) != shape_of(affine.source):
+        return None  # a constant of more elements than the product
+    rw.also(*affine.steps, product.op)
+    if isinstance(affine.source.owner, DequantizeOp):
+        rw.also(affine.source.owner)
+    element = element_of(op.result)
+    if affine.steps:
+        whole = _whole(product, factor, offset, element, rw)
+        if whole is not None:
+            return whole
+    sums = _again(product.op, [product.x, product.weight], product.accumulator, rw)
+    factor, offset = (np.atleast_1d(a) for a in (factor, offset))
+    return rw.emit(AffineOp, [sums], [element], factor=factor, offset=offset)
+
+
+def _product(value: SSAValue) -> Product | None:
+    """The product of 8-bit values that a float one is; also of an accumulator dequantised."""
+    stored = stored_of(value)
+    owner = value.owner if stored is None else stored.owner
+    if not isinstance(owner, PRODUCTS):
         return None
-    if not bool(np.all(unit > 0)) or len(set(q.zero_points)) > 1:
+    x, weight, *bias = owner.operands
+    if stored is None:
+        x, weight = stored_of(x), stored_of(weight)
+    elif not _is_accumulator(owner) or not stored.has_one_use():
         return None
-    scales = np.broadcast_to(np.array(q.scales) * unit, channels)
-    x_scale = cast("Any", quantization_of(x)).scale
-    rounded = bool(getattr(rw.options, "round_biases", False))
-    if offset is not None and accumulator_integers(offset, scales * x_scale, rounded) is None:
+    if x is None or weight is None or not is_byte(x) or not _is_weight(owner, weight):
         return None
-    several = len(set(scales.tolist())) > 1
-    output = inner.kernel_layout.data.index("O") if isinstance(inner, ConvOp) else elements.ndim - 1
-    element = uniform(
-        np.dtype(q.dtype),
-        scales if several else scales[:1],
-        q.zero_point,
-        output if several else None,
+    factor, offset = 1.0, np.zeros(())
+    if bias:
+        reals = real_constant(bias[0]) if stored is None else None
+        if reals is None:
+            return None
+        offset = _along(owner, reals)
+    if isinstance(owner, GemmOp) and stored is None:
+        factor, offset = owner.alpha.value.data, offset * owner.beta.value.data
+    return Product(owner, x, weight, factor, offset)
+
+
+def _is_accumulator(op: GraphOp) -> bool:
+    """Whether an operation's result is its i32 accumulator."""
+    quantization = quantization_of(op.results[0])
+    return quantization is not None and quantization.storage == "i32"
+
+
+def _is_weight(op: GraphOp, value: SSAValue) -> bool:
+    """Whether a value is of 8 bits with one zero point; a constant one may have several scales."""
+    quantization = quantization_of(value)
+    if quantization is None or quantization.storage not in ("i8", "u8"):
+        return False
+    if len(set(quantization.zero_points)) > 1:
+        return False
+    if constant_of(value) is None:
+        return quantization.axis is None and isinstance(op, MatMulOp | GemmOp)
+    return quantization.axis in (None, _weight_axis(op))
+
+
+def _weight_axis(op: GraphOp) -> int:
+    """The dimension of the weight that counts output channels."""
+    if isinstance(op, GemmOp):
+        return 0 if op.trans_b.value.data else 1
+    if isinstance(op, ConvOp | ConvTransposeOp):
+        return op.kernel_layout.data.index("O")
+    return len(shape_of(op.operands[1])) - 1
+
+
+def _channel_axis(op: GraphOp) -> int:
+    """The dimension of the result that counts output channels."""
+    if isinstance(op, ConvOp | ConvTransposeOp):
+        return op.layout.data.index("C")
+    return len(shape_of(op.results[0])) - 1
+
+
+def _along(op: GraphOp, bias: Array) -> Array:
+    """A bias, so that it broadcasts to the result."""
+    if not isinstance(op, ConvOp | ConvTransposeOp):
+        return bias
+    return bias.reshape([-1 if d == "C" else 1 for d in op.layout.data])
+
+
+def _whole(
+    product: Product, factor: Array, offset: Array, element: Attribute, rw: Rewrite
+) -> SSAValue | None:
+    """Q(conv(DQ(x), DQ(w')) + d) as one operator, scale(w') being scale(w) * c.
+
+    None where c is not positive for each channel, or d no multiple of the accumulator's unit.
+    """
+    op, (channels, axis) = product.op, product.channels
+    rank = len(shape_of(op.results[0]))
+    unit, reals = (_of_channels(a, channels, axis - rank) for a in (factor, offset))
+    weight, x, stored = (
+        quantization_of(product.weight),
+        quantization_of(product.x),
+        product.weight.owner,
     )
-    rw.also(product, cast("GraphOp", real.owner), inner)
-    blob = cast("ConstantOp", weight.owner).value
-    f32 = element_of(real)
-    operands = [rw.emit(DequantizeOp, [x], [f32])]
-    stored = rw.emit(ConstantOp, [], [element], value=blob)
-    operands.append(rw.emit(DequantizeOp, [stored], [f32]))
-    properties: dict[str, Any] = {k: v for k, v in inner.properties.items() if k != "origin"}
-    constant = None
-    if offset is not None:
-        reals = np.broadcast_to(offset, channels).astype(np.float32)
-        constant = rw.emit(ConstantOp, [], [f32], value=BlobAttr.of(np.ascontiguousarray(reals)))
-    if isinstance(inner, ConvOp):
-        whole = rw.emit(ConvOp, [*operands, constant], [f32], **properties)
-    else:
-        whole = rw.emit(MatMulOp, operands, [f32], **properties)
-        if constant is not None:
-            whole = rw.emit(AddOp, [whole, constant], [f32])
-    return rw.emit(QuantizeOp, [whole], [element_of(op.result)])
+    if unit is None or reals is None or not bool(np.all(unit > 0)):
+        return None
+    if weight is None or x is None or not isinstance(stored, ConstantOp):
+        return None
+    biased = bool(np.any(reals))
+    if isinstance(op, ConvTransposeOp) or (biased and isinstance(op, MatMulOp)):
+        return None
+    scales = np.broadcast_to(np.array(weight.scales) * unit, channels)
+    if len(set(scales.tolist())) == 1:
+        scales = scales[:1]
+    operands: list[SSAValue | None] = [product.x]
+    type_ = uniform(np.dtype(weight.dtype), scales, weight.zero_point, _weight_axis(op))
+    operands.append(rw.emit(ConstantOp, [], [type_], value=stored.value))
+    if biased:
+        units = np.broadcast_to(scales * x.scale, channels)
+        integers = accumulator_integers(np.broadcast_to(reals, channels), units)
+        if integers is None:
+            rw.undo()
+            return None
+        type_ = uniform(np.dtype(np.int32), scales * x.scale, 0, 0)
+        operands.append(rw.emit(ConstantOp, [], [type_], value=integers))
+    return _again(op, operands, element, rw)
 
 
-def _constant_operand(op: GraphOp, kind: type[AddOp | MulOp]) -> tuple[SSAValue, Array | None]:
-    """The other operand of a sum or product with a constant; the result itself of anything else."""
-    if isinstance(op, kind):
-        for value, other in ((op.a, op.b), (op.b, op.a)):
-            constant = constant_of(other)
-            if constant is not None and quantization_of(other) is None:
-                return value, constant.astype(np.float64)
-    return op.results[0], None
+def _again(
+    op: GraphOp, operands: Sequence[SSAValue | None], element: Attribute, rw: Rewrite
+) -> SSAValue:
+    """The operation on quantised operands, the factors of a Gemm being 1."""
+    properties: dict[str, Any] = {k: v for k, v in op.properties.items() if k != "origin"}
+    if isinstance(op, GemmOp):
+        properties.update(alpha=1.0, beta=1.0)
+    count = 2 if isinstance(op, MatMulOp) else 3
+    return rw.emit(type(op), [*operands, None][:count], [element], **properties)
 
 
-def _channels(op: ConvOp | MatMulOp) -> tuple[int, int]:
-    """How many output channels there are, and on which axis from the back of the result."""
-    shape = shape_of(op.result)
-    axis = op.layout.data.index("C") if isinstance(op, ConvOp) else len(shape) - 1
-    return shape[axis], axis - len(shape)
+def _of_channels(array: Array, channels: int, axis: int) -> Array | None:
+    """A constant that broadcasts along the channels alone, [channels] or [1]; None for others.
 
-
-def _along(array: Array | None, channels: int, axis: int) -> Array | None:
-    """A constant that broadcasts along the channels alone, [channels] or [1]; None for others."""
-    if array is None or array.size not in (1, channels):
+    `axis` counts from the back.
+    """
+    if array.size not in (1, channels):
         return None
     if array.size > 1 and (array.ndim < -axis or array.shape[axis] != channels):
         return None

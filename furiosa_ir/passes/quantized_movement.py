@@ -7,8 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, f64
-from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.traits import Pure
+from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.movement import (
@@ -20,10 +19,10 @@ from furiosa_ir.dialects.graph.movement import (
 )
 from furiosa_ir.dialects.graph.pooling import MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
-from furiosa_ir.dialects.graph.reduction import ExtremeOp
+from furiosa_ir.dialects.graph.reduction import ArgExtremeOp, ExtremeOp
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
-from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.rewriting import Rewrite, is_dead, rule
 from furiosa_ir.ir.shaped_operation import element_of
 
 MOVES = (MoveOp,)
@@ -64,6 +63,16 @@ def select_of_dequantize(op: GraphOp, rw: Rewrite) -> SSAValue | None:
         return None
     (moved,) = again(rw, op, [dequantized.x], element_of(dequantized.x))
     return rw.emit(DequantizeOp, [moved], [element_of(op.results[0])])
+
+
+@rule(ArgExtremeOp, x=(DequantizeOp, StorageCastOp))
+def index_of_stored(op: ArgExtremeOp, rw: Rewrite) -> SSAValue | None:
+    """argmax(DQ(x)) = argmax(cast(x)) = argmax(x): stored integers have the order of the reals."""
+    stored = cast("DequantizeOp | StorageCastOp", op.x.owner).x
+    quantization = quantization_of(stored)
+    if quantization is None or quantization.axis is not None:
+        return None
+    return again(rw, op, [stored], element_of(op.result))[0]
 
 
 @rule(SplitOp, x=DequantizeOp)
@@ -139,14 +148,7 @@ def _stores_reals(op: QuantizeOp) -> bool:
 def only_quantized(value: SSAValue) -> bool:
     """Whether every use of a float value quantises it; uses that are dead do not count."""
     users = [use.operation for use in value.uses]
-    return all(isinstance(user, QuantizeOp) or _is_dead(user) for user in users)
-
-
-def _is_dead(op: Operation) -> bool:
-    # A rewrite leaves behind what it matched beside its root, until the driver comes to it.
-    return op.has_trait(Pure) and all(
-        _is_dead(use.operation) for result in op.results for use in result.uses
-    )
+    return all(isinstance(user, QuantizeOp) or is_dead(user) for user in users)
 
 
 @rule(QuantizeOp, x=DequantizeOp)
@@ -222,7 +224,7 @@ def cast_of_move(op: StorageCastOp, rw: Rewrite) -> SSAValue | None:
     if quantization_of(op.result) is None or quantization_of(op.x) is not None:
         return None
     for result in move.results:
-        users = [use.operation for use in result.uses if not _is_dead(use.operation)]
+        users = [use.operation for use in result.uses if not is_dead(use.operation)]
         if any(not isinstance(u, StorageCastOp) or element_of(u.result) != element for u in users):
             return None
         if len(users) > 1 or (not users and len(move.results) == 1):
@@ -236,6 +238,7 @@ def cast_of_move(op: StorageCastOp, rw: Rewrite) -> SSAValue | None:
 
 MOVEMENT_RULES = (
     select_of_dequantize,
+    index_of_stored,
     split_of_dequantize,
     concat_of_dequantize,
     quantize_of_dequantize,

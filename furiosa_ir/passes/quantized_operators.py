@@ -12,9 +12,15 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
-from furiosa_ir.dialects.graph.elementwise import AddOp, BinaryOp, MaximumOp, MinimumOp, PReluOp
+from furiosa_ir.dialects.graph.elementwise import (
+    AddOp,
+    MaximumOp,
+    MinimumOp,
+    PReluOp,
+    WhereOp,
+)
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ReshapeOp, SplitOp
-from furiosa_ir.dialects.graph.normalization import AffineOp, BatchNormOp, NaryOp, StandardizeOp
+from furiosa_ir.dialects.graph.normalization import AffineOp, NaryOp, StandardizeOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.quant import Quantization, UniformType, uniform
@@ -22,6 +28,7 @@ from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.passes.affine_expression import AFFINE, find_affine, real_constant, stored_of
 from furiosa_ir.passes.quantized_movement import again, only_quantized
 
 CONTRACTIONS = (ConvOp, ConvTransposeOp, GemmOp)
@@ -43,7 +50,7 @@ def quantize_of_operator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     inner = cast("GraphOp", op.x.owner)
     if isinstance(inner, _OWN_RULES) or len(inner.results) != 1:
         return None
-    stored = [_stored(v) for v in inner.operands]
+    stored = [stored_of(v) for v in inner.operands]
     if not only_quantized(op.x) or not _per_tensor(op.result) or None in stored:
         return None
     operands = [v for v in stored if v is not None]
@@ -53,7 +60,7 @@ def quantize_of_operator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     return again(rw, inner, grouped, element_of(op.result))[0]
 
 
-@rule(QuantizeOp, x=(BinaryOp, BatchNormOp))
+@rule(QuantizeOp, x=AFFINE)
 def quantize_of_affine(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """Q(DQ(x) * c + d) with real constants c and d: one factor and offset for each channel.
 
@@ -62,37 +69,17 @@ def quantize_of_affine(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     inner = cast("GraphOp", op.x.owner)
     if not only_quantized(op.x) or not _per_tensor(op.result):
         return None
-    if all(v is not None and _per_tensor(v) for v in map(_stored, inner.operands)):
+    if all(v is not None and _per_tensor(v) for v in map(stored_of, inner.operands)):
         return None  # 8-bit constants take less space
-    factor, offset = np.ones(1), np.zeros(1)
-    value = op.x
-    while _stored(value) is None:
-        step = _affine(value)
-        if step is None or (value is not op.x and not value.has_one_use()):
-            return None
-        rw.also(cast("GraphOp", value.owner))
-        value, inside, below = step
-        factor, offset = factor * inside, factor * below + offset
-    stored = _stored(value)
+    affine = find_affine(op.x)
+    stored = stored_of(affine.source)
     if stored is None or not _per_tensor(stored):
         return None
     if shape_of(op.x) != shape_of(stored):
         return None  # a constant of more elements than x
-    element = element_of(op.result)
-    return rw.emit(AffineOp, [stored], [element], factor=factor, offset=offset)
-
-
-def _affine(value: SSAValue) -> tuple[SSAValue, Any, Any] | None:
-    """A value as (x, factor, offset) of x * factor + offset; None if it is nothing such."""
-    inner = value.owner
-    if not isinstance(inner, BinaryOp | BatchNormOp):
-        return None
-    constants = [_real_constant(v) for v in inner.operands]
-    variable = [v for v, c in zip(inner.operands, constants, strict=True) if c is None]
-    affine = inner.affine(constants) if len(variable) == 1 else None
-    if affine is None or not np.all(np.isfinite(affine[0])) or not np.all(np.isfinite(affine[1])):
-        return None
-    return variable[0], *affine
+    rw.also(*affine.steps)
+    factor, offset = (np.atleast_1d(a) for a in (affine.factor, affine.offset))
+    return rw.emit(AffineOp, [stored], [element_of(op.result)], factor=factor, offset=offset)
 
 
 @rule(QuantizeOp, x=(PReluOp, StandardizeOp))
@@ -103,15 +90,16 @@ def quantize_with_real_parameters(op: QuantizeOp, rw: Rewrite) -> SSAValue | Non
     """
     inner = cast("GraphOp", op.x.owner)
     x, *parameters = inner.operands
-    stored = _stored(x)
-    constants = [_real_constant(c) for c in parameters]
+    stored = stored_of(x)
+    constants = [real_constant(c) for c in parameters]
     if not only_quantized(op.x) or stored is None or not _per_tensor(stored):
         return None
     if any(c is None for c in constants) or not _per_tensor(op.result):
         return None
     real = [
-        c if _stored(c) is None else rw.emit(ConstantOp, [], [f64], value=BlobAttr.of(array))
+        c if stored_of(c) is None else rw.emit(ConstantOp, [], [f64], value=BlobAttr.of(array))
         for c, array in zip(parameters, constants, strict=True)
+        if array is not None
     ]
     missing = [None] * (len(type(inner).get_irdl_definition().operands) - 1 - len(real))
     return again(rw, inner, [stored, *real, *missing], element_of(op.result))[0]
@@ -138,26 +126,32 @@ def _is_extremum_of_stored(value: SSAValue) -> bool:
     if isinstance(value.owner, MinimumOp | MaximumOp):
         alone = value.has_one_use()
         return alone and all(_is_extremum_of_stored(v) for v in value.owner.operands)
-    return _stored(value) is not None or constant_of(value) is not None
+    return stored_of(value) is not None or constant_of(value) is not None
 
 
-def _real_constant(value: SSAValue) -> Any:
-    """The real elements (f64) of a constant, dequantised or not; else None."""
-    stored = _stored(value)
-    constant = constant_of(value if stored is None else stored)
-    if constant is None or constant.dtype.kind not in "iuf":
+@rule(QuantizeOp, x=WhereOp)
+def quantize_of_where(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(where(c, DQ(a), DQ(b))) = where(c, a, b) on quantised types; a constant is quantised."""
+    inner = cast("WhereOp", op.x.owner)
+    if not only_quantized(op.x) or not _per_tensor(op.result):
         return None
-    quantization = None if stored is None else quantization_of(stored)
-    return (
-        constant.astype(np.float64) if quantization is None else dequantize(constant, quantization)
-    )
+    element = element_of(op.result)
+    chosen: list[SSAValue] = []
+    for value in (inner.a, inner.b):
+        stored = stored_of(value)
+        if stored is None and constant_of(value) is None:
+            return None
+        chosen.append(rw.emit(QuantizeOp, [value], [element]) if stored is None else stored)
+    if not all(_per_tensor(v) for v in chosen):
+        return None
+    return again(rw, inner, [inner.condition, *chosen], element)[0]
 
 
 @rule(QuantizeOp, x=MatMulOp)
 def quantize_of_mat_mul(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """Q(DQ(a) @ DQ(b)) = a @ b on quantised types; a constant b may have scales per column."""
     inner = cast("MatMulOp", op.x.owner)
-    a, b = _stored(inner.a), _stored(inner.b)
+    a, b = stored_of(inner.a), stored_of(inner.b)
     if not only_quantized(op.x) or a is None or b is None or not _takes_product(op.result, a, b):
         return None
     if not _per_tensor(a) or not _channels_on(b, len(shape_of(b)) - 1):
@@ -169,10 +163,11 @@ def quantize_of_mat_mul(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
 def quantize_of_contraction(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """Q(conv(DQ(x), DQ(w)) + b) = conv(x, w, b') with b' = b / (x_scale * w_scale) in i32.
 
-    Only where b' is integer: a bias that another scale or a float holds may not be.
+    Only where b' is integer: a bias that another scale or a float holds may not be, and then
+    `quantize_of_accumulator` adds it.
     """
     inner = cast("ConvOp | ConvTransposeOp | GemmOp", op.x.owner)
-    x, weight = _stored(inner.operands[0]), _stored(inner.operands[1])
+    x, weight = stored_of(inner.operands[0]), stored_of(inner.operands[1])
     if not only_quantized(op.x) or x is None or weight is None:
         return None
     if not _takes_product(op.result, x, weight):
@@ -208,8 +203,8 @@ def add_of_mat_mul(op: AddOp, rw: Rewrite) -> SSAValue | None:
     ):
         return None
     a, weight = inner.a, inner.b
-    stored = _stored(weight)
-    if _stored(a) is None or stored is None or constant_of(stored) is None:
+    stored = stored_of(weight)
+    if stored_of(a) is None or stored is None or constant_of(stored) is None:
         return None
     if len(shape_of(weight)) != 2 or len(shape_of(a)) < 2 or not _is_constant(bias):
         return None
@@ -239,13 +234,8 @@ def _reshaped(rw: Rewrite, value: SSAValue, shape: Sequence[int]) -> SSAValue:
 
 
 def _is_constant(value: SSAValue) -> bool:
-    stored = _stored(value)
+    stored = stored_of(value)
     return constant_of(value if stored is None else stored) is not None
-
-
-def _stored(value: SSAValue) -> SSAValue | None:
-    """The quantised value that a float one is dequantised from."""
-    return value.owner.x if isinstance(value.owner, DequantizeOp) else None
 
 
 def _per_tensor(value: SSAValue) -> bool:
@@ -298,7 +288,7 @@ def _accumulator_bias(
     elements = np.prod(shape_of(bias), dtype=np.int64)
     if elements not in (1, channels) or (elements > 1 and shape_of(bias)[-1] != channels):
         return None
-    stored = _stored(bias)
+    stored = stored_of(bias)
     exact: BlobAttr | None = None
     if stored is not None:
         quantization, constant = quantization_of(stored), constant_of(stored)
@@ -312,10 +302,7 @@ def _accumulator_bias(
         if constant is None:
             return None
         real = constant.astype(np.float64)
-    rounded = bool(getattr(rw.options, "round_biases", False))
-    blob = exact or accumulator_integers(
-        np.broadcast_to(real.reshape(-1) * beta, channels), unit, rounded
-    )
+    blob = exact or accumulator_integers(np.broadcast_to(real.reshape(-1) * beta, channels), unit)
     if blob is None:
         return None
     element: UniformType = uniform(np.dtype(np.int32), unit, 0, 0)
@@ -336,12 +323,12 @@ def _is_accumulator(quantization: Quantization, unit: Any, beta: float) -> bool:
     )
 
 
-def accumulator_integers(real: Any, unit: Any, rounded: bool) -> BlobAttr | None:
-    """real / unit as i32, if it is integer up to the float32 rounding of `real`, or `rounded`."""
+def accumulator_integers(real: Any, unit: Any) -> BlobAttr | None:
+    """real / unit as i32, if it is integer up to the float32 rounding of `real`."""
     quotient = real / unit
     nearest = np.rint(quotient)
     distance = np.abs(quotient - nearest)
-    if not rounded and bool(np.any(distance > 1e-7 * np.maximum(1.0, np.abs(quotient)))):
+    if bool(np.any(distance > 1e-7 * np.maximum(1.0, np.abs(quotient)))):
         return None
     if bool(np.any(np.abs(nearest) >= 2.0**31)):
         return None
@@ -354,6 +341,7 @@ OPERATOR_RULES = (
     quantize_of_affine,
     quantize_with_real_parameters,
     quantize_of_extremum,
+    quantize_of_where,
     quantize_of_mat_mul,
     quantize_of_contraction,
 )

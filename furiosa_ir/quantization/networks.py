@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from furiosa_ir.arrays import check_writable, write_whole
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.files import check_writable, write_whole
 from furiosa_ir.quantization.accuracy import OutputAccuracy, compare
 from furiosa_ir.quantization.calibration import Calibration, Sample, load_samples
 from furiosa_ir.quantization.libraries import OnStep, no_report

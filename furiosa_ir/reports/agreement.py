@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
+from furiosa_ir.backends.warboy.enf.records import Program
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
-from furiosa_ir.compiler import CompileResult
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers import load
 from furiosa_ir.interpreter import Interpreter, run_module
@@ -23,7 +23,7 @@ from furiosa_ir.interpreter.elements import numpy_dtype
 from furiosa_ir.interpreter.run import value_names
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
-from furiosa_ir.ir.text import is_ir_text
+from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.onnxruntime_session import onnx_session
 from furiosa_ir.reports.host_operator import run_host_operator
 from furiosa_ir.reports.litert_reference import litert_reference
@@ -66,13 +66,17 @@ class Agreement:
         return f"{text}, greatest difference {self.difference:.4g}"
 
 
+Subject = Program | ModuleOp
+"""A program, or IR of the graph or ftensor level."""
+
+
 def verify_result(
-    result: CompileResult, source: Path, *, batch_size: int | None = None, count: int = 4
+    compiled: Subject, source: Path, *, batch_size: int | None = None, count: int = 4
 ) -> list[Agreement]:
     """Compares a compiled result with its source on random inputs over the full range.
 
     Args:
-        result: a program, or IR of the graph or ftensor level.
+        compiled: what was made of it.
         source: the ONNX or TFLite file it was made from.
         batch_size: as compiled with.
         count: how many inputs.
@@ -83,8 +87,8 @@ def verify_result(
     data = source.read_bytes()
     if is_ir_text(data):
         raise FuriosaError("--verify needs an ONNX or TFLite source", file=str(source))
-    subject, names = _subject(result)
-    inputs = _input_descriptions(result)
+    subject, names = _subject(compiled)
+    inputs = _input_descriptions(compiled)
     module = load(source)
     single = [shape_of(a) for a in Interpreter(module).function("main").body.block.args]
     references = [
@@ -105,12 +109,12 @@ def verify_result(
     return list(worst.values())
 
 
-def _subject(result: CompileResult) -> tuple[Run, list[str]]:
-    if result.program is not None:
-        session = Session(result.program)
+def _subject(compiled: Subject) -> tuple[Run, list[str]]:
+    if isinstance(compiled, Program):
+        session = Session(compiled)
         names = [d.name for d in session.outputs()]
         return lambda feeds: [t.numpy() for t in session.run(list(feeds.values()))], names
-    module = result.module
+    module = compiled
 
     def interpret(feeds: Mapping[str, Array]) -> Sequence[Array]:
         results = run_module(
@@ -122,12 +126,12 @@ def _subject(result: CompileResult) -> tuple[Run, list[str]]:
     return interpret, value_names(main.res_attrs, len(main.function_type.outputs), "output")
 
 
-def _input_descriptions(result: CompileResult) -> list[tuple[str, tuple[int, ...], str]]:
-    if result.program is not None:
-        tensors = [result.program.tensors[i] for i in result.program.inputs]
+def _input_descriptions(compiled: Subject) -> list[tuple[str, tuple[int, ...], str]]:
+    if isinstance(compiled, Program):
+        tensors = [compiled.tensors[i] for i in compiled.inputs]
         return [(t.name, t.shape, t.dtype) for t in tensors]
 
-    main = Interpreter(result.module).function("main")
+    main = Interpreter(compiled).function("main")
     arguments = main.body.block.args
     names = value_names(main.arg_attrs, len(arguments), "input")
     return [

@@ -6,10 +6,11 @@ placement, memory; and, if given, measured facts such as accuracy.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, cast
+
+from furiosa_ir.reports.units import format_value
 
 _STYLE = """
 :root { --ink: #1c2430; --faint: #6b7686; --line: #e3e7ed; --paper: #ffffff; --back: #f5f7fa;
@@ -50,23 +51,6 @@ _FIGURES = (
     ("dram_bytes", "DRAM", "bytes"),
     ("weight_bytes", "weights", "bytes"),
 )
-
-
-def format_value(value: float | None, unit: str) -> str:
-    """A figure for people: ``unit`` is microseconds, count, share (0 to 1) or bytes."""
-    if value is None or not math.isfinite(value):
-        return "unknown"
-    if unit == "share":
-        return f"{value * 100:.4g} %"
-    if unit == "microseconds":
-        return f"{value / 1000:.4g} ms" if value >= 1000 else f"{value:.4g} µs"
-    if unit == "bytes":
-        size = float(value)
-        for name in ("B", "KiB", "MiB", "GiB"):
-            if size < 1024 or name == "GiB":
-                return f"{size:.4g} {name}"
-            size /= 1024
-    return f"{value:,.0f}"
 
 
 def render(

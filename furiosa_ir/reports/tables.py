@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from furiosa_ir.reports.html import format_value
+from furiosa_ir.reports.units import format_value
 
 
 def print_inspection(inspection: Mapping[str, Any], console: Console) -> None:

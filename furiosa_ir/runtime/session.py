@@ -73,11 +73,12 @@ def create(
         if batch_size is not None:
             session.require_batch(batch_size)
         return session
-    # Compiling needs all of the compiler; a session of an ENF file does without it.
-    from furiosa_ir.compiler import compile_model  # noqa: PLC0415
+    # A session of an ENF file needs neither the cache nor the compiler.
+    from furiosa_ir.cache.compilation import compile_program  # noqa: PLC0415
 
     content = source if isinstance(source, bytes) else Path(source)
-    session = Session(_read(compile_model(content, target=target, batch_size=batch_size)))
+    result = compile_program(content, target=target, batch_size=batch_size)
+    session = Session(_read(result.program))
     if compiler_hints:
         session.print_hints()
     return session
@@ -94,10 +95,10 @@ def _head(source: str | os.PathLike[str] | bytes) -> bytes:
         return b""
 
 
-def _read(source: str | os.PathLike[str] | bytes) -> Program:
+def _read(source: str | os.PathLike[str] | bytes | memoryview) -> Program:
     from furiosa_ir.backends.warboy.enf.reader import read_program  # noqa: PLC0415
 
-    return read_program(source if isinstance(source, bytes) else Path(source))
+    return read_program(source)
 
 
 class Session:

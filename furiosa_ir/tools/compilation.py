@@ -1,21 +1,30 @@
-"""What `furiosa compile` does around the compiler: progress, output file, summary."""
+"""What `furiosa compile` does around the compiler: cache, progress, output file, summary."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from furiosa_ir.arrays import check_writable
-from furiosa_ir.backends.warboy.enf.records import Program
-from furiosa_ir.backends.warboy.enf.writer import save_program
-from furiosa_ir.compiler import LEVELS, compile_source
+from furiosa_ir.cache.compilation import Compiled, compile_cached, describe
+from furiosa_ir.cache.entry import Metadata
+from furiosa_ir.cache.key import Inputs
+from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.ir.text import is_ir_text, write_module
-from furiosa_ir.reports.html import format_value
-from furiosa_ir.reports.inspect import summary
-from furiosa_ir.tools.progress import Progress
+from furiosa_ir.files import check_writable, replacing
+from furiosa_ir.ir.text_format import is_ir_text
+from furiosa_ir.reports.units import format_value
+
+if TYPE_CHECKING:
+    from furiosa_ir.compiler import CompileResult
+    from furiosa_ir.reports.agreement import Subject
+
+# The compiler and what else imports numpy and xDSL is imported where it is used: a program that
+# the cache has needs none of it.
+# ruff: noqa: PLC0415
 
 
 def compile_file(
@@ -27,8 +36,11 @@ def compile_file(
     batch_size: int | None,
     verify: bool,
     verbose: bool,
+    passes: str | None = None,
+    plugins: Sequence[Path] = (),
+    cache: bool = True,
 ) -> None:
-    """Compiles a file to a file.
+    """Compiles a file to a file; the options of `furiosa compile` document the arguments.
 
     Raises:
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
@@ -38,41 +50,113 @@ def compile_file(
         raise FuriosaError(
             "--verify does not go with --target-ir warboy", hint="verify the program"
         )
-    levels = LEVELS[: LEVELS.index(target_ir) + 1]
+
+    if passes is not None and target_ir != "enf":
+        raise FuriosaError("--pass-pipeline ends at a program", hint="use furiosa-opt -p for IR")
+
+    def compile_() -> CompileResult:
+        if plugins:
+            from furiosa_ir.tools.plugins import load_plugin
+
+            for plugin in plugins:
+                load_plugin(plugin)
+        return _compile(
+            source,
+            target=target,
+            target_ir=target_ir,
+            batch_size=batch_size,
+            passes=passes,
+            verbose=verbose,
+        )
+
+    if target_ir == "enf":
+        inputs = Inputs(source, target, batch_size, passes, tuple(plugins))
+        settings = None if cache else NO_CACHE
+        _compile_program(inputs, output, compile_, settings, verify=verify)
+    else:
+        from furiosa_ir.ir.text import write_module
+
+        module = compile_().module
+        if verify:
+            _verify(module, source, batch_size)
+        write_module(module, output)
+    click.echo(f"Written to {output}", err=True)
+
+
+def _compile(
+    source: Path,
+    *,
+    target: str,
+    target_ir: str,
+    batch_size: int | None,
+    passes: str | None,
+    verbose: bool,
+) -> CompileResult:
+    from furiosa_ir.compiler import LEVELS, compile_source
+    from furiosa_ir.tools.progress import Progress
+
+    # Own passes are one step to the last level of IR.
+    levels = LEVELS[: LEVELS.index(target_ir) + 1] if passes is None else LEVELS[-2:]
     progress = Progress(_kind(source), levels, verbose=verbose)
     result = compile_source(
         source,
         target=target,
         batch_size=batch_size,
         target_ir=target_ir,
+        passes=passes,
         instrumentation=(progress,),
         on_phase=progress.phase,
     )
     progress.finished()
-    if verify:
-        # Imported here: the frameworks that it compares with take longer than most compiles.
-        from furiosa_ir.reports.agreement import verify_result  # noqa: PLC0415
-
-        agreements = verify_result(result, source, batch_size=batch_size)
-        for agreement in agreements:
-            mark = "❌" if not agreement.passed else "✅" if agreement.required else "· "
-            click.echo(f"{mark}  {agreement}", err=True)
-        failed = [a for a in agreements if not a.passed]
-        if failed:
-            raise FuriosaError(f"the result does not agree: {failed[0]}", file=str(source))
-    if result.program is None:
-        write_module(result.module, output)
-    else:
-        _save(result.program, output)
-        _print_summary(summary(result.program)["summary"])
-    click.echo(f"Written to {output}", err=True)
+    return result
 
 
-def _save(program: Program, output: Path) -> None:
+def _compile_program(
+    inputs: Inputs,
+    output: Path,
+    compile_: Callable[[], CompileResult],
+    settings: CacheSettings | None,
+    *,
+    verify: bool,
+) -> None:
+    started = time.perf_counter()
     try:
-        save_program(program, output)
+        with replacing(output) as file:
+
+            def compile_to_file() -> Compiled:
+                from furiosa_ir.backends.warboy.enf.writer import save_program
+
+                program = compile_().program
+                assert program is not None
+                save_program(program, file)
+                return Compiled(file, program.source_hash, describe(program))
+
+            result = compile_cached(inputs, compile_to_file, settings)
+            if not isinstance(result.program, Path):
+                file.write_bytes(result.program)
+                seconds = time.perf_counter() - started
+                click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
+            if verify:
+                from furiosa_ir.backends.warboy.enf.reader import read_program
+
+                assert isinstance(inputs.source, Path)
+                _verify(read_program(file), inputs.source, inputs.batch_size)
     except OSError as error:
         raise FuriosaError(f"cannot be written: {error.strerror}", file=str(output)) from None
+    _print_summary(result.metadata)
+
+
+def _verify(subject: Subject, source: Path, batch_size: int | None) -> None:
+    # The frameworks that it compares with take longer to import than most compiles.
+    from furiosa_ir.reports.agreement import verify_result
+
+    agreements = verify_result(subject, source, batch_size=batch_size)
+    for agreement in agreements:
+        mark = "❌" if not agreement.passed else "✅" if agreement.required else "· "
+        click.echo(f"{mark}  {agreement}", err=True)
+    failed = [a for a in agreements if not a.passed]
+    if failed:
+        raise FuriosaError(f"the result does not agree: {failed[0]}", file=str(source))
 
 
 def _kind(source: Path) -> str:
@@ -87,20 +171,22 @@ def _kind(source: Path) -> str:
     return "ir" if is_ir_text(head) else "onnx"
 
 
-def _print_summary(figures: dict[str, Any]) -> None:
-    share = format_value(figures["npu_mac_share"], "share")
-    latency = format_value(figures["latency_us"], "microseconds")
-    cycles = format_value(figures["cycles"], "count")
+def _print_summary(figures: Metadata) -> None:
+    share = format_value(figures.npu_mac_share, "share")
+    latency = format_value(figures.latency_us, "microseconds")
+    cycles = format_value(figures.cycles, "count")
     click.echo(f"MACs on the NPU: {share}", err=True)
     click.echo(f"Estimated latency: {latency} ({cycles} cycles)", err=True)
-    hosts = figures["host_operators"]
+    hosts = figures.host_operators
     if not hosts:
         click.echo("Operators on the host: none", err=True)
         return
     click.echo(f"Operators on the host: {len(hosts)}", err=True)
     reasons: dict[tuple[int, str], list[str]] = {}
     for op in hosts:
-        reasons.setdefault((op["hint"], op["reason"]), []).append(op["layer"] or op["operator"])
+        reasons.setdefault((op.hint, op.reason), []).append(op.layer or op.operator)
     for (hint, reason), layers in sorted(reasons.items()):
         more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
-        click.echo(f"  Hint [{hint}]: {reason} ({', '.join(layers[:3])}{more})", err=True)
+        line = f"  Hint [{hint}]: {reason} ({', '.join(layers[:3])}{more})"
+        # Names come from models, and hits from stores that others may write to.
+        click.echo("".join(c if c.isprintable() else "?" for c in line), err=True)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from furiosa_ir.arrays import Array, check_writable, read_arrays, write_arrays
+from furiosa_ir.arrays import Array, read_arrays, write_arrays
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.files import check_writable
 from furiosa_ir.runtime import session
 
 _DEVICES = {"warboy": "warboy(1)*1", "warboy-2pe": "warboy(2)*1"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
 import click
 
@@ -17,7 +19,21 @@ _TARGETS = ("warboy", "warboy-2pe")
 _LEVELS = ("graph", "ftensor", "warboy", "enf")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands below, and groups that are imported when they are called."""
+
+    groups: ClassVar = {"cache": "furiosa_ir.tools.cache"}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self.groups])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.groups:
+            return getattr(import_module(self.groups[cmd_name]), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="furiosa")
 def main() -> None:
     """Compile int8 networks for the Warboy NPU, run and inspect them."""
@@ -48,6 +64,13 @@ def main() -> None:
     help="Samples that the inputs hold; default: as the file has it, an open batch as 1.",
 )
 @click.option("--verify", is_flag=True, help="Run the result against the source framework.")
+@click.option(
+    "--pass-pipeline",
+    metavar="TEXT",
+    help="These passes in place of the compiler's own: 'a,b{option=1},c', as for furiosa-opt -p.",
+)
+@click.option("--load", multiple=True, type=_FILE, help="Plug-in of passes: a .py file.")
+@click.option("--no-cache", is_flag=True, help="Neither look into the compiler cache nor fill it.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every pass.")
 @click.version_option(__version__, prog_name="furiosa")
 def compile_command(
@@ -57,11 +80,16 @@ def compile_command(
     target_ir: str,
     batch_size: int | None,
     verify: bool,
+    pass_pipeline: str | None,
+    load: tuple[Path, ...],
+    no_cache: bool,
     verbose: bool,
 ) -> None:
     """Compile SOURCE, an ONNX or TFLite network or one of our IRs, to a program.
 
-    What SOURCE is, its content says. Progress and the summary go to standard error.
+    What SOURCE is, its content says. Progress and the summary go to standard error. Programs are
+    kept in the compiler cache (FC_CACHE_ENABLED, FC_CACHE_STORE_URL, FC_CACHE_LIFETIME; see
+    `furiosa cache`), and found there by what is in SOURCE and by every option.
     """
     with reported_errors():
         from furiosa_ir.tools.compilation import compile_file
@@ -74,6 +102,9 @@ def compile_command(
             batch_size=batch_size,
             verify=verify,
             verbose=verbose,
+            passes=pass_pipeline,
+            plugins=load,
+            cache=not no_cache,
         )
 
 

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from furiosa_ir.arrays import check_writable, write_whole
+from furiosa_ir.files import check_writable, write_whole
 from furiosa_ir.quantization import OutputAccuracy, QuantizationReport, quantize
-from furiosa_ir.reports.html import format_value
+from furiosa_ir.reports.units import format_value
 
 
 def quantize_file(

@@ -17,12 +17,11 @@ from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, PrintIr, Timing, run_pipeline
 from furiosa_ir.ir.text import (
     Positions,
-    constants_path,
-    is_ir_text,
     parse_module,
     print_module,
     write_module,
 )
+from furiosa_ir.ir.text_format import constants_path, is_ir_text
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import i8
+from xdsl.dialects.builtin import i8, i32
 
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.dialects.ftensor import arithmetic, i48
+from furiosa_ir.dialects.ftensor import arithmetic, contraction, i48
 from tests.backend.networks import Pieces
 from tests.backend.segments import WARBOY, check, small_machine
+
+LIMIT = 1 << 30
 
 MACHINES = {
     "warboy": WARBOY,
@@ -164,6 +166,23 @@ def test_sum_with_constant(shape: tuple[int, ...], machine: Machine) -> None:
     def build(e, a):
         other = e.constant(np.random.default_rng(3).integers(-128, 128, shape), i8)
         return Pieces(e).add(a[0], other)
+
+    check([(2, 5, 6, 4)], build, machine)
+
+
+@pytest.mark.parametrize("axis", range(4))
+def test_constant_along_a_reduced_axis(axis: int, machine: Machine) -> None:
+    """No tile cuts the axis, so a parameter along it is read whole."""
+
+    def build(e, a):
+        shape = (2, 5, 6, 4)
+        other = np.random.default_rng(3).integers(-999, 999, shape[axis])
+        wide = e.rescale(
+            a[0], 1000, 0, rounding="floor", minimum=-LIMIT, maximum=LIMIT, element=i32
+        )
+        key = e.emit(arithmetic.AddOp, [wide, e.constant(e.along(other, axis, 4), i32)], i32)
+        key = e.emit(contraction.ReduceOp, [key], i32, kind="max", axes=[axis], x_zp=0)
+        return e.rescale(key, 1, 10, rounding="floor")
 
     check([(2, 5, 6, 4)], build, machine)
 

@@ -31,7 +31,7 @@ from tests.conformance.qlinear import WITHOUT_KERNEL, as_dtype, qlinear_model
 from tests.lowering import litert_convolutions, litert_movement, litert_operators
 from tests.lowering.exact_cases import CASES as EXACT_CASES
 from tests.lowering.network import CASES as LITERT_CASES
-from tests.lowering.network import Network
+from tests.lowering.network import Network, as_int8
 from tests.lowering.network import forms as litert_forms
 from tests.lowering.test_exact import draw
 from tests.oracle.litert import build_model
@@ -129,8 +129,7 @@ def tflite_case(name: str, dtype: str, seed: int, count: Count) -> None:
     (got,) = run(model, inputs, count)
     count.cases += 1
     count.elements += want.size
-    stored = got if got.dtype == np.int8 else (got ^ np.uint8(128)).view(np.int8)
-    count.different += int((stored != want).sum())
+    count.different += int((as_int8(got) != want).sum())
 
 
 def forms() -> dict[tuple[str, str], Callable[[int, Count], None]]:

@@ -28,15 +28,18 @@ from furiosa_ir.dialects.graph import (
 )
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
-from furiosa_ir.ir.shaped_operation import ints, shape_of
+from furiosa_ir.interpreter.elements import numpy_dtype
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 MICROSOFT = "com.microsoft"
 OPSET = 17
 
 
 def as_dtype(array: Any, dtype: np.dtype[Any]) -> Any:
-    """8-bit integers as int8 or uint8, which hold the same bytes but for the top bit."""
-    return array if array.dtype == dtype else (array.view(np.uint8) ^ np.uint8(128)).view(dtype)
+    """8-bit integers as int8 or uint8, which differ by the top bit; wider ones as they are."""
+    if array.dtype == dtype or array.dtype.itemsize > 1:
+        return array
+    return (array.view(np.uint8) ^ np.uint8(128)).view(dtype)
 
 
 class Writer:
@@ -48,9 +51,9 @@ class Writer:
     """
 
     def __init__(self, function: FuncOp, op: GraphOp) -> None:
-        result = quantization_of(op.results[0])
-        assert result is not None
-        self.dtype = np.dtype(result.dtype)
+        quantized = quantization_of(op.results[0]) or quantization_of(op.operands[0])
+        assert quantized is not None
+        self.dtype = np.dtype(quantized.dtype)
         self.nodes: list[Any] = []
         self.tensors: list[Any] = []
         self.names: dict[SSAValue, str] = {
@@ -60,7 +63,9 @@ class Writer:
         self.outputs = [self._info(f"y{i}", v) for i, v in enumerate(op.results)]
 
     def _info(self, name: str, value: SSAValue) -> Any:
-        element = helper.np_dtype_to_tensor_dtype(self.dtype)
+        stored = quantization_of(value) is not None
+        dtype = self.dtype if stored else numpy_dtype(element_of(value))
+        element = helper.np_dtype_to_tensor_dtype(dtype)
         return helper.make_tensor_value_info(name, element, shape_of(value))
 
     def tensor(self, array: Any) -> str:
@@ -297,6 +302,22 @@ def gather(op: rearrangement.GatherOp, w: Writer) -> bool:
 def extreme(op: reduction.ExtremeOp, w: Writer) -> bool:
     """ReduceMax and ReduceMin of stored integers."""
     return _moved(op, w, op.ONNX[0], [], axes=ints(op.axes), keepdims=op.keepdims.value.data)
+
+
+@_writes(reduction.ArgMaxOp, reduction.ArgMinOp)
+def arg_extreme(op: reduction.ArgExtremeOp, w: Writer) -> bool:
+    """ArgMax and ArgMin of stored integers."""
+    names = ("axis", "keepdims", "select_last_index")
+    given = {name: cast("Any", op.properties[name]).value.data for name in names}
+    w.node(op.ONNX[0], [w.stored(op.x)], "y0", **given)
+    return True
+
+
+@_writes(elementwise.WhereOp)
+def where(op: elementwise.WhereOp, w: Writer) -> bool:
+    """QLinearWhere."""
+    inputs = [w.stored(op.condition), *w.operand(op.a), *w.operand(op.b), *w.scale(op.result)]
+    return w.contrib("QLinearWhere", inputs)
 
 
 @_writes(movement.SplitOp)

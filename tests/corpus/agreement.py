@@ -19,6 +19,7 @@ import numpy as np
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session
+from tests import without_cache  # noqa: F401  # each compile is one
 
 SHARED = Path(__file__).parents[3] / "shared"
 MODELS = SHARED / "models"

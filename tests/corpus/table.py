@@ -26,6 +26,7 @@ import onnx
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session
+from tests import without_cache  # noqa: F401  # each compile is one
 from tests.corpus.agreement import (
     MODELS,
     Input,

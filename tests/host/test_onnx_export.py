@@ -71,6 +71,20 @@ def test_quantised_values_are_integers() -> None:
     assert got.dtype == np.uint8
 
 
+def test_accumulators_are_integers() -> None:
+    """QuantizeLinear makes no i32, and channels may have different units."""
+    rng = np.random.default_rng(0)
+    net = QDQ()
+    x = net.input("x", [2, 3, 8, 8], 0.05, 9)
+    w = net.weight(rng.integers(-9, 9, (4, 3, 3, 3)).astype(np.int8), rng.uniform(0.01, 0.02, 4))
+    bias = net.constant(rng.normal(size=4).astype(np.float32))
+    net.output(net.add("Conv", [x, w, bias]), 0.04)
+    module = imported(net.model())
+    FoldQuantization().apply(None, module)
+    (got,) = agree(module, rng.integers(-128, 128, (2, 3, 8, 8)).astype(np.int8))
+    assert got.dtype == np.int8
+
+
 @pytest.mark.parametrize("opset", [9, 11, 13, 17, 20])
 def test_operator_sets(opset: int) -> None:
     """Opaque operators of old operator sets are converted, the others written anew."""

@@ -17,6 +17,7 @@ from furiosa_ir.backends.warboy.host import export_segment
 from furiosa_ir.backends.warboy.host.execute import run_tflite_operation
 from furiosa_ir.backends.warboy.host.tflite_export import export_tflite
 from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.reduction import ArgMaxOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.importers.tflite import import_tflite
@@ -218,9 +219,9 @@ def test_one_operation_runs_by_itself() -> None:
     y = Tensor("y", (2,), np.int32)
     table = options("ArgMax", outputType=schema.TensorType.INT32)
     module = import_tflite(build_model([Operator("ARG_MAX", [x, axis], [y], table, 2)]))
-    (op,) = [op for op in module.walk() if isinstance(op, OpaqueOp)]
+    (op,) = [op for op in module.walk() if isinstance(op, ArgMaxOp)]
     array = sample(x, np.random.default_rng(0))
-    (result,) = run_tflite_operation(op, [array, np.array(1, np.int32)])
+    (result,) = run_tflite_operation(op, [array])
     np.testing.assert_array_equal(result, array.argmax(1))
 
 

@@ -89,8 +89,22 @@ RIGHT: dict[str, tuple[list[Any], Mapping[str, np.ndarray], Sequence[int]]] = {
         {"zero": ints(0), "one": ints(1), "rest": ints(-1)},
         (1, 24),
     ),
-    "unmodelled": ([node("CumSum", ["x", "a"], ["y"])], {"a": np.array(1)}, X),
-    "unmodelled_along_the_batch": ([node("CumSum", ["x", "a"], ["y"])], {"a": np.array(0)}, X),
+    "unmodelled": ([node("Hardmax", ["x"], ["y"], axis=1)], {}, X),
+    "unmodelled_along_the_batch": ([node("Hardmax", ["x"], ["y"], axis=0)], {}, X),
+    "cum_sum": ([node("CumSum", ["x", "a"], ["y"])], {"a": np.array(-1)}, X),
+    "index_of_greatest": (
+        [
+            node("ArgMax", ["x"], ["i"], axis=-1, keepdims=0),
+            node("Cast", ["i"], ["y"], to=TensorProto.FLOAT),
+        ],
+        {},
+        (1, 4),
+    ),
+    "where": (
+        [node("Where", ["c", "x", "o"], ["y"])],
+        {"c": np.arange(24).reshape(X) % 3 == 0, "o": np.ones((1, 1), np.float32)},
+        X,
+    ),
     "constant_result": (
         [node("Exp", ["one"], ["y"])],
         {"one": np.ones((1, 3), np.float32)},
@@ -113,6 +127,14 @@ def test_constants_that_hold_the_batch(name: str, size: int, first: int | str) -
 REFUSED: dict[str, tuple[list[Any], Mapping[str, np.ndarray], str]] = {
     "concat": ([node("Concat", ["x", "x"], ["y"], axis=0)], {}, "concat works along it"),
     "softmax": ([node("Softmax", ["x"], ["y"], axis=0)], {}, "softmax works along it"),
+    "index": (
+        [
+            node("ArgMin", ["x"], ["i"], axis=0),
+            node("Cast", ["i"], ["y"], to=TensorProto.FLOAT),
+        ],
+        {},
+        "arg_min works along it",
+    ),
     "sum": ([node("ReduceSum", ["x", "a"], ["y"])], {"a": ints(0)}, "reduce_sum works along it"),
     "all": ([node("ReduceMean", ["x"], ["y"])], {}, "reduce_mean works along it"),
     "slice": (

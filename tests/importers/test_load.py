@@ -32,6 +32,14 @@ def test_text(digits: Path, tmp_path: Path) -> None:
     assert load(path).is_structurally_equivalent(module)
 
 
+def test_the_batch_size_of_text(digits: Path, tmp_path: Path) -> None:
+    path = tmp_path / "network.mlir"
+    write_module(load(digits / "digits_int8.tflite"), path)
+    for text in (path, path.read_bytes()):
+        with pytest.raises(ImportFailure, match="batch size of IR cannot be changed"):
+            load(text, batch_size=2)
+
+
 def test_a_path_as_a_string(digits: Path) -> None:
     assert load(str(digits / "digits_int8.tflite")).attributes["graph.source"].data == "tflite"
 

@@ -23,14 +23,13 @@ from furiosa_ir.ir.constants import BlobAttr, Constant, ConstantTable
 from furiosa_ir.ir.equivalence import difference
 from furiosa_ir.ir.location import fuse, name_loc
 from furiosa_ir.ir.text import (
-    constants_path,
-    is_ir_text,
     large_constants,
     parse_module,
     print_module,
     read_module,
     write_module,
 )
+from furiosa_ir.ir.text_format import constants_path, is_ir_text
 from furiosa_ir.ir.verifier import verify_module
 
 DTYPES = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType, f32
+from xdsl.dialects.builtin import TensorType, f32, i1, i64
 from xdsl.ir import Block, SSAValue
 
 from furiosa_ir.dialects.graph import (
@@ -25,6 +25,7 @@ from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.shaped_operation import shape_of
 
 
 @dataclass
@@ -133,8 +134,9 @@ def _conv_transpose(d: Draw) -> GraphOp:
     inner, outer = group * d.small(1, 3), d.small(1, 3)
     x = d.value((1, inner, d.small(2, 5), d.small(2, 5)))
     strides = [d.small(1, 3), d.small(1, 3)]
+    axis = 1 if d.rng.integers(2) else None
     return convolution.ConvTransposeOp.make(
-        [x, d.weight((inner, outer, d.small(2, 4), d.small(2, 4)), None), None],
+        [x, d.weight((inner, outer, d.small(2, 4), d.small(2, 4)), axis), None],
         [d.element(0.05, 0.4)],
         layout="NCHW",
         kernel_layout="IOHW",
@@ -158,6 +160,26 @@ def _conv_3d(d: Draw) -> GraphOp:
         strides=[d.small(1, 2) for _ in range(3)],
         pads=[d.small(0, 1) for _ in range(6)],
         dilations=[1, 1, 1],
+        group=group,
+    )
+
+
+def _conv_transpose_3d(d: Draw) -> GraphOp:
+    group = d.small(1, 2)
+    inner = group * d.small(1, 2)
+    x = d.value((d.small(1, 2), inner, d.small(3, 4), d.small(2, 4), 3))
+    strides = [d.small(1, 3) for _ in range(3)]
+    weight = d.weight((inner, d.small(1, 2), d.small(1, 3), 2, 3), None)
+    outputs = group * int(weight.type.get_shape()[1])
+    return convolution.ConvTransposeOp.make(
+        [x, weight, d.bias(x, weight, outputs) if d.small(0, 1) else None],
+        [d.element(0.05, 0.4)],
+        layout="NCDHW",
+        kernel_layout="IODHW",
+        strides=strides,
+        pads=[d.small(0, 1) for _ in range(6)],
+        output_padding=[d.small(0, s - 1) for s in strides],
+        dilations=[d.small(1, 2), 1, 1],
         group=group,
     )
 
@@ -238,6 +260,38 @@ def _affine(d: Draw) -> GraphOp:
     )
 
 
+def _accumulated(product: Case) -> Case:
+    """What follows a product's accumulator: factors of either sign, offsets that may cancel it."""
+
+    def draw(d: Draw) -> GraphOp:
+        op = product(d)
+        x, weight = op.operands[:2]
+        qx, qw = quantization_of(x), quantization_of(weight)
+        assert qx is not None
+        assert qw is not None
+        layout = op.properties.get("layout")
+        shape = shape_of(op.results[0])
+        axis = len(shape) - 1 if layout is None else layout.data.index("C")
+        scales = np.array(qw.scales) * qx.scale
+        if len(scales) > 1:
+            scales = np.resize(scales, shape[axis])
+        element = uniform(np.dtype(np.int32), scales, 0, axis)
+        missing = [None] * (len(type(op).get_irdl_definition().operands) - 2)
+        properties = {k: v for k, v in op.properties.items() if k != "origin"}
+        sums = type(op).make([x, weight, *missing], [element], **properties)
+        d.block.add_op(sums)
+        along = [n if i == axis else 1 for i, n in enumerate(shape)]
+        along = [along, [1], list(shape)][d.small(0, 2)]
+        factor = d.rng.normal(0, 0.5, along) * (d.rng.random(along) > 0.1)
+        offset = d.rng.normal(0, [0, 3, 300][d.small(0, 2)], along)
+        if d.small(0, 2) == 0:
+            factor, offset = np.rint(factor * 4) / 4, np.rint(offset * 4) / 4
+        result = [d.element(0.05, 0.4)]
+        return normalization.AffineOp.make(sums.results, result, factor=factor, offset=offset)
+
+    return draw
+
+
 def _standardize(kind: type[GraphOp]) -> Case:
     def draw(d: Draw) -> GraphOp:
         layer = kind is normalization.LayerNormOp
@@ -253,6 +307,45 @@ def _standardize(kind: type[GraphOp]) -> Case:
         return kind.make([d.value(shape), scale, given], [element], epsilon=epsilon, **extra)
 
     return draw
+
+
+def _arg_extreme(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        shape = tuple(d.small(1, 40 if i == 1 else 5) for i in range(d.small(2, 4)))
+        return kind.make(
+            [d.value(shape)],
+            [i64],
+            axis=d.small(-len(shape), len(shape) - 1),
+            keepdims=d.small(0, 1),
+            select_last_index=d.small(0, 1),
+        )
+
+    return draw
+
+
+def _cum_sum(d: Draw) -> GraphOp:
+    shape = tuple(d.small(1, 7) for _ in range(d.small(1, 4)))
+    return reduction.CumSumOp.make(
+        [d.value(shape)],
+        [d.element(0.05, 0.4)],
+        axis=d.small(-len(shape), len(shape) - 1),
+        exclusive=d.small(0, 1),
+        reverse=d.small(0, 1),
+    )
+
+
+def _where(d: Draw) -> GraphOp:
+    shape = (2, 3, 4, 5)
+    shapes = [tuple(n if d.rng.integers(4) else 1 for n in shape)[d.small(0, 3) :] for _ in "cab"]
+    condition = ConstantOp.make([], [i1], value=BlobAttr.of(d.rng.integers(2, size=shapes[0]) > 0))
+    d.block.add_op(condition)
+    element = d.element()
+    alike = bool(d.rng.integers(2))
+    a = d.value(shapes[1], element if alike else None)
+    b = d.value(shapes[2], element if alike else None)
+    return elementwise.WhereOp.make(
+        [condition.result, a, b], [element if alike else d.element(0.05, 0.4)]
+    )
 
 
 def _unary(kind: type[GraphOp], **properties: Any) -> Case:
@@ -301,6 +394,28 @@ def _pool_1d(kind: type[GraphOp]) -> Case:
             strides=[d.small(1, 3)],
             pads=[d.small(0, 1), d.small(0, 1)],
             dilations=[1],
+            ceil_mode=d.small(0, 1),
+            **extra,
+        )
+
+    return draw
+
+
+def _pool_3d(kind: type[GraphOp]) -> Case:
+    def draw(d: Draw) -> GraphOp:
+        extra: dict[str, Any] = (
+            {"count_include_pad": d.small(0, 1)} if kind is pooling.AveragePoolOp else {}
+        )
+        element = d.element()
+        kernel = [d.small(1, 3), 2, d.small(2, 3)]
+        return kind.make(
+            [d.value((d.small(1, 2), d.small(1, 3), d.small(3, 5), d.small(4, 6), 5), element)],
+            [element if d.rng.integers(2) else d.element()],
+            layout="NCDHW",
+            kernel_shape=kernel,
+            strides=[d.small(1, 2) for _ in range(3)],
+            pads=[d.small(0, min(1, k - 1)) for k in kernel * 2],
+            dilations=[1, 1, 1],
             ceil_mode=d.small(0, 1),
             **extra,
         )
@@ -425,11 +540,27 @@ def _resize(d: Draw) -> GraphOp:
     )
 
 
+def _resize_nd(d: Draw) -> GraphOp:
+    extents = [d.small(1, 4) for _ in range(d.small(0, 1) * 2 + 1)]
+    sizes = [d.small(1, 7) for _ in extents]
+    return movement.ResizeOp.make(
+        [d.value((2, 2, *extents))],
+        [d.element()],
+        layout="NCDHW" if len(extents) == 3 else "NCW",
+        mode=str(d.rng.choice(["nearest", "linear"])),
+        coordinates=str(d.rng.choice(["half_pixel", "align_corners", "asymmetric"])),
+        nearest_mode=str(d.rng.choice(["round_prefer_floor", "round_prefer_ceil", "floor"])),
+        sizes=sizes,
+        scales=[s / n for s, n in zip(sizes, extents, strict=True)],
+    )
+
+
 CASES: dict[str, Case] = {
     "conv": _conv,
     "conv_1d": _conv_1d,
     "conv_3d": _conv_3d,
     "conv_transpose": _conv_transpose,
+    "conv_transpose_3d": _conv_transpose_3d,
     "gemm": _gemm,
     "mat_mul": _mat_mul,
     "add": _binary(elementwise.AddOp),
@@ -439,6 +570,12 @@ CASES: dict[str, Case] = {
     "sum": _nary(normalization.SumOp),
     "mean": _nary(normalization.MeanOp),
     "affine": _affine,
+    "affine_of_conv": _accumulated(_conv),
+    "affine_of_conv_1d": _accumulated(_conv_1d),
+    "affine_of_conv_3d": _accumulated(_conv_3d),
+    "affine_of_conv_transpose": _accumulated(_conv_transpose),
+    "affine_of_gemm": _accumulated(_gemm),
+    "affine_of_mat_mul": _accumulated(_mat_mul),
     "layer_norm": _standardize(normalization.LayerNormOp),
     "instance_norm": _standardize(normalization.InstanceNormOp),
     "p_relu": _p_relu,
@@ -457,6 +594,8 @@ CASES: dict[str, Case] = {
     "average_pool": _pool(pooling.AveragePoolOp),
     "max_pool_1d": _pool_1d(pooling.MaxPoolOp),
     "average_pool_1d": _pool_1d(pooling.AveragePoolOp),
+    "max_pool_3d": _pool_3d(pooling.MaxPoolOp),
+    "average_pool_3d": _pool_3d(pooling.AveragePoolOp),
     "reduce_min": _reduce(reduction.ReduceMinOp),
     "reduce_l1": _reduce(reduction.ReduceL1Op),
     "reduce_l2": _reduce(reduction.ReduceL2Op),
@@ -467,6 +606,10 @@ CASES: dict[str, Case] = {
     "reduce_mean": _reduce(reduction.ReduceMeanOp),
     "reduce_sum": _reduce(reduction.ReduceSumOp),
     "reduce_max": _reduce(reduction.ReduceMaxOp),
+    "arg_max": _arg_extreme(reduction.ArgMaxOp),
+    "arg_min": _arg_extreme(reduction.ArgMinOp),
+    "cum_sum": _cum_sum,
+    "where": _where,
     "softmax": _softmax,
     "reshape": lambda d: movement.ReshapeOp.make([d.value((2, 3, 4))], [d.element()], shape=[4, 6]),
     "transpose": lambda d: movement.TransposeOp.make(
@@ -482,5 +625,6 @@ CASES: dict[str, Case] = {
     "slice": _slice,
     "pad": _pad,
     "resize": _resize,
+    "resize_1d_3d": _resize_nd,
 }
 """Operator -> a function that draws one of its quantised forms."""

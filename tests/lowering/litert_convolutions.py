@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from furiosa_ir.backends.warboy.lowering.registry import LITERT
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.rearrangement import BatchToSpaceOp, SpaceToBatchOp
 from furiosa_ir.dialects.graph.window import same_pads
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.ir.shaped_operation import shape_of
@@ -97,6 +98,76 @@ def conv_2d(net: Network) -> None:
 @case
 def depthwise_conv_2d(net: Network) -> None:
     _convolution(net, depthwise=True)
+
+
+def _between_batches(net: Network, depthwise: bool) -> None:
+    """SPACE_TO_BATCH_ND - convolution - BATCH_TO_SPACE_ND, TensorFlow's dilated convolution."""
+    channels, kernel = int(net.rng.integers(1, 9)), [int(k) for k in net.rng.integers(1, 4, 2)]
+    out = channels if depthwise else int(net.rng.integers(1, 9))
+    blocks = [int(b) for b in net.rng.integers(1, 4, 2)]
+    extents = [int(n) for n in net.rng.integers(7, 12, 2)]
+    begins = [int(p) for p in net.rng.integers(0, 3, 2)]
+    # Room for the kernel, up to whole blocks.
+    ends = [
+        b * (k + 1) - (p + n) % b
+        for b, k, p, n in zip(blocks, kernel, begins, extents, strict=True)
+    ]
+    crops = [[int(c) for c in net.rng.integers(0, 2, 2)] for _ in range(2)]
+    x_type = net.quantized()
+    x = net.input(net.bytes(2, *extents, channels), x_type)
+    split = net.graph(SpaceToBatchOp, [x], x_type, blocks=blocks, pads=[*begins, *ends])
+    size = np.array(blocks, np.int32)
+    pads = np.array([begins, ends], np.int32).T.copy()
+    net.tflite("SPACE_TO_BATCH_ND", [x, size, pads], split, schema.SpaceToBatchNDOptionsT())
+    weight = _weight(
+        net,
+        net.bytes(*((1, *kernel, out) if depthwise else (out, *kernel, channels))),
+        3 if depthwise else 0,
+    )
+    bias = _bias(net, split, weight, out, optional=False)
+    y_type = _result(net, x, weight, 0.01, 2)
+    y = net.graph(
+        ConvOp,
+        [split, weight, bias],
+        y_type,
+        layout="NHWC",
+        kernel_layout="IHWO" if depthwise else "OHWI",
+        strides=[1, 1],
+        pads=[0] * 4,
+        dilations=[1, 1],
+        group=channels if depthwise else 1,
+    )
+    activation = net.choose(*ACTIVATIONS)
+    y = net.activation(y, activation)
+    options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+    if depthwise:
+        options.depthMultiplier = 1
+    net.tflite(
+        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
+        [split, weight, bias],
+        y,
+        options,
+        version=3,
+        padding=1,
+        strideH=1,
+        strideW=1,
+        dilationHFactor=1,
+        dilationWFactor=1,
+        fusedActivationFunction=ACTIVATIONS[activation],
+    )
+    whole = net.graph(BatchToSpaceOp, [y], y_type, blocks=blocks, crops=[*crops[0], *crops[1]])
+    cut = np.array(crops, np.int32).T.copy()
+    net.tflite("BATCH_TO_SPACE_ND", [y, size, cut], whole, schema.BatchToSpaceNDOptionsT())
+
+
+@case
+def conv_2d_between_batches(net: Network) -> None:
+    _between_batches(net, depthwise=False)
+
+
+@case
+def depthwise_conv_2d_between_batches(net: Network) -> None:
+    _between_batches(net, depthwise=True)
 
 
 @case

@@ -16,7 +16,13 @@ from furiosa_ir.dialects.graph.movement import (
     TileOp,
     TransposeOp,
 )
-from furiosa_ir.dialects.graph.rearrangement import DepthToSpaceOp, GatherOp, SpaceToDepthOp
+from furiosa_ir.dialects.graph.rearrangement import (
+    BatchToSpaceOp,
+    DepthToSpaceOp,
+    GatherOp,
+    SpaceToBatchOp,
+    SpaceToDepthOp,
+)
 from tests.lowering.network import Network, Value, case
 
 
@@ -96,6 +102,39 @@ def space_to_depth(net: Network) -> None:
 
 
 @case
+def space_to_batch_nd(net: Network) -> None:
+    """Two spatial dimensions or one (3-D); padded up to whole blocks."""
+    element, n = net.quantized(), int(net.choose(1, 2))
+    blocks = net.rng.integers(1, 4, n).astype(np.int32)
+    extents = net.rng.integers(1, 7, n)
+    begins = net.rng.integers(0, 3, n)
+    ends = -(begins + extents) % blocks + blocks * net.rng.integers(0, 2, n)
+    x = net.input(net.bytes(2, *extents, 3), element)
+    y = net.graph(
+        SpaceToBatchOp,
+        [x],
+        element,
+        blocks=blocks.tolist(),
+        pads=[*begins.tolist(), *ends.tolist()],
+    )
+    pads = np.stack([begins, ends], 1).astype(np.int32)
+    net.tflite("SPACE_TO_BATCH_ND", [x, blocks, pads], y, schema.SpaceToBatchNDOptionsT())
+
+
+@case
+def batch_to_space_nd(net: Network) -> None:
+    element, n = net.quantized(), int(net.choose(1, 2))
+    blocks = net.rng.integers(1, 4, n).astype(np.int32)
+    extents = net.rng.integers(3, 6, n)
+    crops = net.rng.integers(0, 2, (n, 2)).astype(np.int32)
+    x = net.input(net.bytes(2 * int(blocks.prod()), *extents, 3), element)
+    y = net.graph(
+        BatchToSpaceOp, [x], element, blocks=blocks.tolist(), crops=crops.T.ravel().tolist()
+    )
+    net.tflite("BATCH_TO_SPACE_ND", [x, blocks, crops], y, schema.BatchToSpaceNDOptionsT())
+
+
+@case
 def gather(net: Network) -> None:
     element = net.quantized()
     axis: int = net.choose(0, 1, 3)
@@ -122,6 +161,17 @@ def strided_slice(net: Network) -> None:
     y = net.graph(SliceOp, [x], element, starts=[0, 6, 1], ends=[2, 0, 4], steps=[1, -2, 1])
     bounds = [np.array(b, np.int32) for b in ([0, 6, 1], [2, 0, 4], [1, -2, 1])]
     net.tflite("STRIDED_SLICE", [x, *bounds], y, schema.StridedSliceOptionsT())
+
+
+@case
+def reverse_v2(net: Network) -> None:
+    element, axis = net.quantized(), int(net.rng.integers(3))
+    shape = (2, 5, 4)
+    x = net.input(net.bytes(*shape), element)
+    starts, ends, steps = [0] * 3, list(shape), [1] * 3
+    starts[axis], ends[axis], steps[axis] = shape[axis] - 1, -1, -1
+    y = net.graph(SliceOp, [x], element, starts=starts, ends=ends, steps=steps)
+    net.tflite("REVERSE_V2", [x, np.array([axis], np.int32)], y, schema.ReverseV2OptionsT())
 
 
 @case

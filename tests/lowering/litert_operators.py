@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import OpResolverType
+from xdsl.dialects.builtin import i1, i32, i64
 
 from furiosa_ir.dialects.graph import TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.elementwise import (
     AddOp,
     ClipOp,
+    DivOp,
     LeakyReluOp,
     MaximumOp,
     MinimumOp,
@@ -20,8 +22,10 @@ from furiosa_ir.dialects.graph.elementwise import (
     PReluOp,
     ReluOp,
     SigmoidOp,
+    SquaredDifferenceOp,
     SubOp,
     TanhOp,
+    WhereOp,
 )
 from furiosa_ir.dialects.graph.functions import (
     AbsOp,
@@ -37,6 +41,10 @@ from furiosa_ir.dialects.graph.functions import (
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.graph.reduction import (
+    ArgMaxOp,
+    ArgMinOp,
+    LogSoftmaxOp,
+    LpNormalizationOp,
     ReduceMaxOp,
     ReduceMeanOp,
     ReduceMinOp,
@@ -86,6 +94,31 @@ def sub(net: Network) -> None:
 @case
 def mul(net: Network) -> None:
     _binary(net, MulOp, "MUL", schema.MulOptionsT())
+
+
+@int8_case
+def squared_difference(net: Network) -> None:
+    _binary(net, SquaredDifferenceOp, "SQUARED_DIFFERENCE", schema.SquaredDifferenceOptionsT())
+
+
+@case
+def div(net: Network) -> None:
+    """Divisors of both signs, a constant one, one a channel; LiteRT refuses to divide by 0."""
+    shape_a, shape_b = net.choose(*_BROADCASTS, ((2, 3, 4, 5), (1,)))
+    a = net.input(net.bytes(*shape_a), net.quantized())
+    b_type = net.quantized(zero_point=net.choose(None, -128, 127, 0))
+    data = net.bytes(*shape_b)
+    zero_point = b_type.data.zero_point - (0 if net.is_int8 else 128)
+    data = np.where(data == zero_point, np.int8(zero_point ^ 1), data)
+    b = (net.constant if net.rng.random() < 0.5 else net.input)(data, b_type)
+    # From quotients far below a step of the result to all that saturate.
+    a_scale, b_scale = (v.graph.type.element_type.data.scale for v in (a, b))  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    y = net.graph(DivOp, [a, b], net.quantized(a_scale / b_scale * net.scale(0.005, 10)))
+    activation = net.choose(*ACTIVATIONS)
+    y = net.activation(y, activation)
+    net.tflite(
+        "DIV", [a, b], y, schema.DivOptionsT(), fusedActivationFunction=ACTIVATIONS[activation]
+    )
 
 
 @case
@@ -322,6 +355,43 @@ def reduce_min(net: Network) -> None:
     _reduction(net, ReduceMinOp, "REDUCE_MIN", keeps_type=True)
 
 
+def _arg_extreme(net: Network, op: type[GraphOp], builtin: str, options: object) -> None:
+    """Few different elements make ties common; the last axis has kernels of its own."""
+    shape = (2, *net.rng.integers(1, 9, 2).tolist(), int(net.rng.integers(1, 60)))
+    data = net.bytes(*shape) if net.rng.random() < 0.5 else net.bytes(*shape) // np.int8(50)
+    x = net.input(data, net.quantized())
+    axis = int(net.rng.integers(-4, 4))
+    wide = bool(net.rng.integers(2))
+    properties = {"axis": axis % 4, "keepdims": 0, "select_last_index": 0}
+    y = net.graph(op, [x], i64 if wide else i32, **properties)
+    kind = schema.TensorType.INT64 if wide else schema.TensorType.INT32
+    net.tflite(builtin, [x, np.array(axis, np.int32)], y, options, outputType=kind)
+
+
+@case
+def arg_max(net: Network) -> None:
+    _arg_extreme(net, ArgMaxOp, "ARG_MAX", schema.ArgMaxOptionsT())
+
+
+@case
+def arg_min(net: Network) -> None:
+    _arg_extreme(net, ArgMinOp, "ARG_MIN", schema.ArgMinOptionsT())
+
+
+@case
+def select_v2(net: Network) -> None:
+    """Bytes of either operand; the condition may be computed."""
+    shapes = [net.choose((2, 3, 4, 5), (4, 5), (2, 1, 4, 1), (1,)) for _ in range(2)]
+    element = net.quantized()
+    truth = net.rng.integers(2, size=shapes[0]) > 0
+    computed = bool(net.rng.integers(2))
+    condition = net.input(truth, i1) if computed else net.plain_constant(truth, i1)
+    a = net.input(net.bytes(2, 3, 4, 5), element)
+    b = net.input(net.bytes(*shapes[1]), element)
+    y = net.graph(WhereOp, [condition, a, b], element)
+    net.tflite("SELECT_V2", [condition, a, b], y, schema.SelectV2OptionsT(), version=1)
+
+
 @case
 def softmax(net: Network) -> None:
     depth = int(net.rng.integers(2, 500))
@@ -333,3 +403,29 @@ def softmax(net: Network) -> None:
     x = net.input(data, net.quantized(net.scale(0.003, 0.6)))
     y = net.graph(SoftmaxOp, [x], net.quantized(1 / 256, -128), axis=1, beta=beta)
     net.tflite("SOFTMAX", [x], y, schema.SoftmaxOptionsT(), beta=beta)
+
+
+@case
+def log_softmax(net: Network) -> None:
+    depth = int(net.rng.integers(1, 500))
+    data = net.bytes(3, depth)
+    if net.rng.random() < 0.5:
+        data = np.clip(net.rng.normal(0, net.scale(1, 40), (3, depth)), -128, 127).astype(np.int8)
+    x = net.input(data, net.quantized(net.scale(0.001, 2)))
+    y = net.graph(LogSoftmaxOp, [x], net.quantized(1 / 16, 127), axis=1, beta=1.0)
+    net.tflite("LOG_SOFTMAX", [x], y, schema.LogSoftmaxOptionsT())
+
+
+@case
+def l2_normalization(net: Network) -> None:
+    """From a row of one element to sums of squares of 30 bits; rows near 0, too."""
+    depth = int(net.choose(1, 2, int(net.rng.integers(3, 100)), 9000))
+    element = net.quantized()
+    data = net.bytes(3, depth)
+    if net.rng.random() < 0.4:
+        zero_point = element.data.zero_point - (0 if net.is_int8 else 128)
+        near = zero_point + net.rng.integers(-2, 3, (3, depth))
+        data = np.clip(near, -128, 127).astype(np.int8)
+    x = net.input(data, element)
+    y = net.graph(LpNormalizationOp, [x], net.quantized(1 / 128, 0), axis=1, p=2)
+    net.tflite("L2_NORMALIZATION", [x], y, schema.L2NormOptionsT())

@@ -18,7 +18,7 @@ from ai_edge_litert.interpreter import OpResolverType
 from xdsl.builder import Builder, InsertPoint
 from xdsl.dialects.builtin import TensorType, i8
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering, refusal
 from furiosa_ir.backends.warboy.lowering.registry import LITERT
@@ -28,6 +28,7 @@ from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.importers.tflite import import_tflite
+from furiosa_ir.interpreter.elements import numpy_dtype
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
@@ -114,13 +115,15 @@ class Network:
         return items[int(self.rng.integers(len(items)))]
 
     def stored(self, data: Array) -> Array:
-        """int8 data in this network's dtype."""
-        return data if self.is_int8 else (data.view(np.uint8) ^ np.uint8(128))
+        """int8 data in this network's dtype; other data as it is."""
+        if self.is_int8 or data.dtype != np.int8:
+            return data
+        return data.view(np.uint8) ^ np.uint8(128)
 
     # Building.
 
-    def input(self, data: Array, element: UniformType) -> Value:
-        """An input that will hold the int8 `data`."""
+    def input(self, data: Array, element: Attribute) -> Value:
+        """An input that will hold `data`: int8, or of a plain element type."""
         argument = self.block.insert_arg(TensorType(element, data.shape), len(self.block.args))
         self.inputs.append((argument, data))
         return Value(argument)
@@ -131,6 +134,11 @@ class Network:
         op = ConstantOp.make([], [element], value=BlobAttr.of(stored))
         return Value(op.result, stored)
 
+    def plain_constant(self, data: Array, element: Attribute) -> Value:
+        """A constant of a plain element type."""
+        op = ConstantOp.make([], [element], value=BlobAttr.of(data))
+        return Value(op.result, data)
+
     def bias(self, data: Array, x: Value, weight: Value) -> Value:
         """An int32 bias in units of the product of the scales."""
         x_scale, scales = _quantization(x).scale, _quantization(weight).scales
@@ -138,7 +146,7 @@ class Network:
         return self.constant(data, uniform(np.dtype(np.int32), np.array(product), 0, 0))
 
     def graph(
-        self, op: type[GraphOp], operands: Sequence[Any], element: UniformType, **properties: object
+        self, op: type[GraphOp], operands: Sequence[Any], element: Attribute, **properties: object
     ) -> Value:
         """Adds a graph operation; operands are values, lists of values, or None."""
         plain = [
@@ -184,6 +192,9 @@ class Network:
         self._names += 1
         if isinstance(value, np.ndarray):
             return Tensor.constant(f"t{self._names}", value)
+        if value.tensor is None and quantization_of(value.graph) is None:
+            dtype = numpy_dtype(element_of(value.graph))
+            value.tensor = Tensor(f"t{self._names}", shape_of(value.graph), dtype, data=value.data)
         if value.tensor is None:
             q = _quantization(value)
             axis = 0 if q.axis is None else q.axis
@@ -196,10 +207,10 @@ class Network:
     # Running.
 
     def reference(self) -> Array:
-        """LiteRT's reference result, as int8 data."""
+        """LiteRT's reference result, uint8 as int8 data."""
         arrays = [self.stored(data) for _, data in self.inputs]
         (result,) = run_reference(build_model(self.operators), arrays, self.resolver)
-        return result if result.dtype == np.int8 else (result ^ np.uint8(128)).view(np.int8)
+        return as_int8(result)
 
     def lowered(self) -> Array:
         """The result of the lowered graph operations, as int8 data."""
@@ -221,10 +232,15 @@ class Network:
     def check(self) -> None:
         """Asserts that all agree on every byte."""
         expected, got = self.reference(), self.lowered()
-        assert got.dtype == np.int8
+        assert got.dtype == expected.dtype
         np.testing.assert_array_equal(got, expected)
         if self.importable:
             np.testing.assert_array_equal(self.imported(), expected)
+
+
+def as_int8(array: Array) -> Array:
+    """uint8 data as int8; other data as it is."""
+    return (array ^ np.uint8(128)).view(np.int8) if array.dtype == np.uint8 else array
 
 
 def evaluate_lowered(

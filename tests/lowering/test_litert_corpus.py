@@ -25,7 +25,7 @@ MODELS = Path(__file__).parents[3] / "shared" / "models" / "trained"
 
 REFUSED_LAYERS = {
     "ad_fc_ae_int8": 0,
-    "deeplabv3_mbv2_dm05_pascal_u8": 1,
+    "deeplabv3_mbv2_dm05_pascal_u8": 0,
     "ic_resnet8_int8": 0,
     "kws_dscnn_int8": 0,
     "mbv1_025_128_qat_u8": 0,
@@ -37,7 +37,7 @@ REFUSED_LAYERS = {
     "sww_streaming_int8": 0,
     "vww_mbv1_025_96_int8": 0,
 }
-"""Network -> how many operations at most stay on the host (ARG_MAX, the detection head)."""
+"""Network -> how many operations at most stay on the host (the detection head)."""
 
 
 @pytest.mark.corpus
@@ -65,8 +65,10 @@ def test_every_layer_matches(name: str) -> None:
             refused += 1
         else:
             q = quantization_of(operation.results[0])
-            assert q is not None
-            arrays[operation.results[0]] = _as_int8(result.view(q.dtype)).view(q.dtype)
+            plain = q is None  # an index
+            arrays[operation.results[0]] = (
+                result if plain else _as_int8(result.view(q.dtype)).view(q.dtype)
+            )
         # The tensor in the file is the result of the layer's last operation, its activation.
         following = operations[index + 1 : index + 2]
         if layer not in reference or [layer_name(o) for o in following] == [layer]:

@@ -25,7 +25,7 @@ CASE_MODULES = (litert_convolutions, litert_operators, litert_movement)
 
 REPEATS = 12
 
-NEVER_LOWERED = {"reduce_sum", "softmax"}
+NEVER_LOWERED = {"reduce_sum", "softmax", "log_softmax"}
 """Float32 arithmetic: they run on the host."""
 
 MAY_REFUSE = {

@@ -33,6 +33,7 @@ from onnx.backend.test.runner import Runner
 import furiosa_ir.onnx_backend
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.onnxruntime_session import run_session
+from tests import without_cache  # noqa: F401  # each compile is one
 from tests.onnx_backend.cases import Array, Case, cases_of_directory, cases_of_onnx
 
 PASSED, FAILED, UNSUPPORTED, CRASHED = "passed", "failed", "not supported", "crashed"

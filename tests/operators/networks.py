@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 from tests.passes.qdq import QDQ
 
 Builder = Callable[[QDQ], None]
 
 IMAGE = (1, 8, 6, 5)
+VOLUME = (2, 2, 3, 4, 5)
 
 
 def one(
@@ -208,12 +210,33 @@ def normalized_input(net: QDQ) -> None:
     net.output(net.add("Div", [centred, net.constant(_CHANNELS + np.float32(2))]), 0.05, 1)
 
 
-def index_of_greatest(net: QDQ) -> None:
-    """Integers of 64 bits, which no segment of the NPU returns."""
-    from onnx import TensorProto
+def index(op: str, **attributes: Any) -> Builder:
+    """The index of an element, a 64-bit integer."""
 
+    def build(net: QDQ) -> None:
+        x = net.input("x", IMAGE, 0.04, 3)
+        net.outputs[net.add(op, [x], **attributes)] = (None, TensorProto.INT64)
+
+    return build
+
+
+def where(*shape: int) -> Builder:
+    """Either of two computed values, or (with a scalar) of one and a constant."""
+
+    def build(net: QDQ) -> None:
+        condition = net.constant(np.random.default_rng(1).integers(2, size=IMAGE[1:]) > 0)
+        x = net.input("x", IMAGE, 0.04, 3)
+        other = net.input("z", shape, 0.07, 1) if shape else net.constant(np.float32(-9))
+        net.output(net.add("Where", [condition, x, other]), 0.05, 2)
+
+    return build
+
+
+def with_top_k(net: QDQ) -> None:
+    """The two greatest, sorted."""
     x = net.input("x", IMAGE, 0.04, 3)
-    net.outputs[net.add("ArgMax", [x], axis=1)] = (None, TensorProto.INT64)
+    net.nodes.append(_node("TopK", [x, net.constant(np.array([2], _INT))], ["v", "i"], axis=1))
+    net.output("v", 0.05)
 
 
 def convolution_block(net: QDQ) -> None:
@@ -242,6 +265,10 @@ ON_THE_NPU: dict[str, Builder] = {
     "Add_broadcast": many("Add", IMAGE, (8, 1, 1)),
     "Add_channels": with_constants("Add", _CHANNELS),
     "Add_quantized_channels": quantized_constant("Add", IMAGE, [[[v]] for v in range(8)]),
+    "ArgMax": index("ArgMax", axis=1),
+    "ArgMax_last": index("ArgMax", axis=-1, keepdims=0, select_last_index=1),
+    "ArgMin": index("ArgMin", axis=2),
+    "AveragePool_3d": one("AveragePool", VOLUME, kernel_shape=[2, 3, 2], pads=[1, 0, 0, 0, 1, 1]),
     "AveragePool": one("AveragePool", kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 1, 1]),
     "AveragePool_1d": one("AveragePool", (1, 4, 9), kernel_shape=[3], strides=[2]),
     "BatchNormalization": batch_normalization,
@@ -258,6 +285,11 @@ ON_THE_NPU: dict[str, Builder] = {
     "Conv_3d": weighted("Conv", (1, 3, 5, 6, 5), (4, 3, 2, 3, 3), 4, pads=[1, 0, 1, 0, 1, 1]),
     "Conv_3d_flat": weighted("Conv", (1, 3, 4, 6, 5), (4, 3, 1, 3, 3), strides=[2, 1, 1]),
     "ConvTranspose": weighted("ConvTranspose", IMAGE, (8, 3, 2, 2), 3, axis=None, strides=[2, 2]),
+    "ConvTranspose_3d": weighted(
+        "ConvTranspose", VOLUME, (2, 3, 2, 2, 3), 3, axis=None, strides=[2, 1, 2]
+    ),
+    "CumSum": with_constants("CumSum", np.array(2), scale=0.2),
+    "CumSum_reverse": with_constants("CumSum", np.array(1), scale=0.3, exclusive=1, reverse=1),
     "ConvTranspose_group": weighted(
         "ConvTranspose", IMAGE, (8, 3, 3, 3), axis=None, group=2, strides=[2, 1], pads=[1, 1, 0, 1]
     ),
@@ -304,6 +336,7 @@ ON_THE_NPU: dict[str, Builder] = {
     "Max_scalar": with_constants("Max", _CHANNELS, np.float32(0.3)),
     "MaxPool": one("MaxPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 1, 1, 0]),
     "MaxPool_1d": one("MaxPool", (1, 4, 9), kernel_shape=[3], strides=[2]),
+    "MaxPool_3d": one("MaxPool", VOLUME, kernel_shape=[2, 2, 3], strides=[1, 2, 1], pads=[1] * 6),
     "MaxPool_ceil": one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
     "Mean": many("Mean", IMAGE, IMAGE, (8, 1, 1)),
     "Mean_one_scale": many("Mean", IMAGE, IMAGE, IMAGE, scale=0.05, alike=True),
@@ -336,6 +369,13 @@ ON_THE_NPU: dict[str, Builder] = {
     "Resize_linear": with_constants(
         "Resize", np.array([], np.float32), np.array([1, 1, 2, 2], np.float32), mode="linear"
     ),
+    "Resize_linear_3d": with_constants(
+        "Resize",
+        np.array([], np.float32),
+        np.array([1, 1, 2, 1.5, 3], np.float32),
+        shape=VOLUME,
+        mode="linear",
+    ),
     "Resize_nearest": with_constants(
         "Resize", np.array([], np.float32), np.array([1, 1, 2, 3], np.float32), mode="nearest"
     ),
@@ -364,6 +404,8 @@ ON_THE_NPU: dict[str, Builder] = {
     "Tanh": one("Tanh", scale=0.01),
     "Tile": with_constants("Tile", np.array([1, 2, 1, 3], _INT)),
     "Transpose": one("Transpose", perm=[0, 2, 3, 1]),
+    "Where": where(8, 1, 5),
+    "Where_constant": where(),
     "Unsqueeze": with_constants("Unsqueeze", np.array([1], _INT)),
     "chain_Relu_Sigmoid": chain(("Relu", {}), ("Sigmoid", {})),
     "chain_Tanh_Transpose_Transpose": chain(
@@ -384,10 +426,20 @@ Upsample ended with operator set 9, QuantizeLinear began with 10: no file has bo
 
 ON_THE_HOST: dict[str, tuple[int, Builder]] = {
     "Pow_variable": (4, many("Pow", IMAGE, (5,))),
-    "ArgMax": (1, index_of_greatest),
+    "TopK": (1, with_top_k),
+    "LayerNormalization_large": (
+        4,
+        with_constants(
+            "LayerNormalization", np.full(5, 900, np.float32), np.zeros(5, np.float32), scale=0.01
+        ),
+    ),
     "ReduceProd": (1, one("ReduceProd", axes=[3])),
     "ReduceLogSumExp": (1, one("ReduceLogSumExp", axes=[3])),
-    "MaxPool_3d": (4, one("MaxPool", (1, 2, 4, 4, 4), kernel_shape=[2, 2, 2])),
     "Trilu": (1, one("Trilu")),
+    "Relu_empty": (4, one("Relu", (0, 4))),
+    "Slice_empty": (
+        4,
+        with_constants("Slice", np.array([2], _INT), np.array([2], _INT), np.array([1], _INT)),
+    ),
 }
 """Operator and form -> its hint's number and its network: at least one operator is the host's."""

@@ -21,6 +21,7 @@ _TENSOR_TYPE = {
     np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): schema.TensorType.INT32,
     np.dtype(np.int64): schema.TensorType.INT64,
+    np.dtype(np.bool_): schema.TensorType.BOOL,
 }
 _BUILTIN_OPTIONS_SUFFIX = "T"
 

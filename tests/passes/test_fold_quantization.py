@@ -134,18 +134,7 @@ def test_convolution_with_a_bias_of_another_scale() -> None:
 def test_convolution_with_a_bias_that_is_no_multiple() -> None:
     net = convolution(bias=np.array([0.1, 0.2, 0.3, 0.4], np.float32))
     net.output("conv", 0.1)
-    module = folded(net)
-    assert inner(module) == ["dequantize", "dequantize", "conv", "quantize"]
-    agree(net, module)
-
-
-def test_biases_may_be_rounded() -> None:
-    net = convolution(bias=np.array([0.1, 0.2, 0.3, 0.4], np.float32))
-    net.output("conv", 0.1)
-    module = imported(net.model())
-    FoldQuantization(round_biases=True).apply(None, module)
-    assert inner(module) == ["conv"]
-    agree(net, module)
+    checked(net, ["conv", "affine"])
 
 
 def test_movement_goes_by_stored_integers() -> None:

@@ -31,6 +31,7 @@ from furiosa_ir.quantization.onnx import OnnxSource
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session
 from furiosa_ir.tools.furiosa import main as furiosa
+from tests import without_cache  # noqa: F401  # each compile is one
 from tests.quantization.networks import encoder_block
 
 SHARED = Path(__file__).parents[3] / "shared"

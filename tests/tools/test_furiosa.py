@@ -18,6 +18,7 @@ from onnx import helper
 from furiosa_ir.tools.furiosa import main
 from tests.conftest import DIGITS
 from tests.importers.onnx.networks import network
+from tests.passes.qdq import QDQ
 
 TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
 
@@ -154,6 +155,51 @@ def test_host_operators_have_reasons(tmp_path: Path):
         "host_operators"
     ]
     assert {"operator", "layer", "hint", "reason"} == hosts[0].keys()
+
+
+def test_every_operator_on_the_host_has_a_documented_hint(tmp_path: Path):
+    """All reasons in one network: in the summary, in the JSON, and in docs/hints.md."""
+    net = QDQ()
+    x, v = net.input("x", [1, 4, 6, 6], 0.05, 3), net.input("v", [4, 4, 1, 1], 0.05)
+    variable = net.requantized(net.add("Conv", [x, v]), 0.1)
+    net.inputs["f"] = ([1, 4, 6, 6], onnx.TensorProto.FLOAT)
+    unknown = net.add("CumSum", [variable, net.constant(np.int64(1))])
+    floats = net.add("Add", [unknown, "f"])
+    net.float_output(net.add("Sqrt", [net.add("Cast", [net.add("NonZero", [floats])], to=1)]))
+    w = net.weight(np.ones((4, 4, 1, 1), np.int8), 0.01)
+    net.output(net.add("Conv", [net.requantized(floats, 0.05), w]), 0.1)
+    source, output = tmp_path / "x.onnx", tmp_path / "x.enf"
+    onnx.save(net.model(), source)
+    printed = good("compile", source, "-o", output).stderr
+    hosts = json.loads(good("inspect", "--json", output).stdout)["summary"]["host_operators"]
+    assert f"Operators on the host: {len(hosts)}\n" in printed
+    given = {row["operator"]: row["hint"] for row in hosts}
+    assert given == {
+        "CumSum": 1,
+        "NonZero": 1,
+        "Cast": 1,
+        "add": 2,
+        "Sqrt": 3,
+        "conv": 4,
+        "quantize": 5,
+        "dequantize": 5,
+    }
+    page = (Path(__file__).parents[2] / "docs" / "hints.md").read_text()
+    documented = set(re.findall(r"^\| (\d+) \|", page, re.MULTILINE))
+    for row in hosts:
+        assert f"  Hint [{row['hint']}]: {row['reason']} (" in printed
+        assert str(row["hint"]) in documented
+    assert {str(n) for n in given.values()} == documented
+
+
+def test_no_batch_size_for_ir(tmp_path: Path):
+    for level in ("graph", "warboy"):
+        source, output = tmp_path / f"{level}.mlir", tmp_path / "x.enf"
+        good("compile", TFLITE, "-o", source, "--target-ir", level)
+        message = bad("compile", source, "-b", "4", "-o", output)
+        assert source.name in message
+        assert "the batch size of IR cannot be changed" in message
+        assert not output.exists()
 
 
 def test_inspect_tables(program: Path):

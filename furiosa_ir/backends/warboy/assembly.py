@@ -46,6 +46,7 @@ from furiosa_ir.dialects.graph.base import GraphOp, StringType, quantization_of
 from furiosa_ir.dialects.graph.macs import macs_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 
@@ -102,7 +103,8 @@ def assemble(
         codegen: makes an NPU function's commands.
 
     Raises:
-        CompilationFailure: a host segment cannot be written in its framework.
+        CompilationFailure: a host segment cannot be written in its framework, or the network was
+            not partitioned.
     """
     main = main_function(module)
     functions = {f.sym_name.data: f for f in module.ops if isinstance(f, FuncOp)}
@@ -138,6 +140,12 @@ def assemble(
             )
             segments.append(_with_layers_from(segment, len(layers)))
             layers.extend(replace(row, segment=len(segments) - 1) for row in rows)
+        elif not isinstance(op, ReturnOp):
+            raise CompilationFailure(
+                f"'{op.name}' stands in @main, outside of all segments",
+                layer=layer_name(op),
+                hint="run graph-partition before the passes of the backend",
+            )
     returned = [indices[v] for v in cast("ReturnOp", operations[-1]).arguments]
     outputs = _name_outputs(tensors, indices, returned, _attributes(main.res_attrs))
     return Program(
@@ -252,8 +260,8 @@ def _host_segment(
     rows: list[tuple[str, str, int, str]] = []
     layers: list[Layer] = []
     for op in function.body.block.ops:
-        if not isinstance(op, GraphOp) or isinstance(op, ConstantOp):
-            continue
+        if not isinstance(op, GraphOp) or isinstance(op, ConstantOp | StorageCastOp):
+            continue  # no operators of the network
         name = layer_name(op)
         operator = op.operator.data if isinstance(op, OpaqueOp) else op.name.removeprefix("graph.")
         hint = op.attributes.get("graph.hint")

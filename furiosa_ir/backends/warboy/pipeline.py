@@ -17,9 +17,14 @@ GRAPH = Phase(
         "graph-fuse-tables",
         # What the passes above made constant.
         "graph-fold-constants",
-        # Last on this level: what follows may change what an operator computes, which only NPU
-        # segments allow (a host segment is written from its operators' origins).
+        # What follows may change what an operator computes, which only NPU segments allow (a host
+        # segment is written from its operators' origins).
         "graph-partition",
+        # Such a change: one dilated convolution of three operators.
+        "graph-fold-space-to-batch",
+        # Operators are still whole here: what they become exchanges wider values, which no
+        # transpose should tear apart.
+        "graph-sink-movement",
     ),
 )
 

@@ -27,6 +27,7 @@ from furiosa_ir.backends.warboy.planning.geometry import (
     element_bytes,
     groups_in,
     reading,
+    table_operands,
     tile_ranges,
 )
 from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
@@ -36,7 +37,6 @@ from furiosa_ir.backends.warboy.programs import vector_program
 from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.dialects.warboy.plan import Buffer, KernelAddresses, MemoryPlan, Port
-from furiosa_ir.ir.shaped_operation import shape_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ class KernelSteps:
         ports = self._plan.operands
         self._tiles = [i for i, p in enumerate(ports) if p is not None and i >= first]
         self._parameters = [i for i, p in enumerate(ports) if p is None and i not in roles]
+        self._tables = table_operands(op)
         self._weight = next((i for i, role in roles.items() if role == "weight"), -1)
         self._bias = next((i for i, role in roles.items() if role == "bias"), -1)
         self._program: tuple[Instruction, ...] = vector_program(
@@ -295,13 +296,9 @@ class KernelSteps:
         value = self._op.inputs[operand]
         element = element_bytes(value)
         memory = self._parameter(step, operand)
-        if shape_of(value) == (256,) and self._is_table(operand):
+        if operand in self._tables:
             return Parameter(memory, (256,), element)
-        varies = self._kernel.geometry.parameter_axis[operand] == CHANNELS
-        return Parameter(memory, (1, 1, 1, step.extent[CHANNELS] if varies else 1), element)
-
-    def _is_table(self, operand: int) -> bool:
-        return self._kernel.geometry.parameter_axis[operand] is None
+        return Parameter(memory, (1, 1, 1, memory.size // element), element)
 
 
 def resident_tile(buffer: Buffer, address: int, offset: Shape4, extent: Shape4) -> SramTile:

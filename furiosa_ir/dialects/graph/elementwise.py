@@ -13,7 +13,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, r
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.onnx_arguments import number, variable
 from furiosa_ir.ir.constants import Array, BlobAttr
-from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, shape_of
+from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, shape_of
 
 _TFLITE_CLIPS = {"RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 
@@ -99,6 +99,17 @@ class SubOp(BinaryOp):
         if a is not None:
             return -np.ones_like(a), a
         return None if b is None else (np.ones_like(b), -b)
+
+
+@irdl_op_definition
+class SquaredDifferenceOp(BinaryOp):
+    """(a - b) * (a - b)."""
+
+    name = "graph.squared_difference"
+    TFLITE: ClassVar = ("SQUARED_DIFFERENCE",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.square(np.subtract(*operands))]
 
 
 @irdl_op_definition
@@ -188,6 +199,32 @@ class MaximumOp(BinaryOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.maximum(*operands)]
+
+
+@irdl_op_definition
+class WhereOp(GraphOp):
+    """a where the condition (i1) holds, else b; all three broadcast as numpy does."""
+
+    name = "graph.where"
+    ONNX: ClassVar = ("Where",)
+    TFLITE: ClassVar = ("SELECT_V2",)
+
+    condition = operand_def(TensorType)
+    a = operand_def(TensorType)
+    b = operand_def(TensorType)
+    result = result_def(TensorType)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        (_, a, *_) = node.operands
+        assert a is not None
+        return node.emit(cls, node.operands, elements=[element_of(a)])
+
+    def result_shapes(self) -> Sequence[Shape]:
+        return [broadcast_shapes(self, [shape_of(v) for v in self.operands])]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [np.where(*operands)]
 
 
 @irdl_op_definition

@@ -256,7 +256,7 @@ class SliceOp(MoveOp):
 
     name = "graph.slice"
     ONNX: ClassVar = ("Slice",)
-    TFLITE: ClassVar = ("SLICE", "STRIDED_SLICE")
+    TFLITE: ClassVar = ("SLICE", "STRIDED_SLICE", "REVERSE_V2")
 
     starts = prop_def(DenseArrayBase.constr(i64))
     ends = prop_def(DenseArrayBase.constr(i64))

@@ -28,7 +28,8 @@ from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, normal_axis,
 class AffineOp(GraphOp):
     """x * factor + offset; both are constants (f64) that broadcast to x.
 
-    What a quantised batch normalisation, product, quotient or sum with real constants is.
+    What a batch normalisation, product, quotient or sum with real constants is, of a quantised x:
+    of 8 bits, or the i32 accumulator of a convolution or matrix product (a float bias is one).
     """
 
     name = "graph.affine"
@@ -118,6 +119,10 @@ class StandardizeOp(GraphOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, scale, *bias = operands
+        # From the first element on: then a constant row is 0, as real numbers have it.
+        x = x - np.take(x.reshape(*x.shape[: self.axes()[0]], -1), [0], -1).reshape(
+            [1 if i in self.axes() else n for i, n in enumerate(x.shape)]
+        )
         centred = x - x.mean(self.axes(), keepdims=True)
         variance = np.square(centred).mean(self.axes(), keepdims=True)
         result = centred / np.sqrt(variance + self.epsilon.value.data) * self.along(scale)

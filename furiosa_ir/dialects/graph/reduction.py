@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -132,6 +132,79 @@ class ReduceMinOp(ExtremeOp):
         return [np.min(x, ints(self.axes), keepdims=keepdims, initial=greatest)]
 
 
+class ArgExtremeOp(GraphOp):
+    """The index along `axis` of an extreme element, as plain i32 or i64; of equal ones the first.
+
+    `select_last_index` 1: of equal ones the last. `keepdims` 1 leaves an extent of 1.
+    """
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    axis = prop_def(IntegerAttr.constr(i64))
+    keepdims = prop_def(IntegerAttr.constr(i64))
+    select_last_index = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        axis = node.constant(1)
+        if axis is None:
+            return node.unsupported()
+        (front,) = axes_from_front([int(axis.reshape(-1)[0])], len(node.shape(0)))
+        return node.emit(cls, node.operands[:1], axis=front, keepdims=0, select_last_index=0)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        (axis,) = axes_from_front([node.attributes.get("axis", 0)], len(node.shape(0)))
+        keepdims = node.attributes.get("keepdims", 1)
+        last = node.attributes.get("select_last_index", 0)
+        return node.emit(
+            cls,
+            node.operands,
+            elements=[i64],
+            axis=axis,
+            keepdims=keepdims,
+            select_last_index=last,
+        )
+
+    def result_shapes(self) -> Sequence[Shape]:
+        shape = shape_of(self.x)
+        axis = normal_axis(self, self.axis.value.data, len(shape))
+        kept = (1,) if self.keepdims.value.data else ()
+        return [(*shape[:axis], *kept, *shape[axis + 1 :])]
+
+    def position(self, x: Array, function: Callable[..., Array]) -> Sequence[Array]:
+        """What numpy's argmax or argmin, which takes the first, makes of x."""
+        axis = self.axis.value.data
+        keepdims = bool(self.keepdims.value.data)
+        if not self.select_last_index.value.data:
+            return [function(x, axis, keepdims=keepdims)]
+        return [x.shape[axis] - 1 - function(np.flip(x, axis), axis, keepdims=keepdims)]
+
+
+@irdl_op_definition
+class ArgMaxOp(ArgExtremeOp):
+    """Where along `axis` the greatest element is."""
+
+    name = "graph.arg_max"
+    ONNX: ClassVar = ("ArgMax",)
+    TFLITE: ClassVar = ("ARG_MAX",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return self.position(operands[0], np.argmax)
+
+
+@irdl_op_definition
+class ArgMinOp(ArgExtremeOp):
+    """Where along `axis` the least element is."""
+
+    name = "graph.arg_min"
+    ONNX: ClassVar = ("ArgMin",)
+    TFLITE: ClassVar = ("ARG_MIN",)
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return self.position(operands[0], np.argmin)
+
+
 @irdl_op_definition
 class ReduceL1Op(ReduceOp):
     """The sum of |x| over `axes`."""
@@ -172,6 +245,42 @@ class ReduceL2Op(ReduceOp):
 
 
 @irdl_op_definition
+class CumSumOp(GraphOp):
+    """Along `axis` the sum of the elements so far; `exclusive` 1: without the element itself.
+
+    `reverse` 1: of those from the element to the end.
+    """
+
+    name = "graph.cum_sum"
+    ONNX: ClassVar = ("CumSum",)
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    axis = prop_def(IntegerAttr.constr(i64))
+    exclusive = prop_def(IntegerAttr.constr(i64))
+    reverse = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        axis = int_list(node, 1, "axis")
+        if axis is None:
+            return node.unsupported()
+        given = {k: node.attributes.get(k, 0) for k in ("exclusive", "reverse")}
+        return node.emit(cls, node.operands[:1], axis=axis[0], **given)
+
+    def result_shapes(self) -> Sequence[Shape]:
+        normal_axis(self, self.axis.value.data, len(shape_of(self.x)))
+        return [shape_of(self.x)]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        axis, order = self.axis.value.data, slice(None, None, -1 if self.reverse.value.data else 1)
+        x = np.moveaxis(operands[0], axis, 0)[order]
+        if self.exclusive.value.data:
+            x = np.concatenate([np.zeros_like(x[:1]), x[:-1]])
+        return [np.moveaxis(np.cumsum(x, 0, x.dtype)[order], 0, axis)]
+
+
+@irdl_op_definition
 class LpNormalizationOp(GraphOp):
     """x over its norm along `axis`: `p` 2 the root of the sum of squares, 1 the sum of |x|.
 
@@ -180,11 +289,18 @@ class LpNormalizationOp(GraphOp):
 
     name = "graph.lp_normalization"
     ONNX: ClassVar = ("LpNormalization",)
+    TFLITE: ClassVar = ("L2_NORMALIZATION",)
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
     axis = prop_def(IntegerAttr.constr(i64))
     p = prop_def(IntegerAttr.constr(i64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        if node.options.FusedActivationFunction():
+            return node.unsupported()  # LiteRT refuses to run it
+        return node.emit(cls, node.operands, axis=len(node.shape(0)) - 1, p=2)
 
     def result_shapes(self) -> Sequence[Shape]:
         normal_axis(self, self.axis.value.data, len(shape_of(self.x)))

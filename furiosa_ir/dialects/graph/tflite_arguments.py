@@ -26,7 +26,7 @@ def reshape_target(node: TFLiteNode) -> Shape:
 
 
 def slice_bounds(node: TFLiteNode) -> tuple[list[int], list[int], list[int], Shape | None] | None:
-    """starts, ends and steps of SLICE or STRIDED_SLICE; None where they are not constant.
+    """starts, ends and steps of SLICE, STRIDED_SLICE, REVERSE_V2; None where they are not constant.
 
     The last entry is the result's shape where dimensions of 1 are dropped or added besides.
     """
@@ -42,6 +42,12 @@ def slice_bounds(node: TFLiteNode) -> tuple[list[int], list[int], list[int], Sha
             for begin, size, n in zip(begins, sizes, shape, strict=True)
         ]
         return begins, ends, [1] * len(shape), None
+    if node.op_type == "REVERSE_V2":
+        back = {axis % len(shape) for axis in given[0]}
+        starts, ends, steps = zip(
+            *((n - 1, -1, -1) if i in back else (0, n, 1) for i, n in enumerate(shape)), strict=True
+        )
+        return list(starts), list(ends), list(steps), None
     options = node.options
     masks = SliceMasks(
         options.BeginMask(),

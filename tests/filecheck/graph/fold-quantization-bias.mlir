@@ -1,6 +1,7 @@
 // RUN: furiosa-opt %s -p graph-fold-quantization | filecheck %s
 
-// The bias becomes i32 in units of x_scale * weight_scale, if it is a multiple of that.
+// The bias becomes i32 in units of x_scale * weight_scale, if it is a multiple of that;
+// else it is added to the accumulator before that is rounded.
 
 func.func @multiple(%x : tensor<2x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<2x2x!quant.uniform<i8:f32, 1.0>> {
   %w = "graph.constant"() <{value = #graph.blob<i8 [2, 2] (1, 2, 3, 4)>}> : () -> tensor<2x2x!quant.uniform<i8:f32:0, {0.5, 0.25}>>
@@ -26,4 +27,7 @@ func.func @no_multiple(%x : tensor<2x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<2
   func.return %3 : tensor<2x2x!quant.uniform<i8:f32, 1.0>>
 }
 // CHECK-LABEL: func.func @no_multiple
-// CHECK:         "graph.gemm"({{.*}}) <{{.*}}> : (tensor<2x2xf32>, tensor<2x2xf32>, tensor<2xf32>) -> tensor<2x2xf32>
+// CHECK:         [[ACC:%.+]] = "graph.gemm"(%x, %w) <{{.*}} -> tensor<2x2x!quant.uniform<i32:f32, 0.25>>
+// CHECK-NEXT:    "graph.affine"([[ACC]]) <{factor = #graph.blob<f64 [1] (1.0)>, offset = #graph.blob<f64 [2] (0.30000001192092896, 0.4000000059604645)>}>
+// CHECK-SAME:    -> tensor<2x2x!quant.uniform<i8:f32, 1.0>>
+// CHECK-NEXT:    func.return

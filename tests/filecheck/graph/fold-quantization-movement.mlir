@@ -40,3 +40,17 @@ func.func @casts(%x : tensor<2x4xui8>) -> tensor<8xui8> {
 }
 // CHECK-LABEL: func.func @casts
 // CHECK-NEXT:    "graph.reshape"(%x)
+
+// Stored integers have the order of the real numbers.
+
+func.func @index(%x : tensor<2x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<2x1xi64>, tensor<2xi64>) {
+  %0 = "graph.dequantize"(%x) : (tensor<2x4x!quant.uniform<u8:f32, 0.5:3>>) -> tensor<2x4xf32>
+  %1 = "graph.arg_max"(%0) <{axis = 1 : i64, keepdims = 1 : i64, select_last_index = 0 : i64}> : (tensor<2x4xf32>) -> tensor<2x1xi64>
+  %2 = "graph.storage_cast"(%x) : (tensor<2x4x!quant.uniform<u8:f32, 0.5:3>>) -> tensor<2x4xui8>
+  %3 = "graph.arg_min"(%2) <{axis = 1 : i64, keepdims = 0 : i64, select_last_index = 1 : i64}> : (tensor<2x4xui8>) -> tensor<2xi64>
+  func.return %1, %3 : tensor<2x1xi64>, tensor<2xi64>
+}
+// CHECK-LABEL: func.func @index
+// CHECK-NEXT:    "graph.arg_max"(%x) <{axis = 1 : i64, keepdims = 1 : i64, select_last_index = 0 : i64}>
+// CHECK-NEXT:    "graph.arg_min"(%x) <{axis = 1 : i64, keepdims = 0 : i64, select_last_index = 1 : i64}>
+// CHECK-NEXT:    func.return

@@ -57,3 +57,28 @@ func.func @p_relu(%x : tensor<2x3x!quant.uniform<i8:f32, 0.5>>) -> tensor<2x3x!q
 }
 // CHECK-LABEL: func.func @p_relu
 // CHECK:         "graph.p_relu"(%x, %{{.*}}) : (tensor<2x3x!quant.uniform<i8:f32, 0.5>>, tensor<2x1xf32>) -> tensor<2x3x!quant.uniform<i8:f32, 0.25>>
+
+// A choice is one between stored integers; the constant becomes one of them.
+
+func.func @where(%c : tensor<4xi1>, %x : tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<4x!quant.uniform<i8:f32, 0.25>> {
+  %k = "graph.constant"() <{value = #graph.blob<f32 [] (-1.0)>}> : () -> tensor<f32>
+  %0 = "graph.dequantize"(%x) : (tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<4xf32>
+  %1 = "graph.where"(%c, %0, %k) : (tensor<4xi1>, tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  %2 = "graph.quantize"(%1) : (tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 0.25>>
+  func.return %2 : tensor<4x!quant.uniform<i8:f32, 0.25>>
+}
+// CHECK-LABEL: func.func @where
+// CHECK:         [[K:%.+]] = "graph.constant"() <{value = #graph.blob<i8 [] (-4)>}>
+// CHECK-NEXT:    "graph.where"(%c, %x, [[K]]) : (tensor<4xi1>, tensor<4x!quant.uniform<i8:f32, 0.5>>, tensor<!quant.uniform<i8:f32, 0.25>>) -> tensor<4x!quant.uniform<i8:f32, 0.25>>
+// CHECK-NEXT:    func.return
+
+// One of the two is a float that the network computes: it stays.
+
+func.func @where_of_floats(%c : tensor<4xi1>, %x : tensor<4x!quant.uniform<i8:f32, 0.5>>, %f : tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 0.25>> {
+  %0 = "graph.dequantize"(%x) : (tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<4xf32>
+  %1 = "graph.where"(%c, %0, %f) : (tensor<4xi1>, tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %2 = "graph.quantize"(%1) : (tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 0.25>>
+  func.return %2 : tensor<4x!quant.uniform<i8:f32, 0.25>>
+}
+// CHECK-LABEL: func.func @where_of_floats
+// CHECK:         "graph.where"(%c, %0, %f) : (tensor<4xi1>, tensor<4xf32>, tensor<4xf32>)

@@ -27,3 +27,19 @@ func.func private @npu_1(%x : tensor<2x6xi8>) -> tensor<3x4xi8> attributes {grap
 // CHECK-SAME:    home = home(kind = "alias", index = 0, offset = 0, strides = (0, 4, 0, 1), size = 0)
 // CHECK:         "warboy.copy"(%x) <{plan = #warboy.plan<copy_plan(operands = (0), result = 1, moves = ())>}> ({
 // CHECK:         "warboy.vector"
+
+// A reshape of transposed elements is an alias of nothing: what makes them stores them in its order.
+
+func.func private @npu_2(%x : tensor<1x2x4x6xi8>) -> tensor<8x6xi8> attributes {graph.placement = "npu"} {
+  %m = "ftensor.constant"() <{value = #graph.blob<i32 [] (1)>}> : () -> tensor<i32>
+  %s = "ftensor.constant"() <{value = #graph.blob<i8 [] (2)>}> : () -> tensor<i8>
+  %y = "ftensor.reduce_window"(%x) <{kind = "max", layout = "NCHW", window = array<i64: 3, 3>, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, x_zp = 0 : i64}> : (tensor<1x2x4x6xi8>) -> tensor<1x2x4x6xi8>
+  %t = "ftensor.transpose"(%y) <{perm = array<i64: 0, 2, 3, 1>}> : (tensor<1x2x4x6xi8>) -> tensor<1x4x6x2xi8>
+  %r = "ftensor.reshape"(%t) <{shape = array<i64: 8, 6>}> : (tensor<1x4x6x2xi8>) -> tensor<8x6xi8>
+  %z = "ftensor.rescale"(%r, %m, %s) <{input_zp = 0 : i64, output_zp = 0 : i64, minimum = -128 : i64, maximum = 127 : i64, rounding = "even"}> : (tensor<8x6xi8>, tensor<i32>, tensor<i8>) -> tensor<8x6xi8>
+  func.return %z : tensor<8x6xi8>
+}
+// CHECK-LABEL: func.func private @npu_2
+// CHECK:         "warboy.pool"
+// CHECK:         "warboy.copy"({{.*}}) <{plan = #warboy.plan<copy_plan({{.*}} moves = ())>}> ({
+// CHECK:         "warboy.vector"

@@ -28,7 +28,7 @@ OPERATIONS = {
         "resize": 3,
         "quantize": 1,
         "concat": 1,
-        "ARG_MAX": 1,
+        "arg_max": 1,
     },
     "ic_resnet8_int8": {
         "conv": 9,

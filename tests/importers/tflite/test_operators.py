@@ -56,6 +56,8 @@ def case(
     )
 
 
+WIDTHS = Tensor.constant("widths", np.array([[1, 0], [0, 2]], np.int32))
+
 CASES = [
     case(
         "CONV_2D",
@@ -212,11 +214,56 @@ CASES = [
         "reduce_sum",
     ),
     case(
+        "L2_NORMALIZATION",
+        [int8("x", 2, 3, 4)],
+        [int8("y", 2, 3, 4, scale=1 / 128, zero_point=0)],
+        options("L2Norm"),
+        "lp_normalization",
+        2,
+    ),
+    case(
+        "LOG_SOFTMAX",
+        [int8("x", 2, 3, 4)],
+        [int8("y", 2, 3, 4, scale=1 / 16, zero_point=127)],
+        options("LogSoftmax"),
+        "log_softmax",
+        2,
+    ),
+    case(
+        "SQUARED_DIFFERENCE",
+        [int8("x", 2, 3, 4), int8("z", 4)],
+        [int8("y", 2, 3, 4)],
+        options("SquaredDifference"),
+        "squared_difference",
+        2,
+    ),
+    case(
+        "REVERSE_V2",
+        [int8("x", 2, 3, 4), vector("axes", -2)],
+        [int8("y", 2, 3, 4)],
+        options("ReverseV2"),
+        "slice",
+    ),
+    case(
+        "SPACE_TO_BATCH_ND",
+        [int8("x", 2, 5, 4, 3), vector("b", 2, 3), WIDTHS],
+        [int8("y", 12, 3, 2, 3)],
+        options("SpaceToBatchND"),
+        "space_to_batch",
+    ),
+    case(
+        "BATCH_TO_SPACE_ND",
+        [float32("x", 12, 3, 2, 3), vector("b", 2, 3), WIDTHS],
+        [float32("y", 2, 5, 4, 3)],
+        options("BatchToSpaceND"),
+        "batch_to_space",
+    ),
+    case(
         "ARG_MAX",
         [int8("x", 2, 3, 4), Tensor.constant("axis", np.array(2, np.int32))],
         [int32("y", 2, 3)],
         options("ArgMax", outputType=schema.TensorType.INT32),
-        "ARG_MAX",
+        "arg_max",
         2,
     ),
     case("QUANTIZE", [float32("x", 4, 5)], [int8("y", 4, 5)], options("Quantize"), "quantize"),

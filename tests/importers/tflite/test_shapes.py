@@ -113,6 +113,17 @@ def test_a_batch_that_cannot_be_changed_is_refused() -> None:
     with pytest.raises(ImportFailure, match="cannot change the batch size"):
         import_tflite(transposed, batch_size=4)
 
+    image, widths = Tensor("x", (1, 2, 2, 1), np.int8, 0.5), np.zeros((2, 2), np.int32)
+    blocks = [vector("b", 2, 2), Tensor.constant("p", widths)]
+    split = Operator(
+        "SPACE_TO_BATCH_ND",
+        [image, *blocks],
+        [Tensor("y", (4, 1, 1, 1), np.int8, 0.5)],
+        options("SpaceToBatchND"),
+    )
+    with pytest.raises(ImportFailure, match="space_to_batch works along it"):
+        import_tflite(build_model([split]), batch_size=4)
+
     x = Tensor("x", (3, 2), np.int8, 0.5)
     fixed = build_model([Operator("RELU", [x], [Tensor("y", (3, 2), np.int8, 0.5)])])
     import_tflite(fixed, batch_size=3)

@@ -34,7 +34,7 @@ from furiosa_ir.dialects.graph.normalization import AffineOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.rearrangement import BlockOp, GatherOp
-from furiosa_ir.dialects.graph.reduction import ReduceOp, ReduceSumOp, SoftmaxOp
+from furiosa_ir.dialects.graph.reduction import CumSumOp, ReduceOp, ReduceSumOp, SoftmaxOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
@@ -230,6 +230,14 @@ def reduction(op: ReduceOp, w: OnnxWriter) -> None:
     else:
         result = w.single(op.ONNX[0], [w.real(op.x)], axes=axes, keepdims=keepdims)
     w.store(result, op.result)
+
+
+@_writes(CumSumOp)
+def cum_sum(op: CumSumOp, w: OnnxWriter) -> None:
+    """CumSum with its axis as an input."""
+    inputs = [w.real(op.x), w.constant(op.axis.value.data, np.int64)]
+    exclusive, reverse = op.exclusive.value.data, op.reverse.value.data
+    w.store(w.single("CumSum", inputs, exclusive=exclusive, reverse=reverse), op.result)
 
 
 @_writes(SoftmaxOp)

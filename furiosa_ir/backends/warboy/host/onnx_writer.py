@@ -7,14 +7,14 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.order import subgraphs
-from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, element_of
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, element_of, shape_of
 
 
 class OnnxWriter:
@@ -101,12 +101,21 @@ class OnnxWriter:
     def store(self, real: str, value: SSAValue) -> None:
         """Binds a value to the tensor of its real numbers, quantised if its type is."""
         quantization = quantization_of(value)
-        name = real if quantization is None else self.quantize(real, quantization)
+        if quantization is None:
+            name = real
+        elif quantization.storage == "i32":
+            name = self._accumulator(real, quantization, len(shape_of(value)))
+        else:
+            name = self._linear("QuantizeLinear", real, quantization)
         self.bind(value, name)
 
-    def quantize(self, real: str, quantization: Quantization) -> str:
-        """The stored integers of real numbers."""
-        return self._linear("QuantizeLinear", real, quantization)
+    def _accumulator(self, real: str, quantization: Quantization, rank: int) -> str:
+        """Stored i32 integers of real numbers: QuantizeLinear makes none."""
+        scales = np.array(quantization.scales, np.float32)
+        if quantization.axis is not None:
+            scales = scales.reshape([-1 if i == quantization.axis else 1 for i in range(rank)])
+        steps = self.single("Round", [self.single("Div", [real, self.constant(scales)])])
+        return self.single("Cast", [steps], to=TensorProto.INT32)
 
     def _linear(self, op_type: str, x: str, quantization: Quantization) -> str:
         per_tensor = quantization.axis is None

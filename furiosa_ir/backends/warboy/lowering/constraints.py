@@ -15,7 +15,7 @@ from furiosa_ir.ir.shaped_operation import shape_of
 
 def not_8bit(op: GraphOp) -> hints.Hint | None:
     """A data operand or a result is not 8-bit quantised per tensor (i32 constants may be)."""
-    return _not_8bit(op, (*op.operands, *op.results))
+    return not_8bit_values(op, (*op.operands, *op.results))
 
 
 def not_8bit_product(op: GraphOp) -> hints.Hint | None:
@@ -26,13 +26,25 @@ def not_8bit_product(op: GraphOp) -> hints.Hint | None:
     x, weight, y = (quantization_of(v) for v in (*op.operands[:2], op.results[0]))
     if x is None or weight is None or y is None or y.storage != "i32":
         return not_8bit(op)
-    whole = y.axis is None and not any(y.zero_points)
-    if not whole or {x.scale * scale for scale in weight.scales} != {y.scale}:
+    units = [x.scale * scale for scale in weight.scales]
+    # One scale for all, or for each channel (a transposed convolution's weight has a group's).
+    same = set(units) == {y.scale} if y.axis is None else _repeated(units, y.scales)
+    if any(y.zero_points) or not same:
         return hints.form(op.name, "with an i32 result that is not the accumulator")
-    return _not_8bit(op, op.operands)
+    return not_8bit_values(op, op.operands)
 
 
-def _not_8bit(op: GraphOp, values: Sequence[SSAValue]) -> hints.Hint | None:
+def _repeated(period: Sequence[float], whole: Sequence[float]) -> bool:
+    return [*period] * (len(whole) // len(period)) == [*whole]
+
+
+def not_8bit_result(op: GraphOp) -> hints.Hint | None:
+    """A result is not 8-bit quantised per tensor."""
+    return not_8bit_values(op, op.results)
+
+
+def not_8bit_values(op: GraphOp, values: Sequence[SSAValue]) -> hints.Hint | None:
+    """One of the values is not 8-bit quantised per tensor (i32 constants may be)."""
     for value in values:
         q = quantization_of(value)
         constant = constant_of(value)
@@ -69,14 +81,6 @@ def many_dimensional(op: GraphOp) -> hints.Hint | None:
     """More than three spatial dimensions (or none)."""
     rank = len(shape_of(op.operands[0]))
     if rank not in (3, 4, 5):
-        return hints.form(op.name, f"with {rank - 2} spatial dimensions")
-    return None
-
-
-def three_dimensional(op: GraphOp) -> hints.Hint | None:
-    """More than two spatial dimensions (or none)."""
-    rank = len(shape_of(op.operands[0]))
-    if rank not in (3, 4):
         return hints.form(op.name, f"with {rank - 2} spatial dimensions")
     return None
 

@@ -61,22 +61,49 @@ def emit_conv(op: ConvOp, emit: Emitter, rescale: Rescale) -> SSAValue:
 
 
 def _emit_conv_3d(op: ConvOp, emit: Emitter, rescale: Rescale) -> SSAValue:
-    """A 3-D convolution (NCDHW) as a 2-D one for each output depth.
+    """A 3-D convolution (NCDHW, OIDHW)."""
+    return _deep_conv(
+        op,
+        emit,
+        rescale,
+        emit.elements(op.weight),
+        strides=ints(op.strides),
+        pads=ints(op.pads),
+        spread=(1, 1, 1),
+    )
+
+
+def _deep_conv(
+    op: ConvOp | ConvTransposeOp,
+    emit: Emitter,
+    rescale: Rescale,
+    weight: Array,
+    *,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    spread: Sequence[int],
+) -> SSAValue:
+    """A convolution of three dimensions as one of two for each output depth.
 
     The slices under the kernel's depth stand behind one another as channels:
-    [N, C, D, H, W] -> [N * Do, C * Kd, H, W], and the weight [O, I, Kd, Kh, Kw] alike.
+    [N, C, D, H, W] -> [N * Do, C * Kd, H, W], and the weight [O, I, Kd, Kh, Kw] alike. Slices in
+    the padding, or between those that `spread` parts, are one of zeros behind the others.
     """
-    weight = emit.elements(op.weight)
     outputs, inner, deep, high, wide = weight.shape
-    strides, dilations, pads = ints(op.strides), ints(op.dilations), ints(op.pads)
-    x_zp = emit.quantization(op.x).zero_point
-    x = emit.operand(op.x)
-    if pads[0] or pads[3]:
-        around = [0, 0, pads[0], 0, 0, 0, 0, pads[3], 0, 0]
-        x = emit.emit(movement.PadOp, [x], pads=around, value=x_zp)
+    dilations = ints(op.dilations)
+    x, x_zp = emit.operand(op.x), emit.quantization(op.x).zero_point
     batch, channels, depth, *plane = shape_of(x)
     steps = shape_of(op.result)[2]
-    slices = [i * strides[0] + k * dilations[0] for i in range(steps) for k in range(deep)]
+    positions = [
+        i * strides[0] + k * dilations[0] - pads[0] for i in range(steps) for k in range(deep)
+    ]
+    inside = [p % spread[0] == 0 and 0 <= p // spread[0] < depth for p in positions]
+    slices = [
+        p // spread[0] if there else depth for p, there in zip(positions, inside, strict=True)
+    ]
+    if not all(inside):
+        around = [0] * 7 + [1, 0, 0]
+        x = emit.emit(movement.PadOp, [x], pads=around, value=x_zp)
     if slices != list(range(depth)):
         x = emit.emit(movement.GatherOp, [x], axis=2, indices=slices)
     x = as_shape(emit, x, (batch, channels, steps, deep, *plane))
@@ -91,7 +118,7 @@ def _emit_conv_3d(op: ConvOp, emit: Emitter, rescale: Rescale) -> SSAValue:
         strides=strides[1:],
         pads=(*pads[1:3], *pads[4:]),
         dilations=dilations[1:],
-        input_dilation=(1, 1),
+        input_dilation=spread[1:],
         group=op.group.value.data,
         x_zp=x_zp,
         weight_zp=emit.quantization(op.weight).zero_point,
@@ -103,35 +130,43 @@ def _emit_conv_3d(op: ConvOp, emit: Emitter, rescale: Rescale) -> SSAValue:
 
 
 def emit_conv_transpose(op: ConvTransposeOp, emit: Emitter, rescale: Rescale) -> SSAValue:
-    """The transposed convolution as `ftensor.conv` over x spread by the strides.
+    """The transposed convolution as one over x spread by the strides.
 
     The kernel is mirrored; padding becomes (kernel - 1) * dilation - pad, at the end plus
     output_padding.
     """
     layout, kernel = op.layout.data, op.kernel_layout.data
     x = emit.operand(op.x)
-    weight = emit.elements(op.weight)
     spatial = [d for d in layout if d not in "NC"]
     n, pads = len(spatial), ints(op.pads)
     strides, dilations = ints(op.strides), ints(op.dilations)
-    spans = [(weight.shape[kernel.index(d)] - 1) * dilations[i] for i, d in enumerate(spatial)]
+    # [I, O / group, ...] -> [O, I / group, ...], mirrored.
+    split = emit.elements(op.weight).transpose([kernel.index(d) for d in ("I", "O", *spatial)])
+    group = op.group.value.data
+    i, o, *extents = split.shape
+    mirrored = np.flip(split, tuple(range(2, 2 + n))).reshape(group, i // group, o, *extents)
+    weight = mirrored.swapaxes(1, 2).reshape(group * o, i // group, *extents)
+    spans = [(k - 1) * d for k, d in zip(extents, dilations, strict=True)]
     begins = [spans[i] - pads[i] for i in range(n)]
     ends = [spans[i] - pads[i + n] + ints(op.output_padding)[i] for i in range(n)]
-    one_dimensional = "H" not in layout
-    if one_dimensional:
+    if n == 3:
+        return _deep_conv(
+            op,
+            emit,
+            rescale,
+            weight,
+            strides=(1, 1, 1),
+            pads=(*begins, *ends),
+            spread=strides,
+        )
+    if n == 1:
         x, layout = as_rows(x, layout, emit)
-        weight, kernel = np.expand_dims(weight, kernel.index("W")), kernel.replace("W", "HW")
+        weight = np.expand_dims(weight, 2)
         strides, dilations, begins, ends = (1, *strides), (1, *dilations), [0, *begins], [0, *ends]
-    group = op.group.value.data
-    # [I, O / group, H, W] -> one OHWI kernel a group, mirrored.
-    split = weight.transpose([kernel.index(d) for d in "IOHW"])
-    i, o, kh, kw = split.shape
-    mirrored = split.reshape(group, i // group, o, kh, kw)[..., ::-1, ::-1]
-    ohwi = mirrored.transpose(0, 2, 3, 4, 1).reshape(group * o, kh, kw, i // group)
     acc = _conv(
         emit,
         x,
-        ohwi,
+        weight.transpose(0, 2, 3, 1),
         None if op.bias is None else emit.elements(op.bias),
         layout=layout,
         strides=(1, 1),
@@ -143,7 +178,7 @@ def emit_conv_transpose(op: ConvTransposeOp, emit: Emitter, rescale: Rescale) ->
         weight_zp=emit.quantization(op.weight).zero_point,
     )
     result = rescale(acc, layout.index("C"))
-    return as_shape(emit, result, shape_of(op.result)) if one_dimensional else result
+    return as_shape(emit, result, shape_of(op.result)) if n == 1 else result
 
 
 def _conv(

@@ -97,6 +97,8 @@ def find_lowering(op: GraphOp | type[GraphOp], numerics: str) -> Lowering | None
 
 def refusal(op: GraphOp, numerics: str) -> hints.Hint | None:
     """Why the operation cannot run on the NPU; None if it can."""
+    if any(0 in shape_of(v) for v in (*op.operands, *op.results)):
+        return hints.form(op.name, "on a tensor without elements")
     lowering = find_lowering(op, numerics)
     if lowering is None:
         reason = _WITHOUT_FORM.get((op.name, numerics))

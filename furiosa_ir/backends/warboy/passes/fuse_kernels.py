@@ -13,6 +13,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.warboy.kernels import (
     ELEMENTWISE,
     VECTOR,
@@ -22,8 +23,9 @@ from furiosa_ir.dialects.warboy.kernels import (
     VectorOp,
     YieldOp,
 )
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.constants import BlobAttr
-from furiosa_ir.ir.location import fused_location
+from furiosa_ir.ir.location import fused_location, layer_name
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.shaped_operation import as_attribute, element_of, ints, shape_of
 
@@ -69,8 +71,19 @@ class FuseKernels(Pass):
 
 
 def fuse_kernels(function: FuncOp) -> None:
-    """Fuses one segment in place."""
+    """Fuses one segment in place.
+
+    Raises:
+        CompilationFailure: it is not in integers yet.
+    """
     block = function.body.block
+    for op in block.ops:
+        if isinstance(op, GraphOp):
+            raise CompilationFailure(
+                f"'{op.name}' is not in integers yet",
+                layer=layer_name(op),
+                hint="run lower-to-ftensor first",
+            )
     for op in list(block.ops):
         if isinstance(op, contraction.ConvOp | contraction.ReduceWindowOp):
             _merge_pad(op)
@@ -103,27 +116,44 @@ def fuse_kernels(function: FuncOp) -> None:
 
 
 def _merge_pad(op: contraction.ConvOp | contraction.ReduceWindowOp) -> None:
-    """conv(pad(x)) = conv(x) with wider pads, if the pad is spatial and of the neutral value."""
+    """conv(pad(x)) = conv(x) with wider pads, if the pad is spatial and of a neutral value."""
     pad = op.x.owner
     if not isinstance(pad, movement.PadOp):
         return
-    is_max = isinstance(op, contraction.ReduceWindowOp) and op.kind.data == "max"
-    neutral = -128 if is_max else op.x_zp.value.data
     layout, rank = op.layout.data, len(shape_of(pad.result))
     begins, ends = ints(pad.pads)[:rank], ints(pad.pads)[rank:]
     others = [begins[i] + ends[i] for i in range(rank) if layout[i] in "NC"]
     dilated = isinstance(op, contraction.ConvOp) and ints(op.input_dilation) != (1, 1)
-    if pad.value.value.data != neutral or any(others) or dilated:
-        return
     top, left, bottom, right = ints(op.pads)
     h, w = layout.index("H"), layout.index("W")
-    op.properties["pads"] = as_attribute(
-        [top + begins[h], left + begins[w], bottom + ends[h], right + ends[w]]
-    )
+    pads = [top + begins[h], left + begins[w], bottom + ends[h], right + ends[w]]
+    value = pad.value.value.data
+    if isinstance(op, contraction.ReduceWindowOp) and op.kind.data == "max":
+        # What no element is less than wins nowhere but in a window without elements.
+        windows = 2 * ints(op.window)
+        inside = all(p < k for p, k in zip(pads, windows, strict=True))
+        inside = inside and set(ints(op.dilations)) == {1}
+        neutral = value == -128 or (inside and value <= _least(pad.x))
+    else:
+        neutral = value == op.x_zp.value.data
+    if not neutral or any(others) or dilated:
+        return
+    op.properties["pads"] = as_attribute(pads)
     op.operands[0] = pad.x
     if not pad.result.has_one_use() and not pad.result.uses:
         pad.detach()
         pad.erase()
+
+
+def _least(value: SSAValue) -> int:
+    """A bound of the elements of an i8 value from below."""
+    match value.owner:
+        case arithmetic.RescaleOp() | arithmetic.ClampOp() as op:
+            return op.minimum.value.data
+        case arithmetic.LookupOp(table=SSAValue(owner=arithmetic.ConstantOp() as table)):
+            return int(table.value.array.min())
+        case _:
+            return -128
 
 
 def _transpose_weight(op: contraction.MatMulOp) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,7 +20,10 @@ from xdsl.ir import Block, BlockArgument, Operation, OpResult, Region, SSAValue
 
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering import refusal
+from furiosa_ir.backends.warboy.lowering.constraints import dynamic
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, LITERT_DEFAULT
+from furiosa_ir.backends.warboy.passes.segment_order import fewest_segments
+from furiosa_ir.dialects.graph import ONNX_OPERATORS, TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
@@ -29,8 +32,8 @@ from furiosa_ir.ir.passes import Pass
 
 HOST, NPU = "host", "npu"
 
-_TURNS = {HOST: 0, NPU: 1}
-_APART = 2
+APART = "apart"
+"""Host operations that do not share a segment with others."""
 
 
 def main_function(module: ModuleOp) -> FuncOp:
@@ -59,9 +62,8 @@ class GraphPartition(Pass):
     """Splits `@main` into maximal NPU and host segments with as few crossings as possible.
 
     An operation runs on the NPU if its lowering takes it; otherwise its `graph.hint` attribute says
-    why not. Segments alternate host, NPU, host, ...: an operation joins the earliest segment of its
-    kind that comes after its operands', so that operations that do not depend on the other side
-    share one segment. Constants are copied to where they are used.
+    why not. There are as few segments as can run one after another (`segment_order`), so operations
+    that do not depend on the other side share one. Constants are copied to where they are used.
 
         func.func @main(%x: tensor<1x8xf32>) -> tensor<1x8xf32> {
           %q = "graph.quantize"(%x) : (tensor<1x8xf32>) -> tensor<1x8x!quant.uniform<i8:f32, 0.5>>
@@ -94,10 +96,10 @@ class GraphPartition(Pass):
 
 
 def _placements(operations: Sequence[GraphOp], numerics: str) -> dict[Operation, str]:
-    """NPU or host for each operation that is not a constant; host ones get their hint."""
+    """NPU or host for each operation that computes something; host ones get their hint."""
     placements: dict[Operation, str] = {}
     for op in operations:
-        if isinstance(op, ConstantOp):
+        if isinstance(op, ConstantOp | StorageCastOp):
             continue
         hint = _hint(op, numerics)
         placements[op] = NPU if hint is None else HOST
@@ -108,12 +110,6 @@ def _placements(operations: Sequence[GraphOp], numerics: str) -> dict[Operation,
                     StringAttr(hint.called(_framework_name(op, numerics)).sentence),
                 ]
             )
-    # A storage cast computes nothing: it goes where its neighbour is.
-    for op in operations:
-        if isinstance(op, StorageCastOp):
-            around = [u.operation for u in op.result.uses] + [cast("Operation", op.x.owner)]
-            neighbours = {placements.get(o) for o in around if not isinstance(o, StorageCastOp)}
-            placements[op] = NPU if NPU in neighbours else HOST
     return placements
 
 
@@ -127,7 +123,7 @@ def _framework_name(op: GraphOp, numerics: str) -> str:
 
 def _hint(op: GraphOp, numerics: str) -> hints.Hint | None:
     if isinstance(op, OpaqueOp):
-        return hints.not_modelled(op.operator.data)
+        return _hint_of_opaque(op, numerics)
     if isinstance(op, DequantizeOp) or (
         isinstance(op, QuantizeOp) and quantization_of(op.x) is None
     ):
@@ -135,35 +131,62 @@ def _hint(op: GraphOp, numerics: str) -> hints.Hint | None:
     return refusal(op, numerics)
 
 
+def _hint_of_opaque(op: OpaqueOp, numerics: str) -> hints.Hint:
+    """Why an operator is carried whole: it is unknown, or known but of a form that is not."""
+    name = op.operator.data
+    if name not in (ONNX_OPERATORS if numerics == EXACT else TFLITE_OPERATORS):
+        return hints.not_modelled(name)
+    return dynamic(op) or hints.form(name, "in this form")
+
+
 def _segments(
     operations: Sequence[GraphOp], placements: dict[Operation, str], main: FuncOp
 ) -> list[tuple[str, list[GraphOp]]]:
     """The operations of each segment in order.
 
-    Stages 0, 1, 2, ... are of the kinds host, NPU, host, ... by turns. If there are ONNX operators
-    that keep the file's operator set, which a segment has one of, they are a third kind.
+    ONNX operators that keep the file's operator set, which a segment has one of, are a third kind.
     """
-    apart = _keeping_their_opset(operations)
-    turns = 3 if apart else 2
-    stages: dict[Operation, int] = {}
-    for op in operations:
-        kind = placements.get(op)
-        if kind is None:
-            continue
-        turn = _APART if op in apart else _TURNS[kind]
-        before = (stages.get(cast("Operation", operand.owner), 0) for operand in op.operands)
-        stage = max(before, default=0)
-        stages[op] = stage + (turn - stage) % turns
     # A constant that the network returns is an operation of the host.
-    for value in cast("ReturnOp", main.body.block.last_op).arguments:
-        if isinstance(value.owner, ConstantOp):
-            stages[value.owner] = 0
-    groups: dict[int, list[GraphOp]] = {}
-    for op in operations:
-        if op in stages:
-            groups.setdefault(stages[op], []).append(op)
-    npu = _TURNS[NPU]
-    return [(NPU if s % turns == npu else HOST, groups[s]) for s in sorted(groups)]
+    returned = {v.owner for v in cast("ReturnOp", main.body.block.last_op).arguments}
+    placed = [op for op in operations if not isinstance(op, ConstantOp) or op in returned]
+    apart = _keeping_their_opset(operations)
+    # Storage casts compute nothing: they go where it suits.
+    kinds = [
+        APART
+        if op in apart
+        else None
+        if isinstance(op, StorageCastOp)
+        else placements.get(op, HOST)
+        for op in placed
+    ]
+    if not any(kinds):
+        kinds = [HOST] * len(placed)
+    position: dict[object, int] = {op: i for i, op in enumerate(placed)}
+    operands = [[position[v.owner] for v in op.operands if v.owner in position] for op in placed]
+    stages, order = fewest_segments(kinds, operands)
+    _move_casts(placed, stages, order, position)
+    groups: list[list[GraphOp]] = [[] for _ in order]
+    for op, stage in zip(placed, stages, strict=True):
+        groups[stage].append(op)
+    return [(NPU if k == NPU else HOST, ops) for k, ops in zip(order, groups, strict=True)]
+
+
+def _move_casts(
+    operations: Sequence[GraphOp],
+    stages: list[int],
+    order: Sequence[str],
+    position: Mapping[object, int],
+) -> None:
+    """Moves storage casts to the NPU, which does them for nothing, where a segment of it fits."""
+    for index in reversed(range(len(operations))):
+        op = operations[index]
+        if not isinstance(op, StorageCastOp) or order[stages[index]] == NPU:
+            continue
+        users = [position[u.operation] for u in op.result.uses if u.operation in position]
+        last = min((stages[user] for user in users), default=len(order) - 1)
+        fits = [s for s in range(stages[index], last + 1) if order[s] == NPU]
+        if fits:
+            stages[index] = fits[0]
 
 
 def _keeping_their_opset(operations: Sequence[GraphOp]) -> set[GraphOp]:

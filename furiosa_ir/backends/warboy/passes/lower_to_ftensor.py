@@ -48,9 +48,11 @@ class LowerToFTensor(Pass):
     """Replaces the operations of every `@npu_K` by integer arithmetic on i8 tensors.
 
     What an operation becomes is its lowering's business (`backends/warboy/lowering`). uint8 data
-    becomes i8 with the top bit flipped; `graph.dtype`, `graph.scale` and `graph.zero_point` of
-    arguments and results keep what the outside sees. In `@main`, `graph.storage_cast` stands
-    before and behind the call, where the two views of the same bytes meet.
+    becomes i8 with the top bit flipped, bool i8 of 1 and 0. Results that are no 8-bit data leave as
+    i32, or as i48, which takes 64 bits in memory. `graph.dtype`, `graph.scale` and
+    `graph.zero_point` of arguments and results keep what the outside sees. In `@main`,
+    `graph.storage_cast` stands before and behind the call, where the two views of the same bytes
+    meet.
 
         func.func private @npu_1(%x: tensor<1x4x!quant.uniform<u8:f32, 0.5:128>>) -> ... {
           %r = "graph.relu"(%x) : ...
@@ -152,7 +154,8 @@ def _boundary(
         else:
             element = cast("IntegerType", element_of(value))
             unsigned = element.signedness.data == Signedness.UNSIGNED
-            name = f"{'u' if unsigned else ''}int{element.width.data}"
+            width = element.width.data
+            name = "bool" if width == 1 else f"{'u' if unsigned else ''}int{width}"
             entry["graph.dtype"] = StringAttr(name)
     # Text has no form of an empty list.
     return ArrayAttr([DictionaryAttr(entry) for entry in known]) if known else None

@@ -44,8 +44,8 @@ class Geometry:
         kind: "dot", "batched" (a product of two activations), "pool" or "vector".
         result: extents of the result.
         operands: extents of each operand; None for parameters.
-        parameter_axis: for each operand that is a parameter, 3 if it varies with the channel, else
-            None (weights and biases vary with it).
+        parameter_axis: for each operand that is a parameter, 3 if a block of channels reads a part
+            of it (of weights and biases, for example), else None.
         parameter_bytes: for each operand that is a parameter its bytes, else 0.
         window: of convolutions and pools.
         group: channel groups of a convolution.
@@ -83,7 +83,9 @@ def kernel_geometry(kernel: KernelOp, views: Sequence[str], view: str) -> Geomet
     """The loops of a kernel whose operands have `views` and whose result has `view`."""
     result = shape4(shape_of(kernel.result), view)
     roles = weight_operands(kernel)
-    tables = _tables(kernel)
+    tables = table_operands(kernel)
+    is_vector = not isinstance(kernel, DotOp | PoolOp)
+    whole = _whole(kernel, view) if is_vector else frozenset[int]()
     operands: list[Shape4 | None] = []
     axes: list[int | None] = []
     sizes: list[int] = []
@@ -94,7 +96,7 @@ def kernel_geometry(kernel: KernelOp, views: Sequence[str], view: str) -> Geomet
         is_parameter = extents is None or (is_constant(value) and extents[:3] == (1, 1, 1))
         if is_parameter and _is_first(kernel, index):
             is_parameter = False
-        varies = index in roles or (extents is not None and extents[3] > 1)
+        varies = index in roles or (extents is not None and extents[3] > 1 and 3 not in whole)
         operands.append(None if is_parameter else extents)
         axes.append(3 if is_parameter and varies else None)
         size = _elements(shape_of(value)) * element_bytes(value)
@@ -135,7 +137,7 @@ def kernel_geometry(kernel: KernelOp, views: Sequence[str], view: str) -> Geomet
         group,
         inner,
         second,
-        _whole(kernel, view) if kind == "vector" else frozenset(),
+        whole,
     )
 
 
@@ -162,7 +164,8 @@ def _four(values: Sequence[int]) -> Shape4:
     return a, b, c, d
 
 
-def _tables(kernel: KernelOp) -> set[int]:
+def table_operands(kernel: KernelOp) -> set[int]:
+    """The numbers of the operands that are tables."""
     args = list(kernel.body.block.args)
     return {
         args.index(op.table)  # pyright: ignore[reportArgumentType]

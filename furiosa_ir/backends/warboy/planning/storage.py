@@ -155,8 +155,9 @@ def assign_storage(function: FuncOp, views: Views) -> StorageMap:
     """Buffers, places and DRAM homes of all tensors of a function.
 
     A copy in DRAM whose target needs no order of its own is an alias of its source; where the
-    target's order is given (a result of the function, a concatenation) the source's kernel stores
-    straight into it if strides can say how.
+    target's order is given (a result of the function, a concatenation), or no strides make it an
+    alias (a reshape of transposed elements), the source's kernel stores straight into it if strides
+    can say how.
     """
     build = _Builder(function, views)
     block = build.block
@@ -237,12 +238,18 @@ def _plan_copies(build: _Builder, kernels: Sequence[KernelOp]) -> dict[int, Copy
         for source in sources:
             build.buffers[source].stored = True
         if build.buffers[target].home is None:
+            fresh = build.buffers[sources[0]].home is None
             alias = _alias(build, op)
             if alias is not None:
                 build.buffers[target].home = alias
                 copies[k] = CopyPlan(sources, target, ())
                 continue
             build.home(target)
+            if fresh and not _is_concat(op):
+                # Nothing needs the source in its own order: it may lie in the target's.
+                build.buffers[sources[0]].home = None
+                if _store_straight(build, op, 0):
+                    direct.add((k, 0))
         moves = [
             _move(build, op, index) for index in range(len(op.inputs)) if (k, index) not in direct
         ]

@@ -10,7 +10,6 @@ from furiosa_ir.backends.warboy.lowering.constraints import (
     bias_not_accumulator,
     many_dimensional,
     not_8bit_product,
-    three_dimensional,
     variable_weight,
     varying_zero_points,
 )
@@ -40,11 +39,13 @@ def conv(op: ConvOp, emit: Emitter) -> SSAValue:
     )
 
 
-@lowers(ConvTransposeOp, EXACT, unless=[*CONV_CONSTRAINTS, three_dimensional])
+@lowers(ConvTransposeOp, EXACT, unless=[*CONV_CONSTRAINTS, many_dimensional])
 def conv_transpose(op: ConvTransposeOp, emit: Emitter) -> SSAValue:
     """A convolution over x spread by the strides, with the kernel mirrored."""
     x, weight, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))
     scale = np.array(weight.scales) * x.scale
+    if len(scale) > 1:
+        scale = np.tile(scale, op.group.value.data)  # the weight has a group's output channels
     return emit_conv_transpose(
         op,
         emit,

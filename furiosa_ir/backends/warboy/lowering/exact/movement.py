@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit, not_two_dimensional
+from furiosa_ir.backends.warboy.lowering.constraints import many_dimensional, not_8bit
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     quantize_quotient,
     requantize,
@@ -18,7 +18,9 @@ from furiosa_ir.backends.warboy.lowering.shared.movement import (
     emit_nearest,
     emit_pad,
 )
+from furiosa_ir.backends.warboy.lowering.shared.selection import emit_where, not_8bit_choices
 from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.elementwise import WhereOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ResizeOp
 from furiosa_ir.dialects.quant import arithmetic as quant
 
@@ -45,6 +47,14 @@ def concat(op: ConcatOp, emit: Emitter) -> SSAValue:
     )
 
 
+@lowers(WhereOp, EXACT, unless=[not_8bit_choices])
+def where(op: WhereOp, emit: Emitter) -> SSAValue:
+    """The choice between the operands under the result's scale."""
+    y = emit.quantization(op.result)
+    a, b = (requantize(emit, emit.operand(v), emit.quantization(v), y) for v in (op.a, op.b))
+    return emit_where(op, emit, a, b)
+
+
 @lowers(PadOp, EXACT, unless=[not_8bit])
 def pad(op: PadOp, emit: Emitter) -> SSAValue:
     """Padding with the stored form of the value, then requantisation."""
@@ -53,7 +63,7 @@ def pad(op: PadOp, emit: Emitter) -> SSAValue:
     return emit_pad(op, emit, moved, int(quant.quantize(op.value.value.data, y)))
 
 
-@lowers(ResizeOp, EXACT, unless=[not_8bit, not_two_dimensional])
+@lowers(ResizeOp, EXACT, unless=[not_8bit, many_dimensional])
 def resize(op: ResizeOp, emit: Emitter) -> SSAValue:
     """Nearest: a gather along each axis. Linear: integer weights, one division at the end."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)

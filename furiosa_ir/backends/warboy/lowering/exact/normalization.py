@@ -13,14 +13,15 @@ from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.constraints import (
     not_8bit,
     not_8bit_activation,
+    not_8bit_result,
     variable_weight,
 )
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
-    WIDE_LIMIT,
     divide,
     exact_multipliers,
     lookup,
     near_fraction,
+    quantize_affine,
     real_elements,
     wide_multiple,
 )
@@ -30,16 +31,29 @@ from furiosa_ir.backends.warboy.lowering.exact.search import (
     search,
     tie_side,
 )
-from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
-from furiosa_ir.dialects.ftensor import arithmetic, contraction
+from furiosa_ir.backends.warboy.lowering.kernels import as_shape
+from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers, refusal
+from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import i48
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
 from furiosa_ir.dialects.graph.normalization import AffineOp, BatchNormOp
 from furiosa_ir.dialects.graph.reduction import LogSoftmaxOp, LpNormalizationOp
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import normal_axis, shape_of
 
 
-@lowers(AffineOp, EXACT, unless=[not_8bit])
+def neither_8bit_nor_accumulator(op: AffineOp) -> hints.Hint | None:
+    """x is not 8-bit, nor is it the i32 accumulator of a product that the NPU computes."""
+    x, owner = quantization_of(op.x), op.x.owner
+    if x is None or x.storage != "i32" or not isinstance(owner, GraphOp):
+        return not_8bit(op)
+    if any(x.zero_points) or refusal(owner, EXACT) is not None:
+        return hints.form(op.name, "of an accumulator that is not on the NPU")
+    return not_8bit_result(op)
+
+
+@lowers(AffineOp, EXACT, unless=[neither_8bit_nor_accumulator])
 def affine(op: AffineOp, emit: Emitter) -> SSAValue:
     """(x - x_zp) * M + O in i48, one rounding; M and O for each channel, with a shift for both."""
     return _affine(op, op.factor.array, op.offset.array, emit)
@@ -55,32 +69,26 @@ def batch_norm(op: BatchNormOp, emit: Emitter) -> SSAValue:
 
 def _affine(op: AffineOp | BatchNormOp, factor: Array, offset: Array, emit: Emitter) -> SSAValue:
     x, y = emit.quantization(op.x), emit.quantization(op.result)
-    factor = np.clip(factor * (x.scale / y.scale), -(2.0**30), 2.0**30)
-    factor, offset = np.broadcast_arrays(factor, offset / y.scale)
-    # Beyond 2**12 the result saturates whatever x is.
-    offset = np.clip(offset, -(2.0**12) - 256 * np.abs(factor), 2.0**12 + 256 * np.abs(factor))
-    _, shifts = exact_multipliers(factor)
-    reach = np.ceil(np.log2(256 * np.abs(factor) + np.abs(offset) + 1))
-    shift = np.clip(np.minimum(shifts, 45 - reach), 0, 62).astype(np.int64)
-    multiplier = np.rint(np.ldexp(factor, shift)).astype(np.int64)
-    wide = emit.rescale(
-        emit.operand(op.x),
-        _scalar_or(multiplier),
-        0,
-        rounding="floor",
-        input_zp=x.zero_point,
-        minimum=-WIDE_LIMIT,
-        maximum=WIDE_LIMIT - 1,
-        element=i48,
+    shape, scale = shape_of(op.x), np.array(x.scales)
+    if x.axis is not None:
+        scale = emit.along(scale, x.axis, len(shape))
+    factor, offset = factor * (scale / y.scale), offset / y.scale
+    operand, layout = emit.operand(op.x), _layout(op.x)
+    if "H" in layout or not isinstance(operand.owner, movement.ReshapeOp):
+        return quantize_affine(emit, operand, x.zero_point, factor, offset, y)
+    # A 1-D convolution is one row of a 2-D one: beside that, one kernel has both.
+    factor, offset = (
+        np.expand_dims(a.reshape([1] * (len(shape) - a.ndim) + list(a.shape)), layout.index("W"))
+        for a in (factor, offset)
     )
-    if np.any(offset):
-        added = emit.constant(np.rint(np.ldexp(offset, shift)).astype(np.int64), i48)
-        wide = emit.emit(arithmetic.AddOp, [wide, added], i48)
-    return emit.rescale(wide, 1, _scalar_or(shift), rounding="near_even", output_zp=y.zero_point)
+    row = quantize_affine(emit, operand.owner.x, x.zero_point, factor, offset, y)
+    return as_shape(emit, row, shape)
 
 
-def _scalar_or(array: Array) -> int | Array:
-    return int(array.flat[0]) if np.all(array == array.flat[0]) else array
+def _layout(value: SSAValue) -> str:
+    """The layout of a convolution's result; of others, as if it had height."""
+    owner = value.owner
+    return owner.layout.data if isinstance(owner, ConvOp | ConvTransposeOp) else "H"
 
 
 def other_norm(op: LpNormalizationOp) -> hints.Hint | None:

@@ -9,7 +9,8 @@ import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit, three_dimensional
+from furiosa_ir.backends.warboy import hints
+from furiosa_ir.backends.warboy.lowering.constraints import many_dimensional, not_8bit
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     lookup,
     quantize_accumulator,
@@ -23,6 +24,7 @@ from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.reduction import (
+    CumSumOp,
     ReduceL1Op,
     ReduceL2Op,
     ReduceMaxOp,
@@ -34,23 +36,25 @@ from furiosa_ir.dialects.graph.reduction import (
     SoftmaxOp,
 )
 from furiosa_ir.ir.constants import Array
-from furiosa_ir.ir.shaped_operation import ints, shape_of
+from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 
 
-@lowers(AveragePoolOp, EXACT, unless=[not_8bit, three_dimensional])
+@lowers(AveragePoolOp, EXACT, unless=[not_8bit, many_dimensional])
 def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     """The window's sum of differences over its count, which varies at the border."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)
     pads = _pads_with_ceil(op)
     acc = _windows(op, emit, "sum", pads, x.zero_point)
     counts = window_counts(op, pads)
+    if "D" in op.layout.data:
+        counts = counts.reshape(counts.shape[0], -1)
     divisor = int(counts.flat[0]) if np.all(counts == counts.flat[0]) else counts
     bits = 9 + math.prod(ints(op.kernel_shape)).bit_length()
     result = quantize_quotient(emit, acc, x.scale, divisor, y, bits=bits)
     return _as_result(op, emit, result)
 
 
-@lowers(MaxPoolOp, EXACT, unless=[not_8bit, three_dimensional])
+@lowers(MaxPoolOp, EXACT, unless=[not_8bit, many_dimensional])
 def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
     """The greatest stored element, requantised if the scales differ."""
     result = _windows(op, emit, "max", _pads_with_ceil(op), 0)
@@ -61,13 +65,25 @@ def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
 def _windows(
     op: WindowPoolOp, emit: Emitter, kind: str, pads: Sequence[int], x_zp: int
 ) -> SSAValue:
-    """The reduced windows, in i8 ("max") or i32 ("sum"); of one dimension as one row."""
+    """The reduced windows, in i8 ("max") or i32 ("sum").
+
+    Of one dimension as one row; of three (NCDHW) as [N, C, Do, Ho * Wo].
+    """
     x, layout = emit.operand(op.x), op.layout.data
     window, strides, dilations = ints(op.kernel_shape), ints(op.strides), ints(op.dilations)
+    if "D" in layout:
+        return _deep_windows(op, emit, kind, pads, x_zp)
     if "H" not in layout:
         x, layout = as_rows(x, layout, emit)
         window, strides, dilations = (1, *window), (1, *strides), (1, *dilations)
         pads = (0, pads[0], 0, pads[1])
+    return _window(emit, x, kind, layout, (window, strides, pads, dilations), x_zp)
+
+
+def _window(
+    emit: Emitter, x: SSAValue, kind: str, layout: str, form: Sequence[Sequence[int]], x_zp: int
+) -> SSAValue:
+    window, strides, pads, dilations = form
     return emit.emit(
         contraction.ReduceWindowOp,
         [x],
@@ -80,6 +96,34 @@ def _windows(
         dilations=dilations,
         x_zp=x_zp,
     )
+
+
+def _deep_windows(
+    op: WindowPoolOp, emit: Emitter, kind: str, pads: Sequence[int], x_zp: int
+) -> SSAValue:
+    """Windows of three dimensions: of each plane, then of the planes' results along the depth.
+
+    [N, C, D, H, W] -> [N, C * D, H, W] -> [N, C, D, Ho * Wo] -> [N, C, Do, Ho * Wo].
+    """
+    batch, channels, depth, *plane = shape_of(op.x)
+    deep, steps = ints(op.kernel_shape)[0], shape_of(op.result)[2]
+    stride, dilation = ints(op.strides)[0], ints(op.dilations)[0]
+    form = [ints(op.kernel_shape)[1:], ints(op.strides)[1:], (*pads[1:3], *pads[4:])]
+    x = as_shape(emit, emit.operand(op.x), (batch, channels * depth, *plane))
+    x = _window(emit, x, kind, "NCHW", [*form, ints(op.dilations)[1:]], x_zp)
+    pixels = math.prod(shape_of(x)[2:])
+    x = as_shape(emit, x, (batch, channels, depth, pixels))
+    if kind == "max":
+        along = [(deep, 1), (stride, 1), (pads[0], 0, pads[3], 0), (dilation, 1)]
+        return _window(emit, x, kind, "NCHW", along, 0)
+    # Padding adds 0 to the sums.
+    around = [0, 0, pads[0], 0, 0, 0, pads[3], 0]
+    x = emit.emit(movement.PadOp, [x], i32, pads=around, value=0)
+    planes = [i * stride + k * dilation for i in range(steps) for k in range(deep)]
+    x = emit.emit(movement.GatherOp, [x], i32, axis=2, indices=planes)
+    x = as_shape(emit, x, (batch, channels * steps, deep, pixels))
+    x = emit.emit(contraction.ReduceOp, [x], i32, kind="sum", axes=[2], x_zp=0)
+    return as_shape(emit, x, (batch, channels, steps, pixels))
 
 
 def _as_result(op: WindowPoolOp, emit: Emitter, value: SSAValue) -> SSAValue:
@@ -186,6 +230,42 @@ def reduce_l2(op: ReduceL2Op, emit: Emitter) -> SSAValue:
     total, limit = _summed(op, emit, np.square), 255**2 * _count(op)
     result = quantize_monotone(emit, total, lambda s: np.sqrt(s) * x.scale, y, limit)
     return _without_reduced(op, emit, result)
+
+
+MOST_SUMS = 4096
+"""A triangle of ones with such sides takes 16 MiB."""
+
+
+def many_sums(op: CumSumOp) -> hints.Hint | None:
+    """Along so many elements that the triangle would take more memory than it is worth."""
+    extent = shape_of(op.x)[op.axis.value.data]
+    return hints.form(op.name, f"of {extent} elements") if extent > MOST_SUMS else None
+
+
+@lowers(CumSumOp, EXACT, unless=[not_8bit, many_sums])
+def cum_sum(op: CumSumOp, emit: Emitter) -> SSAValue:
+    """The product with a triangle of ones, rescaled."""
+    x, y = emit.quantization(op.x), emit.quantization(op.result)
+    rank = emit.rank(op.x)
+    axis = normal_axis(op, op.axis.value.data, rank)
+    extent = shape_of(op.x)[axis]
+    terms = np.triu(np.ones((extent, extent), np.int8), op.exclusive.value.data)
+    if op.reverse.value.data:
+        terms = terms.T
+    order = [*(i for i in range(rank) if i != axis), axis]
+    moved = emit.emit(movement.TransposeOp, [emit.operand(op.x)], perm=order)
+    shape = shape_of(moved)
+    rows = as_shape(emit, moved, (math.prod(shape[:-1]), shape[-1]))
+    acc = emit.emit(
+        contraction.MatMulOp,
+        [rows, emit.constant(terms, i8), None],
+        i32,
+        a_zp=x.zero_point,
+        b_zp=0,
+        transpose_b=0,
+    )
+    result = as_shape(emit, quantize_accumulator(emit, acc, x.scale, y), shape)
+    return emit.emit(movement.TransposeOp, [result], perm=np.argsort(order).tolist())
 
 
 @lowers(SoftmaxOp, EXACT, unless=[not_8bit])

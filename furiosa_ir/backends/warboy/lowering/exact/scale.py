@@ -25,7 +25,8 @@ from furiosa_ir.ir.constants import Array
 
 MULTIPLIER_BITS = 31
 MAX_SHIFT = 62
-WIDE_LIMIT = 1 << 47
+WIDE_BITS = 48
+WIDE_LIMIT = 1 << (WIDE_BITS - 1)
 """i48 holds [-WIDE_LIMIT, WIDE_LIMIT)."""
 
 
@@ -96,6 +97,71 @@ def quantize_accumulator(
     else:
         factors = int(multiplier[0]), int(shift[0])
     return emit.rescale(acc, *factors, rounding="near_even", output_zp=target.zero_point)
+
+
+def quantize_affine(
+    emit: Emitter,
+    x: SSAValue,
+    zero_point: int,
+    factor: Array,
+    offset: Array,
+    target: Quantization,
+) -> SSAValue:
+    """round((x - zero_point) * factor + offset) under `target`: a product and a sum in i48.
+
+    Both are in units of 2**-s steps of the result, with the largest s that leaves i48 room for the
+    offset and all results (s = 36 for offsets below 2**9 steps) and 31 bits for the multiplier. So
+    the value that is rounded, ties to even, is off by at most 2**-32 of the product (the
+    multiplier, as in `quantize_accumulator`) plus 2**-s steps (the product's and the offset's own
+    rounding): less than the 1e-9 within which a tie is one, unless an offset of some hundred steps
+    cancels the product. Products that i48 cannot hold saturate, and then so does the result.
+
+    Args:
+        emit: where to.
+        x: i8 or i32.
+        zero_point: of x.
+        factor: steps of the result in a unit of x; f64, broadcasts to x.
+        offset: in steps of the result, without its zero point; f64, broadcasts to x.
+        target: per-tensor, as int8.
+    """
+    factor = np.clip(factor, -(2.0**30), 2.0**30)
+    if not np.any(offset):
+        multiplier, shift = (_number_or(a) for a in exact_multipliers(factor))
+        return emit.rescale(
+            x,
+            multiplier,
+            shift,
+            rounding="near_even",
+            input_zp=zero_point,
+            output_zp=target.zero_point,
+        )
+    # An offset beyond what any product makes up for saturates just as well when it is less.
+    bound = 512 + 2.0**32 * np.abs(factor)
+    factor, offset = np.broadcast_arrays(factor, np.clip(offset, -bound, bound))
+    limit = 1 << (WIDE_BITS - 2)  # the sum of two fits
+    room = WIDE_BITS - 2 - np.ceil(np.log2(np.abs(offset) + 512))
+    shift = np.minimum(exact_multipliers(factor)[1], room).astype(np.int64)
+    multiplier, right = exact_multipliers(np.ldexp(factor, shift))
+    product = emit.rescale(
+        x,
+        _number_or(multiplier),
+        _number_or(right),
+        rounding="even",
+        input_zp=zero_point,
+        minimum=-limit,
+        maximum=limit,
+        element=i48,
+    )
+    addend = emit.constant(np.rint(np.ldexp(offset, shift)).astype(np.int64), i48)
+    total = emit.emit(arithmetic.AddOp, [product, addend], i48)
+    return emit.rescale(
+        total, 1, _number_or(shift), rounding="near_even", output_zp=target.zero_point
+    )
+
+
+def _number_or(array: Array) -> int | Array:
+    """The number that all elements are, if they are one."""
+    return int(array.flat[0]) if np.all(array == array.flat[0]) else array
 
 
 def quantize_quotient(

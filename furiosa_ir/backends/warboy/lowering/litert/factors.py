@@ -27,7 +27,7 @@ class Factor(NamedTuple):
 
 
 class AddFactors(NamedTuple):
-    """The three factors of ADD and SUB; both inputs are first multiplied by 2**20."""
+    """The three factors of ADD and SUB (inputs times 2**20) and of SQUARED_DIFFERENCE (2**7)."""
 
     input1: Factor
     input2: Factor
@@ -35,6 +35,7 @@ class AddFactors(NamedTuple):
 
 
 ADD_LEFT_SHIFT = 20
+SQUARED_DIFFERENCE_LEFT_SHIFT = 7
 
 
 def factor(real: float) -> Factor:
@@ -74,12 +75,27 @@ def product(scale1: float, scale2: float, output_scale: float) -> Factor:
     return factor(float(np.float32(scale1) * np.float32(scale2) / np.float32(output_scale)))
 
 
+def quotient(scale1: float, scale2: float, output_scale: float) -> Factor:
+    """DIV: ``scale1 / (scale2 * output_scale)``, all in float32."""
+    divisor = np.float32(scale2) * np.float32(output_scale)
+    return factor(float(np.float32(scale1) / divisor))
+
+
 def add(scale1: float, scale2: float, output_scale: float) -> AddFactors:
     """ADD and SUB (``PrepareGeneralAddOp``): inputs relative to twice the larger scale."""
     first, second = float(np.float32(scale1)), float(np.float32(scale2))
     twice_max = 2.0 * max(first, second)
     output = twice_max / ((1 << ADD_LEFT_SHIFT) * float(np.float32(output_scale)))
     return AddFactors(factor(first / twice_max), factor(second / twice_max), factor(output))
+
+
+def squared_difference(scale1: float, scale2: float, output_scale: float) -> AddFactors:
+    """SQUARED_DIFFERENCE: inputs as ADD's; the result of the difference's square."""
+    first, second = float(np.float32(scale1)), float(np.float32(scale2))
+    twice_max = 2.0 * max(first, second)
+    unit = (1 << 2 * SQUARED_DIFFERENCE_LEFT_SHIFT) * float(np.float32(output_scale))
+    output = factor(twice_max * twice_max / unit)
+    return AddFactors(factor(first / twice_max), factor(second / twice_max), output)
 
 
 def mean(input_scale: float, output_scale: float, count: int) -> Factor:

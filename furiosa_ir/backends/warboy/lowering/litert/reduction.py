@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.kernels import least
 from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.litert.convolution import is_uint8
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
-from furiosa_ir.dialects.ftensor import contraction, movement
+from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.graph.reduction import (
     ReduceMaxOp,
     ReduceMeanOp,
@@ -32,16 +32,24 @@ def mean(op: ReduceMeanOp, emit: Emitter) -> SSAValue:
     return _scaled_sum(op, factors.mean(x.scale, y.scale, count), emit)
 
 
-def int8_data(op: ReduceSumOp) -> hints.Hint | None:
-    """LiteRT's reference SUM reads int8 data as if it were uint8 (2.3.0): not worth repeating."""
-    return None if is_uint8(op.x) else hints.form(op.name, "of int8 data")
-
-
-@lowers(ReduceSumOp, LITERT, unless=[not_8bit, int8_data])
+@lowers(ReduceSumOp, LITERT, unless=[not_8bit])
 def sum_(op: ReduceSumOp, emit: Emitter) -> SSAValue:
-    """SUM of uint8."""
+    """SUM. The kernel takes int8's bytes for uint8 ones, but leaves the zero points as they are.
+
+    So an int8 element below 0 counts 256 more, and the result is clamped to 0 ... 255, of which
+    the byte is kept.
+    """
     x, y = emit.quantization(op.x), emit.quantization(op.result)
-    return _scaled_sum(op, factors.ratio(x.scale, y.scale), emit)
+    factor = factors.ratio(x.scale, y.scale)
+    if is_uint8(op.x):
+        return _scaled_sum(op, factor, emit)
+    seen = emit.constant((np.arange(-128, 128) & 255) - x.zero_point, i32)
+    elements = emit.emit(arithmetic.LookupOp, [emit.operand(op.x), seen], i32)
+    total = emit.emit(contraction.ReduceOp, [elements], i32, kind="sum", axes=_axes(op), x_zp=0)
+    # 128 less, so that it fits; the top bit then makes up for it.
+    shifted = emit.rescale(total, *factor, rounding="double", output_zp=y.zero_point - 128)
+    flipped = emit.constant(np.roll(np.arange(-128, 128), 128), i8)
+    return _reshaped(op, emit.emit(arithmetic.LookupOp, [shifted, flipped]), emit)
 
 
 @lowers(ReduceMaxOp, LITERT, unless=[not_8bit])
@@ -64,16 +72,19 @@ def _scaled_sum(op: ReduceOp, factor: factors.Factor, emit: Emitter) -> SSAValue
 
 
 def _reduced(op: ReduceOp, kind: str, emit: Emitter) -> SSAValue:
-    rank = len(shape_of(op.x))
-    axes = sorted({normal_axis(op, a, rank) for a in ints(op.axes)})
     return emit.emit(
         contraction.ReduceOp,
         [emit.operand(op.x)],
         i8 if kind == "max" else i32,
         kind=kind,
-        axes=axes,
+        axes=_axes(op),
         x_zp=emit.quantization(op.x).zero_point,
     )
+
+
+def _axes(op: ReduceOp) -> list[int]:
+    rank = len(shape_of(op.x))
+    return sorted({normal_axis(op, a, rank) for a in ints(op.axes)})
 
 
 def _reshaped(op: ReduceOp, reduced: SSAValue, emit: Emitter) -> SSAValue:

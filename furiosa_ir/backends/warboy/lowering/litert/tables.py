@@ -224,18 +224,41 @@ def requantize_float(source: Quantization, target: Quantization) -> Table:
     return _quantize(scaled, target.zero_point)
 
 
-def add_operand(zero_point: int, factor: factors.Factor) -> Integers:
+def add_operand(
+    zero_point: int, factor: factors.Factor, left_shift: int = factors.ADD_LEFT_SHIFT
+) -> Integers:
     """An operand of ADD or SUB: ``(q - zero_point) * 2**20`` times its factor, int32[256]."""
-    x = (CODES - zero_point) << factors.ADD_LEFT_SHIFT
+    x = (CODES - zero_point) << left_shift
     return rescale(x, *factor, rounding="double", dtype=np.int32)
 
 
 def softmax_exp(scale: float, beta: float) -> Integers:
     """SOFTMAX: ``exp`` in Q0.31 of the differences 0, -1, ..., -255, as int32[256]."""
+    scaled, smallest = _softmax_differences(scale, beta)
+    counts = -np.arange(256) >= smallest
+    return np.where(counts, exp_on_negative_values(scaled), 0).astype(np.int32)
+
+
+def log_softmax_difference(scale: float) -> Integers:
+    """LOG_SOFTMAX: the differences 0, -1, ..., -255 in Q5.26, as int32[256].
+
+    Not below -20: from -16 on the result is the smallest stored integer, and the kernel cuts off
+    (``adjusted_diff_min``) somewhere between -31 and -23.
+    """
+    scaled, smallest = _softmax_differences(scale, 1.0)
+    lowest = -20 << 26
+    counts = -np.arange(256) >= smallest
+    return np.where(counts, np.maximum(scaled, lowest), lowest).astype(np.int32)
+
+
+def _softmax_differences(scale: float, beta: float) -> tuple[Integers, int]:
+    """``PreprocessSoftmaxScaling``: 0, -1, ..., -255 times scale and beta in Q5.26; `diff_min`.
+
+    What lies below `diff_min` has its value.
+    """
     real = min(float(np.float32(beta)) * float(np.float32(scale)) * (1 << 26), (1 << 31) - 1.0)
     multiplier, shift = quantize_multiplier(real)
     left = 31 - shift
-    difference = -np.arange(256, dtype=np.int64)
     smallest = -math.floor(31 * (1 << 26) / (1 << left))
-    scaled = rounding_high_multiply(np.maximum(difference, smallest) << left, multiplier)
-    return np.where(difference >= smallest, exp_on_negative_values(scaled), 0).astype(np.int32)
+    difference = np.maximum(-np.arange(256, dtype=np.int64), smallest)
+    return rounding_high_multiply(difference << left, multiplier), smallest

@@ -20,7 +20,12 @@ from furiosa_ir.backends.warboy.lowering.registry import (
     lowers,
 )
 from furiosa_ir.dialects.ftensor import contraction
-from furiosa_ir.dialects.graph.reduction import ReduceMeanOp, ReduceSumOp, SoftmaxOp
+from furiosa_ir.dialects.graph.reduction import (
+    LogSoftmaxOp,
+    ReduceMeanOp,
+    ReduceSumOp,
+    SoftmaxOp,
+)
 from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 
 VECTOR_CHANNELS = 16
@@ -30,6 +35,7 @@ SPATIAL = [1, 2]
 
 leaves_to_host(ReduceSumOp, LITERT_DEFAULT, "in LiteRT's default kernel, which sums in float32,")
 leaves_to_host(SoftmaxOp, LITERT_DEFAULT, "in LiteRT's default kernel, which divides in float32,")
+leaves_to_host(LogSoftmaxOp, LITERT_DEFAULT, "in LiteRT's default kernel, which sums in float32,")
 
 
 @lowers(ReduceMeanOp, LITERT_DEFAULT, unless=[not_8bit])

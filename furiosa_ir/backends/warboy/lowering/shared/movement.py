@@ -30,6 +30,7 @@ from furiosa_ir.dialects.graph.rearrangement import (
     DepthToSpaceOp,
     GatherOp,
     SpaceToDepthOp,
+    Steps,
 )
 from furiosa_ir.dialects.graph.resampling import nearest_indices
 from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
@@ -85,10 +86,15 @@ def _tile(op: TileOp, emit: Emitter, x: SSAValue) -> list[SSAValue]:
 
 def _blocks(op: BlockOp, emit: Emitter, x: SSAValue) -> list[SSAValue]:
     """Depth to space and back: the position within a block becomes dimensions of its own."""
-    split, perm, shape = op.steps()
+    return [emit_steps(op.steps(), emit, x)]
+
+
+def emit_steps(steps: Steps, emit: Emitter, x: SSAValue) -> SSAValue:
+    """x reshaped, transposed, reshaped."""
+    split, perm, shape = steps
     x = emit.emit(movement.ReshapeOp, [x], i8, shape=split)
     x = emit.emit(movement.TransposeOp, [x], i8, perm=perm)
-    return [emit.emit(movement.ReshapeOp, [x], i8, shape=shape)]
+    return emit.emit(movement.ReshapeOp, [x], i8, shape=shape)
 
 
 def _gather(op: GatherOp, emit: Emitter, x: SSAValue) -> list[SSAValue]:

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from furiosa_ir import whole_files
-from furiosa_ir.arrays import write_whole
+from furiosa_ir import files
+from furiosa_ir.files import replacing, write_whole
 from furiosa_ir.ir.constant_file import write_constants
 from furiosa_ir.ir.constants import Constant
-from furiosa_ir.whole_files import whole_file
 
 
 def mode(path: Path) -> int:
@@ -26,9 +25,9 @@ def test_private_while_written_then_as_the_umask_says(tmp_path: Path, mask: int)
     path = tmp_path / "out"
     old = os.umask(mask)
     try:
-        with whole_file(path) as file:
-            file.write(b"x")
-            (temporary,) = tmp_path.iterdir()
+        with replacing(path) as temporary:
+            temporary.write_bytes(b"x")
+            assert [temporary] == list(tmp_path.iterdir())
             assert mode(temporary) == 0o600
             assert not path.exists()
     finally:
@@ -40,8 +39,8 @@ def test_private_while_written_then_as_the_umask_says(tmp_path: Path, mask: int)
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_bytes(b"old")
-    with suppress(ZeroDivisionError), whole_file(path) as file:
-        file.write(b"new" + bytes(1 // 0))
+    with suppress(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_bytes(b"new" + bytes(1 // 0))
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert path.read_bytes() == b"old"
 
@@ -75,11 +74,11 @@ def test_a_link_in_place_of_the_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_the_umask_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = whole_files._umask()
+    before = files._umask()
 
     def refuse(*_args: object, **_kwargs: object) -> str:
         raise OSError
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    assert whole_files._umask() == before
-    assert whole_files._umask() == before
+    assert files._umask() == before
+    assert files._umask() == before

@@ -1,0 +1,71 @@
+"""Calls that take no longer than allowed, whatever they wait for.
+
+A socket's time-out bounds each wait for a byte, not a name server that is silent or an answer
+that drips in. So a call runs in a thread of its own, and who asked for it stops waiting.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+_T = TypeVar("_T")
+
+
+class OutOfTime(Exception):
+    """A call took longer than it was allowed."""
+
+
+class _Outcome(Generic[_T]):
+    """What became of a call: a value or an exception, once it is done."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.value: _T | None = None
+        self.error: BaseException | None = None
+
+
+class TimeBudget:
+    """Seconds that a row of calls may take together.
+
+    Args:
+        seconds: for all of them.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+    def call(self, function: Callable[[], _T], most: float | None = None) -> _T:
+        """The function's value. A call that is given up goes on in its thread, unheard.
+
+        Args:
+            function: what to call.
+            most: seconds for this call, if less than what is left.
+
+        Raises:
+            OutOfTime: it took too long; later calls get what is left then, if anything.
+            Exception: what the function raised.
+        """
+        allowed = self.left if most is None else min(self.left, most)
+        if allowed <= 0:
+            raise OutOfTime
+        outcome: _Outcome[_T] = _Outcome()
+
+        def work() -> None:
+            try:
+                outcome.value = function()
+            except BaseException as error:  # noqa: BLE001  # raised again where it belongs
+                outcome.error = error
+            outcome.done.set()
+
+        started = time.monotonic()
+        threading.Thread(target=work, name="furiosa-cache", daemon=True).start()
+        finished = outcome.done.wait(allowed)
+        self.left -= time.monotonic() - started
+        if not finished:
+            raise OutOfTime
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.value  # pyright: ignore[reportReturnType]  # None is a value of its own

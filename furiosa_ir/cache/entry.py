@@ -1,0 +1,253 @@
+"""A cache entry as bytes: who made it, for which key, and a compiled program, under one checksum.
+
+Stores are untrusted: an entry may be cut off, overwritten, of another version or of another
+writer. Everything is compared before anything is used.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+MAGIC = b"FIRCACHE"
+VERSION = 1
+_ALIGNMENT = 64
+_HEADER = struct.Struct("<8sIIQIIQ32s")
+HEADER_BYTES = _HEADER.size + -_HEADER.size % _ALIGNMENT
+"""magic, version, CRC-32 of all that follows it, milliseconds since 1970, bytes of metadata, zero,
+bytes of the program, key; then zeros, the metadata (JSON), zeros, and the program."""
+_CHECKSUM_END = 16
+MAX_METADATA = 16 << 20
+"""Bytes of JSON: some hundred for each operator on the host."""
+MAX_ENTRY = 4 << 30
+"""Bytes of an entry; larger programs are not cached."""
+MAX_WARNINGS = 1000
+CHUNK = 4 << 20
+"""Bytes that are read and written at a time."""
+
+Payload = bytes | memoryview | Path
+"""A program, or the file that holds it: then it is never in memory as a whole."""
+
+
+class BadEntry(Exception):
+    """Bytes that are no entry for the key asked for; the message says what is wrong."""
+
+
+@dataclass(frozen=True)
+class HostOperator:
+    """Why an operator runs on the host; see `reports.inspect.summary`."""
+
+    operator: str
+    layer: str
+    hint: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a compile said, so that a hit can say it again without reading the program.
+
+    Attributes:
+        npu_mac_share: of the multiplications, how many run on the NPU (0 to 1).
+        cycles: of the program, estimated.
+        latency_us: the same in microseconds.
+        host_operators: what runs on the host, and why.
+        warnings: what was logged; `SOURCE` stands for the model's name.
+    """
+
+    npu_mac_share: float = 0.0
+    cycles: int = 0
+    latency_us: float = 0.0
+    host_operators: tuple[HostOperator, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def encode(self) -> bytes:
+        """JSON; the same metadata gives the same bytes."""
+        return json.dumps(
+            {
+                "npu_mac_share": self.npu_mac_share,
+                "cycles": self.cycles,
+                "latency_us": self.latency_us,
+                "host_operators": [
+                    [o.operator, o.layer, o.hint, o.reason] for o in self.host_operators
+                ],
+                "warnings": list(self.warnings),
+            },
+            separators=(",", ":"),
+        ).encode()
+
+    @staticmethod
+    def decode(data: bytes | memoryview) -> Metadata:
+        """The metadata in JSON.
+
+        Raises:
+            BadEntry: it has another form.
+        """
+        try:
+            row = cast("dict[str, Any]", json.loads(bytes(data)))
+            return Metadata(
+                npu_mac_share=_number(row["npu_mac_share"]),
+                cycles=int(_number(row["cycles"])),
+                latency_us=_number(row["latency_us"]),
+                host_operators=tuple(
+                    HostOperator(_text(a), _text(b), int(_number(n)), _text(c))
+                    for a, b, n, c in row["host_operators"]
+                ),
+                warnings=tuple(_text(w) for w in row["warnings"][:MAX_WARNINGS]),
+            )
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            raise BadEntry("its metadata has an unknown form") from None
+
+
+SOURCE = "\x00source\x00"
+"""In a warning: the name that the model was given under, which differs from call to call."""
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A sound entry.
+
+    Attributes:
+        created: seconds since 1970.
+        metadata: what the compile said.
+        program: the ENF file's bytes.
+    """
+
+    created: float
+    metadata: Metadata
+    program: memoryview = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The fixed part of an entry.
+
+    Attributes:
+        checksum: CRC-32 of what follows it.
+        created: seconds since 1970.
+        metadata_bytes, program_bytes: lengths.
+        key: 64 hexadecimal digits.
+    """
+
+    checksum: int
+    created: float
+    metadata_bytes: int
+    program_bytes: int
+    key: str
+
+    @property
+    def total(self) -> int:
+        """Bytes of the whole entry."""
+        return _program_offset(self.metadata_bytes) + self.program_bytes
+
+
+def _program_offset(metadata_bytes: int) -> int:
+    end = HEADER_BYTES + metadata_bytes
+    return end + -end % _ALIGNMENT
+
+
+def read_header(data: bytes | memoryview) -> Header:
+    """The header at the beginning of some bytes.
+
+    Raises:
+        BadEntry: there is none, or one of another version.
+    """
+    if len(data) < HEADER_BYTES:
+        raise BadEntry("it ends within its header")
+    magic, version, checksum, created, metadata, zero, program, key = _HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise BadEntry("it is no cache entry")
+    if version != VERSION or zero:
+        raise BadEntry(f"it has version {version}, this program knows {VERSION}")
+    if metadata > MAX_METADATA:
+        raise BadEntry("its metadata is too long")
+    return Header(checksum, created / 1000, metadata, program, key.hex())
+
+
+def read_entry(data: bytes | memoryview, key: str) -> Entry:
+    """The entry that some bytes are.
+
+    Args:
+        data: all of the entry; the program is a view of it.
+        key: the key asked for.
+
+    Raises:
+        BadEntry: it is damaged, or another key's.
+    """
+    header = read_header(data)
+    if header.key != key:
+        raise BadEntry("it was stored for another key")
+    view = memoryview(data)
+    if header.total != len(view):
+        raise BadEntry(f"it has {len(view)} bytes instead of {header.total}")
+    if zlib.crc32(view[_CHECKSUM_END:]) != header.checksum:
+        raise BadEntry("its CRC-32 does not match")
+    metadata = Metadata.decode(view[HEADER_BYTES : HEADER_BYTES + header.metadata_bytes])
+    return Entry(header.created, metadata, view[_program_offset(header.metadata_bytes) :])
+
+
+def entry_chunks(
+    key: str, metadata: Metadata, payload: Payload, created: float | None = None
+) -> Iterator[bytes | memoryview]:
+    """The bytes of an entry, some at a time; the program is read twice if it is a file.
+
+    Args:
+        key: 64 hexadecimal digits.
+        metadata: what the compile said.
+        payload: the program.
+        created: seconds since 1970; now by default.
+
+    Raises:
+        OSError: the program's file cannot be read, or changes meanwhile.
+    """
+    text = metadata.encode()
+    size = payload.stat().st_size if isinstance(payload, Path) else len(payload)
+    milliseconds = int((time.time() if created is None else created) * 1000)
+    fixed = (milliseconds, len(text), 0, size, bytes.fromhex(key))
+    middle = text.ljust(_program_offset(len(text)) - HEADER_BYTES, b"\0")
+    head = _HEADER.pack(MAGIC, VERSION, 0, *fixed).ljust(HEADER_BYTES, b"\0")
+    checksum = zlib.crc32(middle, zlib.crc32(head[_CHECKSUM_END:]))
+    for part in _parts(payload):
+        checksum = zlib.crc32(part, checksum)
+    yield _HEADER.pack(MAGIC, VERSION, checksum, *fixed).ljust(HEADER_BYTES, b"\0") + middle
+    sent = 0
+    for part in _parts(payload):
+        sent += len(part)
+        yield part
+    if sent != size:
+        raise OSError("the program changed while it was stored")
+
+
+def entry_size(metadata: Metadata, payload: Payload) -> int:
+    """Bytes of the whole entry."""
+    size = payload.stat().st_size if isinstance(payload, Path) else len(payload)
+    return _program_offset(len(metadata.encode())) + size
+
+
+def _parts(payload: Payload) -> Iterator[bytes | memoryview]:
+    if isinstance(payload, Path):
+        with payload.open("rb") as file:
+            while part := file.read(CHUNK):
+                yield part
+        return
+    view = memoryview(payload)
+    for begin in range(0, len(view), CHUNK):
+        yield view[begin : begin + CHUNK]

@@ -1,0 +1,74 @@
+"""Output files: whole or not at all, and private until they are whole."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from furiosa_ir.errors import FuriosaError
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """A temporary file beside `path` that takes its place when the block ends without an error.
+
+    Nobody else can open it until then (its name cannot be foreseen, its permissions are 0600);
+    then it has those that the umask gives a new file. The block may write it or replace it.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process's umask; where the system tells, without changing it: threads share it."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(status.partition("\nUmask:")[2].split()[0], 8)
+    except (OSError, IndexError, ValueError):
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
+
+
+def write_whole(data: bytes | memoryview, path: Path) -> None:
+    """Writes a file by renaming a complete one, so that nobody ever sees half of it.
+
+    Raises:
+        FuriosaError: the file cannot be written.
+    """
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from None
+
+
+def check_writable(path: Path) -> None:
+    """Whether a file can be written there, before anything expensive is done for it.
+
+    Raises:
+        FuriosaError: it is a directory, or its directory is missing or read only.
+    """
+    folder = path.parent
+    reason = None
+    if path.is_dir():
+        reason = "it is a directory"
+    elif not folder.is_dir():
+        reason = f"there is no directory {folder}"
+    elif not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        reason = "permission denied"
+    if reason is not None:
+        raise FuriosaError(f"cannot be written: {reason}", file=str(path))

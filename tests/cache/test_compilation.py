@@ -1,0 +1,249 @@
+"""Compiling through the cache: hits are what a compile gives, and nothing ever fails for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from furiosa_ir.cache import compilation
+from furiosa_ir.cache.compilation import Compiled, compile_cached, compile_program
+from furiosa_ir.cache.entry import VERSION, Metadata
+from furiosa_ir.cache.key import Inputs
+from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
+from furiosa_ir.compiler import compile_model, compile_source, source_hash
+from furiosa_ir.errors import FuriosaError
+from furiosa_ir.runtime import session
+from tests.conftest import DIGITS, ROOT
+
+TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
+TARGET = "warboy-2pe"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> CacheSettings:
+    return CacheSettings(tmp_path / "cache")
+
+
+class Counting:
+    """A compile of TFLITE that counts itself."""
+
+    def __init__(self, program: bytes = b"program") -> None:
+        self.count = 0
+        self.program = program
+
+    def __call__(self) -> Compiled:
+        self.count += 1
+        return Compiled(self.program, source_hash(TFLITE), Metadata(cycles=self.count))
+
+
+def float_network(path: Path) -> Path:
+    """A network that the compiler warns of."""
+    tensors = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 4]) for n in "xy"]
+    node = helper.make_node("Softsign", ["x"], ["y"], name="soft")
+    graph = helper.make_graph([node], "g", tensors[:1], tensors[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("source", [TFLITE, ONNX])
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_a_hit_is_what_a_fresh_compile_gives(
+    source: Path, batch_size: int | None, settings: CacheSettings
+):
+    fresh = compile_source(source, target=TARGET, batch_size=batch_size).enf
+    results = [
+        compile_program(s, target=TARGET, batch_size=batch_size, settings=settings)
+        for s in (source, source, source.read_bytes())
+    ]
+    assert [r.from_cache for r in results] == [False, True, True]
+    assert all(r.program == fresh for r in results)
+    assert results[0].metadata == results[1].metadata
+    assert results[0].metadata.cycles > 0
+
+
+def test_lifetimes(settings: CacheSettings):
+    compile_ = Counting()
+
+    def run(lifetime: int) -> bool:
+        return compile_cached(
+            Inputs(TFLITE, TARGET), compile_, CacheSettings(settings.store, lifetime)
+        ).from_cache
+
+    assert [run(60), run(60), run(0), run(0), run(-1), run(60)] == [
+        False,  # nothing there
+        True,
+        False,  # what is there is invalid ...
+        False,
+        True,  # ... and what was compiled meanwhile is not
+        True,
+    ]
+    assert compile_.count == 3
+
+
+def test_no_cache_reads_and_writes_nothing(settings: CacheSettings):
+    compile_ = Counting()
+    for _ in range(2):
+        assert not compile_cached(Inputs(TFLITE, TARGET), compile_, NO_CACHE).from_cache
+    assert compile_.count == 2
+    assert not Path(str(settings.store)).exists()
+
+
+def test_a_failed_compile_is_not_stored(settings: CacheSettings, tmp_path: Path):
+    path = tmp_path / "broken.tflite"
+    path.write_bytes(TFLITE.read_bytes()[:1000])
+    for _ in range(2):
+        with pytest.raises(FuriosaError, match="truncated or corrupt"):
+            compile_program(path, target=TARGET, settings=settings)
+    assert not list(Path(str(settings.store)).rglob("*.entry"))
+    assert not list(Path(str(settings.store)).rglob("*.lock"))
+
+
+def test_a_file_that_changes_meanwhile_is_not_stored(settings: CacheSettings, tmp_path: Path):
+    path = tmp_path / "net.tflite"
+    shutil.copy(TFLITE, path)
+
+    def compile_() -> Compiled:
+        shutil.copy(ONNX, path)
+        return Compiled(b"of the other", source_hash(path), Metadata())
+
+    compile_cached(Inputs(path, TARGET), compile_, settings)
+    assert not compile_cached(Inputs(TFLITE, TARGET), Counting(), settings).from_cache
+
+
+def test_warnings_are_given_again_with_the_name_of_the_moment(
+    settings: CacheSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    texts: list[str] = []
+    for name in ("one.onnx", "two.onnx", "two.onnx"):
+        caplog.clear()
+        path = float_network(tmp_path / name)
+        compile_program(path, target=TARGET, settings=settings)
+        assert len(caplog.records) == 1
+        texts.append(caplog.records[0].getMessage().removeprefix(str(path)))
+    assert len(set(texts)) == 1
+    assert "furiosa quantize" in texts[0]
+
+
+def test_another_thread_s_warnings_are_its_own(settings: CacheSettings):
+    log = logging.getLogger("furiosa_ir.somewhere")
+
+    def compile_() -> Compiled:
+        other = threading.Thread(target=log.warning, args=("not ours",))
+        other.start()
+        other.join()
+        log.warning("ours")
+        return Compiled(b"program", source_hash(TFLITE), Metadata())
+
+    for _ in range(2):
+        result = compile_cached(Inputs(TFLITE, TARGET), compile_, settings)
+        assert result.metadata.warnings == ("ours",)
+
+
+def test_threads_of_a_process_compile_once(settings: CacheSettings):
+    compile_ = Counting(bytes(1000))
+    results: list[bool] = []
+    barrier = threading.Barrier(8)
+
+    def work() -> None:
+        barrier.wait()
+        result = compile_cached(Inputs(TFLITE, TARGET), compile_, settings)
+        assert result.program == bytes(1000)
+        results.append(result.from_cache)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(results) == [False] + [True] * 7
+    assert compile_.count == 1
+
+
+def test_a_store_that_fails_costs_a_warning(
+    settings: CacheSettings, caplog: pytest.LogCaptureFixture
+):
+    Path(str(settings.store)).write_text("a file")
+    compile_ = Counting()
+    result = compile_cached(Inputs(TFLITE, TARGET), compile_, settings)
+    assert (result.program, compile_.count) == (b"program", 1)
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert "is not used" in caplog.text
+
+
+def test_a_missing_package_costs_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setitem(sys.modules, "furiosa_ir.cache.redis_store", None)
+    monkeypatch.setenv("FC_CACHE_ENABLED", "1")
+    monkeypatch.setenv("FC_CACHE_STORE_URL", "redis://localhost:1")
+    result = compile_cached(Inputs(TFLITE, TARGET), Counting())
+    assert result.program == b"program"
+    assert "furiosa-ir[redis]" in caplog.text
+
+
+def test_python_api_and_sessions_use_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FC_CACHE_ENABLED", "1")
+    monkeypatch.setenv("FC_CACHE_STORE_URL", str(tmp_path / "cache"))
+    program = compile_model(TFLITE)
+
+    def refuse(**_: object) -> None:
+        raise AssertionError("it compiles")
+
+    monkeypatch.setattr("furiosa_ir.compiler.compile_source", refuse)
+    assert compile_model(TFLITE) == program
+    with session.create(TFLITE) as cached, session.create(program) as fresh:
+        x = np.zeros(cached.input(0).shape, cached.input(0).numpy_dtype)
+        assert np.array_equal(cached.run(x)[0].numpy(), fresh.run(x)[0].numpy())
+
+
+def test_malformed_settings_are_an_error_everywhere(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FC_CACHE_LIFETIME", "soon")
+    for call in (compile_model, session.create):
+        with pytest.raises(FuriosaError, match="FC_CACHE_LIFETIME is 'soon'"):
+            call(TFLITE)
+
+
+def test_a_hit_loads_neither_the_compiler_nor_numpy(tmp_path: Path):
+    script = (
+        "import json, sys\n"
+        "from pathlib import Path\n"
+        "from furiosa_ir.tools.compilation import compile_file\n"
+        "source, output = map(Path, sys.argv[1:])\n"
+        "compile_file(source, output, target='warboy-2pe', target_ir='enf', batch_size=None,\n"
+        "             verify=False, verbose=False)\n"
+        "print(json.dumps([m for m in ('xdsl', 'numpy', 'onnx') if m in sys.modules]))\n"
+    )
+    environment = os.environ | {
+        "FC_CACHE_ENABLED": "1",
+        "FC_CACHE_STORE_URL": str(tmp_path / "cache"),
+        "PYTHONPATH": str(ROOT),
+    }
+    loaded: list[list[str]] = []
+    for _ in range(2):
+        result = subprocess.run(
+            [sys.executable, "-c", script, str(ONNX), str(tmp_path / "out.enf")],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        loaded.append(json.loads(result.stdout))
+    assert loaded == [["xdsl", "numpy", "onnx"], []]
+
+
+def test_entries_of_this_version_alone(settings: CacheSettings):
+    compile_cached(Inputs(TFLITE, TARGET), Counting(), settings)
+    root = Path(str(settings.store))
+    assert [p.name for p in root.iterdir() if p.is_dir()] == [str(VERSION)]
+    assert compilation.open_store(settings) is not None

@@ -1,0 +1,243 @@
+"""The store in a directory: permissions, ages, sizes, and what others may put into it."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from furiosa_ir.cache import directory
+from furiosa_ir.cache.directory import ORPHAN_AGE, DirectoryStore
+from furiosa_ir.cache.entry import VERSION, Metadata, entry_chunks
+from furiosa_ir.cache.store import StoreFailure
+
+KEYS = [f"{n:02x}" * 32 for n in range(8)]
+KEY = KEYS[7]
+FOREVER = -1
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def store(root: Path) -> DirectoryStore:
+    return DirectoryStore(root)
+
+
+def put(store: DirectoryStore, key: str = KEY, program: bytes = b"program") -> Path:
+    store.put(key, Metadata(cycles=3), program, FOREVER)
+    return path_of(store, key)
+
+
+def path_of(store: DirectoryStore, key: str = KEY) -> Path:
+    return Path(str(store), str(VERSION), key[:2], f"{key}.entry")
+
+
+def content(store: DirectoryStore, key: str = KEY, lifetime: int = FOREVER) -> bytes | None:
+    entry = store.get(key, lifetime)
+    return None if entry is None else bytes(entry.program)
+
+
+def files(root: Path) -> list[str]:
+    return sorted(p.name for p in root.rglob("*") if p.is_file())
+
+
+def test_what_is_put_is_got(store: DirectoryStore, root: Path):
+    assert content(store) is None
+    assert not root.exists()  # reading makes nothing
+    put(store, program=b"first")
+    put(store, program=b"second")
+    entry = store.get(KEY, 60)
+    assert entry is not None
+    assert (bytes(entry.program), entry.metadata.cycles) == (b"second", 3)
+    assert abs(entry.created - time.time()) < 60
+    assert files(root) == [f"{KEY}.entry", "CACHEDIR.TAG"]
+
+
+def test_a_directory_that_we_make_is_private(store: DirectoryStore, root: Path):
+    path = put(store)
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("folder", "umask", "file"),
+    [(0o770, 0o002, 0o660), (0o755, 0o022, 0o644), (0o777, 0o077, 0o600)],
+)
+def test_a_directory_that_is_there_decides_who_reads(
+    store: DirectoryStore, root: Path, folder: int, umask: int, file: int
+):
+    root.mkdir()
+    root.chmod(folder)
+    before = os.umask(umask)
+    try:
+        path = put(store)
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == file
+
+
+def test_ages(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch):
+    path = put(store)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 100)
+    assert content(store, lifetime=FOREVER) == b"program"
+    assert content(store, lifetime=200) == b"program"
+    assert content(store, lifetime=50) is None
+    assert not path.exists()
+    put(store)
+    monkeypatch.setattr(time, "time", lambda: now - 100_000)  # that clock went wrong
+    assert content(store, lifetime=50) is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "garbage", "foreign"])
+def test_damage_is_a_warning_and_a_miss(
+    store: DirectoryStore, damage: str, caplog: pytest.LogCaptureFixture
+):
+    path = put(store)
+    data = path.read_bytes()
+    path.write_bytes(
+        {
+            "cut": data[:-1],
+            "flip": data[:-1] + bytes([data[-1] ^ 1]),
+            "empty": b"",
+            "garbage": os.urandom(500),
+            "foreign": b"".join(entry_chunks(KEYS[0], Metadata(), b"another program")),
+        }[damage]
+    )
+    assert store.damage(KEY) is not None
+    with caplog.at_level(logging.WARNING):
+        assert content(store) is None
+    assert len(caplog.records) == 1
+    assert "thrown away" in caplog.text
+    assert not path.exists()
+    put(store)
+    assert content(store) == b"program"
+    assert store.damage(KEY) is None
+
+
+def test_a_hole_takes_no_memory(store: DirectoryStore):
+    path = put(store)
+    os.truncate(path, 1 << 40)
+    assert content(store) is None
+
+
+def test_links_and_pipes_lead_nowhere(store: DirectoryStore, tmp_path: Path):
+    path = put(store)
+    real = tmp_path / "real"
+    path.rename(real)
+    path.symlink_to(real)
+    with pytest.raises(StoreFailure, match="symbolic link"):
+        store.get(KEY, FOREVER)
+    path.unlink()
+    os.mkfifo(path)
+    assert content(store) is None
+    assert real.exists()
+
+
+def test_a_file_in_place_of_the_directory_is_a_failure(store: DirectoryStore, root: Path):
+    root.touch()
+    with pytest.raises(StoreFailure):
+        put(store)
+    with pytest.raises(StoreFailure):
+        store.get(KEY, FOREVER)
+    with store.compiling(KEY, FOREVER) as waited:
+        assert not waited
+
+
+def test_the_least_recently_used_go_first(store: DirectoryStore, root: Path):
+    for age, key in enumerate(KEYS):
+        path = put(store, key, bytes(1000))
+        os.utime(path, (time.time() - 1000 + age, time.time() - 2000))
+    assert content(store, KEYS[0]) is not None  # and is now the last one used
+    size = path_of(store).stat().st_size
+    pruned = store.prune(FOREVER, 3 * size + 10)
+    assert sorted(pruned.evicted) == KEYS[1:6]
+    assert pruned.freed == 5 * size
+    assert [e.key for e in store.entries()] == [KEYS[0], *KEYS[6:]]
+    assert store.prune(FOREVER, 3 * size + 10).evicted == []
+
+
+def test_pruning_throws_away_what_is_expired_and_left_behind(store: DirectoryStore, root: Path):
+    path = put(store)
+    leftovers = [path.parent / f".{KEY}.{name}" for name in ("old", "young")]
+    for file in leftovers:
+        file.write_bytes(bytes(10))
+    old = time.time() - ORPHAN_AGE - 1
+    os.utime(leftovers[0], (old, old))
+    lock = path.with_suffix(".lock")
+    lock.touch()
+    pruned = store.prune(3600)
+    assert sorted(pruned.orphans) == sorted([leftovers[0].name, lock.name])
+    assert files(root) == sorted([leftovers[1].name, path.name, "CACHEDIR.TAG"])
+    time.sleep(1.1)
+    assert store.prune(1).expired == [KEY]
+
+
+def test_a_lock_that_is_held_stays(store: DirectoryStore):
+    with store.compiling(KEY, FOREVER):
+        assert store.prune(FOREVER).orphans == []
+        assert path_of(store).with_suffix(".lock").exists()
+    assert not path_of(store).with_suffix(".lock").exists()
+
+
+def test_one_compiles_and_the_others_wait(store: DirectoryStore):
+    order: list[str] = []
+    inside = threading.Event()
+
+    def first():
+        with store.compiling(KEY, FOREVER) as waited:
+            order.append(f"first {waited}")
+            inside.set()
+            time.sleep(0.2)
+            put(store)
+            order.append("stored")
+
+    def second():
+        inside.wait()
+        with store.compiling(KEY, FOREVER) as waited:
+            order.append(f"second {waited}")
+            assert content(store) == b"program"
+
+    threads = [threading.Thread(target=f) for f in (first, second, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert order == ["first False", "stored", "second True", "second True"]
+
+
+def test_a_failed_compile_lets_the_next_one_try(store: DirectoryStore):
+    with pytest.raises(ZeroDivisionError), store.compiling(KEY, FOREVER):
+        raise ZeroDivisionError
+    with store.compiling(KEY, FOREVER) as waited:
+        assert not waited
+
+
+def test_nobody_waits_for_ever(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(directory, "LONGEST_WAIT", 0.1)
+    with store.compiling(KEY, FOREVER), store.compiling(KEY, FOREVER) as waited:
+        assert waited
+    assert "not waiting" in caplog.text
+
+
+def test_without_locks_everybody_compiles(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with store.compiling(KEY, FOREVER) as one, store.compiling(KEY, FOREVER) as two:
+        assert not one
+        assert not two

@@ -1,0 +1,108 @@
+"""Entries: what is written is read, and nothing else is."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from furiosa_ir.cache import entry as entries
+from furiosa_ir.cache.entry import (
+    HEADER_BYTES,
+    BadEntry,
+    HostOperator,
+    Metadata,
+    entry_chunks,
+    entry_size,
+    read_entry,
+)
+
+KEY = "ab" * 32
+
+numbers = st.floats(0, 1e9)
+operators = st.builds(HostOperator, st.text(), st.text(), st.integers(0, 99), st.text())
+metadata = st.builds(
+    Metadata,
+    numbers,
+    st.integers(0, 2**60),
+    numbers,
+    st.lists(operators, max_size=3).map(tuple),
+    st.lists(st.text(), max_size=3).map(tuple),
+)
+
+
+def written(data: Metadata, program: bytes | Path, key: str = KEY) -> bytes:
+    return b"".join(entry_chunks(key, data, program, created=1234.5))
+
+
+@given(metadata, st.binary(max_size=1000))
+def test_round_trip(data: Metadata, program: bytes):
+    stored = written(data, program)
+    assert len(stored) == entry_size(data, program)
+    entry = read_entry(stored, KEY)
+    assert bytes(entry.program) == program
+    assert entry.metadata == data
+    assert entry.created == 1234.5
+
+
+def test_a_file_and_bytes_make_the_same_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(entries, "CHUNK", 7)
+    path = tmp_path / "program"
+    path.write_bytes(bytes(range(100)))
+    assert written(Metadata(), path) == written(Metadata(), bytes(range(100)))
+
+
+def test_programs_begin_aligned():
+    for warning in range(70):
+        stored = written(Metadata(warnings=("x" * warning,)), b"program")
+        assert (len(stored) - len(b"program")) % 64 == 0
+
+
+@given(st.binary(min_size=1, max_size=200), st.data())
+def test_any_change_is_noticed(program: bytes, data: st.DataObject):
+    stored = bytearray(written(Metadata(warnings=("w",)), program))
+    at = data.draw(st.integers(0, len(stored) - 1))
+    stored[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(BadEntry):
+        read_entry(bytes(stored), KEY)
+
+
+@given(st.binary(max_size=200), st.data())
+def test_any_cut_is_noticed(program: bytes, data: st.DataObject):
+    stored = written(Metadata(), program)
+    with pytest.raises(BadEntry):
+        read_entry(stored[: data.draw(st.integers(0, len(stored) - 1))], KEY)
+    with pytest.raises(BadEntry):
+        read_entry(stored + b"x", KEY)
+
+
+def test_another_key_s_entry_is_refused():
+    with pytest.raises(BadEntry, match="another key"):
+        read_entry(written(Metadata(), b"program"), "cd" * 32)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"npu_mac_share":1e999,"cycles":1,"latency_us":1,"host_operators":[],"warnings":[[]]}',
+        b'{"npu_mac_share":1,"cycles":1e400,"latency_us":1,"host_operators":[],"warnings":[]}',
+        b'{"npu_mac_share":1,"cycles":1,"latency_us":1,"host_operators":[[1]],"warnings":[]}',
+        b'{"npu_mac_share":true,"cycles":1,"latency_us":1,"host_operators":[],"warnings":[]}',
+    ],
+)
+def test_metadata_of_another_form_is_refused(text: bytes):
+    """Under a right checksum: another writer, not an accident."""
+    stored = written(Metadata(), b"")
+    whole = bytearray(stored[:HEADER_BYTES])
+    whole[24:28] = len(text).to_bytes(4, "little")
+    whole += text.ljust(len(text) + -len(text) % 64, b"\0")
+    whole[12:16] = zlib.crc32(whole[16:]).to_bytes(4, "little")
+    with pytest.raises(BadEntry, match="metadata"):
+        read_entry(bytes(whole), KEY)

@@ -1,0 +1,209 @@
+"""Equal inputs have equal keys from anywhere; anything that matters makes another."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
+
+from furiosa_ir.cache import fingerprint
+from furiosa_ir.cache.external_data import external_locations
+from furiosa_ir.cache.key import Inputs, compile_key
+from furiosa_ir.compiler import compile_source
+from furiosa_ir.ir.text import write_module
+from furiosa_ir.ir.text_format import constants_path
+from tests.conftest import DIGITS
+
+TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
+
+
+def key(source: Path | bytes, target: str = "warboy-2pe", **options: Any) -> str:
+    found = compile_key(Inputs(source, target, **options))
+    assert found is not None
+    return found.digest
+
+
+def with_external_weights(folder: Path) -> Path:
+    """A network of one float product whose weights lie in `weights.bin`."""
+    weights = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    external_data_helper.convert_model_to_external_data(
+        model, location="weights.bin", size_threshold=0
+    )
+    path = folder / "net.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("source", [TFLITE, ONNX])
+def test_the_name_and_the_place_do_not_matter(source: Path, tmp_path: Path):
+    moved = tmp_path / "another name"
+    shutil.copy(source, moved)
+    os.utime(moved, (1, 1))
+    assert key(source) == key(moved) == key(source.read_bytes())
+
+
+@pytest.mark.parametrize("source", [TFLITE, ONNX])
+def test_every_byte_matters(source: Path, tmp_path: Path):
+    keys = {key(source)}
+    data = bytearray(source.read_bytes())
+    for at in range(0, len(data), len(data) // 20):
+        data[at] ^= 1
+        keys.add(key(bytes(data)))
+        data[at] ^= 1
+    assert len(keys) == len(range(0, len(data), len(data) // 20)) + 1
+
+
+def test_every_option_matters(tmp_path: Path):
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text("# 1")
+    keys = {
+        key(TFLITE),
+        key(TFLITE, target="warboy"),
+        key(TFLITE, batch_size=1),
+        key(TFLITE, batch_size=2),
+        key(TFLITE, passes="a"),
+        key(TFLITE, passes="b"),
+        key(TFLITE, passes="a", plugins=(plugin,)),
+    }
+    plugin.write_text("# 2")
+    keys.add(key(TFLITE, passes="a", plugins=(plugin,)))
+    (tmp_path / "imported_by_the_plugin.py").touch()
+    keys.add(key(TFLITE, passes="a", plugins=(plugin,)))
+    assert len(keys) == 9
+
+
+def test_the_compiler_matters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    before = key(TFLITE)
+    fingerprint.compiler_fingerprint.cache_clear()
+    assert key(TFLITE) == before
+    folder = tmp_path / "onnxruntime-99.0.dist-info"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    fingerprint.compiler_fingerprint.cache_clear()
+    try:
+        assert key(TFLITE) != before
+    finally:
+        fingerprint.compiler_fingerprint.cache_clear()
+
+
+def test_the_fingerprint_is_of_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    package = tmp_path / "furiosa_ir"
+    shutil.copytree(Path(fingerprint.__file__).parents[1], package)
+    monkeypatch.setattr(fingerprint, "__file__", str(package / "cache" / "fingerprint.py"))
+    digests: list[str] = []
+    for change in (None, "passes/__init__.py", "new_pass.py"):
+        if change is not None:
+            (package / change).write_text("x = 1\n")
+        fingerprint.compiler_fingerprint.cache_clear()
+        digests.append(fingerprint.compiler_fingerprint())
+    (package / "__pycache__").mkdir(exist_ok=True)
+    (package / "__pycache__" / "x.cpython-311.pyc").write_bytes(b"")
+    fingerprint.compiler_fingerprint.cache_clear()
+    assert fingerprint.compiler_fingerprint() == digests[-1]
+    assert len(set(digests)) == 3
+    fingerprint.compiler_fingerprint.cache_clear()
+
+
+def test_installed_versions_are_those_that_python_imports():
+    from importlib.metadata import version
+
+    installed = dict(fingerprint._installed())
+    for library in ("xdsl", "numpy", "ml_dtypes", "onnx", "onnxruntime", "tflite", "flatbuffers"):
+        assert installed[library] == version(library)
+
+
+def test_external_data_matters(tmp_path: Path):
+    path = with_external_weights(tmp_path)
+    before = key(path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for file in (path, tmp_path / "weights.bin"):
+        shutil.copy(file, elsewhere)
+    assert key(elsewhere / "net.onnx") == before
+    data = bytearray((tmp_path / "weights.bin").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "weights.bin").write_bytes(data)
+    assert key(path) != before
+
+
+def test_no_key_where_the_compiler_has_to_say_what_is_wrong(tmp_path: Path):
+    path = with_external_weights(tmp_path)
+    (tmp_path / "weights.bin").unlink()
+    assert compile_key(Inputs(path, "warboy")) is None
+    (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("empty", "fifo", "missing", "."):
+        assert compile_key(Inputs(tmp_path / name, "warboy")) is None
+
+
+def test_external_data_outside_of_the_folder_is_not_read(tmp_path: Path):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    path = with_external_weights(inside)
+    (inside / "weights.bin").rename(tmp_path / "weights.bin")
+    (inside / "weights.bin").symlink_to(tmp_path / "weights.bin")
+    assert compile_key(Inputs(path, "warboy")) is None
+
+
+def test_external_tensors_are_found_wherever_they_are():
+    def external(name: str) -> TensorProto:
+        tensor = TensorProto(name=name, dims=[4], data_type=TensorProto.FLOAT)
+        tensor.external_data.add(key="location", value=f"{name}.bin")
+        tensor.data_location = TensorProto.EXTERNAL
+        return tensor
+
+    inner = helper.make_graph([], "inner", [], [], [external("in_subgraph")])
+    nodes = [
+        helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=inner),
+        helper.make_node("Constant", [], ["k"], value=external("in_attribute")),
+    ]
+    function = helper.make_function(
+        "local",
+        "f",
+        [],
+        ["k"],
+        [helper.make_node("Constant", [], ["k"], value=external("in_function"))],
+        [helper.make_opsetid("", 13)],
+    )
+    graph = helper.make_graph(nodes, "g", [], [], [external("plain")])
+    model = helper.make_model(graph, functions=[function])
+    assert external_locations(model.SerializeToString()) == [
+        "in_attribute.bin",
+        "in_function.bin",
+        "in_subgraph.bin",
+        "plain.bin",
+    ]
+    assert external_locations(b"no model, but a location") is None
+    assert external_locations(b"neither") == []
+
+
+def test_text_and_its_constants_matter(tmp_path: Path):
+    module = compile_source(TFLITE, target_ir="graph").module
+    path = tmp_path / "net.mlir"
+    write_module(module, path)
+    before = key(path)
+    path.rename(tmp_path / "other.mlir")
+    constants_path(path).rename(constants_path(tmp_path / "other.mlir"))
+    path = tmp_path / "other.mlir"
+    assert key(path) == before
+    constants = constants_path(path)
+    data = bytearray(constants.read_bytes())
+    data[-1] ^= 1
+    constants.write_bytes(data)
+    assert key(path) != before
+    constants.unlink()
+    assert key(path) != before
