@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from furiosa_ir import files
-from furiosa_ir.files import whole_file, write_whole
+from furiosa_ir.files import write_whole
 from furiosa_ir.ir.constant_file import write_constants
 from furiosa_ir.ir.constants import Constant
 
@@ -25,9 +25,9 @@ def test_private_while_written_then_as_the_umask_says(tmp_path: Path, mask: int)
     path = tmp_path / "out"
     old = os.umask(mask)
     try:
-        with whole_file(path) as file:
-            file.write(b"x")
-            (temporary,) = tmp_path.iterdir()
+        with replacing(path) as temporary:
+            temporary.write_bytes(b"x")
+            assert [temporary] == list(tmp_path.iterdir())
             assert mode(temporary) == 0o600
             assert not path.exists()
     finally:
@@ -39,8 +39,8 @@ def test_private_while_written_then_as_the_umask_says(tmp_path: Path, mask: int)
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_bytes(b"old")
-    with suppress(ZeroDivisionError), whole_file(path) as file:
-        file.write(b"new" + bytes(1 // 0))
+    with suppress(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_bytes(b"new" + bytes(1 // 0))
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert path.read_bytes() == b"old"
 

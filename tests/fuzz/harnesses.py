@@ -10,8 +10,17 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from furiosa_ir.errors import FuriosaError
 from tests.fuzz import seeds
-from tests.fuzz.mutators import mutate_enf, mutate_ir, mutate_onnx, mutate_tflite, seal_enf
+from tests.fuzz.mutators import (
+    mutate_cache,
+    mutate_enf,
+    mutate_ir,
+    mutate_onnx,
+    mutate_tflite,
+    seal_cache,
+    seal_enf,
+)
 
 
 @dataclass(frozen=True)
@@ -77,9 +86,20 @@ def _enf(data: bytes) -> None:
         pass
 
 
+def _cache(data: bytes) -> None:
+    """An entry as the stores hand it out, for the key that its header names."""
+    from furiosa_ir.cache.entry import BadEntry, read_entry, read_header
+
+    try:
+        read_entry(data, read_header(data).key)
+    except BadEntry as bad:
+        raise FuriosaError(str(bad)) from bad
+
+
 HARNESSES = {
     "onnx": Harness(_onnx, seeds.onnx_models, mutate_onnx),
     "tflite": Harness(_tflite, seeds.tflite_models, mutate_tflite),
     "ir": Harness(_ir, seeds.ir_texts, mutate_ir, max_bytes=1 << 13),
     "enf": Harness(_enf, seeds.programs, mutate_enf, 1 << 15, seal_enf),
+    "cache": Harness(_cache, seeds.cache_entries, mutate_cache, repair=seal_cache),
 }

@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from google.protobuf.message import DecodeError
 
 from furiosa_ir.backends.warboy.enf import flatbuffer, layout
+from furiosa_ir.cache import entry
 from furiosa_ir.errors import FormatFailure
 from tests.fuzz.object_mutation import mutate_object
 from tests.fuzz.protobuf_mutation import mutate_message
@@ -91,6 +92,38 @@ def mutate_enf(data: bytes, rng: random.Random) -> bytes | None:
     size = start + len(body)
     padding = bytes(-size % layout.SECTION_ALIGNMENT)
     return seal_enf(data[:start] + body + padding + sections)
+
+
+def mutate_cache(data: bytes, rng: random.Random) -> bytes | None:
+    """A cache entry with its metadata (JSON) or header changed, its lengths and checksum right."""
+    if len(data) < entry.HEADER_BYTES:
+        return None
+    if rng.random() < 0.3:
+        return seal_cache(_change_words(data, rng, 16, entry.HEADER_BYTES))
+    try:
+        header = entry.read_header(data)
+    except entry.BadEntry:
+        return None
+    end = entry.HEADER_BYTES + header.metadata_bytes
+    text = data[entry.HEADER_BYTES : end].decode("utf-8", "replace")
+    metadata = mutate_text(text, rng).encode()
+    program = data[header.total - header.program_bytes : header.total]
+    head = bytearray(data[: entry.HEADER_BYTES])
+    struct.pack_into("<I", head, _METADATA_BYTES, len(metadata))
+    middle = metadata + bytes(-(len(head) + len(metadata)) % 64)
+    return seal_cache(bytes(head) + middle + program)
+
+
+_METADATA_BYTES = struct.calcsize("<8sIIQ")
+"""Where the header has the length of the metadata."""
+
+
+def seal_cache(data: bytes) -> bytes:
+    """The entry with the checksum that its content should have."""
+    if len(data) < entry.HEADER_BYTES:
+        return data
+    head = entry.MAGIC + entry.VERSION.to_bytes(4, "little")
+    return head + zlib.crc32(data[16:]).to_bytes(4, "little") + data[16:]
 
 
 def seal_enf(data: bytes) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError
+from tests.fuzz.onnx_nodes import sound_models
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits"
@@ -39,6 +40,7 @@ def onnx_models() -> Iterator[tuple[str, bytes]]:
         build(net)
         yield f"qdq_{name}", net.model().SerializeToString()
     yield from _old_models()
+    yield from sound_models()
     seen: set[tuple[str, ...]] = set()
     for case in cases_of_onnx():
         operators = tuple(sorted({str(n.op_type) for n in case.model.graph.node}))
@@ -122,3 +124,20 @@ def programs() -> Iterator[tuple[str, bytes]]:
     for i, (name, data) in enumerate(_some_models()):
         with suppress(FuriosaError):
             yield f"{name}.enf", compile_model(data, target=targets[i % 2])
+
+
+def cache_entries() -> Iterator[tuple[str, bytes]]:
+    """Entries of small programs, with and without host operators and warnings."""
+    from furiosa_ir.cache.entry import HostOperator, Metadata, entry_chunks
+
+    rng = np.random.default_rng(0)
+    for i in range(64):
+        operators = tuple(
+            HostOperator("Softmax", f"layer {k}", k, "too large") for k in range(i % 5)
+        )
+        warnings = ("\x00source\x00: a warning", "é") if i % 3 == 0 else ()
+        metadata = Metadata(
+            float(rng.random()), int(rng.integers(1 << 40)), 1.5, operators, warnings
+        )
+        chunks = entry_chunks(rng.bytes(32).hex(), metadata, rng.bytes(i * 16), 1.7e9 + i)
+        yield f"entry_{i}", b"".join(chunks)
