@@ -9,7 +9,11 @@ import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit, three_dimensional
+from furiosa_ir.backends.warboy.lowering.constraints import (
+    not_8bit,
+    three_dimensional,
+    wide_window,
+)
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     lookup,
     quantize_accumulator,
@@ -37,7 +41,7 @@ from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import ints, shape_of
 
 
-@lowers(AveragePoolOp, EXACT, unless=[not_8bit, three_dimensional])
+@lowers(AveragePoolOp, EXACT, unless=[not_8bit, three_dimensional, wide_window])
 def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     """The window's sum of differences over its count, which varies at the border."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)
@@ -50,7 +54,7 @@ def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     return _as_result(op, emit, result)
 
 
-@lowers(MaxPoolOp, EXACT, unless=[not_8bit, three_dimensional])
+@lowers(MaxPoolOp, EXACT, unless=[not_8bit, three_dimensional, wide_window])
 def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
     """The greatest stored element, requantised if the scales differ."""
     result = _windows(op, emit, "max", _pads_with_ceil(op), 0)
