@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from furiosa_ir import files
-from furiosa_ir.files import write_whole
+from furiosa_ir.files import replacing, write_whole
 from furiosa_ir.ir.constant_file import write_constants
 from furiosa_ir.ir.constants import Constant
 

@@ -13,6 +13,7 @@ from furiosa_ir.backends.warboy.lowering.constraints import (
     not_8bit_product,
     variable_weight,
     varying_zero_points,
+    wide_window,
 )
 from furiosa_ir.backends.warboy.lowering.exact.scale import quantize_accumulator
 from furiosa_ir.backends.warboy.lowering.kernels import (
@@ -31,6 +32,7 @@ CONV_CONSTRAINTS = (
     varying_zero_points,
     bias_not_accumulator,
     channels_elsewhere,
+    wide_window,
 )
 GEMM_CONSTRAINTS = (
     not_8bit_product,

@@ -15,6 +15,7 @@ from furiosa_ir.backends.warboy.lowering.constraints import (
     not_8bit,
     not_two_dimensional,
     variable_weight,
+    wide_window,
 )
 from furiosa_ir.backends.warboy.lowering.kernels import emit_conv, emit_conv_transpose
 from furiosa_ir.backends.warboy.lowering.litert import factors
@@ -43,6 +44,7 @@ CONVOLUTION = (
     not_two_dimensional,
     asymmetric_weight,
     channels_elsewhere,
+    wide_window,
 )
 
 
