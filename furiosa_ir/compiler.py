@@ -29,7 +29,8 @@ from furiosa_ir.cache.settings import CacheSettings
 from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure
 from furiosa_ir.importers import load
 from furiosa_ir.ir.context import make_context
-from furiosa_ir.ir.pipeline import Instrumentation, Timing, run_pipeline
+from furiosa_ir.ir.passes import parse_passes
+from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, Timing, run_pipeline
 
 _LOG = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ def compile_source(
     target: str = DEFAULT_TARGET,
     batch_size: int | None = None,
     target_ir: str = "enf",
+    passes: str | None = None,
     instrumentation: Sequence[Instrumentation] = (),
     on_phase: Callable[[str], None] | None = None,
     verify_each: bool = False,
@@ -110,6 +112,8 @@ def compile_source(
         target: as in `compile_model`.
         batch_size: as in `compile_model`.
         target_ir: one of `LEVELS`.
+        passes: a pipeline text in place of the compiler's own passes, from the source to the last
+            level of IR (`furiosa-opt --list-passes` shows both); only to "enf".
         instrumentation: watches the passes.
         on_phase: called with a phase's name ("import", "graph", ...) when it begins.
         verify_each: verify after each pass, not only at each phase's end.
@@ -138,15 +142,9 @@ def compile_source(
             digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
             seconds.append(("import", time.perf_counter() - started))
 
-            pipeline = pipeline_for(target)
-            done = level_of(module)
-            names = [phase.name for phase in pipeline.phases]
-            first = names.index(done) + 1 if done is not None else 0
-            last = len(names) if target_ir == "enf" else names.index(target_ir) + 1
-            if last < first:
-                raise CompilationFailure(f"the source is at level '{done}', beyond '{target_ir}'")
+            pipeline = pipeline_for(target) if passes is None else _own_pipeline(passes)
             context, timing = make_context(), Timing()
-            for phase in pipeline.phases[first:last]:
+            for phase in _phases_to_run(module, pipeline, target_ir):
                 announce(phase.name)
                 run_pipeline(
                     context,
@@ -172,6 +170,26 @@ def compile_source(
     except RecursionError:
         raise CompilationFailure("the network is nested too deeply", file=name) from None
     return CompileResult(module, program, seconds)
+
+
+def _own_pipeline(passes: str) -> Pipeline:
+    last = Phase(LEVELS[-2], "as given", (*parse_passes(passes),))
+    return Pipeline("command line", (last,))
+
+
+def _phases_to_run(module: ModuleOp, pipeline: Pipeline, target_ir: str) -> Sequence[Phase]:
+    """What is left of the pipeline for a module that may have been through some of it.
+
+    Raises:
+        CompilationFailure: it is beyond the level asked for.
+    """
+    names = [phase.name for phase in pipeline.phases]
+    done = level_of(module)
+    first = names.index(done) + 1 if done in names else 0
+    last = len(names) if target_ir == "enf" else names.index(target_ir) + 1
+    if last < first:
+        raise CompilationFailure(f"the source is at level '{done}', beyond '{target_ir}'")
+    return pipeline.phases[first:last]
 
 
 def _ignore(_phase: str) -> None:

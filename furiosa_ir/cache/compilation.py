@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from furiosa_ir.cache.entry import (
     Metadata,
     Payload,
 )
-from furiosa_ir.cache.key import Key, compile_key
+from furiosa_ir.cache.key import Inputs, Key, compile_key
 from furiosa_ir.cache.settings import CacheSettings, RedisAddress, settings_from_environment
 from furiosa_ir.cache.store import Store, StoreFailure
 
@@ -98,7 +98,7 @@ def compile_program(
         assert result.enf is not None
         return Compiled(result.enf, result.program.source_hash, describe(result.program))
 
-    return compile_cached(source, compile_, target=target, batch_size=batch_size, settings=settings)
+    return compile_cached(Inputs(source, target, batch_size), compile_, settings)
 
 
 def describe(program: Program) -> Metadata:
@@ -118,22 +118,16 @@ def describe(program: Program) -> Metadata:
 
 
 def compile_cached(
-    source: Path | bytes,
+    inputs: Inputs,
     compile_: Callable[[], Compiled],
-    *,
-    target: str,
-    batch_size: int | None = None,
-    pipeline: str | None = None,
-    plugins: Sequence[Path] = (),
     settings: CacheSettings | None = None,
     file: Path | None = None,
 ) -> Result:
     """The program of a model, compiled only if the cache does not have it.
 
     Args:
-        source: as in `compiler.compile_source`.
-        compile_: compiles it.
-        target, batch_size, pipeline, plugins: what else it depends on; see `cache.key`.
+        inputs: all that the program depends on.
+        compile_: compiles them.
         settings: where to look; default: what the environment says.
         file: where a stored program is copied to; default: into memory. A compile may find part
             of a damaged one there.
@@ -145,12 +139,10 @@ def compile_cached(
     settings = settings_from_environment() if settings is None else settings
     if settings.store is None:
         return _fresh(compile_())
-    key = compile_key(
-        source, target=target, batch_size=batch_size, pipeline=pipeline, plugins=plugins
-    )
+    key = compile_key(inputs)
     if key is None:
         return _fresh(compile_())
-    name = None if isinstance(source, bytes) else str(source)
+    name = inputs.name
     store = open_store(settings)
     assert store is not None
     with closing(store):

@@ -10,7 +10,6 @@ import hashlib
 import json
 import mmap
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,30 +36,42 @@ class Key:
     source: str | None
 
 
-def compile_key(
-    source: Path | bytes,
-    *,
-    target: str,
-    batch_size: int | None = None,
-    pipeline: str | None = None,
-    plugins: Sequence[Path] = (),
-) -> Key | None:
-    """The key of a compile to ENF.
+@dataclass(frozen=True)
+class Inputs:
+    """What a compile to ENF is given.
 
-    Args:
+    Attributes:
         source: a model, as in `compiler.compile_source`; of a file, whatever lies beside it and
             belongs to it counts too (external data, the constants of IR text).
         target: "warboy" or "warboy-2pe".
         batch_size: as given, None included: the program records it.
-        pipeline: the passes, where they are not the compiler's own.
-        plugins: files of Python code that the passes come from.
+        passes: a pipeline text, where the passes are not the compiler's own.
+        plugins: files of Python code that passes come from; Python files in their folders, which
+            they may import, count too.
+    """
+
+    source: Path | bytes
+    target: str
+    batch_size: int | None = None
+    passes: str | None = None
+    plugins: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str | None:
+        """The model's name in messages; None for bytes."""
+        return None if isinstance(self.source, bytes) else str(self.source)
+
+
+def compile_key(inputs: Inputs) -> Key | None:
+    """The key of a compile.
 
     Returns:
         None if a file is missing or unsound: then the compiler has to say what is wrong.
     """
     try:
+        source = inputs.source
         content = _of_bytes(source) if isinstance(source, bytes) else _of_file(source)
-        plugin_digests = [_file_digest(p) for p in plugins]
+        plugins = [_plugin_digests(p) for p in inputs.plugins]
     except (OSError, ValueError):  # ValueError: a mapping of nothing, a zero character in a name
         return None
     if content.beside is None:
@@ -70,10 +81,10 @@ def compile_key(
         "compiler": compiler_fingerprint(),
         "source": content.digest,
         "beside": content.beside,
-        "target": target,
-        "batch_size": batch_size,
-        "pipeline": pipeline,
-        "plugins": plugin_digests,
+        "target": inputs.target,
+        "batch_size": inputs.batch_size,
+        "passes": inputs.passes,
+        "plugins": plugins,
     }
     text = json.dumps(fields, sort_keys=True)
     source_digest = None if content.is_text else content.digest
@@ -146,6 +157,12 @@ class _Hashing(threading.Thread):
         """The digest as hexadecimal digits, when it is done."""
         self.join()
         return self._digest.hexdigest()
+
+
+def _plugin_digests(plugin: Path) -> list[str]:
+    _require_file(plugin)
+    beside = sorted(p for p in plugin.parent.glob("*.py") if p.is_file() and p != plugin)
+    return [_file_digest(p) for p in (plugin, *beside)]
 
 
 def _require_file(path: Path) -> None:

@@ -184,7 +184,7 @@ class _Received(Value):
         count = 0
         while self._left == 0 and count < 2:
             count += self._reader.receive_into(end[count:])
-        if end != b"\r\n":
+        if bytes(end) != b"\r\n":
             raise UnclearAnswer
 
 

@@ -39,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 PATIENCE = 1.8
-"""Seconds that a compile may wait for the server, all in all (for another compile it may longer)."""
+"""Seconds that a compile may wait for the server, all in all; for another compile it may longer."""
 _TOO_SLOW = "it does not answer in time"
 ADMINISTRATION = 600.0
 """Seconds for what `furiosa cache` does."""
@@ -65,9 +65,7 @@ class RedisStore:
     def __str__(self) -> str:
         return str(self._address)
 
-    def _ask(
-        self, function: Callable[[RedisClient], _T], budget: TimeBudget | None = None
-    ) -> _T:
+    def _ask(self, function: Callable[[RedisClient], _T], budget: TimeBudget | None = None) -> _T:
         """What the function makes of the client. After a failure nothing more is asked.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ import click
 
 from furiosa_ir.cache.compilation import Compiled, compile_cached, describe
 from furiosa_ir.cache.entry import Metadata
-from furiosa_ir.cache.settings import NO_CACHE
+from furiosa_ir.cache.key import Inputs
+from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.files import check_writable, replacing
 from furiosa_ir.ir.text_format import is_ir_text
@@ -35,9 +36,11 @@ def compile_file(
     batch_size: int | None,
     verify: bool,
     verbose: bool,
+    passes: str | None = None,
+    plugins: Sequence[Path] = (),
     cache: bool = True,
 ) -> None:
-    """Compiles a file to a file.
+    """Compiles a file to a file; the options of `furiosa compile` document the arguments.
 
     Raises:
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
@@ -48,13 +51,28 @@ def compile_file(
             "--verify does not go with --target-ir warboy", hint="verify the program"
         )
 
+    if passes is not None and target_ir != "enf":
+        raise FuriosaError("--pass-pipeline ends at a program", hint="use furiosa-opt -p for IR")
+
     def compile_() -> CompileResult:
+        if plugins:
+            from furiosa_ir.tools.plugins import load_plugin
+
+            for plugin in plugins:
+                load_plugin(plugin)
         return _compile(
-            source, target=target, target_ir=target_ir, batch_size=batch_size, verbose=verbose
+            source,
+            target=target,
+            target_ir=target_ir,
+            batch_size=batch_size,
+            passes=passes,
+            verbose=verbose,
         )
 
     if target_ir == "enf":
-        _compile_program(source, output, compile_, target, batch_size, verify=verify, cache=cache)
+        inputs = Inputs(source, target, batch_size, passes, tuple(plugins))
+        settings = None if cache else NO_CACHE
+        _compile_program(inputs, output, compile_, settings, verify=verify)
     else:
         from furiosa_ir.ir.text import write_module
 
@@ -66,18 +84,26 @@ def compile_file(
 
 
 def _compile(
-    source: Path, *, target: str, target_ir: str, batch_size: int | None, verbose: bool
+    source: Path,
+    *,
+    target: str,
+    target_ir: str,
+    batch_size: int | None,
+    passes: str | None,
+    verbose: bool,
 ) -> CompileResult:
     from furiosa_ir.compiler import LEVELS, compile_source
     from furiosa_ir.tools.progress import Progress
 
-    levels = LEVELS[: LEVELS.index(target_ir) + 1]
+    # Own passes are one step to the last level of IR.
+    levels = LEVELS[: LEVELS.index(target_ir) + 1] if passes is None else LEVELS[-2:]
     progress = Progress(_kind(source), levels, verbose=verbose)
     result = compile_source(
         source,
         target=target,
         batch_size=batch_size,
         target_ir=target_ir,
+        passes=passes,
         instrumentation=(progress,),
         on_phase=progress.phase,
     )
@@ -86,14 +112,12 @@ def _compile(
 
 
 def _compile_program(
-    source: Path,
+    inputs: Inputs,
     output: Path,
     compile_: Callable[[], CompileResult],
-    target: str,
-    batch_size: int | None,
+    settings: CacheSettings | None,
     *,
     verify: bool,
-    cache: bool,
 ) -> None:
     started = time.perf_counter()
     try:
@@ -107,21 +131,15 @@ def _compile_program(
                 save_program(program, file)
                 return Compiled(file, program.source_hash, describe(program))
 
-            result = compile_cached(
-                source,
-                compile_to_file,
-                target=target,
-                batch_size=batch_size,
-                settings=None if cache else NO_CACHE,
-                file=file,
-            )
+            result = compile_cached(inputs, compile_to_file, settings, file)
             if result.from_cache:
                 seconds = time.perf_counter() - started
                 click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
             if verify:
                 from furiosa_ir.backends.warboy.enf.reader import read_program
 
-                _verify(read_program(file), source, batch_size)
+                assert isinstance(inputs.source, Path)
+                _verify(read_program(file), inputs.source, inputs.batch_size)
     except OSError as error:
         raise FuriosaError(f"cannot be written: {error.strerror}", file=str(output)) from None
     _print_summary(result.metadata)

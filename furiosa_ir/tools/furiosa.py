@@ -64,6 +64,12 @@ def main() -> None:
     help="Samples that the inputs hold; default: as the file has it, an open batch as 1.",
 )
 @click.option("--verify", is_flag=True, help="Run the result against the source framework.")
+@click.option(
+    "--pass-pipeline",
+    metavar="TEXT",
+    help="These passes in place of the compiler's own: 'a,b{option=1},c', as for furiosa-opt -p.",
+)
+@click.option("--load", multiple=True, type=_FILE, help="Plug-in of passes: a .py file.")
 @click.option("--no-cache", is_flag=True, help="Neither look into the compiler cache nor fill it.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every pass.")
 @click.version_option(__version__, prog_name="furiosa")
@@ -74,6 +80,8 @@ def compile_command(
     target_ir: str,
     batch_size: int | None,
     verify: bool,
+    pass_pipeline: str | None,
+    load: tuple[Path, ...],
     no_cache: bool,
     verbose: bool,
 ) -> None:
@@ -94,6 +102,8 @@ def compile_command(
             batch_size=batch_size,
             verify=verify,
             verbose=verbose,
+            passes=pass_pipeline,
+            plugins=load,
             cache=not no_cache,
         )
 

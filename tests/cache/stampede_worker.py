@@ -12,6 +12,7 @@ from typing import Any
 
 from furiosa_ir.cache import redis_client, redis_store, redis_value
 from furiosa_ir.cache.compilation import Compiled, compile_cached, describe
+from furiosa_ir.cache.key import Inputs
 from furiosa_ir.cache.settings import CacheSettings, parse_store_url
 from furiosa_ir.compiler import compile_source
 
@@ -60,12 +61,8 @@ def want(task: Task, number: int) -> None:
             (result.enf or b"") + task.padding, result.program.source_hash, describe(result.program)
         )
 
-    result = compile_cached(
-        path,
-        compile_,
-        target=TARGET,
-        settings=CacheSettings(parse_store_url(task.store), random.choice(task.lifetimes)),
-    )
+    settings = CacheSettings(parse_store_url(task.store), random.choice(task.lifetimes))
+    result = compile_cached(Inputs(path, TARGET), compile_, settings)
     assert not isinstance(result.program, Path)
     verdict = "right" if digest_of(result.program) == digest else "wrong"
     _append(task.log, f"{verdict} {number} {'hit' if result.from_cache else 'compiled'}")

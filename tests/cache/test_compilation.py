@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 from furiosa_ir.cache import compilation
 from furiosa_ir.cache.compilation import Compiled, compile_cached, compile_program
 from furiosa_ir.cache.entry import VERSION, Metadata
+from furiosa_ir.cache.key import Inputs
 from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
 from furiosa_ir.compiler import compile_model, compile_source, source_hash
 from furiosa_ir.errors import FuriosaError
@@ -76,7 +77,7 @@ def test_lifetimes(settings: CacheSettings):
 
     def run(lifetime: int) -> bool:
         return compile_cached(
-            TFLITE, compile_, target=TARGET, settings=CacheSettings(settings.store, lifetime)
+            Inputs(TFLITE, TARGET), compile_, CacheSettings(settings.store, lifetime)
         ).from_cache
 
     assert [run(60), run(60), run(0), run(0), run(-1), run(60)] == [
@@ -93,7 +94,7 @@ def test_lifetimes(settings: CacheSettings):
 def test_no_cache_reads_and_writes_nothing(settings: CacheSettings):
     compile_ = Counting()
     for _ in range(2):
-        assert not compile_cached(TFLITE, compile_, target=TARGET, settings=NO_CACHE).from_cache
+        assert not compile_cached(Inputs(TFLITE, TARGET), compile_, NO_CACHE).from_cache
     assert compile_.count == 2
     assert not Path(str(settings.store)).exists()
 
@@ -116,8 +117,8 @@ def test_a_file_that_changes_meanwhile_is_not_stored(settings: CacheSettings, tm
         shutil.copy(ONNX, path)
         return Compiled(b"of the other", source_hash(path), Metadata())
 
-    compile_cached(path, compile_, target=TARGET, settings=settings)
-    assert not compile_cached(TFLITE, Counting(), target=TARGET, settings=settings).from_cache
+    compile_cached(Inputs(path, TARGET), compile_, settings)
+    assert not compile_cached(Inputs(TFLITE, TARGET), Counting(), settings).from_cache
 
 
 def test_warnings_are_given_again_with_the_name_of_the_moment(
@@ -145,7 +146,7 @@ def test_another_thread_s_warnings_are_its_own(settings: CacheSettings):
         return Compiled(b"program", source_hash(TFLITE), Metadata())
 
     for _ in range(2):
-        result = compile_cached(TFLITE, compile_, target=TARGET, settings=settings)
+        result = compile_cached(Inputs(TFLITE, TARGET), compile_, settings)
         assert result.metadata.warnings == ("ours",)
 
 
@@ -156,7 +157,7 @@ def test_threads_of_a_process_compile_once(settings: CacheSettings):
 
     def work() -> None:
         barrier.wait()
-        result = compile_cached(TFLITE, compile_, target=TARGET, settings=settings)
+        result = compile_cached(Inputs(TFLITE, TARGET), compile_, settings)
         assert result.program == bytes(1000)
         results.append(result.from_cache)
 
@@ -174,7 +175,7 @@ def test_a_store_that_fails_costs_a_warning(
 ):
     Path(str(settings.store)).write_text("a file")
     compile_ = Counting()
-    result = compile_cached(TFLITE, compile_, target=TARGET, settings=settings)
+    result = compile_cached(Inputs(TFLITE, TARGET), compile_, settings)
     assert (result.program, compile_.count) == (b"program", 1)
     assert [r.levelname for r in caplog.records] == ["WARNING"]
     assert "is not used" in caplog.text
@@ -187,7 +188,7 @@ def test_a_missing_package_costs_a_warning(
     monkeypatch.setitem(sys.modules, "redis", None)
     monkeypatch.setenv("FC_CACHE_ENABLED", "1")
     monkeypatch.setenv("FC_CACHE_STORE_URL", "redis://localhost:1")
-    result = compile_cached(TFLITE, Counting(), target=TARGET)
+    result = compile_cached(Inputs(TFLITE, TARGET), Counting())
     assert result.program == b"program"
     assert "furiosa-ir[redis]" in caplog.text
 
@@ -243,7 +244,7 @@ def test_a_hit_loads_neither_the_compiler_nor_numpy(tmp_path: Path):
 
 
 def test_entries_of_this_version_alone(settings: CacheSettings):
-    compile_cached(TFLITE, Counting(), target=TARGET, settings=settings)
+    compile_cached(Inputs(TFLITE, TARGET), Counting(), settings)
     root = Path(str(settings.store))
     assert [p.name for p in root.iterdir() if p.is_dir()] == [str(VERSION)]
     assert compilation.open_store(settings) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,18 +14,17 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from furiosa_ir.cache import fingerprint
 from furiosa_ir.cache.external_data import external_locations
-from furiosa_ir.cache.key import compile_key
+from furiosa_ir.cache.key import Inputs, compile_key
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.ir.text import write_module
 from furiosa_ir.ir.text_format import constants_path
 from tests.conftest import DIGITS
 
 TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
-TARGET = "warboy-2pe"
 
 
-def key(source: Path | bytes, **options: object) -> str:
-    found = compile_key(source, **({"target": TARGET} | options))  # type: ignore[arg-type]
+def key(source: Path | bytes, target: str = "warboy-2pe", **options: Any) -> str:
+    found = compile_key(Inputs(source, target, **options))
     assert found is not None
     return found.digest
 
@@ -75,13 +75,15 @@ def test_every_option_matters(tmp_path: Path):
         key(TFLITE, target="warboy"),
         key(TFLITE, batch_size=1),
         key(TFLITE, batch_size=2),
-        key(TFLITE, pipeline="a"),
-        key(TFLITE, pipeline="b"),
-        key(TFLITE, pipeline="a", plugins=[plugin]),
+        key(TFLITE, passes="a"),
+        key(TFLITE, passes="b"),
+        key(TFLITE, passes="a", plugins=(plugin,)),
     }
     plugin.write_text("# 2")
-    keys.add(key(TFLITE, pipeline="a", plugins=[plugin]))
-    assert len(keys) == 8
+    keys.add(key(TFLITE, passes="a", plugins=(plugin,)))
+    (tmp_path / "imported_by_the_plugin.py").touch()
+    keys.add(key(TFLITE, passes="a", plugins=(plugin,)))
+    assert len(keys) == 9
 
 
 def test_the_compiler_matters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -141,11 +143,11 @@ def test_external_data_matters(tmp_path: Path):
 def test_no_key_where_the_compiler_has_to_say_what_is_wrong(tmp_path: Path):
     path = with_external_weights(tmp_path)
     (tmp_path / "weights.bin").unlink()
-    assert compile_key(path, target=TARGET) is None
+    assert compile_key(Inputs(path, "warboy")) is None
     (tmp_path / "empty").touch()
     os.mkfifo(tmp_path / "fifo")
     for name in ("empty", "fifo", "missing", "."):
-        assert compile_key(tmp_path / name, target=TARGET) is None
+        assert compile_key(Inputs(tmp_path / name, "warboy")) is None
 
 
 def test_external_data_outside_of_the_folder_is_not_read(tmp_path: Path):
@@ -154,7 +156,7 @@ def test_external_data_outside_of_the_folder_is_not_read(tmp_path: Path):
     path = with_external_weights(inside)
     (inside / "weights.bin").rename(tmp_path / "weights.bin")
     (inside / "weights.bin").symlink_to(tmp_path / "weights.bin")
-    assert compile_key(path, target=TARGET) is None
+    assert compile_key(Inputs(path, "warboy")) is None
 
 
 def test_external_tensors_are_found_wherever_they_are():

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from furiosa_ir.backends.warboy.enf.reader import read_program
+from furiosa_ir.backends.warboy.pipeline import pipeline_for
 from furiosa_ir.tools.furiosa import main
 from tests.conftest import DIGITS
 
@@ -154,3 +156,38 @@ def test_without_a_cache(monkeypatch: pytest.MonkeyPatch):
     result = run("cache", "stats")
     assert result.exit_code == 1
     assert "is off" in result.stderr
+
+
+def test_own_passes_are_part_of_the_key(root: Path, tmp_path: Path):
+    plugin = tmp_path / "plugin" / "passes.py"
+    plugin.parent.mkdir()
+    source = (DIGITS.parent / "custom_pass" / "drop_double_transpose.py").read_text()
+    plugin.write_text(source)
+    pipeline = "my-drop-double-transpose," + pipeline_for("warboy").text
+    options = ("--target-npu", "warboy", "--pass-pipeline", pipeline, "--load", plugin)
+    good("compile", TFLITE, "--target-npu", "warboy", "-o", "plain.enf")
+    first = good("compile", TFLITE, *options)
+    assert "[1/2] 🔍   Compiling from tflite to warboy" in first.stderr
+    program = read_program(Path("output.enf"))
+    assert program.pipeline == pipeline
+    assert program.segments == read_program(Path("plain.enf")).segments
+    assert "Found" in good("compile", TFLITE, *options).stderr
+    plugin.write_text(source + "# changed\n")
+    assert "Found" not in run("compile", TFLITE, *options).stderr
+
+
+@pytest.mark.parametrize(
+    ("passes", "sentence"),
+    [
+        ("graph-fold-quantization", "run graph-partition"),
+        ("graph-partition,fuse-kernels", "run lower-to-ftensor first"),
+        ("graph-partition,lower-to-ftensor", "@npu_0 has no addresses"),
+        ("no-such-pass", "no-such-pass"),
+    ],
+)
+def test_own_passes_that_lead_nowhere(passes: str, sentence: str):
+    result = run("compile", TFLITE, "--pass-pipeline", passes)
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+    assert "internal error" not in result.stderr
+    assert not Path("output.enf").exists()

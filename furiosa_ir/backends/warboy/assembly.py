@@ -46,6 +46,7 @@ from furiosa_ir.dialects.graph.base import GraphOp, StringType, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 
@@ -99,7 +100,8 @@ def assemble(
         codegen: makes an NPU function's commands.
 
     Raises:
-        CompilationFailure: a host segment cannot be written in its framework.
+        CompilationFailure: a host segment cannot be written in its framework, or the network was
+            not partitioned.
     """
     main = main_function(module)
     functions = {f.sym_name.data: f for f in module.ops if isinstance(f, FuncOp)}
@@ -135,6 +137,12 @@ def assemble(
             )
             segments.append(_with_layers_from(segment, len(layers)))
             layers.extend(replace(row, segment=len(segments) - 1) for row in rows)
+        elif not isinstance(op, ReturnOp):
+            raise CompilationFailure(
+                f"'{op.name}' stands in @main, outside of all segments",
+                layer=layer_name(op),
+                hint="run graph-partition before the passes of the backend",
+            )
     returned = [indices[v] for v in cast("ReturnOp", operations[-1]).arguments]
     outputs = _name_outputs(tensors, indices, returned, _attributes(main.res_attrs))
     return Program(

@@ -13,6 +13,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.warboy.kernels import (
     ELEMENTWISE,
     VECTOR,
@@ -22,8 +23,9 @@ from furiosa_ir.dialects.warboy.kernels import (
     VectorOp,
     YieldOp,
 )
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.constants import BlobAttr
-from furiosa_ir.ir.location import fused_location
+from furiosa_ir.ir.location import fused_location, layer_name
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.shaped_operation import as_attribute, element_of, ints, shape_of
 
@@ -69,8 +71,19 @@ class FuseKernels(Pass):
 
 
 def fuse_kernels(function: FuncOp) -> None:
-    """Fuses one segment in place."""
+    """Fuses one segment in place.
+
+    Raises:
+        CompilationFailure: it is not in integers yet.
+    """
     block = function.body.block
+    for op in block.ops:
+        if isinstance(op, GraphOp):
+            raise CompilationFailure(
+                f"'{op.name}' is not in integers yet",
+                layer=layer_name(op),
+                hint="run lower-to-ftensor first",
+            )
     for op in list(block.ops):
         if isinstance(op, contraction.ConvOp | contraction.ReduceWindowOp):
             _merge_pad(op)
