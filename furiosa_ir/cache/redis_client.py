@@ -210,7 +210,7 @@ class RedisClient:
         return removed
 
     def abandon(self) -> None:
-        """Cuts the connections, so that a thread that nobody waits for any more ends."""
+        """Cuts the connections: a thread that nobody waits for any more comes to its end."""
         with suppress(Exception):
             self._pool.disconnect()
             if self._is_cluster and self._made is not None:
@@ -231,8 +231,7 @@ class _Pool(redis.ConnectionPool):
     """
 
     def __init__(self, **options: Any) -> None:
-        options["parser_class"] = _RESP2Parser
-        super().__init__(**options)
+        super().__init__(parser_class=_RESP2Parser, **options)
 
 
 class RedisLock:

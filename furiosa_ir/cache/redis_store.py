@@ -39,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 PATIENCE = 1.8
-"""Seconds that a compile may wait for the server, all in all (not for another compile)."""
+"""Seconds that a compile may wait for the server, all in all; for another compile it may longer."""
 _TOO_SLOW = "it does not answer in time"
 ADMINISTRATION = 600.0
 """Seconds for what `furiosa cache` does."""

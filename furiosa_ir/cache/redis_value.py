@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from furiosa_ir.cache.entry import (
     MAX_ENTRY,
@@ -222,7 +222,7 @@ def _read_compressed(value: Value, key: str, file: Path | None) -> Entry:
         raise BadEntry("it is too large")
     decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     try:
-        return read_entry(decompressor.stream_reader(cast("Any", value)), size, key, file)
+        return read_entry(decompressor.stream_reader(cast("IO[bytes]", value)), size, key, file)
     except zstandard.ZstdError:
         raise BadEntry("it does not decompress") from None
 

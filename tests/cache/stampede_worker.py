@@ -61,11 +61,8 @@ def want(task: Task, number: int) -> None:
             (result.enf or b"") + task.padding, result.program.source_hash, describe(result.program)
         )
 
-    result = compile_cached(
-        Inputs(path, TARGET),
-        compile_,
-        CacheSettings(parse_store_url(task.store), random.choice(task.lifetimes)),
-    )
+    settings = CacheSettings(parse_store_url(task.store), random.choice(task.lifetimes))
+    result = compile_cached(Inputs(path, TARGET), compile_, settings)
     assert not isinstance(result.program, Path)
     verdict = "right" if digest_of(result.program) == digest else "wrong"
     _append(task.log, f"{verdict} {number} {'hit' if result.from_cache else 'compiled'}")
