@@ -121,7 +121,7 @@ ONNX = {
             {"y": [4]},
             {"s": np.float32(0.5), "z": np.int8(0)},
         ).SerializeToString(),
-        "the elements are f32, the zero point is i8",
+        "takes no float as 'x'",
     ),
     "integer scale": (
         network(
@@ -130,11 +130,35 @@ ONNX = {
             {"y": ([4], INT8)},
             {"s": np.int64(2), "z": np.int8(0)},
         ).SerializeToString(),
-        "int64",
+        "takes no int64 as 'y_scale'",
     ),
     "float to a logical operator": (
         network([node("Not", ["x"], ["y"])], {"x": [4]}, {"y": None}).SerializeToString(),
-        "float",
+        "takes no float as 'X'",
+    ),
+    "sum of two types": (
+        network(
+            [node("Add", ["x", "i"], ["y"])], {"x": [4]}, {"y": None}, {"i": np.array([1])}
+        ).SerializeToString(),
+        "takes 'A' and 'B' of one type, not float and int64",
+    ),
+    "concatenation of two types": (
+        network(
+            [node("Concat", ["x", "x", "i"], ["y"], axis=0)],
+            {"x": [4]},
+            {"y": None},
+            {"i": np.array([1])},
+        ).SerializeToString(),
+        "takes 'inputs' and 'inputs' of one type, not float and int64",
+    ),
+    "integer convolution": (
+        network(
+            [node("ConvInteger", ["x", "w"], ["y"])],
+            {"x": [1, 2, 8, 8]},
+            {"y": None},
+            {"w": np.ones((4, 2, 3, 3), np.int8)},
+        ).SerializeToString(),
+        "takes no float as 'x'",
     ),
     "scales": (quantized(conv(), s=np.float32(1e12)), "a factor of 1e+12"),
     "function of itself": (recursive(), "cannot be inlined: cycle detected"),
