@@ -121,7 +121,6 @@ def compile_cached(
     inputs: Inputs,
     compile_: Callable[[], Compiled],
     settings: CacheSettings | None = None,
-    *,
     file: Path | None = None,
 ) -> Result:
     """The program of a model, compiled only if the cache does not have it.

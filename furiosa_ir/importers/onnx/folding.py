@@ -6,7 +6,7 @@ not computed here is an operation like any other, and computed when the network 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -44,6 +44,18 @@ _NEVER_LARGER = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Unique"}
 """Operators whose results' extents depend on elements, and are bounded by the operands'."""
 
 
+def _room(op: ConvOp | ConvTransposeOp | WindowPoolOp, window: Sequence[int]) -> int:
+    """At most how many elements a sliding operation computes on: pads, gaps and what is cropped."""
+    batch, channels, *extents = shape_of(op.x)
+    strides, dilations, pads = ints(op.strides), ints(op.dilations), ints(op.pads)
+    room = batch * max(channels, shape_of(op.result)[1])
+    for i, extent in enumerate(extents):
+        reach = (window[i] - 1) * dilations[i] + 1
+        padded = extent + abs(pads[i]) + abs(pads[i + len(extents)]) + reach
+        room *= padded * (strides[i] if isinstance(op, ConvTransposeOp) else 1)
+    return room
+
+
 class Folding:
     """Which constants may be made; counts how much larger they are than what they are made of."""
 
@@ -52,15 +64,22 @@ class Folding:
 
     def of_operation(self, op: GraphOp) -> bool:
         """Whether to compute an operation on constants."""
+        room = 0
         match op:
-            case ConvOp() | ConvTransposeOp() | GemmOp() | MatMulOp():
+            case GemmOp() | MatMulOp():
                 cost = macs_of(op)
+            case ConvOp() | ConvTransposeOp():
+                cost = macs_of(op)
+                room = _room(op, shape_of(op.weight)[2:])
             case WindowPoolOp():
-                cost = prod(shape_of(op.result)) * prod(ints(op.kernel_shape))
+                window = ints(op.kernel_shape)
+                cost, room = prod(shape_of(op.result)) * prod(window), _room(op, window)
             case _:
                 cost = 0
+        if cost > _MOST_MACS or room > limit("FOLDED_ELEMENTS"):
+            return False
         given = [a.size for v in op.operands if (a := constant_of(v)) is not None]
-        return cost <= _MOST_MACS and self._grow(given, [shape_of(r) for r in op.results])
+        return self._grow(given, [shape_of(r) for r in op.results])
 
     def of_operator(self, node: Any, given: Iterable[int], shapes: Iterable[Shape]) -> bool:
         """Whether to have onnxruntime compute an operator on constants.

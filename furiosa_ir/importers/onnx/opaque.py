@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -146,18 +145,42 @@ class OpaqueNode:
         return list(results.values())
 
     def _inferred(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        # onnx propagates the elements of vectors, known or not: a long one would take gigabytes.
-        lengths = [prod(_extents(v)) for v in model.graph.input if len(_extents(v)) == 1]
-        propagate = max(lengths, default=0) <= _VALUES_FOR_INFERENCE
+        """The model with the types of its outputs.
+
+        onnx follows the elements of vectors, known or not, and gives what a vector is the shape of
+        (Expand, Reshape) as many dimensions: a vector of 2^31 elements would take gigabytes and
+        minutes. So a long one's length is left out at first, and given only if it makes no rank.
+        """
+        long = [
+            v.name
+            for v in model.graph.input
+            if len(_extents(v)) == 1 and _extents(v)[0] > _VALUES_FOR_INFERENCE
+        ]
+        if not long:
+            return self._infer_shapes(model, propagate=True)
+        unknown = onnx.ModelProto()
+        unknown.CopyFrom(model)
+        for value in unknown.graph.input:
+            if value.name in long:
+                value.type.tensor_type.shape.dim[0].ClearField("value")
+        inferred = self._infer_shapes(unknown, propagate=True)
+        if all(o.type.tensor_type.HasField("shape") for o in inferred.graph.output):
+            return self._infer_shapes(model, propagate=False)
+        return inferred
+
+    def _infer_shapes(self, model: onnx.ModelProto, *, propagate: bool) -> onnx.ModelProto:
         try:
             return shape_inference.infer_shapes(
                 model, check_type=True, strict_mode=True, data_prop=propagate
             )
-        except (shape_inference.InferenceError, checker.ValidationError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001  # onnx's own exceptions share no other base
             if not self._is_function():
                 raise ImportFailure(one_sentence(str(error))) from None
-        # onnx cannot infer strictly through the bodies of some of its own function operators.
-        return shape_inference.infer_shapes(model, data_prop=propagate)
+        try:
+            # onnx cannot infer strictly through the bodies of some of its function operators.
+            return shape_inference.infer_shapes(model, data_prop=propagate)
+        except Exception as error:  # noqa: BLE001
+            raise ImportFailure(one_sentence(str(error))) from None
 
     def _is_unknown(self) -> bool:
         """Whether onnx has no schema of the operator."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.builder import Builder
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.limits import limit
 
 _MOST_DIMENSIONS = 5
 """Of an operand of ConvInteger and MatMulInteger; what the NPU cannot take stays one operator."""
@@ -307,9 +309,12 @@ def _integer(op_type: str) -> Meaning:
         real = e.operator(op_type, operands)
         y = e.add("QuantizeLinear", [real, e.one(), e.tensor("zero", np.zeros((), np.int32))])
         if varies:
-            ones = np.ones(shape_of(e.builder.value(e.input(0))), np.float32)
-            if op_type == "MatMul":
-                ones = ones[(0,) * (ones.ndim - 1)]
+            shape = shape_of(e.builder.value(e.input(0)))
+            # All rows and samples are alike; one is enough.
+            alike = shape[-1:] if op_type == "MatMul" else (1, *shape[1:])
+            if prod(alike) > limit("FOLDED_ELEMENTS"):
+                raise LookupError(e.input(0))
+            ones = np.ones(alike, np.float32)
             weight = (e.constant(1).astype(np.int64) - points[1][0]).astype(np.float32)
             operands = [e.tensor("ones", ones), e.tensor("weight", weight)]
             sums = e.add("Cast", [e.operator(op_type, operands)], to=TensorProto.INT32)

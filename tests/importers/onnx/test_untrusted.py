@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers import load
 from furiosa_ir.importers.onnx import import_onnx
-from tests.importers.onnx.networks import imported, names, network
+from tests.importers.onnx.networks import imported, names, network, result_shapes
 
 node = helper.make_node
 X, Y = {"x": [1, 3, 8, 8]}, {"y": None}
@@ -223,6 +224,24 @@ NOT_FOLDED: dict[str, onnx.ModelProto] = {
         Y,
         {"s": int64(4096, 4096)},
     ),
+    "padding that nothing sees": network(
+        [
+            node("ConstantOfShape", ["s"], ["a"]),
+            node("Conv", ["a", "w"], ["y"], pads=[1 << 14] * 4, strides=[1 << 14] * 2),
+        ],
+        X,
+        Y,
+        {"s": int64(1, 1, 8, 8), "w": np.ones((1, 1, 1, 1), np.float32)},
+    ),
+    "a transposed convolution with large strides": network(
+        [
+            node("ConstantOfShape", ["s"], ["a"]),
+            node("ConvTranspose", ["a", "w"], ["y"], strides=[1 << 14] * 2, pads=[1 << 15] * 4),
+        ],
+        X,
+        Y,
+        {"s": int64(1, 1, 8, 8), "w": np.ones((1, 1, 1, 1), np.float32)},
+    ),
     "a pooling with a large window": network(
         [
             node("ConstantOfShape", ["s"], ["a"]),
@@ -250,6 +269,37 @@ def test_many_small_constants_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> 
     nodes.append(node("Sum", [f"c{i}" for i in range(40)], ["y"]))
     module = imported(network(nodes, X, Y, {"s": int64(64, 64)}))
     assert len(names(module)) == 30 + 1
+
+
+def test_a_long_vector_gives_no_rank() -> None:
+    """onnx gave the result of Expand as many dimensions as its shape has elements."""
+    long = {"x": [8, 3], "s": ([(1 << 31) - 1], TensorProto.INT64)}
+    started = time.process_time()
+    with pytest.raises(ImportFailure, match="rank of the output 'y'"):
+        imported(network([node("Expand", ["x", "s"], ["y"])], long, Y))
+    assert time.process_time() - started < 5
+    # One whose length is but a length is as it was.
+    inputs = {"x": [1 << 20], "i": ([1 << 20], TensorProto.INT64)}
+    module = imported(network([node("GatherElements", ["x", "i"], ["y"])], inputs, Y))
+    assert result_shapes(module) == [[1 << 20]]
+
+
+def test_the_product_of_ones_is_not_made_of_all_rows() -> None:
+    """With a zero point that the network computes, sums of the weights are needed, not more."""
+    inputs = {
+        "x": ([4, 4096, 3, 1, 4096], TensorProto.INT8),
+        "z": ([1], TensorProto.INT8),
+    }
+    model = network(
+        [node("MatMulInteger", ["x", "w", "z"], ["y"])],
+        inputs,
+        {"y": (None, TensorProto.INT32)},
+        {"w": np.ones((4096, 2), np.int8)},
+    )
+    tracemalloc.start()
+    imported(model)
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    tracemalloc.stop()
 
 
 def external(folder: Path, location: str, **entries: Any) -> Path:
