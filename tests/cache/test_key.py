@@ -86,6 +86,12 @@ def test_every_option_matters(tmp_path: Path):
     assert len(keys) == 9
 
 
+def test_limits_matter(monkeypatch: pytest.MonkeyPatch):
+    before = key(ONNX)
+    monkeypatch.setenv("FURIOSA_MAX_FOLDED_ELEMENTS", "10")
+    assert key(ONNX) != before
+
+
 def test_the_compiler_matters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     before = key(TFLITE)
     fingerprint.compiler_fingerprint.cache_clear()
