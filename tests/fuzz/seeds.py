@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, Phase, find, settings
 
 from furiosa_ir.errors import FuriosaError
 from tests.fuzz.onnx_nodes import sound_models
@@ -17,6 +18,15 @@ ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits"
 SHARED = ROOT.parent / "shared" / "models" / "trained"
 _LARGEST = 1 << 17
+
+
+_ONE = settings(
+    max_examples=1,
+    phases=[Phase.generate],
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def _small_files(suffix: str) -> Iterator[tuple[str, bytes]]:
@@ -79,7 +89,7 @@ def _old_models() -> Iterator[tuple[str, bytes]]:
 def tflite_models() -> Iterator[tuple[str, bytes]]:
     """Networks of one operator, as the tests of the lowerings draw them."""
     from tests.lowering import litert_convolutions, litert_movement, litert_operators
-    from tests.lowering.network import CASES, Network, forms
+    from tests.lowering.network import forms, networks
     from tests.oracle.litert import build_model
 
     assert litert_convolutions
@@ -87,8 +97,7 @@ def tflite_models() -> Iterator[tuple[str, bytes]]:
     assert litert_operators  # importing them registers their cases
     yield from _small_files("tflite")
     for name, dtype in forms():
-        net = Network(np.int8 if dtype == "int8" else np.uint8, np.random.default_rng(0))
-        CASES[name](net)
+        net = find(networks(name, dtype), lambda _: True, settings=_ONE)
         yield f"{name}_{dtype}.tflite", build_model(net.operators)
 
 

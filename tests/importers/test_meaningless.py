@@ -161,7 +161,7 @@ ONNX = {
         "takes no float as 'x'",
     ),
     "scales": (quantized(conv(), s=np.float32(1e12)), "a factor of 1e+12"),
-    "function of itself": (recursive(), "cannot be inlined: cycle detected"),
+    "function of itself": (recursive(), "calls itself"),
 }
 
 

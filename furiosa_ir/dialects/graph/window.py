@@ -7,7 +7,7 @@ from typing import Any
 
 from xdsl.ir import Operation
 
-from furiosa_ir.dialects.graph.base import OnnxNode, TFLiteNode
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.shaped_operation import Shape
 
@@ -59,7 +59,7 @@ def check_window(
 
     Raises:
         VerificationFailure: it has more or fewer, an extent, stride or dilation that is not
-            positive, or negative padding.
+            positive, or, in `graph`, negative padding.
     """
     if not len(kernel) == len(strides) == len(dilations) == rank or len(pads) != 2 * rank:
         raise VerificationFailure(
@@ -69,7 +69,8 @@ def check_window(
         ("a kernel extent", kernel, 1),
         ("a stride", strides, 1),
         ("a dilation", dilations, 1),
-        ("padding", pads, 0),
+        # In `ftensor`, negative padding crops.
+        ("padding", pads if isinstance(op, GraphOp) else (), 0),
     ):
         if min(numbers, default=least) < least:
             raise VerificationFailure(f"{op.name}: {what} of {min(numbers)}")
