@@ -15,6 +15,8 @@ from furiosa_ir.errors import FuriosaError
 from tests.fuzz.campaign import ROOT, Outcome, run_campaign, write_seeds
 from tests.fuzz.harnesses import HARNESSES
 
+LEAST_EDGES = {"cache": 40}
+"""Of the code that a run goes through; the reader of cache entries is one small module."""
 RUNS = 1500
 """Inputs of a short run, the seeds included."""
 SECONDS = 60
@@ -51,7 +53,7 @@ def test_a_short_run_finds_nothing(name: str, tmp_path: Path, seeds: Callable[[s
     assert outcome.accepted + outcome.refused == outcome.executions
     assert outcome.executions >= RUNS // 3
     assert min(outcome.accepted, outcome.refused) > 50
-    assert outcome.edges > 200
+    assert outcome.edges > LEAST_EDGES.get(name, 200)
     assert 0 < outcome.peak_mib < 1024
 
 
