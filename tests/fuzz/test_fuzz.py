@@ -87,7 +87,7 @@ def test_structural_mutations_keep_many_files_sound(
     """Files that break at once reach nothing; so many of the mutated ones have to be read."""
     harness, files = HARNESSES[name], contents(seeds(name))
     rng, outcomes = random.Random(0), {"same": 0, "accepted": 0, "refused": 0}
-    for _ in range(200):
+    for _ in range(400):
         data = rng.choice(files)
         changed = harness.mutate(data, rng)
         if changed is None or changed == data:
