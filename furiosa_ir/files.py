@@ -47,8 +47,8 @@ def whole_file(path: Path) -> Generator[BinaryIO]:
 def umask() -> int:
     """The process's umask, where the system tells without changing it: threads share it."""
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return int(status.partition("\nUmask:")[2].split()[0], 8)
+        status = Path("/proc/self/status").read_bytes()
+        return int(status.partition(b"\nUmask:")[2].split()[0], 8)
     except (OSError, IndexError, ValueError):
         mask = os.umask(0o077)
         os.umask(mask)
