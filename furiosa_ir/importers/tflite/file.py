@@ -19,6 +19,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
+from flatbuffers.number_types import Int32Flags
 from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
@@ -72,6 +73,7 @@ def _enum_names(enum: type) -> dict[int, str]:
 
 _TYPE_NAMES = _enum_names(tflite.TensorType)
 _OPERATOR_NAMES = _enum_names(tflite.BuiltinOperator)
+_KNOWN_OPERATORS = frozenset(_OPERATOR_NAMES.values())
 _OPTIONS_NAMES = _enum_names(tflite.BuiltinOptions)
 
 
@@ -355,9 +357,20 @@ def _quantization(
     return QuantizationRecord(scales, zero_points, axis)
 
 
+def builtin_code(reader: Any) -> int:
+    """The number of an operator code: the greater of its two fields, as LiteRT has it.
+
+    Numbers below 127 may be in the old field only, later ones are in the new field only. The
+    reader's accessor of the new field gives the old one for small numbers, whatever the new says.
+    """
+    table = reader._tab  # noqa: SLF001
+    offset = table.Offset(10)
+    new = table.Get(Int32Flags, offset + table.Pos) if offset else 0
+    return max(int(new), int(reader.DeprecatedBuiltinCode()))
+
+
 def _code(reader: Any) -> tuple[str, bool, Any]:
-    # Codes below 127 may be in the old field only, later ones are in the new field only.
-    number = max(reader.BuiltinCode(), reader.DeprecatedBuiltinCode())
+    number = builtin_code(reader)
     if number == tflite.BuiltinOperator.CUSTOM:
         return _text(reader.CustomCode()), True, reader
     return _OPERATOR_NAMES.get(number, f"builtin {number}"), False, reader
@@ -370,6 +383,8 @@ def _operator(
     if index >= len(codes):
         raise ImportFailure(f"corrupt: operator code {index} does not exist")
     op_type, is_custom, code = codes[index]
+    if not is_custom and op_type not in _KNOWN_OPERATORS:
+        raise ImportFailure(f"an operator of the unknown kind '{op_type}'")
     what = f"an operator {op_type}"
     inside = reader.CustomOptionsAsNumpy()
     custom = b"" if isinstance(inside, int) else inside.tobytes()
