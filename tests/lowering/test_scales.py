@@ -57,6 +57,21 @@ def test_activations_of_absurd_scales_stay_on_the_host(scale: float) -> None:
     assert f"with a scale of {scale:g}" in hints_of(program)
 
 
+def test_tensors_of_no_elements_stay_on_the_host() -> None:
+    int8 = TensorProto.INT8
+    nodes = [
+        node("DequantizeLinear", ["x", "s", "z"], ["xr"]),
+        node("Relu", ["xr"], ["yr"]),
+        node("QuantizeLinear", ["yr", "s", "z"], ["y"]),
+    ]
+    constants = {"s": np.float32(0.5), "z": np.int8(0)}
+    model = network(nodes, {"x": ([0, 4], int8)}, {"y": ([0, 4], int8)}, constants)
+    program = read_program(compile_model(model.SerializeToString()))
+    assert "of no elements" in hints_of(program)
+    with Session(program) as session:
+        assert session.run([np.zeros((0, 4), np.int8)])[0].numpy().shape == (0, 4)
+
+
 @pytest.mark.parametrize("bias", [np.inf, -np.inf, np.nan])
 def test_a_bias_that_is_no_number_is_none_of_the_accumulator(bias: float) -> None:
     int8 = TensorProto.INT8

@@ -34,6 +34,13 @@ def extreme_scale(op: GraphOp) -> hints.Hint | None:
     return None
 
 
+def empty(op: GraphOp) -> hints.Hint | None:
+    """A tensor without elements: there is nothing to lay out."""
+    if any(0 in shape_of(v) for v in (*op.operands, *op.results)):
+        return hints.form(op.name, "of no elements")
+    return None
+
+
 def channels_elsewhere(op: GraphOp) -> hints.Hint | None:
     """The weight's scales belong to another dimension than its output channels."""
     q = quantization_of(op.operands[1])
