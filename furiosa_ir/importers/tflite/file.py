@@ -296,6 +296,8 @@ def _tensor(
     data = None
     if contents is not None and contents.size and not reader.IsVariable():
         data = _elements(contents, kind, dtype, shape, layer)
+    elif quantization is not None and dtype.itemsize <= 2:
+        _check_activation(quantization, layer)
     return TensorRecord(
         index,
         name,
@@ -340,6 +342,8 @@ def _quantization(
         raise ImportFailure(f"{len(scales)} scales and {len(zero_points)} zero points", layer=layer)
     if not all(isfinite(s) and s >= 0 for s in scales):
         raise ImportFailure("a scale is negative or not a number", layer=layer)
+    if scales == (0.0,):
+        return None  # how older files say that there is none
     limits = np.iinfo(dtype)
     if min(zero_points) < limits.min or max(zero_points) > limits.max:
         raise ImportFailure(f"a zero point is no {dtype.name}", layer=layer)
@@ -355,6 +359,21 @@ def _quantization(
                 layer=layer,
             )
     return QuantizationRecord(scales, zero_points, axis)
+
+
+_GREATEST_SCALE = 2.0**64
+
+
+def _check_activation(quantization: QuantizationRecord, layer: str) -> None:
+    """Checks the scales of a tensor that an operator computes; weights may have any small ones.
+
+    Raises:
+        ImportFailure: LiteRT's kernels, which end the process at factors that they cannot express,
+            would meet such a factor.
+    """
+    for scale in quantization.scales:
+        if not 1 / _GREATEST_SCALE <= scale <= _GREATEST_SCALE:
+            raise ImportFailure(f"a scale of {scale:g}", layer=layer, hint="calibrate it again")
 
 
 def builtin_code(reader: Any) -> int:
