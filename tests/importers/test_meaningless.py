@@ -170,6 +170,18 @@ ONNX = {
         ).SerializeToString(),
         "takes no float as 'x'",
     ),
+    "scale of another number of channels": (
+        quantized(node("InstanceNormalization", ["xr", "v", "v"], ["yr"]), v=np.ones(4, "f4")),
+        "a parameter of shape [4] for channels [2]",
+    ),
+    "statistics of another number of channels": (
+        quantized(node("BatchNormalization", ["xr", *"vvvv"], ["yr"]), v=np.ones((2, 1), "f4")),
+        "a parameter of shape [2, 1] for channels [2]",
+    ),
+    "scale of more than the normalised dimensions": (
+        quantized(node("LayerNormalization", ["xr", "v"], ["yr"], axis=3), v=np.ones((8, 1), "f4")),
+        "scale or bias [8, 1] is larger than [8]",
+    ),
     "scales": (quantized(conv(), s=np.float32(1e12)), "a factor of 1e+12"),
     "function of itself": (recursive(), "cannot be inlined: cycle detected"),
 }
