@@ -246,16 +246,30 @@ def run_steps(model: bytes, steps: Sequence[np.ndarray]) -> list[list[float]]:
     return results
 
 
-def test_operators_of_a_file_of_old_stay_what_they_are() -> None:
-    """Before the schema had room for more than 127 operators, another field held their numbers."""
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (lambda number: number, lambda number: 0),  # as files of old are
+        (lambda number: number, lambda number: -2),
+        (lambda number: -23, lambda number: number),
+        (lambda number: 25, lambda number: number),  # LOGISTIC
+    ],
+)
+def test_the_number_of_an_operator_is_the_greater_of_its_two_fields(
+    old: Callable[[int], int], new: Callable[[int], int]
+) -> None:
+    """LiteRT reads it so: files have the old field, the new one or both."""
     x, y, z = (Tensor(n, (4,), np.float32) for n in "xyz")
     data = build_model([Operator("SQUARE", [x], [y]), Operator("POW", [y, x], [z])])
     model = schema.ModelT.InitFromPackedBuf(data)
     for code in model.operatorCodes:
-        code.builtinCode = 0
+        number = code.builtinCode
+        code.builtinCode, code.deprecatedBuiltinCode = new(number), old(number)
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    exported = export_tflite(main_of(import_tflite(bytes(builder.Output()))))
+    data = bytes(builder.Output())
+    exported = export_tflite(main_of(import_tflite(data)))
     array = np.linspace(1, 2, 4, dtype=np.float32)
     (got,) = run_reference(exported, [array], RESOLVER)
     np.testing.assert_allclose(got, (array**2) ** array, rtol=1e-6)
+    np.testing.assert_array_equal(got, run_reference(data, [array], RESOLVER)[0])

@@ -45,7 +45,17 @@ def softmax(scale: float) -> bytes:
     return build_model([Operator("SOFTMAX", [x], [y], options("Softmax", beta=1.0))])
 
 
+def add(*scales: float | None) -> bytes:
+    """ADD of two tensors and its result, int8 each."""
+    a, b, y = (Tensor(n, (1, 8), np.int8, s) for n, s in zip("aby", scales, strict=True))
+    return build_model([Operator("ADD", [a, b], [y], options("Add"), 2)])
+
+
 TFLITE = {
+    "huge scale": (add(0.5, 1e30, 0.5), "a scale of 1e+30"),
+    "tiny scale": (add(0.5, 0.5, 1e-30), "a scale of 1e-30"),
+    "result without a scale": (add(0.5, 0.5, None), "ADD has operands with a scale and without"),
+    "operand of scale zero": (add(0.5, 0.0, 0.5), "ADD has operands with a scale and without"),
     "stride": (convolution(strideH=0), "a stride of 0"),
     "negative stride": (convolution(strideH=-1), "a stride of -1"),
     "dilation": (convolution(dilationHFactor=0), "a dilation of 0"),
@@ -159,6 +169,18 @@ ONNX = {
             {"w": np.ones((4, 2, 3, 3), np.int8)},
         ).SerializeToString(),
         "takes no float as 'x'",
+    ),
+    "scale of another number of channels": (
+        quantized(node("InstanceNormalization", ["xr", "v", "v"], ["yr"]), v=np.ones(4, "f4")),
+        "a parameter of shape [4] for channels [2]",
+    ),
+    "statistics of another number of channels": (
+        quantized(node("BatchNormalization", ["xr", *"vvvv"], ["yr"]), v=np.ones((2, 1), "f4")),
+        "a parameter of shape [2, 1] for channels [2]",
+    ),
+    "scale of more than the normalised dimensions": (
+        quantized(node("LayerNormalization", ["xr", "v"], ["yr"], axis=3), v=np.ones((8, 1), "f4")),
+        "scale or bias [8, 1] is larger than [8]",
     ),
     "scales": (quantized(conv(), s=np.float32(1e12)), "a factor of 1e+12"),
     "function of itself": (recursive(), "calls itself"),

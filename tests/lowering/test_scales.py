@@ -17,10 +17,10 @@ from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 node = helper.make_node
 
 
-def fully_connected(scales: list[float], axis: int, x_scale: float = 0.5) -> bytes:
+def fully_connected(scales: list[float], axis: int) -> bytes:
     """[2, 4] by a weight [4, 4]."""
     weight = np.random.default_rng(3).integers(-127, 128, (4, 4)).astype(np.int8)
-    x, y = Tensor("x", (2, 4), np.int8, x_scale, 3), Tensor("y", (2, 4), np.int8, 0.25, -5)
+    x, y = Tensor("x", (2, 4), np.int8, 0.5, 3), Tensor("y", (2, 4), np.int8, 0.25, -5)
     w = Tensor.constant("w", weight, scales, [0] * len(scales), axis)
     return build_model([Operator("FULLY_CONNECTED", [x, w, None], [y], options("FullyConnected"))])
 
@@ -52,9 +52,32 @@ def test_a_square_weight_with_scales_along_its_inputs_stays_on_the_host() -> Non
 
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
 def test_activations_of_absurd_scales_stay_on_the_host(scale: float) -> None:
-    program = read_program(compile_model(fully_connected([0.5], 0, scale)))
+    int8 = TensorProto.INT8
+    nodes = [
+        node("DequantizeLinear", ["x", "s", "z"], ["xr"]),
+        node("Relu", ["xr"], ["yr"]),
+        node("QuantizeLinear", ["yr", "t", "z"], ["y"]),
+    ]
+    constants = {"s": np.float32(scale), "t": np.float32(0.5), "z": np.int8(0)}
+    model = network(nodes, {"x": ([1, 4], int8)}, {"y": ([1, 4], int8)}, constants)
+    program = read_program(compile_model(model.SerializeToString()))
     assert not on_npu(program)
     assert f"with a scale of {scale:g}" in hints_of(program)
+
+
+def test_tensors_of_no_elements_stay_on_the_host() -> None:
+    int8 = TensorProto.INT8
+    nodes = [
+        node("DequantizeLinear", ["x", "s", "z"], ["xr"]),
+        node("Relu", ["xr"], ["yr"]),
+        node("QuantizeLinear", ["yr", "s", "z"], ["y"]),
+    ]
+    constants = {"s": np.float32(0.5), "z": np.int8(0)}
+    model = network(nodes, {"x": ([0, 4], int8)}, {"y": ([0, 4], int8)}, constants)
+    program = read_program(compile_model(model.SerializeToString()))
+    assert "of no elements" in hints_of(program)
+    with Session(program) as session:
+        assert session.run([np.zeros((0, 4), np.int8)])[0].numpy().shape == (0, 4)
 
 
 @pytest.mark.parametrize("bias", [np.inf, -np.inf, np.nan])

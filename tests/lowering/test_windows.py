@@ -1,4 +1,4 @@
-"""Windows whose padding or steps are beyond the machine's run on the host."""
+"""Windows and resizes beyond what the machine, or its program, has room for run on the host."""
 
 from __future__ import annotations
 
@@ -79,4 +79,24 @@ def quantized(made: Any, shape: list[int], result: list[int], weight: list[int])
 )
 def test_onnx(model: bytes) -> None:
     program = read_program(compile_model(model))
+    assert not any(isinstance(s, NpuSegment) for s in program.segments)
+
+
+@pytest.mark.parametrize("operator", ["Resize", "Gather"])
+def test_more_indices_than_a_program_holds(operator: str) -> None:
+    count = 1 << 24
+    if operator == "Resize":
+        constants = {"n": np.array([1, 1, 1, count]), "s": np.float32(0.5), "z": np.int8(0)}
+        made = node("Resize", ["xr", "", "", "n"], ["yr"], mode="nearest")
+    else:
+        constants = {"n": np.zeros(count, np.int64), "s": np.float32(0.5), "z": np.int8(0)}
+        made = node("Gather", ["xr", "n"], ["yr"], axis=3)
+    int8 = TensorProto.INT8
+    nodes = [
+        node("DequantizeLinear", ["x", "s", "z"], ["xr"]),
+        made,
+        node("QuantizeLinear", ["yr", "s", "z"], ["y"]),
+    ]
+    model = network(nodes, {"x": ([1, 1, 1, 4], int8)}, {"y": ([1, 1, 1, count], int8)}, constants)
+    program = read_program(compile_model(model.SerializeToString()))
     assert not any(isinstance(s, NpuSegment) for s in program.segments)

@@ -78,6 +78,7 @@ class BatchNormOp(GraphOp):
         return node.emit(cls, node.operands, epsilon=float(attributes["epsilon"]))
 
     def result_shapes(self) -> Sequence[Shape]:
+        _check_channels(self, shape_of(self.x)[1:2])
         return [shape_of(self.x)]
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
@@ -150,6 +151,17 @@ class LayerNormOp(StandardizeOp):
         rank = len(shape_of(self.x))
         return tuple(range(normal_axis(self, self.axis.value.data, rank), rank))
 
+    def result_shapes(self) -> Sequence[Shape]:
+        x = shape_of(self.x)
+        rest = x[min(self.axes(), default=0) :]
+        for value in self.operands[1:]:
+            if broadcast_shapes(self, [rest, shape_of(value)]) != rest:
+                given = list(shape_of(value))
+                raise VerificationFailure(
+                    f"{self.name}: scale or bias {given} is larger than {list(rest)}"
+                )
+        return [x]
+
 
 @irdl_op_definition
 class InstanceNormOp(StandardizeOp):
@@ -167,6 +179,24 @@ class InstanceNormOp(StandardizeOp):
 
     def along(self, parameter: Array) -> Array:
         return parameter.reshape(-1, *[1] * len(self.axes()))
+
+    def result_shapes(self) -> Sequence[Shape]:
+        _check_channels(self, shape_of(self.x)[1:2])
+        return [shape_of(self.x)]
+
+
+def _check_channels(op: GraphOp, channels: Shape) -> None:
+    """Checks that all operands but the first have one element a channel.
+
+    Raises:
+        VerificationFailure: one has not, or there are no channels.
+    """
+    for value in op.operands[1:]:
+        if shape_of(value) != channels:
+            raise VerificationFailure(
+                f"{op.name}: a parameter of shape {list(shape_of(value))} for channels "
+                f"{list(channels)}"
+            )
 
 
 class NaryOp(GraphOp):

@@ -241,6 +241,10 @@ class BatchToSpaceOp(MoveOp):
         return [whole[tuple(slice(*b) for b in zip(*self.bounds(), strict=True))]]
 
 
+MOST_INDICES = 1 << 16
+"""Of a gather that is modelled: it holds and prints each of them."""
+
+
 @irdl_op_definition
 class GatherOp(MoveOp):
     """x[..., indices[j], ...] along `axis`, the indices being known at compile time."""
@@ -255,7 +259,7 @@ class GatherOp(MoveOp):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         indices, shape = node.constant(1), node.shape(0)
-        if indices is None:
+        if indices is None or indices.size > MOST_INDICES:
             return node.unsupported()
         axis = int(node.attributes.get("axis", 0)) % len(shape)
         front = axes_from_front(indices.reshape(-1).tolist(), shape[axis])
@@ -270,6 +274,8 @@ class GatherOp(MoveOp):
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         indices, shape = node.constant(1), node.shape(0)
         if indices is None or indices.ndim != 1 or node.options.BatchDims():
+            return node.unsupported()
+        if indices.size > MOST_INDICES:
             return node.unsupported()
         axis = int(node.options.Axis()) % len(shape)
         return node.emit(cls, node.operands[:1], axis=axis, indices=indices.tolist())

@@ -45,9 +45,11 @@ class ReduceOp(GraphOp):
             return node.unsupported()
         rank = len(node.shape(0))
         if node.op_type.startswith("Global"):
+            if rank < 3:
+                return node.unsupported()
             return node.emit(cls, node.operands, axes=list(range(2, rank)), keepdims=1)
         axes = int_list(node, 1, "axes")
-        if not axes and node.attributes.get("noop_with_empty_axes", 0):
+        if not rank or (not axes and node.attributes.get("noop_with_empty_axes", 0)):
             if not cls.IS_PLAIN:
                 return node.unsupported()
             return [v for v in node.operands[:1] if v is not None]

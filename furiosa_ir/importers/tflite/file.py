@@ -19,6 +19,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
+from flatbuffers.number_types import Int32Flags
 from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
@@ -73,6 +74,7 @@ def _enum_names(enum: type) -> dict[int, str]:
 
 _TYPE_NAMES = _enum_names(tflite.TensorType)
 _OPERATOR_NAMES = _enum_names(tflite.BuiltinOperator)
+_KNOWN_OPERATORS = frozenset(_OPERATOR_NAMES.values())
 _OPTIONS_NAMES = _enum_names(tflite.BuiltinOptions)
 
 
@@ -334,6 +336,8 @@ def _tensor(
     data = None
     if contents is not None and contents.size and not reader.IsVariable():
         data = _elements(contents, kind, dtype, shape, layer, vectors)
+    elif quantization is not None and dtype.itemsize <= 2:
+        _check_activation(quantization, layer)
     return TensorRecord(
         index,
         name,
@@ -388,6 +392,8 @@ def _quantization(
         raise ImportFailure(f"{len(scales)} scales and {len(zero_points)} zero points", layer=layer)
     if not all(isfinite(s) and s >= 0 for s in scales):
         raise ImportFailure("a scale is negative or not a number", layer=layer)
+    if scales == (0.0,):
+        return None  # how older files say that there is none
     limits = np.iinfo(dtype)
     if min(zero_points) < limits.min or max(zero_points) > limits.max:
         raise ImportFailure(f"a zero point is no {dtype.name}", layer=layer)
@@ -405,9 +411,35 @@ def _quantization(
     return QuantizationRecord(scales, zero_points, axis)
 
 
+_GREATEST_SCALE = 2.0**64
+
+
+def _check_activation(quantization: QuantizationRecord, layer: str) -> None:
+    """Checks the scales of a tensor that an operator computes; weights may have any small ones.
+
+    Raises:
+        ImportFailure: LiteRT's kernels, which end the process at factors that they cannot express,
+            would meet such a factor.
+    """
+    for scale in quantization.scales:
+        if not 1 / _GREATEST_SCALE <= scale <= _GREATEST_SCALE:
+            raise ImportFailure(f"a scale of {scale:g}", layer=layer, hint="calibrate it again")
+
+
+def builtin_code(reader: Any) -> int:
+    """The number of an operator code: the greater of its two fields, as LiteRT has it.
+
+    Numbers below 127 may be in the old field only, later ones are in the new field only. The
+    reader's accessor of the new field gives the old one for small numbers, whatever the new says.
+    """
+    table = reader._tab  # noqa: SLF001
+    offset = table.Offset(10)
+    new = table.Get(Int32Flags, offset + table.Pos) if offset else 0
+    return max(int(new), int(reader.DeprecatedBuiltinCode()))
+
+
 def _code(reader: Any, vectors: _Vectors) -> tuple[str, bool, Any]:
-    # Codes below 127 may be in the old field only, later ones are in the new field only.
-    number = max(reader.BuiltinCode(), reader.DeprecatedBuiltinCode())
+    number = builtin_code(reader)
     if number == tflite.BuiltinOperator.CUSTOM:
         return vectors.text(reader.CustomCode()), True, reader
     return _OPERATOR_NAMES.get(number, f"builtin {number}"), False, reader
@@ -424,6 +456,8 @@ def _operator(
     if index >= len(codes):
         raise ImportFailure(f"corrupt: operator code {index} does not exist")
     op_type, is_custom, code = codes[index]
+    if not is_custom and op_type not in _KNOWN_OPERATORS:
+        raise ImportFailure(f"an operator of the unknown kind '{op_type}'")
     what = f"an operator {op_type}"
     inside = reader.CustomOptionsAsNumpy()
     custom = b"" if isinstance(inside, int) else inside.tobytes()

@@ -14,6 +14,8 @@ from xdsl.irdl import VarOperandDef
 
 from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, constant_of
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp, TanhOp
+from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ResizeOp, SplitOp
+from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.elements import plain_dtype, plain_element
@@ -31,6 +33,9 @@ _ACTIVATIONS: dict[int, tuple[type[GraphOp], dict[str, object]]] = {
     tflite.ActivationFunctionType.RELU_N1_TO_1: (ClipOp, {"minimum": -1.0, "maximum": 1.0}),
     tflite.ActivationFunctionType.TANH: (TanhOp, {}),
 }
+
+_TAKES_ANY = (ConcatOp, DequantizeOp, MoveOp, PadOp, QuantizeOp, ResizeOp, SplitOp)
+"""Operations whose kernels do not compute with scales, or get along without."""
 
 
 class NotModelled(Exception):
@@ -112,6 +117,8 @@ class ImportedOperator:
             elements = [t.element_type for t in self.result_types]
         groups = operand_groups(op, operands)
         made = op.make(groups, elements, location=self._location, **properties)
+        if not issubclass(op, _TAKES_ANY):
+            self._check_quantized(made)
         folded = self._fold(made)
         if folded is not None:
             return folded
@@ -121,6 +128,18 @@ class ImportedOperator:
                 made.origin = origin
         self.operations.append(made)
         return made.results
+
+    def _check_quantized(self, op: GraphOp) -> None:
+        """Checks that an operation on quantised numbers has no 8 or 16-bit operand without scale.
+
+        Raises:
+            ImportFailure: it has; LiteRT's kernels divide by a scale of 0 and end the process.
+        """
+        elements = [element_of(v) for v in (*op.operands, *op.results)]
+        plain = [d for e in elements if (d := plain_dtype(e)) is not None]
+        narrow = any(d.kind in "iu" and d.itemsize <= 2 for d in plain)
+        if narrow and len(plain) < len(elements):
+            raise ImportFailure(f"{self.op_type} has operands with a scale and without")
 
     def activation(self, value: SSAValue, function: int) -> SSAValue:
         """The fused activation (`tflite.ActivationFunctionType`) as an operation after `value`."""

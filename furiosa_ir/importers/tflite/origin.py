@@ -28,7 +28,13 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.tflite.file import CORRUPTION, IDENTIFIER, OperatorRecord, TensorRecord
+from furiosa_ir.importers.tflite.file import (
+    CORRUPTION,
+    IDENTIFIER,
+    OperatorRecord,
+    TensorRecord,
+    builtin_code,
+)
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 
 
@@ -121,7 +127,12 @@ def _serialize(
         tflite.SubGraph,
         {"Tensors": _offsets(builder, tensors), "Operators": _offsets(builder, [node])},
     )
-    codes = _offsets(builder, [_copy(builder, operator.code)])
+    number = builtin_code(operator.code)
+    numbers: dict[str, int | None] = {
+        "BuiltinCode": number,
+        "DeprecatedBuiltinCode": min(number, 127),
+    }
+    codes = _offsets(builder, [_copy(builder, operator.code, replace=numbers)])
     graphs, all_buffers = _offsets(builder, [graph]), _offsets(builder, buffers)
     model = _table(
         builder,

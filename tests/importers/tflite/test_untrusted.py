@@ -60,6 +60,14 @@ def set_buffer(model: schema.ModelT) -> None:
     tensor(model, b"shape").buffer = 77
 
 
+def set_builtin(number: int) -> Callable[[schema.ModelT], None]:
+    def edit(model: schema.ModelT) -> None:
+        code = model.operatorCodes[0]
+        code.builtinCode, code.deprecatedBuiltinCode = number, min(number, 127)
+
+    return edit
+
+
 def set_opcode(model: schema.ModelT) -> None:
     model.subgraphs[0].operators[0].opcodeIndex = 5
 
@@ -87,6 +95,8 @@ def drop_subgraphs(model: schema.ModelT) -> None:
         (set_inputs(0, -7), "tensor -7 of an operator RESHAPE does not exist", None),
         (set_inputs(2, 1), "written twice|nothing before it writes", "y"),
         (set_buffer, "buffer 77 does not exist", "shape"),
+        (set_builtin(250), "an operator of the unknown kind 'builtin 250'", None),
+        (set_builtin(-1), "an operator of the unknown kind 'builtin -1'", None),
         (set_opcode, "operator code 5 does not exist", None),
         (set_far_buffer, "truncated: buffer 1 ends behind the file", None),
         (set_scales(0.5, 0.25, axis=1), "2 scales do not fit dimension 1", "x"),

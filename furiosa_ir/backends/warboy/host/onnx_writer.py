@@ -71,8 +71,13 @@ class OnnxWriter:
     ) -> list[str]:
         """Appends a node; returns the names of its outputs."""
         names = [self.fresh() for _ in range(outputs)]
-        given = {k: v for k, v in attributes.items() if v is not None}
-        self.graph.node.append(helper.make_node(op_type, inputs, names, domain=domain, **given))
+        made: Any = helper.make_node(op_type, inputs, names, domain=domain)
+        for key, value in attributes.items():
+            if value is not None:
+                # An empty list does not say of what it is.
+                kind = onnx.AttributeProto.INTS if value in ([], ()) else None
+                made.attribute.append(helper.make_attribute(key, value, attr_type=kind))
+        self.graph.node.append(made)
         return names
 
     def single(self, op_type: str, inputs: Sequence[str], **attributes: Any) -> str:

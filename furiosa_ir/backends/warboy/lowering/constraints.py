@@ -11,7 +11,9 @@ from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.enf.validation import GREATEST_STEP, MOST_PADDING
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
+from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.pooling import WindowPoolOp
+from furiosa_ir.dialects.graph.rearrangement import MOST_INDICES
 from furiosa_ir.ir.shaped_operation import ints, shape_of
 
 GREATEST_SCALE = 2.0**64
@@ -31,6 +33,20 @@ def extreme_scale(op: GraphOp) -> hints.Hint | None:
         for scale in (min(q.scales), max(q.scales)):
             if not least <= scale <= GREATEST_SCALE:
                 return hints.form(op.name, f"with a scale of {scale:g}")
+    return None
+
+
+def empty(op: GraphOp) -> hints.Hint | None:
+    """A tensor without elements: there is nothing to lay out."""
+    if any(0 in shape_of(v) for v in (*op.operands, *op.results)):
+        return hints.form(op.name, "of no elements")
+    return None
+
+
+def long_resize(op: ResizeOp) -> hints.Hint | None:
+    """More indices along a dimension than a gather holds."""
+    if max(ints(op.sizes), default=0) > MOST_INDICES:
+        return hints.form(op.name, f"to more than {MOST_INDICES} along a dimension")
     return None
 
 

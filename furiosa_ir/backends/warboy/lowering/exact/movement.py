@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.constraints import many_dimensional, not_8bit
+from furiosa_ir.backends.warboy.lowering.constraints import (
+    long_resize,
+    many_dimensional,
+    not_8bit,
+)
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     quantize_quotient,
     requantize,
@@ -63,7 +67,7 @@ def pad(op: PadOp, emit: Emitter) -> SSAValue:
     return emit_pad(op, emit, moved, int(quant.quantize(op.value.value.data, y)))
 
 
-@lowers(ResizeOp, EXACT, unless=[not_8bit, many_dimensional])
+@lowers(ResizeOp, EXACT, unless=[not_8bit, many_dimensional, long_resize])
 def resize(op: ResizeOp, emit: Emitter) -> SSAValue:
     """Nearest: a gather along each axis. Linear: integer weights, one division at the end."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)
