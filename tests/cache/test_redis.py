@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,14 +17,20 @@ from click.testing import CliRunner
 from redis.exceptions import OutOfMemoryError
 
 from furiosa_ir.cache import redis_value
+from furiosa_ir.cache.compilation import compile_program
 from furiosa_ir.cache.entry import BadEntry, Metadata, entry_size
 from furiosa_ir.cache.redis_client import PART_LEASE
 from furiosa_ir.cache.redis_store import RedisStore
 from furiosa_ir.cache.redis_value import PREFIX, value_name
-from furiosa_ir.cache.settings import DEFAULT_LIFETIME, RedisAddress, parse_store_url
+from furiosa_ir.cache.settings import (
+    DEFAULT_LIFETIME,
+    CacheSettings,
+    RedisAddress,
+    parse_store_url,
+)
 from furiosa_ir.cache.store import StoreFailure
 from furiosa_ir.tools.furiosa import main
-from tests.cache.conftest import Command
+from tests.cache.conftest import TFLITE, Command
 from tests.cache.servers import RedisServer, make_certificates, redis_server, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("patience")]
@@ -84,6 +91,28 @@ def test_a_lifetime_of_zero_compiles_anew(server: RedisServer, command: Command)
     assert [command(server.url, n) for n in (0, 0, 60, FOREVER, 0, 60)] == [
         *("compiled", "compiled", "hit", "hit", "compiled", "hit")
     ]
+
+
+def test_threads_of_a_process_compile_once(server: RedisServer, fresh: bytes):
+    """A service that makes sessions of the same model in several threads."""
+    barrier = threading.Barrier(8)
+    programs: list[tuple[bytes, bool]] = []
+
+    def work() -> None:
+        barrier.wait()
+        result = compile_program(
+            TFLITE, target="warboy-2pe", settings=CacheSettings(parse_store_url(server.url))
+        )
+        assert not isinstance(result.program, Path)
+        programs.append((bytes(result.program), result.from_cache))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(hit for _, hit in programs) == [False] + [True] * 7
+    assert {program for program, _ in programs} == {fresh}
 
 
 def test_who_may_only_read_hits(server: RedisServer, command: Command):
