@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from redis.exceptions import OutOfMemoryError
 
-from furiosa_ir.cache import redis_value
+from furiosa_ir.cache import redis_store, redis_value
 from furiosa_ir.cache.compilation import compile_program
 from furiosa_ir.cache.entry import BadEntry, Metadata, entry_size
 from furiosa_ir.cache.redis_client import PART_LEASE
@@ -223,6 +223,8 @@ def test_a_full_server(command: Command, tmp_path: Path):
             with suppress(OutOfMemoryError):
                 for n in range(100):
                     client.set(f"filler{n}", bytes(100_000))
+            # What its buffers took is free by now.
+            client.config_set("maxmemory", client.info("memory")["used_memory"] - 100_000)
             assert "its memory is full" in command(server.url)
             client.config_set("maxmemory", "100mb")
         assert [command(server.url) for _ in range(2)] == ["compiled", "hit"]
@@ -398,6 +400,15 @@ def test_administration(store: RedisStore, server: RedisServer):
     with server.client() as client:
         left = {n for n in names(server) if client.ttl(n) < 0}
     assert left == {"somebody's", f"{PREFIX}no key of ours"}
+
+
+def test_administration_has_time(server: RedisServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(redis_store, "PATIENCE", 0.0)
+    foreign(server, b"garbage")
+    assert "1 programs read, 1 damaged" in cache(server.url, "verify", code=1)
+    assert names(server) == []
+    foreign(server, b"garbage")
+    assert "1 programs thrown away" in cache(server.url, "clear")
 
 
 def test_least_recently_used_and_lfu(store: RedisStore, server: RedisServer):

@@ -250,8 +250,8 @@ class RedisMachine(StoreMachine):
 
     def __init__(self) -> None:
         address = RedisAddress(HOST, self.server.port)
-        self.store = RedisStore(address, seconds=600)
-        self.other = RedisStore(address, seconds=600)
+        self.store = RedisStore(address, is_patient=True)
+        self.other = RedisStore(address, is_patient=True)
         self.client: Any = self.server.client()
         self.client.flushall()
         super().__init__()
@@ -311,7 +311,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def steps() -> settings:
-    return settings(stateful_step_count=30, max_examples=max(20, settings().max_examples // 2))
+    return settings(stateful_step_count=20, max_examples=settings().max_examples // 2)
 
 
 def test_directory():
