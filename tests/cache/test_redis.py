@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -32,6 +33,7 @@ from furiosa_ir.cache.store import StoreFailure
 from furiosa_ir.tools.furiosa import main
 from tests.cache.conftest import TFLITE, Command
 from tests.cache.servers import RedisServer, make_certificates, redis_server, until
+from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("patience")]
 
@@ -126,6 +128,23 @@ def test_who_may_only_read_hits(server: RedisServer, command: Command):
     for lifetime in (FOREVER, 60):
         assert command(url, lifetime) == "hit"
     assert "its user may not do that" in command(url, 0)
+
+
+def test_who_may_do_what_a_compile_needs(server: RedisServer, command: Command):
+    """The commands that `docs/cache.md` names, and no others."""
+    text = (ROOT / "docs" / "cache.md").read_text()
+    allowed = re.findall(r"`([+]\S+)`", text.partition("For compiles")[2].partition("\n\n")[0])
+    assert "+set" in allowed
+    with server.client() as client:
+        client.acl_setuser(
+            "writer", enabled=True, passwords=["+secret"], commands=allowed, keys=["furiosa:*"]
+        )
+    url = server.url.replace("://", "://writer:secret@")
+    assert [command(url, n) for n in (60, 60, 0, -1)] == ["compiled", "hit", "compiled", "hit"]
+    assert len(names(server)) == 1  # the lock is given back
+    for _ in range(2):
+        put(store := store_at(url), os.urandom(200_000), lifetime=FOREVER)
+        store.close()
 
 
 def test_whom_nothing_is_allowed(server: RedisServer, command: Command):
