@@ -82,3 +82,26 @@ def test_the_umask_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Path, "read_bytes", refuse)
     assert files.umask() == before
     assert files.umask() == before
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o027, 0o077])
+def test_permissions_are_those_of_any_new_file(tmp_path: Path, mask: int) -> None:
+    old = os.umask(mask)
+    try:
+        write_whole(b"x", tmp_path / "ours")
+        (tmp_path / "any").touch()
+        assert files.umask() == mask
+    finally:
+        os.umask(old)
+    assert mode(tmp_path / "ours") == mode(tmp_path / "any") == 0o666 & ~mask
+
+
+def test_asking_for_the_umask_sets_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other threads would meet it; and two that set it at once may leave it set for good."""
+
+    def refuse(mask: int) -> int:
+        raise AssertionError(mask)
+
+    monkeypatch.setattr(os, "umask", refuse)
+    write_whole(b"x", tmp_path / "file")
+    assert files.umask() >= 0

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from furiosa_ir.cache.directory import DirectoryStore
 from furiosa_ir.cache.entry import (
     MAX_WARNINGS,
     SOURCE,
@@ -29,6 +28,9 @@ from furiosa_ir.cache.store import Store, StoreFailure
 
 if TYPE_CHECKING:
     from furiosa_ir.backends.warboy.enf.records import Program
+
+# A hit needs one of the stores, and neither the compiler with all of xDSL, nor numpy.
+# ruff: noqa: PLC0415
 
 _LOG = logging.getLogger(__name__)
 _PACKAGE = logging.getLogger("furiosa_ir")
@@ -64,16 +66,23 @@ class Result:
     from_cache: bool
 
 
-def open_store(settings: CacheSettings) -> Store | None:
-    """The store that the settings name; None without a cache."""
+def open_store(settings: CacheSettings, *, is_patient: bool = False) -> Store | None:
+    """The store that the settings name; None without a cache.
+
+    Args:
+        settings: name it.
+        is_patient: whether to wait for it for minutes rather than for a moment.
+    """
     match settings.store:
         case None:
             return None
         case RedisAddress() as address:
-            from furiosa_ir.cache.redis_store import RedisStore  # noqa: PLC0415  # 10 ms
+            from furiosa_ir.cache.redis_store import RedisStore
 
-            return RedisStore(address)
+            return RedisStore(address, is_patient=is_patient)
         case Path() as root:
+            from furiosa_ir.cache.directory import DirectoryStore
+
             return DirectoryStore(root)
 
 
@@ -91,7 +100,7 @@ def compile_program(
     """
 
     def compile_() -> Compiled:
-        from furiosa_ir.compiler import compile_source  # noqa: PLC0415  # with all of xDSL
+        from furiosa_ir.compiler import compile_source
 
         result = compile_source(source, target=target, batch_size=batch_size)
         assert result.program is not None
@@ -103,7 +112,7 @@ def compile_program(
 
 def describe(program: Program) -> Metadata:
     """What a compile says of its program."""
-    from furiosa_ir.reports.inspect import summary  # noqa: PLC0415  # with numpy
+    from furiosa_ir.reports.inspect import summary
 
     figures = summary(program)["summary"]
     return Metadata(

@@ -233,8 +233,9 @@ def read_entry(source: Source, size: int, key: str, file: Path | None = None) ->
     checksum = _fill(source, middle, zlib.crc32(head[_CHECKSUM_END:]))
     program: Payload
     if file is None:
-        program = _memory(header.program_bytes)
-        checksum = _fill(source, program, checksum)
+        buffer = _memory(header.program_bytes)
+        checksum = _fill(source, buffer, checksum)
+        program = buffer.toreadonly()
     else:
         program = file
         checksum = _copy(source, header.program_bytes, checksum, file)

@@ -42,7 +42,7 @@ PATIENCE = 1.8
 """Seconds that a compile may wait for the server, all in all; for another compile it may longer."""
 _TOO_SLOW = "it does not answer in time"
 ADMINISTRATION = 600.0
-"""Seconds for what `furiosa cache` does."""
+"""Seconds for each thing that `furiosa cache` does."""
 _POLL = 0.02
 """Seconds between two tries to get a lock; they grow to fifteen times that."""
 
@@ -52,18 +52,23 @@ class RedisStore:
 
     Args:
         address: the server, or any node of a cluster.
-        seconds: for all that is asked, by default `PATIENCE`.
+        is_patient: whether somebody wants to know, however long it takes, rather than to compile.
     """
 
-    def __init__(self, address: RedisAddress, seconds: float | None = None) -> None:
+    def __init__(self, address: RedisAddress, *, is_patient: bool = False) -> None:
         self._address = address
-        self._budget = TimeBudget(PATIENCE if seconds is None else seconds)
+        self._patience = None if is_patient else TimeBudget(PATIENCE)
         self._client: RedisClient | None = None
         self._is_cluster: bool | None = None
         self._failure: str | None = None
 
     def __str__(self) -> str:
         return str(self._address)
+
+    @property
+    def _budget(self) -> TimeBudget:
+        """What is left for a compile; of patience, ever the same."""
+        return TimeBudget(ADMINISTRATION) if self._patience is None else self._patience
 
     def _ask(self, function: Callable[[RedisClient], _T], budget: TimeBudget | None = None) -> _T:
         """What the function makes of the client. After a failure nothing more is asked.
@@ -119,9 +124,10 @@ class RedisStore:
         """The entry by the short cut, or else by redis-py, which can say what is wrong."""
         if self._failure is None:
             try:
-                addresses = self._budget.call(lambda: resolve(self._address))
+                budget = self._budget
+                addresses = budget.call(lambda: resolve(self._address))
                 with (
-                    self._budget.deadline() as deadline,
+                    budget.deadline() as deadline,
                     closing(RedisReader(self._address, addresses, deadline)) as reader,
                 ):
                     return read_value(reader.value, key, file)
@@ -198,12 +204,12 @@ class RedisStore:
 
     def entries(self) -> Iterator[StoredEntry]:
         """See `Store.entries`."""
-        yield from self._ask(lambda client: client.entries(), TimeBudget(ADMINISTRATION))
+        yield from self._ask(lambda client: client.entries())
 
     def damage(self, key: str) -> str | None:
         """See `Store.damage`."""
         try:
-            self._ask(lambda client: client.entry(key), TimeBudget(ADMINISTRATION))
+            self._ask(lambda client: client.entry(key))
         except BadEntry as error:
             return str(error)
         return None
@@ -216,8 +222,8 @@ class RedisStore:
         kept = [e for e in stored if e.key not in gone]
         evicted = [] if max_size is None else least_recently_used(kept, max_size)
         for entry in (*expired, *evicted):
-            self._ask(lambda client, key=entry.key: client.remove(key), TimeBudget(ADMINISTRATION))
-        orphans = self._ask(lambda client: client.remove_orphans(), TimeBudget(ADMINISTRATION))
+            self.delete(entry.key)
+        orphans = self._ask(lambda client: client.remove_orphans())
         return Pruned(
             [e.key for e in expired],
             [e.key for e in evicted],

@@ -146,7 +146,7 @@ def _opened() -> Generator[tuple[CacheSettings, Store]]:
     settings = settings_from_environment()
     store: Store | None = None
     try:
-        store = open_store(settings)
+        store = open_store(settings, is_patient=True)
         if store is None:
             raise FuriosaError("the compiler cache is off", hint="set FC_CACHE_ENABLED to 1")
         yield settings, store

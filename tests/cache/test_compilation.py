@@ -17,8 +17,8 @@ from onnx import TensorProto, helper
 
 from furiosa_ir.cache import compilation
 from furiosa_ir.cache.compilation import Compiled, compile_cached, compile_program
-from furiosa_ir.cache.entry import VERSION, Metadata
-from furiosa_ir.cache.key import Inputs
+from furiosa_ir.cache.entry import SOURCE, VERSION, Metadata
+from furiosa_ir.cache.key import Inputs, compile_key
 from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
 from furiosa_ir.compiler import compile_model, compile_source, source_hash
 from furiosa_ir.errors import FuriosaError
@@ -168,6 +168,48 @@ def test_threads_of_a_process_compile_once(settings: CacheSettings):
         thread.join(60)
     assert sorted(results) == [False] + [True] * 7
     assert compile_.count == 1
+
+
+def test_a_lifetime_of_zero_waits_for_nobody(settings: CacheSettings):
+    """Its results are of no use to each other."""
+    inside = threading.Barrier(2)
+
+    def compile_() -> Compiled:
+        inside.wait(60)  # breaks if one waits for the other
+        return Compiled(b"program", source_hash(TFLITE), Metadata())
+
+    def work() -> None:
+        compile_cached(Inputs(TFLITE, TARGET), compile_, CacheSettings(settings.store, 0))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not inside.broken
+
+
+def test_a_hit_comes_in_memory_or_in_a_file(settings: CacheSettings, tmp_path: Path):
+    file = tmp_path / "program"
+    inputs, compile_ = Inputs(TFLITE, TARGET), Counting(b"program")
+    assert compile_cached(inputs, compile_, settings, file).program == b"program"
+    assert compile_cached(inputs, compile_, settings).program == b"program"
+    assert not file.exists()
+    hit = compile_cached(inputs, compile_, settings, file)
+    assert (hit.program, file.read_bytes(), hit.from_cache) == (file, b"program", True)
+
+
+def test_others_warnings_have_no_control_characters(
+    settings: CacheSettings, caplog: pytest.LogCaptureFixture
+):
+    key = compile_key(Inputs(TFLITE, TARGET))
+    store = compilation.open_store(settings)
+    assert key is not None
+    assert store is not None
+    text = "\x1b[2J" + "bad\nnews\ud800 \N{RIGHT-TO-LEFT OVERRIDE}" + SOURCE
+    store.put(key.digest, Metadata(warnings=(text,)), b"program", -1)
+    compile_cached(Inputs(TFLITE, TARGET), Counting(), settings)
+    assert [r.getMessage() for r in caplog.records] == [f"?[2Jbad?news? ?{TFLITE}"]
 
 
 def test_a_store_that_fails_costs_a_warning(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,16 +17,23 @@ import pytest
 from click.testing import CliRunner
 from redis.exceptions import OutOfMemoryError
 
-from furiosa_ir.cache import redis_value
+from furiosa_ir.cache import redis_store, redis_value
+from furiosa_ir.cache.compilation import compile_program
 from furiosa_ir.cache.entry import BadEntry, Metadata, entry_size
 from furiosa_ir.cache.redis_client import PART_LEASE
 from furiosa_ir.cache.redis_store import RedisStore
 from furiosa_ir.cache.redis_value import PREFIX, value_name
-from furiosa_ir.cache.settings import DEFAULT_LIFETIME, RedisAddress, parse_store_url
+from furiosa_ir.cache.settings import (
+    DEFAULT_LIFETIME,
+    CacheSettings,
+    RedisAddress,
+    parse_store_url,
+)
 from furiosa_ir.cache.store import StoreFailure
 from furiosa_ir.tools.furiosa import main
-from tests.cache.conftest import Command
+from tests.cache.conftest import TFLITE, Command
 from tests.cache.servers import RedisServer, make_certificates, redis_server, until
+from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("patience")]
 
@@ -86,6 +95,28 @@ def test_a_lifetime_of_zero_compiles_anew(server: RedisServer, command: Command)
     ]
 
 
+def test_threads_of_a_process_compile_once(server: RedisServer, fresh: bytes):
+    """A service that makes sessions of the same model in several threads."""
+    barrier = threading.Barrier(8)
+    programs: list[tuple[bytes, bool]] = []
+
+    def work() -> None:
+        barrier.wait()
+        result = compile_program(
+            TFLITE, target="warboy-2pe", settings=CacheSettings(parse_store_url(server.url))
+        )
+        assert not isinstance(result.program, Path)
+        programs.append((bytes(result.program), result.from_cache))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(hit for _, hit in programs) == [False] + [True] * 7
+    assert {program for program, _ in programs} == {fresh}
+
+
 def test_who_may_only_read_hits(server: RedisServer, command: Command):
     with server.client() as client:
         client.acl_setuser(
@@ -97,6 +128,23 @@ def test_who_may_only_read_hits(server: RedisServer, command: Command):
     for lifetime in (FOREVER, 60):
         assert command(url, lifetime) == "hit"
     assert "its user may not do that" in command(url, 0)
+
+
+def test_who_may_do_what_a_compile_needs(server: RedisServer, command: Command):
+    """The commands that `docs/cache.md` names, and no others."""
+    text = (ROOT / "docs" / "cache.md").read_text()
+    allowed = re.findall(r"`([+]\S+)`", text.partition("For compiles")[2].partition("\n\n")[0])
+    assert "+set" in allowed
+    with server.client() as client:
+        client.acl_setuser(
+            "writer", enabled=True, passwords=["+secret"], commands=allowed, keys=["furiosa:*"]
+        )
+    url = server.url.replace("://", "://writer:secret@")
+    assert [command(url, n) for n in (60, 60, 0, -1)] == ["compiled", "hit", "compiled", "hit"]
+    assert len(names(server)) == 1  # the lock is given back
+    for _ in range(2):
+        put(store := store_at(url), os.urandom(200_000), lifetime=FOREVER)
+        store.close()
 
 
 def test_whom_nothing_is_allowed(server: RedisServer, command: Command):
@@ -194,6 +242,8 @@ def test_a_full_server(command: Command, tmp_path: Path):
             with suppress(OutOfMemoryError):
                 for n in range(100):
                     client.set(f"filler{n}", bytes(100_000))
+            # What its buffers took is free by now.
+            client.config_set("maxmemory", client.info("memory")["used_memory"] - 100_000)
             assert "its memory is full" in command(server.url)
             client.config_set("maxmemory", "100mb")
         assert [command(server.url) for _ in range(2)] == ["compiled", "hit"]
@@ -369,6 +419,15 @@ def test_administration(store: RedisStore, server: RedisServer):
     with server.client() as client:
         left = {n for n in names(server) if client.ttl(n) < 0}
     assert left == {"somebody's", f"{PREFIX}no key of ours"}
+
+
+def test_administration_has_time(server: RedisServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(redis_store, "PATIENCE", 0.0)
+    foreign(server, b"garbage")
+    assert "1 programs read, 1 damaged" in cache(server.url, "verify", code=1)
+    assert names(server) == []
+    foreign(server, b"garbage")
+    assert "1 programs thrown away" in cache(server.url, "clear")
 
 
 def test_least_recently_used_and_lfu(store: RedisStore, server: RedisServer):

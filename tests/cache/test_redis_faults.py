@@ -244,9 +244,10 @@ def test_nonsense(proxy: Proxy, command: Command, garbage: bytes, monkeypatch: p
     assert len(warning) < 400
 
 
-def test_what_nobody_waits_for_comes_to_its_end(proxy: Proxy):
+def test_what_nobody_waits_for_comes_to_its_end(proxy: Proxy, monkeypatch: pytest.MonkeyPatch):
     proxy.fault = Fault(drip=1.0)
-    store = RedisStore(RedisAddress(HOST, proxy.port), seconds=0.5)
+    monkeypatch.setattr(redis_store, "PATIENCE", 0.5)
+    store = RedisStore(RedisAddress(HOST, proxy.port))
     with pytest.raises(StoreFailure, match="in time"):
         store.delete("ab" * 32)
     assert not threads_left(5.0)
