@@ -16,6 +16,7 @@ from pathlib import Path
 from furiosa_ir.cache.external_data import external_locations
 from furiosa_ir.cache.fingerprint import compiler_fingerprint
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
+from furiosa_ir.limits import LIMITS, limit
 
 _SCHEMA = 1
 """Raise it when the meaning of a field below changes."""
@@ -85,6 +86,8 @@ def compile_key(inputs: Inputs) -> Key | None:
         "batch_size": inputs.batch_size,
         "passes": inputs.passes,
         "plugins": plugins,
+        # Some decide what is folded, all of them what is refused.
+        "limits": {name: limit(name) for name in LIMITS},
     }
     text = json.dumps(fields, sort_keys=True)
     source_digest = None if content.is_text else content.digest
