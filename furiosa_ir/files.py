@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from furiosa_ir.errors import FuriosaError
 
@@ -21,22 +22,33 @@ def replacing(path: Path) -> Generator[Path]:
     Raises:
         OSError: the folder cannot be written to.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    """The process's umask; where the system tells, without changing it: threads share it."""
+@contextmanager
+def whole_file(path: Path) -> Generator[BinaryIO]:
+    """As `replacing`, the temporary file being open for writing.
+
+    Raises:
+        OSError: the folder cannot be written to, or the disk is full.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+def umask() -> int:
+    """The process's umask, where the system tells without changing it: threads share it."""
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return int(status.partition("\nUmask:")[2].split()[0], 8)
+        status = Path("/proc/self/status").read_bytes()
+        return int(status.partition(b"\nUmask:")[2].split()[0], 8)
     except (OSError, IndexError, ValueError):
         mask = os.umask(0o077)
         os.umask(mask)
@@ -50,8 +62,8 @@ def write_whole(data: bytes | memoryview, path: Path) -> None:
         FuriosaError: the file cannot be written.
     """
     try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
+        with whole_file(path) as file:
+            file.write(data)
     except OSError as error:
         raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from None
 

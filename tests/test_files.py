@@ -74,11 +74,11 @@ def test_a_link_in_place_of_the_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_the_umask_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = files._umask()
+    before = files.umask()
 
-    def refuse(*_args: object, **_kwargs: object) -> str:
+    def refuse(*_args: object, **_kwargs: object) -> bytes:
         raise OSError
 
-    monkeypatch.setattr(Path, "read_text", refuse)
-    assert files._umask() == before
-    assert files._umask() == before
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert files.umask() == before
+    assert files.umask() == before

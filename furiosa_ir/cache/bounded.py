@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
@@ -37,19 +38,23 @@ class TimeBudget:
     def __init__(self, seconds: float) -> None:
         self.left = seconds
 
-    def call(self, function: Callable[[], _T], most: float | None = None) -> _T:
-        """The function's value. A call that is given up goes on in its thread, unheard.
+    @contextmanager
+    def deadline(self) -> Generator[float]:
+        """The moment (`time.monotonic`) by which the block has to end, which it sees to itself."""
+        started = time.monotonic()
+        try:
+            yield started + self.left
+        finally:
+            self.left -= time.monotonic() - started
 
-        Args:
-            function: what to call.
-            most: seconds for this call, if less than what is left.
+    def call(self, function: Callable[[], _T]) -> _T:
+        """The function's value. A call that is given up goes on in its thread, unheard.
 
         Raises:
             OutOfTime: it took too long; later calls get what is left then, if anything.
             Exception: what the function raised.
         """
-        allowed = self.left if most is None else min(self.left, most)
-        if allowed <= 0:
+        if self.left <= 0:
             raise OutOfTime
         outcome: _Outcome[_T] = _Outcome()
 
@@ -60,10 +65,9 @@ class TimeBudget:
                 outcome.error = error
             outcome.done.set()
 
-        started = time.monotonic()
-        threading.Thread(target=work, name="furiosa-cache", daemon=True).start()
-        finished = outcome.done.wait(allowed)
-        self.left -= time.monotonic() - started
+        with self.deadline():
+            threading.Thread(target=work, name="furiosa-cache", daemon=True).start()
+            finished = outcome.done.wait(self.left)
         if not finished:
             raise OutOfTime
         if outcome.error is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,7 @@ class Result:
     """A program, from the cache or fresh.
 
     Attributes:
-        program: the ENF file's bytes, or the file that a compile wrote them to.
+        program: the ENF file's bytes, or the file that holds them.
         metadata: what the compile said.
         from_cache: whether it was stored.
     """
@@ -65,21 +65,13 @@ class Result:
 
 
 def open_store(settings: CacheSettings) -> Store | None:
-    """The store that the settings name; None without a cache.
-
-    Raises:
-        StoreFailure: it needs a package that is not installed.
-    """
+    """The store that the settings name; None without a cache."""
     match settings.store:
         case None:
             return None
         case RedisAddress() as address:
-            try:
-                from furiosa_ir.cache.redis_store import RedisStore  # noqa: PLC0415  # an extra
-            except ImportError as error:
-                raise StoreFailure(
-                    f"the package {error.name} is not installed (pip install 'furiosa-ir[redis]')"
-                ) from None
+            from furiosa_ir.cache.redis_store import RedisStore  # noqa: PLC0415  # 10 ms
+
             return RedisStore(address)
         case Path() as root:
             return DirectoryStore(root)
@@ -126,7 +118,10 @@ def describe(program: Program) -> Metadata:
 
 
 def compile_cached(
-    inputs: Inputs, compile_: Callable[[], Compiled], settings: CacheSettings | None = None
+    inputs: Inputs,
+    compile_: Callable[[], Compiled],
+    settings: CacheSettings | None = None,
+    file: Path | None = None,
 ) -> Result:
     """The program of a model, compiled only if the cache does not have it.
 
@@ -134,9 +129,12 @@ def compile_cached(
         inputs: all that the program depends on.
         compile_: compiles them.
         settings: where to look; default: what the environment says.
+        file: where a stored program is copied to; default: into memory. A compile may find part
+            of a damaged one there.
 
     Raises:
         FuriosaError: the environment's settings are malformed, or compiling fails.
+        OSError: the file cannot be written.
     """
     settings = settings_from_environment() if settings is None else settings
     if settings.store is None:
@@ -145,44 +143,54 @@ def compile_cached(
     if key is None:
         return _fresh(compile_())
     name = inputs.name
-    store: Store | None = None
-    try:
-        store = open_store(settings)
-        assert store is not None
-        entry = store.get(key.digest, settings.lifetime) if settings.lifetime else None
-    except StoreFailure as failure:
-        _warn(settings, failure)
-        return _fresh(compile_())
-    try:
+    store = open_store(settings)
+    assert store is not None
+    with closing(store):
+        try:
+            entry = _stored_entry(store, key, settings, file)
+        except StoreFailure as failure:
+            _warn(settings, failure)
+            return _fresh(compile_())
         if entry is not None:
-            return _hit(entry, name)
-        with store.compiling(key.digest, settings.lifetime) as waited:
-            if waited and settings.lifetime:
-                entry = _again(store, key, settings)
+            return _hit(entry, name, file)
+        # Who wants no stored program does not wait for one.
+        lock = store.compiling(key.digest, settings.lifetime) if settings.lifetime else None
+        with lock or nullcontext(enter_result=False) as waited:
+            if waited:
+                with suppress(StoreFailure):  # what comes after the compile will say why
+                    entry = _stored_entry(store, key, settings, file)
                 if entry is not None:
-                    return _hit(entry, name)
+                    return _hit(entry, name, file)
             with _recorded_warnings(name) as warnings:
                 compiled = compile_()
             return _stored(store, key, compiled, warnings, settings)
-    finally:
-        store.close()
+
+
+def _stored_entry(
+    store: Store, key: Key, settings: CacheSettings, file: Path | None
+) -> Entry | None:
+    if settings.lifetime == 0:
+        return None
+    return store.get(key.digest, settings.lifetime, file)
 
 
 def _fresh(compiled: Compiled) -> Result:
     return Result(compiled.program, compiled.figures, from_cache=False)
 
 
-def _again(store: Store, key: Key, settings: CacheSettings) -> Entry | None:
-    try:
-        return store.get(key.digest, settings.lifetime)
-    except StoreFailure:  # what comes after the compile will say why
-        return None
-
-
-def _hit(entry: Entry, name: str | None) -> Result:
+def _hit(entry: Entry, name: str | None, file: Path | None) -> Result:
+    program = entry.program
+    if file is not None and not isinstance(program, Path):
+        file.write_bytes(program)
+        program = file
     for warning in entry.metadata.warnings:
-        _LOG.warning("%s", warning.replace(SOURCE, name or "model"))
-    return Result(entry.program, entry.metadata, from_cache=True)
+        _LOG.warning("%s", _printable(warning.replace(SOURCE, name or "model")))
+    return Result(program, entry.metadata, from_cache=True)
+
+
+def _printable(text: str) -> str:
+    """A text without control characters: others may write to the store."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _stored(

@@ -24,7 +24,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from furiosa_ir.cache.entry import (
-    MAX_ENTRY,
     VERSION,
     BadEntry,
     Entry,
@@ -42,6 +41,7 @@ from furiosa_ir.cache.store import (
     is_valid,
     least_recently_used,
 )
+from furiosa_ir.files import umask
 
 _LOG = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class DirectoryStore:
     def _path(self, key: str) -> Path:
         return self._entries / key[:2] / f"{key}.entry"
 
-    def get(self, key: str, lifetime: int) -> Entry | None:
+    def get(self, key: str, lifetime: int, file: Path | None = None) -> Entry | None:
         """See `Store.get`. The time of the last use is noted, if the file system lets us."""
         path = self._path(key)
         try:
@@ -84,18 +84,20 @@ class DirectoryStore:
         except OSError as error:
             raise _failure(error) from None
         try:
-            with os.fdopen(handle, "rb"):
-                entry = read_entry(_content(handle), key)
+            with open(handle, "rb", buffering=0) as source:  # noqa: PTH123  # a descriptor
+                try:
+                    entry = read_entry(source, _size(handle), key, file)
+                except BadEntry as error:
+                    _throw_away(path, handle, error)
+                    return None
                 if is_valid(entry.created, lifetime):
                     with suppress(OSError):
                         os.utime(handle, ns=(time.time_ns(), os.fstat(handle).st_mtime_ns))
                     return entry
-        except BadEntry as error:
-            _LOG.warning("the cache entry %s is thrown away: %s", path, error)
+                with suppress(OSError):
+                    _unlink(path, handle)
         except OSError as error:
             raise _failure(error) from None
-        with suppress(OSError):
-            path.unlink()
         return None
 
     def put(self, key: str, metadata: Metadata, program: Payload, lifetime: int) -> None:
@@ -113,7 +115,7 @@ class DirectoryStore:
                     os.fsync(handle)
                     # Whoever may read the directory may read the entry, as far as the umask goes.
                     mode = stat.S_IMODE(path.parent.stat().st_mode) & 0o666
-                    os.fchmod(handle, mode & ~_umask())
+                    os.fchmod(handle, mode & ~umask())
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -165,7 +167,7 @@ class DirectoryStore:
         """
         deadline, poll, waited = time.monotonic() + LONGEST_WAIT, _POLL, False
         while time.monotonic() < deadline:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            handle = _open_lock(path)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_at(handle, path):
@@ -230,8 +232,8 @@ class DirectoryStore:
         """See `Store.damage`."""
         try:
             handle = os.open(self._path(key), _READ)
-            with os.fdopen(handle, "rb"):
-                read_entry(_content(handle), key)
+            with open(handle, "rb", buffering=0) as source:  # noqa: PTH123  # a descriptor
+                read_entry(source, _size(handle), key, Path(os.devnull))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -279,7 +281,7 @@ class DirectoryStore:
     def _remove_locks(self) -> Iterator[tuple[str, int]]:
         for path in self._files("*.lock"):
             with suppress(OSError):
-                handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+                handle = _open_lock(path)
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if _is_at(handle, path):
@@ -292,28 +294,53 @@ class DirectoryStore:
         """Nothing is open."""
 
 
-def _content(handle: int) -> memoryview:
-    """All of an open file's bytes.
-
-    Read rather than mapped: a mapped file that somebody cuts short kills the process.
+def _open_lock(path: Path) -> int:
+    """A descriptor of a lock file, which is made if it is not there.
 
     Raises:
-        BadEntry: it is no regular file, or shorter than its size says.
+        OSError: it can neither be made nor opened.
+    """
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    mode = stat.S_IMODE(path.parent.stat().st_mode) & 0o666
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, mode)
+    except PermissionError:  # another user's: local file systems lock what can be read
+        return os.open(path, os.O_RDONLY | flags)
+
+
+def _size(handle: int) -> int:
+    """Bytes of an open file.
+
+    Files are read rather than mapped: a mapped file that somebody cuts short kills the process.
+
+    Raises:
+        BadEntry: it is no regular file.
     """
     state = os.fstat(handle)
     if not stat.S_ISREG(state.st_mode):
         raise BadEntry("it is no file")
-    if state.st_size > MAX_ENTRY:  # perhaps a hole: nothing that takes memory
-        raise BadEntry("it is too large")
-    buffer = bytearray(state.st_size)
-    view = memoryview(buffer)
-    count = 0
-    while count < len(view):
-        got = os.readv(handle, [view[count:]])
-        if got == 0:
-            raise BadEntry("it was cut short")
-        count += got
-    return view.toreadonly()
+    return state.st_size
+
+
+def _throw_away(path: Path, handle: int, error: BadEntry) -> None:
+    """Throws a damaged entry away.
+
+    Raises:
+        StoreFailure: that is impossible, and it will be met again.
+    """
+    try:
+        _unlink(path, handle)
+    except OSError as obstacle:
+        raise StoreFailure(
+            f"an entry is damaged ({error}) and cannot be thrown away: {_failure(obstacle)}"
+        ) from None
+    _LOG.warning("the cache entry %s is thrown away: %s", path, error)
+
+
+def _unlink(path: Path, handle: int) -> None:
+    """Removes a file, unless another process has put a new one in its place."""
+    if _is_at(handle, path):
+        path.unlink(missing_ok=True)
 
 
 def _is_at(handle: int, path: Path) -> bool:
@@ -334,12 +361,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _failure(error: OSError) -> StoreFailure:

@@ -7,13 +7,14 @@ writer. Everything is compared before anything is used.
 from __future__ import annotations
 
 import json
+import math
 import struct
 import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 MAGIC = b"FIRCACHE"
 VERSION = 1
@@ -29,7 +30,9 @@ MAX_ENTRY = 4 << 30
 """Bytes of an entry; larger programs are not cached."""
 MAX_WARNINGS = 1000
 CHUNK = 4 << 20
-"""Bytes that are read and written at a time."""
+"""Bytes of a program that are written at a time."""
+_READ = 256 << 10
+"""Bytes that are read at a time: what is checked and copied is still in the processor's cache."""
 
 Payload = bytes | memoryview | Path
 """A program, or the file that holds it: then it is never in memory as a whole."""
@@ -93,10 +96,10 @@ class Metadata:
             row = cast("dict[str, Any]", json.loads(bytes(data)))
             return Metadata(
                 npu_mac_share=_number(row["npu_mac_share"]),
-                cycles=int(_number(row["cycles"])),
+                cycles=_count(row["cycles"]),
                 latency_us=_number(row["latency_us"]),
                 host_operators=tuple(
-                    HostOperator(_text(a), _text(b), int(_number(n)), _text(c))
+                    HostOperator(_text(a), _text(b), _count(n), _text(c))
                     for a, b, n, c in row["host_operators"]
                 ),
                 warnings=tuple(_text(w) for w in row["warnings"][:MAX_WARNINGS]),
@@ -112,6 +115,17 @@ SOURCE = "\x00source\x00"
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    if not 0 <= value < 1 << 63:
+        raise ValueError
     return value
 
 
@@ -128,12 +142,12 @@ class Entry:
     Attributes:
         created: seconds since 1970.
         metadata: what the compile said.
-        program: the ENF file's bytes.
+        program: the ENF file's content, or the file that it was copied to.
     """
 
     created: float
     metadata: Metadata
-    program: memoryview = field(repr=False)
+    program: Payload = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -182,26 +196,87 @@ def read_header(data: bytes | memoryview) -> Header:
     return Header(checksum, created / 1000, metadata, program, key.hex())
 
 
-def read_entry(data: bytes | memoryview, key: str) -> Entry:
-    """The entry that some bytes are.
+class Source(Protocol):
+    """Where an entry's bytes come from; a file opened without a buffer is one."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fills the beginning of a buffer; how many bytes it got, 0 at the end."""
+        ...
+
+
+def read_entry(source: Source, size: int, key: str, file: Path | None = None) -> Entry:
+    """The entry that a source gives. What it says of its size is compared before memory is taken.
 
     Args:
-        data: all of the entry; the program is a view of it.
+        source: positioned at the entry's first byte.
+        size: how many bytes it has.
         key: the key asked for.
+        file: where the program goes; it holds part of it if the entry turns out to be damaged.
+            Default: into memory.
 
     Raises:
         BadEntry: it is damaged, or another key's.
+        OSError: the source cannot be read, or the file not be written.
     """
-    header = read_header(data)
+    if size < HEADER_BYTES:
+        raise BadEntry("it ends within its header")
+    head = _memory(HEADER_BYTES)
+    _fill(source, head)
+    header = read_header(head)
     if header.key != key:
         raise BadEntry("it was stored for another key")
-    view = memoryview(data)
-    if header.total != len(view):
-        raise BadEntry(f"it has {len(view)} bytes instead of {header.total}")
-    if zlib.crc32(view[_CHECKSUM_END:]) != header.checksum:
+    if header.total != size:
+        raise BadEntry(f"it has {size} bytes instead of {header.total}")
+    if size > MAX_ENTRY:
+        raise BadEntry("it is too large")
+    middle = _memory(_program_offset(header.metadata_bytes) - HEADER_BYTES)
+    checksum = _fill(source, middle, zlib.crc32(head[_CHECKSUM_END:]))
+    program: Payload
+    if file is None:
+        program = _memory(header.program_bytes)
+        checksum = _fill(source, program, checksum)
+    else:
+        program = file
+        checksum = _copy(source, header.program_bytes, checksum, file)
+    if checksum != header.checksum:
         raise BadEntry("its CRC-32 does not match")
-    metadata = Metadata.decode(view[HEADER_BYTES : HEADER_BYTES + header.metadata_bytes])
-    return Entry(header.created, metadata, view[_program_offset(header.metadata_bytes) :])
+    return Entry(header.created, Metadata.decode(middle[: header.metadata_bytes]), program)
+
+
+def _memory(size: int) -> memoryview:
+    try:
+        return memoryview(bytearray(size))
+    except MemoryError:
+        raise BadEntry("it is too large for the memory there is") from None
+
+
+def _fill(source: Source, buffer: memoryview, checksum: int = 0) -> int:
+    """Fills a buffer; the CRC-32 so far, continued over it.
+
+    Raises:
+        BadEntry: the source ends before.
+    """
+    count = 0
+    while count < len(buffer):
+        piece = buffer[count : count + _READ]
+        got = source.readinto(piece)
+        if not got:
+            raise BadEntry("it was cut short")
+        checksum = zlib.crc32(piece[:got], checksum)
+        count += got
+    return checksum
+
+
+def _copy(source: Source, size: int, checksum: int, file: Path) -> int:
+    """Fills a file likewise."""
+    buffer = _memory(min(size, _READ))
+    with file.open("wb") as output:
+        while size:
+            piece = buffer[:size]
+            checksum = _fill(source, piece, checksum)
+            output.write(piece)
+            size -= len(piece)
+    return checksum
 
 
 def entry_chunks(

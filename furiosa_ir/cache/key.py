@@ -85,9 +85,9 @@ def compile_key(inputs: Inputs) -> Key | None:
         "target": inputs.target,
         "batch_size": inputs.batch_size,
         "passes": inputs.passes,
-        "plugins": plugins,
-        # Some decide what is folded, all of them what is refused.
+        # What is too large to be folded stays in the program.
         "limits": {name: limit(name) for name in LIMITS},
+        "plugins": plugins,
     }
     text = json.dumps(fields, sort_keys=True)
     source_digest = None if content.is_text else content.digest

@@ -7,6 +7,7 @@ many seconds they are valid. They act on every tool alike: command line, Python 
 from __future__ import annotations
 
 import os
+import pwd
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -93,8 +94,13 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Ca
 
 def _default_directory(environment: Mapping[str, str]) -> Path | None:
     """$HOME/.cache/furiosa/compiler; None for who has no home."""
-    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111  # no error without
-    return Path(home, ".cache", "furiosa", "compiler") if home not in ("", "~") else None
+    home = environment.get("HOME")
+    if not home:
+        try:
+            home = pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError:  # a user of a container's, whom nobody has heard of
+            return None
+    return Path(home, ".cache", "furiosa", "compiler") if Path(home).is_absolute() else None
 
 
 def parse_store_url(url: str) -> Path | RedisAddress:

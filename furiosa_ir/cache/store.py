@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from furiosa_ir.cache.entry import Entry, Metadata, Payload
@@ -55,13 +56,19 @@ class Pruned:
 class Store(Protocol):
     """Compiled programs by key. Any process may use a store at any time."""
 
-    def get(self, key: str, lifetime: int) -> Entry | None:
+    def get(self, key: str, lifetime: int, file: Path | None = None) -> Entry | None:
         """The entry of a key; None if there is none that is sound and valid.
 
         What is damaged or expired is thrown away, with a warning if it is damaged.
 
+        Args:
+            key: 64 hexadecimal digits.
+            lifetime: seconds that it is valid for; less than 0: for ever.
+            file: where the program may be copied to, whatever becomes of it; else it comes in
+                memory.
+
         Raises:
-            StoreFailure: the store cannot be read.
+            StoreFailure: the store cannot be read, or something damaged not be thrown away.
         """
         ...
 

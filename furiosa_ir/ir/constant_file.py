@@ -18,7 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.files import replacing
+from furiosa_ir.files import whole_file
 from furiosa_ir.ir.constants import Array, Constant, ConstantTable
 from furiosa_ir.ir.sizes import check_shape
 
@@ -80,7 +80,7 @@ def write_constants(constants: Iterable[Constant], path: Path) -> None:
         header["__metadata__"] = metadata
     text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
     text += b" " * (-(len(text) + 8) % _DATA_ALIGNMENT)
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with whole_file(path) as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for _, constant in ordered:

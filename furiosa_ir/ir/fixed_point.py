@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from furiosa_ir.errors import CompilationFailure
+
 IntArray: TypeAlias = npt.NDArray[Any]
 Rounding: TypeAlias = Literal["even", "near_even", "up", "away", "double", "floor"]
 
@@ -25,14 +27,30 @@ _BLOCK = 1 << 14
 _INT32_BITS = 31
 
 
+GREATEST_FACTOR = 2.0**_INT32_BITS
+
+
+def too_large(factor: float) -> CompilationFailure:
+    """The error of a factor between scales that a multiplier and a right shift cannot express."""
+    return CompilationFailure(
+        f"the scales make a factor of {factor:g}, fixed-point arithmetic has factors below 2**31",
+        hint="calibrate the network again",
+    )
+
+
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """``(multiplier, shift)`` of LiteRT's ``QuantizeMultiplier``, with a 31-bit multiplier.
 
     The mantissa is rounded to nearest, ties away from zero. Factors below 2**-32 become 0, as
-    there. ``shift`` lies in [0, 62]: larger factors than 2**31 raise ``ValueError``.
+    there. ``shift`` lies in [0, 62].
+
+    Raises:
+        CompilationFailure: the factor is 2**31 or more.
     """
     if real == 0.0:
         return 0, _INT32_BITS
+    if not abs(real) < GREATEST_FACTOR:
+        raise too_large(real)
     mantissa, exponent = math.frexp(real)
     scaled = abs(mantissa) * (1 << _INT32_BITS)
     multiplier = math.floor(scaled + 0.5)  # exact: scaled < 2**31 and a double has 53 bits
@@ -42,20 +60,22 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if exponent < -_INT32_BITS:
         return 0, _INT32_BITS
     if exponent > _INT32_BITS:
-        raise ValueError(f"factor {real} is too large for a 31-bit multiplier")
+        raise too_large(real)
     return (multiplier if real > 0 else -multiplier), _INT32_BITS - exponent
 
 
 def quantize_multipliers(real: npt.ArrayLike) -> tuple[IntArray, IntArray]:
     """:func:`quantize_multiplier` of each element: int32 multipliers and int32 shifts."""
     values = np.asarray(real, np.float64)
+    if not np.all(np.abs(values) < GREATEST_FACTOR):
+        raise too_large(float(np.max(np.abs(values))))
     mantissa, exponent = np.frexp(values)
     magnitude = np.floor(np.abs(mantissa) * (1 << _INT32_BITS) + 0.5).astype(np.int64)
     overflow = magnitude == 1 << _INT32_BITS
     magnitude = np.where(overflow, magnitude >> 1, magnitude)
     exponent = exponent + overflow
     if np.any(exponent > _INT32_BITS):
-        raise ValueError("a factor is too large for a 31-bit multiplier")
+        raise too_large(float(np.max(np.abs(values))))
     vanishes = (values == 0.0) | (exponent < -_INT32_BITS)
     multiplier = np.where(vanishes, 0, np.where(values < 0, -magnitude, magnitude))
     shift = np.where(vanishes, _INT32_BITS, _INT32_BITS - exponent)

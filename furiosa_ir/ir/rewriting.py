@@ -381,14 +381,24 @@ def apply_rules(scope: Operation, *rules: AnyRule, options: object = None) -> bo
     return RewriteDriver(rules, options).run(scope)
 
 
+_LEFT_BEHIND = 64
+"""More operations than a rewrite leaves behind: what leads to as many is alive."""
+
+
 def is_dead(op: Operation) -> bool:
     """Whether nothing needs an operation; a rewrite leaves what it matched beside its root so.
 
     The driver removes it when it comes to it.
     """
-    return op.has_trait(Pure) and all(
-        is_dead(use.operation) for result in op.results for use in result.uses
-    )
+    pending, seen = [op], {op}
+    while pending:
+        each = pending.pop()
+        if not each.has_trait(Pure) or len(seen) > _LEFT_BEHIND:
+            return False
+        users = {use.operation for result in each.results for use in result.uses} - seen
+        seen |= users
+        pending.extend(users)
+    return True
 
 
 def has_one_reader(value: SSAValue) -> bool:

@@ -72,7 +72,7 @@ class ShapedOp(IRDLOperation):
             properties: Python values (int, float, str, bool, sequences) or attributes.
 
         Raises:
-            VerificationFailure: the shape rule finds a contradiction.
+            VerificationFailure: the shape rule finds a contradiction, or makes no shape.
         """
         placeholder = [TensorType(element, []) for element in elements]
         variadic = cls.get_irdl_definition().results
@@ -85,6 +85,8 @@ class ShapedOp(IRDLOperation):
         if location is not None:
             op.location = location
         for result, element, shape in zip(op.results, elements, op.result_shapes(), strict=True):
+            if min(shape, default=0) < 0:
+                raise VerificationFailure(f"{op.name}: a result of shape {list(shape)}")
             check_shape(shape, f"the result of {cls.name}")
             result._type = TensorType(element, shape)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return op

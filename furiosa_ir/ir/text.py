@@ -23,7 +23,7 @@ from xdsl.utils.lexer import Input, Span
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind, StringLiteral
 
 from furiosa_ir.errors import FuriosaError, ImportFailure
-from furiosa_ir.files import replacing
+from furiosa_ir.files import whole_file
 from furiosa_ir.ir.constant_file import read_constants, write_constants
 from furiosa_ir.ir.constants import (
     INLINE_ELEMENTS,
@@ -103,9 +103,8 @@ def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) 
     try:
         if constants:
             write_constants(constants, beside)
-        text = print_module(module, locations=locations)
-        with replacing(path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        with whole_file(path) as file:
+            file.write(print_module(module, locations=locations).encode() + b"\n")
     except OSError as error:
         raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from error
 

@@ -114,7 +114,7 @@ def _product(value: SSAValue) -> Product | None:
     factor, offset = 1.0, np.zeros(())
     if bias:
         reals = real_constant(bias[0]) if stored is None else None
-        if reals is None:
+        if reals is None or not np.all(np.isfinite(reals)):
             return None
         offset = _along(owner, reals)
     if isinstance(owner, GemmOp) and stored is None:

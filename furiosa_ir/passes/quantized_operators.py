@@ -326,6 +326,8 @@ def _is_accumulator(quantization: Quantization, unit: Any, beta: float) -> bool:
 def accumulator_integers(real: Any, unit: Any) -> BlobAttr | None:
     """real / unit as i32, if it is integer up to the float32 rounding of `real`."""
     quotient = real / unit
+    if not np.all(np.isfinite(quotient)):
+        return None
     nearest = np.rint(quotient)
     distance = np.abs(quotient - nearest)
     if bool(np.any(distance > 1e-7 * np.maximum(1.0, np.abs(quotient)))):

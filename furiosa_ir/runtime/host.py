@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
 import struct
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import HostSegment
-from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
+from furiosa_ir.pool import Pool
 from furiosa_ir.runtime.tensor import Array
 
 
@@ -24,7 +28,10 @@ class HostEngine(Protocol):
 
 
 class OnnxEngine:
-    """A sub-model on onnxruntime: one thread, nothing optimised, made when it is first needed."""
+    """A sub-model on onnxruntime: one thread, nothing optimised, made when it is first needed.
+
+    Any number of threads may run one `InferenceSession`: it keeps nothing from one run to another.
+    """
 
     def __init__(self, segment: HostSegment) -> None:
         self._segment = segment
@@ -45,7 +52,7 @@ class OnnxEngine:
             return run_session(session, inputs)
         except Exception as error:  # its exceptions share no other base
             raise ExecutionFailure(
-                f"onnxruntime failed: {_first_line(error)}", layer=self._segment.name
+                f"onnxruntime failed: {_first_line(error)}", layer=self._layer(str(error))
             ) from error
 
     def _load(self) -> Any:
@@ -54,8 +61,16 @@ class OnnxEngine:
         except Exception as error:
             raise ExecutionFailure(
                 f"onnxruntime refuses the host segment: {_first_line(error)}",
-                layer=self._segment.name,
+                layer=self._layer(str(error)),
             ) from error
+
+    def _layer(self, message: str) -> str:
+        """The layer of the node that a message speaks of: nodes are called like their layers."""
+        found = re.search(r"Name:'((.+?)(#\d+)?)' Status Message:", message)
+        if found is None:
+            return layer_of(self._segment)
+        layers = {layer for _, layer, _, _ in self._segment.operators}
+        return found[1] if found[1] in layers else found[2]
 
 
 class TFLiteEngine:
@@ -66,14 +81,17 @@ class TFLiteEngine:
     sub-models say so in their description, run on that one, without the delegates that would
     compute differently.
 
-    An interpreter runs one inference at a time and may hold variables, so there is one, under a
-    lock.
+    An interpreter runs one inference at a time: threads that run at once have one each. A
+    sub-model with variables has one interpreter, since what it computes depends on the runs before.
     """
 
     def __init__(self, segment: HostSegment) -> None:
         self._segment = segment
-        self._lock = threading.Lock()
-        self._interpreter: Any = None
+        self._pool = Pool(self._load, single=is_stateful(segment))
+
+    @cached_property
+    def _model(self) -> bytes:
+        return bytes(self._segment.model)
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """The sub-model's outputs, in order.
@@ -81,10 +99,7 @@ class TFLiteEngine:
         Raises:
             ExecutionFailure: LiteRT is not installed, or refuses the sub-model or the inputs.
         """
-        with self._lock:
-            if self._interpreter is None:
-                self._interpreter = self._load()
-            interpreter = self._interpreter
+        with self._pool.lend() as interpreter:
             try:
                 self._set_inputs(interpreter, inputs)
                 interpreter.invoke()
@@ -94,7 +109,7 @@ class TFLiteEngine:
                 ]
             except (RuntimeError, ValueError) as error:
                 raise ExecutionFailure(
-                    f"LiteRT failed: {_first_line(error)}", layer=self._segment.name
+                    f"LiteRT failed: {_first_line(error)}", layer=self._layer(str(error))
                 ) from error
 
     @staticmethod
@@ -124,25 +139,64 @@ class TFLiteEngine:
                 hint="pip install 'furiosa-ir[litert]'",
             ) from None
         reason = ""
-        model = bytes(self._segment.model)
         resolvers = [OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES]
-        if not _means_optimized_kernels(model):
+        if not _means_optimized_kernels(self._model):
             resolvers.insert(0, OpResolverType.BUILTIN_REF)
         for resolver in resolvers:
             try:
+                # The interpreter refers to these bytes: all interpreters share one copy.
                 interpreter = Interpreter(
-                    model_content=model,
+                    model_content=self._model,
                     experimental_op_resolver_type=resolver,
                     num_threads=1,
                 )
                 interpreter.allocate_tensors()
             except (RuntimeError, ValueError) as error:
-                reason = _first_line(error)
+                reason = str(error)
             else:
                 return interpreter
         raise ExecutionFailure(
-            f"LiteRT refuses the host segment: {reason}", layer=self._segment.name
+            f"LiteRT refuses the host segment: {_first_line(reason)}", layer=self._layer(reason)
         )
+
+    def _layer(self, message: str) -> str:
+        """The layer of the operator that a message speaks of: its first result is called so."""
+        found = re.search(r"Node number (\d+) ", message)
+        if found:
+            import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+
+            graph: Any = tflite.Model.GetRootAs(self._model, 0).Subgraphs(0)
+            return graph.Tensors(graph.Operators(int(found[1])).Outputs(0)).Name().decode()
+        return layer_of(self._segment)
+
+
+def layer_of(segment: HostSegment) -> str:
+    """The layer of a segment's only operator; of several, all their layers and the segment's name.
+
+    What a failure names when nobody knows which operator failed.
+    """
+    layers = list(dict.fromkeys(layer for _, layer, _, _ in segment.operators))
+    if len(layers) == 1:
+        return layers[0]
+    shown = ", ".join(layers[:4]) + (f" and {len(layers) - 4} more" if len(layers) > 4 else "")
+    return f"{segment.name} ({shown})" if layers else segment.name
+
+
+def is_stateful(segment: HostSegment) -> bool:
+    """Whether a sub-model keeps variables from one run to the next; only TFLite has them."""
+    if segment.framework != "tflite":
+        return False
+    try:
+        import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+
+        model: Any = tflite.Model.GetRootAs(segment.model, 0)
+        graph, variable = model.Subgraphs(0), tflite.BuiltinOperator.VAR_HANDLE
+        codes = (model.OperatorCodes(i) for i in range(model.OperatorCodesLength()))
+        return any(graph.Tensors(i).IsVariable() for i in range(graph.TensorsLength())) or any(
+            code.BuiltinCode() == variable for code in codes
+        )
+    except (struct.error, TypeError):  # no model at all, as LiteRT will say
+        return False
 
 
 def _means_optimized_kernels(model: bytes) -> bool:
@@ -159,9 +213,27 @@ _ENGINES: Mapping[str, type[OnnxEngine] | type[TFLiteEngine]] = {
     "tflite": TFLiteEngine,
 }
 
+ISOLATION = "FURIOSA_HOST_ISOLATION"
 
-def host_engine(segment: HostSegment) -> HostEngine:
+
+def is_isolation_asked_for() -> bool:
+    """Whether the environment asks for host segments in processes of their own (`isolation`).
+
+    Raises:
+        FuriosaError: FURIOSA_HOST_ISOLATION is neither 0 nor 1.
+    """
+    value = os.environ.get(ISOLATION) or "0"
+    if value not in ("0", "1"):
+        raise FuriosaError(f"{ISOLATION} is '{value}'", hint="set it to 0 or 1")
+    return value == "1"
+
+
+def host_engine(segment: HostSegment, *, isolated: bool = False) -> HostEngine:
     """What runs a host segment.
+
+    Args:
+        segment: the segment.
+        isolated: run it in a process of its own.
 
     Raises:
         ExecutionFailure: its framework is unknown.
@@ -171,9 +243,14 @@ def host_engine(segment: HostSegment) -> HostEngine:
         raise ExecutionFailure(
             f"host segment '{segment.name}' is of the unknown framework '{segment.framework}'"
         )
+    if isolated:
+        # Its imports take 10 ms that nobody else need pay.
+        from furiosa_ir.runtime.isolation import IsolatedEngine  # noqa: PLC0415
+
+        return IsolatedEngine(segment)
     return engine(segment)
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: BaseException | str) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -5,35 +5,31 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
+import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
-from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.runtime.device import target_of
-from furiosa_ir.runtime.host import HostEngine, host_engine
-from furiosa_ir.runtime.tensor import (
-    Array,
-    DataType,
-    Tensor,
-    TensorArray,
-    TensorDesc,
-    tensor_format,
-)
+from furiosa_ir.runtime.errors import SessionClosed
+from furiosa_ir.runtime.host import HostEngine, host_engine, is_isolation_asked_for
+from furiosa_ir.runtime.model import Described, Inputs, Model
+from furiosa_ir.runtime.tensor import Array, Tensor, TensorArray
+
+if TYPE_CHECKING:
+    from furiosa_ir.backends.warboy.simulator import Simulator
 
 _LOG = logging.getLogger(__name__)
 
 ModelSource = str | os.PathLike[str] | bytes | bytearray | memoryview
 """A path, or the content of a file: ENF, ONNX or TFLite."""
-
-Inputs = Mapping[str, ArrayLike] | Sequence[ArrayLike] | ArrayLike
-"""One array, several in order, or by name."""
 
 _ENF = b"enf"
 
@@ -51,7 +47,8 @@ def create(
     Args:
         model: path or content of an ENF, ONNX or TFLite file (recognised by its content).
         device: what to compile for: "warboy(1)*1" (one PE), "warboy(2)*1" (two, the default).
-        worker_num: accepted for the vendor's signature; a session runs in its caller's threads.
+        worker_num: how many runs go on at once, and so how many times there is memory for one;
+            further threads wait. As many as there are CPUs for this process, if it is None.
         batch_size: what the batch dimension of the inputs becomes.
         compiler_config: accepted for the vendor's signature; no setting of it applies here.
         compiler_hints: print to stderr why operators stay on the host, when compiling.
@@ -69,7 +66,7 @@ def create(
     # Writable buffers are copied: the program refers to its constants where they lie.
     source = bytes(model) if isinstance(model, bytearray | memoryview) else model
     if _head(source) == _ENF:
-        session = Session(_read(source))
+        session = Session(_read(source), worker_num)
         if batch_size is not None:
             session.require_batch(batch_size)
         return session
@@ -78,7 +75,7 @@ def create(
 
     content = source if isinstance(source, bytes) else Path(source)
     result = compile_program(content, target=target, batch_size=batch_size)
-    session = Session(_read(result.program))
+    session = Session(_read(result.program), worker_num)
     if compiler_hints:
         session.print_hints()
     return session
@@ -101,92 +98,84 @@ def _read(source: str | os.PathLike[str] | bytes | memoryview) -> Program:
     return read_program(source)
 
 
-class Session:
+@dataclass(frozen=True)
+class _Loaded:
+    """What runs a program.
+
+    Attributes:
+        program: the program, whose constants lie in the mapped file.
+        simulator: of its NPU segments; None if it has none.
+        hosts: of its host segments, by index.
+        isolated: whether they run in processes of their own.
+    """
+
+    program: Program
+    simulator: Simulator | None
+    hosts: Mapping[int, HostEngine]
+    isolated: bool
+
+
+def _load(program: Program) -> _Loaded:
+    simulator = None
+    if any(isinstance(s, NpuSegment) for s in program.segments):
+        from furiosa_ir.backends.warboy.simulator import Simulator  # noqa: PLC0415
+
+        simulator = Simulator(program)
+    isolated = is_isolation_asked_for()
+    return _Loaded(program, simulator, _hosts(program, isolated=isolated), isolated)
+
+
+def _hosts(program: Program, *, isolated: bool) -> dict[int, HostEngine]:
+    return {
+        index: host_engine(segment, isolated=isolated)
+        for index, segment in enumerate(program.segments)
+        if isinstance(segment, HostSegment)
+    }
+
+
+class Session(Described):
     """A program ready to run. `run` may be called from several threads at once.
+
+    It may be made before a fork and used in parent and children; each then has its own from there
+    on, in memory that they share until they write to it.
 
     Args:
         program: what the ENF reader made.
+        worker_num: see `create`.
 
     Raises:
         ExecutionFailure: the program breaks a rule of the machine.
     """
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self._closed = False
-        self._simulator: Any = None
-        if any(isinstance(s, NpuSegment) for s in program.segments):
-            from furiosa_ir.backends.warboy.simulator import Simulator  # noqa: PLC0415
-
-            self._simulator = Simulator(program)
-        self._hosts: dict[int, HostEngine] = {
-            index: host_engine(segment)
-            for index, segment in enumerate(program.segments)
-            if isinstance(segment, HostSegment)
-        }
-        self._inputs = [self._describe(program.tensors[i]) for i in program.inputs]
-        self._outputs = [self._describe(program.tensors[i]) for i in program.outputs]
-
-    def _describe(self, tensor: TensorRecord) -> TensorDesc:
-        return TensorDesc(
-            tensor.name,
-            tensor.shape,
-            DataType(tensor.dtype),
-            tensor_format(tensor.shape, self._program.source_framework),
-            tensor.scale,
-            tensor.zero_point,
-        )
+    def __init__(self, program: Program, worker_num: int | None = None) -> None:
+        self._model = Model.of(program)
+        self._loaded: _Loaded | None = _load(program)
+        self.worker_num = worker_num or _usable_cpus()
+        self._workers = threading.Semaphore(self.worker_num)
+        self._running: set[int] = set()  # the threads that are within a run
+        _SESSIONS.add(self)
 
     @property
     def program(self) -> Program:
         """The program."""
-        return self._program
+        return self._opened().program
 
     @property
-    def input_num(self) -> int:
-        """The number of inputs."""
-        return len(self._inputs)
+    def model(self) -> Model:
+        """The network's inputs and outputs."""
+        self._opened()
+        return self._model
 
-    @property
-    def output_num(self) -> int:
-        """The number of outputs."""
-        return len(self._outputs)
-
-    def inputs(self) -> list[TensorDesc]:
-        """The inputs, in order."""
-        return list(self._inputs)
-
-    def outputs(self) -> list[TensorDesc]:
-        """The outputs, in order."""
-        return list(self._outputs)
-
-    def input(self, idx: int) -> TensorDesc:
-        """Input `idx`."""
-        if not 0 <= idx < len(self._inputs):
-            raise ExecutionFailure(f"there is no input {idx}; the network has {len(self._inputs)}")
-        return self._inputs[idx]
-
-    def output(self, idx: int) -> TensorDesc:
-        """Output `idx`."""
-        if not 0 <= idx < len(self._outputs):
-            raise ExecutionFailure(
-                f"there is no output {idx}; the network has {len(self._outputs)}"
-            )
-        return self._outputs[idx]
-
-    def summary(self) -> str:
-        """The inputs and outputs as text."""
-        inputs, outputs = dict(enumerate(self._inputs)), dict(enumerate(self._outputs))
-        return f"Inputs:\n{inputs}\nOutputs:\n{outputs}"
-
-    def print_summary(self) -> None:
-        """Prints the inputs and outputs."""
-        sys.stdout.write(self.summary() + "\n")
+    def _opened(self) -> _Loaded:
+        loaded = self._loaded
+        if loaded is None:
+            raise SessionClosed("the session is closed")
+        return loaded
 
     def print_hints(self) -> None:
         """Prints to stderr why operators run on the host, each reason once."""
         rows = (
-            row for s in self._program.segments if isinstance(s, HostSegment) for row in s.operators
+            row for s in self.program.segments if isinstance(s, HostSegment) for row in s.operators
         )
         for hint in dict.fromkeys(
             f"Hint [{number}]: {reason}" for _, _, number, reason in rows if number
@@ -199,7 +188,7 @@ class Session:
         Raises:
             ExecutionFailure: an input's first extent is another.
         """
-        for desc in self._inputs:
+        for desc in self.inputs():
             if desc.shape[:1] != (batch_size,):
                 raise ExecutionFailure(
                     f"the program takes '{desc.name}' of shape {list(desc.shape)}, "
@@ -211,16 +200,19 @@ class Session:
         """Runs the network once.
 
         Args:
-            inputs: one array, a list or tuple of arrays in order, or a dict by name.
+            inputs: one array, a list or tuple of arrays in order, or a dict by name. They must
+                not change until the run has ended.
 
         Returns:
             The outputs, in order.
 
         Raises:
-            ExecutionFailure: the session is closed, or an input is missing or has another name,
-                shape or dtype than the network's.
+            SessionClosed: the session is closed.
+            InvalidInput: an input is missing or has another name, shape or dtype than the
+                network's.
+            ExecutionFailure: an operator on the host refuses its operands, and is named.
         """
-        return self._run(self._in_order(inputs), list(range(len(self._outputs))))
+        return self._run(self.model.arrays(inputs), range(self.output_num))
 
     def run_with(self, outputs: Sequence[str], inputs: Mapping[str, ArrayLike]) -> TensorArray:
         """Runs the network once; inputs and outputs go by name.
@@ -235,72 +227,51 @@ class Session:
         Raises:
             ExecutionFailure: as `run`, or there is no such output.
         """
-        names = [desc.name for desc in self._outputs]
-        wanted: list[int] = []
-        for name in [outputs] if isinstance(outputs, str) else outputs:
-            if name not in names:
-                raise ExecutionFailure(
-                    f"there is no output '{name}'; the outputs are {', '.join(map(repr, names))}"
-                )
-            wanted.append(names.index(name))
-        return self._run(self._by_name(inputs), wanted)
+        names = [outputs] if isinstance(outputs, str) else outputs
+        wanted = self.model.output_indices(names)
+        return self._run(self.model.arrays(inputs), wanted)
 
-    def _in_order(self, inputs: Inputs) -> list[ArrayLike]:
-        if isinstance(inputs, Mapping):
-            return self._by_name(inputs)
-        if isinstance(inputs, list | tuple | TensorArray):
-            given = list(cast("Sequence[ArrayLike]", inputs))
-        else:
-            given = [cast("ArrayLike", inputs)]
-        if len(given) != len(self._inputs):
-            raise ExecutionFailure(
-                f"the network takes {len(self._inputs)} inputs, {len(given)} were given"
-            )
-        return given
-
-    def _by_name(self, inputs: Mapping[str, ArrayLike]) -> list[ArrayLike]:
-        names = [desc.name for desc in self._inputs]
-        for name in inputs:
-            if name not in names:
-                raise ExecutionFailure(
-                    f"there is no input '{name}'; the inputs are {', '.join(map(repr, names))}"
-                )
-        for name in names:
-            if name not in inputs:
-                raise ExecutionFailure(f"the input '{name}' is missing")
-        return [inputs[name] for name in names]
-
-    def _run(self, inputs: Sequence[ArrayLike], wanted: Sequence[int]) -> TensorArray:
-        # Another thread may close the session meanwhile: this run keeps what it needs.
-        program, simulator, hosts = self._program, self._simulator, self._hosts
-        if self._closed:
-            raise ExecutionFailure("the session is closed")
-        values: dict[int, Array] = {
-            index: _checked(desc, given)
-            for index, desc, given in zip(program.inputs, self._inputs, inputs, strict=True)
-        }
-        for index, segment in enumerate(program.segments):
-            if isinstance(segment, NpuSegment):
-                needed = {b.tensor: values[b.tensor] for b in segment.inputs}
-                values.update(simulator.run_segment(index, needed))
-                continue
-            results = hosts[index].run([values[t] for t in segment.inputs])
-            values.update(zip(segment.outputs, results, strict=True))
-        given_arrays = {id(values[i]) for i in program.inputs}
+    def _run(self, inputs: Sequence[Array], wanted: Sequence[int]) -> TensorArray:
+        with self._workers:
+            # Another thread may close the session meanwhile: this run keeps what it needs.
+            loaded = self._opened()
+            thread = threading.get_ident()
+            self._running.add(thread)
+            try:
+                results = _run_segments(loaded, inputs)
+            finally:
+                self._running.discard(thread)
+        given = {id(array) for array in inputs}
         tensors: list[Tensor] = []
         for index in wanted:
-            array = values[program.outputs[index]]
+            array = results[index]
             # A result never shares memory with what the caller passed in.
-            if id(array) in given_arrays:
+            if id(array) in given:
                 array = array.copy()
-            tensors.append(Tensor(self._outputs[index], array))
+            tensors.append(Tensor(self._model.output_descs[index], array))
         return TensorArray(tensors)
 
     def close(self) -> None:
-        """Frees what the session holds; running it afterwards is an error."""
-        self._closed = True
-        self._simulator = None
-        self._hosts = {}
+        """Frees what the session holds; using it afterwards is an error.
+
+        It does not wait: runs that go on come to their end, and the last one frees the memory.
+        """
+        self._loaded = None
+
+    def renew_after_fork(self) -> None:
+        """Makes the session usable in the child of a fork, where other threads are gone.
+
+        What they had locked stays locked for ever: locks are made anew, and where a run was going
+        on, so are the host engines, which may have been amidst something. Isolated ones are the
+        parent's.
+        """
+        self._workers = threading.Semaphore(self.worker_num)
+        loaded, running = self._loaded, bool(self._running)
+        self._running.clear()
+        if loaded is not None and (running or loaded.isolated):
+            _LEFT_BEHIND.append(loaded.hosts)
+            hosts = _hosts(loaded.program, isolated=loaded.isolated)
+            self._loaded = replace(loaded, hosts=hosts)
 
     def __enter__(self) -> Self:
         return self
@@ -314,25 +285,34 @@ class Session:
         self.close()
 
 
-def _checked(desc: TensorDesc, given: ArrayLike) -> Array:
-    """The input as a contiguous array of the network's dtype and shape."""
-    try:
-        array: Array = np.asarray(given)
-    except (ValueError, TypeError):
-        raise ExecutionFailure(f"the input '{desc.name}' is not an array") from None
-    if desc.dtype is DataType.STRING and array.dtype.kind in "UT":
-        array = array.astype(object)
-    if array.dtype != desc.numpy_dtype:
-        raise ExecutionFailure(
-            f"the input '{desc.name}' is of dtype {array.dtype}, the network takes "
-            f"{desc.numpy_dtype}"
-        )
-    fits = len(array.shape) == len(desc.shape) and all(
-        n in (-1, m) for n, m in zip(desc.shape, array.shape, strict=True)
-    )
-    if not fits:
-        raise ExecutionFailure(
-            f"the input '{desc.name}' has shape {list(array.shape)}, the network takes "
-            f"{list(desc.shape)}"
-        )
-    return np.ascontiguousarray(array).reshape(array.shape)
+def _run_segments(loaded: _Loaded, inputs: Sequence[Array]) -> list[Array]:
+    """The program's outputs, in order."""
+    program = loaded.program
+    values: dict[int, Array] = dict(zip(program.inputs, inputs, strict=True))
+    for index, segment in enumerate(program.segments):
+        if isinstance(segment, NpuSegment):
+            assert loaded.simulator is not None
+            needed = {b.tensor: values[b.tensor] for b in segment.inputs}
+            values.update(loaded.simulator.run_segment(index, needed))
+        else:
+            results = loaded.hosts[index].run([values[t] for t in segment.inputs])
+            values.update(zip(segment.outputs, results, strict=True))
+    return [values[i] for i in program.outputs]
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
+_LEFT_BEHIND: list[Mapping[int, HostEngine]] = []
+"""Host engines that may have been in use at a fork: destroying them in the child might hang."""
+
+
+def _renew_sessions() -> None:
+    for session in _SESSIONS:
+        session.renew_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_sessions)

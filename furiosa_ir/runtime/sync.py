@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from furiosa_ir.runtime.session import Inputs, ModelSource, Session, create
+from furiosa_ir.runtime.model import Inputs, Model
+from furiosa_ir.runtime.session import ModelSource, Session, create
 from furiosa_ir.runtime.tensor import Array
 
 
@@ -15,6 +17,7 @@ def create_runner(
     device: str | None = None,
     worker_num: int | None = None,
     batch_size: int | None = None,
+    compiler_config: Mapping[str, Any] | None = None,
     compiler_hints: bool = True,
 ) -> Runner:
     """A runner for a model; the arguments are those of `session.create`.
@@ -22,15 +25,7 @@ def create_runner(
     Raises:
         FuriosaError: the model cannot be read or compiled.
     """
-    return Runner(
-        create(
-            model,
-            device=device,
-            worker_num=worker_num,
-            batch_size=batch_size,
-            compiler_hints=compiler_hints,
-        )
-    )
+    return Runner(create(model, device, worker_num, batch_size, compiler_config, compiler_hints))
 
 
 class Runner:
@@ -40,9 +35,9 @@ class Runner:
         self._session = session
 
     @property
-    def model(self) -> Session:
+    def model(self) -> Model:
         """The network's inputs and outputs."""
-        return self._session
+        return self._session.model
 
     def run(self, inputs: Inputs) -> list[Array]:
         """Runs the network once; see `Session.run`."""

@@ -131,9 +131,8 @@ def _compile_program(
                 save_program(program, file)
                 return Compiled(file, program.source_hash, describe(program))
 
-            result = compile_cached(inputs, compile_to_file, settings)
-            if not isinstance(result.program, Path):
-                file.write_bytes(result.program)
+            result = compile_cached(inputs, compile_to_file, settings, file)
+            if result.from_cache:
                 seconds = time.perf_counter() - started
                 click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
             if verify:

@@ -184,7 +184,8 @@ def test_a_store_that_fails_costs_a_warning(
 def test_a_missing_package_costs_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setitem(sys.modules, "furiosa_ir.cache.redis_store", None)
+    monkeypatch.delitem(sys.modules, "furiosa_ir.cache.redis_client", raising=False)
+    monkeypatch.setitem(sys.modules, "redis", None)
     monkeypatch.setenv("FC_CACHE_ENABLED", "1")
     monkeypatch.setenv("FC_CACHE_STORE_URL", "redis://localhost:1")
     result = compile_cached(Inputs(TFLITE, TARGET), Counting())

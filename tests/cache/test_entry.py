@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from furiosa_ir.cache import entry as entries
 from furiosa_ir.cache.entry import (
     HEADER_BYTES,
     BadEntry,
+    Entry,
     HostOperator,
     Metadata,
     entry_chunks,
@@ -38,11 +40,15 @@ def written(data: Metadata, program: bytes | Path, key: str = KEY) -> bytes:
     return b"".join(entry_chunks(key, data, program, created=1234.5))
 
 
+def read(data: bytes, key: str = KEY, file: Path | None = None) -> Entry:
+    return read_entry(io.BytesIO(data), len(data), key, file)
+
+
 @given(metadata, st.binary(max_size=1000))
 def test_round_trip(data: Metadata, program: bytes):
     stored = written(data, program)
     assert len(stored) == entry_size(data, program)
-    entry = read_entry(stored, KEY)
+    entry = read(stored)
     assert bytes(entry.program) == program
     assert entry.metadata == data
     assert entry.created == 1234.5
@@ -53,6 +59,20 @@ def test_a_file_and_bytes_make_the_same_entry(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "program"
     path.write_bytes(bytes(range(100)))
     assert written(Metadata(), path) == written(Metadata(), bytes(range(100)))
+
+
+@pytest.mark.parametrize("size", [0, 1, 6, 7, 8, 100])
+def test_a_program_goes_to_memory_or_to_a_file(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(entries, "_READ", 7)
+    program, file = bytes(range(size)), tmp_path / "program"
+    stored = written(Metadata(cycles=3), program)
+    in_file, in_memory = read(stored, file=file), read(stored)
+    assert (in_file.program, file.read_bytes(), in_memory.program) == (file, program, program)
+    assert in_file.metadata == in_memory.metadata == Metadata(cycles=3)
+    with pytest.raises(BadEntry):
+        read(stored[:-1] + b"!", file=file)
 
 
 def test_programs_begin_aligned():
@@ -67,21 +87,21 @@ def test_any_change_is_noticed(program: bytes, data: st.DataObject):
     at = data.draw(st.integers(0, len(stored) - 1))
     stored[at] ^= data.draw(st.integers(1, 255))
     with pytest.raises(BadEntry):
-        read_entry(bytes(stored), KEY)
+        read(bytes(stored))
 
 
 @given(st.binary(max_size=200), st.data())
 def test_any_cut_is_noticed(program: bytes, data: st.DataObject):
     stored = written(Metadata(), program)
     with pytest.raises(BadEntry):
-        read_entry(stored[: data.draw(st.integers(0, len(stored) - 1))], KEY)
+        read(stored[: data.draw(st.integers(0, len(stored) - 1))])
     with pytest.raises(BadEntry):
-        read_entry(stored + b"x", KEY)
+        read(stored + b"x")
 
 
 def test_another_key_s_entry_is_refused():
     with pytest.raises(BadEntry, match="another key"):
-        read_entry(written(Metadata(), b"program"), "cd" * 32)
+        read(written(Metadata(), b"program"), "cd" * 32)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +112,10 @@ def test_another_key_s_entry_is_refused():
         b"{}",
         b"[" * 100_000,
         b'{"npu_mac_share":1e999,"cycles":1,"latency_us":1,"host_operators":[],"warnings":[[]]}',
+        b'{"npu_mac_share":NaN,"cycles":1,"latency_us":1,"host_operators":[],"warnings":[]}',
+        b'{"npu_mac_share":1,"cycles":%d,"latency_us":1,"host_operators":[],"warnings":[]}' % 2**63,
+        b'{"npu_mac_share":1,"cycles":1,"latency_us":%d,"host_operators":[],"warnings":[]}'
+        % 10**400,
         b'{"npu_mac_share":1,"cycles":1e400,"latency_us":1,"host_operators":[],"warnings":[]}',
         b'{"npu_mac_share":1,"cycles":1,"latency_us":1,"host_operators":[[1]],"warnings":[]}',
         b'{"npu_mac_share":true,"cycles":1,"latency_us":1,"host_operators":[],"warnings":[]}',
@@ -105,4 +129,4 @@ def test_metadata_of_another_form_is_refused(text: bytes):
     whole += text.ljust(len(text) + -len(text) % 64, b"\0")
     whole[12:16] = zlib.crc32(whole[16:]).to_bytes(4, "little")
     with pytest.raises(BadEntry, match="metadata"):
-        read_entry(bytes(whole), KEY)
+        read(bytes(whole))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,19 @@ def test_defaults_are_the_specification_s():
 def test_an_empty_variable_counts_as_absent():
     empty = dict.fromkeys(["FC_CACHE_ENABLED", "FC_CACHE_STORE_URL", "FC_CACHE_LIFETIME"], "")
     assert settings_from_environment(HOME | empty) == settings_from_environment(HOME)
+
+
+def test_without_a_home(monkeypatch: pytest.MonkeyPatch):
+    own = Path(pwd.getpwuid(os.getuid()).pw_dir, ".cache", "furiosa", "compiler")
+    assert settings_from_environment({}).store == own
+    assert settings_from_environment({"HOME": ""}).store == own
+    assert settings_from_environment({"HOME": "relative"}).store is None
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert settings_from_environment({}).store is None
 
 
 def test_disabled():

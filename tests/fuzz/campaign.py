@@ -160,7 +160,12 @@ def _run_process(
     last: deque[str] = deque(maxlen=30)
     with log.open("a", encoding="utf-8", buffering=1) as file:
         with subprocess.Popen(
-            [*command, *flags, str(home / "corpus"), str(home / "seeds")],
+            # A process inherits the greatest memory of the one that starts it, which counts here:
+            # a shell between them starts small.
+            [
+                *("sh", "-c", '"$@"; exit $?', "sh", *command, *flags),
+                *(str(home / "corpus"), str(home / "seeds")),
+            ],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.DEVNULL,

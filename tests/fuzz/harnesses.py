@@ -6,6 +6,7 @@ a bug. To fuzz another reader, add a function and a line in `HARNESSES`.
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def _cache(data: bytes) -> None:
     from furiosa_ir.cache.entry import BadEntry, read_entry, read_header
 
     try:
-        read_entry(data, read_header(data).key)
+        read_entry(io.BytesIO(data), len(data), read_header(data).key)
     except BadEntry as bad:
         raise FuriosaError(str(bad)) from bad
 

@@ -15,6 +15,8 @@ from furiosa_ir.errors import FuriosaError
 from tests.fuzz.campaign import ROOT, Outcome, run_campaign, write_seeds
 from tests.fuzz.harnesses import HARNESSES
 
+LEAST_EDGES = {"cache": 40}
+"""Of the code that a run goes through; the reader of cache entries is one small module."""
 RUNS = 1500
 """Inputs of a short run, the seeds included."""
 SECONDS = 60
@@ -51,7 +53,7 @@ def test_a_short_run_finds_nothing(name: str, tmp_path: Path, seeds: Callable[[s
     assert outcome.accepted + outcome.refused == outcome.executions
     assert outcome.executions >= RUNS // 3
     assert min(outcome.accepted, outcome.refused) > 50
-    assert outcome.edges > 200
+    assert outcome.edges > LEAST_EDGES.get(name, 200)
     assert 0 < outcome.peak_mib < 1024
 
 
@@ -85,7 +87,7 @@ def test_structural_mutations_keep_many_files_sound(
     """Files that break at once reach nothing; so many of the mutated ones have to be read."""
     harness, files = HARNESSES[name], contents(seeds(name))
     rng, outcomes = random.Random(0), {"same": 0, "accepted": 0, "refused": 0}
-    for _ in range(200):
+    for _ in range(400):
         data = rng.choice(files)
         changed = harness.mutate(data, rng)
         if changed is None or changed == data:

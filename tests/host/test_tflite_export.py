@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -243,3 +244,18 @@ def run_steps(model: bytes, steps: Sequence[np.ndarray]) -> list[list[float]]:
         output = interpreter.get_output_details()[0]["index"]
         results.append(interpreter.get_tensor(output).ravel().tolist())
     return results
+
+
+def test_operators_of_a_file_of_old_stay_what_they_are() -> None:
+    """Before the schema had room for more than 127 operators, another field held their numbers."""
+    x, y, z = (Tensor(n, (4,), np.float32) for n in "xyz")
+    data = build_model([Operator("SQUARE", [x], [y]), Operator("POW", [y, x], [z])])
+    model = schema.ModelT.InitFromPackedBuf(data)
+    for code in model.operatorCodes:
+        code.builtinCode = 0
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    exported = export_tflite(main_of(import_tflite(bytes(builder.Output()))))
+    array = np.linspace(1, 2, 4, dtype=np.float32)
+    (got,) = run_reference(exported, [array], RESOLVER)
+    np.testing.assert_allclose(got, (array**2) ** array, rtol=1e-6)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir import fixed_point
 from furiosa_ir.ir.fixed_point import (
     TIE_PRECISION,
@@ -185,8 +186,14 @@ def test_quantize_multiplier(real: float) -> None:
 
 def test_quantize_multiplier_rounds_up_to_the_next_power() -> None:
     assert quantize_multiplier(1.0 - 2.0**-40) == (1 << 30, 30)
-    with pytest.raises(ValueError, match="too large"):
-        quantize_multiplier(2.0**32)
+
+
+@pytest.mark.parametrize("real", [2.0**32, 2.0**31, -1e300, math.inf, math.nan])
+def test_factors_beyond_fixed_point_are_refused(real: float) -> None:
+    with pytest.raises(CompilationFailure, match="factors below"):
+        quantize_multiplier(real)
+    with pytest.raises(CompilationFailure, match="factors below"):
+        fixed_point.quantize_multipliers([1.0, real])
 
 
 @given(n=st.integers(1, 2**31 - 1), k=st.integers(0, 62))

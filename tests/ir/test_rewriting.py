@@ -14,7 +14,14 @@ from furiosa_ir.dialects.graph.elementwise import AddOp, ClipOp, ReluOp, TanhOp,
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import fuse, layer_name, name_loc
-from furiosa_ir.ir.rewriting import RewriteDriver, apply_rules, remove_dead_operations, rule
+from furiosa_ir.ir.rewriting import (
+    RewriteDriver,
+    apply_rules,
+    has_one_reader,
+    is_dead,
+    remove_dead_operations,
+    rule,
+)
 from furiosa_ir.ir.verifier import verify_module
 
 TYPE = TensorType(f32, [4])
@@ -165,6 +172,20 @@ def test_also_adds_a_layer():
     module = chain(TanhOp, ReluOp)
     apply_rules(module, with_others)
     assert layer_name(next(op for op in module.walk() if isinstance(op, TanhOp))) == "l1+l0"
+
+
+def test_what_is_dead():
+    """What leads to nothing; however long what leads to a result is, that is no recursion."""
+    module = chain(*[ReluOp] * 5000)
+    first = next(op for op in module.walk() if isinstance(op, ReluOp))
+    assert not is_dead(first)
+    assert has_one_reader(first.result)
+    second = TanhOp.make([first.result], [f32])
+    third = TanhOp.make([second.result], [f32])
+    first.parent.insert_ops_after([second, third], first)
+    assert is_dead(second)
+    assert has_one_reader(first.result)
+    assert not has_one_reader(third.result)
 
 
 def test_visiting_is_fast():

@@ -17,7 +17,7 @@ from tests.lowering.network import ACTIVATIONS, Network, Value, case, int8_case
 
 def _weight(net: Network, data: np.ndarray, axis: int) -> Value:
     """Per-channel and symmetric, or per-tensor (in uint8 with a zero point)."""
-    if net.is_int8 and net.rng.random() < 0.7:
+    if net.is_int8 and not net.one_in(3):
         scales = [net.scale(0.001, 0.05) for _ in range(data.shape[axis])]
         return net.constant(data, net.quantized(scales, 0, axis))
     zero_point = 0 if net.is_int8 else None
@@ -28,10 +28,10 @@ def _bias(
     net: Network, x: Value, weight: Value, out: int, *, optional: bool = True
 ) -> Value | None:
     """Now and then there is none, where LiteRT allows that."""
-    if optional and net.rng.random() < 0.2:
+    if optional and net.one_in(5):
         return None
     reach = 100 if net.ties else 3000
-    return net.bias(net.rng.integers(-reach, reach, out).astype(np.int32), x, weight)
+    return net.bias(net.array((out,), -reach, reach, np.int32), x, weight)
 
 
 def _result(net: Network, x: Value, weight: Value, low: float, high: float) -> UniformType:
@@ -41,24 +41,25 @@ def _result(net: Network, x: Value, weight: Value, low: float, high: float) -> U
     x_type, w_type = quantization_of(x.graph), quantization_of(weight.graph)
     assert x_type is not None
     assert w_type is not None
-    return net.quantized(x_type.scale * max(w_type.scales) * 2.0 ** int(net.rng.integers(2, 5)))
+    return net.quantized(x_type.scale * max(w_type.scales) * 2.0 ** net.integer(2, 4))
 
 
 def _convolution(net: Network, depthwise: bool) -> None:
-    channels = int(net.rng.integers(1, 14 if depthwise else 6))
-    multiplier = int(net.rng.integers(1, 4))
+    channels = net.integer(1, 13 if depthwise else 5)
+    multiplier = net.integer(1, 3)
     groups = 1 if depthwise else net.choose(1, 1, channels)
-    out = channels * multiplier if depthwise else groups * int(net.rng.integers(1, 5))
-    kernel = [int(k) for k in net.rng.integers(1, 4, 2)]
+    out = channels * multiplier if depthwise else groups * net.integer(1, 4)
+    kernel = net.integers(2, 1, 3)
     strides = net.choose([1, 1], [2, 2], [2, 1])
     dilations = net.choose([1, 1], [2, 3]) if strides == [1, 1] else [1, 1]
-    same = bool(net.rng.integers(2))
-    x = net.input(net.bytes(2, *net.rng.integers(7, 12, 2), channels), net.quantized())
+    same = net.boolean()
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    extents = [net.integer(span, span + 6) for span in spans]
+    x = net.input(net.bytes(net.integer(1, 2), *extents, channels), net.quantized())
     shape = (1, *kernel, out) if depthwise else (out, *kernel, channels // groups)
     weight = _weight(net, net.bytes(*shape), 3 if depthwise else 0)
     # LiteRT's default DEPTHWISE_CONV_2D crashes without a bias.
     bias = _bias(net, x, weight, out, optional=depthwise and net.numerics == LITERT)
-    extents = shape_of(x.graph)[1:3]
     y = net.graph(
         ConvOp,
         [x, weight, bias],
@@ -102,19 +103,17 @@ def depthwise_conv_2d(net: Network) -> None:
 
 def _between_batches(net: Network, depthwise: bool) -> None:
     """SPACE_TO_BATCH_ND - convolution - BATCH_TO_SPACE_ND, TensorFlow's dilated convolution."""
-    channels, kernel = int(net.rng.integers(1, 9)), [int(k) for k in net.rng.integers(1, 4, 2)]
-    out = channels if depthwise else int(net.rng.integers(1, 9))
-    blocks = [int(b) for b in net.rng.integers(1, 4, 2)]
-    extents = [int(n) for n in net.rng.integers(7, 12, 2)]
-    begins = [int(p) for p in net.rng.integers(0, 3, 2)]
+    channels, kernel = net.integer(1, 8), net.integers(2, 1, 3)
+    out = channels if depthwise else net.integer(1, 8)
+    blocks, extents, begins = net.integers(2, 1, 3), net.integers(2, 1, 11), net.integers(2, 0, 2)
     # Room for the kernel, up to whole blocks.
     ends = [
         b * (k + 1) - (p + n) % b
         for b, k, p, n in zip(blocks, kernel, begins, extents, strict=True)
     ]
-    crops = [[int(c) for c in net.rng.integers(0, 2, 2)] for _ in range(2)]
+    crops = [net.integers(2, 0, 1) for _ in range(2)]
     x_type = net.quantized()
-    x = net.input(net.bytes(2, *extents, channels), x_type)
+    x = net.input(net.bytes(net.integer(1, 2), *extents, channels), x_type)
     split = net.graph(SpaceToBatchOp, [x], x_type, blocks=blocks, pads=[*begins, *ends])
     size = np.array(blocks, np.int32)
     pads = np.array([begins, ends], np.int32).T.copy()
@@ -172,10 +171,11 @@ def depthwise_conv_2d_between_batches(net: Network) -> None:
 
 @case
 def transpose_conv(net: Network) -> None:
-    channels, out = int(net.rng.integers(1, 6)), int(net.rng.integers(1, 20))
-    kernel, strides = ([int(k) for k in net.rng.integers(1, 4, 2)] for _ in range(2))
-    same = bool(net.rng.integers(2))
-    x = net.input(net.bytes(2, *net.rng.integers(2, 6, 2), channels), net.quantized())
+    # LiteRT's default kernel takes 16 elements at a time, and those left over in another way.
+    channels, out = net.integer(1, 5), 16 if net.boolean() else net.integer(1, 19)
+    kernel, strides, batch = net.integers(2, 1, 3), net.integers(2, 1, 3), net.integer(1, 2)
+    same = net.boolean()
+    x = net.input(net.bytes(batch, *net.integers(2, 1, 5), channels), net.quantized())
     weight = _weight(net, net.bytes(out, *kernel, channels), 0)
     bias = _bias(net, x, weight, out)
     pads, output_padding, sizes = [0, 0, 0, 0], [0, 0], [0, 0]
@@ -201,7 +201,7 @@ def transpose_conv(net: Network) -> None:
     y = net.activation(y, activation)
     net.tflite(
         "TRANSPOSE_CONV",
-        [np.array([2, *sizes, out], np.int32), weight, x, *([bias] if bias else [])],
+        [np.array([batch, *sizes, out], np.int32), weight, x, *([bias] if bias else [])],
         y,
         schema.TransposeConvOptionsT(),
         version=3,
@@ -214,7 +214,7 @@ def transpose_conv(net: Network) -> None:
 
 @case
 def fully_connected(net: Network) -> None:
-    depth, out = (int(n) for n in net.rng.integers(1, 40, 2))
+    depth, out = net.integers(2, 1, 39)
     x = net.input(net.bytes(net.choose(1, 4), depth), net.quantized())
     weight = _weight(net, net.bytes(out, depth), 0)
     bias = _bias(net, x, weight, out)
@@ -244,7 +244,7 @@ def fully_connected_ties(net: Network) -> None:
     """A factor that is a power of two: many accumulators lie exactly between two results."""
     x = net.input(net.bytes(8, 16), net.quantized(0.5))
     weight = net.constant(net.bytes(24, 16), net.quantized(0.25, 0))
-    bias = net.bias(net.rng.integers(-99, 99, 24).astype(np.int32), x, weight)
+    bias = net.bias(net.array((24,), -99, 99, np.int32), x, weight)
     y = net.graph(
         GemmOp, [x, weight, bias], net.quantized(64.0), alpha=1.0, beta=1.0, trans_a=0, trans_b=1
     )
@@ -260,7 +260,7 @@ def _fully_connected_boundaries(net: Network, per_channel: bool) -> None:
     nearest = np.round((np.arange(-256, 256) + 0.5) / real).astype(np.int64)
     bias = (nearest[:, None] + [-1, 0, 1]).ravel()
     bias = bias[np.abs(bias) < 1 << 30].astype(np.int32)
-    zero_point = 0 if per_channel else int(net.rng.integers(-128, 128))
+    zero_point = 0 if per_channel else net.integer(-128, 127)
     zeros = np.full((len(bias), 3), zero_point, np.int8)
     scales = [scale] * len(bias) if per_channel else scale
     weight = net.constant(zeros, net.quantized(scales, zero_point))
@@ -281,8 +281,9 @@ def fully_connected_boundaries_per_channel(net: Network) -> None:
 
 @int8_case
 def batch_matmul(net: Network) -> None:
-    a = net.input(net.bytes(2, 4, 7), net.quantized())
-    shape = net.choose((2, 7, 9), (1, 7, 9), (7, 9))
+    batch, m, k, n = net.integer(1, 2), net.integer(1, 5), net.integer(1, 9), net.integer(1, 9)
+    a = net.input(net.bytes(batch, m, k), net.quantized())
+    shape = net.choose((batch, k, n), (1, k, n), (k, n))
     b = net.input(net.bytes(*shape), net.quantized(net.scale(0.0005, 0.01)))
     y = net.graph(MatMulOp, [a, b], net.quantized(net.scale(0.01, 0.5)))
     net.tflite("BATCH_MATMUL", [a, b], y, schema.BatchMatMulOptionsT())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import OpResolverType
@@ -28,12 +30,13 @@ from tests.lowering.network import Network, Value, case
 
 @case
 def concatenation(net: Network) -> None:
-    y_type, axis = net.quantized(), int(net.rng.integers(1, 4))
+    y_type, like = net.quantized(), net.shape(1, 4)
+    axis = net.integer(0, len(like) - 1)
     values: list[Value] = []
-    for _ in range(3):
-        shape = [2, 3, 4, 5]
-        shape[axis] = int(net.rng.integers(1, 6))
-        same = net.is_int8 or net.rng.random() < 0.4
+    for _ in range(net.integer(1, 4)):
+        shape = list(like)
+        shape[axis] = net.integer(1, 5)
+        same = net.is_int8 or net.boolean()
         values.append(net.input(net.bytes(*shape), y_type if same else net.quantized()))
     y = net.graph(ConcatOp, [values], y_type, axis=axis)
     net.tflite("CONCATENATION", values, y, schema.ConcatenationOptionsT(), axis=axis)
@@ -41,19 +44,19 @@ def concatenation(net: Network) -> None:
 
 @case
 def pad(net: Network) -> None:
-    element = net.quantized()
-    x = net.input(net.bytes(2, 3, 4, 5), element)
-    widths = net.rng.integers(0, 3, (4, 2)).astype(np.int32)
+    element, shape = net.quantized(), net.shape(1, 4)
+    x = net.input(net.bytes(*shape), element)
+    widths = net.array((len(shape), 2), 0, 2, np.int32)
     y = net.graph(PadOp, [x], element, pads=widths.T.ravel().tolist(), mode="constant", value=0.0)
     net.tflite("PAD", [x, widths], y)
 
 
 @case
 def padv2(net: Network) -> None:
-    element = net.quantized()
-    x = net.input(net.bytes(2, 3, 4, 5), element)
+    element, shape = net.quantized(), net.shape(1, 4)
+    x = net.input(net.bytes(*shape), element)
     fill = net.constant(net.bytes(1), element)
-    widths = net.rng.integers(0, 3, (4, 2)).astype(np.int32)
+    widths = net.array((len(shape), 2), 0, 2, np.int32)
     assert fill.data is not None
     q = element.data
     y = net.graph(
@@ -69,23 +72,26 @@ def padv2(net: Network) -> None:
 
 @case
 def reshape(net: Network) -> None:
-    element = net.quantized()
-    x = net.input(net.bytes(2, 3, 4), element)
-    y = net.graph(ReshapeOp, [x], element, shape=[4, 6])
-    net.tflite("RESHAPE", [x, np.array([4, 6], np.int32)], y, version=1)
+    element, (a, b, c) = net.quantized(), net.shape(3, 3)
+    x = net.input(net.bytes(a, b, c), element)
+    target = net.choose([a * b * c], [a, b * c], [c, a * b], [b, 1, c, a])
+    y = net.graph(ReshapeOp, [x], element, shape=target)
+    net.tflite("RESHAPE", [x, np.array(target, np.int32)], y, version=1)
 
 
 @case
 def transpose(net: Network) -> None:
-    element = net.quantized()
-    x = net.input(net.bytes(2, 3, 4), element)
-    y = net.graph(TransposeOp, [x], element, perm=[2, 0, 1])
-    net.tflite("TRANSPOSE", [x, np.array([2, 0, 1], np.int32)], y)
+    element, shape = net.quantized(), net.shape(1, 4)
+    perm = net.order(len(shape))
+    x = net.input(net.bytes(*shape), element)
+    y = net.graph(TransposeOp, [x], element, perm=perm)
+    net.tflite("TRANSPOSE", [x, np.array(perm, np.int32)], y)
 
 
 def _blocks(net: Network, op: type[GraphOp], builtin: str, options: object, deep: bool) -> None:
     element, size = net.quantized(), net.choose(2, 3)
-    shape = (2, 2, 3, 2 * size * size) if deep else (2, 2 * size, 3 * size, 2)
+    n, h, w, c = net.integer(1, 2), net.integer(1, 3), net.integer(1, 3), net.integer(1, 3)
+    shape = (n, h, w, c * size * size) if deep else (n, h * size, w * size, c)
     x = net.input(net.bytes(*shape), element)
     y = net.graph(op, [x], element, blocksize=size, mode="DCR", layout="NHWC")
     net.tflite(builtin, [x], y, options, version=1, blockSize=size)
@@ -104,71 +110,76 @@ def space_to_depth(net: Network) -> None:
 @case
 def space_to_batch_nd(net: Network) -> None:
     """Two spatial dimensions or one (3-D); padded up to whole blocks."""
-    element, n = net.quantized(), int(net.choose(1, 2))
-    blocks = net.rng.integers(1, 4, n).astype(np.int32)
-    extents = net.rng.integers(1, 7, n)
-    begins = net.rng.integers(0, 3, n)
-    ends = -(begins + extents) % blocks + blocks * net.rng.integers(0, 2, n)
-    x = net.input(net.bytes(2, *extents, 3), element)
-    y = net.graph(
-        SpaceToBatchOp,
-        [x],
-        element,
-        blocks=blocks.tolist(),
-        pads=[*begins.tolist(), *ends.tolist()],
-    )
-    pads = np.stack([begins, ends], 1).astype(np.int32)
-    net.tflite("SPACE_TO_BATCH_ND", [x, blocks, pads], y, schema.SpaceToBatchNDOptionsT())
+    element, n = net.quantized(), net.integer(1, 2)
+    blocks, extents, begins = net.integers(n, 1, 3), net.integers(n, 1, 6), net.integers(n, 0, 2)
+    ends = [
+        -(begin + extent) % block + block * net.integer(0, 1)
+        for begin, extent, block in zip(begins, extents, blocks, strict=True)
+    ]
+    x = net.input(net.bytes(net.integer(1, 2), *extents, net.integer(1, 3)), element)
+    y = net.graph(SpaceToBatchOp, [x], element, blocks=blocks, pads=[*begins, *ends])
+    operands = [np.array(blocks, np.int32), np.array([begins, ends], np.int32).T.copy()]
+    net.tflite("SPACE_TO_BATCH_ND", [x, *operands], y, schema.SpaceToBatchNDOptionsT())
 
 
 @case
 def batch_to_space_nd(net: Network) -> None:
-    element, n = net.quantized(), int(net.choose(1, 2))
-    blocks = net.rng.integers(1, 4, n).astype(np.int32)
-    extents = net.rng.integers(3, 6, n)
-    crops = net.rng.integers(0, 2, (n, 2)).astype(np.int32)
-    x = net.input(net.bytes(2 * int(blocks.prod()), *extents, 3), element)
-    y = net.graph(
-        BatchToSpaceOp, [x], element, blocks=blocks.tolist(), crops=crops.T.ravel().tolist()
-    )
-    net.tflite("BATCH_TO_SPACE_ND", [x, blocks, crops], y, schema.BatchToSpaceNDOptionsT())
+    """Cropped to one element or more."""
+    element, n = net.quantized(), net.integer(1, 2)
+    blocks, extents = net.integers(n, 1, 3), net.integers(n, 1, 5)
+    whole = [block * extent for block, extent in zip(blocks, extents, strict=True)]
+    begins = [net.integer(0, min(2, w - 1)) for w in whole]
+    ends = [net.integer(0, min(2, w - 1 - b)) for w, b in zip(whole, begins, strict=True)]
+    shape = (net.integer(1, 2) * prod(blocks), *extents, net.integer(1, 3))
+    x = net.input(net.bytes(*shape), element)
+    y = net.graph(BatchToSpaceOp, [x], element, blocks=blocks, crops=[*begins, *ends])
+    operands = [np.array(blocks, np.int32), np.array([begins, ends], np.int32).T.copy()]
+    net.tflite("BATCH_TO_SPACE_ND", [x, *operands], y, schema.BatchToSpaceNDOptionsT())
 
 
 @case
 def gather(net: Network) -> None:
-    element = net.quantized()
-    axis: int = net.choose(0, 1, 3)
-    shape = (2, 3, 4, 5)
+    element, shape = net.quantized(), net.shape(1, 4)
+    axis = net.integer(0, len(shape) - 1)
     x = net.input(net.bytes(*shape), element)
-    indices = net.rng.integers(0, shape[axis], 6).astype(np.int32)
+    indices = net.array((net.integer(1, 6),), 0, shape[axis] - 1, np.int32)
     y = net.graph(GatherOp, [x], element, axis=axis, indices=indices.tolist())
     net.tflite("GATHER", [x, indices], y, schema.GatherOptionsT(), axis=axis)
 
 
 @case
 def slice_(net: Network) -> None:
-    element = net.quantized()
-    x = net.input(net.bytes(2, 5, 4), element)
-    y = net.graph(SliceOp, [x], element, starts=[1, 2, 0], ends=[2, 5, 3], steps=[1, 1, 1])
-    begin, size = np.array([1, 2, 0], np.int32), np.array([1, 3, 3], np.int32)
-    net.tflite("SLICE", [x, begin, size], y)
+    element, shape = net.quantized(), net.shape(1, 4)
+    x = net.input(net.bytes(*shape), element)
+    starts = [net.integer(0, n - 1) for n in shape]
+    ends = [net.integer(start + 1, n) for start, n in zip(starts, shape, strict=True)]
+    y = net.graph(SliceOp, [x], element, starts=starts, ends=ends, steps=[1] * len(shape))
+    sizes = np.subtract(ends, starts)
+    net.tflite("SLICE", [x, np.array(starts, np.int32), sizes.astype(np.int32)], y)
 
 
 @case
 def strided_slice(net: Network) -> None:
-    element = net.quantized()
-    x = net.input(net.bytes(2, 7, 4), element)
-    y = net.graph(SliceOp, [x], element, starts=[0, 6, 1], ends=[2, 0, 4], steps=[1, -2, 1])
-    bounds = [np.array(b, np.int32) for b in ([0, 6, 1], [2, 0, 4], [1, -2, 1])]
+    element, shape = net.quantized(), net.shape(1, 4, 7)
+    x = net.input(net.bytes(*shape), element)
+    starts, ends, steps = [], [], []
+    for n in shape:
+        step = net.choose(1, 2, -1, -2) if n > 1 else 1
+        # An end of -1 would be the last element: backwards, the first one is left out.
+        start = net.integer(0, n - 1) if step > 0 else net.integer(1, n - 1)
+        end = net.integer(start + 1, n) if step > 0 else net.integer(0, start - 1)
+        starts, ends, steps = [*starts, start], [*ends, end], [*steps, step]
+    y = net.graph(SliceOp, [x], element, starts=starts, ends=ends, steps=steps)
+    bounds = [np.array(b, np.int32) for b in (starts, ends, steps)]
     net.tflite("STRIDED_SLICE", [x, *bounds], y, schema.StridedSliceOptionsT())
 
 
 @case
 def reverse_v2(net: Network) -> None:
-    element, axis = net.quantized(), int(net.rng.integers(3))
-    shape = (2, 5, 4)
+    element, shape = net.quantized(), net.shape(1, 4)
+    axis, n = net.integer(0, len(shape) - 1), len(shape)
     x = net.input(net.bytes(*shape), element)
-    starts, ends, steps = [0] * 3, list(shape), [1] * 3
+    starts, ends, steps = [0] * n, list(shape), [1] * n
     starts[axis], ends[axis], steps[axis] = shape[axis] - 1, -1, -1
     y = net.graph(SliceOp, [x], element, starts=starts, ends=ends, steps=steps)
     net.tflite("REVERSE_V2", [x, np.array([axis], np.int32)], y, schema.ReverseV2OptionsT())
@@ -176,19 +187,21 @@ def reverse_v2(net: Network) -> None:
 
 @case
 def tile(net: Network) -> None:
-    element = net.quantized()
-    x = net.input(net.bytes(2, 1, 4), element)
-    y = net.graph(TileOp, [x], element, repeats=[1, 3, 2])
+    element, shape = net.quantized(), net.shape(1, 4)
+    repeats = net.integers(len(shape), 1, 3)
+    x = net.input(net.bytes(*shape), element)
+    y = net.graph(TileOp, [x], element, repeats=repeats)
     net.resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    net.tflite("TILE", [x, np.array([1, 3, 2], np.int32)], y, version=3)
+    net.tflite("TILE", [x, np.array(repeats, np.int32)], y, version=3)
 
 
 @case
 def mirror_pad(net: Network) -> None:
-    element = net.quantized()
-    x = net.input(net.bytes(2, 3, 4, 5), element)
-    widths = net.rng.integers(0, 2, (4, 2)).astype(np.int32)
-    mode = net.choose("reflect", "symmetric")
+    element, mode = net.quantized(), net.choose("reflect", "symmetric")
+    shape = net.shape(1, 4)
+    x = net.input(net.bytes(*shape), element)
+    most = [n - 1 if mode == "reflect" else n for n in shape]
+    widths = np.array([net.integers(2, 0, min(n, 2)) for n in most], np.int32)
     y = net.graph(PadOp, [x], element, pads=widths.T.ravel().tolist(), mode=mode, value=0.0)
     kind = schema.MirrorPadMode.REFLECT if mode == "reflect" else schema.MirrorPadMode.SYMMETRIC
     net.tflite("MIRROR_PAD", [x, widths], y, schema.MirrorPadOptionsT(), mode=kind)
@@ -196,13 +209,11 @@ def mirror_pad(net: Network) -> None:
 
 def _resize(net: Network, builtin: str, options: object, mode: str) -> None:
     coordinates = net.choose("asymmetric", "half_pixel", "align_corners")
-    extents = [int(n) for n in net.rng.integers(1, 7, 2)]
-    if net.rng.random() < 0.5:
-        sizes = [n * int(net.choose(2, 3, 4)) for n in extents]
-    else:
-        sizes = [int(n) for n in net.rng.integers(1, 15, 2)]
+    extents = net.integers(2, 1, 6)
+    multiples = [n * net.choose(2, 3, 4) for n in extents]
+    sizes = multiples if net.boolean() else net.integers(2, 1, 14)
     element = net.quantized()
-    x = net.input(net.bytes(2, *extents, 3), element)
+    x = net.input(net.bytes(net.integer(1, 2), *extents, net.integer(1, 3)), element)
     y = net.graph(
         ResizeOp,
         [x],

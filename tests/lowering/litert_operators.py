@@ -52,23 +52,24 @@ from furiosa_ir.dialects.graph.reduction import (
     SoftmaxOp,
 )
 from furiosa_ir.dialects.graph.window import same_pads
+from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
 from tests.lowering.network import ACTIVATIONS, Network, case, int8_case
 
 # Element by element.
 
-_BROADCASTS = (
-    ((2, 3, 4, 5), (2, 3, 4, 5)),
-    ((2, 3, 4, 5), (5,)),
-    ((2, 3, 4, 5), (1, 1, 1, 5)),
-    ((1, 3, 1, 5), (2, 3, 4, 5)),
-)
+
+def _shapes(net: Network, *others: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Those of two operands; the second may be one of `others`, too."""
+    n, h, w, c = shape = net.shape(4, 4)
+    kinds = [(shape, other) for other in (shape, (c,), (1, 1, 1, c), *others)]
+    return net.choose(*kinds, ((1, h, 1, c), (n, h, w, c)))
 
 
 def _binary(net: Network, op: type[GraphOp], builtin: str, options: object) -> None:
-    shape_a, shape_b = net.choose(*_BROADCASTS)
+    shape_a, shape_b = _shapes(net)
     a = net.input(net.bytes(*shape_a), net.quantized())
-    if net.rng.random() < 0.3:
+    if net.one_in(3):
         b = net.constant(net.bytes(*shape_b), net.quantized())
     else:
         b = net.input(net.bytes(*shape_b), net.quantized())
@@ -104,13 +105,13 @@ def squared_difference(net: Network) -> None:
 @case
 def div(net: Network) -> None:
     """Divisors of both signs, a constant one, one a channel; LiteRT refuses to divide by 0."""
-    shape_a, shape_b = net.choose(*_BROADCASTS, ((2, 3, 4, 5), (1,)))
+    shape_a, shape_b = _shapes(net, (1,))
     a = net.input(net.bytes(*shape_a), net.quantized())
     b_type = net.quantized(zero_point=net.choose(None, -128, 127, 0))
     data = net.bytes(*shape_b)
     zero_point = b_type.data.zero_point - (0 if net.is_int8 else 128)
     data = np.where(data == zero_point, np.int8(zero_point ^ 1), data)
-    b = (net.constant if net.rng.random() < 0.5 else net.input)(data, b_type)
+    b = net.choose(net.constant, net.input)(data, b_type)
     # From quotients far below a step of the result to all that saturate.
     a_scale, b_scale = (v.graph.type.element_type.data.scale for v in (a, b))  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
     y = net.graph(DivOp, [a, b], net.quantized(a_scale / b_scale * net.scale(0.005, 10)))
@@ -124,11 +125,11 @@ def div(net: Network) -> None:
 @case
 def prelu(net: Network) -> None:
     """One slope a channel, as converters write it, constant or computed."""
-    element = net.quantized()
-    a = net.input(net.bytes(2, 3, 4, 5), element)
-    slope = net.constant if net.rng.random() < 0.7 else net.input
-    b = slope(net.bytes(1, 1, 5), net.quantized(net.scale(0.002, 0.02)))
-    y = net.graph(PReluOp, [a, b], element if net.rng.random() < 0.3 else net.quantized())
+    element, shape = net.quantized(), net.shape(4, 4)
+    a = net.input(net.bytes(*shape), element)
+    slope = net.input if net.one_in(3) else net.constant
+    b = slope(net.bytes(1, 1, shape[3]), net.quantized(net.scale(0.002, 0.02)))
+    y = net.graph(PReluOp, [a, b], element if net.one_in(3) else net.quantized())
     net.tflite("PRELU", [a, b], y, version=1)
 
 
@@ -157,7 +158,7 @@ def _unary(
     x_type = net.quantized(net.scale(0.001, 0.5))
     least = x_type.data.zero_point if non_negative else -128
     x = net.input(np.maximum(np.arange(-128, 128), least).astype(np.int8), x_type)
-    keeps = y_scale is None and net.rng.random() < 0.2
+    keeps = y_scale is None and net.one_in(5)
     y_type = x_type if keeps else net.quantized(y_scale or net.scale(0.001, 0.5), y_zero_point)
     y = net.graph(op, [x], y_type, **properties)
     net.tflite(builtin, [x], y, options, version=1, **(fields or {}))
@@ -185,7 +186,7 @@ def relu_0_to_1(net: Network) -> None:
 
 @case
 def leaky_relu(net: Network) -> None:
-    alpha = float(np.float32(net.rng.uniform(-0.5, 1.2)))
+    alpha = net.real(-0.5, 1.2)
     options = schema.LeakyReluOptionsT()
     _unary(net, LeakyReluOp, "LEAKY_RELU", options, {"alpha": alpha}, alpha=alpha)
 
@@ -224,7 +225,7 @@ def hard_swish(net: Network) -> None:
 @case
 def gelu(net: Network) -> None:
     net.importable = "GELU" in TFLITE_OPERATORS
-    approximate = bool(net.rng.integers(2))
+    approximate = net.boolean()
     kind = "tanh" if approximate else "none"
     fields: dict[str, object] = {"approximate": approximate}
     _unary(net, GeluOp, "GELU", schema.GeluOptionsT(), fields, approximate=kind)
@@ -275,12 +276,12 @@ def elu(net: Network) -> None:
 
 
 def _pool(net: Network, op: type[GraphOp], builtin: str, **properties: object) -> None:
-    kernel = [int(k) for k in net.rng.integers(1, 5, 2)]
+    kernel = net.integers(2, 1, 4)
     strides = net.choose([1, 1], [2, 2], [1, 2])
-    same = bool(net.rng.integers(2))
-    shape = (2, *net.rng.integers(5, 11, 2), 3)
+    same = net.boolean()
+    shape = (net.integer(1, 2), *[net.integer(k, k + 6) for k in kernel], net.integer(1, 4))
     # Small integers make ties common.
-    data = net.bytes(*shape) if net.rng.random() < 0.5 else net.bytes(*shape) // np.int8(40)
+    data = net.bytes(*shape) // np.int8(net.choose(1, 40))
     element = net.quantized()
     x = net.input(data, element)
     extents = shape_of(x.graph)[1:3]
@@ -324,12 +325,11 @@ def average_pool_2d(net: Network) -> None:
 
 def _reduction(net: Network, op: type[GraphOp], builtin: str, keeps_type: bool = False) -> None:
     axes = net.choose((1, 2), (2, 1), (1,), (3,), (1, 2, 3), (0, 1))
-    keepdims = int(net.rng.integers(2))
+    keepdims = net.integer(0, 1)
     x_type = net.quantized()
-    x = net.input(
-        net.bytes(2, *net.rng.integers(1, 9, 2).tolist(), int(net.rng.integers(1, 40))), x_type
-    )
-    y_type = x_type if keeps_type or net.rng.random() < 0.3 else net.quantized()
+    shape = (net.integer(1, 2), *net.integers(2, 1, 8), net.integer(1, 39))
+    x = net.input(net.bytes(*shape), x_type)
+    y_type = x_type if keeps_type or net.one_in(3) else net.quantized()
     y = net.graph(op, [x], y_type, axes=sorted(axes), keepdims=keepdims)
     options = schema.ReducerOptionsT()
     net.tflite(builtin, [x, np.array(axes, np.int32)], y, options, keepDims=bool(keepdims))
@@ -357,11 +357,9 @@ def reduce_min(net: Network) -> None:
 
 def _arg_extreme(net: Network, op: type[GraphOp], builtin: str, options: object) -> None:
     """Few different elements make ties common; the last axis has kernels of its own."""
-    shape = (2, *net.rng.integers(1, 9, 2).tolist(), int(net.rng.integers(1, 60)))
-    data = net.bytes(*shape) if net.rng.random() < 0.5 else net.bytes(*shape) // np.int8(50)
-    x = net.input(data, net.quantized())
-    axis = int(net.rng.integers(-4, 4))
-    wide = bool(net.rng.integers(2))
+    shape = (net.integer(1, 2), *net.integers(2, 1, 8), net.integer(1, 59))
+    x = net.input(net.bytes(*shape) // np.int8(net.choose(1, 50)), net.quantized())
+    axis, wide = net.integer(-4, 3), net.boolean()
     properties = {"axis": axis % 4, "keepdims": 0, "select_last_index": 0}
     y = net.graph(op, [x], i64 if wide else i32, **properties)
     kind = schema.TensorType.INT64 if wide else schema.TensorType.INT32
@@ -381,25 +379,28 @@ def arg_min(net: Network) -> None:
 @case
 def select_v2(net: Network) -> None:
     """Bytes of either operand; the condition may be computed."""
-    shapes = [net.choose((2, 3, 4, 5), (4, 5), (2, 1, 4, 1), (1,)) for _ in range(2)]
+    n, h, w, c = net.shape(4, 4)
+    shapes = [net.choose((n, h, w, c), (w, c), (n, 1, w, 1), (1,)) for _ in range(2)]
     element = net.quantized()
-    truth = net.rng.integers(2, size=shapes[0]) > 0
-    computed = bool(net.rng.integers(2))
-    condition = net.input(truth, i1) if computed else net.plain_constant(truth, i1)
-    a = net.input(net.bytes(2, 3, 4, 5), element)
+    truth = net.array(shapes[0], 0, 1) > 0
+    condition = net.choose(net.plain_constant, net.input)(truth, i1)
+    a = net.input(net.bytes(n, h, w, c), element)
     b = net.input(net.bytes(*shapes[1]), element)
     y = net.graph(WhereOp, [condition, a, b], element)
     net.tflite("SELECT_V2", [condition, a, b], y, schema.SelectV2OptionsT(), version=1)
 
 
+def _logits(net: Network, least: int) -> Array:
+    """Rows of `least` elements or more, spread evenly or normally."""
+    shape = (net.integer(1, 3), net.integer(least, net.choose(16, 499)))
+    if net.boolean():
+        return np.clip(net.normal(shape, net.scale(1, 40)), -128, 127).astype(np.int8)
+    return net.bytes(*shape)
+
+
 @case
 def softmax(net: Network) -> None:
-    depth = int(net.rng.integers(2, 500))
-    data = net.bytes(3, depth)
-    if net.rng.random() < 0.5:
-        spread = net.scale(1, 40)
-        data = np.clip(net.rng.normal(0, spread, (3, depth)), -128, 127).astype(np.int8)
-    beta = net.choose(1.0, 0.5, 1.75)
+    data, beta = _logits(net, 2), net.choose(1.0, 0.5, 1.75)
     x = net.input(data, net.quantized(net.scale(0.003, 0.6)))
     y = net.graph(SoftmaxOp, [x], net.quantized(1 / 256, -128), axis=1, beta=beta)
     net.tflite("SOFTMAX", [x], y, schema.SoftmaxOptionsT(), beta=beta)
@@ -407,11 +408,7 @@ def softmax(net: Network) -> None:
 
 @case
 def log_softmax(net: Network) -> None:
-    depth = int(net.rng.integers(1, 500))
-    data = net.bytes(3, depth)
-    if net.rng.random() < 0.5:
-        data = np.clip(net.rng.normal(0, net.scale(1, 40), (3, depth)), -128, 127).astype(np.int8)
-    x = net.input(data, net.quantized(net.scale(0.001, 2)))
+    x = net.input(_logits(net, 1), net.quantized(net.scale(0.001, 2)))
     y = net.graph(LogSoftmaxOp, [x], net.quantized(1 / 16, 127), axis=1, beta=1.0)
     net.tflite("LOG_SOFTMAX", [x], y, schema.LogSoftmaxOptionsT())
 
@@ -419,13 +416,14 @@ def log_softmax(net: Network) -> None:
 @case
 def l2_normalization(net: Network) -> None:
     """From a row of one element to sums of squares of 30 bits; rows near 0, too."""
-    depth = int(net.choose(1, 2, int(net.rng.integers(3, 100)), 9000))
+    shape = (net.integer(1, 3), net.choose(1, 2, net.integer(3, 99), 9000))
     element = net.quantized()
-    data = net.bytes(3, depth)
-    if net.rng.random() < 0.4:
+    if net.choose(True, False):
         zero_point = element.data.zero_point - (0 if net.is_int8 else 128)
-        near = zero_point + net.rng.integers(-2, 3, (3, depth))
+        near = zero_point + net.array(shape, -2, 2, np.int32)
         data = np.clip(near, -128, 127).astype(np.int8)
+    else:
+        data = net.bytes(*shape)
     x = net.input(data, element)
     y = net.graph(LpNormalizationOp, [x], net.quantized(1 / 128, 0), axis=1, p=2)
     net.tflite("L2_NORMALIZATION", [x], y, schema.L2NormOptionsT())

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import OpResolverType
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
 from xdsl.builder import Builder, InsertPoint
 from xdsl.dialects.builtin import TensorType, i8
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -31,6 +33,7 @@ from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.interpreter.elements import numpy_dtype
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from tests.lowering.choices import Choices, described
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 
 ACTIVATIONS = {
@@ -50,23 +53,29 @@ class Value:
     tensor: Tensor | None = None
 
 
-class Network:
+class Network(Choices):
     """A network of int8 or uint8 tensors; stored integers are written as int8 and converted.
 
     With `ties`, all scales are powers of two and all integers small: many results lie exactly
     between two steps of the output, where kernels differ.
+
+    Args:
+        dtype: what activations are stored as.
+        draw: what it is drawn from; None for one that is written out.
+        numerics: the kernels that it is lowered to and compared with.
+        ties: see above.
     """
 
     def __init__(
         self,
         dtype: type[np.int8 | np.uint8],
-        rng: np.random.Generator,
+        draw: DrawFn | None = None,
         *,
         numerics: str = LITERT,
         ties: bool = False,
     ) -> None:
+        super().__init__(draw)
         self.dtype = dtype
-        self.rng = rng
         self.numerics = numerics
         self.ties = ties
         self.block = Block()
@@ -86,11 +95,11 @@ class Network:
     # Quantisation and data.
 
     def scale(self, low: float = 0.002, high: float = 0.3) -> float:
-        """A random float32 scale, log-uniform."""
+        """A float32 scale, log-uniform."""
         if self.ties:
             exponents = int(np.ceil(np.log2(low))), int(np.floor(np.log2(high)))
-            return 2.0 ** int(self.rng.integers(exponents[0], exponents[1] + 1))
-        return float(np.float32(np.exp(self.rng.uniform(np.log(low), np.log(high)))))
+            return 2.0 ** self.integer(*exponents)
+        return float(np.float32(np.exp(self.real(np.log(low), np.log(high)))))
 
     def quantized(
         self,
@@ -98,27 +107,35 @@ class Network:
         zero_point: int | None = None,
         axis: int = 0,
     ) -> UniformType:
-        """A quantised type of this dtype, random where nothing is said."""
+        """A quantised type of this dtype, drawn where nothing is said."""
         if scale is None:
             scale = self.scale()
         if zero_point is None:
-            zero_point = int(self.rng.integers(*((-8, 8) if self.ties else (-128, 128))))
+            zero_point = self.zero_point(*((-8, 7) if self.ties else (-128, 127)))
         stored = zero_point + (0 if self.is_int8 else 128)
         return uniform(np.dtype(self.dtype), np.asarray(scale), np.asarray(stored), axis)
 
     def bytes(self, *shape: int) -> Array:
-        """Random int8 data."""
-        data = self.rng.integers(-128, 128, shape)
-        return (data // int(self.rng.integers(4, 30)) if self.ties else data).astype(np.int8)
-
-    def choose(self, *items: Any) -> Any:
-        return items[int(self.rng.integers(len(items)))]
+        """int8 data."""
+        data = self.array(shape, -128, 127)
+        return data // np.int8(self.integer(4, 29)) if self.ties else data
 
     def stored(self, data: Array) -> Array:
         """int8 data in this network's dtype; other data as it is."""
         if self.is_int8 or data.dtype != np.int8:
             return data
         return data.view(np.uint8) ^ np.uint8(128)
+
+    def __repr__(self) -> str:
+        """The operators, their tensors and the inputs: what hypothesis prints of a failure."""
+        lines = [f"resolver {self.resolver.name}"]
+        for operator in self.operators:
+            options = vars(operator.options) if operator.options else {}
+            lines.append(f"{operator.builtin} {options}")
+            for kind, tensors in (("reads", operator.inputs), ("writes", operator.outputs)):
+                lines += [f"  {kind} {_described(t)}" for t in tensors]
+        lines += [f"input {argument.type}: {described(data)}" for argument, data in self.inputs]
+        return "\n" + "\n".join(lines) + "\n"
 
     # Building.
 
@@ -279,14 +296,25 @@ class Refused(Exception):
     """The lowering leaves the operator to the host."""
 
 
+def _described(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "nothing"
+    text = f"{tensor.name}: {np.dtype(tensor.dtype)} {tuple(tensor.shape)}"
+    if tensor.scale is not None:
+        text += f" scale {tensor.scale} zero point {tensor.zero_point}"
+    return text if tensor.data is None else f"{text} = {described(tensor.data)}"
+
+
 def _quantization(value: Value) -> Any:
     q = quantization_of(value.graph)
     assert q is not None
     return q
 
 
+DTYPES: dict[str, type[np.int8 | np.uint8]] = {"int8": np.int8, "uint8": np.uint8}
+
 Case = Callable[[Network], None]
-"""Adds one operator with random shapes, parameters and data to a network."""
+"""Adds one operator with drawn shapes, parameters and data to a network."""
 
 CASES: dict[str, Case] = {}
 INT8_ONLY: set[str] = set()
@@ -303,6 +331,18 @@ def int8_case(function: Case) -> Case:
     """Registers a case that LiteRT has for int8 only."""
     INT8_ONLY.add(function.__name__)
     return case(function)
+
+
+@st.composite
+def networks(
+    draw: DrawFn, name: str, dtype: str, *, numerics: str = LITERT, ties: bool | None = None
+) -> Network:
+    """Networks of one operator of a case; half of them have ties, where nothing is said."""
+    if ties is None:
+        ties = draw(st.sampled_from([True, False]))
+    net = Network(DTYPES[dtype], draw, numerics=numerics, ties=ties)
+    CASES[name](net)
+    return net
 
 
 def forms() -> list[tuple[str, str]]:

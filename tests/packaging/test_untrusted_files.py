@@ -31,10 +31,12 @@ IMPORTS_BY_NAME = {
     "furiosa_ir/backends/warboy/lowering/registry.py",
     "furiosa_ir/ir/context.py",
     "furiosa_ir/ir/passes.py",
+    # Command groups of a table, imported when they are called.
+    "furiosa_ir/tools/furiosa.py",
     # `--load FILE`.
     "furiosa_ir/tools/plugins.py",
 }
-PROCESSES: set[str] = set()
+PROCESSES = {"furiosa_ir/runtime/isolation.py"}
 """Modules that may start other programs."""
 
 

@@ -68,13 +68,14 @@ def copy_then_host(dtype: str, model: bytes, framework: str, result: Tensor) -> 
 
 
 def onnx_model(dtype: type[np.generic], shape: tuple[int, ...], operator: str = "Neg") -> bytes:
-    """An ONNX network of one unary operator."""
+    """An ONNX network of one operator of one or (Div) two operands, called `node`."""
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    inputs = ["a", "b"] if operator == "Div" else ["a"]
     graph = helper.make_graph(
-        [helper.make_node(operator, ["a"], ["b"])],
+        [helper.make_node(operator, inputs, ["c"], name="node")],
         "g",
-        [helper.make_tensor_value_info("a", element, shape)],
-        [helper.make_tensor_value_info("b", element, shape)],
+        [helper.make_tensor_value_info(name, element, shape) for name in inputs],
+        [helper.make_tensor_value_info("c", element, shape)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.checker.check_model(model)

@@ -12,6 +12,7 @@ from xdsl.irdl import irdl_op_definition, prop_def
 
 from furiosa_ir.dialects.graph.base import OnnxNode
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 
 
@@ -26,7 +27,7 @@ class CeluOp(UnaryOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, alpha = operands[0], self.alpha.value.data
-        return [np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha))]
+        return [np.maximum(x, 0) + np.minimum(0, alpha * elementary.expm1(x / alpha))]
 
 
 @irdl_op_definition
@@ -85,4 +86,4 @@ class SwishOp(UnaryOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x = operands[0]
-        return [x / (1.0 + np.exp(-self.alpha.value.data * x))]
+        return [x / (1.0 + elementary.exp(-self.alpha.value.data * x))]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import prod
 from typing import ClassVar
 
-import numpy as np
 from xdsl.dialects.builtin import (
     DenseArrayBase,
     FloatAttr,
@@ -34,12 +33,14 @@ from furiosa_ir.dialects.graph.sliding import (
     to_layout,
 )
 from furiosa_ir.dialects.graph.window import (
+    check_window,
     onnx_transposed_window,
     onnx_window,
     tflite_window,
     window_extents,
 )
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 
@@ -113,7 +114,7 @@ class ConvOp(GraphOp):
         x_at = dict(zip(layout, x, strict=True))
         w_at = dict(zip(kernel_layout, weight, strict=True))
         group = self.group.value.data
-        if x_at["C"] != w_at["I"] * group or w_at["O"] % group:
+        if group < 1 or x_at["C"] != w_at["I"] * group or w_at["O"] % group:
             raise VerificationFailure(
                 f"graph.conv: {x_at['C']} input channels and {w_at['O']} output channels do not "
                 f"fit a weight of shape {list(weight)} in {group} groups"
@@ -224,16 +225,31 @@ class ConvTransposeOp(GraphOp):
         )
 
     def result_shapes(self) -> Sequence[Shape]:
-        layout = self.layout.data
-        x_at = dict(zip(layout, shape_of(self.x), strict=True))
-        w_at = dict(zip(self.kernel_layout.data, shape_of(self.weight), strict=True))
-        if x_at["C"] != w_at["I"]:
+        layout, kernel_layout = self.layout.data, self.kernel_layout.data
+        x, weight = shape_of(self.x), shape_of(self.weight)
+        if len(x) != len(layout) or len(weight) != len(kernel_layout):
             raise VerificationFailure(
-                f"graph.conv_transpose: {x_at['C']} input channels, the weight has {w_at['I']}"
+                f"graph.conv_transpose: ranks {len(x)} and {len(weight)} do not fit the layouts "
+                f"{layout} and {kernel_layout}"
+            )
+        x_at = dict(zip(layout, x, strict=True))
+        w_at = dict(zip(kernel_layout, weight, strict=True))
+        group = self.group.value.data
+        if x_at["C"] != w_at["I"] or group < 1 or w_at["I"] % group:
+            raise VerificationFailure(
+                f"graph.conv_transpose: {x_at['C']} input channels, the weight has {w_at['I']} "
+                f"in {group} groups"
+            )
+        out = {"N": x_at["N"], "C": w_at["O"] * group}
+        if self.bias is not None and shape_of(self.bias) != (out["C"],):
+            raise VerificationFailure(
+                f"graph.conv_transpose: bias has shape {list(shape_of(self.bias))}, "
+                f"not [{out['C']}]"
             )
         spatial = [d for d in layout if d not in "NC"]
         n, pads = len(spatial), ints(self.pads)
-        out = {"N": x_at["N"], "C": w_at["O"] * self.group.value.data}
+        kernel = [w_at[d] for d in spatial]
+        check_window(self, n, kernel, ints(self.strides), pads, ints(self.dilations))
         for i, d in enumerate(spatial):
             out[d] = (
                 (x_at[d] - 1) * ints(self.strides)[i]
@@ -301,6 +317,8 @@ class GemmOp(GraphOp):
         options = node.options
         if options.WeightsFormat() != 0 or len(node.shape(1)) != 2 or x is None:
             return node.unsupported()
+        if bias is not None and shape_of(bias) != node.shape(1)[:1]:
+            return node.unsupported()
         shape, (units, depth) = node.shape(0), node.shape(1)
         if depth == 0 or prod(shape) % depth:
             raise VerificationFailure(
@@ -323,6 +341,10 @@ class GemmOp(GraphOp):
         k2, n = b[::-1] if self.trans_b.value.data else b
         if k != k2:
             raise VerificationFailure(f"graph.gemm: inner dimensions {k} and {k2} differ")
+        if self.c is not None and broadcast_shapes(self, [shape_of(self.c), (m, n)]) != (m, n):
+            raise VerificationFailure(
+                f"graph.gemm: a bias of shape {list(shape_of(self.c))} for a result of {[m, n]}"
+            )
         return [(m, n)]
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
@@ -330,7 +352,7 @@ class GemmOp(GraphOp):
         a = a.T if self.trans_a.value.data else a
         b = b.T if self.trans_b.value.data else b
         alpha, beta = self.alpha.value.data, self.beta.value.data
-        product = a @ b
+        product = elementary.matmul(a, b)
         result = product if alpha == 1 else product * a.dtype.type(alpha)
         if c:
             result = result + (c[0] if beta == 1 else c[0] * a.dtype.type(beta))
@@ -385,4 +407,4 @@ class MatMulOp(GraphOp):
         return [tuple(shape)]
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.matmul(*operands)]
+        return [elementary.matmul(*operands)]

@@ -12,6 +12,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, r
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.onnx_arguments import number, variable
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, shape_of
 
@@ -160,8 +161,8 @@ class PowOp(BinaryOp):
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         a, b = operands
         if b.dtype.kind == "i" and a.dtype.kind in "iu" and (b < 0).any():
-            return [np.trunc(np.power(a.astype(np.float64), b))]
-        return [np.power(a, b)]
+            return [np.trunc(elementary.power(a.astype(np.float64), b))]
+        return [elementary.power(a, b)]
 
 
 @irdl_op_definition
@@ -301,7 +302,7 @@ class SigmoidOp(UnaryOp):
     TFLITE: ClassVar = ("LOGISTIC",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [1.0 / (1.0 + np.exp(-operands[0]))]
+        return [1.0 / (1.0 + elementary.exp(-operands[0]))]
 
 
 @irdl_op_definition
@@ -313,7 +314,7 @@ class TanhOp(UnaryOp):
     TFLITE: ClassVar = ("TANH",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.tanh(operands[0])]
+        return [elementary.tanh(operands[0])]
 
 
 @irdl_op_definition

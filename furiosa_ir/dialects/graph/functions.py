@@ -5,9 +5,8 @@ To add one, copy a neighbour. Parameters are properties called like ONNX's attri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import erf
-from typing import ClassVar, cast
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
@@ -16,9 +15,8 @@ from xdsl.irdl import irdl_op_definition, opt_prop_def
 
 from furiosa_ir.dialects.graph.base import OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
-
-_erf = cast("Callable[[Array], Array]", np.vectorize(erf, otypes=[np.float64]))
 
 
 @irdl_op_definition
@@ -30,7 +28,7 @@ class ExpOp(UnaryOp):
     TFLITE: ClassVar = ("EXP",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.exp(operands[0])]
+        return [elementary.exp(operands[0])]
 
 
 @irdl_op_definition
@@ -42,7 +40,7 @@ class LogOp(UnaryOp):
     TFLITE: ClassVar = ("LOG",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.log(operands[0])]
+        return [elementary.log(operands[0])]
 
 
 @irdl_op_definition
@@ -111,7 +109,7 @@ class ErfOp(UnaryOp):
     ONNX: ClassVar = ("Erf",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [_erf(operands[0])]
+        return [elementary.erf(operands[0])]
 
 
 @irdl_op_definition
@@ -132,9 +130,9 @@ class GeluOp(UnaryOp):
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x = operands[0]
         if self.approximate is not None and self.approximate.data == "tanh":
-            inner = np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3)
-            return [0.5 * x * (1.0 + np.tanh(inner))]
-        return [0.5 * x * (1.0 + _erf(x / np.sqrt(2.0)))]
+            inner = np.sqrt(2.0 / np.pi) * (x + 0.044715 * x * x * x)
+            return [0.5 * x * (1.0 + elementary.tanh(inner))]
+        return [0.5 * x * (1.0 + elementary.erf(x / np.sqrt(2.0)))]
 
 
 @irdl_op_definition
@@ -149,7 +147,7 @@ class EluOp(UnaryOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x = operands[0]
-        return [np.where(x > 0, x, _number(self.alpha, 1.0) * np.expm1(x))]
+        return [np.where(x > 0, x, _number(self.alpha, 1.0) * elementary.expm1(x))]
 
 
 @irdl_op_definition
@@ -166,7 +164,7 @@ class SeluOp(UnaryOp):
         x = operands[0]
         alpha = _number(self.alpha, 1.67326319217681884765625)
         gamma = _number(self.gamma, 1.05070102214813232421875)
-        return [gamma * np.where(x > 0, x, alpha * np.expm1(x))]
+        return [gamma * np.where(x > 0, x, alpha * elementary.expm1(x))]
 
 
 @irdl_op_definition
@@ -213,7 +211,7 @@ class SoftplusOp(UnaryOp):
     ONNX: ClassVar = ("Softplus",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.logaddexp(operands[0], 0.0)]
+        return [elementary.softplus(operands[0])]
 
 
 @irdl_op_definition
@@ -235,7 +233,7 @@ class MishOp(UnaryOp):
     ONNX: ClassVar = ("Mish",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [operands[0] * np.tanh(np.logaddexp(operands[0], 0.0))]
+        return [operands[0] * elementary.tanh(elementary.softplus(operands[0]))]
 
 
 @irdl_op_definition
@@ -283,7 +281,7 @@ class SinOp(UnaryOp):
     TFLITE: ClassVar = ("SIN",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.sin(operands[0])]
+        return [elementary.sin(operands[0])]
 
 
 @irdl_op_definition
@@ -295,7 +293,7 @@ class CosOp(UnaryOp):
     TFLITE: ClassVar = ("COS",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.cos(operands[0])]
+        return [elementary.cos(operands[0])]
 
 
 def _number(attribute: FloatAttr | None, default: float) -> float:

@@ -44,8 +44,10 @@ class QuantizeOp(GraphOp):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         element = onnx_quantization(node)
-        (x, *_) = node.operands
-        if element is None or x is None or not isinstance(element_of(x), Float32Type):
+        (x, scale, *_) = node.operands
+        if element is None or x is None or scale is None:
+            return node.unsupported()
+        if not isinstance(element_of(x), Float32Type) or element_of(scale) != f32:
             return node.unsupported()
         (result,) = node.emit(cls, [x], elements=[element])
         return node.emit(StorageCastOp, [result], elements=[storage_type(element)])
@@ -71,6 +73,10 @@ class DequantizeOp(GraphOp):
         (x, scale, *_) = node.operands
         if element is None or x is None or scale is None or element_of(scale) != f32:
             return node.unsupported()
+        if element_of(x) != storage_type(element):
+            raise VerificationFailure(
+                f"the elements are {element_of(x)}, the zero point is {storage_type(element)}"
+            )
         if isinstance(x.owner, StorageCastOp) and element_of(x.owner.x) == element:
             stored = x.owner.x
         elif isinstance(x.owner, ConstantOp):
@@ -99,6 +105,13 @@ class StorageCastOp(GraphOp):
 
     def result_shapes(self) -> Sequence[Shape]:
         return [shape_of(self.x)]
+
+    def verify_(self) -> None:
+        super().verify_()
+        for value in (self.x, self.result):
+            element = element_of(value)
+            if not isinstance(element, IntegerType | UniformType):
+                raise VerificationFailure(f"graph.storage_cast: {element} stores no integers")
 
 
 def storage_type(element: UniformType) -> IntegerType:

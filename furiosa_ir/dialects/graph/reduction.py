@@ -14,6 +14,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.movement import ReshapeOp
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, variable
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, ints, normal_axis, shape_of
 
@@ -358,7 +359,7 @@ class SoftmaxOp(NormalizedExpOp):
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, axis = operands[0] * self.beta.value.data, self.axis.value.data
-        e = np.exp(x - x.max(axis, keepdims=True, initial=-np.inf))
+        e = elementary.exp(x - x.max(axis, keepdims=True, initial=-np.inf))
         return [e / e.sum(axis, keepdims=True)]
 
 
@@ -373,4 +374,4 @@ class LogSoftmaxOp(NormalizedExpOp):
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, axis = operands[0] * self.beta.value.data, self.axis.value.data
         x = x - x.max(axis, keepdims=True, initial=-np.inf)
-        return [x - np.log(np.exp(x).sum(axis, keepdims=True))]
+        return [x - elementary.log(elementary.exp(x).sum(axis, keepdims=True))]

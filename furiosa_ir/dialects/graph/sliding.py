@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 
 
@@ -79,7 +80,7 @@ def convolve(
             result += x[slices] * taps.reshape(-1, *[1] * len(out))
         else:
             columns = x[slices].reshape(batch, group, channels // group, -1)
-            result += np.matmul(taps.reshape(group, filters // group, inner), columns)
+            result += elementary.matmul(taps.reshape(group, filters // group, inner), columns)
     return result.reshape(batch, filters, *out)
 
 
@@ -104,7 +105,7 @@ def convolve_transposed(
     for position, slices in _positions(kernel, strides, dilations, extents):
         taps = weight[(slice(None), slice(None), *position)]
         taps = taps.reshape(group, channels // group, filters).swapaxes(1, 2)
-        values = np.matmul(taps, columns)
+        values = elementary.matmul(taps, columns)
         result[slices] += values.reshape(batch, group * filters, *extents)
     crop = tuple(slice(pads[i], pads[i] + size[i]) for i in range(n))
     return result[(slice(None), slice(None), *crop)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 from xdsl.irdl import irdl_op_definition
 
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 
 
@@ -20,7 +20,7 @@ class TanOp(UnaryOp):
     ONNX: ClassVar = ("Tan",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.tan(operands[0])]
+        return [elementary.tan(operands[0])]
 
 
 @irdl_op_definition
@@ -31,7 +31,7 @@ class AsinOp(UnaryOp):
     ONNX: ClassVar = ("Asin",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.arcsin(operands[0])]
+        return [elementary.arcsin(operands[0])]
 
 
 @irdl_op_definition
@@ -42,7 +42,7 @@ class AcosOp(UnaryOp):
     ONNX: ClassVar = ("Acos",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.arccos(operands[0])]
+        return [elementary.arccos(operands[0])]
 
 
 @irdl_op_definition
@@ -53,7 +53,7 @@ class AtanOp(UnaryOp):
     ONNX: ClassVar = ("Atan",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.arctan(operands[0])]
+        return [elementary.arctan(operands[0])]
 
 
 @irdl_op_definition
@@ -64,7 +64,7 @@ class SinhOp(UnaryOp):
     ONNX: ClassVar = ("Sinh",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.sinh(operands[0])]
+        return [elementary.sinh(operands[0])]
 
 
 @irdl_op_definition
@@ -75,7 +75,7 @@ class CoshOp(UnaryOp):
     ONNX: ClassVar = ("Cosh",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.cosh(operands[0])]
+        return [elementary.cosh(operands[0])]
 
 
 @irdl_op_definition
@@ -86,7 +86,7 @@ class AsinhOp(UnaryOp):
     ONNX: ClassVar = ("Asinh",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.arcsinh(operands[0])]
+        return [elementary.arcsinh(operands[0])]
 
 
 @irdl_op_definition
@@ -97,7 +97,7 @@ class AcoshOp(UnaryOp):
     ONNX: ClassVar = ("Acosh",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.arccosh(operands[0])]
+        return [elementary.arccosh(operands[0])]
 
 
 @irdl_op_definition
@@ -108,4 +108,4 @@ class AtanhOp(UnaryOp):
     ONNX: ClassVar = ("Atanh",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [np.arctanh(operands[0])]
+        return [elementary.arctanh(operands[0])]

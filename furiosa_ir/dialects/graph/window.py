@@ -7,7 +7,7 @@ from typing import Any
 
 from xdsl.ir import Operation
 
-from furiosa_ir.dialects.graph.base import OnnxNode, TFLiteNode
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.shaped_operation import Shape
 
@@ -27,18 +27,15 @@ def window_extents(
     rounds up, but never starts a window in the end padding (ONNX MaxPool).
 
     Raises:
-        VerificationFailure: a window is larger than its padded input, or the ranks differ.
+        VerificationFailure: a window is larger than its padded input, or `check_window` refuses it.
     """
     n = len(extents)
-    if not len(kernel) == len(strides) == len(dilations) == n or len(pads) != 2 * n:
-        raise VerificationFailure(
-            f"{op.name}: kernel, strides, pads and dilations do not fit {n} spatial dimensions"
-        )
+    check_window(op, n, kernel, strides, pads, dilations)
     out: list[int] = []
     for i in range(n):
         span = (kernel[i] - 1) * dilations[i] + 1
         room = extents[i] + pads[i] + pads[i + n] - span
-        if room < 0 or strides[i] <= 0:
+        if room < 0:
             raise VerificationFailure(
                 f"{op.name}: a window of {span} does not fit the extent {extents[i]} "
                 f"padded by {pads[i]} and {pads[i + n]}"
@@ -48,6 +45,35 @@ def window_extents(
             count -= 1
         out.append(count)
     return tuple(out)
+
+
+def check_window(
+    op: Operation,
+    rank: int,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+) -> None:
+    """Checks that a window has that many dimensions, and that each is one to slide along.
+
+    Raises:
+        VerificationFailure: it has more or fewer, an extent, stride or dilation that is not
+            positive, or, in `graph`, negative padding.
+    """
+    if not len(kernel) == len(strides) == len(dilations) == rank or len(pads) != 2 * rank:
+        raise VerificationFailure(
+            f"{op.name}: kernel, strides, pads and dilations do not fit {rank} spatial dimensions"
+        )
+    for what, numbers, least in (
+        ("a kernel extent", kernel, 1),
+        ("a stride", strides, 1),
+        ("a dilation", dilations, 1),
+        # In `ftensor`, negative padding crops.
+        ("padding", pads if isinstance(op, GraphOp) else (), 0),
+    ):
+        if min(numbers, default=least) < least:
+            raise VerificationFailure(f"{op.name}: {what} of {min(numbers)}")
 
 
 def same_pads(

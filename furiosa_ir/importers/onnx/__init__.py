@@ -22,13 +22,14 @@ from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.batch import set_batch
 from furiosa_ir.importers.onnx.builder import Builder, is_static
 from furiosa_ir.importers.onnx.file import UNFIT, ModelFile, read_model
-from furiosa_ir.importers.onnx.node import Node
+from furiosa_ir.importers.onnx.node import Node, node_domain
 from furiosa_ir.importers.onnx.opaque import check_node, declared_type
 from furiosa_ir.importers.onnx.order import needed_nodes, node_label
 from furiosa_ir.importers.onnx.qlinear import expanded
 from furiosa_ir.importers.onnx.signature import batch_symbols, input_axes, input_type
 from furiosa_ir.importers.onnx.structural import STRUCTURAL
 from furiosa_ir.importers.onnx.tensors import element_type, type_name
+from furiosa_ir.importers.onnx.types import check_types
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of, shape_text
 
@@ -103,6 +104,9 @@ def _import_node(builder: Builder, proto: Any) -> None:
     builder.location = name_loc(label)
     try:
         check_node(proto, builder.opsets)
+        # What an operator is expanded to need not be valid: accumulators are stored numbers, too.
+        node = Node(builder, proto, builder.opsets[node_domain(proto)])
+        check_types(node.op_type, node.domain, node.opset, node.operands)
         for part in expanded(builder, proto) or (proto,):
             for name, value in zip(part.output, _results(builder, part), strict=False):
                 if name:
@@ -119,8 +123,7 @@ def _import_node(builder: Builder, proto: Any) -> None:
 
 
 def _results(builder: Builder, proto: Any) -> Sequence[SSAValue]:
-    domain = "" if proto.domain == "ai.onnx" else str(proto.domain)
-    node = Node(builder, proto, builder.opsets[domain])
+    node = Node(builder, proto, builder.opsets[node_domain(proto)])
     hook = STRUCTURAL.get(node.key)
     if hook is None and node.key in ONNX_OPERATORS:
         hook = ONNX_OPERATORS[node.key].from_onnx

@@ -20,6 +20,7 @@ from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.folding import Folding
 from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
 from furiosa_ir.importers.onnx.order import used_names
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, as_attribute, shape_of
 
@@ -251,7 +252,8 @@ def _fold(op: GraphOp, folding: Folding) -> list[Array] | None:
     with np.errstate(all="ignore"):
         wide = [a.astype(np.float64) if a.dtype in _NARROW else a for a in operands]
         try:
-            results = op.evaluate(*wide)
+            with elementary.portable_products():
+                results = op.evaluate(*wide)
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError):
             return None  # what numpy makes no sense of is left to the host
         return [

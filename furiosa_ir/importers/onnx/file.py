@@ -15,6 +15,7 @@ import onnx.version_converter
 from google.protobuf.message import DecodeError
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.onnx.messages import one_sentence
 from furiosa_ir.importers.onnx.soundness import check_model
 
 UNFIT = (
@@ -137,19 +138,39 @@ def _modernized(model: onnx.ModelProto, opset: int, name: str | None) -> onnx.Mo
     if any(changed_between(node, opset, OLDEST_OPSET) for node in graph.node):
         # Before version 4 an initialiser had to be an input as well, which some models forget.
         model.ir_version = max(4, model.ir_version)
+        if not model.opset_import:
+            model.opset_import.add(version=opset)
         try:
-            return onnx.version_converter.convert_version(model, OLDEST_OPSET)
-        except Exception as error:  # noqa: BLE001  # onnx's own exceptions share no other base
-            reason = str(error).splitlines() or [type(error).__name__]
+            return converted(model, OLDEST_OPSET)
+        except ValueError as error:
             raise ImportFailure(
                 f"the model uses operator set {opset} and cannot be converted to {OLDEST_OPSET}: "
-                f"{reason[0]}",
+                f"{error}",
                 file=name,
             ) from None
     for entry in cast("list[Any]", model.opset_import):
         if entry.domain in ("", "ai.onnx"):
             entry.version = OLDEST_OPSET
     return model
+
+
+def converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """The model in another version of the default operator set.
+
+    Raises:
+        ValueError: onnx cannot convert it, and why.
+    """
+    try:
+        return onnx.version_converter.convert_version(model, opset)
+    except (
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+        onnx.version_converter.ConvertError,
+        IndexError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        raise ValueError(one_sentence(str(error))) from None
 
 
 def changed_between(node: Any, old: int, new: int) -> bool:
@@ -168,5 +189,5 @@ def _inlined(model: onnx.ModelProto, name: str | None) -> onnx.ModelProto:
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:  # noqa: BLE001  # onnx's own exceptions share no other base
         raise ImportFailure(
-            f"the model's local functions cannot be inlined: {error}", file=name
+            f"the model's local functions cannot be inlined: {one_sentence(str(error))}", file=name
         ) from None

@@ -17,6 +17,11 @@ from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import Shape, element_of, shape_of
 
 
+def node_domain(proto: Any) -> str:
+    """A node's operator set; that of ONNX has two names."""
+    return "" if proto.domain == "ai.onnx" else str(proto.domain)
+
+
 class Node:
     """Implements `furiosa_ir.dialects.graph.base.OnnxNode`."""
 
@@ -24,7 +29,7 @@ class Node:
         self._builder = builder
         self.proto = proto
         self.op_type = str(proto.op_type)
-        self.domain = "" if proto.domain == "ai.onnx" else str(proto.domain)
+        self.domain = node_domain(proto)
         self.opset = opset
         self.operands: Sequence[SSAValue | None] = [
             builder.value(str(i)) if i and not builder.is_hidden(i) else None for i in proto.input

@@ -25,6 +25,7 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.contrib import infer_with_onnxruntime
 from furiosa_ir.importers.onnx.hazards import check_hazards
+from furiosa_ir.importers.onnx.messages import one_sentence
 from furiosa_ir.importers.onnx.order import all_nodes, subgraphs, used_names
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape
@@ -92,6 +93,7 @@ class OpaqueNode:
         graph = onnx.GraphProto(name=node.op_type or "node")
         for one in (*hidden.nodes, node):
             graph.node.add().CopyFrom(one)
+            _sort_attributes(graph.node[-1])
         graph.initializer.extend(hidden.tensors.values())
         graph.input.extend(_value_info(name, type_) for name, type_ in operands.items())
         graph.output.extend(onnx.ValueInfoProto(name=o) for o in self.outputs)
@@ -168,15 +170,17 @@ class OpaqueNode:
 
     def _infer_shapes(self, model: onnx.ModelProto, *, propagate: bool) -> onnx.ModelProto:
         try:
-            return shape_inference.infer_shapes(model, strict_mode=True, data_prop=propagate)
+            return shape_inference.infer_shapes(
+                model, check_type=True, strict_mode=True, data_prop=propagate
+            )
         except Exception as error:  # noqa: BLE001  # onnx's own exceptions share no other base
             if not self._is_function():
-                raise ImportFailure(_one_sentence(str(error))) from None
+                raise ImportFailure(one_sentence(str(error))) from None
         try:
             # onnx cannot infer strictly through the bodies of some of its function operators.
             return shape_inference.infer_shapes(model, data_prop=propagate)
         except Exception as error:  # noqa: BLE001
-            raise ImportFailure(_one_sentence(str(error))) from None
+            raise ImportFailure(one_sentence(str(error))) from None
 
     def _is_unknown(self) -> bool:
         """Whether onnx has no schema of the operator."""
@@ -206,13 +210,17 @@ class OpaqueNode:
     def evaluate(self) -> list[Array] | None:
         """The results where `can_be_evaluated`; None where that fails.
 
-        onnxruntime computes them, as it would when the network runs.
+        onnxruntime computes them, as it would when the network runs. How its kernels round depends
+        on the processor: reals that they compute are left to the machine that runs the network, or
+        a program would depend on the machine that compiled it.
         """
         try:
             session = onnx_session(self.model.SerializeToString())
-            return run_session(session, [self._constants[name] for name in self.inputs])
+            results = run_session(session, [self._constants[name] for name in self.inputs])
         except Exception:  # noqa: BLE001  # onnxruntime's share no other base; the operator stays
             return None
+        same = all(map(_same_everywhere, self.model.graph.node))
+        return results if same or all(map(_is_discrete, results)) else None
 
 
 def check_node(node: Any, opsets: Mapping[str, int]) -> None:
@@ -238,7 +246,7 @@ def check_node(node: Any, opsets: Mapping[str, int]) -> None:
     try:
         checker.check_node(node, context)
     except checker.ValidationError as error:
-        raise ImportFailure(_one_sentence(str(error))) from None
+        raise ImportFailure(one_sentence(str(error))) from None
 
 
 def declared_type(value: Any) -> ResultType | None:
@@ -273,6 +281,99 @@ def _extents(value: Any) -> list[int]:
     return [int(d.dim_value) for d in value.type.tensor_type.shape.dim]
 
 
+_SAME_EVERYWHERE = frozenset(
+    [
+        "Abs",
+        "Add",
+        "Cast",
+        "CastLike",
+        "Ceil",
+        "CenterCropPad",
+        "Clip",
+        "Compress",
+        "Concat",
+        "ConcatFromSequence",
+        "Constant",
+        "ConstantOfShape",
+        "DequantizeLinear",
+        "Div",
+        "Expand",
+        "EyeLike",
+        "Flatten",
+        "Floor",
+        "Gather",
+        "GatherElements",
+        "GatherND",
+        "Identity",
+        "If",
+        "Loop",
+        "Max",
+        "Min",
+        "Mul",
+        "Neg",
+        "OneHot",
+        "Optional",
+        "OptionalGetElement",
+        "Pad",
+        "Range",
+        "Relu",
+        "Reshape",
+        "ReverseSequence",
+        "Round",
+        "Scatter",
+        "ScatterElements",
+        "ScatterND",
+        "SequenceAt",
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceErase",
+        "SequenceInsert",
+        "Sign",
+        "Slice",
+        "Split",
+        "SplitToSequence",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Tile",
+        "TopK",
+        "Transpose",
+        "Trilu",
+        "Unique",
+        "Unsqueeze",
+        "Where",
+    ]
+)
+"""Operators that move and choose elements, or compute each by one operation that IEEE 754 defines.
+
+Whatever else makes only integers of its operands is the same everywhere, too.
+"""
+
+
+def _same_everywhere(node: Any) -> bool:
+    """Whether a node and its subgraphs compute the same reals on every processor."""
+    return node.op_type in _SAME_EVERYWHERE and all(
+        _same_everywhere(inner) for graph in subgraphs(node) for inner in graph.node
+    )
+
+
+def _is_discrete(array: Array) -> bool:
+    """Whether the elements are integers, truth values or texts."""
+    return array.dtype.kind in "iubOUS" or "int" in array.dtype.name
+
+
+def _sort_attributes(node: Any) -> None:
+    """Puts the attributes of a node and of those in its subgraphs in the order of their names."""
+    names = [str(a.name) for a in node.attribute]
+    if names != sorted(names):
+        in_order = onnx.NodeProto(attribute=sorted(node.attribute, key=lambda a: a.name))
+        del node.attribute[:]
+        node.attribute.extend(in_order.attribute)
+    for graph in subgraphs(node):
+        for inner in graph.node:
+            _sort_attributes(inner)
+
+
 def _value_info(name: str, type_: AnyTensor) -> onnx.ValueInfoProto:
     shape = [None if n == DYNAMIC else n for n in type_.get_shape()]
     return helper.make_tensor_value_info(name, tensors.type_code(type_.element_type), shape)
@@ -287,13 +388,3 @@ def _domains(node: Any) -> set[str]:
             for inner in graph.node:
                 found |= _domains(inner)
     return found
-
-
-def _one_sentence(text: str) -> str:
-    """onnx's messages run over several lines, with contexts; the first says what is wrong."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("==>")] or ["the operator is invalid"]
-    first = lines[0].removesuffix(".")
-    for prefix in ("[ShapeInferenceError] ", "[TypeInferenceError] "):
-        first = first.replace(prefix, "")
-    return first[:1].lower() + first[1:] if first[1:2].islower() else first

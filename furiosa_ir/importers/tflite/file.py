@@ -22,6 +22,7 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.tflite.custom import checked_options
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape
 from furiosa_ir.ir.sizes import check_shape
@@ -325,7 +326,7 @@ def _tensor(
         raise ImportFailure("sparse tensors are not supported", layer=layer)
     quantization = None
     if dtype.kind in "iu" and dtype.itemsize <= 4:
-        quantization = _quantization(reader.Quantization(), shape, layer, vectors, repaired)
+        quantization = _quantization(reader.Quantization(), dtype, shape, layer, vectors, repaired)
     buffer: int = reader.Buffer()
     if buffer >= len(buffers):
         raise ImportFailure(f"corrupt: buffer {buffer} does not exist", layer=layer)
@@ -368,7 +369,12 @@ def _elements(
 
 
 def _quantization(
-    reader: Any, shape: Shape, layer: str, vectors: _Vectors, repaired: list[str]
+    reader: Any,
+    dtype: np.dtype[Any],
+    shape: Shape,
+    layer: str,
+    vectors: _Vectors,
+    repaired: list[str],
 ) -> QuantizationRecord | None:
     if reader is None:
         return None
@@ -382,6 +388,9 @@ def _quantization(
         raise ImportFailure(f"{len(scales)} scales and {len(zero_points)} zero points", layer=layer)
     if not all(isfinite(s) and s >= 0 for s in scales):
         raise ImportFailure("a scale is negative or not a number", layer=layer)
+    limits = np.iinfo(dtype)
+    if min(zero_points) < limits.min or max(zero_points) > limits.max:
+        raise ImportFailure(f"a zero point is no {dtype.name}", layer=layer)
     axis = reader.QuantizedDimension()
     if len(scales) > 1:
         if len(shape) == 1 and axis != 0:
@@ -423,6 +432,8 @@ def _operator(
         if offset + size > len(data):
             raise ImportFailure(f"truncated: the options of {what} end behind the file")
         custom = bytes(data[offset : offset + size])
+    if is_custom:
+        custom = checked_options(op_type, custom)
     return OperatorRecord(
         op_type,
         is_custom,

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.onnx import import_onnx
-from tests.importers.onnx.networks import imported, network
+from furiosa_ir.ir.shaped_operation import shape_of
+from tests.importers.onnx.networks import imported, main_of, network
 
 node = helper.make_node
 X, Y = {"x": [1, 3, 8, 8]}, {"y": None}
@@ -92,6 +93,26 @@ def test_refused(case: str) -> None:
     assert what in message
     assert "\n" not in message
     assert len(message) < 400
+
+
+def test_a_network_of_old_that_cannot_be_converted() -> None:
+    model = network(
+        [node("BatchNormalization", ["x"] + ["s"] * 4, ["y"])],
+        X,
+        Y,
+        {"s": np.ones(3, np.float32)},
+        opset=6,
+    )
+    model.graph.input.append(helper.make_tensor_value_info("s", TensorProto.FLOAT, [3, 1]))
+    with pytest.raises(ImportFailure, match="cannot be converted to 7: inferred shape"):
+        imported(model)
+
+
+def test_a_network_of_old_that_names_no_operator_set() -> None:
+    model = network([node("Concat", ["x", "x"], ["y"])], X, Y, opset=1)
+    del model.opset_import[:]
+    (concat,) = [op for op in main_of(imported(model)).body.block.ops if op.name == "graph.concat"]
+    assert shape_of(concat.results[0]) == (1, 6, 8, 8)
 
 
 def test_a_tensor_that_does_not_fill_its_shape() -> None:

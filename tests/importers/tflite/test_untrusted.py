@@ -12,6 +12,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
@@ -140,6 +141,64 @@ def test_corrupt_files_raise_import_failure_only(digits: Path) -> None:
         except ImportFailure:
             refused += 1
     assert refused > 100
+
+
+def custom(name: str, options: bytes) -> bytes:
+    """A custom operator on two float tensors."""
+    x, y = Tensor("x", (1, 4, 4), np.float32), Tensor("y", (), np.float32)
+    model = schema.ModelT.InitFromPackedBuf(build_model([Operator("CUSTOM", [x, x], [y] * 4)]))
+    model.operatorCodes[0].customCode = name.encode()
+    model.subgraphs[0].operators[0].customOptions = np.frombuffer(options, np.uint8)
+    model.subgraphs[0].operators[0].outputs = [1, 2, 3, 4]
+    model.subgraphs[0].tensors += [model.subgraphs[0].tensors[1]] * 3
+    model.subgraphs[0].outputs = [1, 2, 3, 4]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+DETECTION = {"max_detections": 3, "max_classes_per_detection": 1, "num_classes": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("TFLite_Detection_PostProcess", b"", "options .* are missing or corrupt"),
+        ("Mfcc", b"\x00", "options .* are missing or corrupt"),
+        ("NumericVerify", b"\xff" * 40, "options .* are missing or corrupt"),
+        ("AudioSpectrogram", flexbuffers.Dumps([1, 2]), "options .* are missing or corrupt"),
+        ("AudioSpectrogram", flexbuffers.Dumps({"stride": 3}), "'window_size' .* is None"),
+        (
+            "TFLite_Detection_PostProcess",
+            flexbuffers.Dumps(DETECTION | {"max_detections": -3}),
+            "'max_detections' .* is -3",
+        ),
+        (
+            "TFLite_Detection_PostProcess",
+            flexbuffers.Dumps(DETECTION | {"max_detections": 1 << 40}),
+            "'max_detections' .* is 1099511627776",
+        ),
+        (
+            "TFLite_Detection_PostProcess",
+            flexbuffers.Dumps(DETECTION | {"y_scale": "ten"}),
+            "options .* are missing or corrupt",
+        ),
+    ],
+)
+def test_options_that_would_end_litert(name: str, options: bytes, message: str) -> None:
+    with pytest.raises(ImportFailure, match=message):
+        import_tflite(custom(name, options))
+
+
+def test_custom_options_are_written_anew() -> None:
+    given = flexbuffers.Dumps(DETECTION | {"y_scale": 10.0, "use_regular_nms": True, "more": [1]})
+    function = main_of(import_tflite(custom("TFLite_Detection_PostProcess", bytes(given))))
+    shapes = [t.get_shape() for t in function.function_type.outputs.data]
+    assert shapes == [(1, 3, 4), (1, 3), (1, 3), (1,)]
+    (op,) = [op for op in function.body.block.ops if op.name == "graph.opaque"]
+    origin = schema.ModelT.InitFromPackedBuf(op.origin.data[1].array.tobytes())
+    written = flexbuffers.Loads(bytearray(origin.subgraphs[0].operators[0].customOptions))
+    assert written == DETECTION | {"y_scale": 10.0, "use_regular_nms": True}
 
 
 def test_data_behind_the_flatbuffer_is_read() -> None:

@@ -94,12 +94,6 @@ class _Decoder:
         self._data = data
         self._size = len(data)
         self._tables_left = len(data) // 4
-        self._kinds: dict[str, Callable[[Field, int], Any]] = {
-            "string": lambda _, at: self._string(at),
-            "table": lambda field, at: self._table(field.table, self._follow(at)),
-            "tables": self._tables,
-            "vector": self._vector,
-        }
 
     def root(self, table: str) -> Row:
         if self._size < 12 or bytes(self._data[8:12]) != IDENTIFIER:
@@ -146,7 +140,15 @@ class _Decoder:
             raise FormatFailure(f"field '{field.name}' is not aligned")
         if direct:
             return np.frombuffer(self._data, field.dtype, 1, place)[0].item()
-        return self._kinds[field.kind](field, place)
+        match field.kind:
+            case "string":
+                return self._string(place)
+            case "table":
+                return self._table(field.table, self._follow(place))
+            case "tables":
+                return self._tables(field, place)
+            case _:
+                return self._vector(field, place)
 
     def _bounds(self, at: int, itemsize: int) -> tuple[int, int]:
         """(first byte, number of elements) of the vector that `at` points to."""

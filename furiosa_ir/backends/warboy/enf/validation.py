@@ -40,8 +40,10 @@ from furiosa_ir.limits import limit, way_out
 
 ELEMENTS = (1, 4, 8)
 _NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
-_MOST_PADDING = 1 << 12
-_GREATEST = (1 << 31) - 1
+MOST_PADDING = 1 << 12
+"""Of a window on each side, and of an input dilation."""
+GREATEST_STEP = (1 << 31) - 1
+"""Of strides and dilations."""
 
 
 def validate_program(program: Program) -> None:
@@ -255,7 +257,7 @@ class _Segment:
         if min(*command.strides, *command.dilations) < 1:
             raise ValueError("a stride or dilation is not positive")
         steps = (*command.strides, *command.dilations)
-        if max(steps) > _GREATEST or max(map(abs, command.pads)) > _MOST_PADDING:
+        if max(steps) > GREATEST_STEP or max(map(abs, command.pads)) > MOST_PADDING:
             raise ValueError("a stride, dilation or padding is out of range")
 
     def _pool(self, command: Pool) -> None:
@@ -272,7 +274,7 @@ class _Segment:
         if not -128 <= command.weight_zp <= 127:
             raise ValueError("a zero point is not an int8")
         spread = command.input_dilation
-        if min(spread) < 1 or max(spread) > _MOST_PADDING:
+        if min(spread) < 1 or max(spread) > MOST_PADDING:
             raise ValueError("an input dilation is out of range")
         if min(command.pads) < 0 and spread == (1, 1):
             raise ValueError("its padding is negative without an input dilation")

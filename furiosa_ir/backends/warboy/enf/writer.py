@@ -33,7 +33,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import Section, section_chunks, section_size
-from furiosa_ir.files import replacing
+from furiosa_ir.files import whole_file
 
 _ORDER = {name: i for i, name in enumerate(layout.ORDERS)}
 _REGION = {name: i for i, name in enumerate(layout.REGIONS)}
@@ -83,7 +83,7 @@ def save_program(program: Program, path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: the folder cannot be written to.
     """
-    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+    with whole_file(Path(path)) as file:
         _write(program, file)
 
 

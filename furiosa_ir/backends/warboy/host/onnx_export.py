@@ -7,6 +7,7 @@ between which DequantizeLinear and QuantizeLinear stand around the operators of 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import onnx
@@ -28,6 +29,7 @@ from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.functions import HardSwishOp
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
+from furiosa_ir.ir.location import layer_name
 
 
 def export_onnx(function: FuncOp) -> bytes:
@@ -65,11 +67,18 @@ def _written(function: FuncOp, ops: list[GraphOp], opset: int) -> onnx.ModelProt
     for name, argument in zip(inputs, function.body.block.args, strict=True):
         w.bind(argument, name)
         w.graph.input.append(w.value_info(name, argument.type))
+    times: Counter[str] = Counter()
     for op in ops:
+        written = len(w.graph.node)
         if isinstance(op, OpaqueOp):
             write_opaque(op, w)
         else:
             write(op, w)
+        for node in w.graph.node[written:]:
+            # What onnxruntime calls a node that fails. It refuses two of one name.
+            layer = layer_name(op)
+            times[layer] += 1
+            node.name = f"{layer}#{times[layer]}" if layer and times[layer] > 1 else layer
     made = {str(name) for node in w.graph.node for name in node.output}
     made.update(str(tensor.name) for tensor in w.graph.initializer)
     taken = set(inputs)

@@ -12,12 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import onnx
-import onnx.version_converter
 
 from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
-from furiosa_ir.importers.onnx.file import changed_between
+from furiosa_ir.importers.onnx.file import changed_between, converted
 from furiosa_ir.importers.onnx.order import subgraphs
 from furiosa_ir.ir.location import layer_name
 
@@ -156,11 +155,11 @@ def _converted(op: OpaqueOp, model: onnx.ModelProto, opset: int) -> onnx.ModelPr
     if own > opset and all(_means_the_same(n, opset, own) for n in nodes):
         return model
     try:
-        return onnx.version_converter.convert_version(model, opset)
-    except (onnx.version_converter.ConvertError, RuntimeError, ValueError) as error:
+        return converted(model, opset)
+    except ValueError as error:
         raise CompilationFailure(
             f"the operator '{op.operator.data}' cannot be converted from operator set "
-            f"{own} to {opset}: {str(error).splitlines()[0]}",
+            f"{own} to {opset}: {error}",
             layer=layer_name(op) or None,
             hint="convert the model with onnx.version_converter",
         ) from None

@@ -58,7 +58,7 @@ def export_tflite(function: FuncOp) -> bytes:
     module = function.parent_op()
     kernels = None if module is None else module.attributes.get("graph.kernels")
     data = model.finish(inputs, results, kernels.data if isinstance(kernels, StringAttr) else "")
-    check_kernels(data, model.custom_operators)
+    check_kernels(model.custom_operators)
     return data
 
 

@@ -5,29 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.importers.tflite.custom import has_kernel
 
 
-def check_kernels(model: bytes, custom_operators: Sequence[tuple[str, str]]) -> None:
-    """Tries the sub-model where it has custom operators, (name, layer) each.
+def check_kernels(custom_operators: Sequence[tuple[str, str]]) -> None:
+    """Looks the custom operators up, (name, layer) each.
+
+    LiteRT is not asked: on options that it does not expect it ends the process.
 
     Raises:
-        CompilationFailure: LiteRT refuses the sub-model.
+        CompilationFailure: LiteRT has none for one of them.
     """
-    if not custom_operators:
-        return
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # noqa: PLC0415
-
-    try:
-        interpreter = Interpreter(
-            model_content=model,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            num_threads=1,
-        )
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        text = str(error)
-        # LiteRT names the operator that it cannot resolve.
-        name, layer = next((c for c in custom_operators if c[0] in text), custom_operators[0])
-        raise CompilationFailure(
-            f"the custom operator '{name}' has no kernel on the host", layer=layer
-        ) from None
+    for name, layer in custom_operators:
+        if not has_kernel(name):
+            raise CompilationFailure(
+                f"the custom operator '{name}' has no kernel on the host", layer=layer
+            )

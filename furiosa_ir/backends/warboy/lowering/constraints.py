@@ -8,9 +8,49 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
+from furiosa_ir.backends.warboy.enf.validation import GREATEST_STEP, MOST_PADDING
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
-from furiosa_ir.dialects.graph.convolution import GemmOp
-from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
+from furiosa_ir.dialects.graph.pooling import WindowPoolOp
+from furiosa_ir.ir.shaped_operation import ints, shape_of
+
+GREATEST_SCALE = 2.0**64
+"""Real numbers of such a size, or of its inverse, are no activations of a network."""
+
+
+def extreme_scale(op: GraphOp) -> hints.Hint | None:
+    """A scale with which float arithmetic on factors is no longer exact, or possible at all.
+
+    Weights may have any small scale: channels that never speak have.
+    """
+    for value in (*op.operands, *op.results):
+        q = quantization_of(value)
+        if q is None:
+            continue
+        least = 0.0 if constant_of(value) is not None else 1 / GREATEST_SCALE
+        for scale in (min(q.scales), max(q.scales)):
+            if not least <= scale <= GREATEST_SCALE:
+                return hints.form(op.name, f"with a scale of {scale:g}")
+    return None
+
+
+def channels_elsewhere(op: GraphOp) -> hints.Hint | None:
+    """The weight's scales belong to another dimension than its output channels."""
+    q = quantization_of(op.operands[1])
+    if q is not None and q.axis is not None and q.axis != _output_channels(op):
+        return hints.form(op.name, f"with scales along dimension {q.axis} of its weight")
+    return None
+
+
+def _output_channels(op: GraphOp) -> int:
+    """The dimension of a product's right operand that its result's channels come from."""
+    match op:
+        case ConvOp() | ConvTransposeOp():
+            return op.kernel_layout.data.index("O")
+        case GemmOp():
+            return 0 if op.trans_b.value.data else 1
+        case _:
+            return len(shape_of(op.operands[1])) - 1
 
 
 def not_8bit(op: GraphOp) -> hints.Hint | None:
@@ -90,6 +130,26 @@ def not_two_dimensional(op: GraphOp) -> hints.Hint | None:
     rank = len(shape_of(op.operands[0]))
     if rank != 4:
         return hints.form(op.name, f"with {rank - 2} spatial dimensions")
+    return None
+
+
+def wide_window(op: ConvOp | ConvTransposeOp | WindowPoolOp) -> hints.Hint | None:
+    """Padding, or zeros between the elements of a transposed convolution, beyond the machine's."""
+    spread, strides, dilations = [*ints(op.pads)], ints(op.strides), ints(op.dilations)
+    if max(*strides, *dilations) > GREATEST_STEP:
+        return hints.form(op.name, f"with steps of more than {GREATEST_STEP}")
+    if isinstance(op, WindowPoolOp):
+        # What rounding up adds at the end is less than a stride.
+        spread += [*strides] if op.ceil_mode.value.data else []
+    if isinstance(op, ConvTransposeOp):
+        # It is a convolution over spread elements, padded by what its kernel spans.
+        spatial = [d for d in op.layout.data if d not in "NC"]
+        kernel = [shape_of(op.weight)[op.kernel_layout.data.index(d)] for d in spatial]
+        spans = [(k - 1) * d for k, d in zip(kernel, dilations, strict=True)]
+        ends = [s + p for s, p in zip(spans, ints(op.output_padding), strict=True)]
+        spread += [*ends, *strides]
+    if max(spread) > MOST_PADDING:
+        return hints.form(op.name, f"with padding of more than {MOST_PADDING}")
     return None
 
 

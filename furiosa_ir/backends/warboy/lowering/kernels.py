@@ -182,8 +182,29 @@ def emit_conv_transpose(op: ConvTransposeOp, emit: Emitter, rescale: Rescale) ->
 
 
 def _conv(
-    emit: Emitter, x: SSAValue, weight: Array, bias: Array | None, **properties: object
+    emit: Emitter,
+    x: SSAValue,
+    weight: Array,
+    bias: Array | None,
+    *,
+    layout: str,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    input_dilation: Sequence[int],
+    weight_zp: int,
+    **properties: object,
 ) -> SSAValue:
+    extents = [shape_of(x)[layout.index(d)] for d in "HW"]
+    if any(
+        _before_x(n, weight.shape[1 + i], strides[i], pads[i], pads[i + 2], dilations[i])
+        for i, n in enumerate(extents)
+        if input_dilation[i] == 1
+    ):
+        # The NPU's windows reach x. These add nothing wherever they lie.
+        weight, pads = np.full_like(weight, weight_zp), (0, 0, pads[0] + pads[2], pads[1] + pads[3])
+    properties.update(layout=layout, strides=strides, pads=pads, dilations=dilations)
+    properties.update(input_dilation=input_dilation, weight_zp=weight_zp)
     return emit.emit(
         contraction.ConvOp,
         [
@@ -194,6 +215,13 @@ def _conv(
         i32,
         **properties,
     )
+
+
+def _before_x(extent: int, kernel: int, stride: int, begin: int, end: int, dilation: int) -> bool:
+    """Whether all windows along a dimension lie in the padding before x."""
+    span = (kernel - 1) * dilation + 1
+    last = (begin + extent + end - span) // stride * stride
+    return last + span <= begin
 
 
 def as_rows(x: SSAValue, layout: str, emit: Emitter) -> tuple[SSAValue, str]:

@@ -204,4 +204,20 @@ class SinkMovement(RewritePass):
             return
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
+                block = function.body.block
+                before = set(block.ops)
                 RewriteDriver(self.rules, self).run(function)
+                _place([made for made in block.ops if made not in before])
+
+
+def _place(made: Sequence[Operation]) -> None:
+    """Puts functions of one value where that value is made.
+
+    A requantisation before the network's last concatenation would keep the convolution whose kernel
+    it joins waiting till then, and with it what that convolution reads in SRAM.
+    """
+    for op in made:
+        owner = op.operands[0].owner if op.operands else None
+        if isinstance(op, UnaryOp | QuantizeOp | AffineOp) and isinstance(owner, Operation):
+            op.detach()
+            cast("Block", owner.parent).insert_op_after(op, owner)

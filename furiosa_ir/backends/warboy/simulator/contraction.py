@@ -36,7 +36,7 @@ def prepare_dot(
         weight: int8 [O, Kh, Kw, I], or None if batched.
         bias: int32 [O] or None.
         parameters: the program's constants.
-        slice_stride: `Memory.slice_stride`.
+        slice_stride: see `memory.slice_stride`.
     """
     limits = _accumulator_range(command, bias)
     accumulator = Register(accumulator_shape(command), 4, limits)

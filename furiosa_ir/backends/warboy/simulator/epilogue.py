@@ -28,7 +28,7 @@ class Epilogue:
         operands: further tiles.
         parameters: constants, int8 to int64, of the kernel's broadcast shapes.
         result: the tile written.
-        slice_stride: `Memory.slice_stride`.
+        slice_stride: see `memory.slice_stride`.
     """
 
     def __init__(

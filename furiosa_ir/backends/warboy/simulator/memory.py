@@ -7,9 +7,11 @@ one strided copy over `[Ho, Hi, Co, Ci, ...]` views: no loop over slices.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramTile,
 )
 from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
+from furiosa_ir.pool import Pool
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -32,29 +35,38 @@ DTYPES: dict[int, np.dtype[Any]] = {
 }
 """How numpy holds elements of 1 (i8), 4 (i32) and 8 bytes (i48)."""
 
+_NOTHING: Array = np.empty(0, np.uint8)
+
 # A slice's 256 KiB apart, the same address of all slices falls into one set of every cache.
 _SLICE_SKEW = 320
 
 
 class Memory:
-    """What one run of one segment owns: SRAM `[slices, slice_bytes]` and the DRAM workspace.
+    """What a run of a segment works in: SRAM `[slices, slice_bytes]` and the DRAM workspace.
 
-    Nothing is cleared between runs: the checker has proved that each byte read was written.
+    Nothing is cleared between runs, of whatever segments and programs: the checker has proved that
+    each byte read was written.
 
     Attributes:
         sram: uint8 [slices, slice_bytes].
-        workspace: uint8 [workspace_bytes].
-        constants: uint8, read only.
+        workspace: uint8, as large as the segment asks.
+        constants: uint8, read only, the segment's.
     """
 
-    def __init__(
-        self, slices: int, slice_bytes: int, workspace_bytes: int, constants: Array
-    ) -> None:
-        self.slice_stride = slice_bytes + _SLICE_SKEW
-        self.buffer = np.empty(slices * self.slice_stride, np.uint8)
-        self.sram = self.buffer.reshape(slices, self.slice_stride)[:, :slice_bytes]
-        self.workspace = np.empty(workspace_bytes, np.uint8)
-        self.constants = constants
+    def __init__(self, slices: int, slice_bytes: int) -> None:
+        stride = slice_stride(slice_bytes)
+        self.buffer = np.empty(slices * stride, np.uint8)
+        self.sram = self.buffer.reshape(slices, stride)[:, :slice_bytes]
+        self._space = self.workspace = self.constants = _NOTHING
+
+    @contextmanager
+    def serving(self, workspace_bytes: int, constants: Array) -> Generator[Memory]:
+        """The memory with a workspace of that size and these constants, which it then lets go."""
+        if self._space.size < workspace_bytes:
+            self._space = np.empty(workspace_bytes, np.uint8)
+        self.workspace, self.constants = self._space[:workspace_bytes], constants
+        yield self
+        self.constants = _NOTHING
 
     def region(self, name: str) -> Array:
         """The bytes of a DRAM region."""
@@ -89,6 +101,25 @@ class Memory:
         return striped.reshape(-1)[: source.size]
 
 
+def slice_stride(slice_bytes: int) -> int:
+    """How many bytes apart the slices lie in `Memory.buffer`."""
+    return slice_bytes + _SLICE_SKEW
+
+
+_POOLS: WeakValueDictionary[tuple[int, int], Pool[Memory]] = WeakValueDictionary()
+
+
+def memory_pool(slices: int, slice_bytes: int) -> Pool[Memory]:
+    """The memories of all programs for such a machine: there are as many as runs go on at once.
+
+    They are freed with the last program's simulator, which refers to their pool.
+    """
+    pool = _POOLS.get((slices, slice_bytes))
+    if pool is None:
+        pool = _POOLS[slices, slice_bytes] = Pool(lambda: Memory(slices, slice_bytes))
+    return pool
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     """A part of a window that lies alike in all slices concerned, as a 6-dimensional view.
@@ -112,13 +143,12 @@ class TileAccess:
 
     Args:
         tile: the window.
-        slice_stride: `Memory.slice_stride`.
+        slice_stride: see `slice_stride`.
     """
 
     def __init__(self, tile: SramTile, slice_stride: int) -> None:
         self.extent = tile.extent
         self.dtype = DTYPES[tile.element]
-        self._wide = {}
         _, h, _, c = tile.shape
         ho, co = tile.slices
         block_h, block_c = -(-h // ho), -(-c // co)

@@ -36,6 +36,8 @@ from furiosa_ir.backends.warboy.simulator.memory import (
     Memory,
     Step,
     TileAccess,
+    memory_pool,
+    slice_stride,
 )
 from furiosa_ir.backends.warboy.simulator.pooling import prepare_pool
 from furiosa_ir.errors import ExecutionFailure
@@ -45,7 +47,7 @@ class Simulator:
     """A program made ready to run on simulated NPUs.
 
     All preparation (checks, weight layout, tables) happens here once. Running is thread-safe: each
-    run works in a `Memory` of its own, which is used again afterwards.
+    run works in a `Memory` of its own, which other runs then use again, of other programs too.
 
     Args:
         program: what the ENF reader or the compiler made.
@@ -101,10 +103,9 @@ class _Segment:
     def __init__(self, program: Program, segment: NpuSegment, machine: Machine) -> None:
         self._program = program
         self._segment = segment
-        self._machine = machine
         self._constants = np.frombuffer(section_view(segment.constants), np.uint8)
-        self._memories: list[Memory] = [self._new_memory()]
-        preparation = _Preparation(self._memories[0].slice_stride, self._constants)
+        self._memories = memory_pool(machine.slices, machine.slice_bytes)
+        preparation = _Preparation(slice_stride(machine.slice_bytes), self._constants)
         self._steps: list[Step] = []
         for number, command in enumerate(segment.commands):
             try:
@@ -112,18 +113,14 @@ class _Segment:
             except ExecutionFailure as failure:
                 raise failure.at(layer=self._layer(number)) from None
 
-    def _new_memory(self) -> Memory:
-        machine, segment = self._machine, self._segment
-        return Memory(machine.slices, machine.slice_bytes, segment.workspace_bytes, self._constants)
-
     def run(self, inputs: Mapping[int, Array], seconds: list[float] | None) -> dict[int, Array]:
         """The outputs; how long each command took is appended to `seconds`."""
-        try:
-            memory = self._memories.pop()  # atomic: another thread gets another one
-        except IndexError:
-            memory = self._new_memory()
-        try:
-            for binding in self._segment.inputs:
+        segment = self._segment
+        with (
+            self._memories.lend() as lent,
+            lent.serving(segment.workspace_bytes, self._constants) as memory,
+        ):
+            for binding in segment.inputs:
                 self._write_input(memory, binding, inputs)
             for number, step in enumerate(self._steps):
                 started = perf_counter()
@@ -133,9 +130,7 @@ class _Segment:
                     raise failure.at(layer=self._layer(number)) from None
                 if seconds is not None:
                     seconds.append(perf_counter() - started)
-            return {b.tensor: self._read_output(memory, b) for b in self._segment.outputs}
-        finally:
-            self._memories.append(memory)
+            return {b.tensor: self._read_output(memory, b) for b in segment.outputs}
 
     def _layer(self, number: int) -> str:
         return self._program.layers[self._segment.commands[number].layer].name

@@ -8,10 +8,12 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.lowering.constraints import (
     bias_not_accumulator,
+    channels_elsewhere,
     many_dimensional,
     not_8bit_product,
     variable_weight,
     varying_zero_points,
+    wide_window,
 )
 from furiosa_ir.backends.warboy.lowering.exact.scale import quantize_accumulator
 from furiosa_ir.backends.warboy.lowering.kernels import (
@@ -24,7 +26,20 @@ from furiosa_ir.dialects.ftensor import contraction, movement
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.ir.shaped_operation import shape_of
 
-CONV_CONSTRAINTS = (not_8bit_product, variable_weight, varying_zero_points, bias_not_accumulator)
+CONV_CONSTRAINTS = (
+    not_8bit_product,
+    variable_weight,
+    varying_zero_points,
+    bias_not_accumulator,
+    channels_elsewhere,
+    wide_window,
+)
+GEMM_CONSTRAINTS = (
+    not_8bit_product,
+    varying_zero_points,
+    bias_not_accumulator,
+    channels_elsewhere,
+)
 
 
 @lowers(ConvOp, EXACT, unless=[*CONV_CONSTRAINTS, many_dimensional])
@@ -53,7 +68,7 @@ def conv_transpose(op: ConvTransposeOp, emit: Emitter) -> SSAValue:
     )
 
 
-@lowers(GemmOp, EXACT, unless=[not_8bit_product, varying_zero_points, bias_not_accumulator])
+@lowers(GemmOp, EXACT, unless=GEMM_CONSTRAINTS)
 def gemm(op: GemmOp, emit: Emitter) -> SSAValue:
     """A matrix product scaled by alpha * a_scale * b_scale / result_scale."""
     a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
@@ -77,7 +92,7 @@ def gemm(op: GemmOp, emit: Emitter) -> SSAValue:
     return quantize_accumulator(emit, acc, scale, y, 1)
 
 
-@lowers(MatMulOp, EXACT, unless=[not_8bit_product, varying_zero_points])
+@lowers(MatMulOp, EXACT, unless=[not_8bit_product, varying_zero_points, channels_elsewhere])
 def mat_mul(op: MatMulOp, emit: Emitter) -> SSAValue:
     """A product of activations or by a constant, scaled by a_scale * b_scale / result_scale."""
     a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))

@@ -51,6 +51,7 @@ from furiosa_ir.dialects.graph.elementwise import (
 from furiosa_ir.dialects.graph.normalization import MeanOp, SumOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.quant import arithmetic as quant
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
 
@@ -195,7 +196,7 @@ def power(op: PowOp, emit: Emitter) -> SSAValue:
     """Q(dequantised x to the exponent), looked up."""
     exponent = real_elements(op.b).reshape(())
     a, y = emit.quantization(op.a), emit.quantization(op.result)
-    return apply_table(emit, emit.operand(op.a), a, y, lambda x: np.power(x, exponent))
+    return apply_table(emit, emit.operand(op.a), a, y, lambda x: elementary.power(x, exponent))
 
 
 @lowers(PReluOp, EXACT, unless=[not_8bit_activation])

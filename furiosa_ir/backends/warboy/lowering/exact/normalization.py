@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 import numpy as np
@@ -39,6 +38,7 @@ from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
 from furiosa_ir.dialects.graph.normalization import AffineOp, BatchNormOp
 from furiosa_ir.dialects.graph.reduction import LogSoftmaxOp, LpNormalizationOp
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import normal_axis, shape_of
 
@@ -118,7 +118,7 @@ def lp_normalization(op: LpNormalizationOp, emit: Emitter) -> SSAValue:
         return divide(emit, scaled, wide_multiple(emit, total, ratio.denominator, 0), y)
     steps = CANDIDATES + 128
     edge = np.maximum(tie_side(steps) * y.scale, 2.0**-15)
-    multiplier, shift = exact_multipliers(edge**-2.0)
+    multiplier, shift = exact_multipliers(1.0 / (edge * edge))
     squares = lookup(emit, operand, norm, i32)
 
     def reached(candidate: SSAValue) -> SSAValue:
@@ -163,9 +163,11 @@ def log_softmax(op: LogSoftmaxOp, emit: Emitter) -> SSAValue:
     greatest = emit.emit(contraction.ReduceOp, [operand], i8, kind="max", axes=[axis], x_zp=0)
     difference = emit.emit(arithmetic.SubOp, [operand, greatest], i32)
     index = emit.rescale(difference, 1, 0, rounding="floor", output_zp=127)
-    fraction = 46 - math.ceil(math.log2(shape_of(op.x)[axis]))
+    fraction = 46 - int(elementary.ceil_log2(shape_of(op.x)[axis]))
     exponent = np.arange(-255, 1) * (x.scale * op.beta.value.data)
-    term = lookup(emit, index, np.rint(np.exp(exponent) * 2.0**fraction).astype(np.int64), i48)
+    term = lookup(
+        emit, index, np.rint(elementary.exp(exponent) * 2.0**fraction).astype(np.int64), i48
+    )
     total = emit.emit(contraction.ReduceOp, [term], i48, kind="sum", axes=[axis], x_zp=0)
     edges = -tie_side(CANDIDATES - y.zero_point) * y.scale
     x_mantissa, x_shift = _exponential(exponent)
@@ -185,7 +187,6 @@ def log_softmax(op: LogSoftmaxOp, emit: Emitter) -> SSAValue:
 
 def _exponential(real: Array) -> tuple[Array, Array]:
     """exp(real) as mantissa * 2**-shift with mantissas of 31 bits; shifts of any size."""
-    power = np.clip(real * math.log2(math.e), -1e6, 1e6)
-    whole = np.floor(power)
-    mantissa = np.minimum(np.rint(np.exp2(power - whole + 30)), (1 << 31) - 1)
-    return mantissa.astype(np.int64), (30 - whole).astype(np.int64)
+    mantissa, exponent = elementary.exp_parts(real)
+    whole = np.minimum(np.rint(np.ldexp(mantissa, 31)), (1 << 31) - 1)
+    return whole.astype(np.int64), 31 - exponent

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
-from furiosa_ir.backends.warboy.lowering.constraints import many_dimensional, not_8bit
+from furiosa_ir.backends.warboy.lowering.constraints import many_dimensional, not_8bit, wide_window
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     lookup,
     quantize_accumulator,
@@ -35,11 +35,12 @@ from furiosa_ir.dialects.graph.reduction import (
     ReduceSumSquareOp,
     SoftmaxOp,
 )
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 
 
-@lowers(AveragePoolOp, EXACT, unless=[not_8bit, many_dimensional])
+@lowers(AveragePoolOp, EXACT, unless=[not_8bit, many_dimensional, wide_window])
 def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     """The window's sum of differences over its count, which varies at the border."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)
@@ -54,7 +55,7 @@ def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     return _as_result(op, emit, result)
 
 
-@lowers(MaxPoolOp, EXACT, unless=[not_8bit, many_dimensional])
+@lowers(MaxPoolOp, EXACT, unless=[not_8bit, many_dimensional, wide_window])
 def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
     """The greatest stored element, requantised if the scales differ."""
     result = _windows(op, emit, "max", _pads_with_ceil(op), 0)
@@ -220,7 +221,7 @@ def reduce_sum_square(op: ReduceSumSquareOp, emit: Emitter) -> SSAValue:
     """The sum of squared differences, rescaled."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)
     total = _summed(op, emit, np.square)
-    return _without_reduced(op, emit, quantize_accumulator(emit, total, x.scale**2, y))
+    return _without_reduced(op, emit, quantize_accumulator(emit, total, x.scale * x.scale, y))
 
 
 @lowers(ReduceL2Op, EXACT, unless=[not_8bit])
@@ -283,9 +284,8 @@ def softmax(op: SoftmaxOp, emit: Emitter) -> SSAValue:
     greatest = emit.emit(contraction.ReduceOp, [operand], i8, kind="max", axes=[axis], x_zp=0)
     difference = emit.emit(arithmetic.SubOp, [operand, greatest], i32)
     index = emit.rescale(difference, 1, 0, rounding="even", output_zp=127)
-    room = max(math.log2(1.0 / y.scale), math.log2(length), 0.0)
-    fraction = 46 - math.ceil(room)
-    real = np.exp(np.arange(-255, 1) * x.scale * op.beta.value.data)
+    fraction = 46 - int(elementary.ceil_log2(max(1.0 / y.scale, length)))
+    real = elementary.exp(np.arange(-255, 1) * x.scale * op.beta.value.data)
     entries = [np.rint(real * 2.0**fraction / scale) for scale in (y.scale, 1.0)]
     numerator, term = (lookup(emit, index, t.astype(np.int64), i48) for t in entries)
     total = emit.emit(contraction.ReduceOp, [term], i48, kind="sum", axes=[axis], x_zp=0)

@@ -21,7 +21,9 @@ from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.fixed_point import GREATEST_FACTOR, too_large
 
 MULTIPLIER_BITS = 31
 MAX_SHIFT = 62
@@ -37,9 +39,12 @@ def exact_multipliers(real: npt.ArrayLike) -> tuple[Array, Array]:
     two, so that ties stay ties.
 
     Raises:
-        ValueError: a factor of 2**31 or more.
+        CompilationFailure: a factor of 2**31 or more.
     """
-    mantissa, exponent = np.frexp(np.asarray(real, np.float64))
+    values = np.asarray(real, np.float64)
+    if not np.all(np.abs(values) < GREATEST_FACTOR):
+        raise too_large(float(np.max(np.abs(values))))
+    mantissa, exponent = np.frexp(values)
     bits = np.minimum(MULTIPLIER_BITS, MAX_SHIFT + exponent)
     multiplier = np.rint(np.ldexp(mantissa, bits)).astype(np.int64)  # 0 of a vanishing one
     shift = np.where(bits < 0, 0, bits - exponent)
@@ -47,7 +52,7 @@ def exact_multipliers(real: npt.ArrayLike) -> tuple[Array, Array]:
     multiplier = np.where(full, multiplier >> 1, multiplier)
     shift = np.where(full, shift - 1, shift)
     if np.any(shift < 0):
-        raise ValueError("a rescale factor of 2**31 or more")
+        raise too_large(float(np.max(np.abs(values))))
     return multiplier.astype(np.int32), shift.astype(np.int8)
 
 
@@ -139,7 +144,7 @@ def quantize_affine(
     bound = 512 + 2.0**32 * np.abs(factor)
     factor, offset = np.broadcast_arrays(factor, np.clip(offset, -bound, bound))
     limit = 1 << (WIDE_BITS - 2)  # the sum of two fits
-    room = WIDE_BITS - 2 - np.ceil(np.log2(np.abs(offset) + 512))
+    room = WIDE_BITS - 2 - elementary.ceil_log2(np.abs(offset) + 512)
     shift = np.minimum(exact_multipliers(factor)[1], room).astype(np.int64)
     multiplier, right = exact_multipliers(np.ldexp(factor, shift))
     product = emit.rescale(

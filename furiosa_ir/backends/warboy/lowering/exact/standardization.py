@@ -73,7 +73,7 @@ def _count(op: StandardizeOp) -> int:
 
 def _epsilon(op: StandardizeOp, scale: float) -> float:
     """Epsilon in units of count**2 * variance."""
-    return op.epsilon.value.data * (_count(op) / scale) ** 2
+    return op.epsilon.value.data * (_count(op) / scale) * (_count(op) / scale)
 
 
 def many_elements(op: StandardizeOp) -> hints.Hint | None:
@@ -108,7 +108,7 @@ def _parameters(op: StandardizeOp) -> tuple[Array, Array]:
 
 def _fraction(op: StandardizeOp) -> int:
     """Bits behind the point of a standardised element, which is less than sqrt(count)."""
-    return 45 - math.ceil(math.log2(_count(op)) / 2)
+    return 45 - ((_count(op) - 1).bit_length() + 1) // 2
 
 
 CONSTRAINTS = (not_8bit_activation, variable_weight, many_elements, imprecise)

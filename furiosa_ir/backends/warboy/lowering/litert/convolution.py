@@ -11,9 +11,11 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.constraints import (
+    channels_elsewhere,
     not_8bit,
     not_two_dimensional,
     variable_weight,
+    wide_window,
 )
 from furiosa_ir.backends.warboy.lowering.kernels import emit_conv, emit_conv_transpose
 from furiosa_ir.backends.warboy.lowering.litert import factors
@@ -36,7 +38,14 @@ def asymmetric_weight(op: ConvOp | ConvTransposeOp) -> hints.Hint | None:
     return None
 
 
-CONVOLUTION = (not_8bit, variable_weight, not_two_dimensional, asymmetric_weight)
+CONVOLUTION = (
+    not_8bit,
+    variable_weight,
+    not_two_dimensional,
+    asymmetric_weight,
+    channels_elsewhere,
+    wide_window,
+)
 
 
 @lowers(ConvOp, LITERT, unless=CONVOLUTION)
@@ -90,7 +99,10 @@ def transposed(op: GemmOp) -> hints.Hint | None:
     return None
 
 
-@lowers(GemmOp, LITERT, unless=[not_8bit, variable_weight, transposed])
+MATRIX = (not_8bit, variable_weight, transposed, channels_elsewhere)
+
+
+@lowers(GemmOp, LITERT, unless=MATRIX)
 def fully_connected(op: GemmOp, emit: Emitter) -> SSAValue:
     """FULLY_CONNECTED: its kernel scales in float64 and rounds once, ties away from zero."""
     x, w, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
@@ -114,7 +126,7 @@ def fully_connected(op: GemmOp, emit: Emitter) -> SSAValue:
         reach = reach.max(keepdims=True)
     multiplier, shift, match = factors.matching(real, reach)
     if not match.all():
-        return _wide_rescale(acc, real, y.zero_point, emit)
+        return _wide_rescale(acc, np.where(multiplier == 0, 0.0, real), y.zero_point, emit)
     return emit.rescale(
         acc,
         channel_parameter(multiplier.tolist(), 1, 2),
@@ -154,7 +166,7 @@ def vector(op: MatMulOp) -> hints.Hint | None:
     return None
 
 
-@lowers(MatMulOp, LITERT, unless=[not_8bit, vector])
+@lowers(MatMulOp, LITERT, unless=[not_8bit, vector, channels_elsewhere])
 def batch_matmul(op: MatMulOp, emit: Emitter) -> SSAValue:
     """BATCH_MATMUL (int8 only in LiteRT): as a per-tensor convolution."""
     a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))

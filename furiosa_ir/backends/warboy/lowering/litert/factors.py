@@ -139,8 +139,11 @@ def matching(real: FloatArray, reach: IntArray) -> tuple[IntArray, IntArray, npt
     """31-bit factors that round ("away") just as float64 does, for |accumulators| <= reach.
 
     ``real`` and ``reach`` are [C]. Returns multiplier, shift and whether they match, each [C].
-    Of all 31-bit multipliers only the two neighbours of the real factor can match.
+    Of all 31-bit multipliers only the two neighbours of the real factor can match; 0 stands for
+    factors that take every accumulator to 0.
     """
+    vanishing = real * reach < 0.5
+    real = np.where(vanishing, 1.0, real)
     mantissa, exponent = np.frexp(real)
     shift = 31 - exponent.astype(np.int64)
     lower = np.floor(mantissa * (1 << 31)).astype(np.int64)
@@ -163,7 +166,7 @@ def matching(real: FloatArray, reach: IntArray) -> tuple[IntArray, IntArray, npt
         good = usable & (candidate < 1 << 31) & (got == expected).all(1)
         multiplier = np.where(good, candidate, multiplier)
         match |= good
-    return multiplier, shift, match
+    return np.where(vanishing, 0, multiplier), np.where(vanishing, 0, shift), match | vanishing
 
 
 WIDE_BITS = 45

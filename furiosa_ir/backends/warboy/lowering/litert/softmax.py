@@ -75,9 +75,9 @@ def _reciprocal(total: SSAValue, depth: int, emit: Emitter) -> tuple[SSAValue, S
     """
     # The octave from the top bits: of total / 2**19 up to 255, and of its half for longer rows.
     top = np.arange(256)
-    octave = [np.log2(np.maximum(top, 1)).astype(np.int64)]
+    octave = [np.frexp(np.maximum(top, 1))[1] - 1]
     if depth > 255:
-        octave.append(np.log2(np.maximum(2 * top, 1)).astype(np.int64))
+        octave.append(np.frexp(np.maximum(2 * top, 1))[1] - 1)
     tops = [
         emit.rescale(total, 1, ACCUMULATOR_FRACTION_BITS + i, rounding="floor", output_zp=-128)
         for i in range(len(octave))

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.lowering.litert import factors
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir import elementary
 from furiosa_ir.ir.fixed_point import (
     exp_on_negative_values,
     quantize_multiplier,
@@ -63,8 +65,8 @@ def _correctly_rounded(function: Callable[..., Any]) -> Callable[[Float32], Floa
     return apply
 
 
-exp = _correctly_rounded(np.exp)
-tanh = _correctly_rounded(np.tanh)
+exp = _correctly_rounded(elementary.exp)
+tanh = _correctly_rounded(elementary.tanh)
 
 
 def logistic(x: Float32) -> Float32:
@@ -72,7 +74,8 @@ def logistic(x: Float32) -> Float32:
     return np.float32(1) / (np.float32(1) + exp(-x))
 
 
-_expm1 = _correctly_rounded(np.expm1)
+_erfc = _correctly_rounded(elementary.erfc)
+_expm1 = _correctly_rounded(elementary.expm1)
 
 
 def elu(x: Float32) -> Float32:
@@ -83,8 +86,7 @@ def elu(x: Float32) -> Float32:
 def gelu(x: Float32) -> Float32:
     """``0.5 * x * erfc(-x / sqrt(2))``."""
     argument = x * np.float32(math.sqrt(0.5))
-    erfc: Float32 = np.array([math.erfc(-v) for v in argument.tolist()], np.float32)
-    return np.float32(0.5) * x * erfc
+    return np.float32(0.5) * x * _erfc(-argument)
 
 
 def gelu_approximate(x: Float32) -> Float32:
@@ -100,7 +102,7 @@ def log(source: Quantization, target: Quantization) -> Table:
 
     def function(x: Float32) -> Float32:
         positive = np.where(x > 0, x, np.float32(1)).astype(np.float64)
-        return np.where(x > 0, np.log(positive).astype(np.float32), minimum)
+        return np.where(x > 0, elementary.log(positive).astype(np.float32), minimum)
 
     return from_function(function, source, target)
 
@@ -255,8 +257,14 @@ def _softmax_differences(scale: float, beta: float) -> tuple[Integers, int]:
     """``PreprocessSoftmaxScaling``: 0, -1, ..., -255 times scale and beta in Q5.26; `diff_min`.
 
     What lies below `diff_min` has its value.
+
+    Raises:
+        CompilationFailure: LiteRT ends the process at a factor of 1 or less
+            (``QuantizeMultiplierGreaterThanOne``).
     """
     real = min(float(np.float32(beta)) * float(np.float32(scale)) * (1 << 26), (1 << 31) - 1.0)
+    if not real > 1:
+        raise CompilationFailure(f"LiteRT has no SOFTMAX of the scale {scale:g} and beta {beta:g}")
     multiplier, shift = quantize_multiplier(real)
     left = 31 - shift
     smallest = -math.floor(31 * (1 << 26) / (1 << left))

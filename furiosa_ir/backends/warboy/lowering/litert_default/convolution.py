@@ -9,7 +9,6 @@ from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit, variable_weight
 from furiosa_ir.backends.warboy.lowering.kernels import emit_conv, emit_conv_transpose
 from furiosa_ir.backends.warboy.lowering.litert import convolution as reference
 from furiosa_ir.backends.warboy.lowering.litert import factors
@@ -80,7 +79,7 @@ def _in_vectors(op: ConvOp | ConvTransposeOp, acc: SSAValue, axis: int, emit: Em
     return first_channels(up, away, whole, emit)
 
 
-@lowers(GemmOp, LITERT_DEFAULT, unless=[not_8bit, variable_weight, reference.transposed])
+@lowers(GemmOp, LITERT_DEFAULT, unless=reference.MATRIX)
 def fully_connected(op: GemmOp, emit: Emitter) -> SSAValue:
     """FULLY_CONNECTED on ruy or ``CustomGemv``: as CONV_2D, where the reference uses float64."""
     x, w, y = (emit.quantization(v) for v in (op.a, op.b, op.result))

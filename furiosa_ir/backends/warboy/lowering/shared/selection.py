@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from xdsl.dialects.builtin import IntegerType, Signedness, i8, i32
 from xdsl.ir import SSAValue
@@ -53,7 +51,7 @@ def arg_extreme(op: ArgExtremeOp, emit: Emitter) -> SSAValue:
     """
     axis = normal_axis(op, op.axis.value.data, emit.rank(op.x))
     extent = _extent(op)
-    size = 1 << math.ceil(math.log2(extent)) if extent > 1 else 1
+    size = 1 << (extent - 1).bit_length()
     last = bool(op.select_last_index.value.data)
     index = np.arange(extent, dtype=np.int32)
     rank = emit.along(index if last else size - 1 - index, axis, emit.rank(op.x))

@@ -1,0 +1,77 @@
+"""Scales at the border of what makes sense, and scales along another dimension than channels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from furiosa_ir.backends.warboy.enf.reader import read_program
+from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
+from furiosa_ir.compiler import compile_model
+from furiosa_ir.runtime.session import Session
+from tests.importers.onnx.networks import network
+from tests.importers.tflite.single import options
+from tests.oracle.litert import Operator, Tensor, build_model, run_reference
+
+node = helper.make_node
+
+
+def fully_connected(scales: list[float], axis: int, x_scale: float = 0.5) -> bytes:
+    """[2, 4] by a weight [4, 4]."""
+    weight = np.random.default_rng(3).integers(-127, 128, (4, 4)).astype(np.int8)
+    x, y = Tensor("x", (2, 4), np.int8, x_scale, 3), Tensor("y", (2, 4), np.int8, 0.25, -5)
+    w = Tensor.constant("w", weight, scales, [0] * len(scales), axis)
+    return build_model([Operator("FULLY_CONNECTED", [x, w, None], [y], options("FullyConnected"))])
+
+
+def hints_of(program: Program) -> str:
+    hosts = [s for s in program.segments if isinstance(s, HostSegment)]
+    return "; ".join(reason for s in hosts for _, _, _, reason in s.operators)
+
+
+def on_npu(program: Program) -> bool:
+    return all(isinstance(s, NpuSegment) for s in program.segments)
+
+
+@pytest.mark.parametrize("scales", [[0.1, 0.2, 1e-40, 1e-45], [1e-45], [0.5, 1e-30, 0.5, 0.5]])
+def test_weights_whose_channels_never_speak(scales: list[float]) -> None:
+    model = fully_connected(scales, 0)
+    program = read_program(compile_model(model))
+    assert on_npu(program)
+    x = np.random.default_rng(4).integers(-128, 128, (2, 4)).astype(np.int8)
+    with Session(program) as session:
+        np.testing.assert_array_equal(session.run([x])[0].numpy(), run_reference(model, [x])[0])
+
+
+def test_a_square_weight_with_scales_along_its_inputs_stays_on_the_host() -> None:
+    program = read_program(compile_model(fully_connected([0.1, 0.2, 0.3, 0.4], 1)))
+    assert not on_npu(program)
+    assert "with scales along dimension 1 of its weight" in hints_of(program)
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_activations_of_absurd_scales_stay_on_the_host(scale: float) -> None:
+    program = read_program(compile_model(fully_connected([0.5], 0, scale)))
+    assert not on_npu(program)
+    assert f"with a scale of {scale:g}" in hints_of(program)
+
+
+@pytest.mark.parametrize("bias", [np.inf, -np.inf, np.nan])
+def test_a_bias_that_is_no_number_is_none_of_the_accumulator(bias: float) -> None:
+    int8 = TensorProto.INT8
+    nodes = [
+        node("DequantizeLinear", ["x", "s", "z"], ["xr"]),
+        node("DequantizeLinear", ["w", "s", "z"], ["wr"]),
+        node("Gemm", ["xr", "wr", "b"], ["yr"]),
+        node("QuantizeLinear", ["yr", "s", "z"], ["y"]),
+    ]
+    constants = {
+        "s": np.float32(0.5),
+        "z": np.int8(0),
+        "w": np.ones((4, 2), np.int8),
+        "b": np.array([0.25, bias], np.float32),
+    }
+    model = network(nodes, {"x": ([1, 4], int8)}, {"y": ([1, 2], int8)}, constants)
+    program = read_program(compile_model(model.SerializeToString()))
+    assert "Gemm works on float data" in hints_of(program)

@@ -1,0 +1,239 @@
+"""Host segments: how many interpreters there are, what a failure names, crashes in a child."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
+from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
+from furiosa_ir.compiler import compile_model
+from furiosa_ir.errors import ExecutionFailure, FuriosaError
+from furiosa_ir.runtime import Session, session
+from furiosa_ir.runtime.host import TFLiteEngine, host_engine, layer_of
+from tests.importers.tflite.single import options
+from tests.oracle.litert import Operator, Tensor, build_model, run_reference
+from tests.runtime.programs import host_program
+
+LEAST = -(2**31)
+A = np.array([7, -7, 9, LEAST], np.int32)
+B = np.array([4, 4, 5, 3], np.int32)
+CRASH = np.array([1, 1, 1, -1], np.int32)
+"""A % CRASH divides -2**31 by -1, which the processor answers with SIGFPE."""
+
+
+def remainder_network() -> bytes:
+    """TFLite: c = a + b, m = c % b; no operator of it is the NPU's."""
+    a, b, c, m = (Tensor(name, (4,), np.int32) for name in ("a", "b", "c", "remainder"))
+    zero = Tensor.constant("zero", np.zeros(4, np.int32))
+    return build_model(
+        [
+            Operator("MAXIMUM", [a, a], [c], options("MaximumMinimum")),
+            Operator("FLOOR_MOD", [c, b], [m], options("FloorMod")),
+            Operator("ADD", [m, zero], [Tensor("y", (4,), np.int32)], options("Add")),
+        ]
+    )
+
+
+def counting_program() -> Program:
+    """A TFLite sub-model with a variable: y counts up by x each time it runs."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    state = Tensor("state", (1, 4), np.float32)
+    operator = Operator(
+        "SVDF",
+        [
+            Tensor("x", (1, 1), np.float32),
+            Tensor.constant("feature", np.ones((1, 1), np.float32)),
+            Tensor.constant("time", np.ones((1, 4), np.float32)),
+            None,
+            state,
+        ],
+        [Tensor("y", (1, 1), np.float32)],
+        options("SVDF", rank=1),
+    )
+    model = schema.ModelT.InitFromPackedBuf(build_model([operator]))
+    graph = model.subgraphs[0]
+    (index,) = [i for i, t in enumerate(graph.tensors) if t.name == b"state"]
+    graph.tensors[index].isVariable = True
+    graph.inputs = [i for i in graph.inputs if i != index]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    x, y = (TensorRecord(name, "float32", (1, 1)) for name in "xy")
+    return host_program(bytes(builder.Output()), "tflite", [x], [y])
+
+
+def in_threads(count: int, work: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def interpreters_of(running: Session) -> list[TFLiteEngine]:
+    loaded = running._loaded
+    assert loaded is not None
+    return [e for e in loaded.hosts.values() if isinstance(e, TFLiteEngine)]
+
+
+def test_there_are_no_more_interpreters_than_workers() -> None:
+    model = remainder_network()
+    (expected,) = run_reference(model, [A, B])
+    wrong: list[np.ndarray] = []
+    with session.create(compile_model(model), worker_num=3) as running:
+
+        def work() -> None:
+            for _ in range(50):
+                (result,) = running.run({"a": A, "b": B}).numpy()
+                if not np.array_equal(result, expected):
+                    wrong.append(result)
+
+        in_threads(8, work)
+        engines = interpreters_of(running)
+        assert engines
+        assert all(1 <= len(engine._pool._idle) <= 3 for engine in engines)
+    assert not wrong
+
+
+def test_a_sub_model_with_variables_has_one_interpreter() -> None:
+    with Session(counting_program(), worker_num=4) as running:
+        seen: list[float] = []
+        in_threads(
+            4, lambda: seen.append(running.run(np.ones((1, 1), np.float32))[0].numpy().item())
+        )
+        assert sorted(seen) == [1, 2, 3, 4]
+
+
+@pytest.fixture(params=["in the process", "isolated"])
+def isolated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setenv("FURIOSA_HOST_ISOLATION", str(int(request.param == "isolated")))
+    return request.param == "isolated"
+
+
+@pytest.mark.usefixtures("isolated")
+def test_a_failing_tflite_operator_is_named() -> None:
+    with session.create(compile_model(remainder_network())) as running:
+        with pytest.raises(ExecutionFailure, match="LiteRT failed: ") as caught:
+            running.run({"a": A, "b": B * 0})
+        assert caught.value.layer == "remainder"
+        np.testing.assert_array_equal(running.run({"a": A, "b": B})[0].numpy(), A % B)
+
+
+@pytest.mark.usefixtures("isolated")
+def test_a_failing_onnx_operator_is_named() -> None:
+    shape = [4]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Neg", ["a"], ["n"], name="negation"),
+            helper.make_node("Div", ["n", "b"], ["c"], name="first division"),
+            helper.make_node("Div", ["c", "n"], ["d"], name="second division"),
+        ],
+        "g",
+        [helper.make_tensor_value_info(n, TensorProto.INT32, shape) for n in "ab"],
+        [helper.make_tensor_value_info("d", TensorProto.INT32, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    ones, zeros = np.ones(4, np.int32), np.zeros(4, np.int32)
+    with session.create(compile_model(model.SerializeToString())) as running:
+        for a, b, layer in ((ones, zeros, "first division"), (zeros, ones, "second division")):
+            with pytest.raises(ExecutionFailure, match="onnxruntime failed: ") as caught:
+                running.run([a, b])
+            assert caught.value.layer == layer
+        np.testing.assert_array_equal(running.run([ones, ones])[0].numpy(), ones)
+
+
+def test_of_several_operators_all_are_named() -> None:
+    rows = tuple(("Add", f"add {i}", 0, "") for i in range(6))
+    segment = HostSegment("host_0", "tflite", (), (), b"", rows[:1])
+    assert layer_of(segment) == "add 0"
+    segment = HostSegment("host_0", "tflite", (), (), b"", rows)
+    assert layer_of(segment) == "host_0 (add 0, add 1, add 2, add 3 and 2 more)"
+    assert layer_of(HostSegment("host_0", "tflite", (), (), b"", ())) == "host_0"
+
+
+def test_a_crash_is_an_error_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FURIOSA_HOST_ISOLATION", "1")
+    with session.create(compile_model(remainder_network()), worker_num=1) as running:
+        for _ in range(2):
+            np.testing.assert_array_equal(running.run([A, B])[0].numpy(), A % B)
+            with pytest.raises(ExecutionFailure, match="was ended by SIGFPE") as caught:
+                running.run([A, CRASH])
+            assert "remainder" in str(caught.value.layer)
+    assert not children()
+
+
+def test_isolated_results_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, digits: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = compile_model(digits / "digits_qdq_int8.onnx")
+    with np.load(digits / "digits_inputs.npz") as inputs:
+        x = next(inputs[k] for k in inputs.files if inputs[k].ndim > 1)
+    with session.create(program) as running:
+        desc = running.input(0)
+        x = np.resize(x, desc.shape).astype(desc.numpy_dtype)
+        (expected,) = running.run(x).numpy()
+    monkeypatch.setenv("FURIOSA_HOST_ISOLATION", "1")
+    running = session.create(program)
+    (result,) = running.run(x).numpy()
+    assert result.dtype == expected.dtype
+    np.testing.assert_array_equal(result, expected)
+    result[:] = 0  # the caller's own
+    assert children()
+    running.close()
+    assert not children()
+    assert capfd.readouterr().err == ""
+
+
+def test_strings_and_empty_arrays_reach_the_child() -> None:
+    shape: list[int | str] = ["n"]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["a"], ["b"], name="same")],
+        "g",
+        [helper.make_tensor_value_info("a", TensorProto.STRING, shape)],
+        [helper.make_tensor_value_info("b", TensorProto.STRING, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    segment = HostSegment("host_0", "onnx", (0,), (1,), model.SerializeToString(), ())
+    for given in (["a", "", "é"], []):
+        array = np.array(given, object)
+        (result,) = host_engine(segment, isolated=True).run([array])
+        np.testing.assert_array_equal(result, array)
+        assert result.shape == array.shape
+
+
+def test_without_processes_the_layer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    segment = HostSegment("host_0", "onnx", (), (), b"", (("Add", "sum", 0, ""),))
+    with pytest.raises(ExecutionFailure, match="layer 'sum': no process can be started"):
+        host_engine(segment, isolated=True).run([])
+
+
+def test_the_switch_is_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FURIOSA_HOST_ISOLATION", "yes")
+    with pytest.raises(FuriosaError, match=r"FURIOSA_HOST_ISOLATION is 'yes' \(set it to 0 or 1\)"):
+        Session(counting_program())
+
+
+def children() -> list[int]:
+    """The processes that this one started and has not waited for."""
+    gc.collect()  # tracebacks of earlier tests hold sessions
+    found: list[int] = []
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        found += map(int, (task / "children").read_text().split())
+    return found
