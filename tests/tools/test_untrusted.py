@@ -46,7 +46,7 @@ def test_names_of_a_model_do_not_reach_the_terminal(tmp_path: Path) -> None:
         run("inspect", program),
         run("inspect", program, "--json"),
         run("inspect", program, "--disassemble"),
-        run("run", program, inputs),
+        run("run", program, "--inputs", inputs),
     ]
     for result in outputs:
         assert result.exit_code == 0, result.output
