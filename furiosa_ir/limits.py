@@ -2,8 +2,7 @@
 
 Files are untrusted: a header of a few bytes can claim 2^60 elements. The defaults let every
 network through that fits the card's 16 GiB of DRAM, with external data of any size;
-`FURIOSA_MAX_TEXT_BYTES` and so on in the environment set another limit (`docs/security.md` lists
-them).
+the environment may set others (`docs/limits.md` lists the variables).
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
 
 
 def limit(name: str) -> int:
-    """The limit of that name: of the environment, or the default.
+    """The limit of that name: of the environment, or (where that says nothing) the default.
 
     Raises:
         FuriosaError: the environment holds no positive whole number.
@@ -65,7 +64,7 @@ def limit(name: str) -> int:
     variable = f"FURIOSA_MAX_{name}"
     default = LIMITS[name].default
     value = os.environ.get(variable)
-    if value is None:
+    if not value:
         return default
     if not (value.isascii() and value.isdigit() and len(value) <= 18 and int(value) > 0):
         raise FuriosaError(f"{variable} is '{value[:40]}', not a positive whole number")

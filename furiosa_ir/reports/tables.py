@@ -10,7 +10,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from furiosa_ir.errors import readable
 from furiosa_ir.reports.units import format_value
+
+_LONGEST = 2000
+"""Characters of a cell."""
 
 
 def print_inspection(inspection: Mapping[str, Any], console: Console) -> None:
@@ -62,8 +66,8 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _row(table: Table, *cells: object) -> None:
-    # Text, not markup: layer names may contain brackets.
-    table.add_row(*(Text("" if c is None else str(c)) for c in cells))
+    # Text, not markup: layer names may contain brackets. And no control characters of theirs.
+    table.add_row(*(Text("" if c is None else readable(str(c), _LONGEST)) for c in cells))
 
 
 def _facts(title: str, rows: Sequence[tuple[str, str]]) -> RenderableType:

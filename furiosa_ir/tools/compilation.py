@@ -13,7 +13,7 @@ from furiosa_ir.cache.compilation import Compiled, compile_cached, describe
 from furiosa_ir.cache.entry import Metadata
 from furiosa_ir.cache.key import Inputs
 from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
-from furiosa_ir.errors import FuriosaError
+from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import check_writable, replacing
 from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.reports.units import format_value
@@ -188,4 +188,4 @@ def _print_summary(figures: Metadata) -> None:
         more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
         line = f"  Hint [{hint}]: {reason} ({', '.join(layers[:3])}{more})"
         # Names come from models, and hits from stores that others may write to.
-        click.echo("".join(c if c.isprintable() else "?" for c in line), err=True)
+        click.echo(readable(line, 2000), err=True)

@@ -1,8 +1,7 @@
 """`make docs`: the reference pages under docs/, written from what the code declares.
 
 `docs/operators.md` (both formats, the NPU form), `docs/passes.md`, `docs/ftensor.md`,
-`docs/hints.md`. The pages are
-committed; a test fails where they are stale.
+`docs/hints.md`, `docs/limits.md`. The pages are committed; a test fails where they are stale.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from furiosa_ir import limits
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, find_lowering
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
@@ -99,6 +99,15 @@ def hints_page() -> Iterator[str]:
         yield f"| {hint.number} | {_first_sentence(make)} | {hint.sentence} |"
 
 
+def limits_page() -> Iterator[str]:
+    """docs/limits.md: how large what a file asks for may be."""
+    yield f"{HEADER}\n# Limits\n\n{inspect.getdoc(limits)}\n"
+    yield "| variable | default | of what |"
+    yield "|---|---|---|"
+    for name, entry in limits.LIMITS.items():
+        yield f"| `FURIOSA_MAX_{name}` | {entry.default:,} | {entry.what} |"
+
+
 def _code_blocks(text: str) -> str:
     """Indented IR as fenced blocks, which Markdown does not run together with lists."""
     lines: list[str] = []
@@ -121,6 +130,7 @@ PAGES = {
     "ftensor.md": tensor_page,
     "passes.md": passes_page,
     "hints.md": hints_page,
+    "limits.md": limits_page,
 }
 """File name under docs/ -> what writes it."""
 

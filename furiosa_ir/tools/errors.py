@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import click
 
-from furiosa_ir.errors import FuriosaError
+from furiosa_ir.errors import FuriosaError, readable
 
 
 @contextmanager
@@ -50,12 +50,11 @@ class _WarningPrinter(logging.Handler):
     """Prints log records to stderr as the command line prints errors."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = " ".join(record.getMessage().splitlines())
-        click.echo(f"{record.levelname}: {message}", err=True)
+        click.echo(f"{record.levelname}: {readable(record.getMessage(), 2000)}", err=True)
 
 
 def _end(message: str) -> None:
     if os.environ.get("FURIOSA_TRACEBACK", "0") not in ("", "0"):
         traceback.print_exc()
-    click.echo(f"ERROR: {' '.join(message.splitlines())}", err=True)
+    click.echo(f"ERROR: {readable(message, 8000)}", err=True)
     sys.exit(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from furiosa_ir.arrays import Array, read_arrays, write_arrays
-from furiosa_ir.errors import FuriosaError
+from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import check_writable
 from furiosa_ir.runtime import session
 
@@ -38,7 +38,7 @@ def run_file(
     for name, array in named:
         numbers = array.size and array.dtype.kind in "biuf"
         extremes = f", from {array.min():g} to {array.max():g}" if numbers else ""
-        click.echo(f"{name}: {array.dtype}{list(array.shape)}{extremes}")
+        click.echo(f"{readable(name)}: {array.dtype}{list(array.shape)}{extremes}")
 
 
 def _in_order(arrays: dict[str, Array], names: list[str], file: Path) -> list[Array]:

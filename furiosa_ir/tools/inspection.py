@@ -9,7 +9,7 @@ import click
 
 from furiosa_ir.backends.warboy.enf.disassembler import disassemble
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.errors import FormatFailure, FuriosaError
+from furiosa_ir.errors import FormatFailure, FuriosaError, readable
 from furiosa_ir.reports.inspect import summary, vendor_header
 
 
@@ -22,7 +22,8 @@ def inspect_file(file: Path, *, as_json: bool, disassembled: bool) -> None:
     try:
         with file.open("rb") as stream:
             head = stream.read(16)
-            data = head + stream.read() if _is_foreign(head) else b""
+            foreign = head[:3] == b"enf" and _is_foreign(head)
+            data = head + stream.read() if foreign else b""
     except OSError as error:
         raise FuriosaError(f"cannot be read: {error.strerror}", file=str(file)) from None
     try:
@@ -38,7 +39,7 @@ def inspect_file(file: Path, *, as_json: bool, disassembled: bool) -> None:
         raise error.at(file=str(file)) from error.__cause__
     if disassembled:
         for line in disassemble(program):
-            click.echo(line)
+            click.echo(readable(line, 1 << 20))
     elif as_json:
         click.echo(json.dumps(summary(program), indent=2))
     else:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from furiosa_ir.errors import readable
 from furiosa_ir.files import check_writable, write_whole
 from furiosa_ir.quantization import OutputAccuracy, QuantizationReport, quantize
 from furiosa_ir.reports.units import format_value
@@ -89,14 +90,14 @@ def _print(result: QuantizationReport) -> None:
         table.add_column(column, justify="right")
     for output in result.outputs:
         # Text, not markup: output names may contain brackets.
-        table.add_row(*(Text(cell) for cell in _cells(output)))
+        table.add_row(*(Text(readable(cell)) for cell in _cells(output)))
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100)
     console.print(table)
     sizes = [format_value(n, "bytes") for n in (result.source_bytes, result.output_bytes)]
     click.echo(f"Size: {sizes[0]} to {sizes[1]}", err=True)
     if result.float_operators:
         text = ", ".join(f"{count} {name}" for name, count in result.float_operators.items())
-        click.echo(f"Left in float: {text}", err=True)
+        click.echo(f"Left in float: {readable(text, 5000)}", err=True)
 
 
 def _cells(output: OutputAccuracy) -> tuple[str, ...]:

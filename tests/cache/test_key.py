@@ -16,6 +16,7 @@ from furiosa_ir.cache import fingerprint
 from furiosa_ir.cache.external_data import external_locations
 from furiosa_ir.cache.key import Inputs, compile_key
 from furiosa_ir.compiler import compile_source
+from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text import write_module
 from furiosa_ir.ir.text_format import constants_path
 from tests.conftest import DIGITS
@@ -87,9 +88,14 @@ def test_every_option_matters(tmp_path: Path):
 
 
 def test_limits_matter(monkeypatch: pytest.MonkeyPatch):
+    """What is folded is another program; what is refused is none, also where one is stored."""
+    monkeypatch.delenv("FURIOSA_MAX_FOLDED_ELEMENTS", raising=False)
     before = key(ONNX)
-    monkeypatch.setenv("FURIOSA_MAX_FOLDED_ELEMENTS", "10")
+    monkeypatch.setenv("FURIOSA_MAX_FOLDED_ELEMENTS", "1000")
     assert key(ONNX) != before
+    monkeypatch.setenv("FURIOSA_MAX_FOLDED_ELEMENTS", "lots")
+    with pytest.raises(FuriosaError, match="FURIOSA_MAX_FOLDED_ELEMENTS is 'lots'"):
+        key(ONNX)
 
 
 def test_the_compiler_matters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from furiosa_ir.errors import FuriosaError
 from tests.fuzz.campaign import ROOT, run_campaign
 from tests.fuzz.harnesses import HARNESSES
 
@@ -28,7 +29,11 @@ def main() -> int:
     names = list(HARNESSES) if options.harness == "all" else [options.harness]
     if options.replay is not None:
         for name in names:
-            HARNESSES[name].run(options.replay.read_bytes())
+            try:
+                HARNESSES[name].run(options.replay.read_bytes())
+                print(f"{name}: accepted")
+            except FuriosaError as error:
+                print(f"{name}: {error}")
         return 0
     bugs = 0
     for name in names:

@@ -1,0 +1,90 @@
+"""Files that somebody else wrote, on the command line: one sentence, and no control characters."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from onnx import helper
+
+from furiosa_ir.tools.furiosa import main
+from tests.conftest import DIGITS
+from tests.importers.onnx.networks import network
+
+TFLITE = DIGITS / "digits_int8.tflite"
+EVIL = "\x1b[2J\x1b]0;owned\x07"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def refusal(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 1, result.output
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")]
+    assert line.isprintable()
+    return line
+
+
+def evil_network() -> bytes:
+    """A network whose every name would clear the terminal."""
+    x, y = f"x{EVIL}", f"y{EVIL}"
+    node = helper.make_node("Det", [x], [y], name=f"layer{EVIL}\nERROR: no")
+    return network([node], {x: [1, 2, 2]}, {y: [1]}).SerializeToString()
+
+
+def test_names_of_a_model_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    model, program, inputs = tmp_path / "m.onnx", tmp_path / "m.enf", tmp_path / "in.npz"
+    model.write_bytes(evil_network())
+    np.savez(inputs, np.ones((1, 2, 2), np.float32))
+    outputs = [
+        run("compile", model, "-o", program),
+        run("inspect", program),
+        run("inspect", program, "--json"),
+        run("inspect", program, "--disassemble"),
+        run("run", program, "--inputs", inputs),
+    ]
+    for result in outputs:
+        assert result.exit_code == 0, result.output
+        assert "\x1b" not in result.output
+        assert "\x07" not in result.output
+        assert not any(line.startswith("ERROR") for line in result.stderr.splitlines())
+    assert any("owned" in result.output for result in outputs)
+
+
+def test_a_refusal_shows_no_names_as_they_are(tmp_path: Path) -> None:
+    model = tmp_path / "m.onnx"
+    node = helper.make_node("Relu", [f"nowhere{EVIL}"], ["y"], name=f"layer{EVIL}\nERROR: no")
+    model.write_bytes(network([node], {"x": [1]}, {"y": None}).SerializeToString())
+    assert "owned" in refusal("compile", model, "-o", tmp_path / "o.enf")
+
+
+@pytest.mark.parametrize("what", ["pipe", "/dev/zero", "folder"])
+def test_what_is_no_file(tmp_path: Path, what: str) -> None:
+    path = tmp_path / what.strip("/").replace("/", "_")
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path = Path(what)
+    assert str(path) in refusal("compile", path, "-o", tmp_path / "o.enf")
+    if what != "pipe":  # which might be what somebody pipes in
+        assert str(path) in refusal("inspect", path)
+
+
+def test_a_malformed_limit_names_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FC_CACHE_ENABLED", "0")
+    monkeypatch.setenv("FURIOSA_MAX_RANK", "lots")
+    message = refusal("compile", TFLITE, "-o", tmp_path / "o.enf")
+    assert "FURIOSA_MAX_RANK is 'lots', not a positive whole number" in message
+
+
+def test_a_limit_can_be_lowered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FC_CACHE_ENABLED", "0")
+    monkeypatch.setenv("FURIOSA_MAX_TENSOR_ELEMENTS", "50")
+    assert "FURIOSA_MAX_TENSOR_ELEMENTS" in refusal("compile", TFLITE, "-o", tmp_path / "o.enf")
