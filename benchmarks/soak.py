@@ -4,9 +4,11 @@ Usage: python benchmarks/soak.py [--runs 10000] [--threads 8] [--workers 8] [FIL
 
 Each FILE is an ENF program, or a network, which is compiled first; without any, some networks of
 the corpus ../shared/models and the bundled example run. All threads draw runs of all networks in
-one random order. Every run's outputs are compared with those of a run before. The first tenth of
-the runs warms up; from then on the process's resident memory (RSS) is measured after every
-hundredth run, and its greatest value may exceed the first by 5 %.
+one random order. Every run's outputs are compared with those of a run before. To warm up, all
+threads run at once, so that there is memory for as many runs as can go on at once, which is got
+when it is first needed; the first tenth of the runs warms up too. From then on the process's
+resident memory (RSS) is measured after every hundredth run, and its greatest value may exceed the
+first by 5 %.
 
 It prints one line a network and one of memory; the exit code is 1 if results differ or memory
 grows.
@@ -21,6 +23,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +50,8 @@ NETWORKS = (
 PERMITTED_GROWTH = 0.05
 INPUTS = 4
 """Different inputs of each network."""
+MEETINGS = 20
+"""Of all threads, for each network."""
 
 
 @dataclass
@@ -100,6 +105,38 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def meet(networks: list[Network], threads: int) -> None:
+    """Runs in all threads at once, often enough that all workers of all sessions are busy.
+
+    Sessions share the simulator's memories, and each has host engines of its own: threads take
+    different networks in one meeting, the same in the next.
+    """
+    barrier = threading.Barrier(threads)
+
+    def work(thread: int) -> None:
+        for meeting in range(MEETINGS * len(networks)):
+            for shift in (thread, 0):
+                network = networks[(meeting + shift) % len(networks)]
+                barrier.wait()
+                network.running.run(network.inputs[0])
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # the shortest run is a millisecond
+    try:
+        in_threads(work, threads)
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def in_threads(work: Callable[[int], None], threads: int) -> None:
+    """Runs a function of the thread's number in so many threads."""
+    workers = [threading.Thread(target=work, args=[i]) for i in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
 def soak(networks: list[Network], runs: int, threads: int) -> list[int]:
     """RSS after every hundredth of the runs, from the end of the warm-up on.
 
@@ -111,7 +148,7 @@ def soak(networks: list[Network], runs: int, threads: int) -> list[int]:
     samples: list[int] = []
     step, warm = max(runs // 100, 1), runs // 10
 
-    def work() -> None:
+    def work(_thread: int) -> None:
         while (number := next(numbers)) < runs:  # atomic
             network = networks[order[number]]
             which = number % INPUTS
@@ -122,11 +159,7 @@ def soak(networks: list[Network], runs: int, threads: int) -> list[int]:
                 if number >= warm and number % step == 0:
                     samples.append(resident_bytes())
 
-    workers = [threading.Thread(target=work) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    in_threads(work, threads)
     return samples
 
 
@@ -142,6 +175,7 @@ def main() -> int:
     files = given.files or [path for path in known if path.exists()]
     networks = [load(path, given.workers) for path in files]
     started = time.monotonic()
+    meet(networks, given.threads)
     samples = soak(networks, given.runs, given.threads)
     seconds = time.monotonic() - started
     for network in networks:
