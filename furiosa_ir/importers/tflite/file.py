@@ -11,7 +11,6 @@ import mmap
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,16 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
-from flatbuffers.number_types import Int32Flags
 from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.tflite.custom import checked_options
+from furiosa_ir.importers.tflite.operator_record import (
+    OperatorCode,
+    OperatorRecord,
+    read_code,
+    read_operator,
+)
+from furiosa_ir.importers.tflite.vectors import Vectors, checked_length, enum_names
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape
 from furiosa_ir.ir.sizes import check_shape
@@ -68,14 +72,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 }
 
 
-def _enum_names(enum: type) -> dict[int, str]:
-    return {v: k for k, v in vars(enum).items() if isinstance(v, int)}
-
-
-_TYPE_NAMES = _enum_names(tflite.TensorType)
-_OPERATOR_NAMES = _enum_names(tflite.BuiltinOperator)
-_KNOWN_OPERATORS = frozenset(_OPERATOR_NAMES.values())
-_OPTIONS_NAMES = _enum_names(tflite.BuiltinOptions)
+_TYPE_NAMES = enum_names(tflite.TensorType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,45 +114,12 @@ class TensorRecord:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OperatorRecord:
-    """An operator of the subgraph.
-
-    Attributes:
-        op_type: upper-case builtin name, or the custom operator's name.
-        is_custom: which of the two.
-        code: the reader of its operator code.
-        inputs: tensor indices; -1 for one left out.
-        outputs: tensor indices.
-        intermediates: indices of tensors that describe what happens inside (LSTM).
-        options: the reader of the options table, of the class that its union type names; None if
-            there is no table.
-        custom_options: a custom operator's.
-        reader: the flatbuffers reader.
-    """
-
-    op_type: str
-    is_custom: bool
-    code: Any
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    intermediates: tuple[int, ...]
-    options: Any
-    custom_options: bytes
-    reader: Any
-
-    @property
-    def version(self) -> int:
-        """The operator's version."""
-        return int(self.code.Version())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class FileRecord:
     """Subgraph 0 of a TFLite file."""
 
     data: bytes | mmap.mmap
-    codes: list[tuple[str, bool, Any]]
-    """(operator, whether it is custom, reader) of the file's operator codes, used or not."""
+    codes: list[OperatorCode]
+    """Used or not."""
     tensors: list[TensorRecord]
     operators: list[OperatorRecord]
     inputs: tuple[int, ...]
@@ -207,18 +171,18 @@ def read_file(data: bytes | mmap.mmap) -> FileRecord:
     graph: Any = model.Subgraphs(0)
     size = len(data)
     repaired: list[str] = []
-    buffers, vectors = _buffers(model, data), _Vectors(size)
+    buffers, vectors = _buffers(model, data), Vectors(size)
     tensors = [
         _tensor(graph.Tensors(i), i, buffers, vectors, repaired)
-        for i in range(_length(graph.TensorsLength(), size, "tensors"))
+        for i in range(checked_length(graph.TensorsLength(), size, "tensors"))
     ]
     codes = [
-        _code(model.OperatorCodes(i), vectors)
-        for i in range(_length(model.OperatorCodesLength(), size, "operator codes"))
+        read_code(model.OperatorCodes(i), vectors)
+        for i in range(checked_length(model.OperatorCodesLength(), size, "operator codes"))
     ]
     operators = [
-        _operator(graph.Operators(i), codes, len(tensors), data, vectors)
-        for i in range(_length(graph.OperatorsLength(), size, "operators"))
+        read_operator(graph.Operators(i), codes, len(tensors), data, vectors)
+        for i in range(checked_length(graph.OperatorsLength(), size, "operators"))
     ]
     inputs = vectors.indices(graph.InputsAsNumpy(), len(tensors), "the network's inputs")
     outputs = vectors.indices(graph.OutputsAsNumpy(), len(tensors), "the network's outputs")
@@ -227,67 +191,10 @@ def read_file(data: bytes | mmap.mmap) -> FileRecord:
     return FileRecord(data, codes, tensors, operators, inputs, outputs, repaired)
 
 
-def _length(count: int, size: int, what: str) -> int:
-    if 4 * count > size:
-        raise ImportFailure(f"corrupt: {count} {what} do not fit into a file of {size} bytes")
-    return count
-
-
-_SHARES = 16
-"""How often bytes may be read: tables may share vectors, in no real file are so many of one."""
-
-
-class _Vectors:
-    """Copies vectors out of the file, no more of them than `_SHARES` times the file's size.
-
-    All tables of a file may point to one long vector, so that some KiB would become gigabytes.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._left = _SHARES * size
-
-    def _take(self, count: int) -> None:
-        self._left -= count
-        if self._left < 0:
-            raise ImportFailure("corrupt: its tables share vectors, and hold more than the file")
-
-    def numbers(self, array: Any) -> list[Any]:
-        """The elements of a vector of numbers; the reader gives 0 for a vector left out."""
-        if isinstance(array, int):
-            return []
-        self._take(array.nbytes)
-        return array.tolist()
-
-    def text(self, raw: bytes | None) -> str:
-        """A string; empty if it is left out."""
-        if raw is None:
-            return ""
-        self._take(len(raw))
-        return raw.decode(errors="replace")
-
-    def indices(
-        self, array: Any, tensors: int, what: str, *, optional: bool = False
-    ) -> tuple[int, ...]:
-        """Indices of that many tensors, with -1 for one left out."""
-        indices = tuple(self.numbers(array))
-        for index in indices:
-            if not (-1 if optional else 0) <= index < tensors:
-                raise ImportFailure(f"corrupt: tensor {index} of {what} does not exist")
-        return indices
-
-    def unpacked(self, contents: Array, count: int) -> Array:
-        """int8 elements of two a byte, the first in the low bits."""
-        self._take(contents.nbytes)
-        low = (contents << 4).view(np.int8) >> 4
-        high = contents.view(np.int8) >> 4
-        return np.stack([low, high], -1).reshape(-1)[:count]
-
-
 def _buffers(model: Any, data: bytes | mmap.mmap) -> list[Array | None]:
     """The bytes of each buffer, inside the flatbuffer or (large models) behind it."""
     buffers: list[Array | None] = []
-    for i in range(_length(model.BuffersLength(), len(data), "buffers")):
+    for i in range(checked_length(model.BuffersLength(), len(data), "buffers")):
         buffer = model.Buffers(i)
         offset, size = buffer.Offset(), buffer.Size()
         if offset > 1:
@@ -304,7 +211,7 @@ def _tensor(
     reader: Any,
     index: int,
     buffers: Sequence[Array | None],
-    vectors: _Vectors,
+    vectors: Vectors,
     repaired: list[str],
 ) -> TensorRecord:
     raw_name = reader.Name()
@@ -358,7 +265,7 @@ def _elements(
     dtype: np.dtype[Any],
     shape: Shape,
     layer: str,
-    vectors: _Vectors,
+    vectors: Vectors,
 ) -> Array:
     count = prod(shape)
     expected = (count + 1) // 2 if kind == _INT4 else count * dtype.itemsize
@@ -377,7 +284,7 @@ def _quantization(
     dtype: np.dtype[Any],
     shape: Shape,
     layer: str,
-    vectors: _Vectors,
+    vectors: Vectors,
     repaired: list[str],
 ) -> QuantizationRecord | None:
     if reader is None:
@@ -424,93 +331,3 @@ def _check_activation(quantization: QuantizationRecord, layer: str) -> None:
     for scale in quantization.scales:
         if not 1 / _GREATEST_SCALE <= scale <= _GREATEST_SCALE:
             raise ImportFailure(f"a scale of {scale:g}", layer=layer, hint="calibrate it again")
-
-
-def builtin_code(reader: Any) -> int:
-    """The number of an operator code: the greater of its two fields, as LiteRT has it.
-
-    Numbers below 127 may be in the old field only, later ones are in the new field only. The
-    reader's accessor of the new field gives the old one for small numbers, whatever the new says.
-    """
-    table = reader._tab  # noqa: SLF001
-    offset = table.Offset(10)
-    new = table.Get(Int32Flags, offset + table.Pos) if offset else 0
-    return max(int(new), int(reader.DeprecatedBuiltinCode()))
-
-
-def _code(reader: Any, vectors: _Vectors) -> tuple[str, bool, Any]:
-    number = builtin_code(reader)
-    if number == tflite.BuiltinOperator.CUSTOM:
-        return vectors.text(reader.CustomCode()), True, reader
-    return _OPERATOR_NAMES.get(number, f"builtin {number}"), False, reader
-
-
-def _operator(
-    reader: Any,
-    codes: Sequence[tuple[str, bool, Any]],
-    tensors: int,
-    data: bytes | mmap.mmap,
-    vectors: _Vectors,
-) -> OperatorRecord:
-    index: int = reader.OpcodeIndex()
-    if index >= len(codes):
-        raise ImportFailure(f"corrupt: operator code {index} does not exist")
-    op_type, is_custom, code = codes[index]
-    if not is_custom and op_type not in _KNOWN_OPERATORS:
-        raise ImportFailure(f"an operator of the unknown kind '{op_type}'")
-    what = f"an operator {op_type}"
-    inside = reader.CustomOptionsAsNumpy()
-    custom = b"" if isinstance(inside, int) else inside.tobytes()
-    offset, size = reader.LargeCustomOptionsOffset(), reader.LargeCustomOptionsSize()
-    if offset > 1:
-        if offset + size > len(data):
-            raise ImportFailure(f"truncated: the options of {what} end behind the file")
-        custom = bytes(data[offset : offset + size])
-    if is_custom:
-        custom = checked_options(op_type, custom)
-    return OperatorRecord(
-        op_type,
-        is_custom,
-        code,
-        vectors.indices(reader.InputsAsNumpy(), tensors, what, optional=True),
-        vectors.indices(reader.OutputsAsNumpy(), tensors, what),
-        vectors.indices(reader.IntermediatesAsNumpy(), tensors, what),
-        _options(reader, op_type),
-        custom,
-        reader,
-    )
-
-
-def _options(reader: Any, op_type: str) -> Any:
-    table = reader.BuiltinOptions()
-    name = _OPTIONS_NAMES.get(reader.BuiltinOptionsType())
-    if name is None:
-        raise ImportFailure(
-            f"corrupt: an operator {op_type} has options of kind {reader.BuiltinOptionsType()}"
-        )
-    if table is None or name == "NONE":
-        return _default_options(op_type)
-    options = getattr(tflite, name)()
-    options.Init(table.Bytes, table.Pos)
-    return options
-
-
-_OPTIONS_OF = {
-    "BATCH_MATMUL": "BatchMatMul",
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), "Reducer"),
-}
-"""Options that are not named as their operator, where LiteRT accepts that there are none."""
-
-
-@lru_cache
-def _default_options(op_type: str) -> Any:
-    """An empty table of the operator's options (each field has its default), if it has any."""
-    name = _OPTIONS_OF.get(op_type) or "".join(word.capitalize() for word in op_type.split("_"))
-    options = getattr(tflite, f"{name}Options", None)
-    if options is None:
-        return None
-    # A table at 4 whose vtable (4 bytes: its own size and the table's) lies behind it.
-    empty = (4).to_bytes(4, "little") + (-4).to_bytes(4, "little", signed=True) + b"\4\0\4\0"
-    reader = options()
-    reader.Init(empty, 4)
-    return reader

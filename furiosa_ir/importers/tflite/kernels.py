@@ -49,6 +49,6 @@ def has_reference_kernels(file: FileRecord) -> bool:
     subgraphs included.
     """
     return all(
-        is_custom or int(code.Version()) <= REFERENCE_VERSIONS.get(op_type, int(code.Version()))
-        for op_type, is_custom, code in file.codes
+        code.is_custom or code.version <= REFERENCE_VERSIONS.get(code.op_type, code.version)
+        for code in file.codes
     )

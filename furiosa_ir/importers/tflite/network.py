@@ -19,11 +19,11 @@ from furiosa_ir.importers.tflite.elements import element_of_tensor
 from furiosa_ir.importers.tflite.file import (
     CORRUPTION,
     FileRecord,
-    OperatorRecord,
     TensorRecord,
 )
 from furiosa_ir.importers.tflite.folding import fold
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
+from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, shape_of

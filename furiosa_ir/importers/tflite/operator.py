@@ -19,7 +19,8 @@ from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.elements import plain_dtype, plain_element
-from furiosa_ir.importers.tflite.file import OperatorRecord, TensorRecord
+from furiosa_ir.importers.tflite.file import TensorRecord
+from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.origin import Parameter, Slot, origin_of
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, as_attribute, element_of, shape_of

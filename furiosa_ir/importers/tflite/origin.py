@@ -31,10 +31,9 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.file import (
     CORRUPTION,
     IDENTIFIER,
-    OperatorRecord,
     TensorRecord,
-    builtin_code,
 )
+from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 
 
@@ -127,12 +126,11 @@ def _serialize(
         tflite.SubGraph,
         {"Tensors": _offsets(builder, tensors), "Operators": _offsets(builder, [node])},
     )
-    number = builtin_code(operator.code)
     numbers: dict[str, int | None] = {
-        "BuiltinCode": number,
-        "DeprecatedBuiltinCode": min(number, 127),
+        "BuiltinCode": operator.code.number,
+        "DeprecatedBuiltinCode": min(operator.code.number, 127),
     }
-    codes = _offsets(builder, [_copy(builder, operator.code, replace=numbers)])
+    codes = _offsets(builder, [_copy(builder, operator.code.reader, replace=numbers)])
     graphs, all_buffers = _offsets(builder, [graph]), _offsets(builder, buffers)
     model = _table(
         builder,

@@ -16,8 +16,9 @@ from flatbuffers import flexbuffers
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
-from furiosa_ir.importers.tflite.file import OperatorRecord, read_file
+from furiosa_ir.importers.tflite.file import read_file
 from furiosa_ir.importers.tflite.network import NetworkImporter
+from furiosa_ir.importers.tflite.operator_record import OperatorCode, OperatorRecord
 from furiosa_ir.ir.text import print_module
 from tests.importers.tflite.single import main_of, options, vector
 from tests.oracle.litert import Operator, Tensor, build_model
@@ -278,7 +279,8 @@ def test_tables_that_share_their_vectors_do_not_make_a_small_file_large() -> Non
 
 def test_layers_of_one_name_take_no_quadratic_time() -> None:
     importer = NetworkImporter(read_file(sharing(1, 1)))
-    record = OperatorRecord("ADD", False, None, (), (), (), None, b"", None)
+    code = OperatorCode(0, "ADD", False, 1, None)
+    record = OperatorRecord(code, (), (), (), None, b"", None)
     started = time.process_time()
     names = [importer._layer(record) for _ in range(50_000)]
     assert len(set(names)) == len(names)

@@ -1,0 +1,172 @@
+"""The operators of a TFLite file as checked records."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import tflite  # pyright: ignore[reportMissingTypeStubs]
+from flatbuffers.number_types import Int32Flags
+
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.tflite.custom import checked_options
+from furiosa_ir.importers.tflite.vectors import Vectors, enum_names
+
+_NAMES = enum_names(tflite.BuiltinOperator)
+_OPTIONS_NAMES = enum_names(tflite.BuiltinOptions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OperatorCode:
+    """What operators can be: an entry of the file's table of operator codes.
+
+    Attributes:
+        number: in the enumeration BuiltinOperator.
+        op_type: upper-case builtin name, or the custom operator's name.
+        is_custom: which of the two.
+        version: of the builtin operator.
+        reader: the flatbuffers reader.
+    """
+
+    number: int
+    op_type: str
+    is_custom: bool
+    version: int
+    reader: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OperatorRecord:
+    """An operator of the subgraph.
+
+    Attributes:
+        code: what it is.
+        inputs: tensor indices; -1 for one left out.
+        outputs: tensor indices.
+        intermediates: indices of tensors that describe what happens inside (LSTM).
+        options: the reader of the options table, of the class that its union type names; None if
+            there is no table.
+        custom_options: a custom operator's.
+        reader: the flatbuffers reader.
+    """
+
+    code: OperatorCode
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    intermediates: tuple[int, ...]
+    options: Any
+    custom_options: bytes
+    reader: Any
+
+    @property
+    def op_type(self) -> str:
+        """Upper-case builtin name, or the custom operator's name."""
+        return self.code.op_type
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether it is none of TFLite's own."""
+        return self.code.is_custom
+
+    @property
+    def version(self) -> int:
+        """The operator's version."""
+        return self.code.version
+
+
+def _builtin_code(reader: Any) -> int:
+    """The number of an operator code: the greater of its two fields, as LiteRT has it.
+
+    Numbers below 127 may be in the old field only, later ones are in the new field only. The
+    reader's accessor of the new field gives the old one for small numbers, whatever the new says.
+    """
+    table = reader._tab  # noqa: SLF001
+    offset = table.Offset(10)
+    new = table.Get(Int32Flags, offset + table.Pos) if offset else 0
+    return max(int(new), int(reader.DeprecatedBuiltinCode()))
+
+
+def read_code(reader: Any, vectors: Vectors) -> OperatorCode:
+    """An operator code of the file, of a kind known or not."""
+    number, version = _builtin_code(reader), int(reader.Version())
+    is_custom = number == tflite.BuiltinOperator.CUSTOM
+    name = vectors.text(reader.CustomCode()) if is_custom else _NAMES.get(number)
+    return OperatorCode(number, name or f"builtin {number}", is_custom, version, reader)
+
+
+def read_operator(
+    reader: Any,
+    codes: Sequence[OperatorCode],
+    tensors: int,
+    data: bytes | mmap.mmap,
+    vectors: Vectors,
+) -> OperatorRecord:
+    """An operator of the subgraph, which has that many tensors.
+
+    Raises:
+        ImportFailure: it names a code, a tensor or options that are not there.
+    """
+    index: int = reader.OpcodeIndex()
+    if index >= len(codes):
+        raise ImportFailure(f"corrupt: operator code {index} does not exist")
+    code = codes[index]
+    op_type = code.op_type
+    if not code.is_custom and code.number not in _NAMES:
+        raise ImportFailure(f"an operator of the unknown kind '{op_type}'")
+    what = f"an operator {op_type}"
+    inside = reader.CustomOptionsAsNumpy()
+    custom = b"" if isinstance(inside, int) else inside.tobytes()
+    offset, size = reader.LargeCustomOptionsOffset(), reader.LargeCustomOptionsSize()
+    if offset > 1:
+        if offset + size > len(data):
+            raise ImportFailure(f"truncated: the options of {what} end behind the file")
+        custom = bytes(data[offset : offset + size])
+    if code.is_custom:
+        custom = checked_options(op_type, custom)
+    return OperatorRecord(
+        code,
+        vectors.indices(reader.InputsAsNumpy(), tensors, what, optional=True),
+        vectors.indices(reader.OutputsAsNumpy(), tensors, what),
+        vectors.indices(reader.IntermediatesAsNumpy(), tensors, what),
+        _options(reader, op_type),
+        custom,
+        reader,
+    )
+
+
+def _options(reader: Any, op_type: str) -> Any:
+    table = reader.BuiltinOptions()
+    name = _OPTIONS_NAMES.get(reader.BuiltinOptionsType())
+    if name is None:
+        raise ImportFailure(
+            f"corrupt: an operator {op_type} has options of kind {reader.BuiltinOptionsType()}"
+        )
+    if table is None or name == "NONE":
+        return _default_options(op_type)
+    options = getattr(tflite, name)()
+    options.Init(table.Bytes, table.Pos)
+    return options
+
+
+_OPTIONS_OF = {
+    "BATCH_MATMUL": "BatchMatMul",
+    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), "Reducer"),
+}
+"""Options that are not named as their operator, where LiteRT accepts that there are none."""
+
+
+@lru_cache
+def _default_options(op_type: str) -> Any:
+    """An empty table of the operator's options (each field has its default), if it has any."""
+    name = _OPTIONS_OF.get(op_type) or "".join(word.capitalize() for word in op_type.split("_"))
+    options = getattr(tflite, f"{name}Options", None)
+    if options is None:
+        return None
+    # A table at 4 whose vtable (4 bytes: its own size and the table's) lies behind it.
+    empty = (4).to_bytes(4, "little") + (-4).to_bytes(4, "little", signed=True) + b"\4\0\4\0"
+    reader = options()
+    reader.Init(empty, 4)
+    return reader

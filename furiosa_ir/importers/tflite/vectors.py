@@ -1,0 +1,77 @@
+"""The vectors of a TFLite file, copied out of it with bounds: lengths and indices are untrusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.ir.constants import Array
+
+
+def checked_length(count: int, size: int, what: str) -> int:
+    """The length of a vector of tables in a file of that size.
+
+    Raises:
+        ImportFailure: the file has no room for their offsets.
+    """
+    if 4 * count > size:
+        raise ImportFailure(f"corrupt: {count} {what} do not fit into a file of {size} bytes")
+    return count
+
+
+_SHARES = 16
+"""How often bytes may be read: tables may share vectors, in no real file are so many of one."""
+
+
+class Vectors:
+    """Copies vectors out of the file, no more of them than `_SHARES` times the file's size.
+
+    All tables of a file may point to one long vector, so that some KiB would become gigabytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._left = _SHARES * size
+
+    def _take(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise ImportFailure("corrupt: its tables share vectors, and hold more than the file")
+
+    def numbers(self, array: Any) -> list[Any]:
+        """The elements of a vector of numbers; the reader gives 0 for a vector left out."""
+        if isinstance(array, int):
+            return []
+        self._take(array.nbytes)
+        return array.tolist()
+
+    def text(self, raw: bytes | None) -> str:
+        """A string; empty if it is left out."""
+        if raw is None:
+            return ""
+        self._take(len(raw))
+        return raw.decode(errors="replace")
+
+    def indices(
+        self, array: Any, tensors: int, what: str, *, optional: bool = False
+    ) -> tuple[int, ...]:
+        """Indices of that many tensors, with -1 for one left out."""
+        indices = tuple(self.numbers(array))
+        for index in indices:
+            if not (-1 if optional else 0) <= index < tensors:
+                raise ImportFailure(f"corrupt: tensor {index} of {what} does not exist")
+        return indices
+
+    def unpacked(self, contents: Array, count: int) -> Array:
+        """int8 elements of two a byte, the first in the low bits."""
+        self._take(contents.nbytes)
+        low = (contents << 4).view(np.int8) >> 4
+        high = contents.view(np.int8) >> 4
+        return np.stack([low, high], -1).reshape(-1)[:count]
+
+
+def enum_names(enum: type) -> dict[int, str]:
+    """The names of the values of an enumeration of the schema."""
+    return {v: k for k, v in vars(enum).items() if isinstance(v, int)}
