@@ -160,6 +160,8 @@ def _verify(subject: Subject, source: Path, batch_size: int | None) -> None:
 
 def _kind(source: Path) -> str:
     """What the source seems to be, for the progress lines; the importer decides."""
+    if not source.is_file():  # opening a pipe would wait
+        return "file"
     try:
         with source.open("rb") as file:
             head = file.read(4096)
