@@ -117,9 +117,12 @@ def _product(value: SSAValue) -> Product | None:
         if reals is None or not np.all(np.isfinite(reals)):
             return None
         offset = _along(owner, reals)
-    if isinstance(owner, GemmOp) and stored is None:
+    if isinstance(owner, GemmOp):
         factor, offset = owner.alpha.value.data, offset * owner.beta.value.data
-    return Product(owner, x, weight, factor, offset)
+    product = Product(owner, x, weight, factor, offset)
+    if stored is not None and (factor != 1 or element_of(stored) != product.accumulator):
+        return None  # integers of another unit: they have been rounded
+    return product
 
 
 def _is_accumulator(op: GraphOp) -> bool:

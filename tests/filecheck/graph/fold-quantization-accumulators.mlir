@@ -85,3 +85,35 @@ func.func @shared(%x : tensor<2x2x!quant.uniform<i8:f32, 1.0:3>>) -> (tensor<2x2
 // CHECK:         "graph.mat_mul"({{.*}} -> tensor<2x2xf32>
 // CHECK-NEXT:    "graph.mul"
 // CHECK-NEXT:    "graph.quantize"
+
+// Integers of another unit than the accumulator's have been rounded: what follows is not applied to the accumulator.
+
+func.func @other_unit(%x : tensor<2x2x!quant.uniform<i8:f32, 1.0:3>>) -> tensor<2x2x!quant.uniform<i8:f32, 0.5>> {
+  %w = "graph.constant"() <{value = #graph.blob<i8 [2, 2] (1, 2, 3, 4)>}> : () -> tensor<2x2x!quant.uniform<i8:f32, 1.0>>
+  %c = "graph.constant"() <{value = #graph.blob<f32 [2] (0.25, -0.125)>}> : () -> tensor<2xf32>
+  %0 = "graph.mat_mul"(%x, %w) : (tensor<2x2x!quant.uniform<i8:f32, 1.0:3>>, tensor<2x2x!quant.uniform<i8:f32, 1.0>>) -> tensor<2x2x!quant.uniform<i32:f32, 2.0>>
+  %1 = "graph.dequantize"(%0) : (tensor<2x2x!quant.uniform<i32:f32, 2.0>>) -> tensor<2x2xf32>
+  %2 = "graph.mul"(%1, %c) : (tensor<2x2xf32>, tensor<2xf32>) -> tensor<2x2xf32>
+  %3 = "graph.quantize"(%2) : (tensor<2x2xf32>) -> tensor<2x2x!quant.uniform<i8:f32, 0.5>>
+  func.return %3 : tensor<2x2x!quant.uniform<i8:f32, 0.5>>
+}
+// CHECK-LABEL: func.func @other_unit
+// CHECK:         "graph.mat_mul"({{.*}} -> tensor<2x2x!quant.uniform<i32:f32, 2.0>>
+// CHECK-NOT:     "graph.affine"
+// CHECK:         func.return
+
+// So have those of a Gemm with a factor of its own.
+
+func.func @alpha(%x : tensor<2x2x!quant.uniform<i8:f32, 1.0:3>>) -> tensor<2x2x!quant.uniform<i8:f32, 0.5>> {
+  %w = "graph.constant"() <{value = #graph.blob<i8 [2, 2] (1, 2, 3, 4)>}> : () -> tensor<2x2x!quant.uniform<i8:f32, 1.0>>
+  %c = "graph.constant"() <{value = #graph.blob<f32 [2] (0.25, -0.125)>}> : () -> tensor<2xf32>
+  %0 = "graph.gemm"(%x, %w) <{alpha = 0.5 : f64, beta = 1.0 : f64, trans_a = 0 : i64, trans_b = 0 : i64}> : (tensor<2x2x!quant.uniform<i8:f32, 1.0:3>>, tensor<2x2x!quant.uniform<i8:f32, 1.0>>) -> tensor<2x2x!quant.uniform<i32:f32, 1.0>>
+  %1 = "graph.dequantize"(%0) : (tensor<2x2x!quant.uniform<i32:f32, 1.0>>) -> tensor<2x2xf32>
+  %2 = "graph.mul"(%1, %c) : (tensor<2x2xf32>, tensor<2xf32>) -> tensor<2x2xf32>
+  %3 = "graph.quantize"(%2) : (tensor<2x2xf32>) -> tensor<2x2x!quant.uniform<i8:f32, 0.5>>
+  func.return %3 : tensor<2x2x!quant.uniform<i8:f32, 0.5>>
+}
+// CHECK-LABEL: func.func @alpha
+// CHECK:         "graph.gemm"({{.*}} <{alpha = 5.000000e-01
+// CHECK-NOT:     "graph.affine"
+// CHECK:         func.return
