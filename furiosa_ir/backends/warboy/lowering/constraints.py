@@ -36,13 +36,6 @@ def extreme_scale(op: GraphOp) -> hints.Hint | None:
     return None
 
 
-def empty(op: GraphOp) -> hints.Hint | None:
-    """A tensor without elements: there is nothing to lay out."""
-    if any(0 in shape_of(v) for v in (*op.operands, *op.results)):
-        return hints.form(op.name, "of no elements")
-    return None
-
-
 def long_resize(op: ResizeOp) -> hints.Hint | None:
     """More indices along a dimension than a gather holds."""
     if max(ints(op.sizes), default=0) > MOST_INDICES:
