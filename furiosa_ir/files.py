@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Generator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from furiosa_ir.errors import FuriosaError
+
+_SPECIAL = "it is a device, a pipe or a socket, which a file would replace"
 
 
 @contextmanager
@@ -20,8 +23,10 @@ def replacing(path: Path) -> Generator[Path]:
     then it has those that the umask gives a new file. The block may write it or replace it.
 
     Raises:
-        OSError: the folder cannot be written to.
+        OSError: the folder cannot be written to, or something else than a file is at `path`.
     """
+    if _is_special(path):
+        raise OSError(errno.EINVAL, _SPECIAL, str(path))
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -72,15 +77,23 @@ def check_writable(path: Path) -> None:
     """Whether a file can be written there, before anything expensive is done for it.
 
     Raises:
-        FuriosaError: it is a directory, or its directory is missing or read only.
+        FuriosaError: it is a directory, a device or a pipe, or its directory is missing or read
+            only.
     """
     folder = path.parent
     reason = None
     if path.is_dir():
         reason = "it is a directory"
+    elif _is_special(path):
+        reason = _SPECIAL
     elif not folder.is_dir():
         reason = f"there is no directory {folder}"
     elif not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         reason = "permission denied"
     if reason is not None:
         raise FuriosaError(f"cannot be written: {reason}", file=str(path))
+
+
+def _is_special(path: Path) -> bool:
+    """Whether something else than a file or a directory is there, such as /dev/null."""
+    return path.exists() and not path.is_file() and not path.is_dir()

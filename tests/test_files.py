@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from furiosa_ir import files
-from furiosa_ir.files import replacing, write_whole
+from furiosa_ir.errors import FuriosaError
+from furiosa_ir.files import check_writable, replacing, write_whole
 from furiosa_ir.ir.constant_file import write_constants
 from furiosa_ir.ir.constants import Constant
 
@@ -82,6 +83,21 @@ def test_the_umask_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Path, "read_bytes", refuse)
     assert files.umask() == before
     assert files.umask() == before
+
+
+@pytest.mark.parametrize("made", ["pipe", "a link to a pipe"])
+def test_devices_and_pipes_are_not_replaced(tmp_path: Path, made: str) -> None:
+    """As root, `-o /dev/null` would take the device away from everybody."""
+    path = pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if made != "pipe":
+        path = tmp_path / "link"
+        path.symlink_to(pipe)
+    with pytest.raises(FuriosaError, match="cannot be written: it is a device, a pipe"):
+        check_writable(path)
+    with pytest.raises(FuriosaError, match="cannot be written: it is a device, a pipe"):
+        write_whole(b"data", path)
+    assert stat.S_ISFIFO(path.stat().st_mode)
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o027, 0o077])

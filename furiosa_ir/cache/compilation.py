@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,7 +172,14 @@ def compile_cached(
                     return _hit(entry, name, file)
             with _recorded_warnings(name) as warnings:
                 compiled = compile_()
-            return _stored(store, key, compiled, warnings, settings)
+            figures = replace(compiled.figures, warnings=tuple(warnings))
+            compiled = replace(compiled, figures=figures)
+            if _is_of(compiled, inputs, key):
+                try:
+                    store.put(key.digest, figures, compiled.program, settings.lifetime)
+                except StoreFailure as failure:
+                    _warn(settings, failure)
+            return _fresh(compiled)
 
 
 def _stored_entry(
@@ -193,7 +200,9 @@ def _hit(entry: Entry, name: str | None, file: Path | None) -> Result:
         file.write_bytes(program)
         program = file
     for warning in entry.metadata.warnings:
-        _LOG.warning("%s", _printable(warning.replace(SOURCE, name or "model")))
+        if warning.startswith(SOURCE):
+            warning = f"{name or 'model'}{warning.removeprefix(SOURCE)}"  # noqa: PLW2901
+        _LOG.warning("%s", _printable(warning))
     return Result(program, entry.metadata, from_cache=True)
 
 
@@ -202,25 +211,11 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _stored(
-    store: Store, key: Key, compiled: Compiled, warnings: list[str], settings: CacheSettings
-) -> Result:
-    figures = compiled.figures
-    metadata = Metadata(
-        figures.npu_mac_share,
-        figures.cycles,
-        figures.latency_us,
-        figures.host_operators,
-        tuple(warnings),
-    )
-    # The file may have changed between the key and the compile. Text names the network that it
-    # once came from.
-    if key.source is None or compiled.source_hash == key.source:
-        try:
-            store.put(key.digest, metadata, compiled.program, settings.lifetime)
-        except StoreFailure as failure:
-            _warn(settings, failure)
-    return Result(compiled.program, metadata, from_cache=False)
+def _is_of(compiled: Compiled, inputs: Inputs, key: Key) -> bool:
+    """Whether files are what they were: one may have changed between the key and the compile."""
+    if key.source is not None:
+        return compiled.source_hash == key.source
+    return compile_key(inputs) == key
 
 
 def _warn(settings: CacheSettings, failure: StoreFailure) -> None:
@@ -248,7 +243,23 @@ class _Recorder(logging.Handler):
         self.warnings: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread != self._thread or len(self.warnings) >= MAX_WARNINGS:
+        if record.thread != self._thread:
             return
-        text = record.getMessage()
-        self.warnings.append(text if self._name is None else text.replace(self._name, SOURCE))
+        # Without any handler, Python prints warnings; that this one listens must not end that.
+        if logging.lastResort is not None and not _is_heard(record):
+            logging.lastResort.handle(record)
+        if len(self.warnings) < MAX_WARNINGS:
+            text = record.getMessage()
+            if self._name is not None and text.startswith(f"{self._name}: "):
+                text = SOURCE + text.removeprefix(self._name)
+            self.warnings.append(text)
+
+
+def _is_heard(record: logging.LogRecord) -> bool:
+    """Whether anything but recorders handles a record."""
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger is not None:
+        if any(not isinstance(handler, _Recorder) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class Key:
 
     Attributes:
         digest: SHA-256 of everything, as hexadecimal digits.
-        source: SHA-256 of the model file alone; None of IR text.
+        source: SHA-256 of the model file, if no other file matters; else None.
     """
 
     digest: str
@@ -47,8 +48,8 @@ class Inputs:
         target: "warboy" or "warboy-2pe".
         batch_size: as given, None included: the program records it.
         passes: a pipeline text, where the passes are not the compiler's own.
-        plugins: files of Python code that passes come from; Python files in their folders, which
-            they may import, count too.
+        plugins: files of Python code that passes come from; Python files and packages in their
+            folders, which they may import, count too.
     """
 
     source: Path | bytes
@@ -67,7 +68,8 @@ def compile_key(inputs: Inputs) -> Key | None:
     """The key of a compile.
 
     Returns:
-        None if a file is missing or unsound: then the compiler has to say what is wrong.
+        None if a file is missing or unsound: then the compiler has to say what is wrong. Also if a
+        plug-in lies among thousands of Python files.
     """
     try:
         source = inputs.source
@@ -90,8 +92,9 @@ def compile_key(inputs: Inputs) -> Key | None:
         "plugins": plugins,
     }
     text = json.dumps(fields, sort_keys=True)
-    source_digest = None if content.is_text else content.digest
-    return Key(hashlib.sha256(text.encode()).hexdigest(), source_digest)
+    # The program of IR text has the digest of the model that the text once came from.
+    is_alone = not (content.is_text or content.beside or plugins)
+    return Key(hashlib.sha256(text.encode()).hexdigest(), content.digest if is_alone else None)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def _of_file(path: Path) -> _Content:
         try:
             return _of_mapping(path, model, hashing)
         finally:
-            hashing.join()  # the mapping must not close under it
+            hashing.end()  # the mapping must not close under it
 
 
 def _of_mapping(path: Path, model: mmap.mmap, hashing: _Hashing) -> _Content:
@@ -144,28 +147,51 @@ def _of_mapping(path: Path, model: mmap.mmap, hashing: _Hashing) -> _Content:
     return _Content(hashing.digest(), [(name, _file_digest(file)) for name, file in files])
 
 
-class _Hashing(threading.Thread):
+class _Hashing:
     """SHA-256 of a model, while its text is searched: hashing lets other threads run."""
 
     def __init__(self, model: mmap.mmap) -> None:
-        super().__init__(name="furiosa-cache-hash")
-        self._model = model
         self._digest = hashlib.sha256()
-        self.start()
+        self._thread = threading.Thread(
+            target=self._digest.update, args=(model,), name="furiosa-cache-hash"
+        )
+        try:
+            self._thread.start()
+        except RuntimeError:  # the process may have no more threads
+            self._digest.update(model)
 
-    def run(self) -> None:
-        self._digest.update(self._model)
+    def end(self) -> None:
+        """Waits until all is hashed."""
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def digest(self) -> str:
         """The digest as hexadecimal digits, when it is done."""
-        self.join()
+        self.end()
         return self._digest.hexdigest()
 
 
-def _plugin_digests(plugin: Path) -> list[str]:
+_MOST_PLUGIN_FILES = 2000
+
+
+def _plugin_digests(plugin: Path) -> list[tuple[str, str]]:
+    """(name, SHA-256) of a plug-in and of what it may import from its folder.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: there are more than `_MOST_PLUGIN_FILES`.
+    """
     _require_file(plugin)
-    beside = sorted(p for p in plugin.parent.glob("*.py") if p.is_file() and p != plugin)
-    return [_file_digest(p) for p in (plugin, *beside)]
+    found: list[Path] = []
+    for folder, packages, names in os.walk(plugin.parent):
+        packages[:] = [name for name in packages if name.isidentifier() and name != "__pycache__"]
+        paths = (Path(folder, name) for name in names if name.endswith(".py"))
+        found += [p for p in paths if p != plugin and p.is_file()]
+        if len(found) + len(packages) > _MOST_PLUGIN_FILES:
+            raise ValueError(f"{plugin} lies among too many files")
+    beside = [(p.relative_to(plugin.parent).as_posix(), _file_digest(p)) for p in sorted(found)]
+    # Its own name says nothing.
+    return [("", _file_digest(plugin)), *beside]
 
 
 def _require_file(path: Path) -> None:

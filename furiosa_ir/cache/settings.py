@@ -110,15 +110,18 @@ def parse_store_url(url: str) -> Path | RedisAddress:
         FuriosaError: it names none.
     """
     scheme, separator, _ = url.partition("://")
-    if "\0" in url:
+    if "\0" in unquote(url):
         raise _malformed(url, "it has a zero character in it")
+    if re.match("(file|rediss?):(?!//)", url):
+        raise _malformed(url, "'//' comes after the scheme")
     if not separator:
-        return Path(url).expanduser().absolute()
+        return _path(url, url)
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise _malformed(url, str(error)) from None
+    except ValueError:  # what it says may quote the password
+        reason = "its port is none; in a password, '/', '?' and '#' are %2F, %3F and %23"
+        raise _malformed(url, reason) from None
     match scheme:
         case "file":
             return _directory(url, parts.netloc, parts.path)
@@ -155,13 +158,21 @@ def _ca_file(url: str, query: str, *, tls: bool) -> Path | None:
             raise _malformed(url, f"it has the unknown option '{name}'")
     if not options:
         return None
-    file = Path(options["ssl_ca_certs"][-1]).expanduser()
-    if not file.is_file():
+    file = _path(url, options["ssl_ca_certs"][-1])
+    if not os.path.isfile(file):  # noqa: PTH113  # unlike Path's, it takes names of any length
         raise _malformed(url, f"there is no CA file '{file}'")
     return file
 
 
+def _path(url: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except (OSError, RuntimeError) as error:  # no such user, no working directory
+        raise _malformed(url, str(error).lower().rstrip(".")) from None
+
+
 def _malformed(url: str, reason: str) -> FuriosaError:
-    # A password must not end up in a log: what stands before the host is left out.
-    shown = re.sub(r"://[^/?#]*@", "://***@", url)
+    # A password must not end up in a log: what stands before the host is left out, however
+    # wrongly it is written.
+    shown = re.sub("://.*@", "://***@", url, flags=re.DOTALL)
     return FuriosaError(f"{_URL} is '{shown}': {reason}", hint=f"set it to {_FORMS}")

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
+from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.runtime.errors import SessionClosed
 from furiosa_ir.runtime.model import Inputs, Model
 from furiosa_ir.runtime.session import ModelSource, Session, create
@@ -68,6 +69,7 @@ class Runner:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._workers = ThreadPoolExecutor(session.worker_num, "furiosa-runner")
+        self._is_closed = False
 
     @property
     def model(self) -> Model:
@@ -82,12 +84,15 @@ class Runner:
         arrays = self.model.arrays(inputs)
         try:
             run = self._workers.submit(self._session.run, arrays)
-        except RuntimeError:  # closed since the line above
-            raise SessionClosed("the session is closed") from None
+        except RuntimeError as error:
+            if self._is_closed:
+                raise SessionClosed("the session is closed") from None
+            raise ExecutionFailure(f"there is no thread to run in: {error}") from error
         return (await asyncio.wrap_future(run)).numpy()
 
     async def close(self) -> bool:
         """Waits for the runs that go on and frees what the runner holds; whether that is done."""
+        self._is_closed = True
         await asyncio.to_thread(self._workers.shutdown)
         self._session.close()
         return True

@@ -242,10 +242,11 @@ def _take(queue: SimpleQueue[Any], timeout: float | None, nothing: str) -> Any:
     Raises:
         QueueWaitTimeout: there was none for `timeout` milliseconds.
     """
-    if timeout is not None and timeout < 0:
+    if timeout is not None and not timeout >= 0:  # not a number neither
         raise ExecutionFailure(f"a timeout of {timeout} ms is negative")
     try:
-        taken = queue.get(timeout is None or timeout > 0, timeout and timeout / 1000)
+        seconds = timeout and min(timeout / 1000, threading.TIMEOUT_MAX)
+        taken = queue.get(timeout is None or timeout > 0, seconds)
     except Empty:
         raise QueueWaitTimeout(f"{nothing} for {timeout:g} ms") from None
     if taken is _END:

@@ -86,12 +86,10 @@ class TFLiteEngine:
     """
 
     def __init__(self, segment: HostSegment) -> None:
-        self._segment = segment
-        self._pool = Pool(self._load, single=is_stateful(segment))
-
-    @cached_property
-    def _model(self) -> bytes:
-        return bytes(self._segment.model)
+        self._source = _InterpreterSource(segment)
+        # The pool refers to the source, not to the engine: the engine is freed with its last
+        # reference, and not when Python next looks for cycles.
+        self._pool = Pool(self._source.make, single=is_stateful(segment))
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """The sub-model's outputs, in order.
@@ -109,7 +107,7 @@ class TFLiteEngine:
                 ]
             except (RuntimeError, ValueError) as error:
                 raise ExecutionFailure(
-                    f"LiteRT failed: {_first_line(error)}", layer=self._layer(str(error))
+                    f"LiteRT failed: {_first_line(error)}", layer=self._source.layer(str(error))
                 ) from error
 
     @staticmethod
@@ -127,7 +125,23 @@ class TFLiteEngine:
         for detail, array in zip(details, inputs, strict=True):
             interpreter.set_tensor(detail["index"], array)
 
-    def _load(self) -> Any:
+
+class _InterpreterSource:
+    """Makes the interpreters of a sub-model, which share one copy of it."""
+
+    def __init__(self, segment: HostSegment) -> None:
+        self._segment = segment
+
+    @cached_property
+    def _model(self) -> bytes:
+        return bytes(self._segment.model)
+
+    def make(self) -> Any:
+        """An interpreter.
+
+        Raises:
+            ExecutionFailure: LiteRT is not installed, or refuses the sub-model.
+        """
         try:
             from ai_edge_litert.interpreter import (  # noqa: PLC0415
                 Interpreter,
@@ -144,7 +158,6 @@ class TFLiteEngine:
             resolvers.insert(0, OpResolverType.BUILTIN_REF)
         for resolver in resolvers:
             try:
-                # The interpreter refers to these bytes: all interpreters share one copy.
                 interpreter = Interpreter(
                     model_content=self._model,
                     experimental_op_resolver_type=resolver,
@@ -156,10 +169,10 @@ class TFLiteEngine:
             else:
                 return interpreter
         raise ExecutionFailure(
-            f"LiteRT refuses the host segment: {_first_line(reason)}", layer=self._layer(reason)
+            f"LiteRT refuses the host segment: {_first_line(reason)}", layer=self.layer(reason)
         )
 
-    def _layer(self, message: str) -> str:
+    def layer(self, message: str) -> str:
         """The layer of the operator that a message speaks of: its first result is called so."""
         found = re.search(r"Node number (\d+) ", message)
         if found:

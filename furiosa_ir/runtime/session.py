@@ -86,6 +86,8 @@ def _head(source: str | os.PathLike[str] | bytes) -> bytes:
     if isinstance(source, bytes):
         return source[:3]
     try:
+        if not Path(source).is_file():  # opening a pipe would wait
+            return b""
         with Path(source).open("rb") as file:
             return file.read(3)
     except (OSError, ValueError):

@@ -42,7 +42,7 @@ class Size(click.ParamType[int]):
     ) -> int:
         """Bytes."""
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]i?)?b?", str(value).strip().lower())
-        if match is None:
+        if match is None or len(match[1]) > 20:
             self.fail(f"'{value}' is no size; give one like 500MB or 2GiB", param, ctx)
         return int(float(match[1]) * _UNITS[match[2] or ""])
 

@@ -22,7 +22,10 @@ from furiosa_ir.cache.key import Inputs, compile_key
 from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
 from furiosa_ir.compiler import compile_model, compile_source, source_hash
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.ir.text import write_module
+from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.runtime import session
+from tests.cache.test_key import with_external_weights
 from tests.conftest import DIGITS, ROOT
 
 TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
@@ -135,6 +138,73 @@ def test_warnings_are_given_again_with_the_name_of_the_moment(
     assert "furiosa quantize" in texts[0]
 
 
+@pytest.mark.parametrize("beside", ["external data", "constants of IR text", "a plug-in"])
+def test_a_file_beside_that_changes_meanwhile_is_not_stored(
+    settings: CacheSettings, tmp_path: Path, beside: str
+):
+    if beside == "external data":
+        inputs = Inputs(with_external_weights(tmp_path), TARGET)
+        changing = tmp_path / "weights.bin"
+    elif beside == "a plug-in":
+        changing = tmp_path / "own.py"
+        changing.write_bytes(b"# 1")
+        inputs = Inputs(TFLITE, TARGET, plugins=(changing,))
+    else:
+        inputs = Inputs(tmp_path / "net.mlir", TARGET)
+        write_module(compile_source(TFLITE, target_ir="graph").module, tmp_path / "net.mlir")
+        changing = constants_path(tmp_path / "net.mlir")
+    before = changing.read_bytes()
+
+    def compile_() -> Compiled:
+        changing.write_bytes(before[:-1] + b"!")
+        assert isinstance(inputs.source, Path)
+        return Compiled(b"of the other", source_hash(inputs.source), Metadata())
+
+    compile_cached(inputs, compile_, settings)
+    changing.write_bytes(before)
+    assert not compile_cached(inputs, Counting(), settings).from_cache
+    assert compile_cached(inputs, Counting(), settings).from_cache
+
+
+def test_only_the_name_in_front_of_a_warning_is_the_model_s(
+    settings: CacheSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """A file called e: the letter used to be replaced everywhere."""
+    log = logging.getLogger("furiosa_ir.somewhere")
+    (tmp_path / "folder").mkdir()
+    names = [tmp_path / "e", tmp_path / "folder" / "e"]
+    for name in names:
+        shutil.copy(TFLITE, name)
+
+    def compile_() -> Compiled:
+        log.warning("%s: see %s", names[0], names[0])
+        return Compiled(b"program", source_hash(TFLITE), Metadata())
+
+    for name in names:
+        caplog.clear()
+        compile_cached(Inputs(name, TARGET), compile_, settings)
+        assert [r.getMessage() for r in caplog.records] == [f"{name}: see {names[0]}"]
+
+
+def test_warnings_are_printed_where_nobody_listens(tmp_path: Path):
+    """Python prints them where no handler is found; that the cache listens must not count."""
+    script = "import sys; from furiosa_ir.compiler import compile_model; compile_model(sys.argv[1])"
+    path = float_network(tmp_path / "net.onnx")
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", script, path],
+            env={"FC_CACHE_STORE_URL": str(tmp_path / "cache"), "FC_CACHE_ENABLED": enabled},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+        for enabled in "011"
+    ]
+    assert "furiosa quantize" in printed[0]
+    assert printed[1:] == printed[:1] * 2
+
+
 def test_another_thread_s_warnings_are_its_own(settings: CacheSettings):
     log = logging.getLogger("furiosa_ir.somewhere")
 
@@ -206,10 +276,10 @@ def test_others_warnings_have_no_control_characters(
     store = compilation.open_store(settings)
     assert key is not None
     assert store is not None
-    text = "\x1b[2J" + "bad\nnews\ud800 \N{RIGHT-TO-LEFT OVERRIDE}" + SOURCE
+    text = f"{SOURCE}: \x1b[2J" + "bad\nnews\ud800 \N{RIGHT-TO-LEFT OVERRIDE}"
     store.put(key.digest, Metadata(warnings=(text,)), b"program", -1)
     compile_cached(Inputs(TFLITE, TARGET), Counting(), settings)
-    assert [r.getMessage() for r in caplog.records] == [f"?[2Jbad?news? ?{TFLITE}"]
+    assert [r.getMessage() for r in caplog.records] == [f"{TFLITE}: ?[2Jbad?news? ?"]
 
 
 def test_a_store_that_fails_costs_a_warning(

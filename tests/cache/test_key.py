@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,40 @@ def test_external_data_matters(tmp_path: Path):
     data[-1] ^= 1
     (tmp_path / "weights.bin").write_bytes(data)
     assert key(path) != before
+
+
+def test_what_plug_ins_may_import_matters(tmp_path: Path):
+    folder = tmp_path / "plug"
+    (folder / "package" / "inner").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    plugin, module = folder / "own.py", folder / "package" / "inner" / "rules.py"
+    plugin.write_text("import package.inner.rules")
+    module.write_text("A = 1")
+    before = key(TFLITE, plugins=(plugin,))
+    (folder / ".git" / "hook.py").write_text("nobody imports it")
+    assert key(TFLITE, plugins=(plugin,)) == before
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    assert key(TFLITE, plugins=(moved / "own.py",)) == before
+    module.rename(module.with_name("other.py"))
+    assert key(TFLITE, plugins=(plugin,)) != before
+    module.write_text("A = 2")
+    assert key(TFLITE, plugins=(plugin,)) != before
+
+
+def test_a_plug_in_among_too_many_files_has_no_key(tmp_path: Path):
+    for i in range(2100):
+        (tmp_path / f"f{i}.py").touch()
+    assert compile_key(Inputs(TFLITE, "warboy", plugins=(tmp_path / "f0.py",))) is None
+
+
+def test_a_process_without_threads_has_the_same_keys(monkeypatch: pytest.MonkeyPatch):
+    before = key(ONNX)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert key(ONNX) == before
 
 
 def test_no_key_where_the_compiler_has_to_say_what_is_wrong(tmp_path: Path):

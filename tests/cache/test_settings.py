@@ -105,6 +105,11 @@ def test_ca_file(tmp_path: Path):
         ("FC_CACHE_STORE_URL", "rediss://h?ssl_cert_reqs=none"),
         ("FC_CACHE_STORE_URL", "rediss://h?ssl_ca_certs=/nowhere.pem"),
         ("FC_CACHE_STORE_URL", "redis://[::1"),
+        ("FC_CACHE_STORE_URL", "file:///tmp/a%00b"),
+        ("FC_CACHE_STORE_URL", "file:/tmp/zz"),
+        ("FC_CACHE_STORE_URL", "redis:/h"),
+        ("FC_CACHE_STORE_URL", "~nobody-of-that-name/cache"),
+        ("FC_CACHE_STORE_URL", "rediss://h?ssl_ca_certs=~nobody-of-that-name/ca"),
     ],
 )
 def test_malformed_values_are_named(variable: str, value: str):
@@ -116,10 +121,17 @@ def test_malformed_values_are_named(variable: str, value: str):
     assert "\n" not in text
 
 
-def test_passwords_are_not_shown():
+def test_a_ca_file_of_an_impossible_name_is_none():
+    with pytest.raises(FuriosaError, match="FC_CACHE_STORE_URL is"):
+        parse_store_url(f"rediss://h?ssl_ca_certs={'a' * 5000}")
+
+
+@pytest.mark.parametrize("password", ["pa$$word", "pa/$$word", "pa#$$word", "pa?$$word", "pa@$$"])
+def test_passwords_are_not_shown(password: str):
     with pytest.raises(FuriosaError) as caught:
-        parse_store_url("redis://user:pa$$word@h:port")
-    assert "pa$$word" not in str(caught.value)
+        parse_store_url(f"redis://user:{password}@h:port")
+    assert "$$" not in str(caught.value)
+    assert "pa" not in str(caught.value).replace("password", "").replace("PATH", "")
     address = RedisAddress("h", password="pa$$word")
     assert "pa$$word" not in f"{address} {address!r}"
 

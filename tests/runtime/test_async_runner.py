@@ -53,6 +53,22 @@ def test_it_is_closed_once_and_says_so(enf: bytes) -> None:
     asyncio.run(use())
 
 
+def test_without_threads_it_says_so(enf: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use() -> None:
+        runner = await create_runner(enf)
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(FuriosaError, match="no thread to run in: can't start new thread"):
+                await runner.run(image(0))
+        await runner.close()
+
+    asyncio.run(use())
+
+
 def test_closing_waits_for_the_runs_that_go_on(enf: bytes) -> None:
     async def use() -> list[np.ndarray]:
         runner = await create_runner(enf, worker_num=1)

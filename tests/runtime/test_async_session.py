@@ -154,8 +154,17 @@ def test_receiving_has_a_timeout(enf: bytes) -> None:
                 queue.recv(timeout=timeout)
             assert isinstance(caught.value, TimeoutError)
             assert isinstance(caught.value, errors.NativeException)
-        with pytest.raises(ExecutionFailure, match="-1 ms is negative"):
-            queue.recv(timeout=-1)
+        for timeout in (-1, float("nan")):
+            with pytest.raises(ExecutionFailure, match=f"{timeout} ms is negative"):
+                queue.recv(timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 1e300, 1e15])
+def test_a_timeout_may_be_as_long_as_anybody_likes(enf: bytes, timeout: float) -> None:
+    session, queue = create_async(enf)
+    with session, queue:
+        session.submit([image(1)], context=5)
+        assert queue.recv(timeout=timeout)[0] == 5
 
 
 def test_a_failure_comes_with_its_context_and_does_not_end_the_queue() -> None:

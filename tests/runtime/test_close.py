@@ -21,6 +21,7 @@ from furiosa_ir.runtime import Session, session
 from furiosa_ir.runtime.host import HostEngine
 from furiosa_ir.runtime.tensor import Array
 from tests.runtime.programs import copy_then_host, onnx_model
+from tests.runtime.test_host import remainder_network
 
 SHAPE = (1, 2, 3, 4)
 
@@ -78,6 +79,24 @@ def test_a_real_network_is_freed(digits: Path, name: str, tmp_path: Path) -> Non
     running.close()
     assert gone() is None
     assert not is_mapped(path)
+
+
+@pytest.mark.parametrize("isolation", ["0", "1"])
+def test_the_interpreters_of_host_segments_are_freed_at_once(
+    isolation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FURIOSA_HOST_ISOLATION", isolation)
+    running = session.create(compile_model(remainder_network()))
+    gc.disable()
+    try:
+        running.run([np.ones(d.shape, d.numpy_dtype) for d in running.inputs()])
+        assert running._loaded is not None
+        parts = [weakref.ref(host) for host in running._loaded.hosts.values()]
+        parts += [weakref.ref(host._pool) for host in running._loaded.hosts.values()]
+        running.close()
+        assert [part() for part in parts] == [None] * 2
+    finally:
+        gc.enable()
 
 
 def test_dropping_a_session_frees_it_too(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -247,3 +248,10 @@ def test_hints_are_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_devices_are_targets(device: str | None, target: str) -> None:
     assert target_of(device) == target
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """It used to wait for somebody to write."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FuriosaError, match="pipe"):
+        session.create(tmp_path / "pipe")
