@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from xdsl.ir import Attribute, SSAValue
 
+from furiosa_ir.dialects.graph.accumulator import output_channels, sums_fit
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.normalization import AffineOp
@@ -102,14 +103,16 @@ def _product(value: SSAValue) -> Product | None:
     """The product of 8-bit values that a float one is; also of an accumulator dequantised."""
     stored = stored_of(value)
     owner = value.owner if stored is None else stored.owner
-    if not isinstance(owner, PRODUCTS):
-        return None
+    if not isinstance(owner, PRODUCTS) or not shape_of(value):
+        return None  # a product of vectors has no channels
     x, weight, *bias = owner.operands
     if stored is None:
         x, weight = stored_of(x), stored_of(weight)
     elif not _is_accumulator(owner) or not stored.has_one_use():
         return None
     if x is None or weight is None or not is_byte(x) or not _is_weight(owner, weight):
+        return None
+    if not sums_fit(owner, x, weight):
         return None
     factor, offset = 1.0, np.zeros(())
     if bias:
@@ -140,16 +143,7 @@ def _is_weight(op: GraphOp, value: SSAValue) -> bool:
         return False
     if constant_of(value) is None:
         return quantization.axis is None and isinstance(op, MatMulOp | GemmOp)
-    return quantization.axis in (None, _weight_axis(op))
-
-
-def _weight_axis(op: GraphOp) -> int:
-    """The dimension of the weight that counts output channels."""
-    if isinstance(op, GemmOp):
-        return 0 if op.trans_b.value.data else 1
-    if isinstance(op, ConvOp | ConvTransposeOp):
-        return op.kernel_layout.data.index("O")
-    return len(shape_of(op.operands[1])) - 1
+    return quantization.axis in (None, output_channels(op))
 
 
 def _channel_axis(op: GraphOp) -> int:
@@ -192,7 +186,7 @@ def _whole(
     if len(set(scales.tolist())) == 1:
         scales = scales[:1]
     operands: list[SSAValue | None] = [product.x]
-    type_ = uniform(np.dtype(weight.dtype), scales, weight.zero_point, _weight_axis(op))
+    type_ = uniform(np.dtype(weight.dtype), scales, weight.zero_point, output_channels(op))
     operands.append(rw.emit(ConstantOp, [], [type_], value=stored.value))
     if biased:
         units = np.broadcast_to(scales * x.scale, channels)

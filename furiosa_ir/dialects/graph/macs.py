@@ -20,10 +20,10 @@ def macs_of(op: GraphOp) -> int:
     match op:
         case ConvOp():
             outputs = shape_of(op.weight)[op.kernel_layout.data.index("O")]
-            return elements(op.result) * (elements(op.weight) // outputs)
+            return elements(op.result) * (elements(op.weight) // max(outputs, 1))
         case ConvTransposeOp():
             inputs = shape_of(op.weight)[op.kernel_layout.data.index("I")]
-            return elements(op.x) * (elements(op.weight) // inputs)
+            return elements(op.x) * (elements(op.weight) // max(inputs, 1))
         case GemmOp():
             return elements(op.result) * shape_of(op.a)[0 if op.trans_a.value.data else 1]
         case MatMulOp():

@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.enf.validation import GREATEST_STEP, MOST_PADDING
+from furiosa_ir.dialects.graph.accumulator import output_channels, sums_fit
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
 from furiosa_ir.dialects.graph.movement import ResizeOp
@@ -46,20 +47,9 @@ def long_resize(op: ResizeOp) -> hints.Hint | None:
 def channels_elsewhere(op: GraphOp) -> hints.Hint | None:
     """The weight's scales belong to another dimension than its output channels."""
     q = quantization_of(op.operands[1])
-    if q is not None and q.axis is not None and q.axis != _output_channels(op):
+    if q is not None and q.axis is not None and q.axis != output_channels(op):
         return hints.form(op.name, f"with scales along dimension {q.axis} of its weight")
     return None
-
-
-def _output_channels(op: GraphOp) -> int:
-    """The dimension of a product's right operand that its result's channels come from."""
-    match op:
-        case ConvOp() | ConvTransposeOp():
-            return op.kernel_layout.data.index("O")
-        case GemmOp():
-            return 0 if op.trans_b.value.data else 1
-        case _:
-            return len(shape_of(op.operands[1])) - 1
 
 
 def not_8bit(op: GraphOp) -> hints.Hint | None:
@@ -166,6 +156,14 @@ def variable_weight(op: GraphOp) -> hints.Hint | None:
     """The weight or the bias is computed by the network."""
     if any(constant_of(v) is None for v in op.operands[1:]):
         return hints.form(op.name, "with weights that are not constant")
+    return None
+
+
+def wide_sums(op: GraphOp) -> hints.Hint | None:
+    """A sum of products and its bias may not fit the 32-bit accumulator."""
+    bias = constant_of(op.operands[2]) if len(op.operands) > 2 else None
+    if not sums_fit(op, op.operands[0], op.operands[1], bias):
+        return hints.form(op.name, "whose sums may exceed 32 bits")
     return None
 
 

@@ -13,6 +13,7 @@ from furiosa_ir.backends.warboy.lowering.constraints import (
     not_8bit_product,
     variable_weight,
     varying_zero_points,
+    wide_sums,
     wide_window,
 )
 from furiosa_ir.backends.warboy.lowering.exact.scale import quantize_accumulator
@@ -33,13 +34,16 @@ CONV_CONSTRAINTS = (
     bias_not_accumulator,
     channels_elsewhere,
     wide_window,
+    wide_sums,
 )
 GEMM_CONSTRAINTS = (
     not_8bit_product,
     varying_zero_points,
     bias_not_accumulator,
     channels_elsewhere,
+    wide_sums,
 )
+MAT_MUL_CONSTRAINTS = (not_8bit_product, varying_zero_points, channels_elsewhere, wide_sums)
 
 
 @lowers(ConvOp, EXACT, unless=[*CONV_CONSTRAINTS, many_dimensional])
@@ -92,7 +96,7 @@ def gemm(op: GemmOp, emit: Emitter) -> SSAValue:
     return quantize_accumulator(emit, acc, scale, y, 1)
 
 
-@lowers(MatMulOp, EXACT, unless=[not_8bit_product, varying_zero_points, channels_elsewhere])
+@lowers(MatMulOp, EXACT, unless=MAT_MUL_CONSTRAINTS)
 def mat_mul(op: MatMulOp, emit: Emitter) -> SSAValue:
     """A product of activations or by a constant, scaled by a_scale * b_scale / result_scale."""
     a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))

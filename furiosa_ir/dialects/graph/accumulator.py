@@ -1,0 +1,63 @@
+"""How large the sums of a convolution or matrix product of 8-bit integers can become."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from xdsl.ir import SSAValue
+
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import shape_of
+
+_LIMIT = 1 << 31
+"""What the magnitude of a 32-bit accumulator must stay below."""
+
+
+def output_channels(op: GraphOp) -> int:
+    """The dimension of a product's right operand that its result's channels come from."""
+    match op:
+        case ConvOp() | ConvTransposeOp():
+            return op.kernel_layout.data.index("O")
+        case GemmOp():
+            return 0 if op.trans_b.value.data else 1
+        case _:
+            return len(shape_of(op.operands[1])) - 1
+
+
+def sums_fit(op: GraphOp, x: SSAValue, weight: SSAValue, bias: Array | None = None) -> bool:
+    """Whether sum((x - x_zp) * (weight - weight_zp)) + bias surely fits 32 bits.
+
+    Args:
+        op: the convolution or matrix product; its own operands may be dequantised ones.
+        x, weight: its 8-bit operands; the elements of a constant weight count.
+        bias: integers in the accumulator's unit.
+    """
+    of_x, of_weight = quantization_of(x), quantization_of(weight)
+    if of_x is None or of_weight is None:
+        return False
+    most_x = _greatest_distance(of_x)
+    most_bias = 0 if bias is None else int(np.abs(bias.astype(np.int64)).max(initial=0))
+    shape, channels = shape_of(weight), output_channels(op)
+    summed = [i for i in range(len(shape)) if i != channels]
+    if isinstance(op, MatMulOp):  # its other dimensions are batches
+        summed = [max(len(shape) - 2, 0)]
+    terms = prod(shape[i] for i in summed)
+    if terms * most_x * _greatest_distance(of_weight) + most_bias < _LIMIT:
+        return True
+    elements = constant_of(weight)
+    if elements is None:
+        return False
+    distances = np.abs(elements.astype(np.int64) - of_weight.zero_points[0])
+    most = int(distances.sum(tuple(summed)).max(initial=0))
+    return most * most_x + most_bias < _LIMIT
+
+
+def _greatest_distance(quantization: Quantization) -> int:
+    """The greatest distance of a stored 8-bit integer from the zero point."""
+    least, greatest = (-128, 127) if quantization.storage == "i8" else (0, 255)
+    zeros = quantization.zero_points
+    return max(greatest - min(zeros), max(zeros) - least)
