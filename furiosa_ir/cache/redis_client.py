@@ -21,7 +21,6 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
-    LockError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -31,6 +30,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from furiosa_ir.cache.entry import BadEntry, Entry, read_header
+from furiosa_ir.cache.redis_lock import RedisLock
 from furiosa_ir.cache.redis_value import (
     MAX_LIST,
     PREFIX,
@@ -44,10 +44,6 @@ from furiosa_ir.cache.redis_value import (
 from furiosa_ir.cache.settings import RedisAddress
 from furiosa_ir.cache.store import StoredEntry
 
-LEASE = 10.0
-"""Seconds after which a dead process's lock is free."""
-RENEWAL = LEASE / 5
-"""Seconds between two renewals of a living one's."""
 PART_LEASE = 3600
 """Seconds that parts live until the value that lists them is written."""
 
@@ -148,11 +144,7 @@ class RedisClient:
 
     def lock(self, key: str) -> RedisLock:
         """The lock of a key, not held yet."""
-        return RedisLock(
-            self._client.lock(
-                f"{value_name(key)}:lock", timeout=LEASE, blocking=False, thread_local=False
-            )
-        )
+        return RedisLock(self._client, key)
 
     def entries(self) -> list[StoredEntry]:
         """Every entry, with the sizes of its values."""
@@ -232,29 +224,6 @@ class _Pool(redis.ConnectionPool):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(parser_class=_RESP2Parser, **options)
-
-
-class RedisLock:
-    """A lock that has to be renewed: a process that dies holds it for `LEASE` seconds."""
-
-    def __init__(self, lock: Any) -> None:
-        self._lock = lock
-
-    def acquire(self) -> bool:
-        """Tries to get it."""
-        return self._lock.acquire()
-
-    def renew(self) -> bool:
-        """Keeps it; false if it is lost, or the server out of reach."""
-        try:
-            return bool(self._lock.extend(LEASE, replace_ttl=True))
-        except Exception:  # noqa: BLE001  # of a connection that was cut under it, anything
-            return False
-
-    def release(self) -> None:
-        """Gives it back, unless it has expired: then somebody else may have it."""
-        with suppress(LockError):
-            self._lock.release()
 
 
 def _is_cluster(client: Any) -> bool:
