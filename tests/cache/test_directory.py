@@ -241,11 +241,11 @@ def test_a_file_in_place_of_the_directory_is_a_failure(store: DirectoryStore, ro
 def test_the_least_recently_used_go_first(store: DirectoryStore, root: Path):
     for age, key in enumerate(KEYS):
         path = put(store, key, bytes(1000))
-        os.utime(path, (time.time() - age, time.time() - 1000 + age))
+        os.utime(path, (0, time.time() - 1000 + age))
     assert content(store, KEYS[0]) is not None  # and is now the last one used
-    for key in reversed(KEYS[1:]):  # reading them is no use
-        assert store.damage(key) is None
-    assert {e.key for e in store.entries()} == set(KEYS)
+    for age, key in enumerate(KEYS):  # reading them, in the other direction, is no use
+        path = path_of(store, key)
+        os.utime(path, (time.time() - age, path.stat().st_mtime))
     size = path_of(store).stat().st_size
     pruned = store.prune(FOREVER, 3 * size + 10)
     assert sorted(pruned.evicted) == KEYS[1:6]
