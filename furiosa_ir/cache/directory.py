@@ -35,6 +35,7 @@ from furiosa_ir.cache.entry import (
     Entry,
     Metadata,
     Payload,
+    TooLarge,
     entry_chunks,
     read_entry,
     read_header,
@@ -131,6 +132,8 @@ class DirectoryStore:
             finally:
                 temporary.unlink(missing_ok=True)
             _sync_folder(path.parent)
+        except TooLarge as error:
+            raise StoreFailure(str(error)) from None
         except OSError as error:
             raise _failure(error) from None
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from furiosa_ir.cache.bounded import OutOfTime, TimeBudget
-from furiosa_ir.cache.entry import MAX_ENTRY, BadEntry, Entry, Metadata, Payload, entry_size
+from furiosa_ir.cache.entry import BadEntry, Entry, Metadata, Payload, TooLarge, entry_size
 from furiosa_ir.cache.redis_reader import RedisReader, UnclearAnswer, resolve
 from furiosa_ir.cache.redis_value import read_value, values
 from furiosa_ir.cache.settings import DEFAULT_LIFETIME, RedisAddress
@@ -154,8 +154,12 @@ class RedisStore:
 
     def put(self, key: str, metadata: Metadata, program: Payload, lifetime: int) -> None:
         """See `Store.put`. Redis expires the entry; with a lifetime of 0, after the default one."""
-        if entry_size(metadata, program) > MAX_ENTRY:
-            raise StoreFailure("the program is too large for a cache")
+        try:
+            entry_size(metadata, program)
+        except TooLarge as error:
+            raise StoreFailure(str(error)) from None
+        except OSError as error:
+            raise StoreFailure((error.strerror or str(error)).lower()) from None
         expiry = None if lifetime < 0 else lifetime or DEFAULT_LIFETIME
         self._ask(lambda client: client.store(key, values(key, metadata, program), expiry))
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from furiosa_ir.cache import directory
+from furiosa_ir.cache import directory, entry
 from furiosa_ir.cache.directory import ORPHAN_AGE, DirectoryStore
-from furiosa_ir.cache.entry import VERSION, Metadata, entry_chunks
+from furiosa_ir.cache.entry import MAX_METADATA, VERSION, Metadata, entry_chunks
 from furiosa_ir.cache.store import StoreFailure
 
 KEYS = [f"{n:02x}" * 32 for n in range(8)]
@@ -43,8 +43,8 @@ def path_of(store: DirectoryStore, key: str = KEY) -> Path:
 
 
 def content(store: DirectoryStore, key: str = KEY, lifetime: int = FOREVER) -> bytes | None:
-    entry = store.get(key, lifetime)
-    return None if entry is None else bytes(entry.program)
+    found = store.get(key, lifetime)
+    return None if found is None else bytes(found.program)
 
 
 def files(root: Path) -> list[str]:
@@ -56,10 +56,10 @@ def test_what_is_put_is_got(store: DirectoryStore, root: Path):
     assert not root.exists()  # reading makes nothing
     put(store, program=b"first")
     put(store, program=b"second")
-    entry = store.get(KEY, 60)
-    assert entry is not None
-    assert (bytes(entry.program), entry.metadata.cycles) == (b"second", 3)
-    assert abs(entry.created - time.time()) < 60
+    found = store.get(KEY, 60)
+    assert found is not None
+    assert (bytes(found.program), found.metadata.cycles) == (b"second", 3)
+    assert abs(found.created - time.time()) < 60
     assert files(root) == [f"{KEY}.entry", "CACHEDIR.TAG"]
 
 
@@ -125,6 +125,19 @@ def test_damage_is_a_warning_and_a_miss(
     put(store)
     assert content(store) == b"program"
     assert store.damage(KEY) is None
+
+
+def test_what_nobody_would_read_is_not_written(
+    store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(StoreFailure, match="too long"):
+        store.put(KEY, Metadata(warnings=("x" * (MAX_METADATA + 1),)), b"program", FOREVER)
+    monkeypatch.setattr(entry, "MAX_ENTRY", 1000)
+    put(store, program=bytes(500))
+    with pytest.raises(StoreFailure, match="too large"):
+        put(store, program=bytes(1000))
+    assert content(store) == bytes(500)
+    assert files(root) == [f"{KEY}.entry", "CACHEDIR.TAG"]
 
 
 def test_a_hole_takes_no_memory(store: DirectoryStore):

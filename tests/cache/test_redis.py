@@ -19,7 +19,7 @@ from redis.exceptions import OutOfMemoryError
 
 from furiosa_ir.cache import redis_store, redis_value
 from furiosa_ir.cache.compilation import compile_program
-from furiosa_ir.cache.entry import BadEntry, Metadata, entry_size
+from furiosa_ir.cache.entry import Metadata, entry_size
 from furiosa_ir.cache.redis_client import PART_LEASE
 from furiosa_ir.cache.redis_store import RedisStore
 from furiosa_ir.cache.redis_value import PREFIX, value_name
@@ -256,6 +256,11 @@ def put(store: RedisStore, program: bytes, key: str = KEY, lifetime: int = 60) -
     store.put(key, Metadata(cycles=3), program, lifetime)
 
 
+def foreign(server: RedisServer, value: bytes, name: str | None = None) -> None:
+    with server.client() as client:
+        client.set(name or value_name(KEY), value)
+
+
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_value, "PART", 1000)
@@ -445,96 +450,6 @@ def test_administration_of_what_cannot_be_reached():
         output = cache("redis://:secret@127.0.0.1:1", *arguments, code=1)
         assert "the compiler cache redis://127.0.0.1:1 cannot be used: connection refused" in output
         assert "secret" not in output
-
-
-# What others may have written.
-
-
-def foreign(server: RedisServer, value: bytes, name: str | None = None) -> None:
-    with server.client() as client:
-        client.set(name or value_name(KEY), value)
-
-
-def zstd(data: bytes, size: int) -> bytes:
-    import zstandard
-
-    frame = zstandard.ZstdCompressor().compress(data)
-    return b"FIRZSTD1" + size.to_bytes(8, "little") + frame
-
-
-def parts(identity: object, count: object, size: object) -> bytes:
-    return b"FIRPARTS" + json.dumps({"id": identity, "parts": count, "bytes": size}).encode()
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        b"",
-        b"garbage",
-        os.urandom(1000),
-        b"FIRCACHE",
-        b"FIRZSTD1",
-        b"FIRZSTD1" + bytes(8),
-        b"FIRZSTD1" + b"\xff" * 100,
-        zstd(bytes(1 << 28), 1 << 28),  # a bomb
-        zstd(bytes(1 << 28), 1000),
-        zstd(bytes(1000), 2000),
-        b"FIRPARTS",
-        b"FIRPARTS[]",
-        b"FIRPARTS" + b"[" * 100_000,
-        parts("abc", 10**18, 100),
-        parts("abc", -1, 100),
-        parts("abc", 1e400, 100),
-        parts("abc", "x", 100),
-        parts("abc", 2, 10**18),
-        parts("../../etc", 2, 100),
-        parts("ä", 2, 100),
-        parts("x" * 65, 2, 100),
-    ],
-)
-def test_garbage_is_a_warning_and_a_miss(
-    store: RedisStore, server: RedisServer, value: bytes, caplog: pytest.LogCaptureFixture
-):
-    foreign(server, value)
-    assert store.damage(KEY) is not None
-    assert get(store) is None
-    assert [r.levelname for r in caplog.records] == ["WARNING"]
-    assert "thrown away" in caplog.text
-    assert names(server) == []
-    put(store, b"program")
-    assert get(store) == b"program"
-
-
-def test_parts_that_are_not_as_listed(store: RedisStore, server: RedisServer):
-    sizes = {"larger": (50, 50), "smaller": (200, 50), "endless": (100, 101)}
-    for listed, each in sizes.values():
-        foreign(server, parts("abc", 2, listed))
-        for n in range(2):
-            foreign(server, bytes(each), f"{value_name(KEY)}:abc:{n}")
-        with pytest.raises(BadEntry):
-            store._ask(lambda client: client.entry(KEY))
-        assert get(store) is None
-        assert names(server) == []
-
-
-def test_another_key_s_entry(store: RedisStore, server: RedisServer):
-    put(store, b"another program", "cd" * 32)
-    with server.client() as client:
-        client.rename(value_name("cd" * 32), value_name(KEY))
-    assert get(store) is None
-
-
-def test_a_value_of_another_type(command: Command, server: RedisServer):
-    assert command(server.url) == "compiled"
-    [name] = names(server)
-    with server.client() as client:
-        client.delete(name)
-        client.rpush(name, "a", "b")
-    warning = command(server.url)
-    assert "wrong kind of value" in warning
-    with server.client() as client:
-        client.delete(name)
-    assert [command(server.url) for _ in range(2)] == ["compiled", "hit"]
 
 
 def test_after_a_failure_nothing_more_is_asked():
