@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from furiosa_ir.cache.bounded import OutOfTime, TimeBudget
 from furiosa_ir.cache.entry import BadEntry, Entry, Metadata, Payload, TooLarge, entry_size
 from furiosa_ir.cache.redis_reader import RedisReader, UnclearAnswer, resolve
-from furiosa_ir.cache.redis_value import read_value, values
+from furiosa_ir.cache.redis_value import PartIsMissing, read_value, values
 from furiosa_ir.cache.settings import DEFAULT_LIFETIME, RedisAddress
 from furiosa_ir.cache.store import (
     LONGEST_WAIT,
@@ -90,7 +90,9 @@ class RedisStore:
             # Not within the time: importing takes some.
             from furiosa_ir.cache.redis_client import RedisClient, reason  # noqa: PLC0415
 
-            client = self._client = self._client or RedisClient(self._address, self._is_cluster)
+            client = self._client = self._client or RedisClient(
+                self._address, self._is_cluster, is_observer=self._patience is None
+            )
         except ImportError as error:
             raise self._failed(_missing(error)) from None
         try:
@@ -115,6 +117,10 @@ class RedisStore:
         """See `Store.get`."""
         try:
             entry = self._read(key, file)
+        except PartIsMissing:  # nobody's fault: a server may evict any value
+            with suppress(StoreFailure):
+                self._ask(lambda client: client.remove_incomplete(key))
+            return None
         except BadEntry as error:
             self._throw_away(key, error)
             return None
@@ -256,6 +262,13 @@ class RedisStore:
 
     def prune(self, lifetime: int, max_size: int | None = None) -> Pruned:
         """See `Store.prune`. What is expired Redis mostly has thrown away by itself."""
+        return self._prune(lifetime, max_size)
+
+    def clear(self) -> Pruned:
+        """See `Store.clear`. Locks that are held stay."""
+        return self._prune(-1, -1, young=True)  # not even an empty value fits into less than 0
+
+    def _prune(self, lifetime: int, max_size: int | None, *, young: bool = False) -> Pruned:
         stored = list(self.entries())
         expired = [e for e in stored if lifetime > 0 and not is_valid(e.created, lifetime)]
         gone = {e.key for e in expired}
@@ -263,7 +276,7 @@ class RedisStore:
         evicted = [] if max_size is None else least_recently_used(kept, max_size)
         for entry in (*expired, *evicted):
             self.delete(entry.key)
-        orphans = self._ask(lambda client: client.remove_orphans())
+        orphans = self._ask(lambda client: client.remove_orphans(young=young))
         return Pruned(
             [e.key for e in expired],
             [e.key for e in evicted],

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import redis
 from click.testing import CliRunner
 from redis.exceptions import OutOfMemoryError
 
@@ -261,11 +262,6 @@ def foreign(server: RedisServer, value: bytes, name: str | None = None) -> None:
         client.set(name or value_name(KEY), value)
 
 
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_value, "PART", 1000)
-
-
 EXACT = 3000 - entry_size(Metadata(cycles=3), b"")
 """Bytes of a program whose entry fills its parts."""
 
@@ -316,19 +312,6 @@ def test_parts_live_as_long_as_their_list(store: RedisStore, server: RedisServer
     assert sorted(pruned.orphans) == orphans
     assert pruned.freed == entry_size(Metadata(cycles=3), bytes(3000))
     assert names(server) == []
-
-
-@pytest.mark.usefixtures("small_parts")
-def test_a_part_that_is_gone_is_a_miss(
-    store: RedisStore, server: RedisServer, caplog: pytest.LogCaptureFixture
-):
-    put(store, os.urandom(3000))
-    with server.client() as client:
-        client.delete(names(server)[-1])
-    assert get(store) is None
-    assert caplog.records == []
-    put(store, b"again")
-    assert get(store) == b"again"
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -433,6 +416,52 @@ def test_administration_has_time(server: RedisServer, monkeypatch: pytest.Monkey
     assert names(server) == []
     foreign(server, b"garbage")
     assert "1 programs thrown away" in cache(server.url, "clear")
+
+
+def age(server: RedisServer, key: str, seconds: int) -> None:
+    """Makes an entry as old as if it had not been used for so many seconds."""
+    with server.client() as client:
+        dumped = client.dump(value_name(key))
+        client.restore(value_name(key), 0, dumped, replace=True, idletime=seconds)
+
+
+def test_the_least_recently_used_go_first(store: RedisStore, server: RedisServer):
+    keys = [f"{n:02x}" * 32 for n in (1, 2, 3)]
+    for key, seconds in zip(keys, (1000, 3000, 2000), strict=True):
+        put(store, os.urandom(1000), key)
+        age(server, key, seconds)
+    now = time.time()
+    used = {e.key: now - e.used for e in store.entries()}
+    assert [round(used[key], -2) for key in keys] == [1000, 3000, 2000]
+    for key, seconds in zip(keys, (1000, 3000, 2000), strict=True):
+        age(server, key, seconds)
+    assert store.prune(FOREVER, 2 * entry_size(Metadata(cycles=3), bytes(1000))).evicted == [
+        keys[1]
+    ]
+
+
+def test_who_looks_after_a_cache_does_not_use_it(
+    store: RedisStore, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+):
+    """Servers from 7.2 on know the command; from others comes an error that does not matter."""
+    put(store, b"program")
+    asked: list[str] = []
+    execute = redis.Redis.execute_command
+
+    def recorded(client: redis.Redis, *command: object, **options: object) -> object:
+        asked.append(" ".join(map(str, command)))
+        return execute(client, *command, **options)
+
+    monkeypatch.setattr(redis.Redis, "execute_command", recorded)
+    cache(server.url, "list")
+    assert asked[1] == "CLIENT NO-TOUCH ON"  # the first one asks what the server is
+    assert len(asked) > 3
+    asked.clear()
+    other = store_at(server.url)
+    other.delete(KEY)
+    other.close()
+    assert len(asked) > 2
+    assert "CLIENT NO-TOUCH ON" not in asked
 
 
 def test_least_recently_used_and_lfu(store: RedisStore, server: RedisServer):

@@ -11,9 +11,10 @@ import pytest
 from furiosa_ir.cache.entry import BadEntry
 from furiosa_ir.cache.redis_store import RedisStore
 from furiosa_ir.cache.redis_value import value_name
+from furiosa_ir.cache.store import Pruned
 from tests.cache.conftest import Command
 from tests.cache.servers import RedisServer
-from tests.cache.test_redis import KEY, foreign, get, names, put, store_at
+from tests.cache.test_redis import FOREVER, KEY, foreign, get, names, put, store_at
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("patience")]
 
@@ -94,14 +95,112 @@ def test_another_key_s_entry(store: RedisStore, server: RedisServer):
     assert get(store) is None
 
 
-def test_a_value_of_another_type(command: Command, server: RedisServer):
+def test_a_value_of_another_type_is_thrown_away(command: Command, server: RedisServer):
     assert command(server.url) == "compiled"
     [name] = names(server)
     with server.client() as client:
         client.delete(name)
         client.rpush(name, "a", "b")
-    warning = command(server.url)
-    assert "wrong kind of value" in warning
+    assert "thrown away: it is no string" in command(server.url)
+    assert command(server.url) == "hit"
+
+
+def another_type(server: RedisServer, name: str) -> None:
     with server.client() as client:
         client.delete(name)
-    assert [command(server.url) for _ in range(2)] == ["compiled", "hit"]
+        client.rpush(name, "a", "b")
+
+
+OTHER = "cd" * 32
+
+
+def test_a_value_of_another_type_is_in_nobody_s_way(store: RedisStore, server: RedisServer):
+    put(store, b"program", OTHER)
+    name = value_name(KEY)
+    another_type(server, name)
+    assert store.damage(KEY) == "it is no string"
+    assert [e.key for e in store.entries()] == [KEY, OTHER]
+    store.delete(KEY)
+    assert [e.key for e in store.entries()] == [OTHER]
+    another_type(server, name)
+    put(store, b"another")
+    assert get(store) == b"another"
+    another_type(server, name)
+    assert store.prune(FOREVER) == Pruned()
+    assert sorted(store.clear().evicted) == [KEY, OTHER]
+    assert names(server) == []
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_and_locks_of_another_type(store: RedisStore, server: RedisServer):
+    put(store, os.urandom(3000))
+    part, lock = names(server)[-1], f"{value_name(KEY)}:lock"
+    another_type(server, part)
+    another_type(server, lock)
+    assert store.damage(KEY) == "it is no string"
+    assert store.prune(FOREVER).orphans == [lock]
+    assert get(store) is None
+    assert names(server) == []
+
+
+def test_other_names_are_not_ours(store: RedisStore, server: RedisServer):
+    put(store, b"program")
+    name = value_name(KEY)
+    others = [
+        value_name("\x1b[31m" + "x" * 59),
+        value_name("g" * 64),
+        value_name(KEY.upper()),
+        f"{name}:\x1b[31m:1",
+        f"{name}:abc:\x1b",
+        f"{name}:abc:1:2",
+        f"{name}x",
+        f"{name}\n",
+    ]
+    for other in others:
+        foreign(server, b"not ours", other)
+    assert [e.key for e in store.entries()] == [KEY]
+    assert store.prune(FOREVER).orphans == []
+    pruned = store.clear()
+    assert (pruned.evicted, pruned.orphans) == ([KEY], [])
+    assert names(server) == sorted(others)
+
+
+# Evicted parts.
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_an_entry_without_one_of_its_parts_is_a_quiet_miss(
+    store: RedisStore, server: RedisServer, caplog: pytest.LogCaptureFixture
+):
+    put(store, os.urandom(3000))
+    with server.client() as client:
+        client.delete(names(server)[-1])
+    assert store.damage(KEY) == "a part of it is missing"
+    assert get(store) is None
+    assert names(server) == []  # else those who wait for a compile would take it for an entry
+    assert caplog.records == []
+    put(store, b"again")
+    assert get(store) == b"again"
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_new_entry_is_not_taken_for_the_incomplete_one(store: RedisStore):
+    put(store, program := os.urandom(3000))
+    store._ask(lambda client: client.remove_incomplete(KEY))
+    assert get(store) == program
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_clearing_leaves_no_parts(store: RedisStore, server: RedisServer):
+    put(store, os.urandom(3000))
+    put(store, os.urandom(3000), OTHER)
+    with server.client() as client:
+        client.delete(value_name(KEY))
+        lock = f"{value_name(KEY)}:lock"
+        client.set(lock, "somebody's", ex=10)
+        client.set("somebody's", "else")
+    orphans = [name for name in names(server) if KEY in name and name != lock]
+    assert sorted(store.prune(FOREVER).orphans) == []  # somebody may be writing them
+    pruned = store.clear()
+    assert (pruned.evicted, sorted(pruned.orphans)) == ([OTHER], orphans)
+    assert names(server) == sorted([lock, "somebody's"])
