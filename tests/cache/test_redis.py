@@ -129,6 +129,11 @@ def test_who_may_only_read_hits(server: RedisServer, command: Command):
     for lifetime in (FOREVER, 60):
         assert command(url, lifetime) == "hit"
     assert "its user may not do that" in command(url, 0)
+    assert command(f"{server.url}/1") == "compiled"
+    assert "its user may not do that" in command(f"{url}/1")
+    with server.client() as client:
+        client.acl_setuser("reader", enabled=True, commands=["+select"])
+    assert command(f"{url}/1") == "hit"
 
 
 def test_who_may_do_what_a_compile_needs(server: RedisServer, command: Command):
