@@ -99,9 +99,12 @@ class RedisClient:
     def _observe(self) -> None:
         # It holds for a connection, and who looks after a cache asks one thing at a time: the pool
         # gives the same one out again.
-        everywhere = {"target_nodes": RedisCluster.ALL_NODES} if self._is_cluster else {}
-        with suppress(RedisError):
-            self._made.execute_command("CLIENT", "NO-TOUCH", "ON", **everywhere)
+        targets: list[dict[str, Any]] = [{}]
+        if self._is_cluster:
+            targets = [{"target_nodes": node} for node in self._made.get_nodes()]
+        for target in targets:
+            with suppress(RedisError):
+                self._made.execute_command("CLIENT", "NO-TOUCH", "ON", **target)
 
     def _cluster(self) -> Any:
         return RedisCluster(
