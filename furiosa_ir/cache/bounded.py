@@ -6,6 +6,7 @@ that drips in. So a call runs in a thread of its own, and who asked for it stops
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -52,6 +53,7 @@ class TimeBudget:
 
         Raises:
             OutOfTime: it took too long; later calls get what is left then, if anything.
+            OSError: the process may have no more threads.
             Exception: what the function raised.
         """
         if self.left <= 0:
@@ -66,7 +68,10 @@ class TimeBudget:
             outcome.done.set()
 
         with self.deadline():
-            threading.Thread(target=work, name="furiosa-cache", daemon=True).start()
+            try:
+                threading.Thread(target=work, name="furiosa-cache", daemon=True).start()
+            except RuntimeError:
+                raise OSError(errno.EAGAIN, "no thread can be started") from None
             finished = outcome.done.wait(self.left)
         if not finished:
             raise OutOfTime

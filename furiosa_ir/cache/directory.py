@@ -5,17 +5,23 @@
     ROOT/1/3f/.3f9a...e1.x8k2      one that is being written
     ROOT/1/3f/3f9a...e1.lock       held by whoever compiles it
 
-Readers need nothing but whole files, which renaming gives on local and on network file systems.
-Locks are `flock`: the kernel takes them back from a process that dies. Where a file system has
-none, everybody compiles.
+Readers need nothing but whole files, which renaming gives on local and on network file systems. A
+file's time of modification says when its entry was last used; when it was made, its header says.
+Times of access would not do: whatever lists entries reads them.
+
+Locks are `flock`: the kernel takes them back from a process that dies. Who ends alive removes the
+file, and those who wait for it all go on at once: what failed for one fails for the next one too,
+and one behind the other they would wait for each failure. Where a file system has no locks,
+everybody compiles.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
+import re
+import shutil
 import stat
 import tempfile
 import time
@@ -29,11 +35,13 @@ from furiosa_ir.cache.entry import (
     Entry,
     Metadata,
     Payload,
+    TooLarge,
     entry_chunks,
     read_entry,
     read_header,
 )
 from furiosa_ir.cache.store import (
+    KEY,
     LONGEST_WAIT,
     Pruned,
     StoredEntry,
@@ -51,6 +59,10 @@ ORPHAN_AGE = 3600.0
 """Seconds after which a file that is being written counts as left behind."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Neither a symbolic link nor a FIFO in place of an entry leads anywhere."""
+_ENTRY = re.compile(rf"({KEY})\.entry")
+_UNFINISHED = re.compile(rf"\.({KEY})\.[A-Za-z0-9_]+")
+_LOCK = re.compile(rf"({KEY})\.lock")
+"""Whoever may write to the directory may give files any names: others are not ours."""
 _TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# Compiled programs of furiosa-ir (https://bford.info/cachedir/).\n"
@@ -75,27 +87,23 @@ class DirectoryStore:
         return self._entries / key[:2] / f"{key}.entry"
 
     def get(self, key: str, lifetime: int, file: Path | None = None) -> Entry | None:
-        """See `Store.get`. The time of the last use is noted, if the file system lets us."""
+        """See `Store.get`. The time of the use is noted, if the file system lets us."""
         path = self._path(key)
         try:
-            handle = os.open(path, _READ)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _failure(error) from None
-        try:
-            with open(handle, "rb", buffering=0) as source:  # noqa: PTH123  # a descriptor
+            with _opened(path) as (handle, state):
                 try:
-                    entry = read_entry(source, _size(handle), key, file)
+                    entry = _read(handle, state, key, file)
                 except BadEntry as error:
-                    _throw_away(path, handle, error)
+                    _throw_away(path, state, error)
                     return None
                 if is_valid(entry.created, lifetime):
                     with suppress(OSError):
-                        os.utime(handle, ns=(time.time_ns(), os.fstat(handle).st_mtime_ns))
+                        os.utime(path, follow_symlinks=False)
                     return entry
                 with suppress(OSError):
-                    _unlink(path, handle)
+                    _remove(path, state)
+        except _NothingThere:
+            return None
         except OSError as error:
             raise _failure(error) from None
         return None
@@ -116,10 +124,16 @@ class DirectoryStore:
                     # Whoever may read the directory may read the entry, as far as the umask goes.
                     mode = stat.S_IMODE(path.parent.stat().st_mode) & 0o666
                     os.fchmod(handle, mode & ~umask())
-                temporary.replace(path)
+                try:
+                    temporary.replace(path)
+                except IsADirectoryError:
+                    _remove(path)
+                    temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
             _sync_folder(path.parent)
+        except TooLarge as error:
+            raise StoreFailure(str(error)) from None
         except OSError as error:
             raise _failure(error) from None
 
@@ -154,87 +168,77 @@ class DirectoryStore:
         finally:
             if handle is not None:
                 with suppress(OSError):
-                    path.unlink()  # while it is held: who waits for it sees that it is gone
+                    _remove(path, os.fstat(handle))  # while it is held: see `_lock`
                 os.close(handle)
 
     def _lock(self, path: Path, key: str, lifetime: int) -> tuple[int | None, bool]:
         """(the lock's descriptor, whether it had to be waited for).
 
-        No descriptor if an entry came first, or the wait was too long.
+        No descriptor if an entry came first, or the holder ended without one, or the wait was too
+        long. A holder who ended has removed the file that is waited for, a dead one has not.
 
         Raises:
             OSError: there are no locks here.
         """
         deadline, poll, waited = time.monotonic() + LONGEST_WAIT, _POLL, False
-        while time.monotonic() < deadline:
-            handle = _open_lock(path)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _is_at(handle, path):
-                    return handle, waited
-            except BlockingIOError:
-                pass
-            except OSError:
+        handle = _open_lock(path)
+        lock = None
+        try:
+            while time.monotonic() < deadline:
+                with suppress(BlockingIOError):
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if not _is_at(os.fstat(handle), path):
+                        return None, True
+                    lock = handle
+                    return lock, waited
+                waited = True
+                if self._is_there(key, lifetime):
+                    return None, True
+                time.sleep(poll)
+                poll = min(poll * 1.5, 10 * _POLL)
+        finally:
+            if lock is None:
                 os.close(handle)
-                raise
-            os.close(handle)
-            waited = True
-            if self._is_there(key, lifetime):
-                return None, True
-            time.sleep(poll)
-            poll = min(poll * 1.5, 10 * _POLL)
         _LOG.warning("another process has been compiling for %d s; not waiting", LONGEST_WAIT)
         return None, True
 
     def _is_there(self, key: str, lifetime: int) -> bool:
-        header = self._header(self._path(key))
-        return header is not None and is_valid(header[0], lifetime)
-
-    @staticmethod
-    def _header(path: Path) -> tuple[float, os.stat_result] | None:
-        """(when an entry was made, its file's state); None if it has no sound header.
-
-        Raises:
-            OSError: it cannot be read.
-        """
         try:
-            handle = os.open(path, _READ)
-        except FileNotFoundError:
-            return None
-        with os.fdopen(handle, "rb") as file:
-            state = os.fstat(handle)
-            try:
-                return read_header(file.read(256)).created, state
-            except (BadEntry, BlockingIOError):
-                return None
+            with _opened(self._path(key)) as (handle, _):
+                created = _created(handle)
+        except _NothingThere:
+            return False
+        return created is not None and is_valid(created, lifetime)
 
-    def _files(self, pattern: str) -> Iterator[Path]:
+    def _files(self, names: re.Pattern[str]) -> Iterator[tuple[Path, str]]:
+        """(path, key) of what has such a name, in the folder where it belongs."""
         try:
-            yield from sorted(self._entries.glob(f"[0-9a-f][0-9a-f]/{pattern}"))
+            for path in sorted(self._entries.glob("[0-9a-f][0-9a-f]/*")):
+                match = names.fullmatch(path.name)
+                if match and path.parent.name == match[1][:2]:
+                    yield path, match[1]
         except OSError as error:
             raise _failure(error) from None
 
     def entries(self) -> Iterator[StoredEntry]:
         """See `Store.entries`."""
-        for path in self._files("*.entry"):
+        for path, key in self._files(_ENTRY):
             try:
-                header = self._header(path)
-                state = header[1] if header else path.lstat()
-            except FileNotFoundError:  # another process threw it away
+                with _opened(path) as (handle, state):
+                    created = _created(handle)
+            except _NothingThere:  # another process threw it away
                 continue
             except OSError as error:
                 raise _failure(error) from None
-            created = header[0] if header else state.st_mtime
-            used = max(state.st_atime, state.st_mtime)
-            yield StoredEntry(path.stem, state.st_size, created, used)
+            used = state.st_mtime
+            yield StoredEntry(key, state.st_size, used if created is None else created, used)
 
     def damage(self, key: str) -> str | None:
         """See `Store.damage`."""
         try:
-            handle = os.open(self._path(key), _READ)
-            with open(handle, "rb", buffering=0) as source:  # noqa: PTH123  # a descriptor
-                read_entry(source, _size(handle), key, Path(os.devnull))
-        except FileNotFoundError:
+            with _opened(self._path(key)) as (handle, state):
+                _read(handle, state, key, Path(os.devnull))
+        except _NothingThere:
             return None
         except OSError as error:
             raise _failure(error) from None
@@ -245,7 +249,7 @@ class DirectoryStore:
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
         try:
-            self._path(key).unlink(missing_ok=True)
+            _remove(self._path(key))
         except OSError as error:
             raise _failure(error) from None
 
@@ -266,12 +270,16 @@ class DirectoryStore:
             sum(e.size for e in (*expired, *evicted)) + sum(size for _, size in orphans),
         )
 
+    def clear(self) -> Pruned:
+        """See `Store.clear`. What is being written now, and locks that are held, stay."""
+        return self.prune(-1, -1)  # not even an empty file fits into less than nothing
+
     def _remove_unfinished(self) -> Iterator[tuple[str, int]]:
-        for path in self._files(".*"):
+        for path, _ in self._files(_UNFINISHED):
             try:
                 state = path.lstat()
                 if time.time() - state.st_mtime > ORPHAN_AGE:
-                    path.unlink()
+                    _remove(path)
                     yield path.name, state.st_size
             except FileNotFoundError:  # it was renamed, or another process threw it away
                 continue
@@ -279,12 +287,16 @@ class DirectoryStore:
                 raise _failure(error) from None
 
     def _remove_locks(self) -> Iterator[tuple[str, int]]:
-        for path in self._files("*.lock"):
+        for path, _ in self._files(_LOCK):
             with suppress(OSError):
+                if not stat.S_ISREG(path.lstat().st_mode):
+                    _remove(path)
+                    yield path.name, 0
+                    continue
                 handle = _open_lock(path)
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if _is_at(handle, path):
+                    if _is_at(os.fstat(handle), path):
                         path.unlink()
                         yield path.name, 0
                 finally:
@@ -300,7 +312,7 @@ def _open_lock(path: Path) -> int:
     Raises:
         OSError: it can neither be made nor opened.
     """
-    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     mode = stat.S_IMODE(path.parent.stat().st_mode) & 0o666
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | flags, mode)
@@ -308,28 +320,72 @@ def _open_lock(path: Path) -> int:
         return os.open(path, os.O_RDONLY | flags)
 
 
-def _size(handle: int) -> int:
-    """Bytes of an open file.
+class _NothingThere(Exception):
+    """There is nothing at a path."""
 
-    Files are read rather than mapped: a mapped file that somebody cuts short kills the process.
+
+@contextmanager
+def _opened(path: Path) -> Generator[tuple[int | None, os.stat_result]]:
+    """(a descriptor, its state) of what is at a path.
+
+    No descriptor if it is anything but a file, or a file that others must not read: whoever may
+    write to the directory can put that there.
 
     Raises:
-        BadEntry: it is no regular file.
+        _NothingThere: there is nothing.
+        OSError: it cannot be opened.
     """
-    state = os.fstat(handle)
+    handle = None
+    try:
+        try:
+            handle = os.open(path, _READ)
+            state = os.fstat(handle)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            state = path.lstat()
+            if stat.S_ISREG(state.st_mode) and not isinstance(error, PermissionError):
+                raise
+    except FileNotFoundError:
+        raise _NothingThere from None
+    try:
+        yield handle if stat.S_ISREG(state.st_mode) else None, state
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _read(handle: int | None, state: os.stat_result, key: str, file: Path | None = None) -> Entry:
+    """The entry in what `_opened` gives; see `read_entry`.
+
+    Files are read rather than mapped: a mapped file that somebody cuts short kills the process.
+    """
+    if stat.S_ISLNK(state.st_mode):
+        raise BadEntry("it is a symbolic link")
     if not stat.S_ISREG(state.st_mode):
         raise BadEntry("it is no file")
-    return state.st_size
+    if handle is None:
+        raise BadEntry("it must not be read")
+    with open(handle, "rb", buffering=0, closefd=False) as source:
+        return read_entry(source, state.st_size, key, file)
 
 
-def _throw_away(path: Path, handle: int, error: BadEntry) -> None:
+def _created(handle: int | None) -> float | None:
+    """When the entry in what `_opened` gives was made; None if it has no sound header."""
+    try:
+        return None if handle is None else read_header(os.pread(handle, 256, 0)).created
+    except (BadEntry, OSError):
+        return None
+
+
+def _throw_away(path: Path, state: os.stat_result, error: BadEntry) -> None:
     """Throws a damaged entry away.
 
     Raises:
         StoreFailure: that is impossible, and it will be met again.
     """
     try:
-        _unlink(path, handle)
+        _remove(path, state)
     except OSError as obstacle:
         raise StoreFailure(
             f"an entry is damaged ({error}) and cannot be thrown away: {_failure(obstacle)}"
@@ -337,20 +393,29 @@ def _throw_away(path: Path, handle: int, error: BadEntry) -> None:
     _LOG.warning("the cache entry %s is thrown away: %s", path, error)
 
 
-def _unlink(path: Path, handle: int) -> None:
-    """Removes a file, unless another process has put a new one in its place."""
-    if _is_at(handle, path):
-        path.unlink(missing_ok=True)
+def _remove(path: Path, state: os.stat_result | None = None) -> None:
+    """Removes what is at a path, if anything; a folder with all that is in it.
+
+    Args:
+        path: of a name that only entries and locks have.
+        state: of what has to go; what another process has put in its place stays.
+    """
+    if state is not None and not _is_at(state, path):
+        return
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(path.lstat().st_mode):
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
-def _is_at(handle: int, path: Path) -> bool:
-    """Whether a descriptor's file is still the one at a path."""
-    mine = os.fstat(handle)
+def _is_at(state: os.stat_result, path: Path) -> bool:
+    """Whether something is still what there is at a path."""
     try:
         there = path.lstat()
     except FileNotFoundError:
         return False
-    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+    return (state.st_dev, state.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -364,6 +429,4 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _failure(error: OSError) -> StoreFailure:
-    if error.errno == errno.ELOOP:
-        return StoreFailure("an entry is a symbolic link")
     return StoreFailure((error.strerror or str(error)).lower())

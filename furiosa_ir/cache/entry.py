@@ -42,6 +42,10 @@ class BadEntry(Exception):
     """Bytes that are no entry for the key asked for; the message says what is wrong."""
 
 
+class TooLarge(Exception):
+    """An entry that no reader would take; the message is a clause."""
+
+
 @dataclass(frozen=True)
 class HostOperator:
     """Why an operator runs on the host; see `reports.inspect.summary`."""
@@ -292,10 +296,11 @@ def entry_chunks(
         created: seconds since 1970; now by default.
 
     Raises:
+        TooLarge: before the first one.
         OSError: the program's file cannot be read, or changes meanwhile.
     """
     text = metadata.encode()
-    size = payload.stat().st_size if isinstance(payload, Path) else len(payload)
+    size = _payload_size(text, payload)
     milliseconds = int((time.time() if created is None else created) * 1000)
     fixed = (milliseconds, len(text), 0, size, bytes.fromhex(key))
     middle = text.ljust(_program_offset(len(text)) - HEADER_BYTES, b"\0")
@@ -313,9 +318,23 @@ def entry_chunks(
 
 
 def entry_size(metadata: Metadata, payload: Payload) -> int:
-    """Bytes of the whole entry."""
+    """Bytes of the whole entry.
+
+    Raises:
+        TooLarge: nobody would read it.
+        OSError: the program's file is not there.
+    """
+    text = metadata.encode()
+    return _program_offset(len(text)) + _payload_size(text, payload)
+
+
+def _payload_size(metadata: bytes, payload: Payload) -> int:
     size = payload.stat().st_size if isinstance(payload, Path) else len(payload)
-    return _program_offset(len(metadata.encode())) + size
+    if len(metadata) > MAX_METADATA:
+        raise TooLarge("what was said of the program is too long for a cache")
+    if _program_offset(len(metadata)) + size > MAX_ENTRY:
+        raise TooLarge("the program is too large for a cache")
+    return size
 
 
 def _parts(payload: Payload) -> Iterator[bytes | memoryview]:

@@ -5,6 +5,7 @@ Nothing here is bounded in time: `cache.redis_store` stops waiting, and calls `a
 
 from __future__ import annotations
 
+import re
 import secrets
 import ssl
 import time
@@ -21,7 +22,6 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
-    LockError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -31,6 +31,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from furiosa_ir.cache.entry import BadEntry, Entry, read_header
+from furiosa_ir.cache.redis_lock import RedisLock
 from furiosa_ir.cache.redis_value import (
     MAX_LIST,
     PREFIX,
@@ -42,14 +43,15 @@ from furiosa_ir.cache.redis_value import (
     value_name,
 )
 from furiosa_ir.cache.settings import RedisAddress
-from furiosa_ir.cache.store import StoredEntry
+from furiosa_ir.cache.store import KEY, StoredEntry
 
-LEASE = 10.0
-"""Seconds after which a dead process's lock is free."""
-RENEWAL = LEASE / 5
-"""Seconds between two renewals of a living one's."""
 PART_LEASE = 3600
 """Seconds that parts live until the value that lists them is written."""
+_EXPIRING = (":lock", ":failed")
+_NAME = re.compile(
+    rf"{re.escape(PREFIX)}\{{({KEY})\}}(|{'|'.join(_EXPIRING)}|:[0-9A-Za-z]{{1,64}}:[0-9]+)"
+)
+"""Whoever may write to the server may use any names: others are not ours."""
 
 
 class RedisClient:
@@ -60,11 +62,19 @@ class RedisClient:
     Args:
         address: the server, or any node of a cluster.
         is_cluster: whether it is one, if that is known.
+        is_observer: whether what it reads is not used thereby; servers before 7.2 do not know that.
     """
 
-    def __init__(self, address: RedisAddress, is_cluster: bool | None = None) -> None:
+    def __init__(
+        self,
+        address: RedisAddress,
+        is_cluster: bool | None = None,
+        *,
+        is_observer: bool = False,
+    ) -> None:
         self._address = address
         self._is_cluster = is_cluster
+        self._is_observer = is_observer
         self._pool = _Pool(
             connection_class=redis.SSLConnection if address.tls else redis.Connection,
             host=address.host,
@@ -82,7 +92,19 @@ class RedisClient:
             if self._is_cluster is None:
                 self._is_cluster = _is_cluster(client)
             self._made = self._cluster() if self._is_cluster else client
+            if self._is_observer:
+                self._observe()
         return self._made
+
+    def _observe(self) -> None:
+        # It holds for a connection, and who looks after a cache asks one thing at a time: the pool
+        # gives the same one out again.
+        targets: list[dict[str, Any]] = [{}]
+        if self._is_cluster:
+            targets = [{"target_nodes": node} for node in self._made.get_nodes()]
+        for target in targets:
+            with suppress(RedisError):
+                self._made.execute_command("CLIENT", "NO-TOUCH", "ON", **target)
 
     def _cluster(self) -> Any:
         return RedisCluster(
@@ -98,7 +120,12 @@ class RedisClient:
         """The entry of a key; see `read_value`."""
 
         def value_of(name: str) -> InMemory | None:
-            data = self._client.get(name)
+            try:
+                data = self._client.get(name)
+            except ResponseError as error:
+                if _is_of_another_type(error):
+                    raise BadEntry("it is no string") from None
+                raise
             return None if data is None else InMemory(data)
 
         return read_value(value_of, key)
@@ -126,7 +153,7 @@ class RedisClient:
                 client.set(parts[-1], data, ex=PART_LEASE)
                 size += len(data)
             value = PartList(identity, len(parts), size).encode()
-        before = client.getrange(name, 0, MAX_LIST - 1)
+        before = self._head(name)
         client.set(name, value, ex=expiry)
         for part in parts:
             # Only now that the list is there do its parts live as long as it does.
@@ -136,9 +163,34 @@ class RedisClient:
     def remove(self, key: str) -> None:
         """Throws an entry away, if it is there."""
         name = value_name(key)
-        before = self._client.getrange(name, 0, MAX_LIST - 1)
+        before = self._head(name)
         self._client.delete(name)
         self._remove_parts(key, before)
+
+    def remove_incomplete(self, key: str) -> None:
+        """Throws an entry away that a part is missing of; a new one in its place stays."""
+        with suppress(BadEntry):
+            listed = part_list(self._head(value_name(key)))
+            if listed and not all(self._client.exists(name) for name in listed.names(key)):
+                self.remove(key)
+
+    def _head(self, name: str) -> bytes:
+        """The beginning of a value, which is all of a list; nothing of what is no string."""
+        try:
+            return self._client.getrange(name, 0, MAX_LIST - 1)
+        except ResponseError as error:
+            if _is_of_another_type(error):
+                return b""
+            raise
+
+    def _length(self, name: str) -> int:
+        """Bytes of a value; 0 of what is no string."""
+        try:
+            return self._client.strlen(name)
+        except ResponseError as error:
+            if _is_of_another_type(error):
+                return 0
+            raise
 
     def _remove_parts(self, key: str, value: bytes) -> None:
         with suppress(BadEntry):
@@ -148,39 +200,35 @@ class RedisClient:
 
     def lock(self, key: str) -> RedisLock:
         """The lock of a key, not held yet."""
-        return RedisLock(
-            self._client.lock(
-                f"{value_name(key)}:lock", timeout=LEASE, blocking=False, thread_local=False
-            )
-        )
+        return RedisLock(self._client, key)
 
     def entries(self) -> list[StoredEntry]:
         """Every entry, with the sizes of its values."""
         found: list[StoredEntry] = []
-        for name, rest in self._names():
+        for key, rest in self._names():
             if rest:
                 continue
-            head = self._client.getrange(name, 0, MAX_LIST - 1)
-            size, created, key = self._client.strlen(name), time.time(), _key(name)
+            name = value_name(key)
+            used = time.time() - self._idle(name)  # to read it is to use it
+            head = self._head(name)
+            size, created = self._length(name), time.time()
             with suppress(BadEntry):
                 listed = part_list(head)
                 if listed is not None:
                     size = listed.size
-                    head = self._client.getrange(listed.names(key)[0], 0, MAX_LIST - 1)
+                    head = self._head(listed.names(key)[0])
                 created = read_header(head).created
-            found.append(StoredEntry(key, size, created, time.time() - self._idle(name)))
+            found.append(StoredEntry(key, size, created, used))
         return sorted(found, key=lambda e: e.key)
 
     def _names(self) -> Iterator[tuple[str, str]]:
-        """(the name of an entry, what follows it in another key's name) of all that is ours."""
+        """(key, what follows the entry's name) of the names of all that is ours."""
         seen: set[bytes] = set()
         for raw in self._client.scan_iter(match=f"{PREFIX}*", count=1000):
-            name, brace, rest = raw.decode("utf-8", "replace").partition("}")
-            key = _key(name + brace)
-            # A scan may name a key twice.
-            if raw not in seen and len(key) == 64 and name + brace == value_name(key):
+            match = _NAME.fullmatch(raw.decode("utf-8", "replace"))
+            if match and raw not in seen:  # a scan may name a key twice
                 seen.add(raw)
-                yield name + brace, rest
+                yield match[1], match[2]
 
     def _idle(self, name: str) -> float:
         """Seconds since a key was last used, as far as the server knows."""
@@ -189,24 +237,33 @@ class RedisClient:
         except ResponseError:  # it counts uses instead (maxmemory-policy *-lfu)
             return 0
 
-    def remove_orphans(self) -> list[tuple[str, int]]:
-        """Throws away parts that no list names any more; (name, bytes) of each.
+    def remove_orphans(self, *, young: bool = False) -> list[tuple[str, int]]:
+        """Throws away parts that no list names any more, and locks of others that never expire.
 
-        Parts that have not been listed yet expire soon: those may be of somebody who is writing.
+        Args:
+            young: also parts that expire soon: those may be of somebody who is writing, and has
+                not listed them yet.
+
+        Returns:
+            (name, bytes) of each.
         """
-        parts = [(name, rest) for name, rest in self._names() if rest.count(":") == 2]
         removed: list[tuple[str, int]] = []
-        for name, rest in parts:
-            part = name + rest
-            if 0 <= self._client.ttl(part) <= PART_LEASE:
-                continue
-            with suppress(BadEntry):
-                listed = part_list(self._client.getrange(name, 0, MAX_LIST - 1))
-                if listed is not None and part in listed.names(_key(name)):
+        for key, rest in [names for names in self._names() if names[1]]:
+            name = value_name(key) + rest
+            left = self._client.ttl(name)
+            if rest in _EXPIRING:
+                if left >= 0:
                     continue
-            size = self._client.strlen(part)
-            if self._client.delete(part):
-                removed.append((part, size))
+            else:
+                if not young and 0 <= left <= PART_LEASE:
+                    continue
+                with suppress(BadEntry):
+                    listed = part_list(self._head(value_name(key)))
+                    if listed is not None and name in listed.names(key):
+                        continue
+            size = self._length(name)
+            if self._client.delete(name):
+                removed.append((name, size))
         return removed
 
     def abandon(self) -> None:
@@ -234,29 +291,6 @@ class _Pool(redis.ConnectionPool):
         super().__init__(parser_class=_RESP2Parser, **options)
 
 
-class RedisLock:
-    """A lock that has to be renewed: a process that dies holds it for `LEASE` seconds."""
-
-    def __init__(self, lock: Any) -> None:
-        self._lock = lock
-
-    def acquire(self) -> bool:
-        """Tries to get it."""
-        return self._lock.acquire()
-
-    def renew(self) -> bool:
-        """Keeps it; false if it is lost, or the server out of reach."""
-        try:
-            return bool(self._lock.extend(LEASE, replace_ttl=True))
-        except Exception:  # noqa: BLE001  # of a connection that was cut under it, anything
-            return False
-
-    def release(self) -> None:
-        """Gives it back, unless it has expired: then somebody else may have it."""
-        with suppress(LockError):
-            self._lock.release()
-
-
 def _is_cluster(client: Any) -> bool:
     """Whether a server says that it belongs to a cluster; false if it must not tell us."""
     try:
@@ -265,9 +299,9 @@ def _is_cluster(client: Any) -> bool:
         return False
 
 
-def _key(name: str) -> str:
-    """The key in the name of its entry."""
-    return name.removeprefix(PREFIX).strip("{}")
+def _is_of_another_type(error: ResponseError) -> bool:
+    """Whether what has a name is a list, a set or the like: others may put anything there."""
+    return "WRONGTYPE" in str(error)
 
 
 def _options(address: RedisAddress) -> dict[str, Any]:

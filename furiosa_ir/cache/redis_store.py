@@ -3,6 +3,7 @@
     furiosa:compiler:1:{KEY}          an entry (`cache.redis_value`); Redis expires it
     furiosa:compiler:1:{KEY}:ID:N     part N of a large one, written before it
     furiosa:compiler:1:{KEY}:lock     held by whoever compiles it, for as long as it renews it
+    furiosa:compiler:1:{KEY}:failed   who had it last and stored nothing; for some seconds
 
 A cache may cost time, never a compile: all that a compile asks of a server must come within
 `PATIENCE`, else the server is not asked again.
@@ -19,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from furiosa_ir.cache.bounded import OutOfTime, TimeBudget
-from furiosa_ir.cache.entry import MAX_ENTRY, BadEntry, Entry, Metadata, Payload, entry_size
+from furiosa_ir.cache.entry import BadEntry, Entry, Metadata, Payload, TooLarge, entry_size
 from furiosa_ir.cache.redis_reader import RedisReader, UnclearAnswer, resolve
-from furiosa_ir.cache.redis_value import read_value, values
+from furiosa_ir.cache.redis_value import PartIsMissing, read_value, values
 from furiosa_ir.cache.settings import DEFAULT_LIFETIME, RedisAddress
 from furiosa_ir.cache.store import (
     LONGEST_WAIT,
@@ -33,13 +34,16 @@ from furiosa_ir.cache.store import (
 )
 
 if TYPE_CHECKING:
-    from furiosa_ir.cache.redis_client import RedisClient, RedisLock
+    from furiosa_ir.cache.redis_client import RedisClient
+    from furiosa_ir.cache.redis_lock import RedisLock
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 PATIENCE = 1.8
 """Seconds that a compile may wait for the server, all in all; for another compile it may longer."""
+RELEASE = 0.15
+"""Seconds to give a lock back in, however long the server has been waited for before."""
 _TOO_SLOW = "it does not answer in time"
 ADMINISTRATION = 600.0
 """Seconds for each thing that `furiosa cache` does."""
@@ -86,7 +90,9 @@ class RedisStore:
             # Not within the time: importing takes some.
             from furiosa_ir.cache.redis_client import RedisClient, reason  # noqa: PLC0415
 
-            client = self._client = self._client or RedisClient(self._address, self._is_cluster)
+            client = self._client = self._client or RedisClient(
+                self._address, self._is_cluster, is_observer=self._patience is None
+            )
         except ImportError as error:
             raise self._failed(_missing(error)) from None
         try:
@@ -111,6 +117,10 @@ class RedisStore:
         """See `Store.get`."""
         try:
             entry = self._read(key, file)
+        except PartIsMissing:  # nobody's fault: a server may evict any value
+            with suppress(StoreFailure):
+                self._ask(lambda client: client.remove_incomplete(key))
+            return None
         except BadEntry as error:
             self._throw_away(key, error)
             return None
@@ -150,8 +160,12 @@ class RedisStore:
 
     def put(self, key: str, metadata: Metadata, program: Payload, lifetime: int) -> None:
         """See `Store.put`. Redis expires the entry; with a lifetime of 0, after the default one."""
-        if entry_size(metadata, program) > MAX_ENTRY:
-            raise StoreFailure("the program is too large for a cache")
+        try:
+            entry_size(metadata, program)
+        except TooLarge as error:
+            raise StoreFailure(str(error)) from None
+        except OSError as error:
+            raise StoreFailure((error.strerror or str(error)).lower()) from None
         expiry = None if lifetime < 0 else lifetime or DEFAULT_LIFETIME
         self._ask(lambda client: client.store(key, values(key, metadata, program), expiry))
 
@@ -164,41 +178,73 @@ class RedisStore:
     @contextmanager
     def compiling(self, key: str, lifetime: int) -> Generator[bool]:
         """See `Store.compiling`."""
-        try:
-            lock, waited = self._lock(key)
-        except StoreFailure as error:
-            _LOG.debug("no lock on %s: %s", self, error)
-            lock, waited = None, False
+        lock, waited = self._lock(key)
         stop = threading.Event()
         if lock is not None:
-            threading.Thread(
+            renewing = threading.Thread(
                 target=_renew, args=(lock, stop), name="furiosa-cache-lock", daemon=True
-            ).start()
+            )
+            try:
+                renewing.start()
+            except RuntimeError as error:  # no more threads: it would expire under a long compile
+                _LOG.debug("no lock on %s: %s", self, error)
+                self._release(lock)
+                lock = None
         try:
             yield waited
         finally:
             stop.set()
             if lock is not None:
-                with suppress(StoreFailure):
-                    self._ask(lambda _: lock.release())
+                self._release(lock)
 
     def _lock(self, key: str) -> tuple[RedisLock | None, bool]:
-        """(the lock, whether it had to be waited for); no lock if an entry came first."""
-        lock = self._ask(lambda client: client.lock(key))
+        """(the lock, whether it had to be waited for); no lock if there is a reason to go on."""
+        lock = None
+        try:
+            lock = self._ask(lambda client: client.lock(key))
+            is_held, waited = self._acquire(lock, key)
+        except StoreFailure as error:
+            _LOG.debug("no lock on %s: %s", self, error)
+            if lock is not None:
+                self._release(lock)  # the answer may be what was lost
+            return None, False
+        return lock if is_held else None, waited
+
+    def _acquire(self, lock: RedisLock, key: str) -> tuple[bool, bool]:
+        """(whether the lock is held, whether it had to be waited for).
+
+        It is not if an entry came first, or a holder ended without one, or the wait was too long.
+
+        Raises:
+            StoreFailure: as in `_ask`.
+        """
         if self._ask(lambda _: lock.acquire()):
-            return lock, False
+            return True, False
+        before = self._ask_meanwhile(lambda _: lock.last_failure())
         deadline, poll = time.monotonic() + LONGEST_WAIT, _POLL
         while time.monotonic() < deadline:
-            # To wait for another process's compile is no time lost: what is asked meanwhile counts
-            # only if it is not answered.
-            if self._ask(lambda client: client.has(key), TimeBudget(self._budget.left)):
-                return None, True
-            if self._ask(lambda _: lock.acquire(), TimeBudget(self._budget.left)):
-                return lock, True
+            if self._ask_meanwhile(lambda client: client.has(key)):
+                return False, True
+            if self._ask_meanwhile(lambda _: lock.last_failure()) not in (None, before):
+                return False, True
+            if self._ask_meanwhile(lambda _: lock.acquire()):
+                return True, True
             time.sleep(poll)
             poll = min(poll * 1.5, 15 * _POLL)
         _LOG.warning("another process has been compiling for %d s; not waiting", LONGEST_WAIT)
-        return None, True
+        return False, True
+
+    def _ask_meanwhile(self, function: Callable[[RedisClient], _T]) -> _T:
+        """As `_ask`, while another process compiles.
+
+        To wait for that is no time lost: what is asked counts only if it is not answered.
+        """
+        return self._ask(function, TimeBudget(self._budget.left))
+
+    def _release(self, lock: RedisLock) -> None:
+        """Gives a lock back also after a failure: else the others wait until it expires."""
+        with suppress(Exception):
+            TimeBudget(max(self._budget.left, RELEASE)).call(lock.release)
 
     # Administration.
 
@@ -216,6 +262,13 @@ class RedisStore:
 
     def prune(self, lifetime: int, max_size: int | None = None) -> Pruned:
         """See `Store.prune`. What is expired Redis mostly has thrown away by itself."""
+        return self._prune(lifetime, max_size)
+
+    def clear(self) -> Pruned:
+        """See `Store.clear`. Locks that are held stay."""
+        return self._prune(-1, -1, young=True)  # not even an empty value fits into less than 0
+
+    def _prune(self, lifetime: int, max_size: int | None, *, young: bool = False) -> Pruned:
         stored = list(self.entries())
         expired = [e for e in stored if lifetime > 0 and not is_valid(e.created, lifetime)]
         gone = {e.key for e in expired}
@@ -223,7 +276,7 @@ class RedisStore:
         evicted = [] if max_size is None else least_recently_used(kept, max_size)
         for entry in (*expired, *evicted):
             self.delete(entry.key)
-        orphans = self._ask(lambda client: client.remove_orphans())
+        orphans = self._ask(lambda client: client.remove_orphans(young=young))
         return Pruned(
             [e.key for e in expired],
             [e.key for e in evicted],
@@ -244,7 +297,7 @@ def _missing(error: ImportError) -> str:
 
 def _renew(lock: RedisLock, stop: threading.Event) -> None:
     """Keeps a lock while its process lives; a server that is gone has no lock to keep."""
-    from furiosa_ir.cache.redis_client import RENEWAL  # noqa: PLC0415  # imported by then
+    from furiosa_ir.cache.redis_lock import RENEWAL  # noqa: PLC0415  # imported by then
 
     while not stop.wait(RENEWAL):
         if not lock.renew():

@@ -148,14 +148,17 @@ def part_list(value: bytes) -> PartList | None:
     return listed
 
 
-class _PartIsGone(Exception):
+class PartIsMissing(BadEntry):
     """A part that is listed is not there: evicted, or replaced at this moment."""
+
+    def __init__(self) -> None:
+        super().__init__("a part of it is missing")
 
 
 def read_value(
     value_of: Callable[[str], Value | None], key: str, file: Path | None = None
 ) -> Entry | None:
-    """The entry of a key; None if it is not there, or not all of it.
+    """The entry of a key; None if it is not there.
 
     Args:
         value_of: reads from the server.
@@ -163,6 +166,7 @@ def read_value(
         file: as in `read_entry`.
 
     Raises:
+        PartIsMissing: not all of it is there.
         BadEntry: it is damaged, or another key's.
         OSError: the file cannot be written; or what `value_of` raises.
     """
@@ -170,16 +174,13 @@ def read_value(
     if value is None:
         return None
     head = _beginning(value, 16)
-    try:
-        if head.startswith(_PARTS):
-            value = _parts(value_of, key, head + _beginning(value, MAX_LIST))
-            head = _beginning(value, 16)
-        whole = _Joined(iter((InMemory(head), value)), value.size)
-        if head.startswith(_ZSTD):
-            return _read_compressed(whole, key, file)
-        return read_entry(whole, whole.size, key, file)
-    except _PartIsGone:
-        return None
+    if head.startswith(_PARTS):
+        value = _parts(value_of, key, head + _beginning(value, MAX_LIST))
+        head = _beginning(value, 16)
+    whole = _Joined(iter((InMemory(head), value)), value.size)
+    if head.startswith(_ZSTD):
+        return _read_compressed(whole, key, file)
+    return read_entry(whole, whole.size, key, file)
 
 
 def _beginning(value: Value, size: int) -> bytes:
@@ -194,7 +195,7 @@ def _parts(value_of: Callable[[str], Value | None], key: str, data: bytes) -> Va
     """The parts in a list, joined.
 
     Raises:
-        BadEntry: the list is unsound; or, while they are read, their sizes are not those listed.
+        BadEntry: the list is unsound; or, while they are read, they are not as listed.
     """
     listed = part_list(data)
     assert listed is not None
@@ -204,7 +205,7 @@ def _parts(value_of: Callable[[str], Value | None], key: str, data: bytes) -> Va
         for name in listed.names(key):
             part = value_of(name)
             if part is None:
-                raise _PartIsGone
+                raise PartIsMissing
             left -= part.size
             if left < 0:
                 raise BadEntry("its parts are larger than their list says")

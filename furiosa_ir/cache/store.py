@@ -11,6 +11,8 @@ from typing import Protocol
 
 from furiosa_ir.cache.entry import Entry, Metadata, Payload
 
+KEY = "[0-9a-f]{64}"
+"""What a key looks like. Under another name lies no entry: it is neither listed nor printed."""
 LONGEST_WAIT = 900.0
 """Seconds to wait for another process that compiles the same; then both do."""
 
@@ -84,8 +86,9 @@ class Store(Protocol):
         """Held while a key is compiled: one process at a time.
 
         Entered at once, or after another process's compile: then the value is true, and its entry
-        is worth a look. A process that dies holds nothing. Never fails: a store without locks lets
-        everybody compile.
+        is worth a look. If it stored none, all who have waited for it enter at once. Of those who
+        wait for a process that dies, one enters. Never fails: a store without locks lets everybody
+        compile.
         """
         ...
 
@@ -119,6 +122,14 @@ class Store(Protocol):
         Args:
             lifetime: seconds; less than 1: nothing is expired.
             max_size: bytes that may stay; the least recently used entries go first.
+
+        Raises:
+            StoreFailure: the store cannot be written.
+        """
+        ...
+
+    def clear(self) -> Pruned:
+        """Throws everything away, also what killed processes left.
 
         Raises:
             StoreFailure: the store cannot be written.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from furiosa_ir.cache import redis_store
+from furiosa_ir.cache import redis_store, redis_value
 from furiosa_ir.cache.bounded import TimeBudget
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.tools.furiosa import main
@@ -64,6 +64,12 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute to wait for a server: what is tested is not its speed, nor this machine's."""
     monkeypatch.setattr(redis_store, "PATIENCE", 60.0)
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of 1000 bytes, so that small entries have some."""
+    monkeypatch.setattr(redis_value, "PART", 1000)
 
 
 class Command:

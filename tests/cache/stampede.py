@@ -39,7 +39,8 @@ from click.testing import CliRunner
 from onnx import numpy_helper
 
 from furiosa_ir.cache import redis_store, redis_value
-from furiosa_ir.cache.redis_client import LEASE, PART_LEASE, RedisClient
+from furiosa_ir.cache.redis_client import PART_LEASE, RedisClient
+from furiosa_ir.cache.redis_lock import LEASE
 from furiosa_ir.cache.settings import RedisAddress, parse_store_url
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.tools.furiosa import main as furiosa

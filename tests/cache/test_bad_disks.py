@@ -228,6 +228,19 @@ def test_a_directory_that_may_only_be_read(folder: Path):
 
 
 @needs_root
+def test_an_entry_that_only_its_owner_may_read(folder: Path):
+    reachable(folder)
+    cache = folder / "cache"
+    cache.chmod(0o777)
+    assert script(folder) == (["compiled", "hit"], [])
+    [entry] = cache.rglob("*.entry")
+    entry.chmod(0o600)
+    said, [warning] = script(folder, user=str(NOBODY))
+    assert said == ["compiled", "hit"]
+    assert "thrown away: it must not be read" in warning
+
+
+@needs_root
 def test_users_wait_for_each_other(folder: Path):
     """A lock that another user has made, who has not finished yet."""
     reachable(folder)

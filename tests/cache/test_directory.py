@@ -8,13 +8,14 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from furiosa_ir.cache import directory
+from furiosa_ir.cache import directory, entry
 from furiosa_ir.cache.directory import ORPHAN_AGE, DirectoryStore
-from furiosa_ir.cache.entry import VERSION, Metadata, entry_chunks
+from furiosa_ir.cache.entry import MAX_METADATA, VERSION, Metadata, entry_chunks
 from furiosa_ir.cache.store import StoreFailure
 
 KEYS = [f"{n:02x}" * 32 for n in range(8)]
@@ -42,8 +43,8 @@ def path_of(store: DirectoryStore, key: str = KEY) -> Path:
 
 
 def content(store: DirectoryStore, key: str = KEY, lifetime: int = FOREVER) -> bytes | None:
-    entry = store.get(key, lifetime)
-    return None if entry is None else bytes(entry.program)
+    found = store.get(key, lifetime)
+    return None if found is None else bytes(found.program)
 
 
 def files(root: Path) -> list[str]:
@@ -55,10 +56,10 @@ def test_what_is_put_is_got(store: DirectoryStore, root: Path):
     assert not root.exists()  # reading makes nothing
     put(store, program=b"first")
     put(store, program=b"second")
-    entry = store.get(KEY, 60)
-    assert entry is not None
-    assert (bytes(entry.program), entry.metadata.cycles) == (b"second", 3)
-    assert abs(entry.created - time.time()) < 60
+    found = store.get(KEY, 60)
+    assert found is not None
+    assert (bytes(found.program), found.metadata.cycles) == (b"second", 3)
+    assert abs(found.created - time.time()) < 60
     assert files(root) == [f"{KEY}.entry", "CACHEDIR.TAG"]
 
 
@@ -126,23 +127,118 @@ def test_damage_is_a_warning_and_a_miss(
     assert store.damage(KEY) is None
 
 
+def test_what_nobody_would_read_is_not_written(
+    store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(StoreFailure, match="too long"):
+        store.put(KEY, Metadata(warnings=("x" * (MAX_METADATA + 1),)), b"program", FOREVER)
+    monkeypatch.setattr(entry, "MAX_ENTRY", 1000)
+    put(store, program=bytes(500))
+    with pytest.raises(StoreFailure, match="too large"):
+        put(store, program=bytes(1000))
+    assert content(store) == bytes(500)
+    assert files(root) == [f"{KEY}.entry", "CACHEDIR.TAG"]
+
+
 def test_a_hole_takes_no_memory(store: DirectoryStore):
     path = put(store)
     os.truncate(path, 1 << 40)
     assert content(store) is None
 
 
-def test_links_and_pipes_lead_nowhere(store: DirectoryStore, tmp_path: Path):
+def link(path: Path) -> None:
+    path.symlink_to(os.devnull)
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+    (path / "file").touch()
+
+
+def socket_(path: Path) -> None:
+    os.mknod(path, stat.S_IFSOCK | 0o600)
+
+
+ODD = [link, folder, socket_, os.mkfifo]
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("make", ODD)
+def test_what_is_no_file_is_thrown_away(
+    store: DirectoryStore, make: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+):
     path = put(store)
-    real = tmp_path / "real"
-    path.rename(real)
-    path.symlink_to(real)
-    with pytest.raises(StoreFailure, match="symbolic link"):
-        store.get(KEY, FOREVER)
     path.unlink()
-    os.mkfifo(path)
+    make(path)
+    before = descriptors()
+    assert store.damage(KEY) in ("it is no file", "it is a symbolic link")
+    assert [e.key for e in store.entries()] == [KEY]
     assert content(store) is None
-    assert real.exists()
+    assert descriptors() == before
+    assert "thrown away: it is" in caplog.text
+    assert not os.path.lexists(path)
+    put(store)
+    assert content(store) == b"program"
+    assert Path(os.devnull).exists()
+
+
+@pytest.mark.parametrize("make", ODD)
+def test_what_is_no_file_is_in_nobody_s_way(store: DirectoryStore, make: Callable[[Path], None]):
+    for key in KEYS[:3]:
+        put(store, key)
+    path = put(store)
+    path.unlink()
+    make(path)
+    put(store)
+    assert content(store) == b"program"
+    path.unlink()
+    make(path)
+    store.delete(KEY)
+    assert [e.key for e in store.entries()] == KEYS[:3]
+    make(path)
+    assert sorted(store.clear().evicted) == [*KEYS[:3], KEY]
+    assert list(store.entries()) == []
+
+
+def test_what_must_not_be_read_is_thrown_away(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+):
+    path, open_ = put(store), os.open
+
+    def refuse(name: Path, *arguments: int) -> int:
+        if name == path:  # whatever its mode: root reads everything
+            raise PermissionError(13, "Permission denied")
+        return open_(name, *arguments)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert store.damage(KEY) == "it must not be read"
+    assert [e.key for e in store.entries()] == [KEY]
+    assert content(store) is None
+    assert not path.exists()
+
+
+def test_other_names_are_not_ours(store: DirectoryStore, root: Path):
+    folder = put(store).parent
+    others = [
+        folder / "\x1b[31m.entry",
+        folder / f"{KEY[:-1]}.entry",
+        folder / f"{KEY[:-1].upper()}F.entry",
+        folder / f"{KEYS[0]}.entry",  # in another key's folder
+        folder / ".\x1b[31m",
+        folder / f".{KEY}.\x1b",
+        folder / "\x1b.lock",
+    ]
+    for path in others:
+        path.write_bytes(b"not ours")
+        os.utime(path, (0, 0))
+    assert [e.key for e in store.entries()] == [KEY]
+    pruned = store.prune(FOREVER, 0)
+    assert (pruned.evicted, pruned.orphans) == ([KEY], [])
+    assert store.clear().evicted == []
+    assert all(path.exists() for path in others)
 
 
 def test_a_file_in_place_of_the_directory_is_a_failure(store: DirectoryStore, root: Path):
@@ -158,8 +254,11 @@ def test_a_file_in_place_of_the_directory_is_a_failure(store: DirectoryStore, ro
 def test_the_least_recently_used_go_first(store: DirectoryStore, root: Path):
     for age, key in enumerate(KEYS):
         path = put(store, key, bytes(1000))
-        os.utime(path, (time.time() - 1000 + age, time.time() - 2000))
+        os.utime(path, (0, time.time() - 1000 + age))
     assert content(store, KEYS[0]) is not None  # and is now the last one used
+    for age, key in enumerate(KEYS):  # reading them, in the other direction, is no use
+        path = path_of(store, key)
+        os.utime(path, (time.time() - age, path.stat().st_mtime))
     size = path_of(store).stat().st_size
     pruned = store.prune(FOREVER, 3 * size + 10)
     assert sorted(pruned.evicted) == KEYS[1:6]
@@ -222,6 +321,82 @@ def test_a_failed_compile_lets_the_next_one_try(store: DirectoryStore):
         raise ZeroDivisionError
     with store.compiling(KEY, FOREVER) as waited:
         assert not waited
+
+
+class Waiting:
+    """Threads that want to compile KEY, and compile for a second unless there is an entry.
+
+    Attributes:
+        most: how many did so at the same time.
+    """
+
+    def __init__(self, store: DirectoryStore, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        refused: set[int] = set()
+        flock = fcntl.flock
+
+        def recorded(handle: int, operation: int) -> None:
+            try:
+                flock(handle, operation)
+            except BlockingIOError:
+                refused.add(threading.get_ident())
+                raise
+
+        monkeypatch.setattr(fcntl, "flock", recorded)
+        self.inside = self.most = 0
+        self._store = store
+        self._guard = threading.Lock()
+        self._threads = [threading.Thread(target=self._compile) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+        while len(refused) < count:
+            time.sleep(0.01)
+
+    def _compile(self) -> None:
+        with self._store.compiling(KEY, FOREVER) as waited:
+            assert waited
+            if content(self._store) is not None:
+                return
+            with self._guard:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+            time.sleep(1.0)  # the others notice meanwhile
+            put(self._store)
+            with self._guard:
+                self.inside -= 1
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def test_after_a_compile_that_was_not_stored_all_compile(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+):
+    with store.compiling(KEY, FOREVER):
+        waiting = Waiting(store, 3, monkeypatch)
+    waiting.join()
+    assert waiting.most == 3
+
+
+def test_after_a_dead_process_one_compiles(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch):
+    lock = path_of(store).with_suffix(".lock")
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:  # the kernel closes it, and nobody removes it
+        fcntl.flock(file, fcntl.LOCK_EX)
+        waiting = Waiting(store, 3, monkeypatch)
+    waiting.join()
+    assert waiting.most == 1
+    assert not lock.exists()
+
+
+def test_a_folder_in_place_of_a_lock_goes(store: DirectoryStore):
+    lock = put(store).with_suffix(".lock")
+    folder(lock)
+    with store.compiling(KEY, FOREVER) as waited:
+        assert not waited
+    assert store.prune(FOREVER).orphans == [lock.name]
+    assert not lock.exists()
 
 
 def test_nobody_waits_for_ever(

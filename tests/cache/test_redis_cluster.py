@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,28 @@ def test_parts_lie_beside_their_list(cluster: RedisCluster, monkeypatch: pytest.
         assert store.damage(key) is None
     assert sorted(e.key for e in store.entries()) == keys
     assert sorted(store.prune(FOREVER, 0).evicted) == keys
+    assert names(cluster) == []
+    store.close()
+
+
+@pytest.mark.usefixtures("patience", "small_parts")
+def test_administration(cluster: RedisCluster):
+    flush(cluster)
+    address = parse_store_url(cluster.masters[0].url)
+    assert isinstance(address, RedisAddress)
+    store = RedisStore(address, is_patient=True)
+    keys = [f"{n:02x}" * 32 for n in range(8)]
+    for key in keys:
+        store.put(key, Metadata(), os.urandom(3000), FOREVER)
+    for lost, key in (("0", keys[0]), ("1", keys[1])):
+        [part] = [n for n in names(cluster) if key in n and n.endswith(f":{lost}")]
+        with cluster.masters[cluster.master_of(part)].client() as client:
+            client.delete(part)
+    assert store.get(keys[0], FOREVER) is None
+    assert not [n for n in names(cluster) if keys[0] in n]
+    assert store.damage(keys[1]) == "a part of it is missing"
+    assert [e.key for e in store.entries()] == keys[1:]
+    assert sorted(store.clear().evicted) == keys[1:]
     assert names(cluster) == []
     store.close()
 

@@ -169,6 +169,11 @@ class StoreMachine(RuleBasedStateMachine):
         for key in pruned.evicted:
             del self.model[key]
 
+    @rule()
+    def clear(self) -> None:
+        assert set(self.store.clear().evicted) == set(self.model)
+        self.model.clear()
+
     @rule(key=keys)
     def verify(self, key: str) -> None:
         why = self.store.damage(key)
