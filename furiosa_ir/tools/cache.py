@@ -111,10 +111,7 @@ def prune(max_size: int | None, as_json: bool) -> None:
 def clear() -> None:
     """Throw everything away."""
     with reported_errors(), _opened() as (_, store):
-        entries = list(store.entries())
-        for entry in entries:
-            store.delete(entry.key)
-        click.echo(f"{len(entries)} programs thrown away")
+        click.echo(f"{len(store.clear().evicted)} programs thrown away")
 
 
 @cache.command()
