@@ -16,6 +16,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir import __version__
+from furiosa_ir.arguments import positive_integer
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.assembly import Provenance, assemble
 from furiosa_ir.backends.warboy.checker import check_program
@@ -87,6 +88,8 @@ def compile_model(
     Raises:
         FuriosaError: the model cannot be read or compiled.
     """
+    if batch_size is not None:
+        batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
     model = source if isinstance(source, bytes) else Path(source)
     result = compile_program(model, target=target, batch_size=batch_size, settings=cache)
     program = result.program
@@ -125,8 +128,8 @@ def compile_source(
         raise CompilationFailure(
             f"there is no level of IR called '{target_ir}'", hint=f"choose of {', '.join(LEVELS)}"
         )
-    if batch_size is not None and batch_size < 1:
-        raise CompilationFailure(f"a batch size of {batch_size}", hint="give a positive number")
+    if batch_size is not None:
+        batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
     machine = load_machine(target)
     announce = on_phase or _ignore
     seconds: list[tuple[str, float]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -92,6 +92,32 @@ def check_writable(path: Path) -> None:
         reason = "permission denied"
     if reason is not None:
         raise FuriosaError(f"cannot be written: {reason}", file=str(path))
+
+
+def check_distinct(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Whether no output takes the place of an input or of another output, under whatever names.
+
+    Raises:
+        FuriosaError: one does; links of both kinds to one file are that file.
+    """
+    taken = [(path, "the output would replace an input") for path in inputs]
+    for output in outputs:
+        for other, reason in taken:
+            if _is_same(output, other):
+                alias = "" if str(other) == str(output) else f", {other}"
+                raise FuriosaError(
+                    f"cannot be written: {reason}{alias}",
+                    file=str(output),
+                    hint="give another name",
+                )
+        taken.append((output, "it is the name of two outputs"))
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one is not there yet
+        return one.resolve() == other.resolve()
 
 
 def _is_special(path: Path) -> bool:

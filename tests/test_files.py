@@ -11,10 +11,16 @@ import numpy as np
 import pytest
 
 from furiosa_ir import files
+from furiosa_ir.backends.warboy.enf.reader import read_program
+from furiosa_ir.backends.warboy.enf.writer import save_program
+from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.files import check_writable, replacing, write_whole
+from furiosa_ir.files import check_distinct, check_writable, replacing, write_whole
+from furiosa_ir.importers import load
 from furiosa_ir.ir.constant_file import write_constants
 from furiosa_ir.ir.constants import Constant
+from furiosa_ir.ir.text import write_module
+from tests.conftest import DIGITS
 
 
 def mode(path: Path) -> int:
@@ -121,3 +127,45 @@ def test_asking_for_the_umask_sets_none(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "umask", refuse)
     write_whole(b"x", tmp_path / "file")
     assert files.umask() >= 0
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("other", ["a", "b/../a", "soft"])
+def test_outputs_are_no_inputs(tmp_path: Path, there: bool, other: str) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "soft").symlink_to("a")
+    if there:
+        (tmp_path / "a").touch()
+    a, same = tmp_path / "a", tmp_path / other
+    check_distinct([a, tmp_path / "c"], [tmp_path / "d", tmp_path / "b"])
+    for one, two in ((a, same), (same, a)):
+        with pytest.raises(FuriosaError, match="cannot be written: the output would replace an in"):
+            check_distinct([tmp_path / "c", one], [two])
+        with pytest.raises(FuriosaError, match="cannot be written: it is the name of two outputs"):
+            check_distinct([one, two], [])
+
+
+def test_hard_links_are_one_file(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    os.link(tmp_path / "a", tmp_path / "hard")
+    with pytest.raises(FuriosaError, match=r"would replace an input, .*/a \("):
+        check_distinct([tmp_path / "hard"], [tmp_path / "a"])
+
+
+def test_every_writer_refuses_a_pipe(tmp_path: Path) -> None:
+    """Constants and programs raise OSError, as their callers expect."""
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "x.safetensors")
+    program = read_program(compile_model(DIGITS / "digits_int8.tflite"))
+    module = load(DIGITS / "digits_int8.tflite")
+    for name in ("pipe", "x.mlir"):
+        with pytest.raises(FuriosaError, match="cannot be written: it is a device, a pipe"):
+            write_module(module, tmp_path / name)
+    for write in (
+        lambda path: write_constants([Constant(np.arange(99))], path),
+        lambda path: save_program(program, path),
+    ):
+        with pytest.raises(OSError, match="it is a device, a pipe or a socket"):
+            write(tmp_path / "pipe")
+    assert {p.name for p in tmp_path.iterdir()} == {"pipe", "x.safetensors"}
+    assert (tmp_path / "pipe").is_fifo()

@@ -100,13 +100,19 @@ def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) 
     path = Path(path)
     beside = constants_path(path)
     constants = list(large_constants(module))
+    text = print_module(module, locations=locations).encode() + b"\n"
+    failing = path
     try:
-        if constants:
-            write_constants(constants, beside)
         with whole_file(path) as file:
-            file.write(print_module(module, locations=locations).encode() + b"\n")
+            # An old text keeps its old constants unless the new text is on the disk.
+            file.write(text)
+            file.flush()
+            if constants:
+                failing = beside
+                write_constants(constants, beside)
+                failing = path
     except OSError as error:
-        raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from error
+        raise FuriosaError(f"cannot be written: {error.strerror}", file=str(failing)) from error
 
 
 def read_module(

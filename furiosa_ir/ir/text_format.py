@@ -23,4 +23,4 @@ def constants_path(path: Path) -> Path:
     """
     if path.suffix == ".mlir":
         return path.with_suffix(".safetensors")
-    return path.with_name(path.name + ".safetensors")
+    return path.parent / f"{path.name}.safetensors"

@@ -64,6 +64,18 @@ def load_samples(
     return samples
 
 
+def calibration_files(calibration: Calibration) -> list[Path]:
+    """The files that the samples are in; none for arrays.
+
+    Raises:
+        FuriosaError: a folder holds none.
+    """
+    if isinstance(calibration, np.ndarray | Mapping):
+        return []
+    path = Path(calibration)
+    return _files(path) if path.is_dir() else [path]
+
+
 def _groups(calibration: Calibration) -> Iterator[tuple[str | None, dict[str, Array]]]:
     """Arrays that belong together, with the name of their file."""
     if isinstance(calibration, np.ndarray):
@@ -71,8 +83,7 @@ def _groups(calibration: Calibration) -> Iterator[tuple[str | None, dict[str, Ar
     elif isinstance(calibration, Mapping):
         yield None, dict(calibration)
     else:
-        path = Path(calibration)
-        for file in _files(path) if path.is_dir() else [path]:
+        for file in calibration_files(calibration):
             yield str(file), read_arrays(file)
 
 

@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.files import check_writable, write_whole
+from furiosa_ir.files import check_distinct, check_writable, write_whole
 from furiosa_ir.quantization.accuracy import OutputAccuracy, compare
-from furiosa_ir.quantization.calibration import Calibration, Sample, load_samples
+from furiosa_ir.quantization.calibration import (
+    Calibration,
+    Sample,
+    calibration_files,
+    load_samples,
+)
 from furiosa_ir.quantization.libraries import OnStep, no_report
 from furiosa_ir.quantization.onnx import (
     ACTIVATIONS,
@@ -98,6 +103,7 @@ def quantize(
             hint=f"choose of {', '.join(METHODS)} and {' or '.join(ACTIVATIONS)}",
         )
     check_writable(output)
+    check_distinct([output], [source, *calibration_files(calibration)])
     if _is_tflite(source):
         if method != "minmax" or activation != "int8":
             raise FuriosaError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.libraries import OnStep, no_report, quiet, refusals
 from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of, prepare, read_float_model
 from furiosa_ir.quantization.ranges import find_ranges
+
+_LOG = logging.getLogger(__name__)
 
 ACTIVATIONS = ("int8", "uint8")
 
@@ -99,6 +102,15 @@ def quantize_onnx(
     on_step("Preparing the network", 1, 1)
     ranges = find_ranges(model, samples, method, source.name, set(excluded), on_step)
     on_step("Quantising", 0, 1)
+    whole_weights = _weights_without_channels(model) if per_channel else {}
+    for layer in whole_weights.values():
+        _LOG.warning(
+            "%s: layer '%s': a ConvTranspose of several groups with a bias has one scale for its "
+            "weight",
+            source.name,
+            layer,
+        )
+    outputs = _hide_inputs_among_outputs(model)
     with quiet():
         quantizer: Any = QDQQuantizer(
             model,
@@ -110,12 +122,14 @@ def quantize_onnx(
             None,
             excluded,
             _quantized_operators(model),
-            {},
+            {"TensorQuantOverrides": {w: [{"quant_type": QuantType.QInt8}] for w in whole_weights}},
         )
         with refusals("onnxruntime's quantiser fails", source.name):
             quantizer.quantize_model()
     quantizer.model.topological_sort()
     quantized: onnx.ModelProto = quantizer.model.model
+    del quantized.graph.output[:]
+    quantized.graph.output.extend(outputs)
     del quantized.metadata_props[:]  # the quantiser's notes to itself
     quantized.producer_name = "furiosa-ir"
     _check_scales(quantized, source.name)
@@ -179,6 +193,36 @@ def _quantized_operators(model: onnx.ModelProto) -> list[str]:
         for name in operation.ONNX
     }
     return sorted({n.op_type for n in model.graph.node} & known)
+
+
+def _weights_without_channels(model: onnx.ModelProto) -> dict[str, str]:
+    """Weights that cannot have a scale for each channel, with the layers they are of.
+
+    A ConvTranspose of several groups keeps the channels of one of them in its weight, those of all
+    of them in its bias; onnxruntime's quantiser takes the weight's scales for the bias.
+    """
+    constants = {i.name for i in model.graph.initializer}
+    return {
+        node.input[1]: node.name
+        for node in _float_nodes(model)
+        if node.op_type == "ConvTranspose"
+        and len(node.input) > 2
+        and node.input[1] in constants
+        and any(a.name == "group" and a.i > 1 for a in node.attribute)
+    }
+
+
+def _hide_inputs_among_outputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Takes outputs away that are inputs: the quantiser makes a cycle of them.
+
+    Returns:
+        All outputs, in order, for the quantised network.
+    """
+    outputs = list(copy_of(model).graph.output)
+    inputs = {i.name for i in model.graph.input}
+    del model.graph.output[:]
+    model.graph.output.extend(o for o in outputs if o.name not in inputs)
+    return outputs
 
 
 def _check_scales(model: onnx.ModelProto, name: str) -> None:

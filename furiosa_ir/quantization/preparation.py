@@ -9,14 +9,19 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper, shape_inference, version_converter
+from onnx import helper, numpy_helper, shape_inference
 
+from furiosa_ir.arrays import Array
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers.onnx.file import read_model
 from furiosa_ir.quantization.libraries import quiet, refusals
-
-PER_CHANNEL_OPSET = 13
-"""Since it QuantizeLinear and DequantizeLinear have an axis."""
+from furiosa_ir.quantization.opset import (
+    PER_CHANNEL_OPSET,
+    RESIZE_MODES_OPSET,
+    opset_of,
+    raise_opset,
+    round_up_where_shrinking,
+)
 
 _IR_VERSION = 8
 """Of opset 13 to 16; from 4 on, weights need not be listed as inputs."""
@@ -75,13 +80,15 @@ def prepare(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     Raises:
         FuriosaError: onnxruntime or onnx does not take it.
     """
-    model = _optimized(model, name)
+    had_resize_modes = opset_of(model) >= RESIZE_MODES_OPSET
+    # onnxruntime raises it so far by itself, but fails where there is an Upsample.
+    model = _optimized(raise_opset(model, RESIZE_MODES_OPSET, name), name)
+    if not had_resize_modes:
+        round_up_where_shrinking(model, name)
     if _normalizations_as_convolutions(model):
         model = _optimized(model, name)  # scales and biases after them join the convolution
-    if _opset(model) < PER_CHANNEL_OPSET:
-        with refusals(f"cannot be raised to opset {PER_CHANNEL_OPSET}", name):
-            model = version_converter.convert_version(model, PER_CHANNEL_OPSET)
-    _flatten_biases(model)
+    model = raise_opset(model, PER_CHANNEL_OPSET, name)
+    _settle_gemms(model)
     model = shape_inference.infer_shapes(model, data_prop=True)
     name_nodes(model)
     return model
@@ -116,10 +123,6 @@ def _optimized(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     del prepared.opset_import[:]
     prepared.opset_import.extend(kept)
     return prepared
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    return next(int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx"))
 
 
 def _normalizations_as_convolutions(model: onnx.ModelProto) -> bool:
@@ -162,26 +165,70 @@ def _normalizations_as_convolutions(model: onnx.ModelProto) -> bool:
     return changed
 
 
-def _flatten_biases(model: onnx.ModelProto) -> None:
-    """Gives every constant Gemm bias the shape [columns], the only one the quantiser expects."""
+def _settle_gemms(model: onnx.ModelProto) -> None:
+    """Gives every Gemm with constants the one form that the quantiser expects.
+
+    That is a bias of one number for each column of the product, and no factors: onnxruntime's
+    quantiser resets beta without a word, and takes a bias for integers of the product's unit
+    without alpha. What differs from row to row becomes an Add behind the Gemm.
+    """
     constants = {i.name: i for i in model.graph.initializer}
+    nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        if node.op_type != "Gemm" or len(node.input) < 3:
+        nodes.append(node)
+        if node.op_type != "Gemm":
             continue
-        weight, bias = (constants.get(name) for name in node.input[1:3])
-        if weight is None or bias is None:
+        weight, given = (
+            numpy_helper.to_array(constants[name]) if name in constants else None
+            for name in [*node.input[1:], ""][:2]
+        )
+        if weight is not None:
+            scaled = _with_factor(node, "alpha", weight)
+            if scaled is not weight:
+                node.input[1] = _own_constant(model, node, 1, scaled)
+        if given is None:
             continue
-        transposed = any(a.name == "transB" and a.i for a in node.attribute)
-        columns = weight.dims[0 if transposed else 1]
-        elements = numpy_helper.to_array(bias)
-        if elements.shape == (columns,) or elements.size not in (1, columns):
+        bias = _with_factor(node, "beta", given)
+        if bias.ndim == 2 and bias.shape[0] > 1:
+            name = _own_constant(model, node, 2, bias)
+            del node.input[2]
+            result, product = node.output[0], f"{node.output[0]}_product"
+            node.output[0] = product
+            nodes.append(helper.make_node("Add", [product, name], [result], f"{name}_sum"))
             continue
-        if elements.size == columns and elements.shape[-1:] != (columns,):
-            continue  # a bias for each row
-        name = f"{node.input[2]}_{node.name or node.output[0]}"
-        flat = np.broadcast_to(elements.reshape(-1), (columns,))
-        model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(flat), name))
-        node.input[2] = name
+        if weight is not None:
+            bias = _for_each_column(bias, node, weight)
+        if bias is not given:
+            node.input[2] = _own_constant(model, node, 2, bias)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _with_factor(gemm: onnx.NodeProto, name: str, elements: Array) -> Array:
+    """The elements times alpha or beta, which becomes 1."""
+    for attribute in gemm.attribute:
+        if attribute.name == name and attribute.f != 1:
+            factor, attribute.f = attribute.f, 1.0
+            # Of infinite elements zero leaves nothing either.
+            product = elements.astype(np.float64) * factor if factor else np.zeros_like(elements)
+            return product.astype(elements.dtype)
+    return elements
+
+
+def _for_each_column(bias: Array, gemm: onnx.NodeProto, weight: Array) -> Array:
+    transposed = any(a.name == "transB" and a.i for a in gemm.attribute)
+    columns = weight.shape[0 if transposed else 1]
+    if bias.shape == (columns,):
+        return bias
+    return np.broadcast_to(bias.reshape(-1), (columns,))
+
+
+def _own_constant(model: onnx.ModelProto, node: onnx.NodeProto, at: int, elements: Array) -> str:
+    """A constant in place of an input that other nodes may have too; its name."""
+    name = f"{node.input[at]}_{node.name or node.output[0]}_{at}"
+    constant = numpy_helper.from_array(np.ascontiguousarray(elements), name)
+    model.graph.initializer.append(constant)
+    return name
 
 
 def _typed_values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import ArrayLike
 
+from furiosa_ir.arguments import positive_integer
 from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.runtime.device import target_of
@@ -56,10 +57,10 @@ def create(
     Raises:
         FuriosaError: the model cannot be read or compiled.
     """
-    if worker_num is not None and worker_num < 1:
-        raise ExecutionFailure(f"{worker_num} workers cannot run anything")
-    if batch_size is not None and batch_size < 1:
-        raise ExecutionFailure(f"the batch size {batch_size} is not positive")
+    if worker_num is not None:
+        worker_num = positive_integer(worker_num, "number of workers", ExecutionFailure)
+    if batch_size is not None:
+        batch_size = positive_integer(batch_size, "batch size", ExecutionFailure)
     if compiler_config:
         _LOG.warning("compiler_config has no effect here: %s", ", ".join(compiler_config))
     target = target_of(device)

@@ -14,9 +14,10 @@ from furiosa_ir.cache.entry import Metadata
 from furiosa_ir.cache.key import Inputs
 from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
 from furiosa_ir.errors import FuriosaError, readable
-from furiosa_ir.files import check_writable, replacing
-from furiosa_ir.ir.text_format import is_ir_text
+from furiosa_ir.files import replacing
+from furiosa_ir.ir.text_format import constants_path, is_ir_text
 from furiosa_ir.reports.units import format_value
+from furiosa_ir.tools.sources import check_outputs
 
 if TYPE_CHECKING:
     from furiosa_ir.compiler import CompileResult
@@ -45,7 +46,8 @@ def compile_file(
     Raises:
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
     """
-    check_writable(output)
+    outputs = [output] if target_ir == "enf" else [output, constants_path(output)]
+    check_outputs(outputs, source, plugins)
     if verify and target_ir == "warboy":
         raise FuriosaError(
             "--verify does not go with --target-ir warboy", hint="verify the program"

@@ -8,8 +8,8 @@ import click
 
 from furiosa_ir.arrays import Array, read_arrays, write_arrays
 from furiosa_ir.errors import FuriosaError, readable
-from furiosa_ir.files import check_writable
 from furiosa_ir.runtime import session
+from furiosa_ir.tools.sources import check_outputs
 
 _DEVICES = {"warboy": "warboy(1)*1", "warboy-2pe": "warboy(2)*1"}
 
@@ -23,7 +23,7 @@ def run_file(
         FuriosaError: a file cannot be read or written, or the inputs do not fit.
     """
     if outputs is not None:
-        check_writable(outputs)
+        check_outputs([outputs], file, [inputs])
     arrays = read_arrays(inputs)
     with session.create(file, device=_DEVICES[target], batch_size=batch_size) as running:
         results = running.run(_in_order(arrays, [d.name for d in running.inputs()], inputs))

@@ -20,7 +20,9 @@ from furiosa_ir.tools.errors import reported_errors
 @click.option("--from", "first", metavar="PHASE", help="Run the compiler's phases from this one.")
 @click.option("--to", "last", metavar="PHASE", help="Run the compiler's phases up to this one.")
 @click.option("--target-npu", "target", default="warboy-2pe", show_default=True)
-@click.option("-b", "--batch-size", type=int, help="Samples that the inputs hold.")
+@click.option(
+    "-b", "--batch-size", type=click.IntRange(min=1), help="Samples that the inputs hold."
+)
 @click.option("--list-passes", is_flag=True, help="Passes with options, rules and documentation.")
 @click.option("--print-ir-before-all", is_flag=True, help="Dump IR before each pass, on stderr.")
 @click.option("--print-ir-after-all", is_flag=True, help="Dump IR after each pass, on stderr.")
@@ -98,6 +100,7 @@ def main(
             split=split_input_file,
             diagnostics=verify_diagnostics,
             constants=constants,
+            plugins=load,
         )
         transform_file(file, output, settings)
 

@@ -17,9 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from furiosa_ir.errors import readable
-from furiosa_ir.files import check_writable, write_whole
+from furiosa_ir.files import write_whole
 from furiosa_ir.quantization import OutputAccuracy, QuantizationReport, quantize
+from furiosa_ir.quantization.calibration import calibration_files
 from furiosa_ir.reports.units import format_value
+from furiosa_ir.tools.sources import check_outputs
 
 
 def quantize_file(
@@ -39,8 +41,8 @@ def quantize_file(
     Raises:
         FuriosaError: it cannot be done; no output file is left then.
     """
-    if report is not None:
-        check_writable(report)
+    outputs = [output] if report is None else [output, report]
+    check_outputs(outputs, source, calibration_files(calibration))
     progress = _Progress()
     result = quantize(
         source,

@@ -11,9 +11,11 @@ import click
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
 
 from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.files import check_distinct, check_writable, write_whole
 from furiosa_ir.importers import load
 from furiosa_ir.ir.constant_file import read_constants
 from furiosa_ir.ir.context import make_context
+from furiosa_ir.ir.passes import find_pass
 from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, PrintIr, Timing, run_pipeline
 from furiosa_ir.ir.text import (
     Positions,
@@ -24,6 +26,7 @@ from furiosa_ir.ir.text import (
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
+from furiosa_ir.tools.sources import check_outputs
 
 # The backend is imported by the functions that need it.
 # ruff: noqa: PLC0415
@@ -48,6 +51,7 @@ class Settings:
     split: bool = False
     diagnostics: bool = False
     constants: Path | None = None
+    plugins: tuple[Path, ...] = ()
 
 
 def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
@@ -58,7 +62,11 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
     """
     if (settings.first or settings.last) and settings.pipeline is not None:
         raise FuriosaError("--pipeline goes with neither --from nor --to")
+    _check_names(settings)
+    if output is not None and str(output) != "-":
+        check_writable(output)
     data = _read(file)
+    _check_replacing(data, file, output, settings)
     if data[:3] == b"enf":
         _show_program(data, file, settings, output)
     elif settings.split or settings.diagnostics:
@@ -67,6 +75,30 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
         _run_text(data, file, settings)
     else:
         _write(_transform(data, file, settings), output, settings)
+
+
+def _check_names(settings: Settings) -> None:
+    """Refuses names that nothing has, whether or not what is asked for comes to use them."""
+    if settings.target != Settings.target:
+        from furiosa_ir.backends.warboy.machine import load_machine
+
+        load_machine(settings.target)
+    for shown in (settings.before, settings.after):
+        for name in () if isinstance(shown, bool) else sorted(shown):
+            find_pass(name)
+
+
+def _check_replacing(data: bytes, file: Path, output: Path | None, settings: Settings) -> None:
+    """Refuses to replace what is read, but for IR text by what becomes of it, as mlir-opt does."""
+    if output is None or str(output) == "-":
+        return
+    read = [*settings.plugins, *([settings.constants] if settings.constants else [])]
+    if str(file) == "-":
+        check_distinct([output, constants_path(output)], read)
+    elif is_ir_text(data) and output.exists() and output.samefile(file):
+        check_distinct([output], read)
+    else:
+        check_outputs([output, constants_path(output)], file, read)
 
 
 def _read(file: Path) -> bytes:
@@ -95,11 +127,21 @@ def _transform(data: bytes, file: Path, settings: Settings) -> ModuleOp:
         text = data.decode()
     except UnicodeDecodeError:
         raise ImportFailure("is not text in UTF-8", file=_name(file)) from None
+    _refuse_batch_size("IR", file, settings)
     positions: Positions = {}
     module = _parse(text, file, settings, positions)
     _verify(module, file, positions)
     _run(module, settings)
     return module
+
+
+def _refuse_batch_size(what: str, file: Path, settings: Settings) -> None:
+    if settings.batch_size is not None:
+        raise ImportFailure(
+            f"the batch size of {what} cannot be changed",
+            file=_name(file),
+            hint="give the batch size where the ONNX or TFLite network is read",
+        )
 
 
 def _parse(text: str, file: Path, settings: Settings, positions: Positions) -> ModuleOp:
@@ -173,6 +215,7 @@ def _write(module: ModuleOp, output: Path | None, settings: Settings) -> None:
 
 def _run_text(data: bytes, file: Path, settings: Settings) -> None:
     """Text in parts, with or without expected errors."""
+    _refuse_batch_size("IR", file, settings)
     text = data.decode("utf-8", "replace")
     failures: list[str] = []
     outputs: list[str] = []
@@ -230,6 +273,7 @@ def _show_program(data: bytes, file: Path, settings: Settings, output: Path | No
     from furiosa_ir.backends.warboy.enf.reader import read_program
 
     name = _name(file)
+    _refuse_batch_size("a compiled program", file, settings)
     if settings.pipeline or settings.first or settings.last:
         raise FuriosaError("a compiled program cannot be transformed", file=name)
     try:
@@ -237,6 +281,6 @@ def _show_program(data: bytes, file: Path, settings: Settings, output: Path | No
     except FuriosaError as error:
         raise error.at(file=name) from error
     if output is not None and str(output) != "-":
-        output.write_text(text, encoding="utf-8")
+        write_whole(text.encode(), output)
     else:
         click.echo(text)

@@ -300,7 +300,7 @@ def test_queues_have_places(enf: bytes, size: int) -> None:
     for which in ("input_queue_size", "output_queue_size"):
         with pytest.raises(ExecutionFailure, match="queue cannot have"):
             create_async(enf, **{which: size})  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ExecutionFailure, match="0 workers"):
+    with pytest.raises(ExecutionFailure, match="the number of workers 0 is not a positive integer"):
         create_async(enf, worker_num=0)
 
 

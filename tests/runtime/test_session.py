@@ -153,7 +153,7 @@ def test_bad_arguments_and_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ExecutionFailure, match="not of batch size 2"):
         session.create(enf, batch_size=2)
     session.create(enf, batch_size=1).close()
-    for arguments in ({"batch_size": 0}, {"worker_num": 0}, {"device": "gpu"}):
+    for arguments in ({"batch_size": 0}, {"worker_num": 0}, {"worker_num": 1.5}, {"device": "gpu"}):
         with pytest.raises(ExecutionFailure):
             session.create(enf, **arguments)  # pyright: ignore[reportArgumentType]
     damaged = tmp_path / "damaged.enf"

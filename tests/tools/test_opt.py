@@ -186,6 +186,13 @@ def test_errors_of_passes_have_a_line_too():
         (["-p", "schedule", "--to", "graph"], "neither --from nor --to"),
         (["--load", "/no/such.py"], "the plug-in does not exist"),
         (["-o", "/no/such/folder/x.mlir"], "cannot be written"),
+        (["-o", "."], ".: cannot be written: it is a directory"),
+        (["-o", "/"], "/: cannot be written: it is a directory"),
+        (["-b", "3"], "<stdin>: the batch size of IR cannot be changed"),
+        (["-b", "3", "--split-input-file"], "the batch size of IR cannot be changed"),
+        (["--target-npu", "nope"], "there is no target 'nope' (choose one of warboy, warboy-2pe"),
+        (["--print-ir-before", "nopass"], "there is no pass 'nopass'"),
+        (["--print-ir-after", "graph-partitoin"], "did you mean 'graph-partition'"),
     ],
 )
 def test_bad_arguments(arguments: list[str], message: str):
@@ -224,6 +231,22 @@ def test_a_program_is_disassembled_but_not_transformed(tmp_path: Path):
     path.write_bytes(compile_model(DIGITS / "digits_int8.tflite"))
     assert "npu_0" in good(path).stdout
     assert "cannot be transformed" in bad(path, "-p", "schedule")
+    assert "batch size of a compiled program cannot be changed" in bad(path, "-b", "2")
+    good(path, "-o", tmp_path / "a.txt")
+    assert "npu_0" in (tmp_path / "a.txt").read_text(encoding="utf-8")
+
+
+def test_an_output_that_cannot_be_written_is_noticed_before_anything_is_run(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    from furiosa_ir.tools import transform
+
+    def run(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("too late")
+
+    monkeypatch.setattr(transform, "run_pipeline", run)
+    for output in (".", "/no/such/folder/x.mlir"):
+        assert "cannot be written" in bad("-p", "graph-partition", "-o", output, stdin=GOOD)
 
 
 def test_as_a_process():

@@ -1,0 +1,49 @@
+"""What a command reads stays: none of its outputs takes the place of one of its inputs."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from furiosa_ir.cache.external_data import external_locations
+from furiosa_ir.files import check_distinct, check_writable
+from furiosa_ir.ir.text_format import constants_path, is_ir_text
+
+
+def check_outputs(outputs: Sequence[Path], source: Path, others: Iterable[Path] = ()) -> None:
+    """Whether the outputs can be written without harm, before anything is done for them.
+
+    Args:
+        outputs: files to be written.
+        source: a network, IR text or a program; the files that belong to it count too (external
+            data, the constants of IR text).
+        others: further files that are read.
+
+    Raises:
+        FuriosaError: one cannot be written, or would replace an input or another output.
+    """
+    for output in outputs:
+        check_writable(output)
+    # A file that is not there yet is no part of a network, which can take long to look into.
+    beside = _files_beside(source) if any(output.exists() for output in outputs) else []
+    check_distinct(outputs, [source, *others, *beside])
+
+
+def _files_beside(source: Path) -> list[Path]:
+    """None for what is no file, or cannot be read: whoever reads it says why."""
+    if not source.is_file():  # opening a pipe would wait
+        return []
+    try:
+        with (
+            source.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            head = data[:4096]
+            if head[4:8] == b"TFL3" or head[:3] == b"enf":
+                return []
+            if is_ir_text(head):
+                return [constants_path(source)]
+            return [source.parent / name for name in external_locations(data) or []]
+    except (OSError, ValueError):  # an empty file cannot be mapped
+        return []
