@@ -279,6 +279,8 @@ def _accumulator_bias(
     assert w_quantization is not None
     alpha, beta = _factor(op, "alpha"), _factor(op, "beta")
     unit = np.array(w_quantization.scales, np.float64) * x_quantization.scale * alpha
+    if not np.all(unit > 0):
+        return None
     channels = shape_of(weight)[_output_axis(op)]
     if isinstance(op, ConvTransposeOp):
         channels *= op.group.value.data

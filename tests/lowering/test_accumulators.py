@@ -104,3 +104,22 @@ def test_no_output_channels(operator: str) -> None:
     side = 2 if operator == "Conv" else 6
     model = quantized(operator, ([1, 3, 4, 4], [1, 0, side, side]), constants)
     assert "without elements" in hints_of(read_program(compile_model(model)))
+
+
+def test_a_gemm_of_factor_zero_is_its_bias() -> None:
+    constants = {
+        "s": np.float32(0.5),
+        "z": np.int8(0),
+        "w": np.ones((4, 3), np.int8),
+        "b": np.float32([1, 2, 3]),
+    }
+    nodes = [
+        node("DequantizeLinear", ["x", "s", "z"], ["xr"]),
+        node("DequantizeLinear", ["w", "s", "z"], ["wr"]),
+        node("Gemm", ["xr", "wr", "b"], ["t"], alpha=0.0),
+        node("QuantizeLinear", ["t", "s", "z"], ["y"]),
+    ]
+    model = network(nodes, {"x": ([2, 4], INT8)}, {"y": ([2, 3], INT8)}, constants)
+    with Session(read_program(compile_model(model.SerializeToString()))) as session:
+        found = session.run([np.ones((2, 4), np.int8)])[0].numpy()
+    np.testing.assert_array_equal(found, [[2, 4, 6]] * 2)

@@ -116,11 +116,17 @@ def resized(node: OnnxNode) -> dict[str, Any] | None:
             sizes[axis] = math.floor(x[axis] * float(scale))
     if sizes[:2] != list(x[:2]):
         return None
+    nearest_mode = attributes.get("nearest_mode", "round_prefer_floor")
+    if old:
+        # The specification is silent; onnxruntime takes the next element where a tensor shrinks.
+        nearest_mode = "ceil" if min(scales) < 1 else "floor"
+        if mode == "nearest" and min(scales) < 1 < max(scales):
+            return None
     return {
         "layout": "NC" + "DHW"[5 - rank :] if rank > 3 else "NCW",
         "mode": mode,
         "coordinates": "asymmetric" if old else coordinates,
-        "nearest_mode": "floor" if old else attributes.get("nearest_mode", "round_prefer_floor"),
+        "nearest_mode": nearest_mode,
         "sizes": sizes[2:],
         "scales": scales[2:],
     }
