@@ -212,6 +212,8 @@ class DirectoryStore:
 
     def _files(self, names: re.Pattern[str]) -> Iterator[tuple[Path, str]]:
         """(path, key) of what has such a name, in the folder where it belongs."""
+        if self._root.exists() and not self._root.is_dir():
+            raise StoreFailure("not a directory")
         try:
             for path in sorted(self._entries.glob("[0-9a-f][0-9a-f]/*")):
                 match = names.fullmatch(path.name)

@@ -108,6 +108,14 @@ def test_stats_and_list(root: Path):
     assert len(good("cache", "list").stdout.splitlines()) == 2
 
 
+@pytest.mark.parametrize("command", ["stats", "list", "prune", "clear", "verify"])
+def test_a_file_is_no_store(root: Path, command: str):
+    root.write_text("a file")
+    result = run("cache", command)
+    assert result.exit_code == 1
+    assert f"{root} cannot be used: not a directory" in result.stderr
+
+
 def test_prune(root: Path, monkeypatch: pytest.MonkeyPatch):
     for source in (TFLITE, ONNX):
         good("compile", source)
