@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.records import HostSegment
+from furiosa_ir.backends.warboy.enf.records import HostSegment, Tensor
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from furiosa_ir.pool import Pool
@@ -181,6 +181,29 @@ class _InterpreterSource:
             graph: Any = tflite.Model.GetRootAs(self._model, 0).Subgraphs(0)
             return graph.Tensors(graph.Operators(int(found[1])).Outputs(0)).Name().decode()
         return layer_of(self._segment)
+
+
+def check_declared(
+    segment: HostSegment, declared: Sequence[Tensor], results: Sequence[Array]
+) -> None:
+    """Checks that a segment's results have the shapes that the compiler was told.
+
+    Nobody but the framework knows what the operators make that it alone has; a file may say wrong.
+
+    Raises:
+        ExecutionFailure: one has another shape.
+    """
+    for tensor, result in zip(declared, results, strict=True):
+        fits = len(tensor.shape) == result.ndim and all(
+            n < 0 or n == extent for n, extent in zip(tensor.shape, result.shape, strict=True)
+        )
+        if not fits:
+            raise ExecutionFailure(
+                f"'{tensor.name}' is declared with shape {list(tensor.shape)}, but the framework "
+                f"makes {list(result.shape)}",
+                layer=layer_of(segment),
+                hint="correct the shape in the model",
+            )
 
 
 def layer_of(segment: HostSegment) -> str:

@@ -20,7 +20,12 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Prog
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.errors import SessionClosed
-from furiosa_ir.runtime.host import HostEngine, host_engine, is_isolation_asked_for
+from furiosa_ir.runtime.host import (
+    HostEngine,
+    check_declared,
+    host_engine,
+    is_isolation_asked_for,
+)
 from furiosa_ir.runtime.model import Described, Inputs, Model
 from furiosa_ir.runtime.tensor import Array, Tensor, TensorArray
 
@@ -299,6 +304,7 @@ def _run_segments(loaded: _Loaded, inputs: Sequence[Array]) -> list[Array]:
             values.update(loaded.simulator.run_segment(index, needed))
         else:
             results = loaded.hosts[index].run([values[t] for t in segment.inputs])
+            check_declared(segment, [program.tensors[t] for t in segment.outputs], results)
             values.update(zip(segment.outputs, results, strict=True))
     return [values[i] for i in program.outputs]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -98,3 +100,19 @@ def test_a_bias_that_is_no_number_is_none_of_the_accumulator(bias: float) -> Non
     model = network(nodes, {"x": ([1, 4], int8)}, {"y": ([1, 2], int8)}, constants)
     program = read_program(compile_model(model.SerializeToString()))
     assert "Gemm works on float data" in hints_of(program)
+
+
+@pytest.mark.parametrize("operator", ["CONV_2D", "FULLY_CONNECTED"])
+@pytest.mark.parametrize("kind", [np.int32, np.bool_])
+def test_weights_of_no_8_bits_stay_on_the_host(operator: str, kind: Any) -> None:
+    """An i32 constant was taken for a bias wherever it stood; LiteRT refuses or reads bytes."""
+    shape = (2, 1, 1, 4) if operator == "CONV_2D" else (2, 4)
+    x_shape, y_shape = ((1, 3, 3, 4), (1, 3, 3, 2)) if operator == "CONV_2D" else ((3, 4), (3, 2))
+    x, y = Tensor("x", x_shape, np.int8, 0.5, 3), Tensor("y", y_shape, np.int8, 0.25, -5)
+    w = Tensor.constant("w", np.ones(shape, kind), 0.5)
+    fields = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    kind_of = options("Conv2D", **fields) if operator == "CONV_2D" else options("FullyConnected")
+    program = read_program(
+        compile_model(build_model([Operator(operator, [x, w, None], [y], kind_of)]))
+    )
+    assert not on_npu(program)

@@ -237,3 +237,16 @@ def children() -> list[int]:
     for task in Path(f"/proc/{os.getpid()}/task").iterdir():
         found += map(int, (task / "children").read_text().split())
     return found
+
+
+def test_a_result_of_another_shape_than_the_file_says() -> None:
+    x, y = Tensor("x", (1, 1, 4), np.int32), Tensor("y", (4,), np.int32)
+    axes = Tensor.constant("axes", np.array([1], np.int32))
+    model = build_model(
+        [Operator("REDUCE_PROD", [x, axes], [y], options("Reducer", keepDims=True))]
+    )
+    with session.create(compile_model(model)) as running:
+        message = r"'y' is declared with shape \[4\], but the framework makes \[1, 1, 4\]"
+        with pytest.raises(ExecutionFailure, match=message) as caught:
+            running.run([np.ones((1, 1, 4), np.int32)])
+    assert caught.value.layer == "y"

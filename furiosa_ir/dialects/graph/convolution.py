@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     TensorType,
     f64,
+    i1,
     i64,
 )
 from xdsl.ir import SSAValue
@@ -43,6 +44,11 @@ from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
+
+
+def _multiplies_numbers(operands: Sequence[SSAValue | None]) -> bool:
+    """Whether no operand is boolean, which some kernels of LiteRT read as bytes."""
+    return all(v is None or element_of(v) != i1 for v in operands)
 
 
 @irdl_op_definition
@@ -89,6 +95,8 @@ class ConvOp(GraphOp):
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        if not _multiplies_numbers(node.operands):
+            return node.unsupported()
         depthwise = node.op_type == "DEPTHWISE_CONV_2D"
         channels = node.shape(0)[3]
         kernel = node.shape(1)[1:3]
@@ -182,6 +190,8 @@ class ConvTransposeOp(GraphOp):
         # would make x's extents from the result's.
         _, weight, x, bias = [*node.operands, None][:4]
         options = node.options
+        if not _multiplies_numbers(node.operands):
+            return node.unsupported()
         kernel, extents = node.shape(1)[1:3], node.shape(2)[1:3]
         strides = [options.StrideH(), options.StrideW()]
         sizes = node.result_types[0].get_shape()[1:3]
@@ -316,6 +326,8 @@ class GemmOp(GraphOp):
         x, weight, bias = [*node.operands, None, None][:3]
         options = node.options
         if options.WeightsFormat() != 0 or len(node.shape(1)) != 2 or x is None:
+            return node.unsupported()
+        if not _multiplies_numbers(node.operands):
             return node.unsupported()
         if bias is not None and shape_of(bias) != node.shape(1)[:1]:
             return node.unsupported()

@@ -53,7 +53,7 @@ def channels_elsewhere(op: GraphOp) -> hints.Hint | None:
 
 
 def not_8bit(op: GraphOp) -> hints.Hint | None:
-    """A data operand or a result is not 8-bit quantised per tensor (i32 constants may be)."""
+    """A data operand or a result is not 8-bit quantised per tensor (an i32 bias may be)."""
     return not_8bit_values(op, (*op.operands, *op.results))
 
 
@@ -83,13 +83,14 @@ def not_8bit_result(op: GraphOp) -> hints.Hint | None:
 
 
 def not_8bit_values(op: GraphOp, values: Sequence[SSAValue]) -> hints.Hint | None:
-    """One of the values is not 8-bit quantised per tensor (i32 constants may be)."""
+    """One of the values is not 8-bit quantised per tensor (an i32 bias may be)."""
     for value in values:
         q = quantization_of(value)
         constant = constant_of(value)
+        is_bias = constant is not None and any(value is v for v in op.operands[2:])
         if q is None:
             return hints.not_quantized(op.name)
-        if q.storage not in ("i8", "u8") and (constant is None or q.storage != "i32"):
+        if q.storage not in ("i8", "u8") and not (is_bias and q.storage == "i32"):
             return hints.form(op.name, f"with {q.storage} data")
         if q.axis is not None and constant is None:
             return hints.form(op.name, "with per-channel activations")
