@@ -123,3 +123,13 @@ def test_a_gemm_of_factor_zero_is_its_bias() -> None:
     with Session(read_program(compile_model(model.SerializeToString()))) as session:
         found = session.run([np.ones((2, 4), np.int8)])[0].numpy()
     np.testing.assert_array_equal(found, [[2, 4, 6]] * 2)
+
+
+def test_a_great_bias_of_a_channel_of_zeros() -> None:
+    """As onnxruntime quantises channels that never speak: with a tiny scale, and a great bias."""
+    weight = np.random.default_rng(0).integers(-127, 128, (2, 4, 3, 3)).astype(np.int8)
+    weight[0] = 0
+    bias = np.array([2**31 - 1, 5], np.int32)
+    constants = {"w": weight, "b": bias, "sy": np.float32(5e3), "zx": np.int8(0)}
+    model = quantized("Conv", ([1, 4, 6, 6], [1, 2, 4, 4]), constants)
+    assert "Conv" not in check(model, np.full((1, 4, 6, 6), 100, np.int8))

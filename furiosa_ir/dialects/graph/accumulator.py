@@ -40,20 +40,23 @@ def sums_fit(op: GraphOp, x: SSAValue, weight: SSAValue, bias: Array | None = No
     if of_x is None or of_weight is None:
         return False
     most_x = _greatest_distance(of_x)
-    most_bias = 0 if bias is None else int(np.abs(bias.astype(np.int64)).max(initial=0))
+    biases = np.zeros(1, np.int64) if bias is None else np.abs(bias.astype(np.int64)).reshape(-1)
     shape, channels = shape_of(weight), output_channels(op)
     summed = [i for i in range(len(shape)) if i != channels]
     if isinstance(op, MatMulOp):  # its other dimensions are batches
         summed = [max(len(shape) - 2, 0)]
     terms = prod(shape[i] for i in summed)
-    if terms * most_x * _greatest_distance(of_weight) + most_bias < _LIMIT:
+    if terms * most_x * _greatest_distance(of_weight) + biases.max(initial=0) < _LIMIT:
         return True
     elements = constant_of(weight)
     if elements is None:
         return False
     distances = np.abs(elements.astype(np.int64) - of_weight.zero_points[0])
-    most = int(distances.sum(tuple(summed)).max(initial=0))
-    return most * most_x + most_bias < _LIMIT
+    # A channel at a time: those of zeros, with tiny scales, have the greatest biases.
+    sums = most_x * distances.sum(tuple(summed)).reshape(-1)
+    if len(biases) > 1:  # a transposed convolution's weight has a group's channels
+        sums = np.tile(sums, len(biases) // len(sums))
+    return bool((sums + biases).max(initial=0) < _LIMIT)
 
 
 def _greatest_distance(quantization: Quantization) -> int:
