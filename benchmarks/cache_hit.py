@@ -72,8 +72,10 @@ def main() -> None:
             "hit, directory": (hit, f"{name}/cache"),
             "hit, Redis": (hit, url),
         }
+        # Python's bytecode is cached, as after an installation.
+        inherited = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
         environments = {
-            way: {**os.environ, "FC_CACHE_ENABLED": "1", "FC_CACHE_STORE_URL": store}
+            way: {**inherited, "FC_CACHE_ENABLED": "1", "FC_CACHE_STORE_URL": store}
             for way, (_, store) in ways.items()
         }
         for way, (command, _) in ways.items():

@@ -16,8 +16,9 @@ def external_locations(model: bytes | mmap) -> list[str] | None:
     Returns:
         Paths relative to the model's folder; None if the bytes are no ONNX model.
     """
-    # Every external tensor has an entry with this key: most models need no parsing.
-    if model.find(b"location") < 0:
+    # Every external tensor has an entry with this key: most models need no parsing. Searching a
+    # mapping backwards takes less than half the time.
+    if model.rfind(b"location") < 0:
         return []
     import onnx  # noqa: PLC0415  # 0.1 s, for these models only
     from google.protobuf.message import DecodeError  # noqa: PLC0415

@@ -25,9 +25,19 @@ def check_outputs(outputs: Sequence[Path], source: Path, others: Iterable[Path] 
     """
     for output in outputs:
         check_writable(output)
-    # A file that is not there yet is no part of a network, which can take long to look into.
-    beside = _files_beside(source) if any(output.exists() for output in outputs) else []
+    # What is not there yet, or is a program, is no part of a network, which can take long to look
+    # into.
+    replaced = [output for output in outputs if output.exists() and not _is_program(output)]
+    beside = _files_beside(source) if replaced else []
     check_distinct(outputs, [source, *others, *beside])
+
+
+def _is_program(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(3) == b"enf"
+    except OSError:
+        return False
 
 
 def _files_beside(source: Path) -> list[Path]:
