@@ -26,6 +26,7 @@ from furiosa_ir.importers.onnx.node import Node, node_domain
 from furiosa_ir.importers.onnx.opaque import check_node, declared_type
 from furiosa_ir.importers.onnx.order import needed_nodes, node_label
 from furiosa_ir.importers.onnx.qlinear import expanded
+from furiosa_ir.importers.onnx.resize import settled
 from furiosa_ir.importers.onnx.signature import batch_symbols, input_axes, input_type
 from furiosa_ir.importers.onnx.structural import STRUCTURAL
 from furiosa_ir.importers.onnx.tensors import element_type, type_name
@@ -107,7 +108,7 @@ def _import_node(builder: Builder, proto: Any) -> None:
         # What an operator is expanded to need not be valid: accumulators are stored numbers, too.
         node = Node(builder, proto, builder.opsets[node_domain(proto)])
         check_types(node.op_type, node.domain, node.opset, node.operands)
-        for part in expanded(builder, proto) or (proto,):
+        for part in expanded(builder, proto) or (settled(builder, proto),):
             for name, value in zip(part.output, _results(builder, part), strict=False):
                 if name:
                     builder.define(str(name), value)

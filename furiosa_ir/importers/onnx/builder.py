@@ -48,7 +48,7 @@ class Builder:
         self.opsets = opsets
         self.location: LocationAttr = UNKNOWN_LOC
         self._folder = folder
-        self._declared = declared
+        self.declared = declared
         self._values: dict[str, SSAValue] = {}
         self._tensors: dict[str, Any] = {}
         self._hidden: dict[str, Hidden] = {}
@@ -153,7 +153,7 @@ class Builder:
         }
         types = {name: cast("AnyTensor", value.type) for name, value in operands.items()}
         whole = OpaqueNode(node, hidden, self.opsets, types, constants)
-        results = whole.infer(self._declared)
+        results = whole.infer(self.declared)
         untyped = [str(o) for o in node.output if o and o not in whole.outputs]
         if untyped:
             maker = Hidden([*hidden.nodes, node], hidden.tensors)
@@ -199,8 +199,8 @@ class Builder:
         """
         if self.is_hidden(name):
             node = helper.make_node("Identity", [name], [f"{name}/output"])
-            declared = {k: v for k, v in self._declared.items() if k == name}
-            self._declared = {**self._declared, **{f"{k}/output": v for k, v in declared.items()}}
+            declared = {k: v for k, v in self.declared.items() if k == name}
+            self.declared = {**self.declared, **{f"{k}/output": v for k, v in declared.items()}}
             results = self.opaque(node)
             if not results:
                 raise ImportFailure(

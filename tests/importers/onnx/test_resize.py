@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
 
 from furiosa_ir.runtime import session
 from tests.importers.onnx.networks import network
@@ -29,3 +30,25 @@ def test_nearest_resizes_of_opset_10_are_onnxruntime_s(scales: tuple[float, floa
     (expected,) = onnxruntime.InferenceSession(model).run(None, {"x": x})
     with session.create(model) as running:
         np.testing.assert_array_equal(running.run([x])[0].numpy(), expected)
+
+
+@pytest.mark.parametrize("mode", ["cubic", "linear", "nearest"])
+@pytest.mark.parametrize("opset", [11, 13, 18])
+@pytest.mark.parametrize("declared", [None, 22, 23])
+def test_extents_are_those_of_onnx(mode: str, opset: int, declared: int | None) -> None:
+    """10 * 2.3 is 22 for ONNX and 23 for onnxruntime, which runs what is not quantised."""
+    axes = {"axes": [2, 3]} if opset >= 18 else {}
+    scales = np.float32([1.1, 2.3] if axes else [1, 1, 1.1, 2.3])
+    nodes = [helper.make_node("Resize", ["x", "", "s"], ["y"], mode=mode, **axes)]
+    if opset < 13:
+        nodes[0].input[1] = "roi"
+    result = None if declared is None else [1, 1, 11, declared]
+    constants = {"s": scales, "roi": np.zeros(0, np.float32)}
+    model = network(nodes, {"x": [1, 1, 10, 10]}, {"y": result}, constants, opset=opset)
+    x = np.random.default_rng(0).standard_normal((1, 1, 10, 10)).astype(np.float32)
+    with session.create(model.SerializeToString()) as running:
+        found = running.run([x])[0].numpy()
+    assert found.shape == (1, 1, 11, declared or 22)
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
+    if mode != "nearest":
+        np.testing.assert_allclose(found[..., :22], expected, atol=1e-4)
