@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
 from furiosa_ir.compiler import compile_model
+from furiosa_ir.errors import FuriosaError
 from furiosa_ir.runtime.session import Session
 from tests.importers.onnx.networks import network
 from tests.importers.tflite.single import options
@@ -102,17 +103,39 @@ def test_a_bias_that_is_no_number_is_none_of_the_accumulator(bias: float) -> Non
     assert "Gemm works on float data" in hints_of(program)
 
 
-@pytest.mark.parametrize("operator", ["CONV_2D", "FULLY_CONNECTED"])
-@pytest.mark.parametrize("kind", [np.int32, np.bool_])
-def test_weights_of_no_8_bits_stay_on_the_host(operator: str, kind: Any) -> None:
-    """An i32 constant was taken for a bias wherever it stood; LiteRT refuses or reads bytes."""
-    shape = (2, 1, 1, 4) if operator == "CONV_2D" else (2, 4)
-    x_shape, y_shape = ((1, 3, 3, 4), (1, 3, 3, 2)) if operator == "CONV_2D" else ((3, 4), (3, 2))
-    x, y = Tensor("x", x_shape, np.int8, 0.5, 3), Tensor("y", y_shape, np.int8, 0.25, -5)
-    w = Tensor.constant("w", np.ones(shape, kind), 0.5)
+def product_with(operator: str, weight: Any) -> bytes:
+    """CONV_2D (1 x 1) or FULLY_CONNECTED of 4 channels into 2 by ones of a type."""
+    is_conv = operator == "CONV_2D"
+    shapes = ((1, 3, 3, 4), (1, 3, 3, 2), (2, 1, 1, 4)) if is_conv else ((3, 4), (3, 2), (2, 4))
+    x, y = Tensor("x", shapes[0], np.int8, 0.5, 3), Tensor("y", shapes[1], np.int8, 0.25, -5)
+    w = Tensor.constant("w", np.ones(shapes[2], weight), 0.5)
     fields = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
-    kind_of = options("Conv2D", **fields) if operator == "CONV_2D" else options("FullyConnected")
+    kind = options("Conv2D", **fields) if is_conv else options("FullyConnected")
+    return build_model([Operator(operator, [x, w, None], [y], kind)])
+
+
+@pytest.mark.parametrize("operator", ["CONV_2D", "FULLY_CONNECTED"])
+def test_weights_of_32_bits_stay_on_the_host(operator: str) -> None:
+    """An i32 constant was taken for a bias wherever it stood."""
+    assert not on_npu(read_program(compile_model(product_with(operator, np.int32))))
+
+
+@pytest.mark.parametrize("operator", ["CONV_2D", "FULLY_CONNECTED"])
+def test_boolean_weights_are_refused(operator: str) -> None:
+    with pytest.raises(FuriosaError, match=f"{operator} of a boolean tensor"):
+        compile_model(product_with(operator, np.bool_))
+
+
+def test_a_division_by_a_computed_zero_ends() -> None:
+    """LiteRT refuses to go on; the simulator met a shift of less than 0."""
+    a, b = (Tensor(n, (1, 4), np.int8, 0.5, z) for n, z in (("a", 3), ("b", -7)))
+    y = Tensor("y", (1, 4), np.int8, 0.25, -5)
     program = read_program(
-        compile_model(build_model([Operator(operator, [x, w, None], [y], kind_of)]))
+        compile_model(build_model([Operator("DIV", [a, b], [y], options("Div"))]))
     )
-    assert not on_npu(program)
+    assert on_npu(program)
+    left, right = np.int8([[1, 2, 3, 4]]), np.int8([[-7, -7, 5, 9]])
+    with Session(program) as session:
+        found = session.run([left, right])[0].numpy()
+        by_one = session.run([left, np.int8([[-6, -6, 5, 9]])])[0].numpy()
+    np.testing.assert_array_equal(found, by_one)

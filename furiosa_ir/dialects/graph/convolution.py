@@ -46,9 +46,14 @@ from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 
 
-def _multiplies_numbers(operands: Sequence[SSAValue | None]) -> bool:
-    """Whether no operand is boolean, which some kernels of LiteRT read as bytes."""
-    return all(v is None or element_of(v) != i1 for v in operands)
+def _check_numbers(node: TFLiteNode) -> None:
+    """Checks that no operand is boolean: kernels of LiteRT would read one as bytes.
+
+    Raises:
+        VerificationFailure: one is.
+    """
+    if any(v is not None and element_of(v) == i1 for v in node.operands):
+        raise VerificationFailure(f"{node.op_type} of a boolean tensor")
 
 
 @irdl_op_definition
@@ -95,8 +100,7 @@ class ConvOp(GraphOp):
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
-        if not _multiplies_numbers(node.operands):
-            return node.unsupported()
+        _check_numbers(node)
         depthwise = node.op_type == "DEPTHWISE_CONV_2D"
         channels = node.shape(0)[3]
         kernel = node.shape(1)[1:3]
@@ -190,8 +194,7 @@ class ConvTransposeOp(GraphOp):
         # would make x's extents from the result's.
         _, weight, x, bias = [*node.operands, None][:4]
         options = node.options
-        if not _multiplies_numbers(node.operands):
-            return node.unsupported()
+        _check_numbers(node)
         kernel, extents = node.shape(1)[1:3], node.shape(2)[1:3]
         strides = [options.StrideH(), options.StrideW()]
         sizes = node.result_types[0].get_shape()[1:3]
@@ -327,8 +330,7 @@ class GemmOp(GraphOp):
         options = node.options
         if options.WeightsFormat() != 0 or len(node.shape(1)) != 2 or x is None:
             return node.unsupported()
-        if not _multiplies_numbers(node.operands):
-            return node.unsupported()
+        _check_numbers(node)
         if bias is not None and shape_of(bias) != node.shape(1)[:1]:
             return node.unsupported()
         shape, (units, depth) = node.shape(0), node.shape(1)

@@ -62,7 +62,10 @@ def _dividend(steps: Array) -> _Dividend:
 
 @lowers(DivOp, LITERT, unless=[not_8bit, extreme_scale, by_zero])
 def div(op: DivOp, emit: Emitter) -> SSAValue:
-    """DIV: one factor an element, tables of the dividend and of the divisor making it."""
+    """DIV: one factor an element, tables of the dividend and of the divisor making it.
+
+    Where a computed divisor is 0, LiteRT refuses to go on; here the quotient is that by one step.
+    """
     a, b, y = (emit.quantization(v) for v in (op.a, op.b, op.result))
     multiplier, shift = factors.quotient(a.scale, b.scale, y.scale)
     x, constant = emit.operand(op.a), constant_of(op.b)
@@ -78,7 +81,8 @@ def div(op: DivOp, emit: Emitter) -> SSAValue:
         return emit.constant(table, element)
 
     # Where the divisor is negative, both change their signs.
-    signs = [sign for sign in (1, -1) if np.any(sign * divisor > 0)]
+    masks = {sign: (divisor < 0) == (sign < 0) for sign in (1, -1)}
+    signs = [sign for sign, mask in masks.items() if np.any(mask)]
     dividends = [_dividend(sign * (CODES - a.zero_point)) for sign in signs]
 
     def of_dividend(tables: Sequence[Array], element: Attribute) -> SSAValue:
@@ -86,7 +90,7 @@ def div(op: DivOp, emit: Emitter) -> SSAValue:
         if len(parts) == 1:
             return parts[0]
         chosen = [
-            emit.emit(arithmetic.MulOp, [part, of_divisor(sign * divisor > 0, element)], element)
+            emit.emit(arithmetic.MulOp, [part, of_divisor(masks[sign], element)], element)
             for part, sign in zip(parts, signs, strict=True)
         ]
         return emit.emit(arithmetic.AddOp, chosen, element)
