@@ -252,12 +252,17 @@ def softmax(op: SoftmaxOp, w: OnnxWriter) -> None:
 @_writes(ReshapeOp, ExpandOp)
 def reshape(op: ReshapeOp | ExpandOp, w: OnnxWriter) -> None:
     """Reshape, Expand."""
-    shape = w.constant(ints(op.shape), np.int64)
-    inputs = [w.real(op.x), shape]
-    if isinstance(op, ReshapeOp) and 0 in ints(op.shape) and w.opset >= 14:
-        w.store(w.single("Reshape", inputs, allowzero=1), op.result)
+    extents = list(ints(op.shape))
+    if isinstance(op, ExpandOp):
+        w.store(w.single("Expand", [w.real(op.x), w.constant(extents, np.int64)]), op.result)
         return
-    w.store(w.single("Reshape" if isinstance(op, ReshapeOp) else "Expand", inputs), op.result)
+    options: dict[str, int] = {}
+    if 0 in extents and w.opset >= 14:
+        options["allowzero"] = 1
+    elif extents.count(0) == 1:  # a 0 would copy the extent of x
+        extents[extents.index(0)] = -1
+    inputs = [w.real(op.x), w.constant(extents, np.int64)]
+    w.store(w.single("Reshape", inputs, **options), op.result)
 
 
 @_writes(TransposeOp)

@@ -1,4 +1,4 @@
-"""Operators on scalars: lists of axes are empty, which ONNX's helpers take for nothing at all."""
+"""Operators on scalars and on nothing: lists of axes are empty, and extents of 0 mean others."""
 
 from __future__ import annotations
 
@@ -37,3 +37,14 @@ def test_scalars(operator: str, expected: float, opset: int) -> None:
     got = run(operator, opset, 3.0)
     assert got.shape == ()
     assert got == expected
+
+
+@pytest.mark.parametrize("opset", [11, 13, 14, 18])
+def test_reshapes_to_nothing(opset: int) -> None:
+    """A 0 in Reshape's shape copies the extent of x, here 20; since 14 there is another way."""
+    nodes = [helper.make_node("Relu", ["x"], ["t"]), helper.make_node("Reshape", ["t", "s"], ["y"])]
+    constants = {"s": np.array([1, -1, 10])}
+    model = network(nodes, {"x": [0, 20, 20, 10]}, {"y": None}, constants, opset)
+    with Session(read_program(compile_model(model.SerializeToString()))) as session:
+        got = session.run([np.zeros((0, 20, 20, 10), np.float32)])[0].numpy()
+    assert got.shape == (1, 0, 10)
