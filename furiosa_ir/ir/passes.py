@@ -96,9 +96,13 @@ class RewritePass(Pass):
     def rule_list(cls) -> tuple[AnyRule, ...]:
         return cls.rules
 
+    def rules_for(self, module: ModuleOp) -> tuple[AnyRule, ...]:
+        """Those of the rules that hold for a module."""
+        return self.rules
+
     @override
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        RewriteDriver(self.rules, self).run(op)
+        RewriteDriver(self.rules_for(op), self).run(op)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,15 @@ from math import prod
 from typing import cast
 
 import numpy as np
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
+from furiosa_ir.dialects.graph.base import (
+    GraphOp,
+    constant_of,
+    is_from_tflite,
+    quantization_of,
+)
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, TransposeOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
@@ -17,7 +23,7 @@ from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.rewriting import AnyRule, Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.limits import limit
 
@@ -76,6 +82,26 @@ def quantize_of_constant(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     return _emit(rw, quantize(real, element.data), op)
 
 
+@rule(QuantizeOp, x=ConstantOp)
+def quantize_of_constant_in_float(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+    """Q(constant of f32) is a constant: round(x / scale) in f32, half away from 0.
+
+    As LiteRT computes it (`AffineQuantize`); not of what is infinite, which is undefined there.
+    """
+    constant, quantization = constant_of(op.x), quantization_of(op.result)
+    if constant is None or quantization is None or constant.dtype != np.float32:
+        return None
+    if quantization_of(op.x) is not None or quantization.axis is not None:
+        return None
+    quotient = constant / np.float32(quantization.scale)
+    if not np.all(np.abs(quotient) < 2.0**30):
+        return None
+    rounded = np.trunc(quotient + np.copysign(np.float32(0.5), quotient)).astype(np.int64)
+    limits = np.iinfo(quantization.dtype)
+    stored = np.clip(rounded + quantization.zero_point, limits.min, limits.max)
+    return _emit(rw, stored.astype(quantization.dtype), op)
+
+
 @rule(StorageCastOp, x=ConstantOp)
 def cast_of_constant(op: StorageCastOp, rw: Rewrite) -> SSAValue | None:
     """cast(constant) is the same bytes, if the signedness stays."""
@@ -96,6 +122,15 @@ CONSTANT_RULES = (
 )
 
 
+TFLITE_CONSTANT_RULES = (
+    move_of_constant,
+    transpose_of_channels,
+    quantize_of_constant_in_float,
+    cast_of_constant,
+)
+"""Constants of a TFLite network are quantised as its kernels do it."""
+
+
 @dataclass(frozen=True)
 class FoldConstants(RewritePass):
     """Computes what depends on constants alone; float weights that are quantised, among others.
@@ -110,4 +145,7 @@ class FoldConstants(RewritePass):
     """
 
     name = "graph-fold-constants"
-    rules = CONSTANT_RULES
+    rules = (*CONSTANT_RULES, quantize_of_constant_in_float)
+
+    def rules_for(self, module: ModuleOp) -> tuple[AnyRule, ...]:
+        return TFLITE_CONSTANT_RULES if is_from_tflite(module) else CONSTANT_RULES

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xdsl.dialects.builtin import ModuleOp
+
+from furiosa_ir.dialects.graph.base import is_from_tflite
 from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.passes.fold_constants import CONSTANT_RULES
+from furiosa_ir.ir.rewriting import AnyRule
+from furiosa_ir.passes.fold_constants import CONSTANT_RULES, TFLITE_CONSTANT_RULES
 from furiosa_ir.passes.fuse_tables import ISLAND_RULES
 from furiosa_ir.passes.quantized_accumulators import quantize_of_accumulator
-from furiosa_ir.passes.quantized_movement import MOVEMENT_RULES
+from furiosa_ir.passes.quantized_movement import MOVEMENT_RULES, TFLITE_MOVEMENT_RULES
 from furiosa_ir.passes.quantized_operators import OPERATOR_RULES
 from furiosa_ir.passes.quantized_ranges import RANGE_RULES
 
@@ -32,6 +36,9 @@ class FoldQuantization(RewritePass):
     or matrix product are applied to its i32 accumulator (`graph.affine`), which is rounded once.
     Results are those of exact arithmetic, element for element. What keeps a float operand or result
     (a network output) stays as it is, between `graph.dequantize` and `graph.quantize`.
+
+    Of a TFLite network only what moves elements is folded: its quantised kernels compute something
+    else than its float kernels between QUANTIZE and DEQUANTIZE.
     """
 
     name = "graph-fold-quantization"
@@ -43,3 +50,8 @@ class FoldQuantization(RewritePass):
         *OPERATOR_RULES,
         quantize_of_accumulator,
     )
+
+    def rules_for(self, module: ModuleOp) -> tuple[AnyRule, ...]:
+        if is_from_tflite(module):
+            return (*TFLITE_CONSTANT_RULES, *TFLITE_MOVEMENT_RULES)
+        return self.rules

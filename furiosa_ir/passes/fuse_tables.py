@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
+from furiosa_ir.dialects.graph.base import GraphOp, is_from_tflite, quantization_of
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, TableOp, UnaryOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.rewriting import AnyRule, Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.passes.elementwise_expression import Expression, find_expression, is_byte
 
@@ -73,8 +72,7 @@ class FuseTables(RewritePass):
     name = "graph-fuse-tables"
     rules = (chain,)
 
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
+    def rules_for(self, module: ModuleOp) -> tuple[AnyRule, ...]:
         # How TFLite's operators round, only their lowerings know: there `ftensor-fuse-tables` does
         # the same on integers.
-        if op.attributes.get("graph.source") != StringAttr("tflite"):
-            super().apply(ctx, op)
+        return () if is_from_tflite(module) else self.rules

@@ -159,6 +159,13 @@ def quantize_of_dequantize(op: QuantizeOp, rw: Rewrite) -> SSAValue:
     return stored if element_of(stored) == element else rw.emit(QuantizeOp, [stored], [element])
 
 
+@rule(QuantizeOp, x=DequantizeOp)
+def quantize_again(op: QuantizeOp, _: Rewrite) -> SSAValue | None:
+    """Q(DQ(x)) = x with the same parameters, in float as well."""
+    stored = cast("DequantizeOp", op.x.owner).x
+    return stored if element_of(stored) == element_of(op.result) else None
+
+
 @rule(StorageCastOp, x=StorageCastOp)
 def cast_of_cast(op: StorageCastOp, rw: Rewrite) -> SSAValue:
     """cast(cast(x)) = cast(x), or x where that is the type it had."""
@@ -250,3 +257,9 @@ MOVEMENT_RULES = (
     concat_of_cast,
     cast_of_move,
 )
+
+TFLITE_MOVEMENT_RULES = (
+    quantize_again,
+    *(rule for rule in MOVEMENT_RULES if rule is not quantize_of_dequantize),
+)
+"""What moves elements of a TFLite network; it requantises as its kernels do."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, cast
 
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Attribute, Data, Operation, ParametrizedAttribute, SSAValue, TypeAttribute
 from xdsl.irdl import irdl_attr_definition, opt_prop_def
 from xdsl.parser import AttrParser
@@ -188,6 +189,11 @@ def quantization_of(value: SSAValue) -> Quantization | None:
     """How a value is quantised; None where its elements are plain numbers."""
     element = element_of(value)
     return element.data if isinstance(element, UniformType) else None
+
+
+def is_from_tflite(module: ModuleOp) -> bool:
+    """Whether a network was imported from TFLite, whose kernels define what it means."""
+    return module.attributes.get("graph.source") == StringAttr("tflite")
 
 
 def constant_of(value: SSAValue) -> Array | None:

@@ -283,14 +283,12 @@ class SliceOp(MoveOp):
         return node.emit(cls, node.operands[:1], starts=starts, ends=ends, steps=steps)
 
     def result_shapes(self) -> Sequence[Shape]:
-        return [
-            tuple(
-                len(range(b, e, s))
-                for b, e, s in zip(
-                    ints(self.starts), ints(self.ends), ints(self.steps), strict=True
-                )
-            )
-        ]
+        bounds = zip(ints(self.starts), ints(self.ends), ints(self.steps), strict=True)
+        taken = [range(*b) for b in bounds]
+        for extent, r in zip(shape_of(self.x), taken, strict=True):
+            if r and not (0 <= r[0] < extent and 0 <= r[-1] < extent):
+                raise VerificationFailure(f"{self.name}: an element is out of range")
+        return [tuple(map(len, taken))]
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         index = tuple(

@@ -245,6 +245,11 @@ MOST_INDICES = 1 << 16
 """Of a gather that is modelled: it holds and prints each of them."""
 
 
+def _gathered(shape: Shape, axis: int, indices: Shape) -> list[int]:
+    """Indices of any rank put all their dimensions in the place of the axis."""
+    return [*shape[:axis], *indices, *shape[axis + 1 :]]
+
+
 @irdl_op_definition
 class GatherOp(MoveOp):
     """x[..., indices[j], ...] along `axis`, the indices being known at compile time."""
@@ -266,19 +271,18 @@ class GatherOp(MoveOp):
         (result,) = node.emit(cls, node.operands[:1], axis=axis, indices=front)
         if indices.ndim == 1:
             return [result]
-        # Indices of another rank put all their dimensions in the place of the axis.
-        target = [*shape[:axis], *indices.shape, *shape[axis + 1 :]]
-        return node.emit(ReshapeOp, [result], shape=target)
+        return node.emit(ReshapeOp, [result], shape=_gathered(shape, axis, indices.shape))
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         indices, shape = node.constant(1), node.shape(0)
-        if indices is None or indices.ndim != 1 or node.options.BatchDims():
+        if indices is None or indices.size > MOST_INDICES or node.options.BatchDims():
             return node.unsupported()
-        if indices.size > MOST_INDICES:
-            return node.unsupported()
-        axis = int(node.options.Axis()) % len(shape)
-        return node.emit(cls, node.operands[:1], axis=axis, indices=indices.tolist())
+        axis, given = int(node.options.Axis()) % len(shape), indices.reshape(-1).tolist()
+        if indices.ndim == 1:
+            return node.emit(cls, node.operands[:1], axis=axis, indices=given)
+        parts = node.emit(cls, node.operands[:1], origin=None, axis=axis, indices=given)
+        return node.emit(ReshapeOp, parts, shape=_gathered(shape, axis, indices.shape))
 
     def result_shapes(self) -> Sequence[Shape]:
         shape, indices = shape_of(self.x), ints(self.indices)

@@ -31,7 +31,9 @@ def resolve_strided_slice(
     """starts, ends and steps for every dimension of x, and the extents that result.
 
     The extents are those after the dropped (shrink_axis) and added (new_axis) dimensions. With a
-    negative step an end of -1 means "past the first element". None for more than one ellipsis.
+    negative step an end of -1 means "past the first element". None for more than one ellipsis, for
+    one that stands for nothing (LiteRT's always stands for a dimension) and for a dropped dimension
+    whose index is out of range.
     """
     if masks.ellipsis & (masks.ellipsis - 1):
         return None
@@ -44,6 +46,8 @@ def resolve_strided_slice(
         if masks.ellipsis & bit:
             # It stands for as many whole dimensions as the other entries leave over.
             rest = sum(1 for j in range(i + 1, len(begin)) if not masks.new_axis >> j & 1)
+            if len(starts) >= len(shape) - rest:
+                return None
             for extent in shape[len(starts) : len(shape) - rest]:
                 _append(starts, ends, steps, (0, extent, 1))
                 extents.append(extent)
@@ -63,6 +67,10 @@ def resolve_strided_slice(
             last += first
         if shrink:
             first += extent if first < 0 else 0
+            if masks.begin & bit:
+                first = 0 if step > 0 else extent - 1
+            if not 0 <= first < extent:
+                return None
             _append(starts, ends, steps, (first, first + 1, 1))
             continue
         bounds = _bounds(

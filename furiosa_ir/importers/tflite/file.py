@@ -232,7 +232,7 @@ def _tensor(
         )
     check_shape(shape, f"the tensor '{layer}'")
     if reader.Sparsity() is not None:
-        raise ImportFailure("sparse tensors are not supported", layer=layer)
+        raise ImportFailure("sparse tensors are not supported", layer=layer, hint="make it dense")
     quantization = None
     if dtype.kind in "iu" and dtype.itemsize <= 4:
         quantization = _quantization(reader.Quantization(), dtype, shape, layer, vectors, repaired)

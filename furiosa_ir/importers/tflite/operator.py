@@ -13,7 +13,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import VarOperandDef
 
 from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, constant_of
-from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp, TanhOp
+from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ResizeOp, SplitOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
@@ -32,8 +32,8 @@ _ACTIVATIONS: dict[int, tuple[type[GraphOp], dict[str, object]]] = {
     tflite.ActivationFunctionType.RELU: (ReluOp, {}),
     tflite.ActivationFunctionType.RELU6: (ClipOp, {"minimum": 0.0, "maximum": 6.0}),
     tflite.ActivationFunctionType.RELU_N1_TO_1: (ClipOp, {"minimum": -1.0, "maximum": 1.0}),
-    tflite.ActivationFunctionType.TANH: (TanhOp, {}),
 }
+"""Without TANH and SIGN_BIT, which LiteRT's kernels take for no activation."""
 
 _TAKES_ANY = (ConcatOp, DequantizeOp, MoveOp, PadOp, QuantizeOp, ResizeOp, SplitOp)
 """Operations whose kernels do not compute with scales, or get along without."""
