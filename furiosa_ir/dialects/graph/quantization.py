@@ -19,7 +19,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, result_def
 
-from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, given
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
@@ -84,6 +84,13 @@ class DequantizeOp(GraphOp):
         else:
             (stored,) = node.emit(StorageCastOp, [x], elements=[element])
         return node.emit(cls, [stored], elements=[f32])
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        x = node.operands[0]
+        if x is not None and isinstance(element_of(x), IntegerType):
+            return node.unsupported()  # integers that stand for nothing
+        return node.emit(cls, node.operands)
 
     def result_shapes(self) -> Sequence[Shape]:
         return [shape_of(self.x)]
