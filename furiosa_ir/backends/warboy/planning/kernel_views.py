@@ -113,12 +113,23 @@ def vector_shapes(kernel: KernelOp) -> tuple[Shape, list[Shape]]:
     return tuple(max(extents) for extents in zip(*aligned, strict=True)), aligned
 
 
+def reduced_axes(op: contraction.ReduceOp) -> tuple[int, ...]:
+    """The axes of more than one element among those that are reduced; one axis if none has.
+
+    An axis of extent 1 may share its letter with a neighbour, which is not to be reduced with it.
+    """
+    shape, axes = shape_of(op.x), ints(op.axes)
+    return tuple(axis for axis in axes if shape[axis] != 1) or axes[:1]
+
+
 def touched_axes(kernel: KernelOp, rank: int) -> Iterator[tuple[bool, frozenset[int]]]:
     """(may be folded, axes counted at that rank) of each reduction, gather and interpolation."""
     for op in kernel.operations:
         missing = rank - len(shape_of(op.results[0]))
         if isinstance(op, contraction.ReduceOp):
-            yield True, frozenset(axis + missing for axis in ints(op.axes))
+            axes = reduced_axes(op)
+            of_one = all(shape_of(op.x)[axis] == 1 for axis in axes)
+            yield not of_one, frozenset(axis + missing for axis in axes)
         elif isinstance(op, movement.GatherOp | movement.InterpolateOp):
             yield False, frozenset((op.axis.value.data + missing,))
 
@@ -126,6 +137,10 @@ def touched_axes(kernel: KernelOp, rank: int) -> Iterator[tuple[bool, frozenset[
 def _vector_view(kernel: KernelOp, known: Mapping[SSAValue, str]) -> str:
     full, shapes = vector_shapes(kernel)
     touched = list(touched_axes(kernel, len(full)))
+    # What runs along a single element must not run along a neighbour that shares its letter: such
+    # an axis counts as one of more elements.
+    alone = {axis for may_fold, axes in touched if not may_fold for axis in axes}
+    full = tuple(2 if n == 1 and i in alone else n for i, n in enumerate(full))
     by_size = sorted(kernel.inputs, key=lambda v: -_size(shape_of(v)))
     for value in (kernel.result, *by_size):
         view = known.get(value)
