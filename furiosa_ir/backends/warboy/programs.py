@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.enf.records import Instruction
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes
+from furiosa_ir.backends.warboy.planning.kernel_views import reduced_axes
 from furiosa_ir.backends.warboy.planning.views import LETTERS
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
@@ -84,7 +85,7 @@ def _clamp(op: arithmetic.ClampOp, view: str) -> tuple[tuple[int, ...], str]:
 
 
 def _reduce(op: contraction.ReduceOp, view: str) -> tuple[tuple[int, ...], str]:
-    axes = _axes(view, len(shape_of(op.x)), ints(op.axes))
+    axes = _axes(view, len(shape_of(op.x)), reduced_axes(op))
     return (op.x_zp.value.data, *axes), op.kind.data
 
 

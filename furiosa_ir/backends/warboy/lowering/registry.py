@@ -15,12 +15,14 @@ from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.constraints import extreme_scale
-from furiosa_ir.dialects.ftensor import arithmetic
+from furiosa_ir.backends.warboy.planning.kernel_views import has_view, reduced_axes
+from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.dialects.warboy.kernels import VECTOR
 from furiosa_ir.ir.constants import Array, BlobAttr
-from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 
 Constraint = Callable[[Any], "hints.Hint | None"]
 """From an operation to why it cannot run on the NPU, or None."""
@@ -171,10 +173,29 @@ class Emitter:
         element: Attribute = i8,
         **properties: object,
     ) -> SSAValue:
-        """Adds an `ftensor` operation at the layer's location; returns its result."""
-        return self._insert(
-            op.make(operands, [element], location=self.location, **properties)
-        ).results[0]
+        """Adds an `ftensor` operation at the layer's location; returns its result.
+
+        Arithmetic that four dimensions are too few for becomes several operations.
+        """
+        made = op.make(operands, [element], location=self.location, **properties)
+        if isinstance(made, VECTOR) and not has_view([made]):
+            return self._emit_in_steps(made, element)
+        return self._insert(made).results[0]
+
+    def _emit_in_steps(self, op: TensorOp, element: Attribute) -> SSAValue:
+        """A reduction axis by axis, or arithmetic on operands that are broadcast beforehand."""
+        if isinstance(op, contraction.ReduceOp):
+            value, x_zp = op.x, op.x_zp
+            for axis in reduced_axes(op):
+                steps = {"kind": op.kind, "axes": [axis], "x_zp": x_zp}
+                value, x_zp = self.emit(contraction.ReduceOp, [value], element, **steps), 0
+            return value
+        shape = shape_of(op.results[0])
+        for index, value in enumerate(op.operands):
+            if shape_of(value) and shape_of(value) != shape:
+                wide = self.emit(movement.BroadcastOp, [value], element_of(value), shape=shape)
+                op.operands[index] = wide
+        return self._insert(op).results[0]
 
     def _insert(self, op: TensorOp) -> TensorOp:
         if self.location is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,6 +12,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.planning.kernel_views import has_view
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.warboy.kernels import (
@@ -32,6 +33,9 @@ from furiosa_ir.ir.shaped_operation import as_attribute, element_of, ints, shape
 MAX_EPILOGUE = 64
 """Operations that an epilogue may have; real ones have a handful."""
 
+Fits = Callable[[Sequence[TensorOp]], bool]
+"""Whether operations fit one kernel's four dimensions."""
+
 _HEADS: dict[type[TensorOp], type[KernelOp]] = {
     contraction.ConvOp: DotOp,
     contraction.MatMulOp: DotOp,
@@ -47,6 +51,7 @@ class FuseKernels(Pass):
       one i8 value is all that leaves, and the rescaling of a second operand (a residual sum).
     * What is left of arithmetic forms kernels backwards from each value that is needed elsewhere:
       an operation joins if nothing else reads its result (softmax becomes one kernel).
+    * Operations whose dimensions do not fold into four together are kernels of their own.
     * `ftensor.pad` with what the window takes for padding anyway merges into the window.
 
         %a = "ftensor.conv"(%x, %w, %b) ... : (...) -> tensor<1x8x4x4xi32>
@@ -97,13 +102,14 @@ def fuse_kernels(function: FuncOp) -> None:
     for op in reversed(operations):
         kind = _HEADS.get(type(op))
         if kind is not None:
-            head, *epilogue = _epilogue(op, taken, position)
-            members = [head, *_pull(epilogue, {*taken, head}, ELEMENTWISE)]
+            fits = _fits_head(op)
+            head, *epilogue = _epilogue(op, taken, position, fits)
+            members = [head, *_pull(epilogue, {*taken, head}, ELEMENTWISE, fits)]
             taken.update(members)
             clusters.append((kind, members))
     for op in reversed(operations):
         if isinstance(op, VECTOR) and op not in taken:
-            members = _pull([op], taken, VECTOR)
+            members = _pull([op], taken, VECTOR, has_view)
             taken.update(members)
             clusters.append((VectorOp, members))
     for kind, members in clusters:
@@ -183,7 +189,7 @@ def _transpose_weight(op: contraction.MatMulOp) -> None:
 
 
 def _epilogue(
-    head: TensorOp, taken: set[Operation], position: Mapping[Operation, int]
+    head: TensorOp, taken: set[Operation], position: Mapping[Operation, int], fits: Fits
 ) -> list[TensorOp]:
     """`head` and what follows it element by element, until one i8 value is all that leaves."""
     acc = head.results[0]
@@ -197,9 +203,9 @@ def _epilogue(
             break
         # In a diamond (x * sigmoid(x)) the earliest user cannot depend on the others.
         user = min(users, key=position.__getitem__)
-        if user in taken or not _continues(user, acc):
-            break
         op = cast("TensorOp", user)
+        if op in taken or not _continues(op, acc) or not fits([op]):
+            break
         members.append(op)
         inside.add(op)
         exits[op.results[0]] = None
@@ -224,10 +230,55 @@ def _is_byte(value: SSAValue) -> bool:
     return cast("IntegerType", element_of(value)).width.data == 8
 
 
+def _fits_head(head: TensorOp) -> Fits:
+    """What fits the view of a contraction, which it does not choose by what follows.
+
+    Of more than four dimensions several are one: an operand along a part of them does not fit.
+    """
+    shape = shape_of(head.results[0])
+    if len(shape) <= 4:
+        return lambda _: True
+
+    def is_whole_or_innermost(value: SSAValue) -> bool:
+        mine = shape_of(value)
+        return mine == shape or all(n == 1 for n in mine[:-1])
+
+    return lambda members: all(is_whole_or_innermost(v) for op in members for v in op.operands)
+
+
 def _pull(
-    members: list[TensorOp], taken: set[Operation], kinds: tuple[type[TensorOp], ...]
+    members: list[TensorOp],
+    taken: set[Operation],
+    kinds: tuple[type[TensorOp], ...],
+    fits: Fits,
 ) -> list[TensorOp]:
-    """`members` and the operations of these kinds that nothing but they read, transitively."""
+    """`members` and the operations of these kinds that nothing but they read, transitively.
+
+    If all of them do not fit one kernel, then as many as do. Whole operators are preferred to parts
+    of them: what passes from kernel to kernel is bytes then.
+    """
+    everything = _with_producers(members, taken, kinds)
+    if fits(everything):
+        return everything
+    joined, refused = list(members), set(taken)
+    while (owner := next(_exclusive(joined, refused, kinds), None)) is not None:
+        within = _with_producers([*joined, owner], refused, kinds, stop_at_bytes=True)
+        if fits(within):
+            joined = within
+        elif not _is_byte(owner.results[0]) and fits([*joined, owner]):
+            joined.append(owner)
+        else:
+            refused.add(owner)
+    return joined
+
+
+def _with_producers(
+    members: list[TensorOp],
+    taken: set[Operation],
+    kinds: tuple[type[TensorOp], ...],
+    *,
+    stop_at_bytes: bool = False,
+) -> list[TensorOp]:
     inside: set[Operation] = set(members)
     members = list(members)
     worklist = list(members)
@@ -236,6 +287,8 @@ def _pull(
             owner = operand.owner
             if owner in inside or owner in taken or not isinstance(owner, kinds):
                 continue
+            if stop_at_bytes and _is_byte(operand):
+                continue
             if all(use.operation in inside for use in operand.uses):
                 inside.add(owner)
                 members.append(owner)
@@ -243,16 +296,27 @@ def _pull(
     # An operation may have become exclusive only after another reader joined.
     grown = [
         owner
-        for op in members
-        for operand in op.operands
-        if isinstance(owner := operand.owner, kinds)
-        and owner not in inside
-        and owner not in taken
-        and all(use.operation in inside for use in operand.uses)
+        for owner in _exclusive(members, taken, kinds)
+        if not (stop_at_bytes and _is_byte(owner.results[0]))
     ]
     if grown:
-        return _pull([*members, *dict.fromkeys(grown)], taken, kinds)
+        members = [*members, *dict.fromkeys(grown)]
+        return _with_producers(members, taken, kinds, stop_at_bytes=stop_at_bytes)
     return members
+
+
+def _exclusive(
+    members: Sequence[TensorOp], taken: set[Operation], kinds: tuple[type[TensorOp], ...]
+) -> Iterator[TensorOp]:
+    """The operations of these kinds whose results `members` read, and nothing else does."""
+    inside: set[Operation] = set(members)
+    for op in members:
+        for operand in op.operands:
+            owner = operand.owner
+            if not isinstance(owner, kinds) or owner in inside or owner in taken:
+                continue
+            if all(use.operation in inside for use in operand.uses):
+                yield owner
 
 
 def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) -> None:

@@ -190,9 +190,12 @@ def _is_first(kernel: KernelOp, index: int) -> bool:
 
 
 def _whole(kernel: KernelOp, view: str) -> frozenset[int]:
-    full, _ = vector_shapes(kernel)
+    operations = kernel.operations
+    full, _ = vector_shapes(operations, kernel.body.block.args)
     letters = {
-        LETTERS.index(view[axis]) for _, axes in touched_axes(kernel, len(full)) for axis in axes
+        LETTERS.index(view[axis])
+        for _, axes in touched_axes(operations, len(full))
+        for axis in axes
     }
     return frozenset(letters)
 

@@ -13,11 +13,14 @@ from furiosa_ir.backends.warboy.planning.views import (
     layout_key,
     name_unit_axes,
 )
-from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
+from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
 from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
+
+Touched = list[tuple[bool, frozenset[int]]]
+"""Axes that an operation runs along, and whether these may be folded."""
 
 _BATCHED = ("", "C", "WC", "HWC", "NHWC")
 
@@ -103,36 +106,78 @@ def _matmul_view(
     return default_view(shape)
 
 
-def vector_shapes(kernel: KernelOp) -> tuple[Shape, list[Shape]]:
+def vector_shapes(
+    operations: Sequence[TensorOp], inputs: Sequence[SSAValue]
+) -> tuple[Shape, list[Shape]]:
     """(the greatest extents, all shapes) of the values of a vector program, as one rank."""
-    values = [*kernel.body.block.args, *(op.results[0] for op in kernel.operations)]
-    tables = {op.table for op in kernel.operations if isinstance(op, arithmetic.LookupOp)}
+    values = [*inputs, *(op.results[0] for op in operations)]
+    tables = {op.table for op in operations if isinstance(op, arithmetic.LookupOp)}
     shapes = [shape_of(v) for v in values if v not in tables]
     rank = max((len(s) for s in shapes), default=0)
     aligned = [(1,) * (rank - len(s)) + s for s in shapes]
     return tuple(max(extents) for extents in zip(*aligned, strict=True)), aligned
 
 
-def touched_axes(kernel: KernelOp, rank: int) -> Iterator[tuple[bool, frozenset[int]]]:
+def reduced_axes(op: contraction.ReduceOp) -> tuple[int, ...]:
+    """The axes of more than one element among those that are reduced; one axis if none has.
+
+    An axis of extent 1 may share its letter with a neighbour, which is not to be reduced with it.
+    """
+    shape, axes = shape_of(op.x), ints(op.axes)
+    return tuple(axis for axis in axes if shape[axis] != 1) or axes[:1]
+
+
+def touched_axes(
+    operations: Sequence[TensorOp], rank: int
+) -> Iterator[tuple[bool, frozenset[int]]]:
     """(may be folded, axes counted at that rank) of each reduction, gather and interpolation."""
-    for op in kernel.operations:
+    for op in operations:
         missing = rank - len(shape_of(op.results[0]))
         if isinstance(op, contraction.ReduceOp):
-            yield True, frozenset(axis + missing for axis in ints(op.axes))
+            axes = reduced_axes(op)
+            of_one = all(shape_of(op.x)[axis] == 1 for axis in axes)
+            yield not of_one, frozenset(axis + missing for axis in axes)
         elif isinstance(op, movement.GatherOp | movement.InterpolateOp):
             yield False, frozenset((op.axis.value.data + missing,))
 
 
+def has_view(operations: Sequence[TensorOp]) -> bool:
+    """Whether one vector kernel can carry these operations out: four dimensions are enough."""
+    if all(len(shape_of(op.results[0])) <= 4 for op in operations):
+        return True
+    inputs = [v for op in operations for v in op.operands]
+    return _fold(*_constraints(operations, inputs)) is not None
+
+
+def _constraints(
+    operations: Sequence[TensorOp], inputs: Sequence[SSAValue]
+) -> tuple[Shape, list[Shape], Touched]:
+    """What a view has to respect: the greatest extents, all shapes, the touched axes."""
+    full, shapes = vector_shapes(operations, inputs)
+    touched = list(touched_axes(operations, len(full)))
+    # What runs along a single element must not run along a neighbour that shares its letter: such
+    # an axis counts as one of more elements.
+    alone = {axis for may_fold, axes in touched if not may_fold for axis in axes}
+    return tuple(2 if n == 1 and i in alone else n for i, n in enumerate(full)), shapes, touched
+
+
 def _vector_view(kernel: KernelOp, known: Mapping[SSAValue, str]) -> str:
-    full, shapes = vector_shapes(kernel)
-    touched = list(touched_axes(kernel, len(full)))
+    full, shapes, touched = _constraints(kernel.operations, kernel.body.block.args)
     by_size = sorted(kernel.inputs, key=lambda v: -_size(shape_of(v)))
     for value in (kernel.result, *by_size):
         view = known.get(value)
         if view is not None and len(view) == len(full) and _fits(view, full, shapes, touched):
             return view
     view = default_view(full)
-    return view if _fits(view, full, shapes, touched) else _fold(kernel, full, shapes, touched)
+    if _fits(view, full, shapes, touched):
+        return view
+    view = _fold(full, shapes, touched)
+    if view is None:
+        raise CompilationFailure(
+            f"a kernel over {len(full)} dimensions that do not fold into four",
+            layer=layer_name(kernel) or None,
+        )
+    return view
 
 
 def _size(shape: Shape) -> int:
@@ -146,7 +191,7 @@ def _fits(
     view: str,
     full: Shape,
     shapes: Sequence[Shape],
-    touched: Sequence[tuple[bool, frozenset[int]]],
+    touched: Touched,
 ) -> bool:
     """Whether no broadcast, reduction or gather runs along a part of folded axes."""
     if not is_valid(full, view):
@@ -166,12 +211,11 @@ def _fits(
 
 
 def _fold(
-    kernel: KernelOp,
     full: Shape,
     shapes: Sequence[Shape],
-    touched: Sequence[tuple[bool, frozenset[int]]],
-) -> str:
-    """A view that folds exactly the neighbours that may be folded."""
+    touched: Touched,
+) -> str | None:
+    """A view that folds exactly the neighbours that may be folded; None: four are too few."""
     groups: list[list[int]] = []
     for axis, extent in enumerate(full):
         if extent == 1 and groups:
@@ -185,10 +229,7 @@ def _fold(
                 continue
         groups.append([axis])
     if len(groups) > 4:
-        raise CompilationFailure(
-            f"a kernel over {len(groups)} dimensions that do not fold into four",
-            layer=layer_name(kernel) or None,
-        )
+        return None
     letters = LETTERS[4 - len(groups) :]
     return "".join(letter * len(group) for letter, group in zip(letters, groups, strict=True))
 
@@ -198,7 +239,7 @@ def _fits_pair(
     axis: int,
     full: Shape,
     shapes: Sequence[Shape],
-    touched: Sequence[tuple[bool, frozenset[int]]],
+    touched: Touched,
 ) -> bool:
     for shape in shapes:
         if (shape[before] == full[before]) != (shape[axis] == full[axis]):
