@@ -43,7 +43,7 @@ def not_modelled(operator: str) -> Hint:
 
 
 def not_quantized(operator: str) -> Hint:
-    """Some operand or result is not 8-bit quantised."""
+    """Some operand or result is of floating-point numbers."""
     return Hint(2, operator, "works on float data", "quantise the network to int8")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
+from xdsl.dialects.builtin import IntegerType, Signedness
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
@@ -15,7 +17,7 @@ from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmO
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.pooling import WindowPoolOp
 from furiosa_ir.dialects.graph.rearrangement import MOST_INDICES
-from furiosa_ir.ir.shaped_operation import ints, shape_of
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 GREATEST_SCALE = 2.0**64
 """Real numbers of such a size, or of its inverse, are no activations of a network."""
@@ -77,6 +79,18 @@ def _repeated(period: Sequence[float], whole: Sequence[float]) -> bool:
     return [*period] * (len(whole) // len(period)) == [*whole]
 
 
+def without_scale(op: GraphOp, value: SSAValue) -> hints.Hint:
+    """Why a value that is not quantised keeps the operation on the host."""
+    if not isinstance(element_of(value), IntegerType):
+        return hints.not_quantized(op.name)
+    element = cast("IntegerType", element_of(value))
+    width = element.width.data
+    if width == 1:
+        return hints.form(op.name, "on bool data")
+    data = f"{'u' if element.signedness.data == Signedness.UNSIGNED else 'i'}{width} data"
+    return hints.form(op.name, f"on {data} without a scale" if width == 8 else f"on {data}")
+
+
 def not_8bit_result(op: GraphOp) -> hints.Hint | None:
     """A result is not 8-bit quantised per tensor."""
     return not_8bit_values(op, op.results)
@@ -89,7 +103,7 @@ def not_8bit_values(op: GraphOp, values: Sequence[SSAValue]) -> hints.Hint | Non
         constant = constant_of(value)
         is_bias = constant is not None and any(value is v for v in op.operands[2:])
         if q is None:
-            return hints.not_quantized(op.name)
+            return without_scale(op, value)
         if q.storage not in ("i8", "u8") and not (is_bias and q.storage == "i32"):
             return hints.form(op.name, f"with {q.storage} data")
         if q.axis is not None and constant is None:
@@ -104,7 +118,7 @@ def not_8bit_activation(op: GraphOp) -> hints.Hint | None:
         if constant_of(value) is not None and value is not op.operands[0]:
             continue
         if q is None:
-            return hints.not_quantized(op.name)
+            return without_scale(op, value)
         if q.storage not in ("i8", "u8") or q.axis is not None:
             return hints.form(op.name, f"with {q.storage} data")
     return None
@@ -186,7 +200,7 @@ def bias_not_accumulator(op: GraphOp) -> hints.Hint | None:
         return None
     x, weight, bias = (quantization_of(v) for v in op.operands[:3])
     if x is None or weight is None or bias is None:
-        return hints.not_quantized(op.name)
+        return without_scale(op, next(v for v in op.operands if quantization_of(v) is None))
     factor = op.alpha.value.data if isinstance(op, GemmOp) else 1.0
     if isinstance(op, GemmOp) and op.beta.value.data != 1.0:
         return hints.form(op.name, "with a bias factor beta")

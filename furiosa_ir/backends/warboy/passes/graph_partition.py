@@ -118,6 +118,13 @@ def _framework_name(op: GraphOp, numerics: str) -> str:
     if isinstance(op, OpaqueOp):
         return op.operator.data
     names = op.ONNX if numerics == EXACT else op.TFLITE
+    if len(names) > 1 and op.origin is not None and op.origin.data[0] == "tflite":
+        # It loads the package tflite, which networks from ONNX do without.
+        from furiosa_ir.backends.warboy.host.tflite_origin import operator_name  # noqa: PLC0415
+
+        name = operator_name(op.origin)
+        # A fused activation has the origin of what it is fused into.
+        return name if name in names else names[0]
     return names[0] if names else op.name
 
 
