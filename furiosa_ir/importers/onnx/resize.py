@@ -28,6 +28,8 @@ def settled(builder: Builder, node: Any) -> Any:
     index = 2 if node.op_type == "Resize" and builder.opsets.get("", 1) >= 11 else 1
     if node.op_type not in ("Resize", "Upsample") or len(node.input) <= index:
         return node
+    if any(builder.is_hidden(str(i)) for i in node.input):
+        return node
     name = str(node.input[index])
     shape = shape_of(builder.value(str(node.input[0])))
     scales = constant_of(builder.value(name)) if name else None

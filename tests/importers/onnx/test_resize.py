@@ -52,3 +52,32 @@ def test_extents_are_those_of_onnx(mode: str, opset: int, declared: int | None) 
     (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
     if mode != "nearest":
         np.testing.assert_allclose(found[..., :22], expected, atol=1e-4)
+
+
+def test_a_resize_of_what_has_no_type_here() -> None:
+    """Values of unknown rank stay within the origin of who reads them; Resize was refused."""
+    nodes = [
+        # Nobody can tell how many elements Compress keeps, and so how many dimensions u has.
+        helper.make_node("NonZero", ["x"], ["z"]),
+        helper.make_node("Shape", ["z"], ["n"]),
+        helper.make_node("Mul", ["n", "none"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "four"], ["two"]),
+        helper.make_node("Concat", ["ones", "two"], ["all"], axis=0),
+        helper.make_node("Compress", ["all", "every"], ["target"]),
+        helper.make_node("Reshape", ["x", "target"], ["u"]),
+        helper.make_node("Resize", ["u", "", "s"], ["t"], mode="linear"),
+        helper.make_node("Reshape", ["t", "flat"], ["y"]),
+    ]
+    constants = {
+        "none": np.array([0, 0]),
+        "four": np.array([4, 4]),
+        "ones": np.array([1, 1]),
+        "every": np.ones(4, bool),
+        "s": np.float32([1, 1, 2, 2]),
+        "flat": np.array([1, 64]),
+    }
+    model = network(nodes, {"x": [1, 16]}, {"y": [1, 64]}, constants, opset=13).SerializeToString()
+    x = np.random.default_rng(0).standard_normal((1, 16)).astype(np.float32)
+    (expected,) = onnxruntime.InferenceSession(model).run(None, {"x": x})
+    with session.create(model) as running:
+        np.testing.assert_allclose(running.run([x])[0].numpy(), expected, atol=1e-6)
