@@ -47,7 +47,8 @@ from furiosa_ir.cache.store import (
     StoredEntry,
     StoreFailure,
     is_valid,
-    least_recently_used,
+    pruned,
+    superfluous,
 )
 from furiosa_ir.files import umask
 
@@ -257,20 +258,11 @@ class DirectoryStore:
 
     def prune(self, lifetime: int, max_size: int | None = None) -> Pruned:
         """See `Store.prune`. Locks that nobody holds go, and files an hour after their writing."""
-        stored = list(self.entries())
-        expired = [e for e in stored if lifetime > 0 and not is_valid(e.created, lifetime)]
-        gone = {e.key for e in expired}
-        kept = [e for e in stored if e.key not in gone]
-        evicted = [] if max_size is None else least_recently_used(kept, max_size)
+        expired, evicted = superfluous(list(self.entries()), lifetime, max_size)
         for entry in (*expired, *evicted):
             self.delete(entry.key)
         orphans = [*self._remove_unfinished(), *self._remove_locks()]
-        return Pruned(
-            [e.key for e in expired],
-            [e.key for e in evicted],
-            [name for name, _ in orphans],
-            sum(e.size for e in (*expired, *evicted)) + sum(size for _, size in orphans),
-        )
+        return pruned(expired, evicted, orphans)
 
     def clear(self) -> Pruned:
         """See `Store.clear`. What is being written now, and locks that are held, stay."""

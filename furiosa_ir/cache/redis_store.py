@@ -30,7 +30,8 @@ from furiosa_ir.cache.store import (
     StoredEntry,
     StoreFailure,
     is_valid,
-    least_recently_used,
+    pruned,
+    superfluous,
 )
 
 if TYPE_CHECKING:
@@ -269,20 +270,11 @@ class RedisStore:
         return self._prune(-1, -1, young=True)  # not even an empty value fits into less than 0
 
     def _prune(self, lifetime: int, max_size: int | None, *, young: bool = False) -> Pruned:
-        stored = list(self.entries())
-        expired = [e for e in stored if lifetime > 0 and not is_valid(e.created, lifetime)]
-        gone = {e.key for e in expired}
-        kept = [e for e in stored if e.key not in gone]
-        evicted = [] if max_size is None else least_recently_used(kept, max_size)
+        expired, evicted = superfluous(list(self.entries()), lifetime, max_size)
         for entry in (*expired, *evicted):
             self.delete(entry.key)
         orphans = self._ask(lambda client: client.remove_orphans(young=young))
-        return Pruned(
-            [e.key for e in expired],
-            [e.key for e in evicted],
-            [name for name, _ in orphans],
-            sum(e.size for e in (*expired, *evicted)) + sum(size for _, size in orphans),
-        )
+        return pruned(expired, evicted, orphans)
 
     def close(self) -> None:
         """Gives the connections back."""

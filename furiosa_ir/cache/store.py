@@ -153,6 +153,28 @@ def is_valid(created: float, lifetime: int) -> bool:
     return lifetime < 0 or abs(time.time() - created) < lifetime
 
 
+def superfluous(
+    entries: list[StoredEntry], lifetime: int, max_size: int | None
+) -> tuple[list[StoredEntry], list[StoredEntry]]:
+    """What `Store.prune` throws away: (expired, then least recently used) entries."""
+    expired = [e for e in entries if lifetime > 0 and not is_valid(e.created, lifetime)]
+    gone = {e.key for e in expired}
+    kept = [e for e in entries if e.key not in gone]
+    return expired, [] if max_size is None else least_recently_used(kept, max_size)
+
+
+def pruned(
+    expired: list[StoredEntry], evicted: list[StoredEntry], orphans: list[tuple[str, int]]
+) -> Pruned:
+    """The account of what was thrown away; of orphans, (name, bytes)."""
+    return Pruned(
+        [e.key for e in expired],
+        [e.key for e in evicted],
+        [name for name, _ in orphans],
+        sum(e.size for e in (*expired, *evicted)) + sum(size for _, size in orphans),
+    )
+
+
 def least_recently_used(entries: list[StoredEntry], max_size: int) -> list[StoredEntry]:
     """Which entries have to go for the rest to fit into so many bytes."""
     excess = sum(e.size for e in entries) - max_size
