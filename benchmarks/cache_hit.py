@@ -22,7 +22,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-FURIOSA = [sys.executable, "-c", "from furiosa_ir.tools.furiosa import main; main()"]
+FURIOSA = [sys.executable, "-P", "-c", "from furiosa_ir.tools.furiosa import main; main()"]
 
 
 def measure(command: list[str], environment: dict[str, str]) -> tuple[float, float]:

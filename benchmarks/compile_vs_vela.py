@@ -36,6 +36,7 @@ def main() -> None:
     print(f"{'model':40} {'furiosa s':>10} {'vela s':>10} {'ratio':>7}")
     furiosa = [
         sys.executable,
+        "-P",
         "-c",
         "from furiosa_ir.tools.furiosa import main; main()",
         "compile",

@@ -235,7 +235,7 @@ print(json.dumps([seconds, peak, result.seconds]))
 
 def measure(source: Path, output: Path, target: str = "warboy-2pe") -> Figures:
     """Compiles in a process of its own."""
-    command = [sys.executable, "-c", _COMPILE, str(source), str(output), target]
+    command = [sys.executable, "-P", "-c", _COMPILE, str(source), str(output), target]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds, peak, phases = json.loads(done.stdout.splitlines()[-1])
     return Figures(seconds, peak, phases, output.stat().st_size / MIB)

@@ -14,6 +14,7 @@ import numpy as np
 
 from furiosa.runtime import session
 from furiosa_ir.compiler import compile_model
+from furiosa_ir.files import write_whole
 from furiosa_ir.reports.html import format_value, render
 from furiosa_ir.reports.inspect import summary
 
@@ -64,7 +65,7 @@ def main() -> None:
         print()
         facts = {"accuracy on 200 held-out images": f"{share:.1%}"}
         pages.append(render(inspection, title=file, subtitle=f"Target {target}", facts=facts))
-    REPORT.write_text(pages[0], encoding="utf-8")
+    write_whole(pages[0].encode(), REPORT)
     print(f"Report: {REPORT.resolve()}")
 
 

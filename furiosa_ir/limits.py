@@ -50,6 +50,9 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         ),
         "SRAM_BYTES": Limit(_GIB, "SRAM of the machine that a program says it is for"),
         "DRAM_BYTES": Limit(16 * _GIB, "DRAM that a program's segment may take"),
+        "HOST_SECONDS": Limit(
+            600, "seconds in which the process of an isolated host segment answers a run"
+        ),
     }
 )
 """Name (behind `FURIOSA_MAX_`) -> limit."""

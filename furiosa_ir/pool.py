@@ -19,10 +19,18 @@ class Pool(Generic[T]):
     Args:
         make: makes one.
         single: make only one, for which threads wait: it remembers what it did.
+        is_usable: whether one that has lain idle still can be lent; default: all can.
     """
 
-    def __init__(self, make: Callable[[], T], *, single: bool = False) -> None:
+    def __init__(
+        self,
+        make: Callable[[], T],
+        *,
+        single: bool = False,
+        is_usable: Callable[[T], bool] | None = None,
+    ) -> None:
         self._make = make
+        self._is_usable = is_usable
         self._idle: list[T] = []
         self._turn = threading.Lock() if single else nullcontext()
 
@@ -30,9 +38,15 @@ class Pool(Generic[T]):
     def lend(self) -> Generator[T]:
         """One of them, for the caller alone; one that failed is not used again."""
         with self._turn:
+            thing = self._take()
+            yield thing
+            self._idle.append(thing)
+
+    def _take(self) -> T:
+        while True:
             try:
                 thing = self._idle.pop()  # atomic, as append is
             except IndexError:
-                thing = self._make()
-            yield thing
-            self._idle.append(thing)
+                return self._make()
+            if self._is_usable is None or self._is_usable(thing):
+                return thing

@@ -37,7 +37,11 @@ IMPORTS_BY_NAME = {
     "furiosa_ir/tools/plugins.py",
 }
 PROCESSES = {"furiosa_ir/runtime/isolation.py"}
-"""Modules that may start other programs."""
+"""Modules that may start other programs: a Python only as `python_process` says."""
+PYTHON = "furiosa_ir/python_process.py"
+STARTS = ("exec", "spawn", "posix_spawn", "startfile")
+MULTIPROCESSING = {"ProcessPoolExecutor", "get_context", "set_start_method"}
+"""What starts Pythons that begin by importing the main module again, on this one's path."""
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
@@ -55,10 +59,24 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
+def process_imports(tree: ast.AST) -> Iterator[str]:
+    """What is imported of multiprocessing, but for its sockets."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.startswith("multiprocessing"))
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {alias.name for alias in node.names}
+            if "multiprocessing" in node.module and node.module != "multiprocessing.connection":
+                yield node.module
+            elif names & MULTIPROCESSING:
+                yield f"{node.module} of processes"
+
+
 def findings(path: str, source: str) -> list[str]:
     """What a module does that it must not."""
     tree = ast.parse(source)
     found = [f"imports {name}" for name in imports(tree) if name in FORBIDDEN_MODULES]
+    found += [f"imports {name}" for name in process_imports(tree)]
     for name, call in calls(tree):
         keywords = {k.arg: ast.unparse(k.value) for k in call.keywords}
         if name in FORBIDDEN_CALLS:
@@ -71,16 +89,49 @@ def findings(path: str, source: str) -> list[str]:
             found.append("unpickles arrays")
         if keywords.get("allow_pickle") == "True":
             found.append("unpickles arrays")
-        if name.startswith("subprocess.") and path not in PROCESSES:
+        if name.startswith("subprocess.") and (path not in PROCESSES or not has_safe_command(call)):
+            found.append(f"calls {name}")
+        module, _, function = name.rpartition(".")
+        if (module == "os" and function.startswith(STARTS)) or function in MULTIPROCESSING:
             found.append(f"calls {name}")
         if keywords.get("shell") == "True":
             found.append("starts a shell")
     return found
 
 
+def has_safe_command(call: ast.Call) -> bool:
+    """Whether what is started is a Python that runs no file of its folder (`python_process`)."""
+    return bool(call.args) and ast.unparse(call.args[0]).startswith("python_command(")
+
+
+def unsafe_pythons(tree: ast.AST) -> Iterator[str]:
+    """Commands of this interpreter without the flag that keeps the current directory out."""
+    allowed: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.List | ast.Tuple) and node.elts:
+            flags = [ast.unparse(element) for element in node.elts[1:2]]
+            if ast.unparse(node.elts[0]) == "sys.executable" and flags in (["'-P'"], ["'-I'"]):
+                allowed.add(node.elts[0])
+        named = isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.executable"
+        if named and node not in allowed:
+            yield ast.unparse(node)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_code_comes_from_a_file(path: Path) -> None:
     assert findings(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) == []
+
+
+def test_every_python_is_kept_from_its_folder() -> None:
+    """In the package all are `python_process`'s; what is beside it gives the flag itself."""
+    for path in SOURCES:
+        if path != ROOT / PYTHON:
+            found = list(unsafe_pythons(ast.parse(path.read_text(encoding="utf-8"))))
+            assert not found, path
+            assert "sys.executable" not in path.read_text(encoding="utf-8"), path
+    for folder in ("benchmarks", "examples", ".ci"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not list(unsafe_pythons(ast.parse(path.read_text(encoding="utf-8")))), path
 
 
 @pytest.mark.parametrize(
@@ -96,7 +147,23 @@ def test_no_code_comes_from_a_file(path: Path) -> None:
         "subprocess.run(x)",
         "run(x, shell=True)",
         "from yaml import load",
+        "os.execv(x, y)",
+        "os.posix_spawn(x, y, z)",
+        "import multiprocessing",
+        "from multiprocessing import Pool",
+        "from concurrent.futures import ProcessPoolExecutor",
+        "multiprocessing.get_context('spawn')",
     ],
 )
 def test_it_would_be_noticed(source: str) -> None:
     assert findings("furiosa_ir/x.py", source)
+
+
+def test_an_unsafe_python_would_be_noticed() -> None:
+    (isolation,) = PROCESSES
+    for command in ("[sys.executable, '-c', code]", "command", "[*python_command(x)]"):
+        assert findings(isolation, f"subprocess.Popen({command})")
+    assert not findings(isolation, "subprocess.Popen(python_command('x'), stdin=y)")
+    assert list(unsafe_pythons(ast.parse("[sys.executable, '-c', 'x']")))
+    assert list(unsafe_pythons(ast.parse("p = sys.executable")))
+    assert not list(unsafe_pythons(ast.parse("[sys.executable, '-P', '-c', 'x']")))

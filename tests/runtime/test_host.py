@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
 from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
-from furiosa_ir.runtime import Session, session
+from furiosa_ir.runtime import Session, isolation, session
 from furiosa_ir.runtime.host import TFLiteEngine, host_engine, layer_of
 from tests.importers.tflite.single import options
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
@@ -250,3 +251,75 @@ def test_a_result_of_another_shape_than_the_file_says() -> None:
         with pytest.raises(ExecutionFailure, match=message) as caught:
             running.run([np.ones((1, 1, 4), np.int32)])
     assert caught.value.layer == "y"
+
+
+def test_an_idle_child_that_was_killed_costs_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FURIOSA_HOST_ISOLATION", "1")
+    with session.create(compile_model(remainder_network()), worker_num=1) as running:
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV):
+            np.testing.assert_array_equal(running.run([A, B])[0].numpy(), A % B)
+            for child in children():
+                os.kill(child, number)
+                os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        np.testing.assert_array_equal(running.run([A, B])[0].numpy(), A % B)
+
+
+def test_a_killed_child_that_counted_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To start anew in silence would give wrong values."""
+    monkeypatch.setenv("FURIOSA_HOST_ISOLATION", "1")
+    one = np.ones((1, 1), np.float32)
+    with Session(counting_program()) as running:
+        assert [running.run(one)[0].numpy().item() for _ in range(2)] == [1, 2]
+        for child in children():
+            os.kill(child, signal.SIGKILL)
+        with pytest.raises(ExecutionFailure, match="was ended by SIGKILL"):
+            running.run(one)
+        assert running.run(one)[0].numpy().item() == 1
+
+
+@pytest.mark.parametrize("size", [4, 1 << 20])  # the larger one fills the socket
+def test_a_stopped_child_is_an_error_of_one_run(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setenv("FURIOSA_HOST_ISOLATION", "1")
+    shape: list[int | str] = ["n"]
+    a = np.arange(size, dtype=np.int32)
+    engine = host_engine(negation(shape), isolated=True)
+    np.testing.assert_array_equal(engine.run([a])[0], -a)
+    (child,) = children()
+    os.kill(child, signal.SIGSTOP)
+    with pytest.raises(ExecutionFailure, match="did not answer because it is stopped") as caught:
+        engine.run([a])
+    assert caught.value.layer == "negation"
+    assert not children()
+    np.testing.assert_array_equal(engine.run([a])[0], -a)
+
+
+@pytest.mark.parametrize("size", [4, 1 << 20])
+def test_a_child_that_does_not_answer_is_an_error_of_one_run(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Where nobody can see that it is stopped, the bound counts."""
+    monkeypatch.setattr(isolation._Child, "_is_stopped", lambda _: False)
+    monkeypatch.setenv("FURIOSA_MAX_HOST_SECONDS", "1")
+    a = np.arange(size, dtype=np.int32)
+    engine = host_engine(negation(["n"]), isolated=True)
+    np.testing.assert_array_equal(engine.run([a])[0], -a)
+    (child,) = children()
+    os.kill(child, signal.SIGSTOP)
+    message = r"did not answer for 1 s \(FURIOSA_MAX_HOST_SECONDS sets the limit of 1 s"
+    with pytest.raises(ExecutionFailure, match=message) as caught:
+        engine.run([a])
+    assert caught.value.layer == "negation"
+    assert not children()
+    np.testing.assert_array_equal(engine.run([a])[0], -a)
+
+
+def negation(shape: list[int | str]) -> HostSegment:
+    graph = helper.make_graph(
+        [helper.make_node("Neg", ["a"], ["b"], name="negation")],
+        "g",
+        [helper.make_tensor_value_info("a", TensorProto.INT32, shape)],
+        [helper.make_tensor_value_info("b", TensorProto.INT32, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    rows = (("Neg", "negation", 0, ""),)
+    return HostSegment("host_0", "onnx", (0,), (1,), model.SerializeToString(), rows)
