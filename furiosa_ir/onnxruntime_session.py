@@ -15,6 +15,8 @@ from typing import Any, cast
 import ml_dtypes
 import numpy as np
 
+from furiosa_ir.onnx_messages import check_complete
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # TensorProto.DataType -> (dtype, bits of an element). The numbers are ONNX's, for good.
@@ -44,7 +46,9 @@ def onnx_session(model: bytes) -> Any:
 
     Raises:
         Exception: onnxruntime refuses the model; its exceptions share no other base.
+        FormatFailure: the model is not complete in itself.
     """
+    check_complete(model)
     import onnxruntime  # noqa: PLC0415  # takes 0.1 s; most networks need none
 
     options = cast("Any", onnxruntime.SessionOptions())
@@ -52,6 +56,7 @@ def onnx_session(model: bytes) -> Any:
     options.inter_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # else it guesses
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from mmap import mmap
 from typing import Any
+
+from furiosa_ir.onnx_messages import external_tensors
 
 
 def external_locations(model: bytes | mmap) -> list[str] | None:
@@ -27,30 +28,12 @@ def external_locations(model: bytes | mmap) -> list[str] | None:
         proto: Any = onnx.ModelProto.FromString(bytes(model))
     except DecodeError:
         return None
-    tensors = [*_of_graph(proto.graph), *(t for f in proto.functions for t in _of_nodes(f.node))]
     return sorted(
         {
             str(entry.value)
-            for tensor in tensors
+            for tensor in external_tensors(proto)
             if tensor.data_location == onnx.TensorProto.EXTERNAL
             for entry in tensor.external_data
             if entry.key == "location"
         }
     )
-
-
-def _of_graph(graph: Any) -> Iterator[Any]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    yield from _of_nodes(graph.node)
-
-
-def _of_nodes(nodes: Any) -> Iterator[Any]:
-    for node in nodes:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _of_graph(graph)

@@ -12,12 +12,16 @@ from onnx import TensorProto, helper
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.backends.warboy.host.onnx_export import export_onnx
+from furiosa_ir.dialects.graph.base import OriginAttr
+from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.importers.onnx.tensors import tensor_of_array
 from furiosa_ir.interpreter import run_module
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.text import parse_module
 from furiosa_ir.passes.fold_quantization import FoldQuantization
 from furiosa_ir.passes.fuse_tables import FuseTables
+from tests.external_tensors import put
 from tests.importers.onnx.networks import imported, main_of, network
 from tests.passes.qdq import QDQ
 
@@ -170,3 +174,20 @@ def test_what_onnx_has_no_form_for() -> None:
 
 def test_tensors_keep_their_shape() -> None:
     assert list(tensor_of_array(np.array(3.0, np.float32), "scalar").dims) == []
+
+
+@pytest.mark.parametrize(
+    "place", ["graph.initializer", "graph.node.attribute.sparse_tensor.values"]
+)
+def test_an_origin_with_data_elsewhere_is_not_written(place: str) -> None:
+    """IR text brings origins that no importer made."""
+    cast = node("Cast", ["x"], ["y"], to=TensorProto.FLOAT16)
+    module = imported(network([cast], {"x": [2]}, {"y": (None, TensorProto.FLOAT16)}))
+    (opaque,) = (op for op in main_of(module).body.block.ops if isinstance(op, OpaqueOp))
+    assert opaque.origin is not None
+    model = onnx.ModelProto.FromString(opaque.origin.data[1].array.tobytes())
+    put(model, place, "secret")
+    data = np.frombuffer(model.SerializeToString(), np.uint8)
+    opaque.properties["origin"] = OriginAttr(("onnx", BlobAttr.of(data)))
+    with pytest.raises(CompilationFailure, match="'lies elsewhere' in another file"):
+        export_onnx(main_of(module))

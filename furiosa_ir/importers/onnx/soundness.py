@@ -17,6 +17,7 @@ from furiosa_ir.importers.onnx.hazards import check_hazards
 from furiosa_ir.importers.onnx.order import all_nodes
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.limits import limit, way_out
+from furiosa_ir.onnx_messages import fields_of, inner_messages
 
 
 def check_model(model: onnx.ModelProto) -> None:
@@ -25,27 +26,10 @@ def check_model(model: onnx.ModelProto) -> None:
     Raises:
         ImportFailure: the first thing that is wrong.
     """
-    imports: Any = model.opset_import
-    _check_text(*(o.domain for o in imports))
+    _check_messages(model)
     functions: Any = model.functions
-    counts: dict[tuple[str, str, str], int] = {}
-    bodies: dict[tuple[str, str, str], Any] = {}
-    for function in functions:
-        _check_text(
-            function.name,
-            function.domain,
-            function.overload,
-            *function.input,
-            *function.output,
-            *function.attribute,
-        )
-        bodies[_function_key(function.domain, function.name, function.overload)] = function
-        for attribute in function.attribute_proto:
-            _check_attribute(attribute, 1)
-        _check_nodes(function.node, 1)
-        _check_infos(function.value_info)
-    _check_graph(model.graph, 1)
-    operators = _count(model.graph.node, bodies, counts, ())
+    bodies = {_function_key(f.domain, f.name, f.overload): f for f in functions}
+    operators = _count(model.graph.node, bodies, {}, ())
     if operators > limit("OPERATORS"):
         raise ImportFailure(
             f"the network has {operators} operators, those of its functions included",
@@ -53,51 +37,43 @@ def check_model(model: onnx.ModelProto) -> None:
         )
 
 
-def _check_text(*strings: str | bytes) -> None:
-    for string in strings:
-        if isinstance(string, bytes):  # so protobuf hands out what is not UTF-8
-            raise ImportFailure(f"the name {string[:40]!r} is not UTF-8 text")
+def _check_messages(model: Any) -> None:
+    """Checks every message of a model, whatever holds it."""
+    initializers = list(model.graph.initializer)
+    main = set(map(id, initializers))  # protobuf hands out one object as long as it is held
+    pending: list[tuple[Any, int, str]] = [(model, 0, "")]
+    while pending:
+        message, depth, value = pending.pop()
+        kind: Any = type(message)
+        _check_text(message, kind)
+        if kind is onnx.NodeProto:
+            check_hazards(message)
+        elif kind is onnx.GraphProto:
+            depth += 1
+            if depth > limit("NESTING"):
+                raise ImportFailure("its subgraphs are nested too deeply", hint=way_out("NESTING"))
+        elif kind is onnx.TensorProto:
+            _check_tensor(message, inside=id(message) not in main)
+        elif kind is onnx.ValueInfoProto:
+            value = str(message.name)
+        elif kind is onnx.TensorShapeProto:
+            check_shape([d.dim_value for d in message.dim], f"the value '{value}'")
+        pending += [(inner, depth, value) for inner in inner_messages(message)]
 
 
-def _check_graph(graph: Any, depth: int) -> None:
-    if depth > limit("NESTING"):
-        raise ImportFailure("its subgraphs are nested too deeply", hint=way_out("NESTING"))
-    _check_text(graph.name)
-    _check_infos((*graph.input, *graph.output, *graph.value_info))
-    for tensor in graph.initializer:
-        _check_tensor(tensor, inside=depth > 1)
-    for sparse in graph.sparse_initializer:
-        _check_tensor(sparse.values)
-        _check_tensor(sparse.indices)
-    _check_nodes(graph.node, depth)
+def _check_text(message: Any, kind: type[Any]) -> None:
+    for name, repeated in fields_of(kind)[0]:
+        text = getattr(message, name)
+        for string in text if repeated else (text,):
+            if isinstance(string, bytes):  # so protobuf hands out what is not UTF-8
+                raise ImportFailure(f"the name {string[:40]!r} is not UTF-8 text")
 
 
-def _check_nodes(nodes: Any, depth: int) -> None:
-    for node in nodes:
-        _check_text(node.op_type, node.domain, node.name, node.overload, *node.input, *node.output)
-        check_hazards(node)
-        for attribute in node.attribute:
-            _check_attribute(attribute, depth)
+def _check_tensor(tensor: Any, *, inside: bool) -> None:
+    """A tensor; of all but the network's initialisers the data must be in the model's file.
 
-
-def _check_attribute(attribute: Any, depth: int) -> None:
-    _check_text(attribute.name, attribute.ref_attr_name)
-    if attribute.HasField("t"):
-        _check_tensor(attribute.t)
-    for tensor in attribute.tensors:
-        _check_tensor(tensor)
-    if attribute.HasField("g"):
-        _check_graph(attribute.g, depth + 1)
-    for graph in attribute.graphs:
-        _check_graph(graph, depth + 1)
-
-
-def _check_tensor(tensor: Any, *, inside: bool = True) -> None:
-    """A tensor; of those `inside` of operators, the data must be in the model's file.
-
-    onnx would look for the data of those below the current directory, not beside the model.
+    onnx would look for that of others below the current directory, not beside the model.
     """
-    _check_text(tensor.name)
     if inside and (tensor.data_location or tensor.external_data):
         raise ImportFailure(
             f"the tensor '{tensor.name}' of an attribute or a subgraph has external data",
@@ -106,17 +82,6 @@ def _check_tensor(tensor: Any, *, inside: bool = True) -> None:
     check_shape(tensor.dims, f"the tensor '{tensor.name}'")
     if any(n < 0 for n in tensor.dims):
         raise ImportFailure(f"the tensor '{tensor.name}' has a negative extent")
-    for entry in tensor.external_data:
-        _check_text(entry.key, entry.value)
-
-
-def _check_infos(infos: Any) -> None:
-    for info in infos:
-        _check_text(info.name)
-        if info.type.HasField("tensor_type"):
-            dims: Any = info.type.tensor_type.shape.dim
-            _check_text(*(d.dim_param for d in dims if d.HasField("dim_param")))
-            check_shape([d.dim_value for d in dims], f"the value '{info.name}'")
 
 
 _Key = tuple[str, str, str]

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers import load
 from furiosa_ir.importers.onnx import import_onnx
+from tests.external_tensors import INITIALIZER, places, put
 from tests.importers.onnx.networks import imported, names, network, result_shapes
 
 node = helper.make_node
@@ -379,6 +380,21 @@ def test_attributes_have_no_external_data(tmp_path: Path, monkeypatch: pytest.Mo
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ImportFailure, match="attribute or a subgraph has external data"):
         import_onnx(folder / "model.onnx")
+
+
+def test_no_tensor_but_an_initializer_has_external_data() -> None:
+    """Wherever ONNX's schema lets a tensor be: sparse ones, functions, training, subgraphs."""
+    refused: list[str] = []
+    for place in places():
+        model = network([node("Relu", ["x"], ["y"])], X, Y)
+        put(model, place, "secret")
+        try:
+            import_onnx(model.SerializeToString())
+        except ImportFailure as error:
+            assert "external data" in str(error), place  # noqa: PT017  # the others go on
+            refused.append(place)
+    assert set(places()) - set(refused) == {INITIALIZER}
+    assert len(refused) > 100
 
 
 def test_a_pipe_is_no_model(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 )
 from furiosa_ir.backends.warboy.enf.validation import validate_program
 from furiosa_ir.errors import FormatFailure, FuriosaError
+from furiosa_ir.onnx_messages import check_complete
 
 _DTYPES = frozenset(
     {"bool", "string", "float16", "float32", "float64", "bfloat16", "complex64", "complex128"}
@@ -192,12 +193,19 @@ class _Reader:
         return self._sections[offset : offset + size]
 
     def _host(self, row: Row) -> HostSegment:
+        framework = _enum(layout.FRAMEWORKS, row["framework"], "framework")
+        model = self._section(row["model"])
+        if framework == "onnx":
+            try:
+                check_complete(model)
+            except FormatFailure as error:
+                raise FormatFailure(f"host segment '{row['name']}': {error.message}") from None
         return HostSegment(
             row["name"],
-            _enum(layout.FRAMEWORKS, row["framework"], "framework"),
+            framework,
             _ints(row["inputs"]),
             _ints(row["outputs"]),
-            self._section(row["model"]),
+            model,
             tuple((o["operator"], o["layer"], o["hint"], o["reason"]) for o in row["operators"]),
         )
 

@@ -36,7 +36,7 @@ def export_onnx(function: FuncOp) -> bytes:
     """The function as a serialised ONNX model; inputs and outputs in the function's order.
 
     Raises:
-        CompilationFailure: an operation has no form in ONNX.
+        CompilationFailure: an operation has no form in ONNX, or not all of its data.
     """
     ops = [op for op in function.body.block.ops if isinstance(op, GraphOp)]
     opset = _opset(function, ops)

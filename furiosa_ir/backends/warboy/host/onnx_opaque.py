@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
 from furiosa_ir.dialects.graph.structure import OpaqueOp
@@ -19,6 +20,7 @@ from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.importers.onnx.file import changed_between, converted
 from furiosa_ir.importers.onnx.order import subgraphs
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.onnx_messages import external_tensors
 
 OLDEST_OPSET = 13
 """The forms of operators since this operator set are written; QuantizeLinear per channel is one."""
@@ -100,8 +102,23 @@ def _meaning(op_type: str, opset: int) -> Any:
 
 
 def _model(op: OpaqueOp) -> onnx.ModelProto:
+    """The origin, which need not be the importer's: IR text may say anything.
+
+    Raises:
+        CompilationFailure: it is no ONNX model, or has data elsewhere.
+    """
     assert op.origin is not None
-    return onnx.ModelProto.FromString(op.origin.data[1].array.tobytes())
+    layer = layer_name(op) or None
+    try:
+        model = onnx.ModelProto.FromString(op.origin.data[1].array.tobytes())
+    except DecodeError:
+        raise CompilationFailure("its origin is not an ONNX model", layer=layer) from None
+    tensor: Any = next(external_tensors(model), None)
+    if tensor is not None:
+        raise CompilationFailure(
+            f"its origin has the tensor '{tensor.name}' in another file", layer=layer
+        )
+    return model
 
 
 def _opsets(model: onnx.ModelProto) -> dict[str, int]:
