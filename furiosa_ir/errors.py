@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 _LONGEST = 500
 """Characters of a message, and of a layer's name in one; names come from files."""
 
@@ -21,10 +23,61 @@ def readable(text: str, longest: int = _LONGEST) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 
+_EXCERPT = 120
+"""Characters of a line of text that an error shows."""
+
+
+MOST_DIAGNOSTICS = 20
+"""How many places an error lists."""
+
+
+class Diagnostic(NamedTuple):
+    """One of the things that an error is about, and where it stands in a text.
+
+    Attributes:
+        message: what is wrong, one sentence without a trailing full stop.
+        file: the text it stands in, if it is in one.
+        line: the line of the text, from 1; 0 where there is no text.
+        column: the character of the line, from 1; 0 where there is no text.
+        layer: the name of the network's layer it concerns, if any.
+        source: the line of the text.
+    """
+
+    message: str
+    file: str | None = None
+    line: int = 0
+    column: int = 0
+    layer: str | None = None
+    source: str = ""
+
+    @property
+    def place(self) -> str | None:
+        """`file:line:column`, as compilers write it."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    def __str__(self) -> str:
+        """As clang and mlir-opt write it, in one line: `file:line:column: error: message`."""
+        layer = f"layer '{readable(self.layer)}'" if self.layer else None
+        place = readable(self.place, 4096) if self.place else None
+        return ": ".join(t for t in (place, "error", layer, readable(self.message)) if t)
+
+    def excerpt(self) -> str:
+        """The line of the text, what is around the column of a long one, and a caret below it."""
+        at, text = self.column - 1, self.source
+        begin = max(0, min(at - _EXCERPT // 3, len(text) - _EXCERPT)) if len(text) > _EXCERPT else 0
+        shown = text[begin : begin + _EXCERPT]
+        before, behind = "..." * (begin > 0), "..." * (begin + _EXCERPT < len(text))
+        shown = "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in shown)
+        return f"{before}{shown}{behind}\n{' ' * (len(before) + at - begin)}^"
+
+
 class FuriosaError(Exception):
     """What a caller of the library can meet: one sentence, and where it applies.
 
     The attributes are as given; `str` is fit for a terminal, whatever a file called its layers.
+    `diagnostics` are the places it is about, the one that the sentence names first: where the
+    error is about a text, or about more than one thing. They are no more than `MOST_DIAGNOSTICS`;
+    `unlisted` says how many there are besides.
 
     Args:
         message: what is wrong, one sentence without a trailing full stop.
@@ -45,6 +98,8 @@ class FuriosaError(Exception):
         self.file = file
         self.layer = layer
         self.hint = hint
+        self.diagnostics: tuple[Diagnostic, ...] = ()
+        self.unlisted = 0
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -55,12 +110,14 @@ class FuriosaError(Exception):
 
     def at(self, *, file: str | None = None, layer: str | None = None) -> FuriosaError:
         """This error with the file or layer filled in where it had none."""
-        return type(self)(
+        copy = type(self)(
             self.message,
             file=self.file or file,
             layer=self.layer or layer,
             hint=self.hint,
         )
+        copy.diagnostics, copy.unlisted = self.diagnostics, self.unlisted
+        return copy
 
 
 class ImportFailure(FuriosaError):

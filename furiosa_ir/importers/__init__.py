@@ -6,9 +6,10 @@ from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
 
-from furiosa_ir.errors import ImportFailure
+from furiosa_ir.errors import ImportFailure, VerificationFailure
 from furiosa_ir.ir.text import parse_module, read_module
 from furiosa_ir.ir.text_format import is_ir_text
+from furiosa_ir.ir.verifier import verify_module
 
 _HEAD = 1 << 16
 _READABLE = "ONNX and TFLite models and the text of our IR can be read"
@@ -17,7 +18,7 @@ __all__ = ["load"]
 
 
 def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
-    """The module that a file holds: an ONNX or TFLite model, or IR text.
+    """The module that a file holds, verified: an ONNX or TFLite model, or IR text.
 
     Args:
         source: a path, or the bytes themselves.
@@ -26,6 +27,8 @@ def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
 
     Raises:
         ImportFailure: the file cannot be read, is none of these, or cannot have that batch size.
+        VerificationFailure: what it holds, or what an operator's import made of it, does not
+            verify.
     """
     if isinstance(source, str):
         source = Path(source)
@@ -36,7 +39,7 @@ def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
     if head[4:8] == b"TFL3":
         from furiosa_ir.importers.tflite import import_tflite  # noqa: PLC0415  # lazy frameworks
 
-        return import_tflite(source, batch_size=batch_size)
+        return _verified(import_tflite(source, batch_size=batch_size), name)
     if is_ir_text(head):
         if batch_size is not None:
             raise ImportFailure(
@@ -54,7 +57,15 @@ def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
         raise ImportFailure("this is a text file, not a model", file=name, hint=_READABLE)
     from furiosa_ir.importers.onnx import import_onnx  # noqa: PLC0415  # lazy frameworks
 
-    return import_onnx(source, batch_size=batch_size)
+    return _verified(import_onnx(source, batch_size=batch_size), name)
+
+
+def _verified(module: ModuleOp, name: str | None) -> ModuleOp:
+    try:
+        verify_module(module)
+    except VerificationFailure as error:
+        raise error.at(file=name) from error
+    return module
 
 
 _NOT_MODELS = {

@@ -26,7 +26,8 @@ from xdsl.utils.exceptions import DiagnosticException
 
 from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
 from furiosa_ir.ir.passes import Pass, parse_passes, pipeline_text
-from furiosa_ir.ir.verifier import verify_module
+from furiosa_ir.ir.rewriting import made_by
+from furiosa_ir.ir.verifier import OperationFailure, verify_module
 
 
 @dataclass(frozen=True)
@@ -218,9 +219,9 @@ def run_pipeline(
         for what in phase.resolve():
             run_pass(context, module, what, instrumentation, verify_each)
         if not verify_each or not phase.passes:
-            _verify_after(f"phase '{phase.name}'", verify_module, module)
+            _verify_after(f"the phase '{phase.name}'", verify_module, module, _TELLS_PASS)
         if phase.verifier is not None:
-            _verify_after(f"phase '{phase.name}'", phase.verifier, module)
+            _verify_after(f"the phase '{phase.name}'", phase.verifier, module)
         seconds = time.perf_counter() - started
         for watch in instrumentation:
             watch.after_phase(phase, module, seconds)
@@ -246,18 +247,48 @@ def run_pass(
     except DiagnosticException as error:
         text = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
         raise CompilationFailure(f"the pass '{what.name}' failed: {text}") from error
+    except VerificationFailure as error:
+        if f"the pass '{what.name}'" in error.message:
+            raise  # it is a rule's, and named
+        raise VerificationFailure(
+            f"the pass '{what.name}': {error.message}",
+            file=error.file,
+            layer=error.layer,
+            hint=error.hint,
+        ) from error
     if verify:
-        _verify_after(f"pass '{what.name}'", verify_module, module)
+        _verify_after(f"the pass '{what.name}'", verify_module, module)
     seconds = time.perf_counter() - started
     for watch in instrumentation:
         watch.after_pass(what, module, seconds)
 
 
-def _verify_after(what: str, verifier: Callable[[ModuleOp], None], module: ModuleOp) -> None:
+_TELLS_PASS = "--verify-each tells which pass did it"  # noqa: S105  # no password
+
+
+def _verify_after(
+    what: str, verifier: Callable[[ModuleOp], None], module: ModuleOp, hint: str | None = None
+) -> None:
     try:
         verifier(module)
+    except OperationFailure as error:
+        failures = [_with_rule(each) for each in error.failures]
+        count = len(failures) + error.unlisted
+        raise OperationFailure.of_all(
+            failures, count, before=f"after {what}: ", hint=hint
+        ) from error
     except VerificationFailure as error:
-        failure = error.at()
-        failure.message = f"after the {what}: {error.message}"
-        failure.args = (str(failure),)
-        raise failure from error
+        raise VerificationFailure(
+            f"after {what}: {error.message}", layer=error.layer, hint=error.hint or hint
+        ) from error
+
+
+def _with_rule(failure: OperationFailure) -> OperationFailure:
+    """The failure with the rewrite rule that made the operation, if one did."""
+    op = failure.operation
+    rule = None if op is None else made_by(op)
+    if rule is None:
+        return failure
+    named = OperationFailure(f"{failure.message}, which the {rule} made", layer=failure.layer)
+    named.operation = op
+    return named

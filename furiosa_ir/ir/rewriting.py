@@ -22,6 +22,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from xdsl.dialects.builtin import LocationAttr, UnknownLoc
 from xdsl.ir import Attribute, Block, Operation, SSAValue
@@ -29,7 +30,7 @@ from xdsl.irdl import IRDLOperation
 from xdsl.irdl.operations import OperandDef
 from xdsl.traits import Pure
 
-from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.errors import CompilationFailure, VerificationFailure
 from furiosa_ir.ir.location import fuse, fused_location, layer_name
 
 OperandValue = SSAValue | Sequence[SSAValue] | None
@@ -217,6 +218,13 @@ def _check_operand_names(name: str, root: type[Operation], patterns: dict[str, A
 
 AnyRule = Rule[Any]
 
+_MADE_BY: WeakKeyDictionary[Operation, str] = WeakKeyDictionary()
+
+
+def made_by(op: Operation) -> str | None:
+    """The rewrite rule that made an operation, as in "rule 'r' of the pass 'p'", if one did."""
+    return _MADE_BY.get(op)
+
 
 @dataclass(slots=True)
 class _Candidate:
@@ -329,14 +337,20 @@ class RewriteDriver:
     ) -> list[Operation] | None:
         """One attempt: None if the rule does not apply, else what to look at again."""
         rewrite = Rewrite(op, self.options)
-        result = rule.function(op, rewrite)
+        try:
+            result = rule.function(op, rewrite)
+        except VerificationFailure as error:
+            failure = VerificationFailure(
+                f"the {self._name(rule)}: {error.message}", hint=error.hint
+            )
+            raise failure.at(layer=error.layer or layer_name(op) or None) from error
         if result is None:
             rewrite.undo()
             return None
         values = [result] if isinstance(result, SSAValue) else list(result)
         if len(values) != len(op.results):
             raise CompilationFailure(
-                f"rule '{rule.name}' returns {len(values)} values for the {len(op.results)} "
+                f"{self._name(rule)} returns {len(values)} values for the {len(op.results)} "
                 f"results of {op.name}",
                 layer=layer_name(op) or None,
             )
@@ -345,7 +359,7 @@ class RewriteDriver:
         for old, new in zip(op.results, values, strict=True):
             if old.type is not new.type and old.type != new.type:
                 raise CompilationFailure(
-                    f"rule '{rule.name}' replaces a value of {old.type} by one of {new.type}",
+                    f"{self._name(rule)} replaces a value of {old.type} by one of {new.type}",
                     layer=layer_name(op) or None,
                 )
             touched.extend(use.operation for use in old.uses)
@@ -354,7 +368,15 @@ class RewriteDriver:
         touched.extend(reversed(rewrite.emitted))  # popped first, in program order
         self.applied[rule.name] += 1
         self._recent.append(rule.name)
+        name = self._name(rule)
+        for new in rewrite.emitted:
+            _MADE_BY[new] = name
         return touched
+
+    def _name(self, rule: AnyRule) -> str:
+        """A rule as messages call it."""
+        pass_name = getattr(self.options, "name", None)
+        return f"rule '{rule.name}'" + (f" of the pass '{pass_name}'" if pass_name else "")
 
     def _loops(self, count: int, op: Operation) -> CompilationFailure:
         # Of the last 256 rewrites, the rules that made more than a tenth.

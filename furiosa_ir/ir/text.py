@@ -22,7 +22,7 @@ from xdsl.utils.exceptions import ParseError
 from xdsl.utils.lexer import Input, Span
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind, StringLiteral
 
-from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.errors import Diagnostic, FuriosaError, ImportFailure
 from furiosa_ir.files import whole_file
 from furiosa_ir.ir.constant_file import read_constants, write_constants
 from furiosa_ir.ir.constants import (
@@ -35,10 +35,11 @@ from furiosa_ir.ir.constants import (
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.text_check import check_text
 from furiosa_ir.ir.text_format import constants_path
+from furiosa_ir.ir.verifier import OperationFailure, verify_module
 from furiosa_ir.limits import limit, way_out
 
-Positions = dict[Operation, tuple[int, int]]
-"""Operation -> (line, column) of its text."""
+Positions = dict[Operation, int]
+"""Operation -> where its text begins, in characters from the beginning of the text."""
 
 
 def print_module(module: ModuleOp, *, locations: bool = True) -> str:
@@ -55,8 +56,9 @@ def parse_module(
     name: str = "<text>",
     context: Context | None = None,
     positions: Positions | None = None,
+    verify: bool = True,
 ) -> ModuleOp:
-    """The module that a text describes. It is not verified (`ir.verifier.verify_module`).
+    """The module that a text describes, verified.
 
     Args:
         text: one module, or the operations of one.
@@ -64,10 +66,13 @@ def parse_module(
         name: the file, for errors.
         context: the dialects; default: all of the project's.
         positions: is filled with the place of each operation in the text.
+        verify: whether the module must verify.
 
     Raises:
         ImportFailure: the text does not parse; the message begins with `file:line:column`.
+        OperationFailure: it does not verify; its `diagnostics` name each operation's place.
     """
+    positions = {} if positions is None else positions
     try:
         check_text(text)
     except ImportFailure as error:
@@ -77,9 +82,9 @@ def parse_module(
     parser: _Parser | None = None
     try:
         parser = _Parser(context or make_context(), text, name, positions)
-        return parser.parse_module()
+        module = parser.parse_module()
     except ParseError as error:
-        _raise_at(error.span, error.msg, error)
+        _raise_at(_undefined(text, error) or error.span, error.msg, error)
     except (RecursionError, MemoryError) as error:
         raise ImportFailure("is nested too deeply", file=name) from error
     except Exception as error:  # noqa: BLE001  # attributes and dialects raise what they like
@@ -89,6 +94,38 @@ def parse_module(
     finally:
         if table is not None:
             PARSE_TABLES.pop()
+    if verify:
+        _verify(module, text, name, positions)
+    return module
+
+
+def _verify(module: ModuleOp, text: str, name: str, positions: Positions) -> None:
+    try:
+        verify_module(module)
+    except OperationFailure as error:
+
+        def place(op: Operation) -> Diagnostic | None:
+            at = positions.get(op)
+            return None if at is None else diagnostic_at(text, at, name, "")
+
+        count = len(error.failures) + error.unlisted
+        raise OperationFailure.of_all(error.failures, count, place).at(file=name) from error
+
+
+def diagnostic_at(text: str, offset: int, name: str, message: str) -> Diagnostic:
+    """A message about a place in a text.
+
+    Args:
+        text: all of it.
+        offset: the place, in characters from the beginning.
+        name: the file.
+        message: what is wrong.
+    """
+    begin = text.rfind("\n", 0, offset) + 1
+    end = text.find("\n", offset)
+    line = text.count("\n", 0, begin) + 1
+    source = text[begin:] if end < 0 else text[begin:end]
+    return Diagnostic(message, name, line, offset - begin + 1, source=source)
 
 
 def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) -> None:
@@ -118,10 +155,11 @@ def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) 
 def read_module(
     path: Path | str, *, context: Context | None = None, positions: Positions | None = None
 ) -> ModuleOp:
-    """The module of a text file, and of the safetensors file beside it if there is one.
+    """The module of a text file, and of the safetensors file beside it if there is one; verified.
 
     Raises:
         ImportFailure: a file is missing or unsound; the message says where.
+        OperationFailure: what it describes does not verify.
     """
     path = Path(path)
     try:
@@ -194,7 +232,7 @@ class _Lexer(MLIRLexer):
 class _Parser(Parser):
     """xDSL's parser, remembering where each operation stands."""
 
-    def __init__(self, context: Context, text: str, name: str, positions: Positions | None) -> None:
+    def __init__(self, context: Context, text: str, name: str, positions: Positions) -> None:
         super().__init__(context, "", name)
         self._parser_state = ParserState(_Lexer(Input(text, name)))
         self._positions = positions
@@ -208,9 +246,7 @@ class _Parser(Parser):
     def parse_operation(self) -> Operation:
         span = self._begin = self._current_token.span
         op = super().parse_operation()
-        if self._positions is not None:
-            location = span.get_location()
-            self._positions[op] = (location.line, location.col)
+        self._positions[op] = span.start
         return op
 
     def _get_op_by_name(self, name: str) -> type[Operation]:
@@ -221,11 +257,25 @@ class _Parser(Parser):
             raise ParseError(self._begin or error.span, error.msg) from None
 
 
+_UNDEFINED = re.compile(r"values used but not defined: \[(%[\w$.-]+)")
+
+
+def _undefined(text: str, error: ParseError) -> Span[str] | None:
+    """Where a value is used that nothing defines; xDSL names the end of the text instead."""
+    named = _UNDEFINED.match(error.msg)
+    used = named and re.search(re.escape(named[1]) + r"(?![\w$.-])", text)
+    return Span(used.start(), used.end(), Input(text, error.span.input.name)) if used else None
+
+
 def _raise_at(span: Span[str] | Span[bytes], message: str, cause: Exception) -> NoReturn:
     sentence = "; ".join(line.strip() for line in message.splitlines() if line.strip())
     sentence = sentence.rstrip(".!")
     sentence = sentence[:1].lower() + sentence[1:]
-    raise ImportFailure(sentence, file=str(span.get_location())) from cause
+    text = span.input.content
+    failure = ImportFailure(sentence, file=str(span.get_location()))
+    if isinstance(text, str):
+        failure.diagnostics = (diagnostic_at(text, span.start, span.input.name, sentence),)
+    raise failure from cause
 
 
 __all__ = [

@@ -7,15 +7,23 @@ operation and the layer it came from.
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Self, cast
 
+from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.irdl.dominance import DominanceInfo
 from xdsl.traits import IsolatedFromAbove, IsTerminator, NoTerminator
 from xdsl.utils.exceptions import VerifyException
 
-from furiosa_ir.errors import FuriosaError, VerificationFailure
+from furiosa_ir.errors import (
+    MOST_DIAGNOSTICS,
+    Diagnostic,
+    FuriosaError,
+    VerificationFailure,
+)
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.sizes import check_shape
 
@@ -25,9 +33,12 @@ class OperationFailure(VerificationFailure):
 
     Attributes:
         operation: which one.
+        failures: all the operations that break a rule, this one first, each alone; no more than
+            `MOST_DIAGNOSTICS`. Empty in a failure that is itself one of several.
     """
 
     operation: Operation | None = None
+    failures: tuple[OperationFailure, ...] = ()
 
     @classmethod
     def of(cls, op: Operation, message: str) -> Self:
@@ -39,11 +50,45 @@ class OperationFailure(VerificationFailure):
         failure.operation = op
         return failure
 
-    def at(self, *, file: str | None = None, layer: str | None = None) -> OperationFailure:
-        copy = type(self)(
-            self.message, file=self.file or file, layer=self.layer or layer, hint=self.hint
+    @classmethod
+    def of_all(
+        cls,
+        failures: Sequence[OperationFailure],
+        count: int,
+        places: Callable[[Operation], Diagnostic | None] = lambda _: None,
+        before: str = "",
+        hint: str | None = None,
+    ) -> Self:
+        """One failure for several: the first one's sentence, and how many more there are.
+
+        Args:
+            failures: the failures, each of one operation.
+            count: how many there are; `failures` may be the first of them.
+            places: where a text has an operation (a diagnostic whose message is not looked at).
+            before: stands in front of the first one's message ("after the pass 'x': ").
+            hint: the way out, if there is one.
+        """
+        first = failures[0]
+        more = f"; and {count - 1} more error{'s' if count > 2 else ''}" if count > 1 else ""
+        found = [
+            (places(f.operation) if f.operation is not None else None) or Diagnostic("")
+            for f in failures
+        ]
+        failure = cls(
+            f"{before}{first.message}{more}", file=found[0].place, layer=first.layer, hint=hint
         )
-        copy.operation = self.operation
+        failure.operation, failure.failures = first.operation, tuple(failures)
+        failure.unlisted = count - len(failures)
+        failure.diagnostics = tuple(
+            place._replace(message=f.message, layer=f.layer)
+            for f, place in zip(failures, found, strict=True)
+        )
+        return failure
+
+    @override
+    def at(self, *, file: str | None = None, layer: str | None = None) -> OperationFailure:
+        copy = cast("OperationFailure", super().at(file=file, layer=layer))
+        copy.operation, copy.failures = self.operation, self.failures
         return copy
 
 
@@ -51,31 +96,58 @@ def verify_module(module: ModuleOp) -> None:
     """Checks the module and everything in it.
 
     Raises:
-        VerificationFailure: the first thing that is wrong (an `OperationFailure`).
+        OperationFailure: something is wrong; its `failures` are all there is.
     """
-    _verify(module, set())
+    found = _Found()
+    _verify(module, set(), found)
+    if found.failures:
+        raise OperationFailure.of_all(found.failures, found.count)
 
 
-def _verify(op: Operation, visible: set[SSAValue]) -> None:
+@dataclass(slots=True)
+class _Found:
+    """What a verification has found so far."""
+
+    failures: list[OperationFailure] = field(default_factory=list[OperationFailure])
+    count: int = 0
+
+    def add(self, op: Operation, message: str) -> None:
+        self.count += 1
+        if len(self.failures) < MOST_DIAGNOSTICS:
+            self.failures.append(OperationFailure.of(op, message))
+
+
+def _verify(op: Operation, visible: set[SSAValue], found: _Found) -> None:
     """One operation and what is inside; `visible` are the values its operands may be."""
+    before = found.count
     for index, operand in enumerate(op._operands):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         if operand not in visible:
-            raise OperationFailure.of(op, _not_visible(op, index, operand))
+            found.add(op, _not_visible(op, index, operand))
+            break
     if op.regions:
         inherited: set[SSAValue] = set() if op.has_trait(IsolatedFromAbove) else visible
         for region in op.regions:
-            _verify_region(op, region, inherited)
+            _verify_region(op, region, inherited, found)
+    if found.count > before:
+        return  # an operation's own rules may rely on what is inside and on its operands
+    message = operation_fault(op)
+    if message is not None:
+        found.add(op, message)
+
+
+def operation_fault(op: Operation) -> str | None:
+    """What is wrong with an operation by its own rules; None if nothing is."""
     try:
         for result in op.results:
             _check_size(result)
         op.verify_()
     except FuriosaError as error:
-        raise OperationFailure.of(op, error.message) from None
+        return error.message
     except VerifyException as error:
-        raise OperationFailure.of(op, str(error)) from None
-    except Exception as error:  # text can be wrong in ways no shape rule foresaw
-        text = f"is malformed ({type(error).__name__}: {error})"
-        raise OperationFailure.of(op, f"{op.name} {text}") from error
+        return str(error)
+    except Exception as error:  # noqa: BLE001  # text can be wrong in ways no shape rule foresaw
+        return f"{op.name} is malformed ({type(error).__name__}: {error})"
+    return None
 
 
 def _check_size(value: SSAValue) -> None:
@@ -83,18 +155,19 @@ def _check_size(value: SSAValue) -> None:
         check_shape(value.type.get_shape(), "a value")
 
 
-def _verify_region(op: Operation, region: Region, inherited: set[SSAValue]) -> None:
+def _verify_region(op: Operation, region: Region, inherited: set[SSAValue], found: _Found) -> None:
     blocks = list(region.blocks)
     try:
         for block in blocks:
             for argument in block.args:
                 _check_size(argument)
     except FuriosaError as error:
-        raise OperationFailure.of(op, error.message) from None
+        found.add(op, error.message)
     if len(blocks) == 1:
         values = set(inherited)
         values.update(blocks[0].args)
-        _verify_block(op, blocks[0], values, last_must_end=not op.has_trait(NoTerminator))
+        must_end = not op.has_trait(NoTerminator)
+        _verify_block(op, blocks[0], values, found, last_must_end=must_end)
         return
     dominance = DominanceInfo(region)
     for block in blocks:
@@ -104,26 +177,30 @@ def _verify_region(op: Operation, region: Region, inherited: set[SSAValue]) -> N
                 values.update(other.args)
                 values.update(r for o in other.ops for r in o.results)
         values.update(block.args)
-        _verify_block(op, block, values, last_must_end=True)
+        _verify_block(op, block, values, found, last_must_end=True)
 
 
-def _verify_block(parent: Operation, block: Block, values: set[SSAValue], last_must_end: bool):
+def _verify_block(
+    parent: Operation, block: Block, values: set[SSAValue], found: _Found, *, last_must_end: bool
+) -> None:
     last = block.last_op
     if last is None:
         if last_must_end:
-            raise OperationFailure.of(parent, "has an empty block, which needs a terminator")
+            found.add(parent, "has an empty block, which needs a terminator")
         return
     for op in block.ops:
+        before = found.count
         if op.parent is not block:
-            raise OperationFailure.of(op, "its parent is not the block it is in")
-        if op.successors or op.has_trait(IsTerminator):
+            found.add(op, "its parent is not the block it is in")
+        elif op.successors or op.has_trait(IsTerminator):
             if op is not last:
-                raise OperationFailure.of(op, "a terminator in the middle of a block")
-            if any(s.parent is not block.parent for s in op.successors):
-                raise OperationFailure.of(op, "branches to a block of another region")
+                found.add(op, "a terminator in the middle of a block")
+            elif any(s.parent is not block.parent for s in op.successors):
+                found.add(op, "branches to a block of another region")
         elif op is last and last_must_end:
-            raise OperationFailure.of(op, "ends its block but is not a terminator")
-        _verify(op, values)
+            found.add(op, "ends its block but is not a terminator")
+        if found.count == before:
+            _verify(op, values, found)
         values.update(op.results)
 
 

@@ -40,6 +40,7 @@ def compile_file(
     passes: str | None = None,
     plugins: Sequence[Path] = (),
     cache: bool = True,
+    verify_each: bool = False,
 ) -> None:
     """Compiles a file to a file; the options of `furiosa compile` document the arguments.
 
@@ -69,11 +70,13 @@ def compile_file(
             batch_size=batch_size,
             passes=passes,
             verbose=verbose,
+            verify_each=verify_each,
         )
 
     if target_ir == "enf":
         inputs = Inputs(source, target, batch_size, passes, tuple(plugins))
-        settings = None if cache else NO_CACHE
+        # What the cache has, no pass would make again.
+        settings = None if cache and not verify_each else NO_CACHE
         _compile_program(inputs, output, compile_, settings, verify=verify)
     else:
         from furiosa_ir.ir.text import write_module
@@ -93,6 +96,7 @@ def _compile(
     batch_size: int | None,
     passes: str | None,
     verbose: bool,
+    verify_each: bool,
 ) -> CompileResult:
     from furiosa_ir.compiler import LEVELS, compile_source
     from furiosa_ir.tools.progress import Progress
@@ -108,6 +112,7 @@ def _compile(
         passes=passes,
         instrumentation=(progress,),
         on_phase=progress.phase,
+        verify_each=verify_each,
     )
     progress.finished()
     return result

@@ -1,4 +1,8 @@
-"""How the tools end when something is wrong: `ERROR: one sentence` on stderr, exit code 1."""
+"""How the tools end when something is wrong: `ERROR: one sentence` on stderr, exit code 1.
+
+Behind the sentence stand the line of a text that it is about, with a caret, and what else is wrong
+with that text, as clang and mlir-opt write it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import click
 
@@ -26,7 +31,7 @@ def reported_errors() -> Generator[None]:
     try:
         yield
     except FuriosaError as error:
-        _end(str(error))
+        _end(str(error), _details(error))
     except (BrokenPipeError, KeyboardInterrupt, SystemExit, click.ClickException, click.Abort):
         raise
     except click.exceptions.Exit:
@@ -53,8 +58,21 @@ class _WarningPrinter(logging.Handler):
         click.echo(f"{record.levelname}: {readable(record.getMessage(), 2000)}", err=True)
 
 
-def _end(message: str) -> None:
+def _details(error: FuriosaError) -> list[str]:
+    """What is behind the sentence: the text that it is about, and what else is wrong."""
+    lines: list[str] = []
+    for index, diagnostic in enumerate(error.diagnostics):
+        if index:
+            lines.append(str(diagnostic))
+        if diagnostic.line:
+            lines.append(diagnostic.excerpt())
+    return [*lines, f"and {error.unlisted} more"] if error.unlisted else lines
+
+
+def _end(message: str, details: Sequence[str] = ()) -> NoReturn:
     if os.environ.get("FURIOSA_TRACEBACK", "0") not in ("", "0"):
         traceback.print_exc()
     click.echo(f"ERROR: {readable(message, 8000)}", err=True)
+    for line in details:
+        click.echo(line, err=True)
     sys.exit(1)

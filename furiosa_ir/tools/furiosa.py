@@ -71,6 +71,9 @@ def main() -> None:
 )
 @click.option("--load", multiple=True, type=_FILE, help="Plug-in of passes: a .py file.")
 @click.option("--no-cache", is_flag=True, help="Neither look into the compiler cache nor fill it.")
+@click.option(
+    "--verify-each", is_flag=True, help="Verify the IR after each pass, without the compiler cache."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show every pass.")
 @click.version_option(__version__, prog_name="furiosa")
 def compile_command(
@@ -83,6 +86,7 @@ def compile_command(
     pass_pipeline: str | None,
     load: tuple[Path, ...],
     no_cache: bool,
+    verify_each: bool,
     verbose: bool,
 ) -> None:
     """Compile SOURCE, an ONNX or TFLite network or one of our IRs, to a program.
@@ -105,6 +109,7 @@ def compile_command(
             passes=pass_pipeline,
             plugins=load,
             cache=not no_cache,
+            verify_each=verify_each,
         )
 
 

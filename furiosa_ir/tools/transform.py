@@ -19,12 +19,12 @@ from furiosa_ir.ir.passes import find_pass
 from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, PrintIr, Timing, run_pipeline
 from furiosa_ir.ir.text import (
     Positions,
+    diagnostic_at,
     parse_module,
     print_module,
     write_module,
 )
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
-from furiosa_ir.ir.verifier import OperationFailure, verify_module
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
 from furiosa_ir.tools.sources import check_outputs
 
@@ -128,9 +128,7 @@ def _transform(data: bytes, file: Path, settings: Settings) -> ModuleOp:
     except UnicodeDecodeError:
         raise ImportFailure("is not text in UTF-8", file=_name(file)) from None
     _refuse_batch_size("IR", file, settings)
-    positions: Positions = {}
-    module = _parse(text, file, settings, positions)
-    _verify(module, file, positions)
+    module = _parse(text, file, settings, {})
     _run(module, settings)
     return module
 
@@ -150,15 +148,6 @@ def _parse(text: str, file: Path, settings: Settings, positions: Positions) -> M
     if beside is not None and (beside.exists() or settings.constants):
         table = read_constants(beside)
     return parse_module(text, table, name=_name(file), positions=positions)
-
-
-def _verify(module: ModuleOp, file: Path, positions: Positions) -> None:
-    try:
-        verify_module(module)
-    except OperationFailure as error:
-        place = positions.get(error.operation) if error.operation is not None else None
-        where = f"{_name(file)}:{place[0]}:{place[1]}" if place else _name(file)
-        raise error.at(file=where) from error
 
 
 def _pipeline(module: ModuleOp, settings: Settings) -> Pipeline | None:
@@ -227,7 +216,7 @@ def _run_text(data: bytes, file: Path, settings: Settings) -> None:
         except FuriosaError as error:
             if not settings.diagnostics:
                 raise
-            occurred.append(Diagnostic.of(error, positions))
+            occurred.extend(Diagnostic.of(error, positions, part))
         if settings.diagnostics:
             failures.extend(mismatches(expectations(part), occurred, _name(file)))
     click.echo("// -----\n".join(f"{o}\n" for o in outputs), nl=False)
@@ -253,18 +242,18 @@ def _parts(text: str) -> list[str]:
 def _transform_part(text: str, file: Path, settings: Settings, positions: Positions) -> str:
     module = _parse(text, file, settings, positions)
     if settings.diagnostics:
-        _locate(file, positions)
-    _verify(module, file, positions)
+        _locate(text, file, positions)
     _run(module, settings)
     return print_module(module, locations=settings.debuginfo)
 
 
-def _locate(file: Path, positions: Positions) -> None:
+def _locate(text: str, file: Path, positions: Positions) -> None:
     """Operations without a location get their line, so that errors of passes have one too."""
     name = StringAttr(_name(file))
-    for op, (line, column) in positions.items():
+    for op, offset in positions.items():
         if isinstance(op.location, UnknownLoc):
-            op.location = FileLineColLoc(name, IntAttr(line), IntAttr(column))
+            at = diagnostic_at(text, offset, "", "")
+            op.location = FileLineColLoc(name, IntAttr(at.line), IntAttr(at.column))
 
 
 def _show_program(data: bytes, file: Path, settings: Settings, output: Path | None) -> None:

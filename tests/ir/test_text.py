@@ -270,7 +270,7 @@ def test_positions_of_operations():
     positions = {}
     module = parse_module("\n  func.func private @f()", positions=positions)
     (function,) = module.ops
-    assert positions[function] == (2, 3)
+    assert positions[function] == 3
 
 
 @pytest.mark.parametrize("text", ["builtin.module {", "// RUN: x", "\n\nmodule {", "func.func @a"])

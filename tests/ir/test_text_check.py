@@ -38,7 +38,7 @@ HOSTILE = {
 def test_refused_at_once(case: str) -> None:
     started = time.process_time()
     with pytest.raises(FuriosaError) as caught:
-        verify_module(parse_module(HOSTILE[case]))
+        parse_module(HOSTILE[case])
     assert time.process_time() - started < 5
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 1200
@@ -52,7 +52,7 @@ def test_brackets_in_strings_and_comments_nest_nothing() -> None:
 def test_the_nesting_that_is_allowed_is_parsed_verified_and_printed() -> None:
     """Nothing between a text and its module runs out of Python's stack."""
     text = "builtin.module {" * 60 + "}" * 60
-    module = parse_module(text)
+    module = parse_module(text, verify=False)
     verify_module(module)
     assert print_module(module).count("builtin.module") == 60
     array = f"builtin.module attributes {{a = {'[' * 60}{']' * 60}}} {{}}"
@@ -74,7 +74,7 @@ def test_limits_are_settable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_an_open_extent_prints_as_a_question_mark() -> None:
     """It printed as -1, which does not parse."""
     text = "func.func private @f(tensor<?x3xf32>)"
-    module = parse_module(text)
+    module = parse_module(text, verify=False)
     (function,) = module.ops
     (argument,) = function.function_type.inputs.data
     assert argument.get_shape() == (DYNAMIC, 3)

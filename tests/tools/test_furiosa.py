@@ -36,10 +36,11 @@ def good(*arguments: object) -> Result:
 def bad(*arguments: object) -> str:
     result = run(*arguments)
     assert result.exit_code == 1, result.output
-    lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")]
-    assert lines == result.stderr.splitlines()[-1:]
+    (sentence,) = (line for line in result.stderr.splitlines() if line.startswith("ERROR: "))
+    _, _, behind = result.stderr.partition(sentence)
+    assert behind == "\n" or behind.endswith("^\n")  # the line of a text, and a caret
     assert "Traceback" not in result.stderr
-    return lines[0]
+    return sentence
 
 
 @pytest.fixture
