@@ -127,7 +127,7 @@ def test_other_layouts_stand_between_transposes() -> None:
     func.func @main(%x : tensor<1x6x5x3xf32>, %w : tensor<2x3x3x3xf32>) -> tensor<1x2x1x2xf32> {
       %0 = "graph.conv"(%x, %w) <{layout = "NHWC", kernel_layout = "OHWI",
         strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>,
-        group = 1 : i64, operandSegmentSizes = array<i32: 1, 1, 0>}>
+        group = 1 : i64}>
         : (tensor<1x6x5x3xf32>, tensor<2x3x3x3xf32>) -> tensor<1x4x3x2xf32>
       %1 = "graph.max_pool"(%0) <{layout = "NHWC", kernel_shape = array<i64: 2, 3>,
         strides = array<i64: 2, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>,
