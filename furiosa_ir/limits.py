@@ -8,7 +8,7 @@ the environment may set others (`docs/limits.md` lists the variables).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -48,7 +48,13 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         "EXPANDED_BYTES": Limit(
             2 * _GIB, "bytes by which the arrays of a compressed .npz file may exceed the file"
         ),
+        "SHARES": Limit(
+            16, "times its own size that the parts of a TFLite file may hold, shared ones each time"
+        ),
         "SRAM_BYTES": Limit(_GIB, "SRAM of the machine that a program says it is for"),
+        "COMPARISONS": Limit(
+            1 << 16, "places of a segment's commands that are compared byte for byte to find races"
+        ),
         "DRAM_BYTES": Limit(16 * _GIB, "DRAM that a program's segment may take"),
         "HOST_SECONDS": Limit(
             600, "seconds in which the process of an isolated host segment answers a run"
@@ -77,3 +83,30 @@ def limit(name: str) -> int:
 def way_out(name: str) -> str:
     """The hint of an error that refuses what goes beyond a limit."""
     return f"FURIOSA_MAX_{name} sets the limit of {limit(name)}"
+
+
+class Budget:
+    """What a reader may still make of a file, in bytes or other units.
+
+    All tables of a FlatBuffer may point to one long vector, so that some KiB would become
+    gigabytes. A reader that takes whatever it makes of a file from one budget is safe from that,
+    whatever the file shares.
+
+    Args:
+        most: how much.
+        refusal: makes the error of a file that asks for more.
+    """
+
+    def __init__(self, most: int, refusal: Callable[[], FuriosaError]) -> None:
+        self._left = most
+        self._refusal = refusal
+
+    def take(self, count: int) -> None:
+        """Takes so much.
+
+        Raises:
+            FuriosaError: there is not so much left.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise self._refusal()

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 from furiosa_ir.backends.warboy.enf.reader import read_header, read_program
-from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program, Tensor
+from furiosa_ir.backends.warboy.enf.records import (
+    Dot,
+    HostSegment,
+    Layer,
+    NpuSegment,
+    Program,
+    Tensor,
+)
+from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.simulator.timeline import TimelineEntry, timeline
 
@@ -18,7 +27,9 @@ def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> di
     `header`, `target`, `machine`, `inputs`, `outputs`, `segments`; `summary` with `npu_mac_share`
     (0 to 1), `cycles`, `latency_us`, `sram_peak_bytes` (of all slices), `dram_bytes`,
     `weight_bytes`, `host_operators` (operator, layer, hint, reason); and `layers`, whose `cycles`
-    are what each layer adds to the program's time, so that they sum to the program's.
+    are what each layer adds to the program's time, so that they sum to the program's. The
+    multiply-accumulates of layers on the NPU are counted in their commands, and no layer has more
+    weights than its segment has bytes for, whatever the file says.
 
     Args:
         source: path or content of an ENF file, or a program.
@@ -27,6 +38,7 @@ def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> di
         FormatFailure: the file is damaged or not ours.
     """
     program = source if isinstance(source, Program) else read_program(source)
+    program = replace(program, layers=_counted(program))
     entries = timeline(program)
     return {
         "header": _header(program),
@@ -104,6 +116,28 @@ def _segment(program: Program, segment: NpuSegment | HostSegment) -> dict[str, A
         "outputs": [program.tensors[i].name for i in segment.outputs],
         "model_bytes": len(segment.model),
     }
+
+
+def _counted(program: Program) -> tuple[Layer, ...]:
+    """The layers with figures that the program bears out."""
+    products: list[dict[int, int]] = [{} for _ in program.layers]  # by what dilation divides them
+    for segment in program.segments:
+        if isinstance(segment, NpuSegment):
+            for command in segment.commands:
+                if isinstance(command, Dot):
+                    inner = command.x.extent[3:] if command.batched else command.weight_shape[1:]
+                    count = prod(accumulator_shape(command)) * prod(inner)
+                    layer, spread = products[command.layer], prod(command.input_dilation)
+                    layer[spread] = layer.get(spread, 0) + count
+    layers: list[Layer] = []
+    for layer, counts in zip(program.layers, products, strict=True):
+        segment = program.segments[layer.segment]
+        if isinstance(segment, NpuSegment):
+            macs, most = sum(n // d for d, n in counts.items()), len(segment.constants)
+        else:
+            macs, most = layer.macs, len(segment.model)
+        layers.append(replace(layer, macs=macs, weight_bytes=min(layer.weight_bytes, most)))
+    return tuple(layers)
 
 
 def _figures(program: Program, entries: list[TimelineEntry]) -> dict[str, Any]:

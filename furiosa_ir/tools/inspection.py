@@ -41,7 +41,7 @@ def inspect_file(file: Path, *, as_json: bool, disassembled: bool) -> None:
         for line in disassemble(program):
             click.echo(readable(line, 1 << 20))
     elif as_json:
-        click.echo(json.dumps(summary(program), indent=2))
+        click.echo(json.dumps(summary(program), indent=2, allow_nan=False))
     else:
         # Imported here: rich takes longer than reading a program.
         from rich.console import Console  # noqa: PLC0415

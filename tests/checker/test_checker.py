@@ -10,6 +10,7 @@ import pytest
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.enf.records import Store, Vector
 from furiosa_ir.errors import VerificationFailure
+from tests.fuzz.hostile_enf import races
 from tests.simulator.program_builder import ProgramBuilder
 
 
@@ -51,6 +52,14 @@ def test_race_between_load_and_kernel():
     vector = replace(program.segments[0].commands[1], waits=())
     error = refuse(change(program, c1=vector), "races with command 0")
     assert error.layer == "layer"
+
+
+def test_many_commands_on_one_line_are_refused_soon():
+    """Each would be compared with all of the other engine's: 0.3 MB took 20 s."""
+    check_program(races(20))
+    started = time.process_time()
+    refuse(races(4000), "share lines of SRAM")
+    assert time.process_time() - started < 5
 
 
 def test_race_between_kernel_and_store():

@@ -25,6 +25,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     NpuSegment,
     Pool,
     Program,
+    Tensor,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.writer import save_program, write_program
@@ -79,13 +80,17 @@ def program() -> Program:
     b.commands.append(Copy(view, replace(view, address=end), 1))
     made = b.program()
     host = HostSegment(
-        "host_0", "onnx", (1,), (1,), b"a model", (("Softmax", "softmax", 17, "large batch"),)
+        "host_0", "onnx", (1,), (2,), b"a model", (("Softmax", "softmax", 17, "large batch"),)
     )
     return replace(
         made,
         segments=(*made.segments, host),
         layers=(*made.layers, Layer("pool é", "MaxPool", 0, 12, 34)),
-        tensors=(replace(made.tensors[0], scale=0.5, zero_point=-3), *made.tensors[1:]),
+        tensors=(
+            replace(made.tensors[0], scale=0.5, zero_point=-3),
+            *made.tensors[1:],
+            Tensor("probabilities", "float32", (1, -1)),
+        ),
     )
 
 

@@ -148,6 +148,15 @@ def programs() -> Iterator[tuple[str, bytes]]:
     for i, (name, data) in enumerate(_some_models()):
         with suppress(FuriosaError):
             yield f"{name}.enf", compile_model(data, target=targets[i % 2])
+    yield from hostile_programs()
+
+
+def hostile_programs() -> Iterator[tuple[str, bytes]]:
+    """Small programs that would be large: each refused, within 1 GiB and 10 s."""
+    from tests.fuzz.hostile_enf import PROGRAMS
+
+    for name, build in PROGRAMS.items():
+        yield name, build()
 
 
 def cache_entries() -> Iterator[tuple[str, bytes]]:

@@ -43,6 +43,7 @@ from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
 from furiosa_ir.backends.warboy.enf.validation import validate_program
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.limits import Budget, limit, way_out
 
 Array: TypeAlias = npt.NDArray[Any]
 Place: TypeAlias = SramTile | SramFlat
@@ -179,6 +180,7 @@ class _SegmentCheck:
         self.position: list[int] = []
         self.known = dict.fromkeys(_OTHER, 0)
         self._cache: dict[Place, tuple[_Lines, ...]] = {}
+        self._comparisons = Budget(limit("COMPARISONS"), self._too_many)
 
     def run(self) -> None:
         for binding in self.segment.inputs:
@@ -198,6 +200,13 @@ class _SegmentCheck:
                 raise VerificationFailure(
                     f"segment '{self.segment.name}' does not write all of its output '{name}'"
                 )
+
+    def _too_many(self) -> VerificationFailure:
+        return VerificationFailure(
+            f"segment '{self.segment.name}' has too many commands that share lines of SRAM, and "
+            "no tokens that order them",
+            hint=way_out("COMPARISONS"),
+        )
 
     def _layer(self, command: Command) -> str:
         return self.program.layers[command.layer].name
@@ -265,6 +274,7 @@ class _SegmentCheck:
         """A line is shared; it is a race if bytes are."""
         for rival in self.issued[_OTHER[engine]][self.known[engine] :]:
             places = [*rival.writes, *(rival.reads if writes else ())]
+            self._comparisons.take(len(places))
             if any(self._overlap(place, p) for p in places):
                 kind = type(rival.command).__name__
                 raise ValueError(

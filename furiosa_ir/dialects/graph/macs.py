@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp
@@ -11,12 +13,21 @@ from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmO
 from furiosa_ir.ir.shaped_operation import shape_of
 
 
+def _extents(value: SSAValue) -> Sequence[int]:
+    return value.type.get_shape() if isinstance(value.type, TensorType) else ()
+
+
 def macs_of(op: GraphOp) -> int:
-    """Multiply-accumulates of a graph operation: its result's elements times what each sums."""
+    """Multiply-accumulates of a graph operation: its result's elements times what each sums.
+
+    0 where only running the network tells.
+    """
 
     def elements(value: SSAValue) -> int:
         return prod(shape_of(value))
 
+    if any(n < 0 for value in (*op.operands, *op.results) for n in _extents(value)):
+        return 0
     match op:
         case ConvOp():
             outputs = shape_of(op.weight)[op.kernel_layout.data.index("O")]

@@ -1,14 +1,15 @@
 """FlatBuffers driven by `layout.TABLES`: encoding, and decoding that trusts nothing.
 
 flatbuffers' Python runtime does not verify. Here every offset, size and alignment is checked before
-it is used, by the rules of the C++ verifier, and the number of tables is bounded by the buffer's
-size, so that tables that point to one another cannot make a small file big.
+it is used, by the rules of the C++ verifier. In an ENF file no two tables share anything but a
+vtable, so all parts together are no larger than the buffer: a small file cannot become big.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias, cast
 
 import flatbuffers
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.enf.layout import IDENTIFIER, TABLES, Field
 from furiosa_ir.errors import FormatFailure
+from furiosa_ir.limits import Budget
 
 Row: TypeAlias = dict[str, Any]
 """A table's fields by name. Strings are str, vectors numpy arrays, tables are rows."""
@@ -84,7 +86,8 @@ def decode(table: str, data: memoryview) -> Row:
     Absent strings are "", absent vectors empty, absent scalars 0, absent tables None.
 
     Raises:
-        FormatFailure: an offset, a size or an alignment is wrong, or text is not UTF-8.
+        FormatFailure: an offset, a size or an alignment is wrong, tables share what they hold, or
+            text is not UTF-8.
     """
     return _Decoder(data).root(table)
 
@@ -93,7 +96,7 @@ class _Decoder:
     def __init__(self, data: memoryview) -> None:
         self._data = data
         self._size = len(data)
-        self._tables_left = len(data) // 4
+        self._budget = Budget(len(data), _shared)
 
     def root(self, table: str) -> Row:
         if self._size < 12 or bytes(self._data[8:12]) != IDENTIFIER:
@@ -108,9 +111,6 @@ class _Decoder:
         return target
 
     def _table(self, name: str, at: int) -> Row:
-        self._tables_left -= 1
-        if self._tables_left < 0:
-            raise FormatFailure("its FlatBuffer has more tables than bytes for them")
         vtable = at - _I32.unpack_from(self._data, at)[0]
         if vtable < 0 or vtable > self._size - 4 or vtable % 2:
             raise FormatFailure("a vtable lies outside of its FlatBuffer")
@@ -119,6 +119,7 @@ class _Decoder:
             raise FormatFailure("a vtable has an impossible length")
         if inline < 4 or at + inline > self._size:
             raise FormatFailure("a table reaches beyond its FlatBuffer")
+        self._budget.take(inline)
         row: Row = {}
         for slot, field in enumerate(TABLES[name]):
             entry = 4 + 2 * slot
@@ -156,6 +157,7 @@ class _Decoder:
         count = _U32.unpack_from(self._data, start)[0]
         if start + 4 + count * itemsize > self._size:
             raise FormatFailure("a vector reaches beyond its FlatBuffer")
+        self._budget.take(4 + count * itemsize)
         return start + 4, count
 
     def _string(self, at: int) -> str:
@@ -177,6 +179,16 @@ class _Decoder:
         return [self._table(field.table, self._follow(position)) for position in positions]
 
 
+def _shared() -> FormatFailure:
+    return FormatFailure("the tables of its FlatBuffer share bytes, and hold more than it has")
+
+
+@cache
+def _empty(dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The one vector of that type without elements: a million tables may leave theirs out."""
+    return np.empty(0, dtype)
+
+
 def _no_rows(field: Field) -> Sequence[Row]:
     del field
     return []
@@ -186,7 +198,7 @@ _ABSENT: dict[str, Callable[[Field], Any]] = {
     "string": lambda _: "",
     "table": lambda _: None,
     "tables": _no_rows,
-    "vector": lambda field: np.empty(0, field.dtype),
+    "vector": lambda field: _empty(field.dtype),
     "scalar": lambda field: np.zeros((), field.dtype).item(),
     "struct": lambda field: np.zeros((), field.dtype).item(),
 }

@@ -38,6 +38,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 )
 from furiosa_ir.backends.warboy.enf.validation import validate_program
 from furiosa_ir.errors import FormatFailure, FuriosaError
+from furiosa_ir.limits import Budget
 from furiosa_ir.onnx_messages import check_complete
 
 _DTYPES = frozenset(
@@ -164,18 +165,19 @@ def _enum(names: Sequence[str], value: int, what: str) -> str:
 class _Reader:
     def __init__(self, sections: memoryview) -> None:
         self._sections = sections
+        self._budget = Budget(len(sections), _shared_sections)
 
     def program(self, row: Row) -> Program:
         return Program(
             row["target"],
-            {m["name"]: m["value"] for m in row["machine"]},
+            _by_name(row["machine"], "parameters of its machine"),
             tuple(_tensor(t) for t in row["tensors"]),
             _ints(row["inputs"]),
             _ints(row["outputs"]),
             tuple(self._segment(s) for s in row["segments"]),
             tuple(Layer(**layer) for layer in row["layers"]),
             row["compiler"],
-            {o["name"]: o["value"] for o in row["options"]},
+            _by_name(row["options"], "options"),
             row["pipeline"],
             row["source_hash"],
             row["source_framework"],
@@ -190,6 +192,7 @@ class _Reader:
         offset, size = place
         if offset % layout.SECTION_ALIGNMENT or offset + size > len(self._sections):
             raise FormatFailure("a section lies outside of the file")
+        self._budget.take(size)
         return self._sections[offset : offset + size]
 
     def _host(self, row: Row) -> HostSegment:
@@ -219,6 +222,18 @@ class _Reader:
             tuple(_Commands(row).read()),
             self._section(row["constants"]),
         )
+
+
+def _shared_sections() -> FormatFailure:
+    return FormatFailure("its sections share bytes, and hold more than the file")
+
+
+def _by_name(rows: Sequence[Row], what: str) -> dict[str, Any]:
+    """Name -> value of rows that say both."""
+    values = {row["name"]: row["value"] for row in rows}
+    if len(values) < len(rows):
+        raise FormatFailure(f"two {what} have one name")
+    return values
 
 
 def _ints(array: npt.NDArray[Any]) -> tuple[int, ...]:

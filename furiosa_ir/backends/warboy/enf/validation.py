@@ -7,11 +7,12 @@ them; `checker` adds what holds between commands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from math import isfinite, prod
 
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf import layout
+from furiosa_ir.backends.warboy.enf.dataflow import check_dataflow
 from furiosa_ir.backends.warboy.enf.instruction_rules import result_register
 from furiosa_ir.backends.warboy.enf.records import (
     Binding,
@@ -30,6 +31,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramFlat,
     SramTile,
     Store,
+    Tensor,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import section_size
@@ -40,6 +42,8 @@ from furiosa_ir.limits import limit, way_out
 
 ELEMENTS = (1, 4, 8)
 _NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
+LINE_BYTES = 32
+"""What addresses and innermost extents of tiles are multiples of (`records.SramTile`)."""
 MOST_PADDING = 1 << 12
 """Of a window on each side, and of an input dilation."""
 GREATEST_STEP = (1 << 31) - 1
@@ -58,6 +62,10 @@ def validate_program(program: Program) -> None:
         machine = Machine.from_parameters(program.machine)
     except FuriosaError as failure:
         raise VerificationFailure(failure.message) from None
+    if machine.line_bytes != LINE_BYTES:
+        raise VerificationFailure(
+            f"its machine has lines of {machine.line_bytes} bytes, tiles have {LINE_BYTES}"
+        )
     if machine.sram_bytes > limit("SRAM_BYTES"):
         raise VerificationFailure(
             f"its machine has {machine.sram_bytes} bytes of SRAM", hint=way_out("SRAM_BYTES")
@@ -66,11 +74,12 @@ def validate_program(program: Program) -> None:
         raise VerificationFailure(f"its framework '{program.source_framework}' does not exist")
     tensors = len(program.tensors)
     for tensor in program.tensors:
-        if any(size < -1 for size in tensor.shape):
-            raise VerificationFailure(f"tensor '{tensor.name}' has a negative extent")
+        _tensor(tensor)
     _indices(program.inputs, tensors, "an input")
     _indices(program.outputs, tensors, "an output")
     _indices([layer.segment for layer in program.layers], len(program.segments), "a layer")
+    if any(not 0 <= n < 1 << 64 for row in program.layers for n in (row.macs, row.weight_bytes)):
+        raise VerificationFailure("a layer has impossible figures")
     for segment in program.segments:
         if isinstance(segment, HostSegment):
             if segment.framework not in layout.FRAMEWORKS:
@@ -79,6 +88,18 @@ def validate_program(program: Program) -> None:
             _indices(segment.outputs, tensors, f"segment '{segment.name}'")
         else:
             _Segment(program, segment, machine).validate()
+    check_dataflow(program)
+
+
+def _tensor(tensor: Tensor) -> None:
+    if any(size < -1 for size in tensor.shape):
+        raise VerificationFailure(f"tensor '{tensor.name}' has a negative extent")
+    if not (isfinite(tensor.scale) and tensor.scale >= 0):
+        raise VerificationFailure(f"tensor '{tensor.name}' has the scale {tensor.scale}")
+    if len(tensor.shape) > limit("RANK"):
+        raise VerificationFailure(
+            f"tensor '{tensor.name}' has {len(tensor.shape)} dimensions", hint=way_out("RANK")
+        )
 
 
 def _indices(indices: Sequence[int], count: int, what: str) -> None:

@@ -125,7 +125,8 @@ class Machine:
         """The machine a program was compiled for.
 
         Raises:
-            FormatFailure: a parameter is missing, unknown or not positive.
+            FormatFailure: a parameter is missing, unknown or not positive, or a cycle brings no
+                whole byte of DRAM.
         """
         names = {field.name for field in fields(Machine)}
         if missing := sorted(names - parameters.keys()):
@@ -135,7 +136,13 @@ class Machine:
         for name, value in parameters.items():
             if value <= 0:
                 raise FormatFailure(f"the machine's parameter '{name}' is {value}, not positive")
-        return Machine(**parameters)
+        machine = Machine(**parameters)
+        if machine.dram_bytes_per_cycle < 1:
+            raise FormatFailure(
+                f"the machine's clock of {machine.clock_hz} Hz is too fast for a DRAM of "
+                f"{machine.dram_bytes_per_second} bytes a second"
+            )
+        return machine
 
 
 @cache

@@ -1,0 +1,59 @@
+"""What must hold between the segments of a program: who makes each tensor, and when.
+
+Segments run in the order of the file. A tensor is an input of the network or the result of one
+segment, and whoever reads it comes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
+from furiosa_ir.errors import VerificationFailure
+
+
+def check_dataflow(program: Program) -> None:
+    """Checks that every tensor is made once, before it is read; indices must be in range.
+
+    Raises:
+        VerificationFailure: segments are out of order, missing or cyclic, or a tensor is made
+            twice.
+    """
+    maker: dict[int, str] = {}
+    for index in program.inputs:
+        _make(program, maker, index, "the network's inputs")
+    for segment in program.segments:
+        what = f"segment '{segment.name}'"
+        inputs, outputs = segment_tensors(segment)
+        for index in inputs:
+            _require_made(program, maker, index, f"{what} reads")
+        for index in outputs:
+            _make(program, maker, index, what)
+    for index in program.outputs:
+        _require_made(program, maker, index, "the network returns")
+
+
+def segment_tensors(
+    segment: NpuSegment | HostSegment,
+) -> tuple[Sequence[int], Sequence[int]]:
+    """(indices of the tensors that it reads, of those that it makes), in order."""
+    if isinstance(segment, HostSegment):
+        return segment.inputs, segment.outputs
+    return [b.tensor for b in segment.inputs], [b.tensor for b in segment.outputs]
+
+
+def _make(program: Program, maker: dict[int, str], index: int, what: str) -> None:
+    if index in maker:
+        name = program.tensors[index].name
+        by = f"{maker[index]} and {what}" if maker[index] != what else f"{what}, twice"
+        raise VerificationFailure(f"tensor '{name}' is bound by {by}")
+    maker[index] = what
+
+
+def _require_made(program: Program, maker: dict[int, str], index: int, what: str) -> None:
+    if index not in maker:
+        name = program.tensors[index].name
+        raise VerificationFailure(
+            f"{what} tensor '{name}', which no segment before has made",
+            hint="its segments are out of order or incomplete: compile the network again",
+        )
