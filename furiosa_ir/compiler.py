@@ -32,6 +32,7 @@ from furiosa_ir.importers import load
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.passes import parse_passes
 from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, Timing, run_pipeline
+from furiosa_ir.plugins import Plugin, load_plugins, plugin_failure
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def compile_model(
     target: str = DEFAULT_TARGET,
     batch_size: int | None = None,
     cache: CacheSettings | None = None,
+    plugins: Sequence[Plugin] = (),
 ) -> bytes:
     """Compiles a model to an ENF program, or finds it in the cache.
 
@@ -81,6 +83,8 @@ def compile_model(
             single runs, one behind the other.
         cache: where compiled programs are kept (`cache.settings.NO_CACHE`: nowhere); by default as
             the environment says.
+        plugins: code that declares operators, which is loaded first: Python files, folders of
+            packages, or modules by their names (`furiosa_ir.plugins`).
 
     Returns:
         The ENF file's content.
@@ -91,7 +95,9 @@ def compile_model(
     if batch_size is not None:
         batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
     model = source if isinstance(source, bytes) else Path(source)
-    result = compile_program(model, target=target, batch_size=batch_size, settings=cache)
+    result = compile_program(
+        model, target=target, batch_size=batch_size, settings=cache, plugins=plugins
+    )
     program = result.program
     assert not isinstance(program, Path)
     return bytes(program)
@@ -104,6 +110,7 @@ def compile_source(
     batch_size: int | None = None,
     target_ir: str = "enf",
     passes: str | None = None,
+    plugins: Sequence[Plugin] = (),
     instrumentation: Sequence[Instrumentation] = (),
     on_phase: Callable[[str], None] | None = None,
     verify_each: bool = False,
@@ -117,6 +124,8 @@ def compile_source(
         target_ir: one of `LEVELS`.
         passes: a pipeline text in place of the compiler's own passes, from the source to the last
             level of IR (`furiosa-opt --list-passes` shows both); only to "enf".
+        plugins: code that declares operators or passes, which is loaded first
+            (`furiosa_ir.plugins`).
         instrumentation: watches the passes.
         on_phase: called with a phase's name ("import", "graph", ...) when it begins.
         verify_each: verify after each pass, not only at each phase's end.
@@ -131,6 +140,7 @@ def compile_source(
     if batch_size is not None:
         batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
     machine = load_machine(target)
+    load_plugins(plugins)
     announce = on_phase or _ignore
     seconds: list[tuple[str, float]] = []
     name = None if isinstance(source, bytes) else str(source)
@@ -168,10 +178,15 @@ def compile_source(
             program = _assemble(module, target, machine, options, pipeline.text, digest)
             _warn_of_floats(program, name)
             seconds.append(("enf", time.perf_counter() - started))
-    except FuriosaError as error:
-        raise error.at(file=name) from error.__cause__
-    except RecursionError:
-        raise CompilationFailure("the network is nested too deeply", file=name) from None
+    except Exception as error:
+        failure = plugin_failure(error)
+        if failure is not None and failure is not error:
+            raise failure from error
+        if isinstance(error, FuriosaError):
+            raise error.at(file=name) from error.__cause__
+        if isinstance(error, RecursionError):
+            raise CompilationFailure("the network is nested too deeply", file=name) from None
+        raise
     return CompileResult(module, program, seconds)
 
 

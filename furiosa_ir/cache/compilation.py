@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from furiosa_ir.cache.store import Store, StoreFailure
 
 if TYPE_CHECKING:
     from furiosa_ir.backends.warboy.enf.records import Program
+    from furiosa_ir.plugins import Plugin
 
 # A hit needs one of the stores, and neither the compiler with all of xDSL, nor numpy.
 # ruff: noqa: PLC0415
@@ -92,6 +93,7 @@ def compile_program(
     target: str,
     batch_size: int | None = None,
     settings: CacheSettings | None = None,
+    plugins: Sequence[Plugin] = (),
 ) -> Result:
     """The program of a model; the compiler is loaded only if the cache does not have it.
 
@@ -102,12 +104,13 @@ def compile_program(
     def compile_() -> Compiled:
         from furiosa_ir.compiler import compile_source
 
-        result = compile_source(source, target=target, batch_size=batch_size)
+        result = compile_source(source, target=target, batch_size=batch_size, plugins=plugins)
         assert result.program is not None
         assert result.enf is not None
         return Compiled(result.enf, result.program.source_hash, describe(result.program))
 
-    return compile_cached(Inputs(source, target, batch_size), compile_, settings)
+    inputs = Inputs(source, target, batch_size, plugins=tuple(plugins))
+    return compile_cached(inputs, compile_, settings)
 
 
 def describe(program: Program) -> Metadata:

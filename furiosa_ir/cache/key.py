@@ -9,15 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-import os
+import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from furiosa_ir.cache.external_data import external_locations
-from furiosa_ir.cache.fingerprint import compiler_fingerprint
+from furiosa_ir.cache.fingerprint import compiler_fingerprint, installed_distributions
+from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
 from furiosa_ir.limits import LIMITS, limit
+
+if TYPE_CHECKING:
+    from furiosa_ir.plugins import Plugin
 
 _SCHEMA = 1
 """Raise it when the meaning of a field below changes."""
@@ -48,15 +54,15 @@ class Inputs:
         target: "warboy" or "warboy-2pe".
         batch_size: as given, None included: the program records it.
         passes: a pipeline text, where the passes are not the compiler's own.
-        plugins: files of Python code that passes come from; Python files and packages in their
-            folders, which they may import, count too.
+        plugins: code that operators and passes come from, as `plugins.find_plugin` takes it; what
+            it may import from its folder or package counts too.
     """
 
     source: Path | bytes
     target: str
     batch_size: int | None = None
     passes: str | None = None
-    plugins: tuple[Path, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
 
     @property
     def name(self) -> str | None:
@@ -69,15 +75,16 @@ def compile_key(inputs: Inputs) -> Key | None:
 
     Returns:
         None if a file is missing or unsound: then the compiler has to say what is wrong. Also if a
-        plug-in lies among thousands of Python files.
+        plug-in lies among thousands of Python files, or nobody can tell what code is registered.
     """
     try:
         source = inputs.source
         content = _of_bytes(source) if isinstance(source, bytes) else _of_file(source)
-        plugins = [_plugin_digests(p) for p in inputs.plugins]
-    except (OSError, ValueError):  # ValueError: a mapping of nothing, a zero character in a name
+        plugins = _plugins(inputs.plugins)
+    except (FuriosaError, OSError, ValueError):
+        # FuriosaError: a plug-in; ValueError: a mapping of nothing, a zero character in a name
         return None
-    if content.beside is None:
+    if content.beside is None or plugins is None:
         return None
     fields = {
         "schema": _SCHEMA,
@@ -171,27 +178,24 @@ class _Hashing:
         return self._digest.hexdigest()
 
 
-_MOST_PLUGIN_FILES = 2000
-
-
-def _plugin_digests(plugin: Path) -> list[tuple[str, str]]:
-    """(name, SHA-256) of a plug-in and of what it may import from its folder.
+def _plugins(plugins: Sequence[Plugin]) -> dict[str, Any] | None:
+    """What is known of code from outside; empty if there is none, None if that is not enough.
 
     Raises:
+        FuriosaError: a plug-in is not there.
         OSError: a file cannot be read.
-        ValueError: there are more than `_MOST_PLUGIN_FILES`.
+        ValueError: there are too many.
     """
-    _require_file(plugin)
-    found: list[Path] = []
-    for folder, packages, names in os.walk(plugin.parent):
-        packages[:] = [name for name in packages if name.isidentifier() and name != "__pycache__"]
-        paths = (Path(folder, name) for name in names if name.endswith(".py"))
-        found += [p for p in paths if p != plugin and p.is_file()]
-        if len(found) + len(packages) > _MOST_PLUGIN_FILES:
-            raise ValueError(f"{plugin} lies among too many files")
-    beside = [(p.relative_to(plugin.parent).as_posix(), _file_digest(p)) for p in sorted(found)]
-    # Its own name says nothing.
-    return [("", _file_digest(plugin)), *beside]
+    if not plugins and "furiosa_ir.plugins" not in sys.modules:
+        return {}
+    from furiosa_ir.plugins import plugins_in_effect  # noqa: PLC0415  # few hits need it
+
+    sources = plugins_in_effect(plugins)
+    if not sources:
+        return None if sources is None else {}
+    files = [[(name, _file_digest(path)) for name, path in s.files()] for s in sources]
+    # They may import whatever is installed.
+    return {"files": files, "installed": sorted(installed_distributions().items())}
 
 
 def _require_file(path: Path) -> None:

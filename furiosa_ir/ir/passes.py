@@ -55,7 +55,11 @@ class Pass(ModulePass):
         if name is None:
             return  # an abstract base
         other = PASSES.get(name)
-        if other is not None and other.__qualname__ != cls.__qualname__:
+        # A plug-in that is loaded again declares its passes again.
+        if other is not None and (
+            other.__qualname__ != cls.__qualname__
+            or other.__module__.startswith("furiosa_ir.") > cls.__module__.startswith("furiosa_ir.")
+        ):
             raise FuriosaError(
                 f"two passes are named '{name}': {other.__module__}.{other.__qualname__} "
                 f"and {cls.__module__}.{cls.__qualname__}"

@@ -37,6 +37,7 @@ from furiosa_ir.ir.text_check import check_text
 from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
 from furiosa_ir.limits import limit, way_out
+from furiosa_ir.plugins import raise_plugin_failure
 
 Positions = dict[Operation, int]
 """Operation -> where its text begins, in characters from the beginning of the text."""
@@ -89,6 +90,8 @@ def parse_module(
         raise ImportFailure("is nested too deeply", file=name) from error
     except Exception as error:  # noqa: BLE001  # attributes and dialects raise what they like
         assert parser is not None
+        if not isinstance(error, FuriosaError):
+            raise_plugin_failure(error)
         message = error.message if isinstance(error, FuriosaError) else str(error)
         _raise_at(parser.span, message or type(error).__name__, error)
     finally:

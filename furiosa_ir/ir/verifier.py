@@ -26,6 +26,7 @@ from furiosa_ir.errors import (
 )
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.sizes import check_shape
+from furiosa_ir.plugins import raise_plugin_failure
 
 
 class OperationFailure(VerificationFailure):
@@ -146,6 +147,7 @@ def operation_fault(op: Operation) -> str | None:
     except VerifyException as error:
         return str(error)
     except Exception as error:  # noqa: BLE001  # text can be wrong in ways no shape rule foresaw
+        raise_plugin_failure(error, layer_name(op) or None)
         return f"{op.name} is malformed ({type(error).__name__}: {error})"
     return None
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.files import check_distinct, check_writable, write_whole
+from furiosa_ir.plugins import Plugin, load_plugins
 from furiosa_ir.quantization.accuracy import OutputAccuracy, compare
 from furiosa_ir.quantization.calibration import (
     Calibration,
@@ -78,6 +79,7 @@ def quantize(
     activation: str = "int8",
     exclude: Sequence[str] = (),
     limit: int | None = None,
+    plugins: Sequence[Plugin] = (),
     on_step: OnStep = no_report,
 ) -> QuantizationReport:
     """Quantises a float network.
@@ -91,12 +93,15 @@ def quantize(
         activation: "int8" or "uint8".
         exclude: layers that stay in float.
         limit: at most that many samples.
+        plugins: code that declares operators and lowerings; those that the NPU thereby has an
+            8-bit form of are quantised, too.
         on_step: is told the progress.
 
     Raises:
         FuriosaError: anything is wrong with the network, the data or the output file.
     """
     source, output = Path(source), Path(output)
+    load_plugins(plugins)
     if method not in METHODS or activation not in ACTIVATIONS:
         raise FuriosaError(
             f"no method '{method}' with {activation} activations",

@@ -7,12 +7,13 @@ async with create_runner("network.onnx") as runner:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime.errors import SessionClosed
 from furiosa_ir.runtime.model import Inputs, Model
 from furiosa_ir.runtime.session import ModelSource, Session, create
@@ -27,13 +28,16 @@ def create_runner(
     batch_size: int | None = None,
     compiler_config: Mapping[str, Any] | None = None,
     compiler_hints: bool = True,
+    plugins: Sequence[Plugin] = (),
 ) -> RunnerCreation:
     """A runner for a model, to be awaited or used by `async with`.
 
     The arguments are those of `session.create`. Reading and compiling go on in a thread of their
     own, so that the event loop goes on meanwhile; both may raise FuriosaError.
     """
-    return RunnerCreation(model, device, worker_num, batch_size, compiler_config, compiler_hints)
+    return RunnerCreation(
+        model, device, worker_num, batch_size, compiler_config, compiler_hints, plugins
+    )
 
 
 class RunnerCreation:

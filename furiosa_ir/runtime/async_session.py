@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime.errors import (
     QueueWaitTimeout,
     RunFailure,
@@ -48,6 +49,7 @@ def create_async(
     input_queue_size: int | None = None,
     output_queue_size: int | None = None,
     compiler_hints: bool = True,
+    plugins: Sequence[Plugin] = (),
 ) -> tuple[AsyncSession, CompletionQueue]:
     """An asynchronous session for a model: the half that submits, and the half that receives.
 
@@ -61,6 +63,7 @@ def create_async(
         output_queue_size: how many results may wait for `recv` before the workers wait; 1024 if
             None.
         compiler_hints: as for `session.create`.
+        plugins: as for `session.create`.
 
     Raises:
         FuriosaError: the model cannot be read or compiled, or a queue cannot have that size.
@@ -74,7 +77,9 @@ def create_async(
                 hint=f"give a number from 1 to {_GREATEST_QUEUE_SIZE}",
             )
         sizes.append(size)
-    session = create(model, device, worker_num, batch_size, compiler_config, compiler_hints)
+    session = create(
+        model, device, worker_num, batch_size, compiler_config, compiler_hints, plugins
+    )
     exchange = _Exchange(session, sizes[0], sizes[1])
     return AsyncSession(exchange), CompletionQueue(exchange)
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from furiosa_ir.arguments import positive_integer
 from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.plugins import Plugin, find_plugin
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.errors import SessionClosed
 from furiosa_ir.runtime.host import (
@@ -47,6 +48,7 @@ def create(
     batch_size: int | None = None,
     compiler_config: Mapping[str, Any] | None = None,
     compiler_hints: bool = True,
+    plugins: Sequence[Plugin] = (),
 ) -> Session:
     """A session for a model; what is no ENF program is compiled first.
 
@@ -58,6 +60,8 @@ def create(
         batch_size: what the batch dimension of the inputs becomes.
         compiler_config: accepted for the vendor's signature; no setting of it applies here.
         compiler_hints: print to stderr why operators stay on the host, when compiling.
+        plugins: code that declares operators, loaded when compiling: Python files, folders of
+            packages, or modules by their names.
 
     Raises:
         FuriosaError: the model cannot be read or compiled.
@@ -69,6 +73,8 @@ def create(
     if compiler_config:
         _LOG.warning("compiler_config has no effect here: %s", ", ".join(compiler_config))
     target = target_of(device)
+    for plugin in plugins:  # also where nothing has to be compiled, a wrong name is told
+        find_plugin(plugin)
     # Writable buffers are copied: the program refers to its constants where they lie.
     source = bytes(model) if isinstance(model, bytearray | memoryview) else model
     if _head(source) == _ENF:
@@ -80,7 +86,7 @@ def create(
     from furiosa_ir.cache.compilation import compile_program  # noqa: PLC0415
 
     content = source if isinstance(source, bytes) else Path(source)
-    result = compile_program(content, target=target, batch_size=batch_size)
+    result = compile_program(content, target=target, batch_size=batch_size, plugins=plugins)
     session = Session(_read(result.program), worker_num)
     if compiler_hints:
         session.print_hints()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime.model import Inputs, Model
 from furiosa_ir.runtime.session import ModelSource, Session, create
 from furiosa_ir.runtime.tensor import Array
@@ -19,13 +20,16 @@ def create_runner(
     batch_size: int | None = None,
     compiler_config: Mapping[str, Any] | None = None,
     compiler_hints: bool = True,
+    plugins: Sequence[Plugin] = (),
 ) -> Runner:
     """A runner for a model; the arguments are those of `session.create`.
 
     Raises:
         FuriosaError: the model cannot be read or compiled.
     """
-    return Runner(create(model, device, worker_num, batch_size, compiler_config, compiler_hints))
+    return Runner(
+        create(model, device, worker_num, batch_size, compiler_config, compiler_hints, plugins)
+    )
 
 
 class Runner:

@@ -17,10 +17,11 @@ from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import replacing
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
 from furiosa_ir.reports.units import format_value
-from furiosa_ir.tools.sources import check_outputs
+from furiosa_ir.tools.sources import check_outputs, plugin_files
 
 if TYPE_CHECKING:
     from furiosa_ir.compiler import CompileResult
+    from furiosa_ir.plugins import Plugin
     from furiosa_ir.reports.agreement import Subject
 
 # The compiler and what else imports numpy and xDSL is imported where it is used: a program that
@@ -38,7 +39,7 @@ def compile_file(
     verify: bool,
     verbose: bool,
     passes: str | None = None,
-    plugins: Sequence[Path] = (),
+    plugins: Sequence[Plugin] = (),
     cache: bool = True,
     verify_each: bool = False,
 ) -> None:
@@ -48,7 +49,7 @@ def compile_file(
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
     """
     outputs = [output] if target_ir == "enf" else [output, constants_path(output)]
-    check_outputs(outputs, source, plugins)
+    check_outputs(outputs, source, plugin_files(plugins))
     if verify and target_ir == "warboy":
         raise FuriosaError(
             "--verify does not go with --target-ir warboy", hint="verify the program"
@@ -58,17 +59,13 @@ def compile_file(
         raise FuriosaError("--pass-pipeline ends at a program", hint="use furiosa-opt -p for IR")
 
     def compile_() -> CompileResult:
-        if plugins:
-            from furiosa_ir.tools.plugins import load_plugin
-
-            for plugin in plugins:
-                load_plugin(plugin)
         return _compile(
             source,
             target=target,
             target_ir=target_ir,
             batch_size=batch_size,
             passes=passes,
+            plugins=plugins,
             verbose=verbose,
             verify_each=verify_each,
         )
@@ -95,6 +92,7 @@ def _compile(
     target_ir: str,
     batch_size: int | None,
     passes: str | None,
+    plugins: Sequence[Plugin],
     verbose: bool,
     verify_each: bool,
 ) -> CompileResult:
@@ -110,6 +108,7 @@ def _compile(
         batch_size=batch_size,
         target_ir=target_ir,
         passes=passes,
+        plugins=plugins,
         instrumentation=(progress,),
         on_phase=progress.phase,
         verify_each=verify_each,

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from furiosa_ir.arrays import Array, read_arrays, write_arrays
 from furiosa_ir.errors import FuriosaError, readable
+from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime import session
-from furiosa_ir.tools.sources import check_outputs
+from furiosa_ir.tools.sources import check_outputs, plugin_files
 
 _DEVICES = {"warboy": "warboy(1)*1", "warboy-2pe": "warboy(2)*1"}
 
 
 def run_file(
-    file: Path, inputs: Path, outputs: Path | None, *, target: str, batch_size: int | None
+    file: Path,
+    inputs: Path,
+    outputs: Path | None,
+    *,
+    target: str,
+    batch_size: int | None,
+    plugins: Sequence[Plugin] = (),
 ) -> None:
     """Runs a program or a network on the arrays of a file.
 
@@ -23,9 +31,11 @@ def run_file(
         FuriosaError: a file cannot be read or written, or the inputs do not fit.
     """
     if outputs is not None:
-        check_outputs([outputs], file, [inputs])
+        check_outputs([outputs], file, [inputs, *plugin_files(plugins)])
     arrays = read_arrays(inputs)
-    with session.create(file, device=_DEVICES[target], batch_size=batch_size) as running:
+    with session.create(
+        file, device=_DEVICES[target], batch_size=batch_size, plugins=plugins
+    ) as running:
         results = running.run(_in_order(arrays, [d.name for d in running.inputs()], inputs))
         named = [
             (desc.name, tensor.numpy())

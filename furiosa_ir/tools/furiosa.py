@@ -17,6 +17,12 @@ from furiosa_ir.tools.errors import reported_errors
 _FILE = click.Path(path_type=Path)
 _TARGETS = ("warboy", "warboy-2pe")
 _LEVELS = ("graph", "ftensor", "warboy", "enf")
+_LOAD = click.option(
+    "--load",
+    multiple=True,
+    metavar="PLUGIN",
+    help="Plug-in of operators or passes: a .py file, a package's folder, a module.",
+)
 
 
 class _Commands(click.Group):
@@ -69,7 +75,7 @@ def main() -> None:
     metavar="TEXT",
     help="These passes in place of the compiler's own: 'a,b{option=1},c', as for furiosa-opt -p.",
 )
-@click.option("--load", multiple=True, type=_FILE, help="Plug-in of passes: a .py file.")
+@_LOAD
 @click.option("--no-cache", is_flag=True, help="Neither look into the compiler cache nor fill it.")
 @click.option(
     "--verify-each", is_flag=True, help="Verify the IR after each pass, without the compiler cache."
@@ -84,7 +90,7 @@ def compile_command(
     batch_size: int | None,
     verify: bool,
     pass_pipeline: str | None,
-    load: tuple[Path, ...],
+    load: tuple[str, ...],
     no_cache: bool,
     verify_each: bool,
     verbose: bool,
@@ -119,8 +125,14 @@ def compile_command(
 @click.option("--outputs", type=_FILE, help=".npz to write; default: print what they are.")
 @click.option("--target-npu", type=click.Choice(_TARGETS), default="warboy-2pe", show_default=True)
 @click.option("-b", "--batch-size", "--batch", type=click.IntRange(min=1))
+@_LOAD
 def run_command(
-    file: Path, inputs: Path, outputs: Path | None, target_npu: str, batch_size: int | None
+    file: Path,
+    inputs: Path,
+    outputs: Path | None,
+    target_npu: str,
+    batch_size: int | None,
+    load: tuple[str, ...],
 ) -> None:
     """Run FILE on the simulator: a program, or a network, which is compiled first.
 
@@ -129,7 +141,7 @@ def run_command(
     with reported_errors():
         from furiosa_ir.tools.execution import run_file
 
-        run_file(file, inputs, outputs, target=target_npu, batch_size=batch_size)
+        run_file(file, inputs, outputs, target=target_npu, batch_size=batch_size, plugins=load)
 
 
 @main.command("inspect")
@@ -172,6 +184,7 @@ def inspect_command(file: Path, as_json: bool, disassemble: bool) -> None:
 )
 @click.option("--samples", type=click.IntRange(min=1), help="At most that many samples.")
 @click.option("--report", type=_FILE, help="JSON of the accuracy against the float network.")
+@_LOAD
 def quantize_command(
     source: Path,
     calibration: Path,
@@ -182,6 +195,7 @@ def quantize_command(
     exclude: tuple[str, ...],
     samples: int | None,
     report: Path | None,
+    load: tuple[str, ...],
 ) -> None:
     """Quantise SOURCE, a float ONNX or TFLite network, to int8.
 
@@ -200,6 +214,7 @@ def quantize_command(
             exclude=exclude,
             samples=samples,
             report=report,
+            plugins=load,
         )
 
 

@@ -41,7 +41,12 @@ from furiosa_ir.tools.errors import reported_errors
     "--verify-each/--no-verify-each", default=True, help="Verify after each pass (the default)."
 )
 @click.option("--timing", is_flag=True, help="Seconds spent in each pass, on stderr.")
-@click.option("--load", multiple=True, type=click.Path(path_type=Path), help="Plug-in: a .py file.")
+@click.option(
+    "--load",
+    multiple=True,
+    metavar="PLUGIN",
+    help="Plug-in: a .py file, a package's folder, a module.",
+)
 @click.option(
     "--constants",
     type=click.Path(path_type=Path),
@@ -66,7 +71,7 @@ def main(
     verify_diagnostics: bool,
     verify_each: bool,
     timing: bool,
-    load: tuple[Path, ...],
+    load: tuple[str, ...],
     constants: Path | None,
 ) -> None:
     """Apply passes to FILE: IR text, an ONNX or a TFLite network; '-' is standard input.
@@ -74,10 +79,10 @@ def main(
     What FILE is, its content says. Text keeps large constants in a .safetensors file beside it.
     """
     with reported_errors():
-        for path in load:
-            from furiosa_ir.tools.plugins import load_plugin
+        if load:
+            from furiosa_ir.plugins import load_plugins
 
-            load_plugin(path)
+            load_plugins(load)
         if list_passes:
             from furiosa_ir.backends.warboy.pipeline import PIPELINE
             from furiosa_ir.tools.listing import list_passes as listing

@@ -18,10 +18,11 @@ from rich.text import Text
 
 from furiosa_ir.errors import readable
 from furiosa_ir.files import write_whole
+from furiosa_ir.plugins import Plugin
 from furiosa_ir.quantization import OutputAccuracy, QuantizationReport, quantize
 from furiosa_ir.quantization.calibration import calibration_files
 from furiosa_ir.reports.units import format_value
-from furiosa_ir.tools.sources import check_outputs
+from furiosa_ir.tools.sources import check_outputs, plugin_files
 
 
 def quantize_file(
@@ -35,6 +36,7 @@ def quantize_file(
     exclude: Sequence[str],
     samples: int | None,
     report: Path | None,
+    plugins: Sequence[Plugin] = (),
 ) -> None:
     """Quantises a file to a file, and says how near the result is to the source.
 
@@ -42,7 +44,8 @@ def quantize_file(
         FuriosaError: it cannot be done; no output file is left then.
     """
     outputs = [output] if report is None else [output, report]
-    check_outputs(outputs, source, calibration_files(calibration))
+    read = [*calibration_files(calibration), *plugin_files(plugins)]
+    check_outputs(outputs, source, read)
     progress = _Progress()
     result = quantize(
         source,
@@ -53,6 +56,7 @@ def quantize_file(
         activation=activation,
         exclude=exclude,
         limit=samples,
+        plugins=plugins,
         on_step=progress.step,
     )
     if report is not None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from furiosa_ir.cache.external_data import external_locations
 from furiosa_ir.files import check_distinct, check_writable
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
+
+if TYPE_CHECKING:
+    from furiosa_ir.plugins import Plugin
 
 
 def check_outputs(outputs: Sequence[Path], source: Path, others: Iterable[Path] = ()) -> None:
@@ -30,6 +34,19 @@ def check_outputs(outputs: Sequence[Path], source: Path, others: Iterable[Path] 
     replaced = [output for output in outputs if output.exists() and not _is_program(output)]
     beside = _files_beside(source) if replaced else []
     check_distinct(outputs, [source, *others, *beside])
+
+
+def plugin_files(plugins: Iterable[Plugin]) -> list[Path]:
+    """The files that plug-ins are read from.
+
+    Raises:
+        FuriosaError: one is not there.
+    """
+    if not plugins:
+        return []
+    from furiosa_ir.plugins import find_plugin  # noqa: PLC0415  # few compiles have any
+
+    return [find_plugin(plugin).file for plugin in plugins]
 
 
 def _is_program(path: Path) -> bool:

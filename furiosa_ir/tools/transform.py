@@ -25,8 +25,9 @@ from furiosa_ir.ir.text import (
     write_module,
 )
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
+from furiosa_ir.plugins import Plugin
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
-from furiosa_ir.tools.sources import check_outputs
+from furiosa_ir.tools.sources import check_outputs, plugin_files
 
 # The backend is imported by the functions that need it.
 # ruff: noqa: PLC0415
@@ -51,7 +52,7 @@ class Settings:
     split: bool = False
     diagnostics: bool = False
     constants: Path | None = None
-    plugins: tuple[Path, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
 
 
 def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
@@ -92,7 +93,7 @@ def _check_replacing(data: bytes, file: Path, output: Path | None, settings: Set
     """Refuses to replace what is read, but for IR text by what becomes of it, as mlir-opt does."""
     if output is None or str(output) == "-":
         return
-    read = [*settings.plugins, *([settings.constants] if settings.constants else [])]
+    read = [*plugin_files(settings.plugins), *([settings.constants] if settings.constants else [])]
     if str(file) == "-":
         check_distinct([output, constants_path(output)], read)
     elif is_ir_text(data) and output.exists() and output.samefile(file):

@@ -134,7 +134,7 @@ def test_the_fingerprint_is_of_the_code(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_installed_versions_are_those_that_python_imports():
     from importlib.metadata import version
 
-    installed = dict(fingerprint._installed())
+    installed = fingerprint.installed_distributions()
     for library in ("xdsl", "numpy", "ml_dtypes", "onnx", "onnxruntime", "tflite", "flatbuffers"):
         assert installed[library] == version(library)
 

@@ -33,8 +33,8 @@ IMPORTS_BY_NAME = {
     "furiosa_ir/ir/passes.py",
     # Command groups of a table, imported when they are called.
     "furiosa_ir/tools/furiosa.py",
-    # `--load FILE`.
-    "furiosa_ir/tools/plugins.py",
+    # `--load PLUGIN`.
+    "furiosa_ir/plugins.py",
 }
 PROCESSES = {"furiosa_ir/runtime/isolation.py"}
 """Modules that may start other programs: a Python only as `python_process` says."""

@@ -17,7 +17,9 @@ from furiosa_ir.dialects.graph import (
     trigonometric,
 )
 from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, StringType
+from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.plugins import is_registered_from_outside
 
 OPERATIONS: list[type[GraphOp]] = [
     op
@@ -53,7 +55,27 @@ TFLITE_OPERATORS: dict[str, type[GraphOp]] = {name: op for op in OPERATIONS for 
 
 
 def register(op: type[GraphOp]) -> type[GraphOp]:
-    """Adds an operation that a plug-in declares; a decorator. Those of this package need none."""
+    """Adds an operation that a plug-in declares; a decorator. Those of this package need none.
+
+    It counts from the next compile on. One of its name that was registered before makes room for
+    it, with the operators it modelled: a plug-in that has been edited is loaded again.
+
+    Raises:
+        FuriosaError: the name is that of an operation of this package.
+    """
+    is_registered_from_outside(op)
+    former = next((other for other in OPERATIONS if other.name == op.name), None)
+    if former is not None and former.__module__.startswith("furiosa_ir."):
+        raise FuriosaError(
+            f"the operation '{op.name}' of {op.__module__} has the name of one of the compiler's",
+            hint="give it another name; ONNX and TFLITE may claim the same operators",
+        )
+    if former is not None:
+        OPERATIONS.remove(former)
+        Graph._operations.remove(former)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        for table in (ONNX_OPERATORS, TFLITE_OPERATORS):
+            for name in [name for name, model in table.items() if model is former]:
+                del table[name]
     OPERATIONS.append(op)
     Graph._operations.append(op)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     ONNX_OPERATORS.update(dict.fromkeys(op.ONNX, op))

@@ -33,6 +33,7 @@ from furiosa_ir.importers.onnx.tensors import element_type, type_name
 from furiosa_ir.importers.onnx.types import check_types
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of, shape_text
+from furiosa_ir.plugins import raise_plugin_failure
 
 __all__ = ["import_onnx"]
 
@@ -55,7 +56,7 @@ def import_onnx(source: bytes | Path, *, batch_size: int | None = None) -> Modul
         return _import(file, batch_size)
     except FuriosaError as error:
         raise ImportFailure(
-            error.message, file=file.name, layer=error.layer, hint=error.hint
+            error.message, file=error.file or file.name, layer=error.layer, hint=error.hint
         ) from error.__cause__
 
 
@@ -113,8 +114,11 @@ def _import_node(builder: Builder, proto: Any) -> None:
                 if name:
                     builder.define(str(name), value)
     except FuriosaError as error:
-        raise ImportFailure(error.message, layer=error.layer or label, hint=error.hint) from None
+        raise ImportFailure(
+            error.message, file=error.file, layer=error.layer or label, hint=error.hint
+        ) from None
     except UNFIT as error:
+        raise_plugin_failure(error, label)
         # An operator's import function may take its node to be well formed: check_node has
         # compared it with the schema, which says nothing about ranks and values.
         raise ImportFailure(

@@ -23,6 +23,7 @@ from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, as_attribute, shape_of
+from furiosa_ir.plugins import raise_plugin_failure
 
 _NARROW = frozenset(np.dtype(t) for t in (np.float16, np.float32, ml_dtypes.bfloat16))
 
@@ -254,7 +255,8 @@ def _fold(op: GraphOp, folding: Folding) -> list[Array] | None:
         try:
             with elementary.portable_products():
                 results = op.evaluate(*wide)
-        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError):
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+            raise_plugin_failure(error)
             return None  # what numpy makes no sense of is left to the host
         return [
             np.ascontiguousarray(r).reshape(np.shape(r)).astype(_dtype(t), copy=False)

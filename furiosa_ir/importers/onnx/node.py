@@ -103,12 +103,16 @@ class Node:
         return self._builder.opaque(self.proto)
 
 
-@lru_cache(maxsize=4096)
 def _defaults(op_type: str, opset: int, domain: str) -> tuple[tuple[str, Any], ...]:
     try:
-        schema = onnx.defs.get_schema(op_type, opset, domain)
-    except onnx.defs.SchemaError:
+        return _defaults_of_schema(op_type, opset, domain)
+    except onnx.defs.SchemaError:  # not remembered: a plug-in may register one
         return ()
+
+
+@lru_cache(maxsize=4096)
+def _defaults_of_schema(op_type: str, opset: int, domain: str) -> tuple[tuple[str, Any], ...]:
+    schema = onnx.defs.get_schema(op_type, opset, domain)
     defaults: list[tuple[str, Any]] = []
     for name, attribute in schema.attributes.items():
         if attribute.default_value.name:

@@ -59,13 +59,17 @@ def check_types(op_type: str, domain: str, opset: int, operands: Sequence[SSAVal
             )
 
 
-@lru_cache(maxsize=4096)
 def _inputs(op_type: str, domain: str, opset: int) -> tuple[_Input, ...] | None:
     """The inputs of the schema; the last one stands for all that follow if it is variadic."""
     try:
-        schema: Any = onnx.defs.get_schema(op_type, opset, domain)
-    except onnx.defs.SchemaError:
+        return _inputs_of_schema(op_type, domain, opset)
+    except onnx.defs.SchemaError:  # not remembered: a plug-in may register one
         return None
+
+
+@lru_cache(maxsize=4096)
+def _inputs_of_schema(op_type: str, domain: str, opset: int) -> tuple[_Input, ...]:
+    schema: Any = onnx.defs.get_schema(op_type, opset, domain)
     constraints = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
     made: list[_Input] = []
     for formal in schema.inputs:

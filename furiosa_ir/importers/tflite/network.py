@@ -27,6 +27,7 @@ from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, shape_of
+from furiosa_ir.plugins import raise_plugin_failure
 
 
 class NetworkImporter:
@@ -75,8 +76,11 @@ class NetworkImporter:
         except ImportFailure as error:
             raise error.at(layer=layer) from None
         except FuriosaError as error:
-            raise ImportFailure(error.message, layer=error.layer or layer) from None
+            raise ImportFailure(
+                error.message, file=error.file, layer=error.layer or layer
+            ) from None
         except CORRUPTION as error:
+            raise_plugin_failure(error, layer)
             raise ImportFailure(
                 f"the arguments of {record.op_type} make no sense", layer=layer
             ) from error

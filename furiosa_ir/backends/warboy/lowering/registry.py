@@ -23,6 +23,7 @@ from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.warboy.kernels import VECTOR
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.plugins import is_registered_from_outside
 
 Constraint = Callable[[Any], "hints.Hint | None"]
 """From an operation to why it cannot run on the NPU, or None."""
@@ -54,6 +55,8 @@ class Lowering:
 
 
 _LOWERINGS: dict[tuple[str, str], Lowering] = {}
+_OF_FAMILIES: dict[tuple[type[GraphOp], str], Lowering] = {}
+"""By base class: what holds for the operations of a family that declare nothing else."""
 _WITHOUT_FORM: dict[tuple[str, str], str] = {}
 _loaded: set[str] = set()
 
@@ -61,12 +64,23 @@ _loaded: set[str] = set()
 def lowers(
     operation: type[GraphOp], *numerics: str, unless: Sequence[Constraint] = ()
 ) -> Callable[[FunctionT], FunctionT]:
-    """Declares the decorated function as the lowering of `operation` under these numerics."""
+    """Declares the decorated function as the lowering of `operation` under these numerics.
+
+    Of a base class without a name, as that of its operations which have none of their own,
+    whenever they are declared. A plug-in's takes the place of the compiler's.
+    """
 
     def declare(function: FunctionT) -> FunctionT:
         lowering = Lowering(operation, numerics, tuple(unless), function)
+        from_outside = is_registered_from_outside(function)
         for kind in numerics:
-            _LOWERINGS[operation.name, kind] = lowering
+            if from_outside:
+                _import_lowerings(kind)  # later, they would take its place
+                _WITHOUT_FORM.pop((getattr(operation, "name", ""), kind), None)
+            if "name" in vars(operation):
+                _LOWERINGS[operation.name, kind] = lowering
+            else:
+                _OF_FAMILIES[operation, kind] = lowering
         return function
 
     return declare
@@ -80,22 +94,31 @@ def leaves_to_host(operation: type[GraphOp], numerics: str, reason: str) -> None
         numerics: under which numerics.
         reason: what follows the operation's name in the hint.
     """
+    is_registered_from_outside(operation)
     _WITHOUT_FORM[operation.name, numerics] = reason
 
 
 def find_lowering(op: GraphOp | type[GraphOp], numerics: str) -> Lowering | None:
     """The lowering of an operation; its family's modules are imported when first asked for."""
     fallback = _FALLBACK.get(numerics)
+    _import_lowerings(numerics)
+    if (op.name, numerics) in _WITHOUT_FORM:
+        return None
+    lowering = _LOWERINGS.get((op.name, numerics))
+    if lowering is None:
+        bases = op.__mro__ if isinstance(op, type) else type(op).__mro__
+        families = (_OF_FAMILIES.get((base, numerics)) for base in bases)
+        lowering = next((family for family in families if family is not None), None)
+    return find_lowering(op, fallback) if lowering is None and fallback is not None else lowering
+
+
+def _import_lowerings(numerics: str) -> None:
     if numerics not in _loaded:
         for name in ("shared", numerics):
             package = importlib.import_module(f"{__package__}.{name}")
             for module in pkgutil.iter_modules(package.__path__):
                 importlib.import_module(f"{package.__name__}.{module.name}")
         _loaded.add(numerics)
-    if (op.name, numerics) in _WITHOUT_FORM:
-        return None
-    lowering = _LOWERINGS.get((op.name, numerics))
-    return find_lowering(op, fallback) if lowering is None and fallback is not None else lowering
 
 
 def refusal(op: GraphOp, numerics: str) -> hints.Hint | None:

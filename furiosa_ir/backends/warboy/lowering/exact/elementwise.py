@@ -31,7 +31,6 @@ from furiosa_ir.backends.warboy.lowering.exact.scale import (
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.ftensor.base import TensorOp, i48
-from furiosa_ir.dialects.graph import OPERATIONS
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.elementwise import (
     AddOp,
@@ -45,7 +44,6 @@ from furiosa_ir.dialects.graph.elementwise import (
     PReluOp,
     ReluOp,
     SubOp,
-    TableOp,
     UnaryOp,
 )
 from furiosa_ir.dialects.graph.normalization import MeanOp, SumOp
@@ -59,15 +57,11 @@ CODES = np.arange(-128, 128)
 """The values of an i8, in the order of a table."""
 
 
+@lowers(UnaryOp, EXACT, unless=[not_8bit])
 def unary(op: UnaryOp, emit: Emitter) -> SSAValue:
-    """Q(f(dequantised x)), looked up."""
+    """Q(f(dequantised x)), looked up: of every function that declares nothing else."""
     source, target = emit.quantization(op.x), emit.quantization(op.result)
     return apply_table(emit, emit.operand(op.x), source, target, lambda x: op.evaluate(x)[0])
-
-
-for _operation in OPERATIONS:
-    if issubclass(_operation, UnaryOp) and _operation is not TableOp:
-        lowers(_operation, EXACT, unless=[not_8bit])(unary)
 
 
 def _bounded(op: ReluOp | ClipOp, emit: Emitter, low: float | None, high: float | None) -> SSAValue:
