@@ -37,6 +37,11 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         "OPERATORS": Limit(
             1_000_000, "operators of an ONNX network, those of subgraphs and inlined ones included"
         ),
+        "FUNCTION_BYTES": Limit(
+            16 << 20,
+            "bytes, and 16 times the file, that an ONNX network may grow where calls of functions "
+            "become their bodies; a node counts 512 and its own",
+        ),
         "RANK": Limit(64, "dimensions of a tensor (numpy's own limit)"),
         "TENSOR_ELEMENTS": Limit(1 << 34, "elements of a constant, an input or a result"),
         "FOLDED_ELEMENTS": Limit(

@@ -20,7 +20,6 @@ from furiosa_ir.quantization.opset import (
     RESIZE_MODES_OPSET,
     opset_of,
     raise_opset,
-    round_up_where_shrinking,
 )
 
 _IR_VERSION = 8
@@ -80,14 +79,13 @@ def prepare(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     Raises:
         FuriosaError: onnxruntime or onnx does not take it.
     """
-    had_resize_modes = opset_of(model) >= RESIZE_MODES_OPSET
-    # onnxruntime raises it so far by itself, but fails where there is an Upsample.
-    model = _optimized(raise_opset(model, RESIZE_MODES_OPSET, name), name)
-    if not had_resize_modes:
-        round_up_where_shrinking(model, name)
+    if opset_of(model) < RESIZE_MODES_OPSET:
+        model = _folded(model, name)
+    # onnxruntime's preparation has onnx's converter raise what is older, which is not trusted.
+    raise_opset(model, PER_CHANNEL_OPSET, name)
+    model = _optimized(model, name)
     if _normalizations_as_convolutions(model):
         model = _optimized(model, name)  # scales and biases after them join the convolution
-    model = raise_opset(model, PER_CHANNEL_OPSET, name)
     _settle_gemms(model)
     model = shape_inference.infer_shapes(model, data_prop=True)
     name_nodes(model)
@@ -99,6 +97,28 @@ def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     return copy
+
+
+def _folded(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The same network where computed factors of a Resize or an Upsample are constants."""
+    constants = {i.name for i in model.graph.initializer}
+    if not any(
+        node.op_type in ("Resize", "Upsample") and any(i not in constants for i in node.input[1:])
+        for node in model.graph.node
+    ):
+        return model
+    import onnxruntime  # noqa: PLC0415  # takes 0.1 s
+
+    options = cast("Any", onnxruntime.SessionOptions())
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 4
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "source.onnx"), Path(folder, "folded.onnx")
+        onnx.save(model, source, save_as_external_data=model.ByteSize() > IN_ONE_FILE)
+        options.optimized_model_filepath = str(target)
+        with refusals("onnxruntime does not take the network", name), quiet():
+            onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return _with_used_domains(onnx.load(target))
 
 
 def _optimized(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -115,8 +135,11 @@ def _optimized(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
                 skip_symbolic_shape=True,  # needs sympy; onnx's own inference follows
                 save_as_external_data=large,
             )
-        prepared = onnx.load(target)
-    # The optimiser declares every domain it knows; only those in use say something.
+        return _with_used_domains(onnx.load(target))
+
+
+def _with_used_domains(prepared: onnx.ModelProto) -> onnx.ModelProto:
+    """The optimiser declares every domain it knows; only those in use say something."""
     used = {node.domain or "" for node in prepared.graph.node} | {""}
     imports = {("" if o.domain == "ai.onnx" else o.domain): o for o in prepared.opset_import}
     kept = [o for domain, o in imports.items() if domain in used]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import mmap
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any, cast
 
 import onnx
-import onnx.inliner
-import onnx.version_converter
 from google.protobuf.message import DecodeError
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.onnx.messages import one_sentence
+from furiosa_ir.importers.onnx.functions import expanded_functions
+from furiosa_ir.importers.onnx.opsets import raise_opset
 from furiosa_ir.importers.onnx.soundness import check_model
 
 UNFIT = (
@@ -31,7 +29,7 @@ UNFIT = (
 """What onnx, numpy and the operations raise on a node that is not what its schema promises."""
 
 OLDEST_OPSET = 7
-"""Before it, broadcasting was an attribute of each operator; older models are converted to it."""
+"""Before it, broadcasting was an attribute of each operator; older models are raised to it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class ModelFile:
 
 
 def read_model(source: bytes | Path) -> ModelFile:
-    """Parses a model, its local functions inlined.
+    """Parses a model, its local functions expanded.
 
     Raises:
         ImportFailure: there is no such file, or it holds no ONNX model that we can read.
@@ -79,11 +77,14 @@ def read_model(source: bytes | Path) -> ModelFile:
     except ImportFailure as error:
         raise error.at(file=name) from None
     opsets = _opsets(model, name)
-    if opsets[""] < OLDEST_OPSET:
-        model = _modernized(model, opsets[""], name)
-        opsets[""] = OLDEST_OPSET
-    if model.functions:
-        model = _inlined(model, name)
+    try:
+        if opsets[""] < OLDEST_OPSET:
+            raise_opset(model, opsets[""], OLDEST_OPSET)
+            opsets[""] = OLDEST_OPSET
+        if model.functions:
+            model, opsets = expanded_functions(model, opsets)
+    except ImportFailure as error:
+        raise error.at(file=name) from None
     return ModelFile(model, name, folder, hashlib.sha256(data).hexdigest(), opsets)
 
 
@@ -119,75 +120,3 @@ def _opsets(model: onnx.ModelProto, name: str | None) -> dict[str, int]:
             hint="onnx.version_converter converts between operator sets",
         )
     return opsets
-
-
-def _modernized(model: onnx.ModelProto, opset: int, name: str | None) -> onnx.ModelProto:
-    """The model in the oldest operator set that the importer reads."""
-    graph: Any = model.graph
-    sizes = {str(t.name): prod(t.dims) for t in graph.initializer}
-    if any(
-        n.op_type == "PRelu" and any(sizes.get(str(i), 0) != 1 for i in n.input[1:2])
-        for n in graph.node
-    ):
-        # A slope for each channel became an array that broadcasts; the converter leaves it.
-        raise ImportFailure(
-            f"the model has a PRelu of operator set {opset} with more than one slope",
-            file=name,
-            hint=f"export the model with operator set {OLDEST_OPSET} or newer",
-        )
-    if any(changed_between(node, opset, OLDEST_OPSET) for node in graph.node):
-        # Before version 4 an initialiser had to be an input as well, which some models forget.
-        model.ir_version = max(4, model.ir_version)
-        if not model.opset_import:
-            model.opset_import.add(version=opset)
-        try:
-            return converted(model, OLDEST_OPSET)
-        except ValueError as error:
-            raise ImportFailure(
-                f"the model uses operator set {opset} and cannot be converted to {OLDEST_OPSET}: "
-                f"{error}",
-                file=name,
-            ) from None
-    for entry in cast("list[Any]", model.opset_import):
-        if entry.domain in ("", "ai.onnx"):
-            entry.version = OLDEST_OPSET
-    return model
-
-
-def converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    """The model in another version of the default operator set.
-
-    Raises:
-        ValueError: onnx cannot convert it, and why.
-    """
-    try:
-        return onnx.version_converter.convert_version(model, opset)
-    except (
-        onnx.checker.ValidationError,
-        onnx.shape_inference.InferenceError,
-        onnx.version_converter.ConvertError,
-        IndexError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        raise ValueError(one_sentence(str(error))) from None
-
-
-def changed_between(node: Any, old: int, new: int) -> bool:
-    """Whether a node's operator is not the same in two versions of the default operator set."""
-    if node.domain not in ("", "ai.onnx"):
-        return False
-    try:
-        schemas: list[Any] = [onnx.defs.get_schema(node.op_type, v) for v in (old, new)]
-    except onnx.defs.SchemaError:
-        return True
-    return bool(schemas[0].since_version != schemas[1].since_version)
-
-
-def _inlined(model: onnx.ModelProto, name: str | None) -> onnx.ModelProto:
-    try:
-        return onnx.inliner.inline_local_functions(model)
-    except Exception as error:  # noqa: BLE001  # onnx's own exceptions share no other base
-        raise ImportFailure(
-            f"the model's local functions cannot be inlined: {one_sentence(str(error))}", file=name
-        ) from None

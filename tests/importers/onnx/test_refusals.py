@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,17 +96,24 @@ def test_refused(case: str) -> None:
     assert len(message) < 400
 
 
-def test_a_network_of_old_that_cannot_be_converted() -> None:
-    model = network(
-        [node("BatchNormalization", ["x"] + ["s"] * 4, ["y"])],
-        X,
-        Y,
-        {"s": np.ones(3, np.float32)},
-        opset=6,
-    )
-    model.graph.input.append(helper.make_tensor_value_info("s", TensorProto.FLOAT, [3, 1]))
-    with pytest.raises(ImportFailure, match="cannot be converted to 7: inferred shape"):
+@pytest.mark.parametrize(
+    ("proto", "what"),
+    [
+        (node("Cast", ["x"], ["y"], to="NOTHING"), "'Cast' to 'NOTHING', which is no type"),
+        (node("Tile", ["x", "x", "x"], ["y"]), "input 1 of 'Tile' .* is not constant"),
+        (node("Add", ["x", "w"], ["y"], broadcast=1, axis=3), "from axis 3 on"),
+        (node("PRelu", ["x", "unknown"], ["y"]), "rank of 'unknown', which nothing tells"),
+        (node("Reshape", ["x"], ["y"], shape="text"), "'Reshape' .* does not fit"),
+        (node("BatchNormalization", ["x"] * 5, ["y", "z", "z1", "z2", "z3"]), "being trained"),
+    ],
+    ids=["type", "tiles", "axis", "rank", "attribute", "training"],
+)
+def test_a_network_of_old_that_cannot_be_raised(proto: Any, what: str) -> None:
+    model = network([proto], X, Y, weight(3, 8), opset=1)
+    with pytest.raises(ImportFailure, match=what) as caught:
         imported(model)
+    assert caught.value.layer == "y"
+    assert "/project/" not in str(caught.value)
 
 
 def test_a_network_of_old_that_names_no_operator_set() -> None:

@@ -2,8 +2,8 @@
 
 An origin is a model of its own: its values get names of the segment's, inside subgraphs too, where
 a name may come from outside. Its nodes are of the operator set of the file, the segment's may be a
-newer one: plain nodes are converted. onnx's converter leaves subgraphs as they are, so what has one
-that means something else in the newer set keeps the file's (`kept_opset`), in a segment apart.
+newer one: nodes are raised to it (`importers.onnx.opsets`). What has no form in the newer set keeps
+the file's (`kept_opset`), in a segment apart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
-from furiosa_ir.importers.onnx.file import changed_between, converted
+from furiosa_ir.importers.onnx.opsets import Inexpressible, changed_between, raise_opset
 from furiosa_ir.importers.onnx.order import subgraphs
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.onnx_messages import external_tensors
@@ -34,7 +34,7 @@ def write_opaque(op: OpaqueOp, w: OnnxWriter) -> None:
     """Appends the nodes of an opaque operation and binds its results.
 
     Raises:
-        CompilationFailure: they cannot be converted to the segment's operator set.
+        CompilationFailure: they have no form in the segment's operator set.
     """
     model = _converted(op, _model(op), w.opset)
     for entry in model.opset_import:
@@ -57,8 +57,8 @@ def write_opaque(op: OpaqueOp, w: OnnxWriter) -> None:
 def kept_opset(op: OpaqueOp) -> int | None:
     """The operator set that an operation must be written in; None if any from the oldest will do.
 
-    It is the file's, where that is older than those that segments are written in, and the operation
-    has a subgraph, or several nodes, of operators that have changed since.
+    It is the file's, where that is older than those that segments are written in, and a node has no
+    form in these.
     """
     assert op.origin is not None
     if op.origin.data[0] != "onnx":
@@ -67,10 +67,11 @@ def kept_opset(op: OpaqueOp) -> int | None:
     opset = _opsets(model).get("", OLDEST_OPSET)
     if opset >= OLDEST_OPSET:
         return None
-    nodes = list(_nodes(model.graph.node))
-    if len(nodes) == 1 or not any(changed_between(n, opset, OLDEST_OPSET) for n in nodes):
-        return None
-    return opset
+    try:
+        raise_opset(model, opset, OLDEST_OPSET)
+    except Inexpressible:
+        return opset
+    return None
 
 
 def can_be_written_in(op: OpaqueOp, opset: int) -> bool:
@@ -172,11 +173,12 @@ def _converted(op: OpaqueOp, model: onnx.ModelProto, opset: int) -> onnx.ModelPr
     if own > opset and all(_means_the_same(n, opset, own) for n in nodes):
         return model
     try:
-        return converted(model, opset)
-    except ValueError as error:
+        raise_opset(model, own, opset)
+    except Inexpressible as error:
         raise CompilationFailure(
-            f"the operator '{op.operator.data}' cannot be converted from operator set "
-            f"{own} to {opset}: {error}",
+            f"the operator '{op.operator.data}' has no form in operator set {opset}: "
+            f"{error.message}",
             layer=layer_name(op) or None,
-            hint="convert the model with onnx.version_converter",
+            hint="export the network with a newer operator set",
         ) from None
+    return model
