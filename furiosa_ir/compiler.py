@@ -21,16 +21,19 @@ from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.assembly import Provenance, assemble
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.codegen import generate
-from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
+from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program, Resumption
 from furiosa_ir.backends.warboy.enf.writer import write_program
-from furiosa_ir.backends.warboy.machine import Machine, load_machine
-from furiosa_ir.backends.warboy.pipeline import pipeline_for
+from furiosa_ir.backends.warboy.machine import load_machine
+from furiosa_ir.backends.warboy.passes.assign_target import with_target
+from furiosa_ir.backends.warboy.pipeline import PIPELINE
+from furiosa_ir.backends.warboy.stages import remaining_phases, require
+from furiosa_ir.backends.warboy.target import machine_of, module_target
 from furiosa_ir.cache.compilation import compile_program
 from furiosa_ir.cache.settings import CacheSettings
 from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure
 from furiosa_ir.importers import load
 from furiosa_ir.ir.context import make_context
-from furiosa_ir.ir.passes import parse_passes
+from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, Timing, run_pipeline
 from furiosa_ir.plugins import Plugin, load_plugins, plugin_failure
 
@@ -41,8 +44,6 @@ Source = str | Path | bytes
 
 LEVELS = ("graph", "ftensor", "warboy", "enf")
 """The levels of IR in the order of compilation; "enf" is the program."""
-
-DEFAULT_TARGET = "warboy-2pe"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class CompileResult:
 
 def compile_model(
     source: Source,
-    target: str = DEFAULT_TARGET,
+    target: str | None = None,
     batch_size: int | None = None,
     cache: CacheSettings | None = None,
     plugins: Sequence[Plugin] = (),
@@ -77,7 +78,8 @@ def compile_model(
 
     Args:
         source: an ONNX or TFLite network or one of our IRs; a path, or the file's content.
-        target: "warboy" (one PE) or "warboy-2pe" (two PEs fused).
+        target: "warboy" (one PE) or "warboy-2pe" (two PEs fused). None: what IR text says, and
+            "warboy-2pe" where nothing does.
         batch_size: how many samples the inputs hold, for a network whose batch is open or 1;
             None keeps it as the file has it, an open one as 1. The results are those of so many
             single runs, one behind the other.
@@ -106,7 +108,7 @@ def compile_model(
 def compile_source(
     source: Source,
     *,
-    target: str = DEFAULT_TARGET,
+    target: str | None = None,
     batch_size: int | None = None,
     target_ir: str = "enf",
     passes: str | None = None,
@@ -123,7 +125,8 @@ def compile_source(
         batch_size: as in `compile_model`.
         target_ir: one of `LEVELS`.
         passes: a pipeline text in place of the compiler's own passes, from the source to the last
-            level of IR (`furiosa-opt --list-passes` shows both); only to "enf".
+            level of IR (`furiosa-opt --list-passes` shows both); only to "enf". Without, what the
+            source has been through already is known from its history and from what it holds.
         plugins: code that declares operators or passes, which is loaded first
             (`furiosa_ir.plugins`).
         instrumentation: watches the passes.
@@ -139,7 +142,8 @@ def compile_source(
         )
     if batch_size is not None:
         batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
-    machine = load_machine(target)
+    if target is not None:
+        load_machine(target)
     load_plugins(plugins)
     announce = on_phase or _ignore
     seconds: list[tuple[str, float]] = []
@@ -155,14 +159,21 @@ def compile_source(
             digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
             seconds.append(("import", time.perf_counter() - started))
 
-            pipeline = pipeline_for(target) if passes is None else _own_pipeline(passes)
+            phases = (
+                _phases_to_run(module, target_ir)
+                if passes is None
+                else Pipeline.of_text(passes, name=LEVELS[-2]).phases
+            )
+            is_program = target_ir == "enf"
+            level = LEVELS[-2] if is_program else target_ir
+            phases = with_target(phases, module, target, level=level, is_needed=is_program)
             context, timing = make_context(), Timing()
-            for phase in _phases_to_run(module, pipeline, target_ir):
+            for phase in phases:
                 announce(phase.name)
                 run_pipeline(
                     context,
                     module,
-                    pipeline.between(phase.name, phase.name),
+                    Pipeline(phase.name, (phase,)),
                     instrumentation=(*instrumentation, timing),
                     verify_each=verify_each,
                 )
@@ -172,10 +183,8 @@ def compile_source(
 
             announce("enf")
             started = time.perf_counter()
-            options = {"target": target}
-            if batch_size is not None:
-                options["batch_size"] = str(batch_size)
-            program = _assemble(module, target, machine, options, pipeline.text, digest)
+            options = {} if batch_size is None else {"batch_size": str(batch_size)}
+            program = _assemble(module, options, digest)
             _warn_of_floats(program, name)
             seconds.append(("enf", time.perf_counter() - started))
     except Exception as error:
@@ -190,43 +199,34 @@ def compile_source(
     return CompileResult(module, program, seconds)
 
 
-def _own_pipeline(passes: str) -> Pipeline:
-    last = Phase(LEVELS[-2], "as given", (*parse_passes(passes),))
-    return Pipeline("command line", (last,))
-
-
-def _phases_to_run(module: ModuleOp, pipeline: Pipeline, target_ir: str) -> Sequence[Phase]:
+def _phases_to_run(module: ModuleOp, target_ir: str) -> Sequence[Phase]:
     """What is left of the pipeline for a module that may have been through some of it.
 
     Raises:
         CompilationFailure: it is beyond the level asked for.
     """
-    names = [phase.name for phase in pipeline.phases]
     done = level_of(module)
-    first = names.index(done) + 1 if done in names else 0
-    last = len(names) if target_ir == "enf" else names.index(target_ir) + 1
-    if last < first:
+    if done is not None and LEVELS.index(done) > LEVELS.index(target_ir):
         raise CompilationFailure(f"the source is at level '{done}', beyond '{target_ir}'")
-    return pipeline.phases[first:last]
+    left = remaining_phases(module, PIPELINE)
+    return [p for p in left if LEVELS.index(p.name) <= LEVELS.index(target_ir)]
 
 
 def _ignore(_phase: str) -> None:
     """Nobody wants to know."""
 
 
-def _assemble(
-    module: ModuleOp,
-    target: str,
-    machine: Machine,
-    options: dict[str, str],
-    pipeline: str,
-    digest: str,
-) -> Program:
+def _assemble(module: ModuleOp, options: dict[str, str], digest: str) -> Program:
+    require(module, "enf")
     framework = module.attributes.get("graph.source")
+    history = history_of(module)
+    target, machine = module_target(module), machine_of(module)
+    assert target is not None
     provenance = Provenance(
         compiler=f"furiosa-ir {__version__}",
-        options=options,
-        pipeline=pipeline,
+        options={"target": target, **options},
+        pipeline=",".join(history.passes),
+        resumed=tuple(Resumption(r.passes, r.text) for r in history.resumed),
         source_hash=digest,
         source_framework=framework.data if isinstance(framework, StringAttr) else "onnx",
     )

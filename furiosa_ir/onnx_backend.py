@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from onnx import helper, numpy_helper
 from onnx.backend.base import Backend, BackendRep
 
-from furiosa_ir.compiler import DEFAULT_TARGET, compile_model
+from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ExecutionFailure, ImportFailure
 from furiosa_ir.runtime import Session, session
 
@@ -56,7 +56,7 @@ class FuriosaBackendRep(BackendRep):
         FuriosaError: the model cannot be compiled.
     """
 
-    def __init__(self, model: onnx.ModelProto, target: str = DEFAULT_TARGET) -> None:
+    def __init__(self, model: onnx.ModelProto, target: str | None = None) -> None:
         self._model = model
         self._target = target
         defaults = {str(t.name) for t in model.graph.initializer}
@@ -145,7 +145,7 @@ class FuriosaBackend(Backend):
         model: onnx.ModelProto,
         device: str = _DEVICES[0],
         *,
-        target: str = DEFAULT_TARGET,
+        target: str | None = None,
         **kwargs: Any,  # noqa: ARG003
     ) -> FuriosaBackendRep:
         """Compiles a model.
@@ -220,7 +220,7 @@ run_node = FuriosaBackend.run_node
 supports_device = FuriosaBackend.supports_device
 
 
-def _compile(model: onnx.ModelProto, target: str) -> Session:
+def _compile(model: onnx.ModelProto, target: str | None) -> Session:
     try:
         content = model.SerializeToString()
     except ValueError:  # protobuf's limit

@@ -90,7 +90,7 @@ def open_store(settings: CacheSettings, *, is_patient: bool = False) -> Store | 
 def compile_program(
     source: Path | bytes,
     *,
-    target: str,
+    target: str | None,
     batch_size: int | None = None,
     settings: CacheSettings | None = None,
     plugins: Sequence[Plugin] = (),

@@ -51,7 +51,7 @@ class Inputs:
     Attributes:
         source: a model, as in `compiler.compile_source`; of a file, whatever lies beside it and
             belongs to it counts too (external data, the constants of IR text).
-        target: "warboy" or "warboy-2pe".
+        target: "warboy", "warboy-2pe", or None: as the source says.
         batch_size: as given, None included: the program records it.
         passes: a pipeline text, where the passes are not the compiler's own.
         plugins: code that operators and passes come from, as `plugins.find_plugin` takes it; what
@@ -59,7 +59,7 @@ class Inputs:
     """
 
     source: Path | bytes
-    target: str
+    target: str | None
     batch_size: int | None = None
     passes: str | None = None
     plugins: tuple[Plugin, ...] = ()

@@ -20,6 +20,8 @@ __all__ = ["load"]
 def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
     """The module that a file holds, verified: an ONNX or TFLite model, or IR text.
 
+    A module of text has a mark in its history: a compile goes on from there.
+
     Args:
         source: a path, or the bytes themselves.
         batch_size: how many samples a network's inputs hold; None keeps the file's batch, an open
@@ -48,8 +50,8 @@ def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
                 hint="give the batch size where the ONNX or TFLite network is read",
             )
         if isinstance(source, Path):
-            return read_module(source)
-        return parse_module(source.decode("utf-8", "replace"))
+            return read_module(source, resumed=True)
+        return parse_module(source.decode("utf-8", "replace"), resumed=True)
     for magic, what in _NOT_MODELS.items():
         if head.startswith(magic):
             raise ImportFailure(f"this is {what}", file=name, hint=_READABLE)

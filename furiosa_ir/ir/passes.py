@@ -47,7 +47,13 @@ PASS_PACKAGES = ["furiosa_ir.passes", "furiosa_ir.backends.warboy.passes"]
 
 @dataclass(frozen=True)
 class Pass(ModulePass):
-    """A transformation of a module; subclasses are frozen dataclasses whose fields are options."""
+    """A transformation of a module; subclasses are frozen dataclasses whose fields are options.
+
+    Attributes:
+        reads_target: whether it needs the module's target; tools then see to it that there is one.
+    """
+
+    reads_target: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -237,6 +243,8 @@ def make_pass(spec: ArgSpec) -> Pass:
         name = option.replace("_", "-")
         if option not in known:
             hint = _nearest(name, [n.replace("_", "-") for n in known]) or "it has no options"
+            if cls.reads_target and option == "target":  # as pipelines of older programs have it
+                hint = "the module has it: put assign-target{npu=...} in front of the pipeline"
             raise FuriosaError(f"the pass '{spec.name}' has no option '{name}'", hint=hint)
         given[option] = _widened(values, types[option])
         if not _accepts(given[option], types[option]):

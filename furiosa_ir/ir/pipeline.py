@@ -25,6 +25,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.utils.exceptions import DiagnosticException
 
 from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
+from furiosa_ir.ir.history import record_pass
 from furiosa_ir.ir.passes import Pass, parse_passes, pipeline_text
 from furiosa_ir.ir.rewriting import made_by
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
@@ -97,14 +98,14 @@ class Pipeline:
         return pipeline_text(p for phase in self.phases for p in phase.resolve())
 
     @staticmethod
-    def of_text(text: str) -> Pipeline:
-        """A pipeline of one unnamed phase, from a pipeline text.
+    def of_text(text: str, name: str = "") -> Pipeline:
+        """A pipeline of one phase, from a pipeline text.
 
         Raises:
             FuriosaError: as `ir.passes.parse_passes`.
         """
         passes: tuple[str | Pass, ...] = parse_passes(text)
-        return Pipeline("command line", (Phase("", "as given", passes),))
+        return Pipeline("command line", (Phase(name, "as given", passes),))
 
 
 class Instrumentation:
@@ -234,7 +235,7 @@ def run_pass(
     instrumentation: Sequence[Instrumentation] = (),
     verify: bool = True,
 ) -> None:
-    """Runs one pass on the module, in place.
+    """Runs one pass on the module, in place, and notes it in the module's history.
 
     Raises:
         FuriosaError: it failed, or what it left does not verify; the message names the pass.
@@ -256,6 +257,7 @@ def run_pass(
             layer=error.layer,
             hint=error.hint,
         ) from error
+    record_pass(module, str(what.spec()))
     if verify:
         _verify_after(f"the pass '{what.name}'", verify_module, module)
     seconds = time.perf_counter() - started

@@ -33,6 +33,7 @@ from furiosa_ir.ir.constants import (
     ConstantTable,
 )
 from furiosa_ir.ir.context import make_context
+from furiosa_ir.ir.history import resume, with_digest
 from furiosa_ir.ir.text_check import check_text
 from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
@@ -44,10 +45,14 @@ Positions = dict[Operation, int]
 
 
 def print_module(module: ModuleOp, *, locations: bool = True) -> str:
-    """The module as text; without `locations` the layers' names are left out."""
+    """The module as text; without `locations` the layers' names are left out.
+
+    A module with a history ends in a comment by which `ir.history` finds out whether the text has
+    been edited.
+    """
     stream = io.StringIO()
     Printer(stream, print_debuginfo=locations).print_op(module)
-    return stream.getvalue()
+    return with_digest(module, stream.getvalue())
 
 
 def parse_module(
@@ -58,6 +63,7 @@ def parse_module(
     context: Context | None = None,
     positions: Positions | None = None,
     verify: bool = True,
+    resumed: bool = False,
 ) -> ModuleOp:
     """The module that a text describes, verified.
 
@@ -68,6 +74,7 @@ def parse_module(
         context: the dialects; default: all of the project's.
         positions: is filled with the place of each operation in the text.
         verify: whether the module must verify.
+        resumed: whether a compile goes on from here, which the module's history then says.
 
     Raises:
         ImportFailure: the text does not parse; the message begins with `file:line:column`.
@@ -99,6 +106,11 @@ def parse_module(
             PARSE_TABLES.pop()
     if verify:
         _verify(module, text, name, positions)
+    if resumed:
+        try:
+            resume(module, text)
+        except FuriosaError as error:
+            raise error.at(file=name) from None
     return module
 
 
@@ -156,9 +168,15 @@ def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) 
 
 
 def read_module(
-    path: Path | str, *, context: Context | None = None, positions: Positions | None = None
+    path: Path | str,
+    *,
+    context: Context | None = None,
+    positions: Positions | None = None,
+    resumed: bool = False,
 ) -> ModuleOp:
     """The module of a text file, and of the safetensors file beside it if there is one; verified.
+
+    Context, positions and resumed are those of `parse_module`.
 
     Raises:
         ImportFailure: a file is missing or unsound; the message says where.
@@ -177,7 +195,9 @@ def read_module(
         raise ImportFailure(f"cannot be read: {error.strerror}", file=str(path)) from error
     except UnicodeDecodeError:
         raise ImportFailure("is not text", file=str(path)) from None
-    return parse_module(text, table, name=str(path), context=context, positions=positions)
+    return parse_module(
+        text, table, name=str(path), context=context, positions=positions, resumed=resumed
+    )
 
 
 def large_constants(module: Operation) -> Iterator[Constant]:

@@ -79,6 +79,7 @@ def _header(program: Program) -> dict[str, Any]:
         "compiler": program.compiler,
         "options": dict(program.options),
         "pipeline": program.pipeline,
+        "resumed": [{"passes": r.passes, "text": r.text} for r in program.resumed],
         "source_framework": program.source_framework,
         "source_hash": program.source_hash,
     }

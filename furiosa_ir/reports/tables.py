@@ -51,9 +51,18 @@ def _header_rows(inspection: Mapping[str, Any], header: Mapping[str, Any]) -> li
         ("compiler", header["compiler"]),
         ("options", options),
         ("pipeline", header["pipeline"]),
+        ("resumed", _resumed(header)),
         ("source", f"{header['source_framework']}, SHA-256 {header['source_hash']}"),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _resumed(header: Mapping[str, Any]) -> str:
+    """Where the compile went on from text, in words."""
+    return "; ".join(
+        f"from {mark['text']} text, passes before it: {mark['passes']}"
+        for mark in header["resumed"]
+    )
 
 
 def _table(title: str, *columns: str) -> Table:

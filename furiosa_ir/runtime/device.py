@@ -14,22 +14,28 @@ _TARGETS = (
     (re.compile(r"warboy"), "warboy"),
 )
 
-DEFAULT_TARGET = "warboy-2pe"
+_WAY_OUT = "use 'warboy(1)*1' for one PE or 'warboy(2)*1' for two fused PEs"
 
 
-def target_of(device: str | None) -> str:
+def target_of(device: str | None) -> str | None:
     """The compiler's target for a device; of several devices in a list, the first counts.
+
+    None leaves it to the model: a program and IR text have their own.
 
     Raises:
         ExecutionFailure: the text specifies no device.
     """
     if device is None:
-        return DEFAULT_TARGET
+        return None
+    if not isinstance(device, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ExecutionFailure(
+            f"the device is of type {type(device).__name__}, not a text", hint=_WAY_OUT
+        )
     first = device.split(",")[0].strip().lower()
     for pattern, target in _TARGETS:
         if pattern.fullmatch(first):
             return target
     raise ExecutionFailure(
         f"'{device}' is not a device",
-        hint="use 'warboy(1)*1' for one PE or 'warboy(2)*1' for two fused PEs",
+        hint=_WAY_OUT,
     )

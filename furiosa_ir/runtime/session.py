@@ -54,7 +54,8 @@ def create(
 
     Args:
         model: path or content of an ENF, ONNX or TFLite file (recognised by its content).
-        device: what to compile for: "warboy(1)*1" (one PE), "warboy(2)*1" (two, the default).
+        device: what to compile for: "warboy(1)*1" (one PE), "warboy(2)*1" (two fused). None: what a
+            program or IR text is for, and two where nothing says so.
         worker_num: how many runs go on at once, and so how many times there is memory for one;
             further threads wait. As many as there are CPUs for this process, if it is None.
         batch_size: what the batch dimension of the inputs becomes.
@@ -81,6 +82,8 @@ def create(
         session = Session(_read(source), worker_num)
         if batch_size is not None:
             session.require_batch(batch_size)
+        if target is not None:
+            session.require_target(target)
         return session
     # A session of an ENF file needs neither the cache nor the compiler.
     from furiosa_ir.cache.compilation import compile_program  # noqa: PLC0415
@@ -209,6 +212,18 @@ class Session(Described):
                     f"not of batch size {batch_size}",
                     hint="compile the network for that batch size",
                 )
+
+    def require_target(self, target: str) -> None:
+        """Refuses another target than the program's, which compiling fixed.
+
+        Raises:
+            ExecutionFailure: the program is for another.
+        """
+        if self.program.target != target:
+            raise ExecutionFailure(
+                f"the program is for '{self.program.target}', not for '{target}'",
+                hint="compile the network for that target",
+            )
 
     def run(self, inputs: Inputs) -> TensorArray:
         """Runs the network once.

@@ -33,7 +33,7 @@ def compile_file(
     source: Path,
     output: Path,
     *,
-    target: str,
+    target: str | None,
     target_ir: str,
     batch_size: int | None,
     verify: bool,
@@ -88,7 +88,7 @@ def compile_file(
 def _compile(
     source: Path,
     *,
-    target: str,
+    target: str | None,
     target_ir: str,
     batch_size: int | None,
     passes: str | None,

@@ -13,15 +13,13 @@ from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime import session
 from furiosa_ir.tools.sources import check_outputs, plugin_files
 
-_DEVICES = {"warboy": "warboy(1)*1", "warboy-2pe": "warboy(2)*1"}
-
 
 def run_file(
     file: Path,
     inputs: Path,
     outputs: Path | None,
     *,
-    target: str,
+    target: str | None,
     batch_size: int | None,
     plugins: Sequence[Plugin] = (),
 ) -> None:
@@ -33,9 +31,7 @@ def run_file(
     if outputs is not None:
         check_outputs([outputs], file, [inputs, *plugin_files(plugins)])
     arrays = read_arrays(inputs)
-    with session.create(
-        file, device=_DEVICES[target], batch_size=batch_size, plugins=plugins
-    ) as running:
+    with session.create(file, device=target, batch_size=batch_size, plugins=plugins) as running:
         results = running.run(_in_order(arrays, [d.name for d in running.inputs()], inputs))
         named = [
             (desc.name, tensor.numpy())

@@ -51,9 +51,7 @@ def main() -> None:
 @click.option(
     "--target-npu",
     type=click.Choice(_TARGETS),
-    default="warboy-2pe",
-    show_default=True,
-    help="One PE, or two PEs fused.",
+    help="One PE, or two PEs fused. Default: what IR text says, else warboy-2pe.",
 )
 @click.option(
     "--target-ir",
@@ -85,7 +83,7 @@ def main() -> None:
 def compile_command(
     source: Path,
     output: Path | None,
-    target_npu: str,
+    target_npu: str | None,
     target_ir: str,
     batch_size: int | None,
     verify: bool,
@@ -123,14 +121,18 @@ def compile_command(
 @click.argument("file", type=_FILE)
 @click.option("--inputs", type=_FILE, required=True, help=".npz (or .npy) of the inputs.")
 @click.option("--outputs", type=_FILE, help=".npz to write; default: print what they are.")
-@click.option("--target-npu", type=click.Choice(_TARGETS), default="warboy-2pe", show_default=True)
+@click.option(
+    "--target-npu",
+    type=click.Choice(_TARGETS),
+    help="Default: the program's or IR text's, else warboy-2pe.",
+)
 @click.option("-b", "--batch-size", "--batch", type=click.IntRange(min=1))
 @_LOAD
 def run_command(
     file: Path,
     inputs: Path,
     outputs: Path | None,
-    target_npu: str,
+    target_npu: str | None,
     batch_size: int | None,
     load: tuple[str, ...],
 ) -> None:

@@ -19,7 +19,11 @@ from furiosa_ir.tools.errors import reported_errors
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: standard output.")
 @click.option("--from", "first", metavar="PHASE", help="Run the compiler's phases from this one.")
 @click.option("--to", "last", metavar="PHASE", help="Run the compiler's phases up to this one.")
-@click.option("--target-npu", "target", default="warboy-2pe", show_default=True)
+@click.option(
+    "--target-npu",
+    "target",
+    help="warboy (one PE) or warboy-2pe (two fused). Default: the IR's own, else warboy-2pe.",
+)
 @click.option(
     "-b", "--batch-size", type=click.IntRange(min=1), help="Samples that the inputs hold."
 )
@@ -59,7 +63,7 @@ def main(
     output: Path | None,
     first: str | None,
     last: str | None,
-    target: str,
+    target: str | None,
     batch_size: int | None,
     list_passes: bool,
     print_ir_before_all: bool,

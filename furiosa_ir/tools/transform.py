@@ -15,8 +15,9 @@ from furiosa_ir.files import check_distinct, check_writable, write_whole
 from furiosa_ir.importers import load
 from furiosa_ir.ir.constant_file import read_constants
 from furiosa_ir.ir.context import make_context
+from furiosa_ir.ir.history import resume
 from furiosa_ir.ir.passes import find_pass
-from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, PrintIr, Timing, run_pipeline
+from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, PrintIr, Timing, run_pipeline
 from furiosa_ir.ir.text import (
     Positions,
     diagnostic_at,
@@ -42,7 +43,7 @@ class Settings:
     pipeline: str | None = None
     first: str | None = None
     last: str | None = None
-    target: str = "warboy-2pe"
+    target: str | None = None
     batch_size: int | None = None
     verify_each: bool = True
     timing: bool = False
@@ -80,7 +81,7 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
 
 def _check_names(settings: Settings) -> None:
     """Refuses names that nothing has, whether or not what is asked for comes to use them."""
-    if settings.target != Settings.target:
+    if settings.target is not None:
         from furiosa_ir.backends.warboy.machine import load_machine
 
         load_machine(settings.target)
@@ -130,7 +131,7 @@ def _transform(data: bytes, file: Path, settings: Settings) -> ModuleOp:
         raise ImportFailure("is not text in UTF-8", file=_name(file)) from None
     _refuse_batch_size("IR", file, settings)
     module = _parse(text, file, settings, {})
-    _run(module, settings)
+    _run(module, settings, text)
     return module
 
 
@@ -151,44 +152,53 @@ def _parse(text: str, file: Path, settings: Settings, positions: Positions) -> M
     return parse_module(text, table, name=_name(file), positions=positions)
 
 
-def _pipeline(module: ModuleOp, settings: Settings) -> Pipeline | None:
+def _phases(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
+    """What is to run, `assign-target` in front if the module needs it."""
+    from furiosa_ir.backends.warboy.passes.assign_target import with_target
+
+    return with_target(_asked_for(module, settings), module, settings.target)
+
+
+def _asked_for(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
     if settings.pipeline is not None:
-        return Pipeline.of_text(settings.pipeline)
+        return Pipeline.of_text(settings.pipeline).phases
     if settings.first is None and settings.last is None:
-        return None
-    from furiosa_ir.backends.warboy.pipeline import pipeline_for
-    from furiosa_ir.compiler import level_of
+        return ()
+    from furiosa_ir.backends.warboy.pipeline import PIPELINE
+    from furiosa_ir.backends.warboy.stages import remaining_phases
 
-    pipeline = pipeline_for(settings.target)
-    first = settings.first
-    if first is None:
-        names = [phase.name for phase in pipeline.phases]
-        level = level_of(module)
-        if level is not None and level in names[:-1]:
-            first = names[names.index(level) + 1]
-    return pipeline.between(first, settings.last)
+    if settings.first is not None:
+        return PIPELINE.between(settings.first, settings.last).phases
+    asked = {phase.name for phase in PIPELINE.between(None, settings.last).phases}
+    left = tuple(phase for phase in remaining_phases(module, PIPELINE) if phase.name in asked)
+    if not left:
+        raise FuriosaError(f"there is nothing left to run up to '{settings.last}'")
+    return left
 
 
-def _run(module: ModuleOp, settings: Settings) -> None:
-    pipeline = _pipeline(module, settings)
-    if pipeline is None:
+def _run(module: ModuleOp, settings: Settings, text: str | None = None) -> None:
+    """Runs what is asked for on a module, which may have been read from text."""
+    phases = _phases(module, settings)
+    if text is not None:
+        resume(module, text, always=bool(phases))
+    if not phases:
         return
     watching: list[Instrumentation] = []
     if settings.before or settings.after:
 
-        def text(shown: ModuleOp) -> str:
+        def printed(shown: ModuleOp) -> str:
             return print_module(shown, locations=settings.debuginfo)
 
         def to_stderr(dump: str) -> None:
             click.echo(dump, err=True, nl=False)
 
-        watching.append(PrintIr(to_stderr, text, settings.before, settings.after))
+        watching.append(PrintIr(to_stderr, printed, settings.before, settings.after))
     timing = Timing()
     watching.append(timing)
     run_pipeline(
         make_context(),
         module,
-        pipeline,
+        Pipeline("command line", phases),
         instrumentation=watching,
         verify_each=settings.verify_each,
     )
@@ -244,7 +254,7 @@ def _transform_part(text: str, file: Path, settings: Settings, positions: Positi
     module = _parse(text, file, settings, positions)
     if settings.diagnostics:
         _locate(text, file, positions)
-    _run(module, settings)
+    _run(module, settings, text)
     return print_module(module, locations=settings.debuginfo)
 
 

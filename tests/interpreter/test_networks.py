@@ -113,7 +113,7 @@ def test_networks_round_trip_through_text(name: str, tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["digits_int8.tflite", "digits_qdq_int8.onnx"])
 def test_every_pass_keeps_the_meaning(name: str):
-    from furiosa_ir.backends.warboy.pipeline import pipeline_for
+    from furiosa_ir.backends.warboy.pipeline import PIPELINE
     from furiosa_ir.ir.context import make_context
     from furiosa_ir.ir.pipeline import run_pass
 
@@ -126,7 +126,7 @@ def test_every_pass_keeps_the_meaning(name: str):
         return [a for f in feeds for a in interpreter.run(f).values()]
 
     expected = outputs()
-    for phase in pipeline_for("warboy").between(None, "ftensor").phases:
+    for phase in PIPELINE.between(None, "ftensor").phases:
         for step in phase.resolve():
             run_pass(make_context(), module, step)
             for mine, first in zip(outputs(), expected, strict=True):

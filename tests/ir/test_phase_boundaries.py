@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from xdsl.dialects.builtin import ModuleOp
 
-from furiosa_ir.backends.warboy.pipeline import pipeline_for
+from furiosa_ir.backends.warboy.passes.assign_target import with_target
+from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.importers import load
 from furiosa_ir.ir.constants import ConstantTable
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.equivalence import difference
-from furiosa_ir.ir.pipeline import run_pipeline
+from furiosa_ir.ir.pipeline import Pipeline, run_pipeline
 from furiosa_ir.ir.text import large_constants, parse_module, print_module
 from furiosa_ir.ir.verifier import verify_module
 from tests.conftest import DIGITS, SHARED
@@ -35,9 +36,8 @@ def check_phases(path: Path, target: str) -> None:
     module = load(path)
     verify_module(module)
     check(module)
-    pipeline = pipeline_for(target)
-    for phase in pipeline.phases:
-        step = pipeline.between(phase.name, phase.name)
+    for phase in with_target(PIPELINE.phases, module, target):
+        step = Pipeline(phase.name, (phase,))
         run_pipeline(make_context(), module, step, verify_each=True)
         check(module)
 

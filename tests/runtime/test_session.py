@@ -236,7 +236,7 @@ def test_hints_are_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("device", "target"),
     [
-        (None, "warboy-2pe"),
+        (None, None),
         ("warboy(2)*1", "warboy-2pe"),
         ("warboy(1)*2", "warboy"),
         ("warboy*1", "warboy"),
@@ -246,7 +246,7 @@ def test_hints_are_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
         ("warboy", "warboy"),
     ],
 )
-def test_devices_are_targets(device: str | None, target: str) -> None:
+def test_devices_are_targets(device: str | None, target: str | None) -> None:
     assert target_of(device) == target
 
 

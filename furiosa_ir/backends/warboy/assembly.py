@@ -36,12 +36,12 @@ from furiosa_ir.backends.warboy.enf.records import (
     Layer,
     NpuSegment,
     Program,
+    Resumption,
     Tensor,
 )
 from furiosa_ir.backends.warboy.host import export_segment
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.passes.graph_partition import main_function
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.passes.graph_partition import is_npu, main_function
 from furiosa_ir.dialects.graph.base import GraphOp, StringType, quantization_of
 from furiosa_ir.dialects.graph.macs import macs_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
@@ -79,6 +79,7 @@ class Provenance:
         compiler: name and version.
         options: name -> text.
         pipeline: the passes that ran.
+        resumed: where the module was read from text.
         source_hash: SHA-256 of the model file.
         source_framework: "onnx" or "tflite".
     """
@@ -86,6 +87,7 @@ class Provenance:
     compiler: str
     options: dict[str, str]
     pipeline: str
+    resumed: tuple[Resumption, ...]
     source_hash: str
     source_framework: str
 
@@ -161,6 +163,7 @@ def assemble(
         pipeline=provenance.pipeline,
         source_hash=provenance.source_hash,
         source_framework=provenance.source_framework,
+        resumed=provenance.resumed,
     )
 
 

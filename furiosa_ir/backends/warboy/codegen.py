@@ -18,10 +18,10 @@ from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
 from furiosa_ir.backends.warboy.passes.plan_tiles import plan_tiles
 from furiosa_ir.backends.warboy.passes.schedule import (
     CONSTANTS,
-    LAYERS,
     memory_addresses,
     schedule,
 )
+from furiosa_ir.backends.warboy.stages import LAYERS
 from furiosa_ir.dialects.warboy.attributes import LayersAttr
 from furiosa_ir.dialects.warboy.commands import CommandOp
 from furiosa_ir.errors import VerificationFailure

@@ -56,22 +56,7 @@ WARBOY = Phase(
 )
 
 PIPELINE = Pipeline("warboy", (GRAPH, FTENSOR, WARBOY))
-"""`furiosa compile`: from an imported network to commands; the ENF writer follows."""
+"""`furiosa compile`: from an imported network to commands; the ENF writer follows.
 
-
-def pipeline_for(target: str) -> Pipeline:
-    """The pipeline with the target's name given to the passes that need the machine."""
-    phases = tuple(
-        Phase(
-            phase.name,
-            phase.description,
-            tuple(f"{p}{{target={target}}}" if p in TARGET_PASSES else p for p in phase.passes),
-            phase.verifier,
-        )
-        for phase in PIPELINE.phases
-    )
-    return Pipeline(PIPELINE.name, phases)
-
-
-TARGET_PASSES = frozenset({"plan-tiles", "schedule", "allocate"})
-"""Passes with an option `target`."""
+`assign-target` stands in front of it where the module has no target (`with_target`).
+"""

@@ -31,6 +31,7 @@ from furiosa_ir.importers.onnx.signature import batch_symbols, input_axes, input
 from furiosa_ir.importers.onnx.structural import STRUCTURAL
 from furiosa_ir.importers.onnx.tensors import element_type, type_name
 from furiosa_ir.importers.onnx.types import check_types
+from furiosa_ir.ir.history import HISTORY, NOTHING_RAN
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of, shape_text
 from furiosa_ir.plugins import raise_plugin_failure
@@ -194,6 +195,7 @@ def _module(file: ModelFile, function: FuncOp) -> ModuleOp:
             "graph.source": StringAttr("onnx"),
             "graph.source_hash": StringAttr(file.digest),
             "graph.opset": IntegerAttr(file.opsets[""], i64),
+            HISTORY: NOTHING_RAN,
         },
     )
 

@@ -11,9 +11,11 @@ import logging
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.ir import Attribute
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.batch import batch_axes, set_batch
+from furiosa_ir.ir.history import HISTORY, NOTHING_RAN
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,10 +64,11 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
             file.repaired[0],
             f" and of {len(file.repaired) - 1} more" if len(file.repaired) > 1 else "",
         )
-    attributes = {
+    attributes: dict[str, Attribute] = {
         "graph.source": StringAttr("tflite"),
         "graph.source_hash": StringAttr(hashlib.sha256(data).hexdigest()),
     }
     if not has_reference_kernels(file):
         attributes["graph.kernels"] = StringAttr("optimized")
+    attributes[HISTORY] = NOTHING_RAN
     return ModuleOp([function], attributes)

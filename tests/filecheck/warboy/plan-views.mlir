@@ -1,4 +1,4 @@
-// RUN: furiosa-opt %s -p "fuse-kernels,plan-tiles{target=warboy}" | filecheck %s
+// RUN: furiosa-opt %s -p "assign-target{npu=warboy},fuse-kernels,plan-tiles" | filecheck %s
 
 // A transpose into the pool's layout costs nothing: the argument is read under another view.
 

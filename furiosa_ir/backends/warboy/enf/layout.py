@@ -22,6 +22,7 @@ ORDERS = ("HCW", "HWC")
 REGIONS = ("constant", "workspace")
 POOL_KINDS = ("max", "sum")
 FRAMEWORKS = ("onnx", "tflite")
+TEXT_STATES = ("unedited", "edited", "foreign")
 OPCODES = (
     "rescale",
     "add",
@@ -221,6 +222,7 @@ TABLES: dict[str, tuple[Field, ...]] = {
     ),
     "MachineParameter": (_field("name", "string"), _field("value", _I64)),
     "Option": (_field("name", "string"), _field("value", "string")),
+    "Resumption": (_field("passes", _U32), _field("text", _U8)),
     "Program": (
         _field("target", "string"),
         _field("machine", "[MachineParameter]"),
@@ -234,6 +236,7 @@ TABLES: dict[str, tuple[Field, ...]] = {
         _field("pipeline", "string"),
         _field("source_hash", "string"),
         _field("source_framework", "string"),
+        _field("resumed", "[Resumption]"),
     ),
 }
 """Fields in the schema's order: a field's index is its slot."""

@@ -30,6 +30,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Parameter,
     Pool,
     Program,
+    Resumption,
     SramFlat,
     SramTile,
     Store,
@@ -181,6 +182,10 @@ class _Reader:
             row["pipeline"],
             row["source_hash"],
             row["source_framework"],
+            tuple(
+                Resumption(r["passes"], _enum(layout.TEXT_STATES, r["text"], "state of text"))
+                for r in row["resumed"]
+            ),
         )
 
     def _segment(self, row: Row) -> NpuSegment | HostSegment:

@@ -394,6 +394,19 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumption:
+    """A place where a compile went on from IR text.
+
+    Attributes:
+        passes: how many passes of `Program.pipeline` had run before.
+        text: "unedited" (as the compiler wrote it), "edited", or "foreign" (not written by it).
+    """
+
+    passes: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A whole ENF file.
 
@@ -406,9 +419,10 @@ class Program:
         layers: the report's rows, NPU and host.
         compiler: name and version.
         options: name -> text.
-        pipeline: the passes that ran, as `furiosa-opt -p` takes them.
+        pipeline: the passes that ran, in order, as `furiosa-opt -p` takes them.
         source_hash: SHA-256 of the model file (hexadecimal digits).
         source_framework: "onnx" or "tflite".
+        resumed: where the compile went on from IR text; nowhere, if it began with the model.
     """
 
     target: str
@@ -423,3 +437,4 @@ class Program:
     pipeline: str = ""
     source_hash: str = ""
     source_framework: str = ""
+    resumed: tuple[Resumption, ...] = ()

@@ -124,6 +124,10 @@ def _program_row(program: Program, sections: list[Section]) -> Row:
         "pipeline": program.pipeline,
         "source_hash": program.source_hash,
         "source_framework": program.source_framework,
+        "resumed": [
+            {"passes": r.passes, "text": layout.TEXT_STATES.index(r.text)} for r in program.resumed
+        ]
+        or None,
     }
 
 

@@ -10,11 +10,13 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir.backends.warboy.constant_section import lay_out
-from furiosa_ir.backends.warboy.machine import Machine, load_machine
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
+from furiosa_ir.backends.warboy.stages import ADDRESSES, MEMORY, require
+from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.dialects.warboy.attributes import AddressesAttr, MemoryAttr
 from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp
@@ -29,12 +31,6 @@ from furiosa_ir.errors import CompilationFailure, VerificationFailure
 from furiosa_ir.ir.constants import Constant
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.shaped_operation import shape_of
-
-MEMORY = "warboy.memory"
-"""The function attribute that holds the `MemoryPlan`."""
-
-ADDRESSES = "warboy.addresses"
-"""The function attribute that holds the `MemoryAddresses`."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +48,11 @@ class Allocate(Pass):
     """
 
     name = "allocate"
-    target: str = "warboy-2pe"
+    reads_target = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = load_machine(self.target)
+        require(op, self.name)
+        machine = machine_of(op)
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
                 allocate(function, machine)

@@ -11,8 +11,9 @@ from xdsl.dialects.builtin import UNKNOWN_LOC, IntegerType, LocationAttr, Module
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.kernel_views import has_view
+from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.warboy.kernels import (
@@ -70,6 +71,7 @@ class FuseKernels(Pass):
     name = "fuse-kernels"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        require(op, self.name)
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
                 fuse_kernels(function)

@@ -27,6 +27,7 @@ from furiosa_ir.dialects.graph import ONNX_OPERATORS, TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
 
@@ -37,11 +38,23 @@ APART = "apart"
 
 
 def main_function(module: ModuleOp) -> FuncOp:
-    """The module's `@main`."""
+    """The module's `@main`.
+
+    Raises:
+        CompilationFailure: it has none.
+    """
     for op in module.ops:
         if isinstance(op, FuncOp) and op.sym_name.data == "main":
             return op
-    raise AssertionError("a module without @main")
+    raise CompilationFailure(
+        "the module has no function @main", hint="@main is the network; others are its segments"
+    )
+
+
+def is_npu(function: FuncOp) -> bool:
+    """Whether the function is an NPU segment."""
+    placement = function.attributes.get("graph.placement")
+    return isinstance(placement, StringAttr) and placement.data == "npu"
 
 
 def numerics_of(module: ModuleOp) -> str:

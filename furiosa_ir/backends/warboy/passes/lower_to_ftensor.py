@@ -29,7 +29,12 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering
-from furiosa_ir.backends.warboy.passes.graph_partition import main_function, numerics_of
+from furiosa_ir.backends.warboy.passes.graph_partition import (
+    is_npu,
+    main_function,
+    numerics_of,
+)
+from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
@@ -71,6 +76,7 @@ class LowerToFTensor(Pass):
     name = "lower-to-ftensor"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        require(op, self.name)
         numerics = numerics_of(op)
         signatures: dict[str, FunctionType] = {}
         for function in op.ops:
@@ -79,12 +85,6 @@ class LowerToFTensor(Pass):
                 signatures[function.sym_name.data] = function.function_type
         remove_dead_operations(op)
         _retype_calls(main_function(op), signatures)
-
-
-def is_npu(function: FuncOp) -> bool:
-    """Whether the function is an NPU segment."""
-    placement = function.attributes.get("graph.placement")
-    return isinstance(placement, StringAttr) and placement.data == "npu"
 
 
 def lower_function(function: FuncOp, numerics: str) -> None:

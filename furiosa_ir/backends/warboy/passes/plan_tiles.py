@@ -10,8 +10,8 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.machine import Machine, load_machine
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
 from furiosa_ir.backends.warboy.planning.assignment import assign_views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
@@ -22,15 +22,14 @@ from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.residency import Program, Residency, plan_residency
 from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
 from furiosa_ir.backends.warboy.planning.tiles import Task
+from furiosa_ir.backends.warboy.stages import MEMORY, require
+from furiosa_ir.backends.warboy.target import machine_of, note_plan
 from furiosa_ir.dialects.warboy.attributes import MemoryAttr, PlanAttr
 from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp
 from furiosa_ir.dialects.warboy.plan import Buffer, MemoryPlan, Port
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
-
-MEMORY = "warboy.memory"
-"""The function attribute that holds the `MemoryPlan`."""
 
 CAPACITIES = (32, 30, 28, 25, 22, 18)
 """Thirty-seconds of SRAM to plan with, in turn, until the addresses fit too (fragmentation)."""
@@ -52,13 +51,15 @@ class PlanTiles(Pass):
     """
 
     name = "plan-tiles"
-    target: str = "warboy-2pe"
+    reads_target = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = load_machine(self.target)
+        require(op, self.name)
+        machine = machine_of(op)
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
                 plan_tiles(function, machine)
+                note_plan(op, function)
 
 
 def plan_tiles(function: FuncOp, machine: Machine) -> None:

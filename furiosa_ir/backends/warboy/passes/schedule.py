@@ -15,17 +15,17 @@ from furiosa_ir.backends.warboy.constant_section import lay_out
 from furiosa_ir.backends.warboy.copies import copy_commands
 from furiosa_ir.backends.warboy.enf.records import Command, Load, Store
 from furiosa_ir.backends.warboy.layer_table import layer_row
-from furiosa_ir.backends.warboy.machine import Machine, load_machine
+from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.allocate import (
-    ADDRESSES,
-    MEMORY,
     constants_of,
     kernels_of,
     memory_plan,
     planned_kernels,
 )
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
+from furiosa_ir.backends.warboy.stages import ADDRESSES, LAYERS, MEMORY, require
 from furiosa_ir.backends.warboy.steps import Homes, KernelSteps, resident_tile
+from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.backends.warboy.tokens import TokenTracker
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.dialects.warboy.attributes import AddressesAttr, LayersAttr
@@ -47,9 +47,6 @@ from furiosa_ir.ir.passes import Pass
 
 CONSTANTS = "warboy.constants"
 """The function attribute with the constants in the order of the constant section."""
-
-LAYERS = "warboy.layers"
-"""The function attribute with the report's rows, one a kernel."""
 
 _ORIGIN: Shape4 = (0, 0, 0, 0)
 
@@ -77,10 +74,11 @@ class Schedule(Pass):
     """
 
     name = "schedule"
-    target: str = "warboy-2pe"
+    reads_target = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = load_machine(self.target)
+        require(op, self.name)
+        machine = machine_of(op)
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
                 schedule(function, machine)

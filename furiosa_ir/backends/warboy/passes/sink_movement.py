@@ -13,8 +13,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from furiosa_ir.backends.warboy.lowering.registry import LITERT_DEFAULT
-from furiosa_ir.backends.warboy.passes.graph_partition import numerics_of
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.passes.graph_partition import is_npu, numerics_of
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, UnaryOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ReshapeOp, TransposeOp

@@ -53,6 +53,12 @@ class Mode(object):
     near_even = 8
 
 
+class TextState(object):
+    unedited = 0
+    edited = 1
+    foreign = 2
+
+
 class CommandKind(object):
     load_tile = 0
     load_flat = 1
@@ -4068,6 +4074,100 @@ class OptionT(object):
         return option
 
 
+class Resumption(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = Resumption()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsResumption(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def ResumptionBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x4E\x46\x31", size_prefixed=size_prefixed)
+
+    # Resumption
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # Resumption
+    def Passes(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint32Flags, o + self._tab.Pos)
+        return 0
+
+    # Resumption
+    def Text(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 0
+
+def ResumptionStart(builder):
+    builder.StartObject(2)
+
+def ResumptionAddPasses(builder, passes):
+    builder.PrependUint32Slot(0, passes, 0)
+
+def ResumptionAddText(builder, text):
+    builder.PrependUint8Slot(1, text, 0)
+
+def ResumptionEnd(builder):
+    return builder.EndObject()
+
+
+
+class ResumptionT(object):
+
+    # ResumptionT
+    def __init__(
+        self,
+        passes = 0,
+        text = 0,
+    ):
+        self.passes = passes  # type: int
+        self.text = text  # type: int
+
+    @classmethod
+    def InitFromBuf(cls, buf, pos):
+        resumption = Resumption()
+        resumption.Init(buf, pos)
+        return cls.InitFromObj(resumption)
+
+    @classmethod
+    def InitFromPackedBuf(cls, buf, pos=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, pos)
+        return cls.InitFromBuf(buf, pos+n)
+
+    @classmethod
+    def InitFromObj(cls, resumption):
+        x = ResumptionT()
+        x._UnPack(resumption)
+        return x
+
+    # ResumptionT
+    def _UnPack(self, resumption):
+        if resumption is None:
+            return
+        self.passes = resumption.Passes()
+        self.text = resumption.Text()
+
+    # ResumptionT
+    def Pack(self, builder):
+        ResumptionStart(builder)
+        ResumptionAddPasses(builder, self.passes)
+        ResumptionAddText(builder, self.text)
+        resumption = ResumptionEnd(builder)
+        return resumption
+
+
 class Program(object):
     __slots__ = ['_tab']
 
@@ -4299,8 +4399,32 @@ class Program(object):
             return self._tab.String(o + self._tab.Pos)
         return None
 
+    # Program
+    def Resumed(self, j):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(28))
+        if o != 0:
+            x = self._tab.Vector(o)
+            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 4
+            x = self._tab.Indirect(x)
+            obj = Resumption()
+            obj.Init(self._tab.Bytes, x)
+            return obj
+        return None
+
+    # Program
+    def ResumedLength(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(28))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # Program
+    def ResumedIsNone(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(28))
+        return o == 0
+
 def ProgramStart(builder):
-    builder.StartObject(12)
+    builder.StartObject(13)
 
 def ProgramAddTarget(builder, target):
     builder.PrependUOffsetTRelativeSlot(0, flatbuffers.number_types.UOffsetTFlags.py_type(target), 0)
@@ -4359,6 +4483,12 @@ def ProgramAddSourceHash(builder, sourceHash):
 def ProgramAddSourceFramework(builder, sourceFramework):
     builder.PrependUOffsetTRelativeSlot(11, flatbuffers.number_types.UOffsetTFlags.py_type(sourceFramework), 0)
 
+def ProgramAddResumed(builder, resumed):
+    builder.PrependUOffsetTRelativeSlot(12, flatbuffers.number_types.UOffsetTFlags.py_type(resumed), 0)
+
+def ProgramStartResumedVector(builder, numElems):
+    return builder.StartVector(4, numElems, 4)
+
 def ProgramEnd(builder):
     return builder.EndObject()
 
@@ -4385,6 +4515,7 @@ class ProgramT(object):
         pipeline = None,
         sourceHash = None,
         sourceFramework = None,
+        resumed = None,
     ):
         self.target = target  # type: Optional[str]
         self.machine = machine  # type: Optional[List[MachineParameterT]]
@@ -4398,6 +4529,7 @@ class ProgramT(object):
         self.pipeline = pipeline  # type: Optional[str]
         self.sourceHash = sourceHash  # type: Optional[str]
         self.sourceFramework = sourceFramework  # type: Optional[str]
+        self.resumed = resumed  # type: Optional[List[ResumptionT]]
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -4479,6 +4611,14 @@ class ProgramT(object):
         self.pipeline = program.Pipeline()
         self.sourceHash = program.SourceHash()
         self.sourceFramework = program.SourceFramework()
+        if not program.ResumedIsNone():
+            self.resumed = []
+            for i in range(program.ResumedLength()):
+                if program.Resumed(i) is None:
+                    self.resumed.append(None)
+                else:
+                    resumption_ = ResumptionT.InitFromObj(program.Resumed(i))
+                    self.resumed.append(resumption_)
 
     # ProgramT
     def Pack(self, builder):
@@ -4548,6 +4688,14 @@ class ProgramT(object):
             sourceHash = builder.CreateString(self.sourceHash)
         if self.sourceFramework is not None:
             sourceFramework = builder.CreateString(self.sourceFramework)
+        if self.resumed is not None:
+            resumedlist = []
+            for i in range(len(self.resumed)):
+                resumedlist.append(self.resumed[i].Pack(builder))
+            ProgramStartResumedVector(builder, len(self.resumed))
+            for i in reversed(range(len(self.resumed))):
+                builder.PrependUOffsetTRelative(resumedlist[i])
+            resumed = builder.EndVector()
         ProgramStart(builder)
         if self.target is not None:
             ProgramAddTarget(builder, target)
@@ -4573,6 +4721,8 @@ class ProgramT(object):
             ProgramAddSourceHash(builder, sourceHash)
         if self.sourceFramework is not None:
             ProgramAddSourceFramework(builder, sourceFramework)
+        if self.resumed is not None:
+            ProgramAddResumed(builder, resumed)
         program = ProgramEnd(builder)
         return program
 
