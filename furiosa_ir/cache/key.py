@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from furiosa_ir.cache.external_data import external_locations
+from furiosa_ir.cache.external_data import external_digests, external_ranges
 from furiosa_ir.cache.fingerprint import compiler_fingerprint, installed_distributions
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
@@ -25,7 +25,7 @@ from furiosa_ir.limits import LIMITS, limit
 if TYPE_CHECKING:
     from furiosa_ir.plugins import Plugin
 
-_SCHEMA = 1
+_SCHEMA = 2
 """Raise it when the meaning of a field below changes."""
 
 _HEAD = 1 << 16
@@ -110,8 +110,8 @@ class _Content:
 
     Attributes:
         digest: SHA-256 of the file.
-        beside: (name relative to the model, SHA-256) of each file that belongs to it; None if
-            there is something wrong with one.
+        beside: (name relative to the model, SHA-256) of what it uses of each file that belongs to
+            it; None if there is something wrong with one.
         is_text: whether it is IR text.
     """
 
@@ -144,14 +144,11 @@ def _of_mapping(path: Path, model: mmap.mmap, hashing: _Hashing) -> _Content:
         # Its own name says nothing: only which text it lies beside.
         beside = [("", _file_digest(constants))] if constants.is_file() else []
         return _Content(hashing.digest(), beside, is_text=True)
-    locations = external_locations(model)
-    if locations is None:
+    try:
+        beside = external_digests(path.parent, external_ranges(model))
+    except ValueError:
         return _Content(hashing.digest(), None)
-    folder = path.parent.resolve()
-    files = [(name, (folder / name).resolve()) for name in locations]
-    if any(not file.is_relative_to(folder) for _, file in files):
-        return _Content(hashing.digest(), None)
-    return _Content(hashing.digest(), [(name, _file_digest(file)) for name, file in files])
+    return _Content(hashing.digest(), beside)
 
 
 class _Hashing:

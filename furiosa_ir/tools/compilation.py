@@ -132,7 +132,12 @@ def _compile_program(
             def compile_to_file() -> Compiled:
                 from furiosa_ir.backends.warboy.enf.writer import save_program
 
-                program = compile_().program
+                try:
+                    program = compile_().program
+                except OSError as error:  # not of the output
+                    reason = error.strerror or type(error).__name__
+                    file_ = str(error.filename or inputs.source)
+                    raise FuriosaError(f"cannot be compiled: {reason}", file=file_) from error
                 assert program is not None
                 save_program(program, file)
                 return Compiled(file, program.source_hash, describe(program))

@@ -254,3 +254,76 @@ def test_text_and_its_constants_matter(tmp_path: Path):
     assert key(path) != before
     constants.unlink()
     assert key(path) != before
+
+
+def external_tensor(name: str, location: str, offset: int, count: int) -> TensorProto:
+    tensor = TensorProto(name=name, dims=[count], data_type=TensorProto.FLOAT)
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    tensor.external_data.add(key="offset", value=str(offset))
+    return tensor
+
+
+def with_tensors(folder: Path, *tensors: TensorProto) -> Path:
+    path = folder / "net.onnx"
+    path.write_bytes(
+        helper.make_model(helper.make_graph([], "g", [], [], tensors)).SerializeToString()
+    )
+    return path
+
+
+def test_of_external_data_the_bytes_that_are_used_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """16 bytes of 1 TiB; 50 names of one file; tensors that overlap."""
+    from furiosa_ir.cache import external_data
+
+    read: list[tuple[str, int, int]] = []
+    digest = external_data._digest
+
+    def counting(path: Path, size: int, ranges: list[tuple[int, int]]) -> str:
+        read.extend((path.name, begin, end) for begin, end in ranges)
+        return digest(path, size, ranges)
+
+    monkeypatch.setattr(external_data, "_digest", counting)
+    data = tmp_path / "data.bin"
+    with data.open("wb") as file:
+        file.truncate(1 << 40)
+    names = [f"alias{i}.bin" for i in range(50)]
+    for i, name in enumerate(names):
+        (tmp_path / name).symlink_to(data) if i % 2 else os.link(data, tmp_path / name)
+    tensors = [external_tensor(f"t{i}", n, 4 * (i % 3), 2) for i, n in enumerate(names)]
+    path = with_tensors(tmp_path, *tensors, external_tensor("far", "data.bin", 1 << 39, 4))
+    before = key(path)
+    ((name, *first), (other, *second)) = read
+    assert name == other  # whichever of its names
+    assert (first, second) == ([0, 16], [1 << 39, (1 << 39) + 16])
+    for place, matters in ((0, True), (15, True), (16, False), (1 << 39, True), (1 << 20, False)):
+        with data.open("r+b") as file:
+            file.seek(place)
+            file.write(b"\x01")
+        assert (key(path) != before) == matters
+        with data.open("r+b") as file:
+            file.seek(place)
+            file.write(b"\0")
+        assert key(path) == before
+
+
+@pytest.mark.parametrize(
+    ("offset", "extra"),
+    [(32, {}), (8, {}), (-4, {}), (0, {"offset": "x"}), (1 << 70, {})],
+)
+def test_tensors_that_no_importer_reads_have_no_key(
+    tmp_path: Path, offset: int, extra: dict[str, str]
+):
+    (tmp_path / "w.bin").write_bytes(bytes(16))
+    tensor = external_tensor("t", "w.bin", offset, 4)
+    for name, value in extra.items():
+        tensor.external_data.add(key=name, value=value)
+    assert compile_key(Inputs(with_tensors(tmp_path, tensor), "warboy")) is None
+
+
+def test_where_a_tensor_lies_matters(tmp_path: Path):
+    (tmp_path / "w.bin").write_bytes(bytes(range(64)))
+    keys = {key(with_tensors(tmp_path, external_tensor("t", "w.bin", at, 4))) for at in (0, 4, 8)}
+    assert len(keys) == 3

@@ -17,6 +17,7 @@ from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
+from furiosa_ir.importers.onnx.external import ExternalData
 from furiosa_ir.importers.onnx.folding import Folding
 from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
 from furiosa_ir.importers.onnx.order import used_names
@@ -48,7 +49,7 @@ class Builder:
         self.block = block
         self.opsets = opsets
         self.location: LocationAttr = UNKNOWN_LOC
-        self._folder = folder
+        self._external = ExternalData(folder)
         self.declared = declared
         self._values: dict[str, SSAValue] = {}
         self._tensors: dict[str, Any] = {}
@@ -81,7 +82,7 @@ class Builder:
         if value is None and self.is_hidden(name):
             raise ImportFailure(f"the value '{name}' is of a type that is not supported here")
         if value is None:
-            constant = tensors.constant_of_tensor(self._tensors[name], self._folder)
+            constant = tensors.constant_of_tensor(self._tensors[name], self._external)
             value = self.constant(constant)
             self._values[name] = value
         return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from pathlib import Path
 from typing import Any, cast
 
 import ml_dtypes
@@ -33,6 +32,7 @@ from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.graph.base import StringType
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.onnx.external import ExternalData
 from furiosa_ir.ir.constants import Array, Constant
 
 _UNSIGNED = {n: IntegerType(n, Signedness.UNSIGNED) for n in (2, 4, 8, 16, 32, 64)}
@@ -109,7 +109,7 @@ def type_name(code: int) -> str:
         return f"code {code}"
 
 
-def constant_of_tensor(tensor: Any, folder: Path | None) -> Constant:
+def constant_of_tensor(tensor: Any, external: ExternalData) -> Constant:
     """The constant that a `TensorProto` holds; external data is mapped.
 
     Raises:
@@ -132,7 +132,7 @@ def constant_of_tensor(tensor: Any, folder: Path | None) -> Constant:
                 f"the tensor '{name}' has {type_name(tensor.data_type)} elements in external data",
                 hint="save the model with this tensor inside",
             )
-        return Constant(_external(tensor, name, dtype, shape, folder))
+        return Constant(external.elements(tensor, dtype))
     if tensor.HasField("raw_data") and tensor.data_type not in _PACKED:
         return Constant(_raw(tensor, name, dtype, shape))
     try:
@@ -149,45 +149,6 @@ def _raw(tensor: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -
             f"the tensor '{name}' does not hold the {count} elements of its shape {list(shape)}"
         )
     return np.frombuffer(data, dtype.newbyteorder("<")).reshape(shape)
-
-
-def _external(
-    tensor: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], folder: Path | None
-) -> Array:
-    """The mapped elements of a tensor in a file beside the model."""
-    entries = {str(e.key): str(e.value) for e in tensor.external_data}
-    location = entries.get("location", "")
-    if folder is None:
-        raise ImportFailure(
-            f"the tensor '{name}' lies in the external file '{location}', which a model given as "
-            "bytes cannot have",
-            hint="give the model's path, or save it with its data inside",
-        )
-    path = (folder / location).resolve()
-    if not location or not path.is_relative_to(folder.resolve()):
-        raise ImportFailure(
-            f"the tensor '{name}' lies in '{location}', outside of the model's folder",
-            hint="external data must lie beside or below the model",
-        )
-    size = prod(shape) * dtype.itemsize
-    try:
-        offset, length = int(entries.get("offset", "0")), int(entries.get("length", str(size)))
-    except ValueError:
-        raise ImportFailure(
-            f"the tensor '{name}' has an external offset or length that is no number"
-        ) from None
-    if not path.is_file():
-        raise ImportFailure(
-            f"the external data '{location}' of the tensor '{name}' is missing",
-            hint="keep it beside the model",
-        )
-    if length != size or offset < 0 or offset + size > path.stat().st_size:
-        raise ImportFailure(
-            f"the external data '{location}' does not hold the {size} bytes of the tensor '{name}'"
-        )
-    if size == 0:
-        return np.zeros(shape, dtype)
-    return np.memmap(path, dtype.newbyteorder("<"), "r", offset, shape)
 
 
 def _writable_off(array: Array) -> Array:
