@@ -158,6 +158,8 @@ def compile_source(
             # IR text carries the hash of the network it came from; hashing twice takes its time.
             digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
             seconds.append(("import", time.perf_counter() - started))
+            for watch in instrumentation:
+                watch.before_pipeline(module)
 
             phases = (
                 _phases_to_run(module, target_ir)

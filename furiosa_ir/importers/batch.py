@@ -46,6 +46,7 @@ from furiosa_ir.ir.shaped_operation import (
     normal_axis,
     shape_of,
 )
+from furiosa_ir.ir.value_tracking import note_replaced
 
 __all__ = ["batch_axes", "set_batch"]
 
@@ -223,6 +224,7 @@ class _Change:
             parts = [copy.outputs[index] for copy in made]
             whole = ConcatOp.make([parts], [element_of(result)], location=op.location, axis=0)
             self._block.insert_op_before(whole, op)
+            note_replaced(result, whole.result)
             result.replace_all_uses_with(whole.result)
             self.batched[whole.result] = _Batched(0, shape_of(result))
         op.detach()

@@ -14,6 +14,7 @@ from xdsl.ir import Operation, SSAValue
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.dialects.warboy.kernels import KernelOp
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.interpreter.elements import is_float, numpy_dtype
 from furiosa_ir.interpreter.graph import evaluate_exactly, evaluate_float32, is_float32_input
@@ -117,9 +118,23 @@ class Interpreter:
 
     def _argument(self, argument: SSAValue, array: Array) -> Array:
         exact = self.source == "onnx" and is_float(element_of(argument))
-        if exact and not is_float32_input(argument):
+        if exact and not self._is_float32_input(argument):
             return array.astype(np.float64, copy=False)
         return array
+
+    def _is_float32_input(self, argument: SSAValue) -> bool:
+        """`is_float32_input`, also where a segment that is called does the quantising."""
+        calls = [use for use in argument.uses if isinstance(use.operation, CallOp)]
+        if not calls:
+            return is_float32_input(argument)
+        return len(calls) == len(list(argument.uses)) and all(
+            self._is_float32_input(
+                self.function(cast("CallOp", use.operation).callee.string_value()).body.block.args[
+                    use.index
+                ]
+            )
+            for use in calls
+        )
 
     @property
     def litert_numerics(self) -> str:
@@ -135,6 +150,8 @@ class Interpreter:
                 return self.call(self.function(op.callee.string_value()), operands)
             case TensorOp():
                 return op.evaluate(*operands)
+            case KernelOp():
+                return [self._kernel(op, operands)]
             case OpaqueOp():
                 return self._opaque(op, operands)
             case GraphOp():
@@ -146,8 +163,17 @@ class Interpreter:
                 raise ExecutionFailure(
                     f"the interpreter does not know {op.name}",
                     layer=layer_name(op) or None,
-                    hint="it runs modules of the graph and ftensor levels",
+                    hint="it runs modules of the graph and ftensor levels, and kernels",
                 )
+
+    def _kernel(self, op: KernelOp, operands: Sequence[Array]) -> Array:
+        values: dict[SSAValue, Array] = dict(zip(op.body.block.args, operands, strict=True))
+        for inner in op.operations:
+            results = inner.evaluate(*[values[v] for v in inner.operands])
+            if self.watch is not None:
+                self.watch(inner, results)
+            values.update(zip(inner.results, results, strict=True))
+        return values[op.yielded]
 
     def _opaque(self, op: OpaqueOp, operands: Sequence[Array]) -> Sequence[Array]:
         results = self.run_host(op, operands)

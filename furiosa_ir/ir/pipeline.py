@@ -111,6 +111,9 @@ class Pipeline:
 class Instrumentation:
     """What watches a pipeline run; subclasses override what they need."""
 
+    def before_pipeline(self, module: ModuleOp) -> None:
+        """The compiler has read the module, and nothing has run."""
+
     def before_phase(self, phase: Phase, module: ModuleOp) -> None:
         """The phase is about to run."""
 

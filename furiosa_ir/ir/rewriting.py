@@ -32,6 +32,7 @@ from xdsl.traits import Pure
 
 from furiosa_ir.errors import CompilationFailure, VerificationFailure
 from furiosa_ir.ir.location import fuse, fused_location, layer_name
+from furiosa_ir.ir.value_tracking import note_replaced
 
 OperandValue = SSAValue | Sequence[SSAValue] | None
 RuleResult = SSAValue | Sequence[SSAValue] | None
@@ -363,6 +364,7 @@ class RewriteDriver:
                     layer=layer_name(op) or None,
                 )
             touched.extend(use.operation for use in old.uses)
+            note_replaced(old, new)
             old.replace_all_uses_with(new)
         touched.extend(_erase(op))
         touched.extend(reversed(rewrite.emitted))  # popped first, in program order

@@ -21,8 +21,9 @@ from furiosa_ir.tools.sources import check_outputs, plugin_files
 
 if TYPE_CHECKING:
     from furiosa_ir.compiler import CompileResult
+    from furiosa_ir.ir.pipeline import Instrumentation
     from furiosa_ir.plugins import Plugin
-    from furiosa_ir.reports.agreement import Subject
+    from furiosa_ir.tools.verification import Verification
 
 # The compiler and what else imports numpy and xDSL is imported where it is used: a program that
 # the cache has needs none of it.
@@ -38,6 +39,7 @@ def compile_file(
     batch_size: int | None,
     verify: bool,
     verbose: bool,
+    verify_inputs: Path | None = None,
     passes: str | None = None,
     plugins: Sequence[Plugin] = (),
     cache: bool = True,
@@ -49,16 +51,14 @@ def compile_file(
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
     """
     outputs = [output] if target_ir == "enf" else [output, constants_path(output)]
-    check_outputs(outputs, source, plugin_files(plugins))
-    if verify and target_ir == "warboy":
-        raise FuriosaError(
-            "--verify does not go with --target-ir warboy", hint="verify the program"
-        )
-
+    others = [*plugin_files(plugins), *([verify_inputs] if verify_inputs is not None else [])]
+    check_outputs(outputs, source, others)
+    if verify_inputs is not None and not verify:
+        raise FuriosaError("--inputs are inputs for --verify", hint="give --verify, too")
     if passes is not None and target_ir != "enf":
         raise FuriosaError("--pass-pipeline ends at a program", hint="use furiosa-opt -p for IR")
 
-    def compile_() -> CompileResult:
+    def compile_(*instrumentation: Instrumentation) -> CompileResult:
         return _compile(
             source,
             target=target,
@@ -68,19 +68,27 @@ def compile_file(
             plugins=plugins,
             verbose=verbose,
             verify_each=verify_each,
+            instrumentation=instrumentation,
         )
+
+    verification = None
+    if verify:
+        from furiosa_ir.tools.verification import Verification
+
+        verification = Verification(source, target, compile_, verify_inputs)
+    run = compile_ if verification is None else verification.compile
 
     if target_ir == "enf":
         inputs = Inputs(source, target, batch_size, passes, tuple(plugins))
         # What the cache has, no pass would make again.
         settings = None if cache and not verify_each else NO_CACHE
-        _compile_program(inputs, output, compile_, settings, verify=verify)
+        _compile_program(inputs, output, run, settings, verification)
     else:
         from furiosa_ir.ir.text import write_module
 
-        module = compile_().module
-        if verify:
-            _verify(module, source, batch_size)
+        module = run().module
+        if verification is not None:
+            verification.verify_module()
         write_module(module, output)
     click.echo(f"Written to {output}", err=True)
 
@@ -95,6 +103,7 @@ def _compile(
     plugins: Sequence[Plugin],
     verbose: bool,
     verify_each: bool,
+    instrumentation: Sequence[Instrumentation] = (),
 ) -> CompileResult:
     from furiosa_ir.compiler import LEVELS, compile_source
     from furiosa_ir.tools.progress import Progress
@@ -109,7 +118,7 @@ def _compile(
         target_ir=target_ir,
         passes=passes,
         plugins=plugins,
-        instrumentation=(progress,),
+        instrumentation=(progress, *instrumentation),
         on_phase=progress.phase,
         verify_each=verify_each,
     )
@@ -122,8 +131,7 @@ def _compile_program(
     output: Path,
     compile_: Callable[[], CompileResult],
     settings: CacheSettings | None,
-    *,
-    verify: bool,
+    verification: Verification | None,
 ) -> None:
     started = time.perf_counter()
     try:
@@ -146,27 +154,11 @@ def _compile_program(
             if result.from_cache:
                 seconds = time.perf_counter() - started
                 click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
-            if verify:
-                from furiosa_ir.backends.warboy.enf.reader import read_program
-
-                assert isinstance(inputs.source, Path)
-                _verify(read_program(file), inputs.source, inputs.batch_size)
+            if verification is not None:
+                verification.verify_program(file)
     except OSError as error:
         raise FuriosaError(f"cannot be written: {error.strerror}", file=str(output)) from None
     _print_summary(result.metadata)
-
-
-def _verify(subject: Subject, source: Path, batch_size: int | None) -> None:
-    # The frameworks that it compares with take longer to import than most compiles.
-    from furiosa_ir.reports.agreement import verify_result
-
-    agreements = verify_result(subject, source, batch_size=batch_size)
-    for agreement in agreements:
-        mark = "❌" if not agreement.passed else "✅" if agreement.required else "· "
-        click.echo(f"{mark}  {agreement}", err=True)
-    failed = [a for a in agreements if not a.passed]
-    if failed:
-        raise FuriosaError(f"the result does not agree: {failed[0]}", file=str(source))
 
 
 def _kind(source: Path) -> str:

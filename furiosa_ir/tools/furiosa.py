@@ -67,7 +67,16 @@ def main() -> None:
     type=click.IntRange(min=1),
     help="Samples that the inputs hold; default: as the file has it, an open batch as 1.",
 )
-@click.option("--verify", is_flag=True, help="Run the result against the source framework.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Compare every tensor with the source, layer by layer, and the outputs end to end.",
+)
+@click.option(
+    "--inputs",
+    type=_FILE,
+    help=".npz of inputs for --verify, samples along the first axis; default: drawn ones.",
+)
 @click.option(
     "--pass-pipeline",
     metavar="TEXT",
@@ -87,6 +96,7 @@ def compile_command(
     target_ir: str,
     batch_size: int | None,
     verify: bool,
+    inputs: Path | None,
     pass_pipeline: str | None,
     load: tuple[str, ...],
     no_cache: bool,
@@ -109,6 +119,7 @@ def compile_command(
             target_ir=target_ir,
             batch_size=batch_size,
             verify=verify,
+            verify_inputs=inputs,
             verbose=verbose,
             passes=pass_pipeline,
             plugins=load,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from furiosa_ir.backends.warboy.enf.records import Command, Copy, DramView
-from furiosa_ir.backends.warboy.steps import Homes
+from furiosa_ir.backends.warboy.enf.records import Copy, DramView
+from furiosa_ir.backends.warboy.steps import Homes, Issued
 from furiosa_ir.dialects.warboy.plan import CopyPlan
 
 
-def copy_commands(plan: CopyPlan, homes: Homes, layer: int) -> Iterator[Command]:
+def copy_commands(plan: CopyPlan, homes: Homes, layer: int) -> Iterator[Issued]:
     """The commands of a copy; none if the result is an alias."""
     for move in plan.moves:
         # Dimensions of extent 1 say nothing, and a view has one dimension to eight.
@@ -29,4 +29,4 @@ def copy_commands(plan: CopyPlan, homes: Homes, layer: int) -> Iterator[Command]
                 (plan.result, move.target_offset, move.target_strides),
             )
         )
-        yield Copy(source, target, layer)
+        yield Copy(source, target, layer), None

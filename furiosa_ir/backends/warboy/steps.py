@@ -64,6 +64,49 @@ class Homes:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A part of what a kernel reads or makes, along (N, H, W, C) of the value's own view.
+
+    Attributes:
+        operand: number of the operand; as many as there are operands: the result.
+        offset, extent: where the part lies in the value.
+    """
+
+    operand: int
+    offset: Shape4
+    extent: Shape4
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterBytes:
+    """`size` bytes of operand number `operand` from byte `low` on."""
+
+    operand: int
+    low: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WholeBuffer:
+    """All of a buffer, as far as it is written.
+
+    Attributes:
+        buffer: index into the function's buffers.
+        complete: the command's own kernel has written its part, too.
+    """
+
+    buffer: int
+    complete: bool
+
+
+Content = Window | ParameterBytes | WholeBuffer | None
+"""What a command's target holds once it is done; None for copies, which say it by their plan."""
+
+Issued = tuple[Command, Content]
+"""A command and what it means: how `--verify` knows what to compare its target with."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One tile of a kernel's result: where, and what it reads."""
 
@@ -143,7 +186,7 @@ class KernelSteps:
     def _block(self, step: Step) -> int:
         return step.offset[CHANNELS] // self._plan.tile[CHANNELS]
 
-    def load_parameters(self, step: Step) -> Iterator[Command]:
+    def load_parameters(self, step: Step) -> Iterator[Issued]:
         """Parameters of the step's block of channels, if the step before had not the same."""
         block = self._block(step)
         before = self._block(self.steps[step.number - 1]) if step.number else -1
@@ -160,7 +203,8 @@ class KernelSteps:
                 low = step.offset[CHANNELS] * per_channel
                 size = step.extent[CHANNELS] * per_channel  # noqa: PLW2901
             source = DramFlat("constant", self._constants[operand] + low, size)
-            yield Load(source, self._flat(operand, block, size), self._layer)
+            load = Load(source, self._flat(operand, block, size), self._layer)
+            yield load, ParameterBytes(operand, low, size)
 
     def _flat(self, operand: int, block: int, size: int) -> SramFlat:
         slots = self._addresses.parameters[operand]
@@ -173,7 +217,7 @@ class KernelSteps:
             size = size // geometry.result[CHANNELS] * step.extent[CHANNELS]
         return self._flat(operand, self._block(step), size)
 
-    def load_tiles(self, step: Step) -> Iterator[Command]:
+    def load_tiles(self, step: Step) -> Iterator[Issued]:
         """Tiles of the operands that are not resident, unless they are there from before."""
         for operand, port in enumerate(self._plan.operands):
             if port is None or port.stage is None:
@@ -187,7 +231,7 @@ class KernelSteps:
                 offset, extent = window
                 target = self._stage(operand, port, slot, extent)
                 source = self._homes.tile(port.buffer, _add(port.offset, offset), extent)
-                yield Load(source, target, self._layer)
+                yield Load(source, target, self._layer), Window(operand, offset, extent)
             slot = self._loaded[operand][0]
             self._windows[operand, step.number] = self._stage(operand, port, slot, window[1])
 
@@ -224,15 +268,21 @@ class KernelSteps:
         slot = step.number % port.stage.slots
         return self._stage(len(self._plan.operands), port, slot, step.extent)
 
-    def store(self, step: Step) -> Iterator[Command]:
+    def store(self, step: Step) -> Iterator[Issued]:
         """The step's result to its home, if it goes there."""
         if self._plan.store:
             port = self._plan.result
             target = self._homes.tile(port.buffer, _add(port.offset, step.offset), step.extent)
-            yield Store(self._result(step), target, self._layer)
+            yield Store(self._result(step), target, self._layer), self._made(step)
 
-    def execute(self, step: Step) -> Command:
+    def execute(self, step: Step) -> Issued:
         """The step itself."""
+        return self._command(step), self._made(step)
+
+    def _made(self, step: Step) -> Window:
+        return Window(len(self._plan.operands), step.offset, step.extent)
+
+    def _command(self, step: Step) -> Command:
         op, geometry = self._op, self._kernel.geometry
         operands = tuple(self._operand(step, i) for i in self._tiles)
         parameters = tuple(self._make_parameter(step, i) for i in self._parameters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
@@ -60,33 +61,59 @@ class ConvOp(TensorOp):
         x, weight, *rest = operands
         if self.layout.data == "NCHW":
             x = x.transpose(0, 2, 3, 1)
-        x = x.astype(np.int32) - self.x_zp.value.data
-        weight = weight.astype(np.int32) - self.weight_zp.value.data
+        terms = prod(weight.shape[1:])
+        # Products of 9-bit differences: exact in float32 up to 2**24, in float64 up to 2**53.
+        # Floats go to BLAS, which integers do not.
+        reals = np.float32 if terms <= MOST_FLOAT32_TERMS else np.float64
+        x = x.astype(reals) - reals(self.x_zp.value.data)
+        weight = weight.astype(reals) - reals(self.weight_zp.value.data)
         n, h, w, c = x.shape
         dh, dw = ints(self.input_dilation)
         if (dh, dw) != (1, 1):
-            spread = np.zeros((n, (h - 1) * dh + 1, (w - 1) * dw + 1, c), np.int32)
+            spread = np.zeros((n, (h - 1) * dh + 1, (w - 1) * dw + 1, c), reals)
             spread[:, ::dh, ::dw] = x
             x = spread
         x = pad_spatial(x, ints(self.pads), 0)
         windows = spatial_windows(x, weight.shape[1:3], ints(self.strides), ints(self.dilations))
-        group = self.group.value.data
-        o, kh, kw, i = weight.shape
-        windows = windows.reshape(*windows.shape[:3], group, i, kh, kw)
-        kernels = weight.reshape(group, o // group, kh, kw, i)
-        # float64 products are exact below 2**53 and go to BLAS, which integer ones do not.
-        result = np.einsum(
-            "nyxgiab,goabi->nyxgo",
-            windows.astype(np.float64),
-            kernels.astype(np.float64),
-            optimize=True,
-        )
-        result = result.astype(np.int64).reshape(*windows.shape[:3], o)
+        sums = sums_of_products(windows, weight, self.group.value.data)
+        result = sums.astype(np.int64 if rest else np.int32)
         if rest:
             result = result + rest[0]
         if self.layout.data == "NCHW":
             result = result.transpose(0, 3, 1, 2)
-        return [result.astype(np.int32)]
+        return [result.astype(np.int32, copy=False)]
+
+
+MOST_FLOAT32_TERMS = (1 << 24) // (255 * 255)
+"""Of so many products of differences of i8 values the sum is exact in float32."""
+
+_WINDOW_ELEMENTS = 1 << 22
+
+
+def sums_of_products(windows: Array, weight: Array, group: int) -> Array:
+    """Windows [N, Ho, Wo, C, Kh, Kw] times a weight [O, Kh, Kw, I]: [N, Ho, Wo, O], floats."""
+    n, rows, columns = windows.shape[:3]
+    filters, high, wide, inner = weight.shape
+    result = np.zeros((n, rows, columns, filters), windows.dtype)
+    if inner == 1 and filters == windows.shape[3] == group:
+        for i in range(high):
+            for j in range(wide):
+                result += windows[..., i, j] * weight[:, i, j, 0]
+        return result
+    each = filters // group
+    # [N, Ho, Wo, Kh, Kw, C]: what is copied into a matrix lies side by side.
+    windows = windows.transpose(0, 1, 2, 4, 5, 3)
+    terms = high * wide * inner
+    step = max(1, _WINDOW_ELEMENTS // max(1, columns * terms))
+    for g in range(group):
+        matrix = weight[g * each : (g + 1) * each].reshape(each, terms).T
+        part = windows[..., g * inner : (g + 1) * inner]
+        for image in range(n):
+            for first in range(0, rows, step):
+                piece = part[image, first : first + step].reshape(-1, terms)
+                made = np.matmul(piece, matrix).reshape(-1, columns, each)
+                result[image, first : first + step, :, g * each : (g + 1) * each] = made
+    return result
 
 
 def pad_spatial(x: Array, pads: Sequence[int], fill: int) -> Array:

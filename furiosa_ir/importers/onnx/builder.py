@@ -24,6 +24,7 @@ from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, as_attribute, shape_of
+from furiosa_ir.ir.value_tracking import note_tensor
 from furiosa_ir.plugins import raise_plugin_failure
 
 _NARROW = frozenset(np.dtype(t) for t in (np.float16, np.float32, ml_dtypes.bfloat16))
@@ -60,6 +61,7 @@ class Builder:
         """Gives a value its ONNX name, unless the IR has no type for what has that name."""
         if name not in self._hidden:
             self._values[name] = value
+            note_tensor(value, name)
 
     def declare_tensor(self, name: str, tensor: Any) -> None:
         """Makes an initialiser known; it becomes a constant when it is first used."""

@@ -27,6 +27,7 @@ from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, shape_of
+from furiosa_ir.ir.value_tracking import note_tensor
 from furiosa_ir.plugins import raise_plugin_failure
 
 
@@ -111,6 +112,7 @@ class NetworkImporter:
             self._block.add_op(op)
         for tensor, value in zip(outputs, results, strict=True):
             self._values[tensor.index] = value
+            note_tensor(value, tensor.index)
 
     def _results(
         self, node: ImportedOperator, outputs: Sequence[TensorRecord]

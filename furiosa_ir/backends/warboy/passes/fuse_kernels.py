@@ -30,6 +30,7 @@ from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import fused_location, layer_name
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.shaped_operation import as_attribute, element_of, ints, shape_of
+from furiosa_ir.ir.value_tracking import note_replaced
 
 MAX_EPILOGUE = 64
 """Operations that an epilogue may have; real ones have a handful."""
@@ -340,6 +341,7 @@ def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) 
     block.insert_op_after(kernel, last)
     body = kernel.body.block
     arguments = dict(zip(rest, body.args[len(first) :], strict=True))
+    note_replaced(last.results[0], kernel.result)
     last.results[0].replace_all_uses_with(kernel.result)
     for op in members:
         op.detach()

@@ -30,6 +30,7 @@ from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.value_tracking import note_all_replaced
 
 HOST, NPU = "host", "npu"
 
@@ -246,6 +247,7 @@ def _outline(module: ModuleOp, main: FuncOp, segments: list[tuple[str, list[Grap
         functions.append(function)
         call = CallOp(symbol, [values.get(v, v) for v in inputs], [v.type for v in outputs])
         values.update(zip(outputs, call.results, strict=True))
+        note_all_replaced(dict(zip(outputs, call.results, strict=True)))
         calls.append(call)
     new_return = ReturnOp(*[values.get(v, v) for v in terminator.arguments])
     new_block = Block(arg_types=[a.type for a in block.args])
@@ -301,6 +303,7 @@ def _clone(op: GraphOp, block: Block, mapping: dict[SSAValue, SSAValue]) -> None
     clone = op.clone(value_mapper=mapping)
     clone.location = op.location
     block.add_op(clone)
+    note_all_replaced(dict(zip(op.results, clone.results, strict=True)))
 
 
 def _name_attributes(

@@ -43,6 +43,7 @@ from furiosa_ir.ir.location import layer_name, layer_names
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.rewriting import remove_dead_operations
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.ir.value_tracking import note_all_replaced, note_replaced
 
 OPERATORS = "graph.operators"
 """Attribute of a lowered segment: layer name -> its operators in `graph` ("conv+clip")."""
@@ -118,6 +119,7 @@ def lower_function(function: FuncOp, numerics: str) -> None:
             raise error.at(layer=layer_name(op)) from None
         results = [results] if isinstance(results, SSAValue) else results
         values.update(zip(op.results, results, strict=True))
+        note_all_replaced(dict(zip(op.results, results, strict=True)))
     # What reports call a kernel's layers, once their operators are gone.
     function.attributes[OPERATORS] = DictionaryAttr(
         {name: StringAttr("+".join(dict.fromkeys(found))) for name, found in operators.items()}
@@ -176,6 +178,7 @@ def _retype_calls(main: FuncOp, signatures: dict[str, FunctionType]) -> None:
         main.body.block.insert_op_before(new, call)
         for old, result in zip(call.results, new.results, strict=True):
             view = _cast(main, call, result, cast("TensorType[Attribute]", old.type))
+            note_replaced(old, view)
             old.replace_all_uses_with(view)
         call.detach()
         call.erase()

@@ -24,7 +24,13 @@ from furiosa_ir.backends.warboy.passes.allocate import (
 )
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.stages import ADDRESSES, LAYERS, MEMORY, require
-from furiosa_ir.backends.warboy.steps import Homes, KernelSteps, resident_tile
+from furiosa_ir.backends.warboy.steps import (
+    Homes,
+    Issued,
+    KernelSteps,
+    WholeBuffer,
+    resident_tile,
+)
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.backends.warboy.tokens import TokenTracker
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
@@ -125,12 +131,13 @@ def _emit(block: Block, commands: Sequence[Command], locations: Sequence[object]
 def schedule_commands(function: FuncOp, machine: Machine) -> Iterator[Command]:
     """The commands of an allocated segment, in order of issue, with their waits."""
     tracker = TokenTracker(machine.slice_bytes)
-    for command in _issue(function, machine):
+    for command, _ in issue(function, machine):
         waits = tracker.issue(command)
         yield replace(command, waits=waits) if waits else command
 
 
-def _issue(function: FuncOp, machine: Machine) -> Iterator[Command]:
+def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
+    """The commands of an allocated segment, in order of issue, and what each means."""
     memory, addresses = memory_plan(function), memory_addresses(function)
     verify_memory(memory, addresses)
     kernels = kernels_of(function)
@@ -158,7 +165,8 @@ def _issue(function: FuncOp, machine: Machine) -> Iterator[Command]:
     prefetched: dict[int, KernelSteps] = {}
     for number, op in enumerate(kernels):
         for stay in starts.get(number, ()):
-            yield _fill(homes, memory, addresses, stay, number)
+            fill = _fill(homes, memory, addresses, stay, number)
+            yield fill, WholeBuffer(stay.buffer, complete=False)
         following = {other: make(other) for other in ahead.get(number, ())}
         if isinstance(op, CopyOp):
             plan = op.plan.data if op.plan is not None else None
@@ -174,7 +182,8 @@ def _issue(function: FuncOp, machine: Machine) -> Iterator[Command]:
             yield from _kernel(steps, list(following.values()))
         prefetched.update(following)
         for stay in ends.get(number, ()):
-            yield _spill(homes, memory, addresses, stay, number)
+            spill = _spill(homes, memory, addresses, stay, number)
+            yield spill, WholeBuffer(stay.buffer, complete=True)
 
 
 def _residents(memory: MemoryPlan, addresses: MemoryAddresses, count: int) -> list[dict[int, int]]:
@@ -218,7 +227,7 @@ def _spill(
     return Store(resident_tile(buffer, at, _ORIGIN, buffer.shape), target, number)
 
 
-def _kernel(kernel: KernelSteps, following: Sequence[KernelSteps]) -> Iterator[Command]:
+def _kernel(kernel: KernelSteps, following: Sequence[KernelSteps]) -> Iterator[Issued]:
     """One kernel's commands, and the parameters of later ones that there is room for already.
 
     The parameters come before the last store, which waits for the NPU, and after all tiles, for

@@ -41,6 +41,7 @@ from furiosa_ir.dialects.warboy.kernels import (
 )
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
+from furiosa_ir.ir.value_tracking import note_replaced
 
 Views = dict[SSAValue, str]
 
@@ -93,6 +94,7 @@ def _pad_by_concat(op: movement.PadOp) -> None:
             concat = movement.ConcatOp.make([parts], [element], location=op.location, axis=axis)
             block.insert_op_before(concat, op)
             value = concat.result
+    note_replaced(op.result, value)
     op.result.replace_all_uses_with(value)
     op.detach()
     op.erase()
@@ -250,6 +252,7 @@ def _wrap(op: TensorOp, views: Views) -> CopyOp:
     copy = cast("CopyOp", make_kernel(CopyOp, inputs, result, op.location))
     block.insert_op_after(copy, op)
     views[copy.result] = views[result]
+    note_replaced(result, copy.result)
     result.replace_all_uses_with(copy.result)
     op.detach()
     body = copy.body.block

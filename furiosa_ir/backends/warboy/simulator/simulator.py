@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from time import perf_counter
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -41,6 +42,12 @@ from furiosa_ir.backends.warboy.simulator.memory import (
 )
 from furiosa_ir.backends.warboy.simulator.pooling import prepare_pool
 from furiosa_ir.errors import ExecutionFailure
+
+POISON = 0xA5
+"""What memory holds before anything is written, where a run is traced."""
+
+Watch: TypeAlias = Callable[[int, Memory], None]
+"""Is told the number of the command that is done, and the memory."""
 
 
 class Simulator:
@@ -82,16 +89,31 @@ class Simulator:
             ExecutionFailure: the segment is not the NPU's, or an input is missing or has another
                 shape or dtype.
         """
-        return self._segment(index).run(inputs, None)
+        return self._segment(index).run(inputs)
+
+    def trace_segment(
+        self, index: int, inputs: Mapping[int, Array], watch: Watch
+    ) -> dict[int, Array]:
+        """Runs one NPU segment and shows the memory after each command.
+
+        At the beginning every byte but the inputs is `POISON`: what reads bytes that nobody wrote
+        does not find the last run's.
+
+        Args:
+            index: as in `run_segment`.
+            inputs: as in `run_segment`.
+            watch: called with each command's number and the memory after it; reads only.
+        """
+        return self._segment(index).run(inputs, watch, poisoned=True)
 
     def profile_segment(self, index: int, inputs: Mapping[int, Array]) -> list[float]:
         """Seconds that simulating each of the segment's commands takes (not the NPU's time).
 
         Arguments and errors are those of `run_segment`.
         """
-        seconds: list[float] = []
-        self._segment(index).run(inputs, seconds)
-        return seconds
+        moments = [perf_counter()]
+        self._segment(index).run(inputs, lambda _, __: moments.append(perf_counter()))
+        return [b - a for a, b in pairwise(moments)]
 
     def _segment(self, index: int) -> _Segment:
         if index not in self._segments:
@@ -113,23 +135,27 @@ class _Segment:
             except ExecutionFailure as failure:
                 raise failure.at(layer=self._layer(number)) from None
 
-    def run(self, inputs: Mapping[int, Array], seconds: list[float] | None) -> dict[int, Array]:
-        """The outputs; how long each command took is appended to `seconds`."""
+    def run(
+        self, inputs: Mapping[int, Array], watch: Watch | None = None, *, poisoned: bool = False
+    ) -> dict[int, Array]:
+        """The outputs; `watch` sees the memory after each command."""
         segment = self._segment
         with (
             self._memories.lend() as lent,
             lent.serving(segment.workspace_bytes, self._constants) as memory,
         ):
+            if poisoned:
+                memory.buffer.fill(POISON)
+                memory.workspace.fill(POISON)
             for binding in segment.inputs:
                 self._write_input(memory, binding, inputs)
             for number, step in enumerate(self._steps):
-                started = perf_counter()
                 try:
                     step(memory)
                 except ExecutionFailure as failure:
                     raise failure.at(layer=self._layer(number)) from None
-                if seconds is not None:
-                    seconds.append(perf_counter() - started)
+                if watch is not None:
+                    watch(number, memory)
             return {b.tensor: self._read_output(memory, b) for b in segment.outputs}
 
     def _layer(self, number: int) -> str:

@@ -1,0 +1,257 @@
+"""The last level of IR beside the source's values, and the program beside that, on one input.
+
+The interpreter runs the last module that has operations and kernels. Each value that stands for one
+of the source is compared with it as soon as it is made; where all are equal up to there, what
+enters the next operation is what enters the source's. At each call of a segment the program's
+segment runs on the same operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from typing_extensions import override
+from xdsl.dialects.func import CallOp, FuncOp
+from xdsl.ir import Operation, SSAValue
+
+from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
+from furiosa_ir.backends.warboy.lowering.operation import lower_operation
+from furiosa_ir.backends.warboy.passes.graph_partition import main_function
+from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
+from furiosa_ir.backends.warboy.simulator import Simulator
+from furiosa_ir.dialects.graph.base import quantization_of
+from furiosa_ir.dialects.graph.quantization import QuantizeOp
+from furiosa_ir.dialects.quant.arithmetic import quantize
+from furiosa_ir.interpreter import Interpreter
+from furiosa_ir.interpreter.elements import is_float
+from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.reports.host_operator import run_host_operator
+from furiosa_ir.runtime.host import HostEngine, check_declared, host_engine
+from furiosa_ir.verification.comparison import (
+    FLOAT_TOLERANCE,
+    Coverage,
+    Disagreement,
+    Where,
+    check_equal,
+    close,
+)
+from furiosa_ir.verification.program import SegmentCheck
+from furiosa_ir.verification.trace import CompileTrace, Snapshot
+
+LEAST_EQUAL = 0.99
+"""Of integers that a host segment makes of floats in another way than by quantising them (a
+comparison, a sort): how many must be equal."""
+
+
+@dataclass
+class LevelCheck(Interpreter):
+    """Runs a snapshot and compares what it makes; see `compare`.
+
+    Attributes:
+        trace: the compile.
+        snapshot: what is run.
+        level: its level, for messages.
+        program: the program that was made of it, if one was.
+        coverage: what has been compared.
+    """
+
+    trace: CompileTrace = field(kw_only=True)
+    snapshot: Snapshot = field(kw_only=True)
+    level: str = field(kw_only=True)
+    program: Program | None = field(kw_only=True, default=None)
+    coverage: Coverage = field(kw_only=True, default_factory=Coverage)
+
+    _want: Mapping[int, Array] = field(init=False, default_factory=dict[int, Array])
+    _made: dict[SSAValue, Array] = field(init=False, default_factory=dict[SSAValue, Array])
+    _slack: dict[SSAValue, tuple[Array, Array]] = field(
+        init=False, default_factory=dict[SSAValue, "tuple[Array, Array]"]
+    )
+    _segments: dict[Operation, int] = field(init=False, default_factory=dict[Operation, int])
+    _checks: dict[int, SegmentCheck] = field(init=False, default_factory=dict[int, SegmentCheck])
+    _hosts: dict[int, HostEngine] = field(init=False, default_factory=dict[int, HostEngine])
+
+    @classmethod
+    def of(
+        cls, trace: CompileTrace, snapshot: Snapshot, level: str, program: Program | None
+    ) -> LevelCheck:
+        """The check of a snapshot, and of the program made of it.
+
+        Raises:
+            Disagreement: the program has other segments or commands than the snapshot makes.
+        """
+        check = cls(
+            snapshot.module,
+            lower_operation,
+            run_host_operator,
+            trace=trace,
+            snapshot=snapshot,
+            level=level,
+            program=program,
+        )
+        check.watch = check._see
+        if program is not None:
+            check._prepare(program)
+        return check
+
+    def _prepare(self, program: Program) -> None:
+        calls = [op for op in main_function(self.module).body.block.ops if isinstance(op, CallOp)]
+        names = [segment.name for segment in program.segments]
+        wanted = [call.callee.string_value() for call in calls]
+        if names != wanted:
+            raise Disagreement(
+                f"the result does not agree: segments {', '.join(names)} "
+                f"instead of {', '.join(wanted)}",
+                hint="level enf",
+            )
+        self._segments = {call: i for i, call in enumerate(calls)}
+        simulator = Simulator(program)
+        for index, (call, segment) in enumerate(zip(calls, program.segments, strict=True)):
+            function = self.function(call.callee.string_value())
+            if isinstance(segment, NpuSegment):
+                self._checks[index] = SegmentCheck(simulator, index, function)
+            else:
+                self._hosts[index] = host_engine(segment)
+
+    def compare(self, feeds: Mapping[str, Array], want: Mapping[int, Array]) -> dict[str, Array]:
+        """Runs the snapshot (and the program) on one input; its outputs by name.
+
+        Args:
+            feeds: the inputs by name.
+            want: number of a source's value -> its elements.
+
+        Raises:
+            Disagreement: a value or a command's result is another than it should be.
+        """
+        self._want = want
+        return self.run(feeds)
+
+    def _see(self, op: Operation, results: Sequence[Array]) -> None:
+        for value, array in zip(op.results, results, strict=True):
+            self._made[value] = array
+            for number in self.snapshot.names.get(value, ()):
+                want = self._want.get(number)
+                if want is None:
+                    continue
+                layer = self.trace.values[number].layer
+                check_equal(array, want, Where(layer, self.level))
+                self.coverage.values += 1
+                self.coverage.elements += array.size
+
+    @override
+    def evaluate(self, op: Operation, operands: Sequence[Array]) -> Sequence[Array]:
+        index = self._segments.get(op)
+        if index is not None:
+            assert isinstance(op, CallOp)
+            return self._segment(index, self.function(op.callee.string_value()), operands)
+        if isinstance(op, QuantizeOp) and is_float(element_of(op.x)):
+            q = quantization_of(op.result)
+            if q is not None:
+                x = operands[0].astype(np.float64)
+                finite = np.abs(x[np.isfinite(x)])
+                margin = FLOAT_TOLERANCE * float(finite.max(initial=0.0))
+                self._slack[op.result] = quantize(x - margin, q), quantize(x + margin, q)
+        return super().evaluate(op, operands)
+
+    def _segment(self, index: int, function: FuncOp, operands: Sequence[Array]) -> Sequence[Array]:
+        program = self.program
+        assert program is not None
+        segment = program.segments[index]
+        if isinstance(segment, HostSegment):
+            return self._host(index, segment, function, operands)
+        self._made.clear()
+        self._made.update(zip(function.body.block.args, operands, strict=True))
+        results = self.call(function, operands)
+        bindings = zip(segment.inputs, operands, strict=True)
+        inputs = {b.tensor: _outside(a, program.tensors[b.tensor].dtype) for b, a in bindings}
+        outputs = self._checks[index].run(inputs, self._made, self.coverage)
+        for binding, want in zip(segment.outputs, results, strict=True):
+            tensor = program.tensors[binding.tensor]
+            check_equal(outputs[binding.tensor], want, Where(tensor.name, "enf", "segment output"))
+        self._made.clear()
+        assert is_npu(function)
+        return results
+
+    def _host(
+        self, index: int, segment: HostSegment, function: FuncOp, operands: Sequence[Array]
+    ) -> Sequence[Array]:
+        """A host segment runs in its own framework, on the exact operands."""
+        assert self.program is not None
+        tensors = self.program.tensors
+        dtypes = [tensors[i].dtype for i in segment.inputs]
+        inputs = [_outside(a, d) for a, d in zip(operands, dtypes, strict=True)]
+        got = self._hosts[index].run(inputs)
+        check_declared(segment, [tensors[i] for i in segment.outputs], got)
+        if self.source != "onnx":
+            # LiteRT is what these networks mean; names of values are compared with the source's.
+            self._see_results(function, got)
+            return got
+        self._slack.clear()
+        results = self.call(function, operands)
+        returned = function.body.block.last_op
+        assert returned is not None
+        for value, mine, want in zip(returned.operands, got, results, strict=True):
+            self._compare_host(value, np.asarray(mine), want)
+        self._made.clear()
+        return results
+
+    def _see_results(self, function: FuncOp, results: Sequence[Array]) -> None:
+        returned = function.body.block.last_op
+        assert returned is not None
+        for value, array in zip(returned.operands, results, strict=True):
+            for number in self.snapshot.names.get(value, ()):
+                want = self._want.get(number)
+                if want is not None:
+                    where = Where(self.trace.values[number].layer, "enf", "on the host")
+                    check_equal(np.asarray(array), want, where)
+                    self.coverage.values += 1
+                    self.coverage.elements += want.size
+
+    def _compare_host(self, value: SSAValue, got: Array, want: Array) -> None:
+        """Floats to rounding; what is quantised of them, where rounding leaves it open, too."""
+        layer = layer_name(value.owner) if isinstance(value.owner, Operation) else ""
+        where = Where(layer, "enf", "on the host")
+        self.coverage.elements += got.size
+        if got.shape != want.shape:
+            check_equal(got, want, where)
+        slack = self._slack.get(value)
+        if slack is not None:
+            low, high = slack
+            inside = (low <= got) & (got <= high)
+            check_equal(np.where(inside, want, got), want, where)
+        elif want.dtype.kind in "iub" and self._hangs_on_floats(value):
+            if float(np.asarray(got == want).mean()) < LEAST_EQUAL:
+                check_equal(got, want, where)
+        elif want.dtype.kind == "f" and got.dtype.kind == "f":
+            check_equal(np.where(close(got, want), want, got), want, where)
+        else:
+            check_equal(got, want, where)
+
+    @staticmethod
+    def _hangs_on_floats(value: SSAValue) -> bool:
+        """Whether floats that the segment computes decide an integer."""
+        pending, seen = [value], {value}
+        while pending:
+            owner = pending.pop().owner
+            if isinstance(owner, Operation):
+                if any(is_float(element_of(v)) for v in owner.operands):
+                    return True
+                pending.extend(v for v in owner.operands if v not in seen)
+                seen.update(owner.operands)
+        return False
+
+
+def _outside(array: Array, dtype: str) -> Array:
+    """Elements as a program's tensor of that dtype has them."""
+    if dtype == "uint8" and array.dtype == np.int8:
+        return array.view(np.uint8) ^ np.uint8(0x80)
+    try:
+        return np.ascontiguousarray(array).reshape(array.shape).astype(np.dtype(dtype), copy=False)
+    except TypeError:  # of ml_dtypes, or text
+        import ml_dtypes  # noqa: PLC0415
+
+        kind = getattr(ml_dtypes, dtype, None)
+        return array if kind is None else array.astype(kind)

@@ -1,0 +1,110 @@
+"""What `--verify` keeps of a compile: the module as it was read, its last IR, what became what."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from typing_extensions import override
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+
+from furiosa_ir.backends.warboy.passes.schedule import Schedule
+from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.pipeline import Instrumentation
+from furiosa_ir.ir.value_tracking import ValueTracker, tracking
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A module as it was at some moment.
+
+    Attributes:
+        module: a copy, with its locations.
+        names: value of the copy -> the numbers of the source's values that it stands for.
+    """
+
+    module: ModuleOp
+    names: dict[SSAValue, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class SourceValue:
+    """A value of the module as it was read.
+
+    Attributes:
+        value: in the copy of that module.
+        layer: the layer that makes it.
+        tensor: the tensor of the model file that it is; None if it is none.
+    """
+
+    value: SSAValue
+    layer: str
+    tensor: str | int | None
+
+
+@dataclass
+class CompileTrace(Instrumentation):
+    """Watches one compile (`compile_source(..., instrumentation=[trace])` within `recording`).
+
+    Attributes:
+        source: the module as it was read.
+        values: its values, by number.
+        kernels: the module in front of `schedule`, which replaces kernels by commands; None if
+            that pass did not run.
+        final: the module as the last pass left it.
+    """
+
+    source: ModuleOp | None = None
+    values: list[SourceValue] = field(default_factory=list[SourceValue])
+    kernels: Snapshot | None = None
+    final: Snapshot | None = None
+    _tracker: ValueTracker = field(default_factory=ValueTracker)
+
+    @contextmanager
+    def recording(self) -> Generator[CompileTrace]:
+        """What is compiled within it is what the trace is of."""
+        with tracking(self._tracker):
+            yield self
+
+    @override
+    def before_pipeline(self, module: ModuleOp) -> None:
+        mapping: dict[SSAValue, SSAValue] = {}
+        self.source = _copy(module, mapping)
+        tracker = self._tracker
+        tracker.names.clear()
+        for op in module.walk():
+            if isinstance(op, ConstantOp):
+                continue
+            for result in op.results:
+                tracker.names[result] = (len(self.values),)
+                tensor = tracker.tensors.get(result)
+                self.values.append(SourceValue(mapping[result], layer_name(op), tensor))
+
+    @override
+    def before_pass(self, what: Pass, module: ModuleOp) -> None:
+        if isinstance(what, Schedule):
+            self.kernels = self._snapshot(module)
+
+    def finish(self, module: ModuleOp) -> None:
+        """The compile has ended with this module."""
+        self.final = self._snapshot(module)
+
+    def _snapshot(self, module: ModuleOp) -> Snapshot:
+        mapping: dict[SSAValue, SSAValue] = {}
+        copy = _copy(module, mapping)
+        known = self._tracker.names
+        names = {mine: known[live] for live, mine in mapping.items() if live in known}
+        return Snapshot(copy, names)
+
+
+def _copy(module: ModuleOp, mapping: dict[SSAValue, SSAValue]) -> ModuleOp:
+    """A copy with the locations, which cloning drops; `mapping` becomes value -> its copy."""
+    copy = module.clone(mapping)
+    originals: list[Operation] = list(module.walk())
+    for original, made in zip(originals, copy.walk(), strict=True):
+        made.location = original.location
+    return copy
