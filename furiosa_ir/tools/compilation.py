@@ -75,7 +75,7 @@ def compile_file(
     if verify:
         from furiosa_ir.tools.verification import Verification
 
-        verification = Verification(source, target, compile_, verify_inputs)
+        verification = Verification(source, compile_, verify_inputs)
     run = compile_ if verification is None else verification.compile
 
     if target_ir == "enf":

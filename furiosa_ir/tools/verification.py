@@ -18,7 +18,6 @@ class Verification:
 
     Args:
         source: the file compiled.
-        target: the machine's name.
         compile_: compiles it; its arguments watch the passes.
         inputs: a file of inputs; None: they are drawn.
     """
@@ -26,12 +25,10 @@ class Verification:
     def __init__(
         self,
         source: Path,
-        target: str,
         compile_: Callable[..., CompileResult],
         inputs: Path | None,
     ) -> None:
-        self._source, self._target = source, target
-        self._compile, self._inputs = compile_, inputs
+        self._source, self._compile, self._inputs = source, compile_, inputs
         self._trace: CompileTrace | None = None
         self._result: CompileResult | None = None
 
@@ -66,9 +63,7 @@ class Verification:
         assert self._trace is not None
         program = None if file is None else read_program(file)
         try:
-            report = verify_compile(
-                self._trace, self._source, program, target=self._target, inputs=self._inputs
-            )
+            report = verify_compile(self._trace, self._source, program, inputs=self._inputs)
         except FuriosaError as error:
             raise error.at(file=str(self._source)) from error.__cause__
         _print(report)

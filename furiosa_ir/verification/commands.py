@@ -16,6 +16,7 @@ from furiosa_ir.backends.warboy.codegen import generate
 from furiosa_ir.backends.warboy.enf.records import NpuSegment, Program
 from furiosa_ir.backends.warboy.enf.section import section_view
 from furiosa_ir.backends.warboy.machine import load_machine
+from furiosa_ir.backends.warboy.target import module_target
 from furiosa_ir.dialects.warboy.commands import CommandOp
 from furiosa_ir.verification.comparison import Coverage, Disagreement
 
@@ -25,13 +26,15 @@ def has_commands(module: ModuleOp) -> bool:
     return any(isinstance(op, CommandOp) for op in module.walk())
 
 
-def program_of(module: ModuleOp, target: str) -> Program:
+def program_of(module: ModuleOp) -> Program:
     """The program that a module of commands is, without a file's header.
 
     Raises:
         CompilationFailure: a host segment cannot be written in its framework.
     """
-    nowhere = Provenance("", {}, "", "", "")
+    target = module_target(module)
+    assert target is not None, "planning assigns a target"
+    nowhere = Provenance("", {}, "", (), "", "")
     return assemble(module, target, load_machine(target), nowhere, generate)
 
 

@@ -51,7 +51,6 @@ def verify_compile(
     source: Path,
     program: Program | None,
     *,
-    target: str,
     inputs: Path | None = None,
 ) -> Report:
     """Compares every tensor of a compiled network with its source's, layer by layer.
@@ -60,7 +59,6 @@ def verify_compile(
         trace: a compile of the source with the same options, recorded.
         source: the file: an ONNX or TFLite network, or IR text.
         program: the program as it was written; None if a level of IR was asked for.
-        target: the machine's name.
         inputs: a file of inputs; by default they are drawn.
 
     Raises:
@@ -72,10 +70,10 @@ def verify_compile(
     data = source.read_bytes()
     _refuse_state(data, program)
     if program is None and has_commands(trace.final.module):
-        program = program_of(trace.final.module, target)
+        program = program_of(trace.final.module)
     if program is not None and has_commands(trace.source):
         coverage = Coverage()
-        check_same_commands(program, program_of(trace.source, target), coverage)
+        check_same_commands(program, program_of(trace.source), coverage)
         return Report("the source's commands", 0, 0, 0, coverage, [])
     entries = network_inputs(trace.source)
     feeds = drawn_inputs(entries) if inputs is None else given_inputs(inputs, entries)

@@ -112,14 +112,14 @@ def with_command(program: Program, number: int, command: Command) -> Program:
 @pytest.mark.parametrize("source", [TFLITE, ONNX])
 def test_a_wrong_command_is_found(source: Path):
     trace, program = compiled(source)
-    report = verify_compile(trace, source, program, target="warboy-2pe")
+    report = verify_compile(trace, source, program)
     assert report.coverage.commands
     assert all(a.equal == 1 for a in report.outputs if a.required)
     commands = next(s for s in program.segments if isinstance(s, NpuSegment)).commands
     number, dot = next((i, c) for i, c in enumerate(commands) if isinstance(c, Dot))
     wrong = with_command(program, number, replace(dot, x_zp=dot.x_zp + (1 if dot.x_zp < 0 else -1)))
     with pytest.raises(Disagreement, match=r"element \[.*\]: .* instead of .* \(level enf"):
-        verify_compile(trace, source, wrong, target="warboy-2pe")
+        verify_compile(trace, source, wrong)
 
 
 def test_missing_commands_are_found():
@@ -128,7 +128,7 @@ def test_missing_commands_are_found():
     assert isinstance(segment, NpuSegment)
     short = replace(segment, commands=segment.commands[:-1])
     with pytest.raises(Disagreement, match="they differ from number"):
-        verify_compile(trace, TFLITE, replace(program, segments=(short,)), target="warboy-2pe")
+        verify_compile(trace, TFLITE, replace(program, segments=(short,)))
 
 
 @pytest.mark.parametrize("source", [TFLITE, ONNX])
