@@ -153,7 +153,7 @@ def compile_source(
             announce("import")
             started = time.perf_counter()
             data = source if isinstance(source, bytes) else Path(source)
-            module = load(data, batch_size=batch_size)
+            module = load(data, batch_size=batch_size, resumed=True)
             declared = module.attributes.get("graph.source_hash")
             # IR text carries the hash of the network it came from; hashing twice takes its time.
             digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)

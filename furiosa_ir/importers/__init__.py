@@ -17,15 +17,17 @@ _READABLE = "ONNX and TFLite models and the text of our IR can be read"
 __all__ = ["load"]
 
 
-def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
+def load(
+    source: bytes | Path | str, batch_size: int | None = None, *, resumed: bool = False
+) -> ModuleOp:
     """The module that a file holds, verified: an ONNX or TFLite model, or IR text.
-
-    A module of text has a mark in its history: a compile goes on from there.
 
     Args:
         source: a path, or the bytes themselves.
         batch_size: how many samples a network's inputs hold; None keeps the file's batch, an open
             one as 1. IR text has its own, which cannot be changed.
+        resumed: whether a compile goes on from here, which the history of a module of text then
+            says.
 
     Raises:
         ImportFailure: the file cannot be read, is none of these, or cannot have that batch size.
@@ -50,8 +52,8 @@ def load(source: bytes | Path | str, batch_size: int | None = None) -> ModuleOp:
                 hint="give the batch size where the ONNX or TFLite network is read",
             )
         if isinstance(source, Path):
-            return read_module(source, resumed=True)
-        return parse_module(source.decode("utf-8", "replace"), resumed=True)
+            return read_module(source, resumed=resumed)
+        return parse_module(source.decode("utf-8", "replace"), resumed=resumed)
     for magic, what in _NOT_MODELS.items():
         if head.startswith(magic):
             raise ImportFailure(f"this is {what}", file=name, hint=_READABLE)
@@ -73,6 +75,8 @@ def _verified(module: ModuleOp, name: str | None) -> ModuleOp:
 _NOT_MODELS = {
     b"enf": "a compiled program (ENF), not a model",
     b"dfg": "a file of the vendor's compiler (DFG), not a model",
+    b"\xff\xfe": "text in UTF-16, not a model; IR text is in UTF-8",
+    b"\xfe\xff": "text in UTF-16, not a model; IR text is in UTF-8",
     b"PK\x03\x04": "an archive, not a model",
     b"\x89HDF": "an HDF5 file, not an ONNX or TFLite model",
 }

@@ -23,6 +23,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast, get_args, get_type_hints
@@ -204,9 +205,18 @@ def _option_fields(cls: type[Pass]) -> list[dataclasses.Field[object]]:
 
 _PARSED: dict[str, tuple[Pass, ...]] = {}
 
+_BLANKS = re.compile(r'("(?:[^"\\\n]++|\\.)*+"?+)|\s*+([,{}=()])\s*+|(\s++)')
+
+_ANCHOR = re.compile(r"(?:builtin\.module|any)\s*+\((.*)\)", re.DOTALL)
+
+_NESTED = re.compile(r"(?:^|[,(])([\w.]++)\(")
+
 
 def parse_passes(pipeline: str) -> tuple[Pass, ...]:
     """The passes of a pipeline text, `a,b{option=1 other=x},c`.
+
+    Blanks and line breaks may stand between any two words, and `builtin.module(...)` around the
+    whole, as mlir-opt takes it.
 
     Raises:
         FuriosaError: it does not parse, or names an unknown pass or option, or an option's value
@@ -218,7 +228,7 @@ def parse_passes(pipeline: str) -> tuple[Pass, ...]:
     if known is not None and all(PASSES.get(p.name) is type(p) for p in known):
         return known
     try:
-        specs = tuple(parse_pipeline(text))
+        specs = tuple(parse_pipeline(_plain(text)))
     except ArgSpecParseError as error:
         # xDSL's message is three lines: what, the text, a marker with the reason.
         reason = str(error).strip().splitlines()[-1].lstrip(" ^")
@@ -227,6 +237,25 @@ def parse_passes(pipeline: str) -> tuple[Pass, ...]:
     passes = tuple(make_pass(spec) for spec in specs)
     _PARSED[text] = passes
     return passes
+
+
+def _plain(text: str) -> str:
+    """A pipeline text as xDSL reads it: blanks between options alone, no anchor.
+
+    Raises:
+        FuriosaError: it nests pipelines.
+    """
+    anchored = _ANCHOR.fullmatch(text)
+    if anchored is not None:
+        text = anchored[1].strip()
+    plain = _BLANKS.sub(lambda m: m[1] or m[2] or " ", text)
+    unquoted = re.sub(r'"[^"]*"', "", plain)
+    if nested := _NESTED.search(unquoted):
+        raise FuriosaError(
+            f"the pipeline '{text}' nests passes in '{nested[1]}(...)'",
+            hint="every pass here takes the whole module: write them one behind the other",
+        )
+    return plain
 
 
 def make_pass(spec: ArgSpec) -> Pass:

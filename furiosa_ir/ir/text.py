@@ -81,6 +81,7 @@ def parse_module(
         OperationFailure: it does not verify; its `diagnostics` name each operation's place.
     """
     positions = {} if positions is None else positions
+    text = text.removeprefix("\ufeff")  # a byte order mark
     try:
         check_text(text)
     except ImportFailure as error:

@@ -5,14 +5,40 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_IR_TEXT = re.compile(
-    rb'(\s|//[^\n]*\n)*("builtin\.module"|builtin\.module|module|func\.func|"func\.func")\b|//'
+# Possessive, as what is read may be hostile: nothing is looked at twice.
+_PREAMBLE = re.compile(
+    rb"""(?:\xef\xbb\xbf)?+           # a byte order mark
+    (?: \s++
+      | //[^\n]*+
+      | [#!][A-Za-z_][\w$.-]*+[ \t]*+=[ \t]*+   # an alias: #map = affine_map<...>, !t = i8
+        (?:loc\(|[#!"\[{@]|\w++<|(?:s|u)?i\d|b?f\d|tensor|index|none|unit|true|false
+          |[-+]?[\d.]++[^\n:]*+:)[^\n]*+
+    )*+""",
+    re.VERBOSE,
+)
+
+_OPERATION = re.compile(
+    rb"""(?:builtin\.)?module\s*+(?:[@{]|attributes\b|loc\()
+    | (?:builtin|func|graph|ftensor|warboy)\.[a-z]
+    | "[A-Za-z_][\w$]*+(?:\.[\w$-]++)++"\s*+\(    # generic
+    | [a-z_]\w*+(?:\.\w++)++\s++[%@]              # of another dialect
+    | %[\w$.-]++(?::\d++)?+\s*+(?:,\s*+%|=)
+    | \{-\#                                       # resources
+    """,
+    re.VERBOSE,
 )
 
 
 def is_ir_text(head: bytes) -> bool:
-    """Whether a file that begins with these bytes is IR text: a module, a function or a comment."""
-    return _IR_TEXT.match(head) is not None
+    """Whether a file that begins with these bytes is MLIR text, in custom or in generic form.
+
+    Comments and aliases may stand in front of the first operation; nothing else may.
+    """
+    preamble = _PREAMBLE.match(head)
+    assert preamble is not None
+    if preamble.end() == len(head):
+        return b"//" in head or b"=" in head  # more than blanks
+    return _OPERATION.match(head, preamble.end()) is not None
 
 
 def constants_path(path: Path) -> Path:

@@ -126,7 +126,7 @@ def _transform(data: bytes, file: Path, settings: Settings) -> ModuleOp:
         _run(module, settings)
         return module
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ImportFailure("is not text in UTF-8", file=_name(file)) from None
     _refuse_batch_size("IR", file, settings)
@@ -216,7 +216,7 @@ def _write(module: ModuleOp, output: Path | None, settings: Settings) -> None:
 def _run_text(data: bytes, file: Path, settings: Settings) -> None:
     """Text in parts, with or without expected errors."""
     _refuse_batch_size("IR", file, settings)
-    text = data.decode("utf-8", "replace")
+    text = data.decode("utf-8-sig", "replace")
     failures: list[str] = []
     outputs: list[str] = []
     for part in _parts(text) if settings.split else [text]:

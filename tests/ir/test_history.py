@@ -128,4 +128,4 @@ def test_an_attribute_that_is_no_history(attribute: StringAttr):
     with pytest.raises(CompilationFailure, match=r"furiosa\.history.*not a list of texts"):
         history_of(ModuleOp([], {HISTORY: attribute}))
     with pytest.raises(FuriosaError, match="not a list of texts"):
-        load(print_module(ModuleOp([], {HISTORY: attribute})).encode())
+        load(print_module(ModuleOp([], {HISTORY: attribute})).encode(), resumed=True)

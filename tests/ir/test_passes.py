@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.utils.exceptions import PassFailedException
@@ -78,12 +80,37 @@ def test_options_are_typed():
         ("a b", "does not parse"),
         ("test-mark{number=1}}", "does not parse"),
         ("$", "does not parse"),
+        ("func.func(test-mark{number=1})", r"nests passes in 'func\.func\(\.\.\.\)'"),
+        ("builtin.module(func.func(a), b)", r"nests passes in 'func\.func"),
+        ("builtin.module(test-mark{number=1}", "nests passes in 'builtin"),
+        ("test-mark{number=1})", "does not parse"),
+        ("test-mark{number=1},,test-mark{number=2}", "does not parse"),
     ],
 )
 def test_errors_are_sentences(text: str, message: str):
     with pytest.raises(FuriosaError, match=message) as caught:
         parse_passes(text)
     assert "\n" not in str(caught.value)
+
+
+BLANK = st.text(" \t\n\r", max_size=3)
+
+
+@given(st.data())
+def test_blanks_stand_between_any_two_words(data: st.DataObject):
+    line = 'test-mark { number = 3 } , test-mark { number = 4 names = "a, {b" , "c(d)" }'
+    words = line.split(" ")
+    # Blanks of strings, and the one between two options, stay.
+    text = ""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        inside = word.count('"') % 2 or following in ("names", '{b"')
+        text += word + (" " if inside else data.draw(BLANK))
+    text = data.draw(BLANK) + text
+    if data.draw(st.booleans()):
+        text = f"{data.draw(BLANK)}builtin.module{data.draw(BLANK)}({text}){data.draw(BLANK)}"
+    first, second = parse_passes(text)
+    assert first == Mark(3)
+    assert second == Mark(4, names=("a, {b", "c(d)"))
 
 
 def test_passes_of_the_project_are_found_documented_and_unique():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import ml_dtypes
@@ -18,6 +19,7 @@ from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.importers import load
 from furiosa_ir.ir.constant_file import read_constants, write_constants
 from furiosa_ir.ir.constants import BlobAttr, Constant, ConstantTable
 from furiosa_ir.ir.equivalence import difference
@@ -273,14 +275,89 @@ def test_positions_of_operations():
     assert positions[function] == 3
 
 
-@pytest.mark.parametrize("text", ["builtin.module {", "// RUN: x", "\n\nmodule {", "func.func @a"])
+GENERIC = """"builtin.module"() ({
+  "func.func"() <{sym_name = "main", function_type = (tensor<4xi8>) -> tensor<4xi8>}> ({
+  ^bb0(%x: tensor<4xi8>):
+    "func.return"(%x) : (tensor<4xi8>) -> ()
+  }) : () -> ()
+}) {graph.source = "onnx"} : () -> ()
+"""
+CUSTOM = """module {
+  func.func @main(%x: tensor<4xi8>) -> tensor<4xi8> {
+    return %x : tensor<4xi8>
+  }
+}
+"""
+# What mlir-opt and xdsl-opt may print in front of the first operation.
+PREAMBLES = [
+    *("\ufeff", "\n", "  \t\n", "// a comment\n", "// -----\n"),
+    *("#loc = loc(unknown)\n", '#loc1 = loc("a.mlir":1:2)\n#loc2 = loc(fused[#loc1])\n'),
+    *("#map = affine_map<(d0) -> (d0)>\n", "#d = dense<1> : tensor<2xi8>\n", "#n = -3 : i64\n"),
+    *("#a = array<i64: 1, 2>\n", '#s = "text"\n', "#d2 = {a = 1 : i64}\n", "#l = [1 : i64]\n"),
+    *("!t = tensor<4xi8>\n", "!q = !quant.uniform<i8:f32, 0.5:3>\n", "!i = i8\n"),
+]
+
+
+@given(st.lists(st.sampled_from(PREAMBLES), unique=True), st.booleans(), st.booleans())
+def test_mlir_in_custom_and_generic_form(preambles: list[str], generic: bool, crlf: bool):
+    mark = "\ufeff" if "\ufeff" in preambles else ""
+    front = "".join(p for p in preambles if p != mark)
+    text = mark + front + (GENERIC if generic else CUSTOM)
+    if crlf:
+        text = text.replace("\n", "\r\n")
+    assert is_ir_text(text.encode())
+    assert len(list(load(text.encode()).ops)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("builtin.module {", "// RUN: x", "\n\nmodule {", "func.func @a", "module @a {"),
+        *("module attributes {a} {", "module{", '"graph.relu"(%x)', '%0 = "a.b"() : () -> i8'),
+        *("%0:2 = a.b", "arith.constant @x", "builtin.module @x", "#a = 1 : i8\n", "{-# x"),
+    ],
+)
 def test_ir_text_is_recognised(text: str):
     assert is_ir_text(text.encode())
 
 
-@pytest.mark.parametrize("data", [b"", b"\x08\x07\x12", b"hello", b"\x1c\0\0\0TFL3", b"enf"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "\n",
+            "hello",
+            "module foo(input a);",
+            "modules {",
+            "#!/bin/bash\nmodule {",
+            "<html>",
+        ),
+        *("# title\n", "#port = 8080\n", '{"a": 1}', '"quoted" text', '"a.b" text', "a.b = c"),
+        *("// js\nconst x = 1;", "#include <x>\n", "%PDF-1.4", "---\na: b", "example.com is it"),
+    ],
+)
+def test_other_text_is_said_to_be_text(text: str):
+    assert not is_ir_text(text.encode())
+    with pytest.raises(ImportFailure, match="this is a text file" if text else "empty"):
+        load(text.encode())
+
+
+@pytest.mark.parametrize("data", [b"\x08\x07\x12", b"\x1c\0\0\0TFL3", b"enf"])
 def test_other_content_is_not_ir_text(data: bytes):
     assert not is_ir_text(data)
+
+
+def test_text_in_another_encoding():
+    with pytest.raises(ImportFailure, match="text in UTF-16"):
+        load(CUSTOM.encode("utf-16"))
+
+
+def test_recognising_takes_linear_time():
+    started = time.process_time()
+    for piece in (b"#a = ", b"//", b" ", b"#a = 1", b"!a = loc(\n", b"%a, ", b"a.", b'"a.'):
+        is_ir_text(piece * 20_000)
+    assert time.process_time() - started < 2
 
 
 def test_difference_says_where():
