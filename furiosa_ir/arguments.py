@@ -9,6 +9,21 @@ from typing import SupportsIndex
 from furiosa_ir.errors import FuriosaError, readable
 
 
+def optional_text(value: object, what: str, failure: type[FuriosaError]) -> None:
+    """Checks a text that a caller may leave out as None.
+
+    Args:
+        value: what was given.
+        what: the argument, for the sentence ("device").
+        failure: what to raise.
+
+    Raises:
+        FuriosaError: it is neither.
+    """
+    if value is not None and not isinstance(value, str):
+        raise failure(f"the {what} is of type {type(value).__name__}, not a text")
+
+
 def positive_integer(value: object, what: str, failure: type[FuriosaError]) -> int:
     """A count that a caller gives, as an int: numpy's integers are as good as Python's.
 

@@ -16,7 +16,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir import __version__
-from furiosa_ir.arguments import positive_integer
+from furiosa_ir.arguments import optional_text, positive_integer
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.assembly import Provenance, assemble
 from furiosa_ir.backends.warboy.checker import check_program
@@ -35,12 +35,10 @@ from furiosa_ir.importers import load
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, Timing, run_pipeline
+from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.plugins import Plugin, load_plugins, plugin_failure
 
 _LOG = logging.getLogger(__name__)
-
-Source = str | Path | bytes
-"""A model: a path, or the content of a file."""
 
 LEVELS = ("graph", "ftensor", "warboy", "enf")
 """The levels of IR in the order of compilation; "enf" is the program."""
@@ -77,7 +75,8 @@ def compile_model(
     """Compiles a model to an ENF program, or finds it in the cache.
 
     Args:
-        source: an ONNX or TFLite network or one of our IRs; a path, or the file's content.
+        source: an ONNX or TFLite network or one of our IRs: a path, the file's content, a file
+            that is open in binary mode, or an `onnx.ModelProto`.
         target: "warboy" (one PE) or "warboy-2pe" (two PEs fused). None: what IR text says, and
             "warboy-2pe" where nothing does.
         batch_size: how many samples the inputs hold, for a network whose batch is open or 1;
@@ -96,9 +95,9 @@ def compile_model(
     """
     if batch_size is not None:
         batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
-    model = source if isinstance(source, bytes) else Path(source)
+    optional_text(target, "target", CompilationFailure)
     result = compile_program(
-        model, target=target, batch_size=batch_size, settings=cache, plugins=plugins
+        model_source(source), target=target, batch_size=batch_size, settings=cache, plugins=plugins
     )
     program = result.program
     assert not isinstance(program, Path)
@@ -142,17 +141,18 @@ def compile_source(
         )
     if batch_size is not None:
         batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
+    optional_text(target, "target", CompilationFailure)
     if target is not None:
         load_machine(target)
     load_plugins(plugins)
     announce = on_phase or _ignore
     seconds: list[tuple[str, float]] = []
-    name = None if isinstance(source, bytes) else str(source)
+    data = model_source(source)
+    name = None if isinstance(data, bytes) else str(data)
     try:
         with _garbage_collection_paused():
             announce("import")
             started = time.perf_counter()
-            data = source if isinstance(source, bytes) else Path(source)
             module = load(data, batch_size=batch_size, resumed=True)
             declared = module.attributes.get("graph.source_hash")
             # IR text carries the hash of the network it came from; hashing twice takes its time.

@@ -22,7 +22,7 @@ from onnx import helper, numpy_helper
 from onnx.backend.base import Backend, BackendRep
 
 from furiosa_ir.compiler import compile_model
-from furiosa_ir.errors import ExecutionFailure, ImportFailure
+from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.runtime import Session, session
 
 __all__ = [
@@ -221,14 +221,7 @@ supports_device = FuriosaBackend.supports_device
 
 
 def _compile(model: onnx.ModelProto, target: str | None) -> Session:
-    try:
-        content = model.SerializeToString()
-    except ValueError:  # protobuf's limit
-        raise ImportFailure(
-            "the model is larger than 2 GiB",
-            hint="save it with external data and compile the file",
-        ) from None
-    return session.create(compile_model(content, target=target))
+    return session.create(compile_model(model, target=target))
 
 
 def _is_static(value: Any) -> bool:

@@ -18,11 +18,12 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.errors import ExecutionFailure, readable
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime.errors import (
     QueueWaitTimeout,
@@ -71,9 +72,9 @@ def create_async(
     sizes: list[int] = []
     for what, given in (("input", input_queue_size), ("output", output_queue_size)):
         size = DEFAULT_QUEUE_SIZE if given is None else given
-        if not 0 < size <= _GREATEST_QUEUE_SIZE:
+        if not isinstance(size, Integral) or not 0 < size <= _GREATEST_QUEUE_SIZE:
             raise ExecutionFailure(
-                f"the {what} queue cannot have {size} places",
+                f"the {what} queue cannot have {readable(repr(size))} places",
                 hint=f"give a number from 1 to {_GREATEST_QUEUE_SIZE}",
             )
         sizes.append(size)
@@ -247,6 +248,8 @@ def _take(queue: SimpleQueue[Any], timeout: float | None, nothing: str) -> Any:
     Raises:
         QueueWaitTimeout: there was none for `timeout` milliseconds.
     """
+    if timeout is not None and not isinstance(timeout, Real):
+        raise ExecutionFailure(f"the timeout is of type {type(timeout).__name__}, not a number")
     if timeout is not None and not timeout >= 0:  # not a number neither
         raise ExecutionFailure(f"a timeout of {timeout} ms is negative")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from furiosa_ir.arguments import optional_text
 from furiosa_ir.errors import ExecutionFailure
 
 _TARGETS = (
@@ -14,8 +15,6 @@ _TARGETS = (
     (re.compile(r"warboy"), "warboy"),
 )
 
-_WAY_OUT = "use 'warboy(1)*1' for one PE or 'warboy(2)*1' for two fused PEs"
-
 
 def target_of(device: str | None) -> str | None:
     """The compiler's target for a device; of several devices in a list, the first counts.
@@ -25,17 +24,14 @@ def target_of(device: str | None) -> str | None:
     Raises:
         ExecutionFailure: the text specifies no device.
     """
+    optional_text(device, "device", ExecutionFailure)
     if device is None:
         return None
-    if not isinstance(device, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ExecutionFailure(
-            f"the device is of type {type(device).__name__}, not a text", hint=_WAY_OUT
-        )
     first = device.split(",")[0].strip().lower()
     for pattern, target in _TARGETS:
         if pattern.fullmatch(first):
             return target
     raise ExecutionFailure(
         f"'{device}' is not a device",
-        hint=_WAY_OUT,
+        hint="use 'warboy(1)*1' for one PE or 'warboy(2)*1' for two fused PEs",
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -146,6 +147,10 @@ class Model(Described):
             ExecutionFailure: none has.
         """
         known = [desc.name for desc in self.output_descs]
+        if not isinstance(names, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ExecutionFailure(
+                f"the outputs' names are of type {type(names).__name__}, not a list"
+            )
         for name in names:
             if name not in known:
                 raise ExecutionFailure(
@@ -155,9 +160,15 @@ class Model(Described):
 
 
 def _chosen(descs: Sequence[TensorDesc], idx: int, what: str) -> TensorDesc:
-    if not 0 <= idx < len(descs):
+    try:
+        number = operator.index(idx)
+    except TypeError:
+        raise ExecutionFailure(
+            f"the number of an {what} is of type {type(idx).__name__}, not an integer"
+        ) from None
+    if not 0 <= number < len(descs):
         raise ExecutionFailure(f"there is no {what} {idx}; the network has {len(descs)}")
-    return descs[idx]
+    return descs[number]
 
 
 def _checked(desc: TensorDesc, given: ArrayLike) -> Array:

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from numpy.typing import ArrayLike
 
 from furiosa_ir.arguments import positive_integer
 from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.plugins import Plugin, find_plugin
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.errors import SessionClosed
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-ModelSource = str | os.PathLike[str] | bytes | bytearray | memoryview
-"""A path, or the content of a file: ENF, ONNX or TFLite."""
+ModelSource = Source
+"""A path, the content of a file, an open file or an `onnx.ModelProto`."""
 
 _ENF = b"enf"
 
@@ -53,7 +54,8 @@ def create(
     """A session for a model; what is no ENF program is compiled first.
 
     Args:
-        model: path or content of an ENF, ONNX or TFLite file (recognised by its content).
+        model: an ENF, ONNX or TFLite file or IR text (recognised by its content): its path, its
+            content as bytes, a file that is open in binary mode; or an `onnx.ModelProto`.
         device: what to compile for: "warboy(1)*1" (one PE), "warboy(2)*1" (two fused). None: what a
             program or IR text is for, and two where nothing says so.
         worker_num: how many runs go on at once, and so how many times there is memory for one;
@@ -72,12 +74,11 @@ def create(
     if batch_size is not None:
         batch_size = positive_integer(batch_size, "batch size", ExecutionFailure)
     if compiler_config:
-        _LOG.warning("compiler_config has no effect here: %s", ", ".join(compiler_config))
+        _warn_of_settings(compiler_config)
     target = target_of(device)
     for plugin in plugins:  # also where nothing has to be compiled, a wrong name is told
         find_plugin(plugin)
-    # Writable buffers are copied: the program refers to its constants where they lie.
-    source = bytes(model) if isinstance(model, bytearray | memoryview) else model
+    source = model_source(model)
     if _head(source) == _ENF:
         session = Session(_read(source), worker_num)
         if batch_size is not None:
@@ -88,28 +89,34 @@ def create(
     # A session of an ENF file needs neither the cache nor the compiler.
     from furiosa_ir.cache.compilation import compile_program  # noqa: PLC0415
 
-    content = source if isinstance(source, bytes) else Path(source)
-    result = compile_program(content, target=target, batch_size=batch_size, plugins=plugins)
+    result = compile_program(source, target=target, batch_size=batch_size, plugins=plugins)
     session = Session(_read(result.program), worker_num)
     if compiler_hints:
         session.print_hints()
     return session
 
 
-def _head(source: str | os.PathLike[str] | bytes) -> bytes:
+def _warn_of_settings(given: object) -> None:
+    if not isinstance(given, Mapping):
+        raise ExecutionFailure(f"the compiler_config is of type {type(given).__name__}, no mapping")
+    names = ", ".join(map(str, cast("Mapping[object, object]", given)))
+    _LOG.warning("compiler_config has no effect here: %s", names)
+
+
+def _head(source: Path | bytes) -> bytes:
     """The first three bytes; none for a file that cannot be read, which importers explain."""
     if isinstance(source, bytes):
         return source[:3]
     try:
-        if not Path(source).is_file():  # opening a pipe would wait
+        if not source.is_file():  # opening a pipe would wait
             return b""
-        with Path(source).open("rb") as file:
+        with source.open("rb") as file:
             return file.read(3)
     except (OSError, ValueError):
         return b""
 
 
-def _read(source: str | os.PathLike[str] | bytes | memoryview) -> Program:
+def _read(source: Path | bytes | memoryview) -> Program:
     from furiosa_ir.backends.warboy.enf.reader import read_program  # noqa: PLC0415
 
     return read_program(source)
