@@ -33,6 +33,13 @@ class Limit:
 LIMITS: Mapping[str, Limit] = MappingProxyType(
     {
         "TEXT_BYTES": Limit(256 << 20, "bytes of a file of IR text; a longer one is refused"),
+        "ALIASED_ATTRIBUTES": Limit(
+            1 << 19, "attributes that aliases in IR text stand for, each time that they are named"
+        ),
+        "DENSE_ELEMENTS": Limit(
+            1 << 22, "elements of `dense` attributes in IR text; one element may stand for many"
+        ),
+        "DIGITS": Limit(1 << 10, "digits of a number in IR text"),
         "NESTING": Limit(64, "levels of brackets in IR text, subgraphs and functions in ONNX"),
         "OPERATORS": Limit(
             1_000_000, "operators of an ONNX network, those of subgraphs and inlined ones included"

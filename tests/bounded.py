@@ -97,8 +97,10 @@ def refusal(*arguments: object, tool: str = "furiosa") -> str:
     """
     done = furiosa(*arguments, tool=tool)
     assert done.code == 1, done
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("ERROR: ")
+    assert done.stderr.startswith("ERROR: ")
+    line = done.stderr.splitlines()[0]  # below it the place in the text, with a caret
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr) < 8000
     assert line.isprintable()
     assert "internal error" not in line
     assert len(line) < 1200

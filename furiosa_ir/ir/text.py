@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp
-from xdsl.ir import Attribute, Data, Operation, ParametrizedAttribute
+from xdsl.dialects.builtin import ModuleOp, RankedStructure
+from xdsl.ir import Attribute, Operation
 from xdsl.parser import Parser
 from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
@@ -34,10 +35,11 @@ from furiosa_ir.ir.constants import (
 )
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import resume, with_digest
+from furiosa_ir.ir.text_aliases import AliasTable, attribute_parts
 from furiosa_ir.ir.text_check import check_text
 from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
-from furiosa_ir.limits import limit, way_out
+from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.plugins import raise_plugin_failure
 
 Positions = dict[Operation, int]
@@ -101,7 +103,8 @@ def parse_module(
         if not isinstance(error, FuriosaError):
             raise_plugin_failure(error)
         message = error.message if isinstance(error, FuriosaError) else str(error)
-        _raise_at(parser.span, message or type(error).__name__, error)
+        hint = error.hint if isinstance(error, FuriosaError) else None
+        _raise_at(parser.span, message or type(error).__name__, error, hint)
     finally:
         if table is not None:
             PARSE_TABLES.pop()
@@ -209,36 +212,23 @@ def large_constants(module: Operation) -> Iterator[Constant]:
                 yield from _constants(attribute)
 
 
-def _constants(attribute: object) -> Iterator[Constant]:
-    match attribute:
-        case BlobAttr():
-            if not attribute.prints_inline:
-                yield attribute.data
-        case ArrayAttr():
-            for part in attribute:
-                yield from _constants(part)
-        case DictionaryAttr():
-            for part in attribute.data.values():
-                yield from _constants(part)
-        case ParametrizedAttribute():
-            for part in attribute.parameters:
-                yield from _constants(part)
-        case Data():
-            parts: object = cast("Data[object]", attribute).data
-            if isinstance(parts, tuple):
-                for part in cast("tuple[object, ...]", parts):
-                    if isinstance(part, Attribute):
-                        yield from _constants(part)
-        case _:
-            return
+def _constants(attribute: Attribute) -> Iterator[Constant]:
+    if isinstance(attribute, BlobAttr):
+        if not attribute.prints_inline:
+            yield attribute.data
+    else:
+        for part in attribute_parts(attribute):
+            yield from _constants(part)
 
 
 class _Lexer(MLIRLexer):
     """xDSL's lexer (0.74), which takes a string with escaped non-ASCII letters for bytes.
 
-    Its own expression for strings takes time exponential in the length of one that does not end.
+    Its own expression for strings takes time exponential in the length of one that does not end,
+    that for blanks and comments a hundred bytes for each of them.
     """
 
+    _whitespace_regex = re.compile(r"(?://[^\n]*+|\s++)*+", re.ASCII)
     _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
 
     def _lex_string_literal(self, start_pos: int) -> MLIRToken:
@@ -261,6 +251,8 @@ class _Parser(Parser):
         self._parser_state = ParserState(_Lexer(Input(text, name)))
         self._positions = positions
         self._begin: Span[str] | None = None
+        self.attribute_aliases = AliasTable()
+        self._dense_elements = Budget(limit("DENSE_ELEMENTS"), _too_many_elements)
 
     @property
     def span(self) -> Span[str]:
@@ -273,12 +265,24 @@ class _Parser(Parser):
         self._positions[op] = span.start
         return op
 
+    def _parse_dense_literal_type(self) -> RankedStructure[Any]:
+        made = super()._parse_dense_literal_type()
+        self._dense_elements.take(prod(made.get_shape()))
+        return made
+
     def _get_op_by_name(self, name: str) -> type[Operation]:
         try:
             return super()._get_op_by_name(name)
         except ParseError as error:
             # xDSL says where the next token is, which may be lines below.
             raise ParseError(self._begin or error.span, error.msg) from None
+
+
+def _too_many_elements() -> ImportFailure:
+    return ImportFailure(
+        "its dense attributes have too many elements",
+        hint=f"large constants are #graph.blob; {way_out('DENSE_ELEMENTS')}",
+    )
 
 
 _UNDEFINED = re.compile(r"values used but not defined: \[(%[\w$.-]+)")
@@ -291,12 +295,14 @@ def _undefined(text: str, error: ParseError) -> Span[str] | None:
     return Span(used.start(), used.end(), Input(text, error.span.input.name)) if used else None
 
 
-def _raise_at(span: Span[str] | Span[bytes], message: str, cause: Exception) -> NoReturn:
+def _raise_at(
+    span: Span[str] | Span[bytes], message: str, cause: Exception, hint: str | None = None
+) -> NoReturn:
     sentence = "; ".join(line.strip() for line in message.splitlines() if line.strip())
     sentence = sentence.rstrip(".!")
     sentence = sentence[:1].lower() + sentence[1:]
     text = span.input.content
-    failure = ImportFailure(sentence, file=str(span.get_location()))
+    failure = ImportFailure(sentence, file=str(span.get_location()), hint=hint)
     if isinstance(text, str):
         failure.diagnostics = (diagnostic_at(text, span.start, span.input.name, sentence),)
     raise failure from cause

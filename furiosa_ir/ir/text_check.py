@@ -1,7 +1,8 @@
-"""What is checked of a text before it is parsed: its length, its nesting, the types it names.
+"""What is checked of a text before it is parsed: its length, its nesting, its numbers and types.
 
-The parser is recursive, takes quadratic time for the extents of a type, and computes an integer
-type's range from its width: `i1000000000` takes a gigabyte before anything could refuse it.
+The parser is recursive, takes quadratic time for the extents of a type and the digits of a number,
+and computes an integer type's range from its width: `i1000000000` takes a gigabyte before anything
+could refuse it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ _WIDEST = 1 << 12
 _INTERESTING = re.compile(
     r'"(?:[^"\\\n]++|\\.)*+"?|//[^\n]*|->|[(\[{<>}\])]|\b(?:su?|u)?i(?P<width>\d{4,})\b'
     r"|(?<!\d)(?P<extents>(?:(?:\d++|\?)x){17,}+)"
+    r"|(?P<digits>(?:0x[\da-fA-F]{64,}+|\d{64,}+))"
+    r"|\baffine_(?:map|set)<(?P<affine>(?:->|>=|<=|[^<>])*+)"
 )
+_AFFINE_OPERATOR = re.compile(r"[+*]|-(?!>)|\b(?:floordiv|ceildiv|mod)\b")
 
 
 def check_text(text: str) -> None:
@@ -43,6 +47,22 @@ def check_text(text: str) -> None:
             raise ImportFailure(
                 f"line {_line(text, found)}: a tensor has {rank} dimensions", hint=way_out("RANK")
             )
+        elif found["digits"] and len(piece) > limit("DIGITS"):
+            raise ImportFailure(
+                f"line {_line(text, found)}: a number has {len(piece)} digits",
+                hint=way_out("DIGITS"),
+            )
+        elif found["affine"] is not None:
+            depth += 1  # for the bracket that it begins with
+            # A chain of operators is a tree as deep, whatever brackets it has.
+            longest = max(
+                len(_AFFINE_OPERATOR.findall(part)) for part in found["affine"].split(",")
+            )
+            if longest > deepest:
+                raise ImportFailure(
+                    f"line {_line(text, found)}: an affine expression has {longest} operators",
+                    hint=way_out("NESTING"),
+                )
         elif found["width"] and (len(found["width"]) > 9 or int(found["width"]) > _WIDEST):
             raise ImportFailure(f"line {_line(text, found)}: there are no integers of so many bits")
 

@@ -7,14 +7,13 @@ operation and the layer it came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self, cast
 
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Block, Operation, Region, SSAValue
-from xdsl.irdl.dominance import DominanceInfo
 from xdsl.traits import IsolatedFromAbove, IsTerminator, NoTerminator
 from xdsl.utils.exceptions import VerifyException
 
@@ -24,6 +23,7 @@ from furiosa_ir.errors import (
     FuriosaError,
     VerificationFailure,
 )
+from furiosa_ir.ir.dominance import dominator_tree
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.plugins import raise_plugin_failure
@@ -157,7 +157,8 @@ def _check_size(value: SSAValue) -> None:
         check_shape(value.type.get_shape(), "a value")
 
 
-def _verify_region(op: Operation, region: Region, inherited: set[SSAValue], found: _Found) -> None:
+def _verify_region(op: Operation, region: Region, visible: set[SSAValue], found: _Found) -> None:
+    """What is in a region; `visible`, which is what it was in the end, is seen from outside."""
     blocks = list(region.blocks)
     try:
         for block in blocks:
@@ -165,21 +166,29 @@ def _verify_region(op: Operation, region: Region, inherited: set[SSAValue], foun
                 _check_size(argument)
     except FuriosaError as error:
         found.add(op, error.message)
-    if len(blocks) == 1:
-        values = set(inherited)
-        values.update(blocks[0].args)
-        must_end = not op.has_trait(NoTerminator)
-        _verify_block(op, blocks[0], values, found, last_must_end=must_end)
-        return
-    dominance = DominanceInfo(region)
-    for block in blocks:
-        values = set(inherited)
-        for other in blocks:
-            if other is not block and dominance.strictly_dominates(other, block):
-                values.update(other.args)
-                values.update(r for o in other.ops for r in o.results)
-        values.update(block.args)
-        _verify_block(op, block, values, found, last_must_end=True)
+    must_end = len(blocks) != 1 or not op.has_trait(NoTerminator)
+    roots, dominated = dominator_tree(region)
+    # `visible` grows and shrinks along the tree: a copy for each block would be quadratic.
+    pending: list[tuple[Block, bool]] = [(block, True) for block in reversed(roots)]
+    added: list[list[SSAValue]] = []
+    while pending:
+        block, entering = pending.pop()
+        if not entering:
+            visible.difference_update(added.pop())
+            continue
+        mine = [value for value in _values(block) if value not in visible]
+        added.append(mine)
+        pending.append((block, False))
+        pending.extend((child, True) for child in reversed(dominated[block]))
+        visible.update(block.args)
+        _verify_block(op, block, visible, found, last_must_end=must_end)
+
+
+def _values(block: Block) -> Iterator[SSAValue]:
+    """What a block defines."""
+    yield from block.args
+    for op in block.ops:
+        yield from op.results
 
 
 def _verify_block(

@@ -138,6 +138,15 @@ def ir_texts() -> Iterator[tuple[str, bytes]]:
                     constants = b"\0" + beside.read_bytes() if beside.exists() else b""
                     beside.unlink(missing_ok=True)
                     yield f"{name}_{level}.mlir", path.read_bytes() + constants
+    yield from hostile_texts()
+
+
+def hostile_texts() -> Iterator[tuple[str, bytes]]:
+    """Small IR texts that would be large, refused or not, within 1 GiB and 10 s."""
+    from tests.fuzz.hostile_ir import ACCEPTED, REFUSED
+
+    for name, text in (REFUSED | ACCEPTED).items():
+        yield f"{name}.mlir", text.encode()
 
 
 def programs() -> Iterator[tuple[str, bytes]]:
