@@ -71,7 +71,10 @@ class OnnxNode(Protocol):
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Attribute name -> int, float, str, numpy array, list of those; with schema defaults."""
+        """Attribute name -> int, float, str, numpy array, list of those; with schema defaults.
+
+        What is looked up counts as read; what is merely listed does not.
+        """
         ...
 
     @property
@@ -100,6 +103,9 @@ class OnnxNode(Protocol):
         **properties: object,
     ) -> Sequence[SSAValue]:
         """Adds an operation (see `GraphOp.make`); without `elements` all results get operand 0's.
+
+        Where it is the operation that the node's operator is declared to become, properties that
+        are not given are the attributes of their names, unless these have been read.
 
         Returns:
             Its results; a `from_onnx` returns as many as its node has outputs.
@@ -143,7 +149,11 @@ class TFLiteNode(Protocol):
         elements: Sequence[Attribute] | None = None,
         **properties: object,
     ) -> Sequence[SSAValue]:
-        """Adds an operation; without `elements` the results get the outputs' element types."""
+        """Adds an operation; without `elements` the results get the outputs' element types.
+
+        Where it is the operation that the operator is declared to become, properties that are not
+        given are the options of their names (`Alpha` is `alpha`), unless these have been read.
+        """
         ...
 
     def activation(self, value: SSAValue, function: int) -> SSAValue:
@@ -168,20 +178,23 @@ class GraphOp(ShapedOp):
     """ONNX operators that become this; with a domain as "com.microsoft::Gelu"."""
     TFLITE: ClassVar[tuple[str, ...]] = ()
     """TFLite builtin operators that become this."""
+    IGNORED: ClassVar[Mapping[str, str]] = {}
+    """ONNX attributes and TFLite options (by their names there) that change nothing, and why.
+
+    An operator with any other that the import function has not read, and that is not what its
+    absence means, stays whole, or is refused if nobody knows it.
+    """
 
     origin = opt_prop_def(OriginAttr)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         """Adds what the ONNX node means. Default: same operands, attributes by property name."""
-        names = cls.get_irdl_definition().properties
-        return node.emit(
-            cls, node.operands, **{k: v for k, v in node.attributes.items() if k in names}
-        )
+        return node.emit(cls, node.operands)
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
-        """Adds what the TFLite operator means. Default: same operands, no properties."""
+        """Adds what the TFLite operator means. Default: same operands, options by property name."""
         return node.emit(cls, node.operands)
 
 

@@ -37,6 +37,7 @@ from furiosa_ir.dialects.graph.window import (
     check_window,
     onnx_transposed_window,
     onnx_window,
+    pads_same,
     tflite_window,
     window_extents,
 )
@@ -69,6 +70,7 @@ class ConvOp(GraphOp):
     name = "graph.conv"
     ONNX: ClassVar = ("Conv",)
     TFLITE: ClassVar = ("CONV_2D", "DEPTHWISE_CONV_2D")
+    IGNORED: ClassVar = {"DepthMultiplier": "LiteRT takes it from the shapes"}
 
     x = operand_def(TensorType)
     weight = operand_def(TensorType)
@@ -202,7 +204,7 @@ class ConvTransposeOp(GraphOp):
         ends: list[int] = []
         output_padding: list[int] = []
         for n, k, s, size in zip(extents, kernel, strides, sizes, strict=True):
-            same = options.Padding() == 0
+            same = pads_same(node)
             if n != (-(-size // s) if same else (size - k + s) // s):
                 return node.unsupported()
             surplus = (n - 1) * s + k - size

@@ -41,10 +41,11 @@ class BinaryOp(GraphOp):
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        activation = 0
+        if hasattr(node.options, "FusedActivationFunction"):
+            activation = node.options.FusedActivationFunction()
         (result,) = node.emit(cls, node.operands)
-        if not hasattr(node.options, "FusedActivationFunction"):
-            return [result]
-        return [node.activation(result, node.options.FusedActivationFunction())]
+        return [node.activation(result, activation)]
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:

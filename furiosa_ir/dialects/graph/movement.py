@@ -85,6 +85,8 @@ class ReshapeOp(MoveOp):
         """UNPACK: x split into slices of extent 1, that dimension dropped."""
         shape = node.shape(0)
         axis = int(node.options.Axis()) % len(shape)
+        if node.options.Num() != shape[axis]:
+            return node.unsupported()  # LiteRT refuses it
         parts = node.emit(SplitOp, node.operands, axis=axis, split=[1] * shape[axis])
         rest = [*shape[:axis], *shape[axis + 1 :]]
         return [
@@ -157,6 +159,8 @@ class ConcatOp(GraphOp):
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         axis = node.options.Axis()
         if node.op_type == "PACK":
+            if node.options.ValuesCount() != len(node.operands):
+                return node.unsupported()  # LiteRT refuses it
             # Each operand gets a dimension of 1 at `axis`, along which they are joined.
             shape = node.shape(0)
             axis = axis % (len(shape) + 1)
@@ -212,8 +216,8 @@ class SplitOp(GraphOp):
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         # SPLIT: axis, x; SPLIT_V: x, extents, axis.
         at, x = (0, 1) if node.op_type == "SPLIT" else (2, 0)
-        axis = node.constant(at)
-        if axis is None:
+        axis, count = node.constant(at), len(node.result_types)
+        if axis is None or node.options.NumSplits() != count:  # LiteRT refuses another number
             return node.unsupported()
         shape = node.shape(x)
         front = int(axis.reshape(-1)[0]) % len(shape)
@@ -226,9 +230,12 @@ class SplitOp(GraphOp):
             return node.unsupported()
         (axis,) = axes_from_front([node.attributes.get("axis", 0)], len(node.shape(0)))
         split = int_list(node, 1, "split")
+        count = node.output_count
+        if node.attributes.get("num_outputs", count) != count:
+            return node.unsupported()
         if split is None:
             # Equal parts, the last one smaller where they do not come out even.
-            count, extent = node.output_count, node.shape(0)[axis]
+            extent = node.shape(0)[axis]
             part = -(-extent // count)
             split = [part] * (count - 1) + [extent - part * (count - 1)]
         return node.emit(cls, node.operands[:1], axis=axis, split=split)

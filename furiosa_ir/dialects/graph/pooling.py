@@ -16,7 +16,12 @@ from furiosa_ir.dialects.graph.sliding import (
     pool_maximum,
     to_layout,
 )
-from furiosa_ir.dialects.graph.window import onnx_window, same_pads, window_extents
+from furiosa_ir.dialects.graph.window import (
+    onnx_window,
+    pads_same,
+    same_pads,
+    window_extents,
+)
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
 
@@ -38,7 +43,7 @@ class WindowPoolOp(GraphOp):
         options = node.options
         kernel = [options.FilterHeight(), options.FilterWidth()]
         strides = [options.StrideH(), options.StrideW()]
-        same = options.Padding() == 0
+        same = pads_same(node)
         extra: dict[str, Any] = {}
         if "count_include_pad" in cls.get_irdl_definition().properties:
             extra["count_include_pad"] = 0

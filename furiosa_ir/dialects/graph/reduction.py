@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, TensorType, f64, i64
+from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, TensorType, f64, i32, i64
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
@@ -150,7 +150,10 @@ class ArgExtremeOp(GraphOp):
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         axis = node.constant(1)
-        if axis is None:
+        # LiteRT makes the type of the option, which is 2 for int32, 4 for int64; not that which the
+        # file says of the result.
+        type_ = {2: i32, 4: i64}.get(node.options.OutputType(), node.result_types[0].element_type)
+        if axis is None or type_ != node.result_types[0].element_type:
             return node.unsupported()
         (front,) = axes_from_front([int(axis.reshape(-1)[0])], len(node.shape(0)))
         return node.emit(cls, node.operands[:1], axis=front, keepdims=0, select_last_index=0)

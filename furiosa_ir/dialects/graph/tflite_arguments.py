@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from furiosa_ir.dialects.graph.base import TFLiteNode, quantization_of
 from furiosa_ir.dialects.graph.slicing import SliceMasks, resolve_strided_slice
 from furiosa_ir.ir.shaped_operation import Shape
@@ -13,11 +15,21 @@ from furiosa_ir.ir.shaped_operation import Shape
 def reshape_target(node: TFLiteNode) -> Shape:
     """The shape that RESHAPE, SQUEEZE or EXPAND_DIMS makes."""
     target = node.result_types[0].get_shape()
-    given = node.constant(1) if node.op_type == "RESHAPE" else None
-    count = prod(node.shape(0))
-    if given is None or prod(target) == count:
+    shape, options = node.shape(0), node.options
+    count = prod(shape)
+    if node.op_type == "SQUEEZE":
+        dims = [options.SqueezeDims(i) % len(shape) for i in range(options.SqueezeDimsLength())]
+        dims = dims or [i for i, n in enumerate(shape) if n == 1]
+        return tuple(n for i, n in enumerate(shape) if i not in dims)
+    if node.op_type != "RESHAPE":
         return target
-    # The file leaves the result's shape open; an extent of -1 follows from the others.
+    option = [options.NewShape(i) for i in range(options.NewShapeLength())]
+    given = node.constant(1)
+    if len(node.operands) < 2 and option:
+        given = np.array(option)  # the older form; LiteRT prefers the input
+    elif given is None or prod(target) == count:
+        return target
+    # The file may leave the result's shape open; an extent of -1 follows from the others.
     target = tuple(int(n) for n in given.reshape(-1))
     known = prod(n for n in target if n != -1)
     if target.count(-1) == 1 and known:

@@ -102,6 +102,7 @@ def onnx_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, Any]:
     """strides, pads and dilations of an ONNX node, complete, with auto_pad resolved."""
     n = len(kernel)
     attributes = node.attributes
+    _check_kernel_shape(node, kernel)
     strides = list(attributes.get("strides") or [1] * n)
     dilations = list(attributes.get("dilations") or [1] * n)
     pads = list(attributes.get("pads") or [0] * 2 * n)
@@ -114,9 +115,16 @@ def onnx_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, Any]:
     return {"strides": strides, "pads": pads, "dilations": dilations}
 
 
+def _check_kernel_shape(node: OnnxNode, kernel: Sequence[int]) -> None:
+    declared = node.attributes.get("kernel_shape")
+    if declared and tuple(declared) != tuple(kernel):
+        raise VerificationFailure(f"kernel_shape is {list(declared)}, the kernel {list(kernel)}")
+
+
 def onnx_transposed_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, Any]:
     """The window of an ONNX ConvTranspose and its `output_padding`, auto_pad resolved."""
     n, attributes = len(kernel), node.attributes
+    _check_kernel_shape(node, kernel)
     extents = node.shape(0)[2:]
     strides = list(attributes.get("strides") or [1] * n)
     dilations = list(attributes.get("dilations") or [1] * n)
@@ -147,11 +155,23 @@ def onnx_transposed_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, A
     }
 
 
+def pads_same(node: TFLiteNode) -> bool:
+    """Whether a TFLite operator's padding is SAME; else it is VALID.
+
+    Raises:
+        VerificationFailure: it is neither.
+    """
+    number = int(node.options.Padding())
+    if number not in (0, 1):
+        raise VerificationFailure(f"there is no padding of number {number}")
+    return number == 0
+
+
 def tflite_window(node: TFLiteNode, kernel: Sequence[int]) -> dict[str, Any]:
     """strides, pads and dilations of a TFLite convolution (NHWC), with SAME and VALID resolved."""
     options = node.options
     strides = [options.StrideH(), options.StrideW()]
     dilations = [options.DilationHFactor(), options.DilationWFactor()]
-    same = options.Padding() == 0
+    same = pads_same(node)
     pads = same_pads(node.shape(0)[1:3], kernel, strides, dilations) if same else [0] * 4
     return {"strides": strides, "pads": pads, "dilations": dilations}

@@ -18,17 +18,18 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region, SSAValue
 
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.batch import set_batch
 from furiosa_ir.importers.onnx.builder import Builder, is_static
 from furiosa_ir.importers.onnx.file import UNFIT, ModelFile, read_model
-from furiosa_ir.importers.onnx.node import Node, node_domain
+from furiosa_ir.importers.onnx.node import Node, node_domain, node_key
 from furiosa_ir.importers.onnx.opaque import check_node, declared_type
 from furiosa_ir.importers.onnx.order import needed_nodes, node_label
 from furiosa_ir.importers.onnx.qlinear import expanded
 from furiosa_ir.importers.onnx.resize import settled
 from furiosa_ir.importers.onnx.signature import batch_symbols, input_axes, input_type
-from furiosa_ir.importers.onnx.structural import STRUCTURAL
+from furiosa_ir.importers.onnx.structural import STRUCTURAL, STRUCTURAL_IGNORED
 from furiosa_ir.importers.onnx.tensors import element_type, type_name
 from furiosa_ir.importers.onnx.types import check_types
 from furiosa_ir.ir.history import HISTORY, NOTHING_RAN
@@ -129,16 +130,38 @@ def _import_node(builder: Builder, proto: Any) -> None:
 
 
 def _results(builder: Builder, proto: Any) -> Sequence[SSAValue]:
-    node = Node(builder, proto, builder.opsets[node_domain(proto)])
-    hook = STRUCTURAL.get(node.key)
-    if hook is None and node.key in ONNX_OPERATORS:
-        hook = ONNX_OPERATORS[node.key].from_onnx
+    key = node_key(proto)
+    operation = ONNX_OPERATORS.get(key) if key not in STRUCTURAL else None
+    node = Node(builder, proto, builder.opsets[node_domain(proto)], operation)
+    hook = STRUCTURAL.get(key) if operation is None else operation.from_onnx
     dynamic = any(o is not None and not is_static(o) for o in node.operands)
     if hook is None or dynamic or any(builder.is_hidden(str(i)) for i in proto.input):
         return node.unsupported()
     results = hook(node)
+    ignored = STRUCTURAL_IGNORED.get(key, ()) if operation is None else operation.IGNORED
+    if not node.is_whole and (unread := node.unread_attributes(ignored)):
+        return _with_attributes(node, unread, operation)
     # Optional outputs that are not modelled (MaxPool's indices, BatchNorm's statistics).
     return results if len(results) >= node.output_count else node.unsupported()
+
+
+def _with_attributes(
+    node: Node, unread: Sequence[str], operation: type[GraphOp] | None
+) -> Sequence[SSAValue]:
+    """The node whole, since what it would become lacks some of its attributes.
+
+    Raises:
+        ImportFailure: nothing but its operation would know what they mean.
+    """
+    if node.has_schema or operation is None:
+        return node.unsupported()
+    names = " and ".join(f"'{name}'" for name in unread)
+    raise ImportFailure(
+        f"the operator '{node.key}' has the attribute{'s' * (len(unread) > 1)} {names}, which "
+        f"{operation.name} does not have",
+        hint=f"declare a property of {operation.__name__} of that name, read it in from_onnx, or "
+        "say in IGNORED why it changes nothing",
+    )
 
 
 def _compare(output: Any, value: SSAValue, *, open_batch: bool) -> None:

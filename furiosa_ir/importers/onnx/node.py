@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, ItemsView, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, cast
 
+import numpy as np
 import onnx
 from onnx import helper
+from typing_extensions import override
 from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
@@ -22,11 +24,65 @@ def node_domain(proto: Any) -> str:
     return "" if proto.domain == "ai.onnx" else str(proto.domain)
 
 
-class Node:
-    """Implements `furiosa_ir.dialects.graph.base.OnnxNode`."""
+def node_key(proto: Any) -> str:
+    """A node's operator as `GraphOp.ONNX` names it."""
+    domain = node_domain(proto)
+    return f"{domain}::{proto.op_type}" if domain else str(proto.op_type)
 
-    def __init__(self, builder: Builder, proto: Any, opset: int) -> None:
+
+class ReadAttributes(Mapping[str, Any]):
+    """The attributes of a node, remembering which were looked up.
+
+    Args:
+        values: the attributes.
+
+    Attributes:
+        read: the names that were asked for.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    @override
+    def items(self) -> ItemsView[str, Any]:
+        return self._values.items()
+
+
+class Node:
+    """Implements `furiosa_ir.dialects.graph.base.OnnxNode`.
+
+    Args:
+        builder: builds what it becomes.
+        proto: the node.
+        opset: the version of its operator set.
+        operation: what its operator is declared to become, if anything.
+
+    Attributes:
+        is_whole: whether it was carried whole (`unsupported`).
+    """
+
+    def __init__(
+        self, builder: Builder, proto: Any, opset: int, operation: type[GraphOp] | None = None
+    ) -> None:
         self._builder = builder
+        self._operation = operation
+        self._by_name: set[str] = set()
+        self.is_whole = False
         self.proto = proto
         self.op_type = str(proto.op_type)
         self.domain = node_domain(proto)
@@ -38,7 +94,7 @@ class Node:
     @property
     def key(self) -> str:
         """The operator as `GraphOp.ONNX` names it."""
-        return f"{self.domain}::{self.op_type}" if self.domain else self.op_type
+        return node_key(self.proto)
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -46,10 +102,39 @@ class Node:
         return self._attributes
 
     @cached_property
-    def _attributes(self) -> dict[str, Any]:
-        values = dict(_defaults(self.op_type, self.opset, self.domain))
-        values.update((str(a.name), attribute_value(a)) for a in self.proto.attribute)
-        return values
+    def _attributes(self) -> ReadAttributes:
+        return ReadAttributes({**self._default_attributes, **self._given_attributes})
+
+    @property
+    def _default_attributes(self) -> dict[str, Any]:
+        return dict(_defaults(self.op_type, self.opset, self.domain))
+
+    @property
+    def _given_attributes(self) -> dict[str, Any]:
+        return {str(a.name): attribute_value(a) for a in self.proto.attribute}
+
+    def unread_attributes(self, ignored: Collection[str]) -> list[str]:
+        """The attributes that the node has and no operation got, which change what it means.
+
+        Args:
+            ignored: those that change nothing.
+        """
+        if not self.proto.attribute:
+            return []
+        defaults = self._default_attributes
+        return [
+            name
+            for name, value in self._given_attributes.items()
+            if name not in ignored
+            and name not in self._attributes.read
+            and name not in self._by_name
+            and not (name in defaults and np.array_equal(defaults[name], value))
+        ]
+
+    @property
+    def has_schema(self) -> bool:
+        """Whether ONNX knows the operator, and so what its attributes mean."""
+        return onnx.defs.has(self.op_type, self.domain)
 
     @property
     def output_count(self) -> int:
@@ -89,6 +174,8 @@ class Node:
         **properties: object,
     ) -> Sequence[SSAValue]:
         """Adds an operation; without `elements` all results get operand 0's element type."""
+        if op is self._operation:
+            properties = {**self._properties_by_name(op, properties), **properties}
         if elements is None:
             first = cast(
                 "SSAValue", operands[0] if isinstance(operands[0], SSAValue) else operands[0][0]
@@ -98,8 +185,19 @@ class Node:
             elements = [element_of(first)] * (self.output_count if variadic else len(results))
         return self._builder.emit(op, operands, elements, **properties)
 
+    def _properties_by_name(self, op: type[GraphOp], given: Collection[str]) -> dict[str, object]:
+        """The attributes that are called like properties which are not given."""
+        names = [
+            name
+            for name in op.get_irdl_definition().properties
+            if name in self._attributes and name not in (*given, *self._attributes.read)
+        ]
+        self._by_name.update(names)
+        return {name: value for name, value in self._attributes.items() if name in names}
+
     def unsupported(self) -> Sequence[SSAValue]:
         """The node as `graph.opaque`: for forms of the operator that are not modelled."""
+        self.is_whole = True
         return self._builder.opaque(self.proto)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -19,11 +19,14 @@ Hook = Callable[[Node], Sequence[SSAValue]]
 
 STRUCTURAL: dict[str, Hook] = {}
 """ONNX operator -> what it becomes."""
+STRUCTURAL_IGNORED: dict[str, Mapping[str, str]] = {}
+"""ONNX operator -> its attributes that change nothing, and why."""
 
 
-def _imports(*operators: str) -> Callable[[Hook], Hook]:
+def _imports(operator: str, ignored: Mapping[str, str] | None = None) -> Callable[[Hook], Hook]:
     def declare(hook: Hook) -> Hook:
-        STRUCTURAL.update(dict.fromkeys(operators, hook))
+        STRUCTURAL[operator] = hook
+        STRUCTURAL_IGNORED[operator] = ignored or {}
         return hook
 
     return declare
@@ -35,7 +38,7 @@ def identity(node: Node) -> Sequence[SSAValue]:
     return _operand(node)
 
 
-@_imports("Dropout")
+@_imports("Dropout", {"seed": "of the random numbers in training", "ratio": "of training"})
 def dropout(node: Node) -> Sequence[SSAValue]:
     """The operand itself: a network that is compiled is not being trained."""
     training = node.constant(2)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import cast
 
 import numpy as np
+import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.importers.tflite.elements import plain_dtype
 from furiosa_ir.importers.tflite.operator import FOLDED_ELEMENTS, ImportedOperator
@@ -79,6 +80,10 @@ def fold(node: ImportedOperator) -> Array | None:
         if node.op_type == "RANK":
             return np.array(len(shape), np.int32)
         dtype = plain_dtype(node.result_types[0].element_type)
+        # LiteRT makes the type of the option, not that which the file says of the result.
+        made = {tflite.TensorType.INT32: np.int32, tflite.TensorType.INT64: np.int64}
+        if made.get(node.options.OutType(), dtype) != dtype:
+            return None
         return None if DYNAMIC in shape else np.array(shape, dtype)
     function = _ON_CONSTANTS.get(node.op_type)
     if function is None:

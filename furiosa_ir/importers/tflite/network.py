@@ -124,7 +124,7 @@ class NetworkImporter:
         )
         if not node.record.is_custom and static and not has_variables:
             elements = fold(node)
-            if elements is not None:
+            if elements is not None and not node.unread_options(()):
                 return [node.value(elements)]
             operation = TFLITE_OPERATORS.get(node.op_type)
             if operation is not None:
@@ -133,8 +133,10 @@ class NetworkImporter:
                 except NotModelled:
                     pass
                 else:
-                    self._check(node, results, outputs)
-                    return results
+                    # What the operation would not know of, LiteRT does: the operator stays whole.
+                    if not node.unread_options(operation.IGNORED):
+                        self._check(node, results, outputs)
+                        return results
         return self._opaque(node, outputs)
 
     def _opaque(

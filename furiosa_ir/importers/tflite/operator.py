@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import prod
 from typing import Any
 
@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import VarOperandDef
 
+from furiosa_ir.dialects.graph import TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, constant_of
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ResizeOp, SplitOp
@@ -21,6 +22,7 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.elements import plain_dtype, plain_element
 from furiosa_ir.importers.tflite.file import TensorRecord
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
+from furiosa_ir.importers.tflite.options import ReadOptions
 from furiosa_ir.importers.tflite.origin import Parameter, Slot, origin_of
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, as_attribute, element_of, shape_of
@@ -69,7 +71,7 @@ class ImportedOperator:
         self.record = record
         self.op_type = record.op_type
         self.version = record.version
-        self.options: Any = record.options
+        self.options: Any = None if record.options is None else ReadOptions(record.options)
         self.operands = operands
         self.result_types = result_types
         self.operations: list[Operation] = []
@@ -116,6 +118,9 @@ class ImportedOperator:
         """
         if elements is None:
             elements = [t.element_type for t in self.result_types]
+        if self.options is not None and TFLITE_OPERATORS.get(self.op_type) is op:
+            names = set(op.get_irdl_definition().properties) - properties.keys()
+            properties = {**self.options.by_name(names), **properties}
         groups = operand_groups(op, operands)
         made = op.make(groups, elements, location=self._location, **properties)
         if not issubclass(op, _TAKES_ANY):
@@ -154,6 +159,14 @@ class ImportedOperator:
             op, [value], elements=[element_of(value)], origin=origin, **properties
         )
         return result
+
+    def unread_options(self, ignored: Collection[str]) -> list[str]:
+        """The options that no operation got, which change what the operator means.
+
+        Args:
+            ignored: those that change nothing.
+        """
+        return [] if self.options is None else self.options.unread(ignored)
 
     def unsupported(self) -> Sequence[SSAValue]:
         """The operator as `graph.opaque`."""

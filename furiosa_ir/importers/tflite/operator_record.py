@@ -163,8 +163,12 @@ def _default_options(op_type: str) -> Any:
     """An empty table of the operator's options (each field has its default), if it has any."""
     name = _OPTIONS_OF.get(op_type) or "".join(word.capitalize() for word in op_type.split("_"))
     options = getattr(tflite, f"{name}Options", None)
-    if options is None:
-        return None
+    return None if options is None else empty_options(options)
+
+
+@lru_cache
+def empty_options(options: Any) -> Any:
+    """A reader of that class over a table whose fields all have their defaults."""
     # A table at 4 whose vtable (4 bytes: its own size and the table's) lies behind it.
     empty = (4).to_bytes(4, "little") + (-4).to_bytes(4, "little", signed=True) + b"\4\0\4\0"
     reader = options()
