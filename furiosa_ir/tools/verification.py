@@ -81,6 +81,14 @@ def _print(report: Report) -> None:
         f"to {report.reference}",
         err=True,
     )
+    if report.file_values:
+        click.echo(
+            f"✅  layer by layer: {report.file_values} quantised values equal to onnxruntime's "
+            "on the file, as far as float32 tells",
+            err=True,
+        )
+    for note in report.notes:
+        click.echo(f"·   {readable(note)}", err=True)
     for agreement in report.outputs:
         mark = "❌" if not agreement.passed else "✅" if agreement.required else "· "
         click.echo(f"{mark}  {readable(str(agreement))}", err=True)

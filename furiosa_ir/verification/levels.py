@@ -21,9 +21,6 @@ from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
 from furiosa_ir.backends.warboy.simulator import Simulator
-from furiosa_ir.dialects.graph.base import quantization_of
-from furiosa_ir.dialects.graph.quantization import QuantizeOp
-from furiosa_ir.dialects.quant.arithmetic import quantize
 from furiosa_ir.interpreter import Interpreter
 from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.ir.constants import Array
@@ -32,13 +29,13 @@ from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.reports.host_operator import run_host_operator
 from furiosa_ir.runtime.host import HostEngine, check_declared, host_engine
 from furiosa_ir.verification.comparison import (
-    FLOAT_TOLERANCE,
     Coverage,
     Disagreement,
     Where,
     check_equal,
     close,
 )
+from furiosa_ir.verification.margins import margins
 from furiosa_ir.verification.program import SegmentCheck
 from furiosa_ir.verification.trace import CompileTrace, Snapshot
 
@@ -147,13 +144,9 @@ class LevelCheck(Interpreter):
         if index is not None:
             assert isinstance(op, CallOp)
             return self._segment(index, self.function(op.callee.string_value()), operands)
-        if isinstance(op, QuantizeOp) and is_float(element_of(op.x)):
-            q = quantization_of(op.result)
-            if q is not None:
-                x = operands[0].astype(np.float64)
-                finite = np.abs(x[np.isfinite(x)])
-                margin = FLOAT_TOLERANCE * float(finite.max(initial=0.0))
-                self._slack[op.result] = quantize(x - margin, q), quantize(x + margin, q)
+        slack = margins(op, operands) if self._hosts else None
+        if slack is not None:
+            self._slack[op.results[0]] = slack
         return super().evaluate(op, operands)
 
     def _segment(self, index: int, function: FuncOp, operands: Sequence[Array]) -> Sequence[Array]:

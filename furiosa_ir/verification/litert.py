@@ -46,12 +46,13 @@ class LiteRTReference:
         """Numbers of the values that are tensors of the file."""
         return frozenset(self._tensors)
 
-    def values(self, feeds: Mapping[str, Array]) -> ReferenceValues:
+    def values(self, feeds: Mapping[str, Array], *, with_margins: bool = False) -> ReferenceValues:
         """The values on one input; of a batch, one sample after another.
 
         Raises:
             FuriosaError: LiteRT refuses the input.
         """
+        del with_margins  # integers are what they are here
         arrays = list(feeds.values())
         parts: list[list[Array]] = []
         size = 1

@@ -6,16 +6,18 @@ without a file, the lowerings, which define LiteRT's arithmetic here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from typing_extensions import override
 from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.interpreter import Interpreter
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.reports.host_operator import run_host_operator
+from furiosa_ir.verification.margins import margins
 from furiosa_ir.verification.trace import CompileTrace
 
 
@@ -26,10 +28,15 @@ class ReferenceValues:
     Attributes:
         values: number of a source's value -> its elements.
         outputs: in order.
+        margins: number of a value that quantises floats -> the least and the greatest integers that
+            float32 arithmetic may make of them (`margins`).
     """
 
     values: dict[int, Array]
     outputs: list[Array]
+    margins: dict[int, tuple[Array, Array]] = field(
+        default_factory=dict[int, "tuple[Array, Array]"]
+    )
 
 
 class Reference(Protocol):
@@ -40,8 +47,8 @@ class Reference(Protocol):
         """What people call it."""
         ...
 
-    def values(self, feeds: Mapping[str, Array]) -> ReferenceValues:
-        """The values on one input."""
+    def values(self, feeds: Mapping[str, Array], *, with_margins: bool = False) -> ReferenceValues:
+        """The values on one input; on demand with the margins of those that quantise floats."""
         ...
 
 
@@ -55,28 +62,47 @@ class InterpretedReference:
 
     def __init__(self, trace: CompileTrace, wanted: frozenset[int]) -> None:
         assert trace.source is not None
+        self._with_margins = False
         self._numbers: dict[SSAValue, int] = {
             known.value: i for i, known in enumerate(trace.values) if i in wanted
         }
         self._found: dict[int, Array] = {}
-        self._interpreter = Interpreter(
-            trace.source, lower_operation, run_host_operator, watch=self._see
+        self._margins: dict[int, tuple[Array, Array]] = {}
+        self._interpreter = _Observed(
+            trace.source, lower_operation, run_host_operator, see=self._see
         )
         exact = self._interpreter.source == "onnx"
         self.name = "exact arithmetic" if exact else "LiteRT's arithmetic"
 
-    def _see(self, op: Operation, results: Sequence[Array]) -> None:
+    def _see(self, op: Operation, operands: Sequence[Array], results: Sequence[Array]) -> None:
         for value, array in zip(op.results, results, strict=True):
             number = self._numbers.get(value)
             if number is not None:
                 self._found[number] = array
+                around = margins(op, operands) if self._with_margins else None
+                if around is not None:
+                    self._margins[number] = around
 
-    def values(self, feeds: Mapping[str, Array]) -> ReferenceValues:
+    def values(self, feeds: Mapping[str, Array], *, with_margins: bool = False) -> ReferenceValues:
         """The values on one input.
 
         Raises:
             ExecutionFailure: an input does not fit, or an operation has no semantics.
         """
-        self._found = {}
+        self._with_margins = with_margins
+        self._found, self._margins = {}, {}
         outputs = list(self._interpreter.run(feeds).values())
-        return ReferenceValues(self._found, outputs)
+        return ReferenceValues(self._found, outputs, self._margins)
+
+
+@dataclass
+class _Observed(Interpreter):
+    """Tells `see` each operation with its operands."""
+
+    see: Callable[[Operation, Sequence[Array], Sequence[Array]], None] = field(kw_only=True)
+
+    @override
+    def evaluate(self, op: Operation, operands: Sequence[Array]) -> Sequence[Array]:
+        results = super().evaluate(op, operands)
+        self.see(op, operands, results)
+        return results

@@ -89,6 +89,13 @@ class CompileTrace(Instrumentation):
         if isinstance(what, Schedule):
             self.kernels = self._snapshot(module)
 
+    @property
+    def last(self) -> Snapshot:
+        """The last moment at which the module had operations or kernels, not commands."""
+        snapshot = self.kernels or self.final
+        assert snapshot is not None, "the compile has ended"
+        return snapshot
+
     def finish(self, module: ModuleOp) -> None:
         """The compile has ended with this module."""
         self.final = self._snapshot(module)

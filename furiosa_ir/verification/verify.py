@@ -5,22 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
+from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.compiler import level_of
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.importers import load
+from furiosa_ir.interpreter import run_module
+from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.runtime.host import is_stateful
 from furiosa_ir.runtime.session import Session
 from furiosa_ir.verification.commands import check_same_commands, has_commands, program_of
-from furiosa_ir.verification.comparison import Coverage
+from furiosa_ir.verification.comparison import Coverage, Where, check_equal
 from furiosa_ir.verification.end_to_end import (
     LEAST_EXACT_SHARE,
     Agreement,
+    Run,
     agreement,
+    sample_by_sample,
     worst,
 )
 from furiosa_ir.verification.inputs import drawn_inputs, given_inputs, network_inputs
 from furiosa_ir.verification.levels import LevelCheck
 from furiosa_ir.verification.litert import LiteRTReference
+from furiosa_ir.verification.onnx_file import OnnxFileCheck
 from furiosa_ir.verification.reference import InterpretedReference, Reference
 from furiosa_ir.verification.trace import CompileTrace
 
@@ -34,6 +44,8 @@ class Report:
         inputs: how many inputs were run.
         source_values: how many values the source has.
         compared_values: how many of them were compared; the others are fused away.
+        file_values: how many values of an ONNX file were compared with onnxruntime's.
+        notes: what could not be compared, and why.
         coverage: how much was compared, over all inputs.
         outputs: outputs end to end, beside each reference.
     """
@@ -44,6 +56,8 @@ class Report:
     compared_values: int
     coverage: Coverage
     outputs: list[Agreement]
+    file_values: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def verify_compile(
@@ -77,16 +91,16 @@ def verify_compile(
         return Report("the source's commands", 0, 0, 0, coverage, [])
     entries = network_inputs(trace.source)
     feeds = drawn_inputs(entries) if inputs is None else given_inputs(inputs, entries)
-    snapshot = trace.kernels or trace.final
-    level = LevelCheck.of(trace, snapshot, level_name(trace), program)
-    wanted = frozenset(n for names in snapshot.names.values() for n in names)
-    reference = _reference(data, trace, wanted)
+    level = level_check(trace, program)
+    witness = None if is_other_than_onnx(data) else OnnxFileCheck(source, trace)
+    reference = reference_of(data, trace, frozenset() if witness is None else witness.numbers)
+    single = None if witness is None else _single_sample(source, trace)
     session = None if program is None else Session(program)
     agreements: list[Agreement] = []
-    compared: set[int] = set()
-    for feed in feeds:
-        want = reference.values(feed)
-        compared.update(want.values)
+    for index, feed in enumerate(feeds):
+        # What the importer makes of a file hangs on no input: one is enough.
+        on_file = witness if index == 0 and single is None else None
+        want = reference.values(feed, with_margins=on_file is not None)
         results = level.compare(feed, want.values)
         names = list(results)
         if session is not None:
@@ -99,25 +113,73 @@ def verify_compile(
             agreement(name, reference.name, required, got, wanted_output)
             for (name, got), wanted_output in zip(results.items(), want.outputs, strict=True)
         ]
+        if single is not None:
+            for name, got, alone in zip(names, want.outputs, single(feed), strict=True):
+                check_equal(got, alone, Where(f"output {name}", "graph", "one sample at a time"))
+        whole = None if on_file is None else on_file.compare(feed, want)
+        if whole is not None:
+            agreements += [
+                agreement(name, "onnxruntime", 0.0, got, np.asarray(theirs))
+                for (name, got), theirs in zip(results.items(), whole, strict=True)
+            ]
+    notes: list[str] = []
+    if witness is not None and witness.failure:
+        notes.append(f"onnxruntime does not run the file: {witness.failure}")
     return Report(
         reference.name,
         len(feeds),
         len(trace.values),
-        len(compared),
+        len(wanted_numbers(trace)),
         level.coverage,
         worst(agreements),
+        len(witness.numbers) if witness is not None and not witness.failure else 0,
+        tuple(notes),
     )
 
 
-def level_name(trace: CompileTrace) -> str:
-    """The level that is compared with the source."""
-    if trace.kernels is not None:
-        return "warboy"
+def is_other_than_onnx(data: bytes) -> bool:
+    """Whether a source is a TFLite network or text."""
+    return data[4:8] == b"TFL3" or is_ir_text(data)
+
+
+def _single_sample(source: Path, trace: CompileTrace) -> Run | None:
+    """The file's network for one sample after another; None if the batch is the file's own."""
+    assert trace.source is not None
+    alone = load(source)
+    shapes = [shape_of(a) for a in main_function(alone).body.block.args]
+    if shapes == [shape_of(a) for a in main_function(trace.source).body.block.args]:
+        return None
+    return sample_by_sample(lambda feeds: list(run_module(alone, feeds).values()), shapes)
+
+
+def level_check(trace: CompileTrace, program: Program | None) -> LevelCheck:
+    """What compares a compile, and the program that was made, with the source's values.
+
+    Raises:
+        Disagreement: the program has other segments or commands than the compile makes.
+    """
     assert trace.final is not None
-    return level_of(trace.final.module) or "graph"
+    level = "warboy" if trace.kernels else level_of(trace.final.module) or "graph"
+    return LevelCheck.of(trace, trace.last, level, program)
 
 
-def _reference(data: bytes, trace: CompileTrace, wanted: frozenset[int]) -> Reference:
+def wanted_numbers(trace: CompileTrace) -> frozenset[int]:
+    """Numbers of the source's values that live on in the last level."""
+    return frozenset(n for names in trace.last.names.values() for n in names)
+
+
+def reference_of(data: bytes, trace: CompileTrace, also: frozenset[int] = frozenset()) -> Reference:
+    """What computes the source's values, of a file's content.
+
+    Args:
+        data: the content.
+        trace: the compile.
+        also: numbers of values to keep beside those that live on.
+
+    Raises:
+        FuriosaError: a TFLite network needs LiteRT, or it does not run there.
+    """
+    wanted = wanted_numbers(trace) | also
     if data[4:8] == b"TFL3":
         assert trace.source is not None
         optimized = "graph.kernels" in trace.source.attributes

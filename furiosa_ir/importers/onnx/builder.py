@@ -62,6 +62,9 @@ class Builder:
         if name not in self._hidden:
             self._values[name] = value
             note_tensor(value, name)
+            if isinstance(value.owner, StorageCastOp):
+                # The cast goes where nothing wants the plain integers.
+                note_tensor(value.owner.x, name)
 
     def declare_tensor(self, name: str, tensor: Any) -> None:
         """Makes an initialiser known; it becomes a constant when it is first used."""

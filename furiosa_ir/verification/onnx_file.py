@@ -1,0 +1,169 @@
+"""What was imported of an ONNX file beside onnxruntime on the file itself, layer by layer.
+
+The reference evaluates the module as the importer made it; a misread attribute would be in it, too.
+onnxruntime reads the original bytes, local functions included. It computes in float32, whose noise
+flips quantisation steps, which depth amplifies; so the network is cut at every quantised tensor of
+the graph: each layer gets the reference's exact values, all in one session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from furiosa_ir.dialects.graph.base import quantization_of
+from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of
+from furiosa_ir.onnxruntime_session import onnx_session
+from furiosa_ir.verification.comparison import Where, check_equal
+from furiosa_ir.verification.reference import ReferenceValues
+from furiosa_ir.verification.trace import CompileTrace
+
+LEAST_EQUAL = 0.999
+"""Of a tensor's elements, how many must lie within what float32's rounding explains; the others by
+one step at most. Behind quantisation inside of local functions, which the network is not cut at:
+`LEAST_EQUAL_OF_FUNCTIONS`, by any."""
+
+LEAST_EQUAL_OF_FUNCTIONS = 0.95
+
+FLOAT_TOLERANCE = 1e-3
+"""Of the greatest element: what float outputs may differ by (many layers in float32)."""
+
+
+class OnnxFileCheck:
+    """onnxruntime on the original file, cut at its quantised tensors.
+
+    Args:
+        source: the file.
+        trace: the compile, whose values have tensors' names.
+    """
+
+    def __init__(self, source: Path, trace: CompileTrace) -> None:
+        self.failure = ""
+        self._trace = trace
+        self._session: Any = None
+        self._cuts: dict[str, int] = {}
+        try:
+            model = onnx.load(source)
+            self._functions = bool(model.functions)
+            initial = {str(t.name) for t in model.graph.initializer}
+            self._inputs = [str(i.name) for i in model.graph.input if i.name not in initial]
+            self._outputs = [str(o.name) for o in model.graph.output]
+            self._cut(model, trace)
+            self._whole = _session(onnx.load(source))
+            self._session = _session(model)
+        except ExecutionFailure as error:
+            self.failure = error.message
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Numbers of the values that it compares."""
+        return frozenset(self._cuts.values())
+
+    def _cut(self, model: Any, trace: CompileTrace) -> None:
+        graph = model.graph
+        made = {str(o) for node in graph.node for o in node.output}
+        for number, known in enumerate(trace.values):
+            q = quantization_of(known.value)
+            name = known.tensor
+            if q is None or not isinstance(name, str) or name not in made:
+                continue
+            if name in self._cuts or DYNAMIC in shape_of(known.value):
+                continue
+            self._cuts[name] = number
+            kind = helper.np_dtype_to_tensor_dtype(np.dtype(q.dtype))
+            shape = shape_of(known.value)
+            graph.input.append(helper.make_tensor_value_info(_exact(name), kind, shape))
+            if name not in self._outputs:
+                graph.output.append(helper.make_tensor_value_info(name, kind, shape))
+        for node in graph.node:
+            for index, operand in enumerate(node.input):
+                if operand in self._cuts:
+                    node.input[index] = _exact(operand)
+
+    def compare(self, feeds: Mapping[str, Array], want: ReferenceValues) -> list[Array] | None:
+        """Compares the reference's values of one input with onnxruntime's.
+
+        Returns:
+            onnxruntime's outputs of the whole file, end to end; None if it does not run it
+            (`failure` says why).
+
+        Raises:
+            Disagreement: the imported network means something else than the file.
+        """
+        if self._session is None:
+            return None
+        exact = {_exact(name): want.values[number] for name, number in self._cuts.items()}
+        names = [*self._cuts, *self._outputs]
+        arrays = dict(zip(self._inputs, feeds.values(), strict=True))
+        try:
+            results = _run(self._session, names, {**arrays, **exact})
+            whole = _run(self._whole, self._outputs, arrays)
+        except ExecutionFailure as error:
+            self.failure = error.message
+            return None
+        where = "onnxruntime on the file"
+        for (name, number), got in zip(self._cuts.items(), results, strict=False):
+            layer = self._trace.values[number].layer or name
+            low, high = want.margins.get(number, (want.values[number],) * 2)
+            self._check(got, want.values[number], low, high, Where(layer, "graph", where))
+        outputs = results[len(self._cuts) :]
+        for name, got, exactly in zip(self._outputs, outputs, want.outputs, strict=True):
+            if outputs_differ_grossly(exactly, got):
+                check_equal(exactly, got, Where(f"output {name}", "graph", where))
+        return whole
+
+    def _check(self, got: Array, want: Array, low: Array, high: Array, where: Where) -> None:
+        if got.shape != want.shape or got.dtype != want.dtype:
+            check_equal(want, got, where)
+            return
+        wide = got.astype(np.int32)
+        beyond = np.maximum(low.astype(np.int32) - wide, wide - high.astype(np.int32))
+        share = float((beyond <= 0).mean()) if got.size else 1.0
+        if self._functions:
+            fine = share >= LEAST_EQUAL_OF_FUNCTIONS
+        else:
+            fine = share >= LEAST_EQUAL and int(beyond.max(initial=0)) <= 1
+        if not fine:
+            check_equal(np.where(beyond > 0, want, got), got, where)
+
+
+def outputs_differ_grossly(got: Array, want: Array) -> bool:
+    """Whether float outputs differ by more than float32 arithmetic explains."""
+    if got.shape != want.shape:
+        return True
+    if got.dtype.kind != "f" or not got.size:
+        return False
+    x, y = got.astype(np.float64), want.astype(np.float64)
+    finite = np.abs(y[np.isfinite(y)])
+    greatest = float(finite.max()) if finite.size else 0.0
+    same = np.isclose(x, y, rtol=FLOAT_TOLERANCE, atol=FLOAT_TOLERANCE * greatest, equal_nan=True)
+    return float(same.mean()) < LEAST_EQUAL_OF_FUNCTIONS
+
+
+def _exact(name: str) -> str:
+    return f"{name}/exact"
+
+
+def _session(model: Any) -> Any:
+    try:
+        return onnx_session(model.SerializeToString())
+    except Exception as error:  # onnxruntime's exceptions share no base
+        raise ExecutionFailure(_first_line(error)) from error
+
+
+def _run(session: Any, outputs: list[str], feeds: dict[str, Array]) -> list[Array]:
+    try:
+        return [np.asarray(a) for a in session.run(outputs, feeds)]
+    except Exception as error:  # onnxruntime's exceptions share no base
+        raise ExecutionFailure(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
