@@ -1,9 +1,12 @@
-"""Output files: whole or not at all, and private until they are whole."""
+"""Output files: whole or not at all, and private until they are whole.
+
+A path that is standard output, an open descriptor or a device is written to (`streams`).
+"""
 
 from __future__ import annotations
 
-import errno
 import os
+import stat
 import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -11,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from furiosa_ir.errors import FuriosaError
-
-_SPECIAL = "it is a device, a pipe or a socket, which a file would replace"
+from furiosa_ir.streams import Stream, stream_at
+from furiosa_ir.unfinished import unfinished_file
 
 
 @contextmanager
@@ -20,22 +23,21 @@ def replacing(path: Path) -> Generator[Path]:
     """A temporary file beside `path` that takes its place when the block ends without an error.
 
     Nobody else can open it until then (its name cannot be foreseen, its permissions are 0600);
-    then it has those that the umask gives a new file. The block may write it or replace it.
+    then it has those that the umask gives a new file. The block writes it, and puts no other file
+    in its place. Of what is written to, rather than replaced, its content is a copy.
 
     Raises:
         OSError: the folder cannot be written to, or something else than a file is at `path`.
     """
-    if _is_special(path):
-        raise OSError(errno.EINVAL, _SPECIAL, str(path))
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    stream = stream_at(path)
+    folder = path.parent if stream is None else Path(tempfile.gettempdir())
+    with unfinished_file(folder, path.name) as temporary:
         yield temporary
-        temporary.chmod(0o666 & ~umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        if stream is None:
+            temporary.chmod(0o666 & ~umask())
+            temporary.replace(path)
+        else:
+            stream.copy(temporary)
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def whole_file(path: Path) -> Generator[BinaryIO]:
     Raises:
         OSError: the folder cannot be written to, or the disk is full.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("r+b") as file:
         yield file
 
 
@@ -65,33 +67,65 @@ def write_whole(data: bytes | memoryview, path: Path) -> None:
 
     Raises:
         FuriosaError: the file cannot be written.
+        BrokenPipeError: it is a pipe that nobody reads any more.
     """
     try:
         with whole_file(path) as file:
             file.write(data)
     except OSError as error:
-        raise FuriosaError(f"cannot be written: {error.strerror}", file=str(path)) from None
+        raise write_failure(path, error) from None
 
 
-def check_writable(path: Path) -> None:
+def write_failure(path: Path, error: OSError) -> FuriosaError | BrokenPipeError:
+    """What to raise where a file could not be written.
+
+    A reader who has seen enough (`| head -1`) is nothing to complain about: that stays what it is.
+    """
+    if isinstance(error, BrokenPipeError):
+        return error
+    return FuriosaError(f"cannot be written: {error.strerror}", file=str(path))
+
+
+def check_writable(path: Path) -> Stream | None:
     """Whether a file can be written there, before anything expensive is done for it.
 
+    Returns:
+        What is there, if that is written to rather than replaced.
+
     Raises:
-        FuriosaError: it is a directory, a device or a pipe, or its directory is missing or read
+        FuriosaError: it is a directory, a disk or a pipe, or its directory is missing or read
             only.
     """
     folder = path.parent
-    reason = None
-    if path.is_dir():
-        reason = "it is a directory"
-    elif _is_special(path):
-        reason = _SPECIAL
-    elif not folder.is_dir():
-        reason = f"there is no directory {folder}"
-    elif not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        reason = "permission denied"
+    reason = stream = None
+    try:
+        stream = stream_at(path)
+        if stream is not None:
+            if stream.descriptor is None and not os.access(path, os.W_OK):
+                reason = "permission denied"
+        elif path.is_dir():
+            reason = "it is a directory"
+        elif not folder.is_dir():
+            reason = f"there is no directory {folder}"
+        elif not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+            reason = "permission denied"
+    except OSError as error:
+        reason = error.strerror or str(error)
     if reason is not None:
-        raise FuriosaError(f"cannot be written: {reason}", file=str(path))
+        raise FuriosaError(f"cannot be written: {reason[:1].lower()}{reason[1:]}", file=str(path))
+    return stream
+
+
+def refuse_terminal(stream: Stream | None) -> None:
+    """Refuses to write what is no text to a terminal, which would act upon some of it.
+
+    Raises:
+        FuriosaError: the stream is one.
+    """
+    if stream is not None and stream.is_terminal:
+        raise FuriosaError(
+            "cannot be written: it is a terminal", file=str(stream.path), hint="redirect it"
+        )
 
 
 def check_distinct(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
@@ -115,11 +149,8 @@ def check_distinct(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 def _is_same(one: Path, other: Path) -> bool:
     try:
-        return one.samefile(other)
+        state = one.stat()
+        # A terminal may be input and output, and /dev/null takes everything.
+        return os.path.samestat(state, other.stat()) and not stat.S_ISCHR(state.st_mode)
     except OSError:  # one is not there yet
         return one.resolve() == other.resolve()
-
-
-def _is_special(path: Path) -> bool:
-    """Whether something else than a file or a directory is there, such as /dev/null."""
-    return path.exists() and not path.is_file() and not path.is_dir()

@@ -21,9 +21,9 @@ import fcntl
 import logging
 import os
 import re
+import secrets
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -51,6 +51,7 @@ from furiosa_ir.cache.store import (
     superfluous,
 )
 from furiosa_ir.files import umask
+from furiosa_ir.leftovers import leftover
 
 _LOG = logging.getLogger(__name__)
 
@@ -114,9 +115,11 @@ class DirectoryStore:
         path = self._path(key)
         try:
             self._make_folder(path.parent)
-            handle, name = tempfile.mkstemp(prefix=f".{key}.", dir=path.parent)
-            temporary = Path(name)
-            try:
+            temporary = path.parent / f".{key}.{secrets.token_hex(8)}"
+            # Known before it is there: a signal between the two leaves nothing.
+            with leftover(lambda: temporary.unlink(missing_ok=True)):
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                handle = os.open(temporary, flags, 0o600)
                 with os.fdopen(handle, "wb") as file:
                     for chunk in entry_chunks(key, metadata, program):
                         file.write(chunk)
@@ -130,8 +133,6 @@ class DirectoryStore:
                 except IsADirectoryError:
                     _remove(path)
                     temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
             _sync_folder(path.parent)
         except TooLarge as error:
             raise StoreFailure(str(error)) from None
@@ -164,13 +165,14 @@ class DirectoryStore:
         except OSError as error:
             # Read-only directories have no locks, nor do some network file systems.
             _LOG.debug("no lock in %s: %s", path.parent, error)
-        try:
+        if handle is None:
             yield waited
+            return
+        try:
+            with leftover(lambda: _remove_held(path, handle)):
+                yield waited
         finally:
-            if handle is not None:
-                with suppress(OSError):
-                    _remove(path, os.fstat(handle))  # while it is held: see `_lock`
-                os.close(handle)
+            os.close(handle)
 
     def _lock(self, path: Path, key: str, lifetime: int) -> tuple[int | None, bool]:
         """(the lock's descriptor, whether it had to be waited for).
@@ -298,6 +300,12 @@ class DirectoryStore:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _remove_held(path: Path, handle: int) -> None:
+    """Removes a lock file while it is held: see `DirectoryStore._lock`."""
+    with suppress(OSError):
+        _remove(path, os.fstat(handle))
 
 
 def _open_lock(path: Path) -> int:

@@ -7,6 +7,7 @@ included (`ir.equivalence` says what "the same" is).
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Iterator
 from math import prod
@@ -24,7 +25,7 @@ from xdsl.utils.lexer import Input, Span
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind, StringLiteral
 
 from furiosa_ir.errors import Diagnostic, FuriosaError, ImportFailure
-from furiosa_ir.files import whole_file
+from furiosa_ir.files import check_writable, whole_file, write_failure
 from furiosa_ir.ir.constant_file import read_constants, write_constants
 from furiosa_ir.ir.constants import (
     INLINE_ELEMENTS,
@@ -41,6 +42,8 @@ from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
 from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.plugins import raise_plugin_failure
+
+_LOG = logging.getLogger(__name__)
 
 Positions = dict[Operation, int]
 """Operation -> where its text begins, in characters from the beginning of the text."""
@@ -150,12 +153,18 @@ def diagnostic_at(text: str, offset: int, name: str, message: str) -> Diagnostic
 def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) -> None:
     """Writes the module's text, and its large constants beside it; each file whole or not at all.
 
+    Where the text goes to a stream (`streams`), the constants are left out, with a warning.
+
     Raises:
         FuriosaError: a file cannot be written.
     """
     path = Path(path)
     beside = constants_path(path)
     constants = list(large_constants(module))
+    if constants and (stream := check_writable(path)) is not None:
+        if stream.descriptor is not None:  # else it is /dev/null or so
+            _LOG.warning("%s: the text's constants have no file beside it, and are left out", path)
+        constants = []
     text = print_module(module, locations=locations).encode() + b"\n"
     failing = path
     try:
@@ -168,7 +177,7 @@ def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) 
                 write_constants(constants, beside)
                 failing = path
     except OSError as error:
-        raise FuriosaError(f"cannot be written: {error.strerror}", file=str(failing)) from error
+        raise write_failure(failing, error) from error
 
 
 def read_module(

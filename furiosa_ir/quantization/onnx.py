@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from furiosa_ir.backends.warboy.lowering.registry import EXACT, find_lowering
 from furiosa_ir.dialects.graph import OPERATIONS
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.libraries import OnStep, no_report, quiet, refusals
 from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of, prepare, read_float_model
@@ -150,8 +150,8 @@ def onnx_runner(model: onnx.ModelProto, name: str) -> Callable[[Sample], Sequenc
     options = cast("Any", onnxruntime.SessionOptions())
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.onnx")
+    with temporary_folder() as folder:
+        path = folder / "model.onnx"
         onnx.save(copy_of(model), path, save_as_external_data=model.ByteSize() > IN_ONE_FILE)
         with refusals("onnxruntime does not take the network", name):
             session: Any = onnxruntime.InferenceSession(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +13,7 @@ from onnx import helper, numpy_helper, shape_inference
 from furiosa_ir.arrays import Array
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers.onnx.file import read_model
+from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.opset import (
     PER_CHANNEL_OPSET,
@@ -112,8 +112,8 @@ def _folded(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     options = cast("Any", onnxruntime.SessionOptions())
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "source.onnx"), Path(folder, "folded.onnx")
+    with temporary_folder() as folder:
+        source, target = folder / "source.onnx", folder / "folded.onnx"
         onnx.save(model, source, save_as_external_data=model.ByteSize() > IN_ONE_FILE)
         options.optimized_model_filepath = str(target)
         with refusals("onnxruntime does not take the network", name), quiet():
@@ -124,9 +124,9 @@ def _folded(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 def _optimized(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     shapes: Any = import_module("onnxruntime.quantization.shape_inference")  # takes seconds
     large = model.ByteSize() > IN_ONE_FILE
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         # By way of a file: of a message, some constants get lost (onnxruntime 1.32).
-        source, target = Path(folder, "source.onnx"), Path(folder, "prepared.onnx")
+        source, target = folder / "source.onnx", folder / "prepared.onnx"
         onnx.save(model, source, save_as_external_data=large)
         with refusals("onnxruntime does not take the network", name), quiet():
             shapes.quant_pre_process(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import onnx
 
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.quantization.calibration import Sample
 from furiosa_ir.quantization.libraries import OnStep, quiet, refusals
 from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of
@@ -48,8 +48,8 @@ def find_ranges(
     """The range of every float tensor (onnxruntime's `TensorsData`)."""
     from onnxruntime.quantization import CalibrationMethod, TensorsData  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "prepared.onnx")
+    with temporary_folder() as folder:
+        path = folder / "prepared.onnx"
         large = model.ByteSize() >= IN_ONE_FILE
         onnx.save(copy_of(model), path, save_as_external_data=large)
         extremes = _calibrator(path, CalibrationMethod.MinMax, large, {})

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 import weakref
 from collections.abc import Sequence
@@ -175,6 +177,7 @@ def _end(connection: Connection, process: subprocess.Popen[bytes], owner: int) -
 def serve(descriptor: int) -> None:
     """What the child does: runs the segment on whatever arrives, until nothing more does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent decides
+    threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
     connection = Connection(descriptor)
     try:
         described = json.loads(connection.recv_bytes())
@@ -191,6 +194,14 @@ def serve(descriptor: int) -> None:
                 _send(connection, outputs)
     except (EOFError, OSError):
         return
+
+
+def _end_with_parent(descriptor: int) -> None:
+    """Ends the child when the parent has, however it did and whatever the child computes."""
+    ends = select.poll()
+    ends.register(descriptor, select.POLLRDHUP)
+    ends.poll()
+    os._exit(0)
 
 
 def _json(value: Any) -> bytes:

@@ -14,10 +14,10 @@ from furiosa_ir.cache.entry import Metadata
 from furiosa_ir.cache.key import Inputs
 from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
 from furiosa_ir.errors import FuriosaError, readable
-from furiosa_ir.files import replacing
+from furiosa_ir.files import check_writable, refuse_terminal, replacing, write_failure
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
 from furiosa_ir.reports.units import format_value
-from furiosa_ir.tools.sources import check_outputs, plugin_files
+from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 
 if TYPE_CHECKING:
     from furiosa_ir.compiler import CompileResult
@@ -50,7 +50,12 @@ def compile_file(
     Raises:
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
     """
-    outputs = [output] if target_ir == "enf" else [output, constants_path(output)]
+    stream = check_writable(output)
+    if target_ir == "enf":
+        refuse_terminal(stream)
+    # Text that is written to a stream has no constants beside it.
+    is_alone = target_ir == "enf" or stream is not None
+    outputs = [output] if is_alone else [output, constants_path(output)]
     others = [*plugin_files(plugins), *([verify_inputs] if verify_inputs is not None else [])]
     check_outputs(outputs, source, others)
     if verify_inputs is not None and not verify:
@@ -90,7 +95,7 @@ def compile_file(
         if verification is not None:
             verification.verify_module()
         write_module(module, output)
-    click.echo(f"Written to {output}", err=True)
+    click.echo(f"Written to {shown(output)}", err=True)
 
 
 def _compile(
@@ -138,7 +143,7 @@ def _compile_program(
         with replacing(output) as file:
 
             def compile_to_file() -> Compiled:
-                from furiosa_ir.backends.warboy.enf.writer import save_program
+                from furiosa_ir.backends.warboy.enf.writer import write_sections
 
                 try:
                     program = compile_().program
@@ -147,7 +152,8 @@ def _compile_program(
                     file_ = str(error.filename or inputs.source)
                     raise FuriosaError(f"cannot be compiled: {reason}", file=file_) from error
                 assert program is not None
-                save_program(program, file)
+                with file.open("r+b") as opened:
+                    write_sections(program, opened)
                 return Compiled(file, program.source_hash, describe(program))
 
             result = compile_cached(inputs, compile_to_file, settings, file)
@@ -157,7 +163,7 @@ def _compile_program(
             if verification is not None:
                 verification.verify_program(file)
     except OSError as error:
-        raise FuriosaError(f"cannot be written: {error.strerror}", file=str(output)) from None
+        raise write_failure(output, error) from None
     _print_summary(result.metadata)
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import click
@@ -23,17 +23,22 @@ from furiosa_ir.errors import FuriosaError, readable
 def reported_errors() -> Generator[None]:
     """Turns errors into one sentence on stderr and exit code 1; prints the library's warnings.
 
-    FURIOSA_TRACEBACK=1 shows the Python traceback as well.
+    FURIOSA_TRACEBACK=1 shows the Python traceback as well. Within another one it does nothing.
     """
     log = logging.getLogger("furiosa_ir")
+    if any(isinstance(handler, _WarningPrinter) for handler in log.handlers):
+        yield
+        return
     printer = _WarningPrinter(logging.WARNING)
     log.addHandler(printer)
     try:
         yield
     except FuriosaError as error:
         _end(str(error), _details(error))
-    except (BrokenPipeError, KeyboardInterrupt, SystemExit, click.ClickException, click.Abort):
+    except (BrokenPipeError, SystemExit, click.ClickException, click.Abort):
         raise
+    except KeyboardInterrupt:  # of a program that calls this one; ours come as SystemExit
+        _end("interrupted", code=130)
     except click.exceptions.Exit:
         raise
     except MemoryError:
@@ -69,10 +74,11 @@ def _details(error: FuriosaError) -> list[str]:
     return [*lines, f"and {error.unlisted} more"] if error.unlisted else lines
 
 
-def _end(message: str, details: Sequence[str] = ()) -> NoReturn:
+def _end(message: str, details: Sequence[str] = (), code: int = 1) -> NoReturn:
     if os.environ.get("FURIOSA_TRACEBACK", "0") not in ("", "0"):
         traceback.print_exc()
-    click.echo(f"ERROR: {readable(message, 8000)}", err=True)
-    for line in details:
-        click.echo(line, err=True)
-    sys.exit(1)
+    with suppress(OSError):  # where stderr is full, the exit code has to say it
+        click.echo(f"ERROR: {readable(message, 8000)}", err=True)
+        for line in details:
+            click.echo(line, err=True)
+    sys.exit(code)

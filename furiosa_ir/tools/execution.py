@@ -9,9 +9,10 @@ import click
 
 from furiosa_ir.arrays import Array, read_arrays, write_arrays
 from furiosa_ir.errors import FuriosaError, readable
+from furiosa_ir.files import check_writable, refuse_terminal
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime import session
-from furiosa_ir.tools.sources import check_outputs, plugin_files
+from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 
 
 def run_file(
@@ -29,6 +30,7 @@ def run_file(
         FuriosaError: a file cannot be read or written, or the inputs do not fit.
     """
     if outputs is not None:
+        refuse_terminal(check_writable(outputs))
         check_outputs([outputs], file, [inputs, *plugin_files(plugins)])
     arrays = read_arrays(inputs)
     with session.create(file, device=target, batch_size=batch_size, plugins=plugins) as running:
@@ -39,7 +41,7 @@ def run_file(
         ]
     if outputs is not None:
         write_arrays(named, outputs)
-        click.echo(f"Written to {outputs}", err=True)
+        click.echo(f"Written to {shown(outputs)}", err=True)
         return
     for name, array in named:
         numbers = array.size and array.dtype.kind in "biuf"

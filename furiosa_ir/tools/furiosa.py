@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from furiosa_ir.tools import launch  # before the imports that take time
+
+    launch.furiosa()
+
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
@@ -9,12 +14,13 @@ from typing import ClassVar
 import click
 
 from furiosa_ir import __version__
+from furiosa_ir.tools.arguments import INPUT, OUTPUT
 from furiosa_ir.tools.errors import reported_errors
+from furiosa_ir.tools.program import Program
 
 # The modules that do the work are imported by each command: `--help` needs none of them.
 # ruff: noqa: PLC0415
 
-_FILE = click.Path(path_type=Path)
 _TARGETS = ("warboy", "warboy-2pe")
 _LEVELS = ("graph", "ftensor", "warboy", "enf")
 _LOAD = click.option(
@@ -25,7 +31,7 @@ _LOAD = click.option(
 )
 
 
-class _Commands(click.Group):
+class _Commands(Program, click.Group):
     """The commands below, and groups that are imported when they are called."""
 
     groups: ClassVar = {"cache": "furiosa_ir.tools.cache"}
@@ -46,8 +52,10 @@ def main() -> None:
 
 
 @main.command("compile")
-@click.argument("source", type=_FILE)
-@click.option("-o", "--output", type=_FILE, help="Default: output.<target-ir>.")
+@click.argument("source", type=INPUT)
+@click.option(
+    "-o", "--output", type=OUTPUT, help="Default: output.<target-ir>; - is standard output."
+)
 @click.option(
     "--target-npu",
     type=click.Choice(_TARGETS),
@@ -74,7 +82,7 @@ def main() -> None:
 )
 @click.option(
     "--inputs",
-    type=_FILE,
+    type=INPUT,
     help=".npz of inputs for --verify, samples along the first axis; default: drawn ones.",
 )
 @click.option(
@@ -129,9 +137,9 @@ def compile_command(
 
 
 @main.command("run")
-@click.argument("file", type=_FILE)
-@click.option("--inputs", type=_FILE, required=True, help=".npz (or .npy) of the inputs.")
-@click.option("--outputs", type=_FILE, help=".npz to write; default: print what they are.")
+@click.argument("file", type=INPUT)
+@click.option("--inputs", type=INPUT, required=True, help=".npz (or .npy) of the inputs.")
+@click.option("--outputs", type=OUTPUT, help=".npz to write; default: print what they are.")
 @click.option(
     "--target-npu",
     type=click.Choice(_TARGETS),
@@ -158,7 +166,7 @@ def run_command(
 
 
 @main.command("inspect")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=INPUT)
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 @click.option("--disassemble", is_flag=True, help="Every command of the program.")
 def inspect_command(file: Path, as_json: bool, disassemble: bool) -> None:
@@ -170,14 +178,14 @@ def inspect_command(file: Path, as_json: bool, disassemble: bool) -> None:
 
 
 @main.command("quantize")
-@click.argument("source", type=_FILE)
+@click.argument("source", type=INPUT)
 @click.option(
     "--calibration",
-    type=_FILE,
+    type=INPUT,
     required=True,
     help=".npz or .npy of samples along the first axis, or a folder of such files.",
 )
-@click.option("-o", "--output", type=_FILE, required=True)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="- is standard output.")
 @click.option(
     "--method",
     type=click.Choice(("minmax", "entropy", "percentile")),
@@ -196,7 +204,7 @@ def inspect_command(file: Path, as_json: bool, disassemble: bool) -> None:
     help="A layer that stays in float, by its name or its output's; may be repeated.",
 )
 @click.option("--samples", type=click.IntRange(min=1), help="At most that many samples.")
-@click.option("--report", type=_FILE, help="JSON of the accuracy against the float network.")
+@click.option("--report", type=OUTPUT, help="JSON of the accuracy against the float network.")
 @_LOAD
 def quantize_command(
     source: Path,
@@ -229,7 +237,3 @@ def quantize_command(
             report=report,
             plugins=load,
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from furiosa_ir.tools import launch  # before the imports that take time
+
+    launch.furiosa_opt()
+
 from pathlib import Path
 
 import click
 
 from furiosa_ir import __version__
+from furiosa_ir.tools.arguments import INPUT, OUTPUT, STDOUT
 from furiosa_ir.tools.errors import reported_errors
+from furiosa_ir.tools.program import Program
 
 # The modules that do the work are imported in `main`: `--help` and `--version` need none of xDSL.
 # ruff: noqa: PLC0415
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("file", default="-", type=click.Path(path_type=Path, allow_dash=True))
+@click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("file", default="-", type=INPUT)
 @click.option("-p", "--pipeline", help="Passes to apply: 'a,b{option=1 other=x},c'.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: standard output.")
+@click.option("-o", "--output", type=OUTPUT, help="Default: standard output, as with -.")
 @click.option("--from", "first", metavar="PHASE", help="Run the compiler's phases from this one.")
 @click.option("--to", "last", metavar="PHASE", help="Run the compiler's phases up to this one.")
 @click.option(
@@ -53,7 +60,7 @@ from furiosa_ir.tools.errors import reported_errors
 )
 @click.option(
     "--constants",
-    type=click.Path(path_type=Path),
+    type=INPUT,
     help="Safetensors file with the constants of text from standard input.",
 )
 @click.version_option(__version__, prog_name="furiosa-opt")
@@ -95,6 +102,8 @@ def main(
             return
         from furiosa_ir.tools.transform import Settings, transform_file
 
+        if output == STDOUT:
+            output = None
         settings = Settings(
             pipeline=pipeline,
             first=first,
@@ -112,7 +121,3 @@ def main(
             plugins=load,
         )
         transform_file(file, output, settings)
-
-
-if __name__ == "__main__":
-    main()

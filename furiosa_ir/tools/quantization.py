@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -17,12 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from furiosa_ir.errors import readable
-from furiosa_ir.files import write_whole
+from furiosa_ir.files import check_writable, refuse_terminal, write_whole
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.quantization import OutputAccuracy, QuantizationReport, quantize
 from furiosa_ir.quantization.calibration import calibration_files
 from furiosa_ir.reports.units import format_value
-from furiosa_ir.tools.sources import check_outputs, plugin_files
+from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 
 
 def quantize_file(
@@ -44,6 +45,8 @@ def quantize_file(
         FuriosaError: it cannot be done; no output file is left then.
     """
     outputs = [output] if report is None else [output, report]
+    streams = [check_writable(path) for path in outputs]
+    refuse_terminal(streams[0])
     read = [*calibration_files(calibration), *plugin_files(plugins)]
     check_outputs(outputs, source, read)
     progress = _Progress()
@@ -61,8 +64,10 @@ def quantize_file(
     )
     if report is not None:
         write_whole((json.dumps(result.as_json(), indent=2) + "\n").encode(), report)
-    _print(result)
-    click.echo(f"Written to {output}", err=True)
+    # A network or a report that goes there is for a program.
+    taken = any(stream is not None and stream.descriptor == 1 for stream in streams)
+    _print(result, sys.stderr if taken else sys.stdout)
+    click.echo(f"Written to {shown(output)}", err=True)
 
 
 class _Progress:
@@ -88,7 +93,7 @@ class _Progress:
             click.echo(f"\r🔍   {what}{count}", nl=False, err=True)
 
 
-def _print(result: QuantizationReport) -> None:
+def _print(result: QuantizationReport, stream: TextIO) -> None:
     title = f"Accuracy against the float network, {result.samples} calibration samples"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, title_style="bold")
     table.add_column("output", overflow="fold")
@@ -97,7 +102,7 @@ def _print(result: QuantizationReport) -> None:
     for output in result.outputs:
         # Text, not markup: output names may contain brackets.
         table.add_row(*(Text(readable(cell)) for cell in _cells(output)))
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100)
+    console = Console(file=stream, width=None if stream.isatty() else 100)
     console.print(table)
     sizes = [format_value(n, "bytes") for n in (result.source_bytes, result.output_bytes)]
     click.echo(f"Size: {sizes[0]} to {sizes[1]}", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from furiosa_ir.cache.external_data import external_locations
 from furiosa_ir.files import check_distinct, check_writable
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
+from furiosa_ir.tools.arguments import STDOUT
 
 if TYPE_CHECKING:
     from furiosa_ir.plugins import Plugin
@@ -31,7 +32,7 @@ def check_outputs(outputs: Sequence[Path], source: Path, others: Iterable[Path] 
         check_writable(output)
     # What is not there yet, or is a program, is no part of a network, which can take long to look
     # into.
-    replaced = [output for output in outputs if output.exists() and not _is_program(output)]
+    replaced = [output for output in outputs if output.is_file() and not _is_program(output)]
     beside = _files_beside(source) if replaced else []
     check_distinct(outputs, [source, *others, *beside])
 
@@ -47,6 +48,11 @@ def plugin_files(plugins: Iterable[Plugin]) -> list[Path]:
     from furiosa_ir.plugins import find_plugin  # noqa: PLC0415  # few compiles have any
 
     return [find_plugin(plugin).file for plugin in plugins]
+
+
+def shown(output: Path) -> str:
+    """What a command calls an output."""
+    return "standard output" if output == STDOUT else str(output)
 
 
 def _is_program(path: Path) -> bool:

@@ -65,7 +65,7 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
     if (settings.first or settings.last) and settings.pipeline is not None:
         raise FuriosaError("--pipeline goes with neither --from nor --to")
     _check_names(settings)
-    if output is not None and str(output) != "-":
+    if output is not None:
         check_writable(output)
     data = _read(file)
     _check_replacing(data, file, output, settings)
@@ -92,15 +92,17 @@ def _check_names(settings: Settings) -> None:
 
 def _check_replacing(data: bytes, file: Path, output: Path | None, settings: Settings) -> None:
     """Refuses to replace what is read, but for IR text by what becomes of it, as mlir-opt does."""
-    if output is None or str(output) == "-":
+    if output is None:
         return
     read = [*plugin_files(settings.plugins), *([settings.constants] if settings.constants else [])]
+    # Text that is written to a stream has no constants beside it.
+    outputs = [output] if check_writable(output) else [output, constants_path(output)]
     if str(file) == "-":
-        check_distinct([output, constants_path(output)], read)
+        check_distinct(outputs, read)
     elif is_ir_text(data) and output.exists() and output.samefile(file):
         check_distinct([output], read)
     else:
-        check_outputs([output, constants_path(output)], file, read)
+        check_outputs(outputs, file, read)
 
 
 def _read(file: Path) -> bytes:
@@ -207,10 +209,15 @@ def _run(module: ModuleOp, settings: Settings, text: str | None = None) -> None:
 
 
 def _write(module: ModuleOp, output: Path | None, settings: Settings) -> None:
-    if output is not None and str(output) != "-":
+    if output is not None:
         write_module(module, output, locations=settings.debuginfo)
     else:
-        click.echo(print_module(module, locations=settings.debuginfo))
+        _print(f"{print_module(module, locations=settings.debuginfo)}\n")
+
+
+def _print(text: str) -> None:
+    """To standard output, in UTF-8 as in a file, whatever the locale."""
+    click.echo(text.encode(), nl=False)
 
 
 def _run_text(data: bytes, file: Path, settings: Settings) -> None:
@@ -230,7 +237,7 @@ def _run_text(data: bytes, file: Path, settings: Settings) -> None:
             occurred.extend(Diagnostic.of(error, positions, part))
         if settings.diagnostics:
             failures.extend(mismatches(expectations(part), occurred, _name(file)))
-    click.echo("// -----\n".join(f"{o}\n" for o in outputs), nl=False)
+    _print("// -----\n".join(f"{o}\n" for o in outputs))
     if failures:
         for failure in failures:
             click.echo(f"ERROR: {failure}", err=True)
@@ -280,7 +287,7 @@ def _show_program(data: bytes, file: Path, settings: Settings, output: Path | No
         text = "\n".join(disassemble(read_program(data)))
     except FuriosaError as error:
         raise error.at(file=name) from error
-    if output is not None and str(output) != "-":
+    if output is not None:
         write_whole(text.encode(), output)
     else:
-        click.echo(text)
+        _print(f"{text}\n")

@@ -46,12 +46,17 @@ _NOTHING = (0, 0, 0)
 def write_program(program: Program) -> bytes:
     """The bytes of an ENF file; the same program gives the same bytes."""
     file = io.BytesIO()
-    _write(program, file)
+    write_sections(program, file)
     return file.getvalue()
 
 
-def _write(program: Program, file: BinaryIO) -> None:
-    """Writes an ENF file, section by section; the checksum comes last, at its place in front."""
+def write_sections(program: Program, file: BinaryIO) -> None:
+    """Writes an ENF file, section by section; the checksum comes last, at its place in front.
+
+    Args:
+        program: the program.
+        file: an empty file that can be sought in.
+    """
     sections: list[Section] = []
     body = encode("Program", _program_row(program, sections))
     checksum = 0
@@ -84,7 +89,7 @@ def save_program(program: Program, path: str | os.PathLike[str]) -> None:
         OSError: the folder cannot be written to.
     """
     with whole_file(Path(path)) as file:
-        _write(program, file)
+        write_sections(program, file)
 
 
 def _section(data: Section, sections: list[Section]) -> tuple[int, int]:
