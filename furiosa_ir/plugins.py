@@ -419,8 +419,12 @@ def plugin_frame(traceback: TracebackType | None) -> PluginFrame | None:
     return found
 
 
-def plugin_failure(error: BaseException) -> FuriosaError | None:
+def plugin_failure(error: BaseException, running: str | None = None) -> FuriosaError | None:
     """What to tell a user of an exception that came out of a plug-in: its file, line and reason.
+
+    Args:
+        error: the exception.
+        running: what of the plug-in was running, as in "the pass 'x'".
 
     Returns:
         None if no plug-in had to do with it; the error itself if it is a `FuriosaError`, which
@@ -430,16 +434,27 @@ def plugin_failure(error: BaseException) -> FuriosaError | None:
         return None
     if isinstance(error, FuriosaError):
         return error
-    return _failure(error, None, "the plug-in raises ")
+    failure = _failure(error, None, "the plug-in raises ")
+    if running is not None:
+        message = f"{failure.message}, in {running}"
+        failure = FuriosaError(message, file=failure.file, hint=failure.hint)
+    return failure
 
 
-def raise_plugin_failure(error: BaseException, layer: str | None = None) -> None:
+def raise_plugin_failure(
+    error: BaseException, layer: str | None = None, running: str | None = None
+) -> None:
     """For whoever takes any exception to mean that a file is bad: a plug-in's means that it is.
+
+    Args:
+        error: the exception.
+        layer: the layer that it concerns.
+        running: as in `plugin_failure`.
 
     Raises:
         FuriosaError: the exception came out of a plug-in (`plugin_failure`).
     """
-    failure = plugin_failure(error)
+    failure = plugin_failure(error, running)
     if failure is not None:
         raise failure.at(layer=layer) from error
 

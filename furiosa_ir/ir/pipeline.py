@@ -29,6 +29,7 @@ from furiosa_ir.ir.history import record_pass
 from furiosa_ir.ir.passes import Pass, parse_passes, pipeline_text
 from furiosa_ir.ir.rewriting import made_by
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
+from furiosa_ir.plugins import raise_plugin_failure
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,10 @@ def run_pass(
             layer=error.layer,
             hint=error.hint,
         ) from error
+    except Exception as error:
+        if not isinstance(error, FuriosaError):
+            raise_plugin_failure(error, None, f"the pass '{what.name}'")
+        raise
     record_pass(module, str(what.spec()))
     if verify:
         _verify_after(f"the pass '{what.name}'", verify_module, module)

@@ -30,9 +30,10 @@ from xdsl.irdl import IRDLOperation
 from xdsl.irdl.operations import OperandDef
 from xdsl.traits import Pure
 
-from furiosa_ir.errors import CompilationFailure, VerificationFailure
+from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
 from furiosa_ir.ir.location import fuse, fused_location, layer_name
 from furiosa_ir.ir.value_tracking import note_replaced
+from furiosa_ir.plugins import raise_plugin_failure
 
 OperandValue = SSAValue | Sequence[SSAValue] | None
 RuleResult = SSAValue | Sequence[SSAValue] | None
@@ -345,6 +346,10 @@ class RewriteDriver:
                 f"the {self._name(rule)}: {error.message}", hint=error.hint
             )
             raise failure.at(layer=error.layer or layer_name(op) or None) from error
+        except Exception as error:
+            if not isinstance(error, FuriosaError):
+                raise_plugin_failure(error, layer_name(op) or None, f"the {self._name(rule)}")
+            raise
         if result is None:
             rewrite.undo()
             return None

@@ -47,6 +47,11 @@ def reported_errors() -> Generator[None]:
         where = f"{error.filename}: " if error.filename else ""
         _end(f"{where}{error.strerror or error}")
     except Exception as error:  # noqa: BLE001  # a user gets a sentence, not a traceback
+        from furiosa_ir.plugins import plugin_failure  # noqa: PLC0415  # start-up needs none of it
+
+        failure = plugin_failure(error)
+        if failure is not None:
+            _end(str(failure))
         text = " ".join(str(error).split())
         _end(
             f"internal error, {type(error).__name__}: {text} "

@@ -44,6 +44,7 @@ from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.rewriting import remove_dead_operations
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.ir.value_tracking import note_all_replaced, note_replaced
+from furiosa_ir.plugins import raise_plugin_failure
 
 OPERATORS = "graph.operators"
 """Attribute of a lowered segment: layer name -> its operators in `graph` ("conv+clip")."""
@@ -117,6 +118,9 @@ def lower_function(function: FuncOp, numerics: str) -> None:
             results = lowering.function(op, emit)
         except FuriosaError as error:
             raise error.at(layer=layer_name(op)) from None
+        except Exception as error:
+            raise_plugin_failure(error, layer_name(op), f"the lowering of {op.name}")
+            raise
         results = [results] if isinstance(results, SSAValue) else results
         values.update(zip(op.results, results, strict=True))
         note_all_replaced(dict(zip(op.results, results, strict=True)))
