@@ -44,7 +44,7 @@ tr:last-child td { border-bottom: 0; } .number { text-align: right; }
 
 # Key in the summary's JSON, what a reader calls it, and how it is written. In order of interest.
 _FIGURES = (
-    ("latency_us", "estimated latency", "microseconds"),
+    ("latency_us", "estimated latency", "latency"),
     ("cycles", "cycles", "count"),
     ("npu_mac_share", "of all MACs on the NPU", "share"),
     ("sram_peak_bytes", "SRAM at its peak", "bytes"),

@@ -6,12 +6,20 @@ import math
 
 
 def format_value(value: float | None, unit: str) -> str:
-    """A figure for people: ``unit`` is microseconds, count, share (0 to 1) or bytes."""
+    """A figure for people.
+
+    Args:
+        value: None, or a number that is not finite, is unknown.
+        unit: microseconds, count, share (0 to 1), bytes, or latency: microseconds on the NPU, where
+            0 means that nothing runs there.
+    """
     if value is None or not math.isfinite(value):
         return "unknown"
     if unit == "share":
         return f"{value * 100:.4g} %"
-    if unit == "microseconds":
+    if unit == "latency" and value == 0:
+        return "none, as nothing runs on the NPU"
+    if unit in ("microseconds", "latency"):
         return f"{value / 1000:.4g} ms" if value >= 1000 else f"{value:.4g} µs"
     if unit == "bytes":
         size = float(value)

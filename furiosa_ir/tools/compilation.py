@@ -183,10 +183,10 @@ def _kind(source: Path) -> str:
 
 def _print_summary(figures: Metadata) -> None:
     share = format_value(figures.npu_mac_share, "share")
-    latency = format_value(figures.latency_us, "microseconds")
-    cycles = format_value(figures.cycles, "count")
+    latency = format_value(figures.latency_us, "latency")
+    cycles = f" ({format_value(figures.cycles, 'count')} cycles)" if figures.latency_us else ""
     click.echo(f"MACs on the NPU: {share}", err=True)
-    click.echo(f"Estimated latency: {latency} ({cycles} cycles)", err=True)
+    click.echo(f"Estimated latency: {latency}{cycles}", err=True)
     hosts = figures.host_operators
     if not hosts:
         click.echo("Operators on the host: none", err=True)

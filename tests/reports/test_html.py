@@ -89,6 +89,9 @@ def test_page_of_a_network_without_layers_or_host_operators():
     [
         (0.5, "microseconds", "0.5 µs"),
         (1250.0, "microseconds", "1.25 ms"),
+        (0.0, "microseconds", "0 µs"),
+        (0.0, "latency", "none, as nothing runs on the NPU"),
+        (1250.0, "latency", "1.25 ms"),
         (1, "share", "100 %"),
         (2**40, "bytes", "1024 GiB"),
         (1234567, "count", "1,234,567"),

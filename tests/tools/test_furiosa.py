@@ -360,3 +360,22 @@ def test_a_float_network_is_compiled_with_a_warning(tmp_path: Path):
     assert f"{path}: the network is not quantised and runs wholly on the host" in warning
     assert "`furiosa quantize`" in warning
     assert "WARNING" not in good("compile", ONNX, "-o", tmp_path / "x").stderr
+
+
+def test_a_network_on_the_host_has_no_time_on_the_npu(tmp_path: Path):
+    """It used to have an estimated latency of 0 µs."""
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 4])
+    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 4])
+    for name, nodes in {
+        "relu": [helper.make_node("Relu", ["x"], ["y"])],
+        "identity": [helper.make_node("Identity", ["x"], ["y"])],
+    }.items():
+        graph = helper.make_graph(nodes, "g", [x], [y])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+        onnx.save(model, tmp_path / f"{name}.onnx")
+        said = good("compile", tmp_path / f"{name}.onnx", "-o", tmp_path / "a.enf").stderr
+        assert "Estimated latency: none, as nothing runs on the NPU\n" in said
+        assert "0 µs" not in said
+        shown = good("inspect", tmp_path / "a.enf").stdout
+        assert "none, as nothing runs on the NPU" in shown
+        assert "0 µs" not in shown

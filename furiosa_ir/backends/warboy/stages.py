@@ -79,11 +79,8 @@ def remaining_phases(module: ModuleOp, pipeline: Pipeline) -> tuple[Phase, ...]:
     """
     passes = [(phase.name, what) for phase in pipeline.phases for what in phase.resolve()]
     names = [what.name for _, what in passes]
-    missing = _first_missing(module)
-    begin = 0
-    if missing != STAGES[0]:
-        before = STAGES[-1] if missing is None else STAGES[STAGES.index(missing) - 1]
-        begin = names.index(before) + 1
+    seen, missing = _progress(module)
+    begin = 0 if seen is None else names.index(seen) + 1
     ran = history_of(module).names
     while begin < len(passes) and names[begin] in ran and names[begin] != missing:
         begin += 1
@@ -95,16 +92,19 @@ def remaining_phases(module: ModuleOp, pipeline: Pipeline) -> tuple[Phase, ...]:
     return tuple(left)
 
 
-def _first_missing(module: ModuleOp) -> str | None:
-    """The first of `STAGES` that can be seen not to have run; None if all have."""
+def _progress(module: ModuleOp) -> tuple[str | None, str | None]:
+    """The last of `STAGES` that can be seen to have run, the first that can be seen not to have.
+
+    Without a segment on the NPU, nothing behind the partition can be seen.
+    """
     functions = [f for f in module.ops if isinstance(f, FuncOp)]
     if not any("graph.placement" in f.attributes for f in functions):
-        return STAGES[0]
-    missing = [name for name, _, _ in _missing(module)]
-    if missing:
-        return min(missing, key=STAGES.index)
-    # Without a segment on the NPU nothing shows how far it is: the history has to.
-    return None if any(LAYERS in f.attributes for f in functions) else STAGES[1]
+        return None, None
+    missing = min((name for name, _, _ in _missing(module)), key=STAGES.index, default=None)
+    if missing is not None:
+        step = STAGES.index(missing)
+        return (STAGES[step - 1] if step else None), missing
+    return STAGES[-1 if any(LAYERS in f.attributes for f in functions) else 0], None
 
 
 def _missing(module: ModuleOp) -> Iterator[tuple[str, str, str | None]]:
