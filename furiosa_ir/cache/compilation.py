@@ -23,6 +23,7 @@ from furiosa_ir.cache.entry import (
     Payload,
 )
 from furiosa_ir.cache.key import Inputs, Key, compile_key
+from furiosa_ir.cache.program import fault_of_hit
 from furiosa_ir.cache.settings import CacheSettings, RedisAddress, settings_from_environment
 from furiosa_ir.cache.store import Store, StoreFailure
 
@@ -159,7 +160,7 @@ def compile_cached(
     assert store is not None
     with closing(store):
         try:
-            entry = _stored_entry(store, key, settings, file)
+            entry = _stored_entry(store, key, settings, inputs.target, file)
         except StoreFailure as failure:
             _warn(settings, failure)
             return _fresh(compile_())
@@ -170,7 +171,7 @@ def compile_cached(
         with lock or nullcontext(enter_result=False) as waited:
             if waited:
                 with suppress(StoreFailure):  # what comes after the compile will say why
-                    entry = _stored_entry(store, key, settings, file)
+                    entry = _stored_entry(store, key, settings, inputs.target, file)
                 if entry is not None:
                     return _hit(entry, name, file)
             with _recorded_warnings(name) as warnings:
@@ -186,11 +187,27 @@ def compile_cached(
 
 
 def _stored_entry(
-    store: Store, key: Key, settings: CacheSettings, file: Path | None
+    store: Store, key: Key, settings: CacheSettings, target: str | None, file: Path | None
 ) -> Entry | None:
+    """The entry of a key, if it holds a program for what the key is of.
+
+    Raises:
+        StoreFailure: the store cannot be read, or something damaged not be thrown away.
+    """
     if settings.lifetime == 0:
         return None
-    return store.get(key.digest, settings.lifetime, file)
+    entry = store.get(key.digest, settings.lifetime, file)
+    fault = None if entry is None else fault_of_hit(entry, target, key.recorded)
+    if fault is None:
+        return entry
+    try:
+        store.delete(key.digest)
+    except StoreFailure as failure:
+        raise StoreFailure(
+            f"an entry is damaged ({fault}) and cannot be thrown away: {failure}"
+        ) from None
+    _LOG.warning("a cache entry of %s is thrown away: %s", settings.store, fault)
+    return None
 
 
 def _fresh(compiled: Compiled) -> Result:

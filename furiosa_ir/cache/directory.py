@@ -17,6 +17,7 @@ everybody compiles.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -61,6 +62,10 @@ ORPHAN_AGE = 3600.0
 """Seconds after which a file that is being written counts as left behind."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Neither a symbolic link nor a FIFO in place of an entry leads anywhere."""
+_FREE_HOLES = 64 << 20
+_EXPANSION = 100
+"""What is larger than the first may be no more than so many times as large as the bytes of it that
+are on the disk: 4 KiB can claim 4 GiB, which take half a minute to check and to copy."""
 _ENTRY = re.compile(rf"({KEY})\.entry")
 _UNFINISHED = re.compile(rf"\.({KEY})\.[A-Za-z0-9_]+")
 _LOCK = re.compile(rf"({KEY})\.lock")
@@ -238,11 +243,11 @@ class DirectoryStore:
             used = state.st_mtime
             yield StoredEntry(key, state.st_size, used if created is None else created, used)
 
-    def damage(self, key: str) -> str | None:
+    def damage(self, key: str, file: Path | None = None) -> str | None:
         """See `Store.damage`."""
         try:
             with _opened(self._path(key)) as (handle, state):
-                _read(handle, state, key, Path(os.devnull))
+                _read(handle, state, key, file or Path(os.devnull))
         except _NothingThere:
             return None
         except OSError as error:
@@ -368,8 +373,30 @@ def _read(handle: int | None, state: os.stat_result, key: str, file: Path | None
         raise BadEntry("it is no file")
     if handle is None:
         raise BadEntry("it must not be read")
+    if state.st_size > max(_FREE_HOLES, _EXPANSION * _data_bytes(handle, state.st_size)):
+        raise BadEntry("it is mostly holes")
     with open(handle, "rb", buffering=0, closefd=False) as source:
         return read_entry(source, state.st_size, key, file)
+
+
+def _data_bytes(handle: int, size: int) -> int:
+    """How many bytes of a file are on the disk; all of them where the file system cannot tell.
+
+    `st_blocks` would not do: it is late on ZFS and btrfs, and counts compressed bytes there. Those
+    file systems also make holes of zeros that were written, so that an entry may have some.
+    """
+    count = end = 0
+    try:
+        while end < size and count * _EXPANSION < size:
+            begin = os.lseek(handle, end, os.SEEK_DATA)
+            end = os.lseek(handle, begin, os.SEEK_HOLE)
+            count += end - begin
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # there is no more data
+            return size
+    finally:
+        os.lseek(handle, 0, os.SEEK_SET)
+    return count
 
 
 def _created(handle: int | None) -> float | None:

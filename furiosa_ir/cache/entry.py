@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from furiosa_ir.backends.warboy.enf.head import CHECKED
+
 MAGIC = b"FIRCACHE"
 VERSION = 1
 _ALIGNMENT = 64
@@ -147,11 +149,13 @@ class Entry:
         created: seconds since 1970.
         metadata: what the compile said.
         program: the ENF file's content, or the file that it was copied to.
+        checksum: CRC-32 of the program behind the bytes that its own checksum does not cover.
     """
 
     created: float
     metadata: Metadata
     program: Payload = field(repr=False)
+    checksum: int = 0
 
 
 @dataclass(frozen=True)
@@ -235,17 +239,24 @@ def read_entry(source: Source, size: int, key: str, file: Path | None = None) ->
         raise BadEntry("it is too large")
     middle = _memory(_program_offset(header.metadata_bytes) - HEADER_BYTES)
     checksum = _fill(source, middle, zlib.crc32(head[_CHECKSUM_END:]))
+    # The program has a checksum of its own, not from its first byte on: the bytes are gone through
+    # once for both.
+    front = _memory(min(CHECKED, header.program_bytes))
+    checksum = _fill(source, front, checksum)
+    rest = header.program_bytes - len(front)
     program: Payload
     if file is None:
         buffer = _memory(header.program_bytes)
-        checksum = _fill(source, buffer, checksum)
+        buffer[: len(front)] = front
+        own = _fill(source, buffer[len(front) :])
         program = buffer.toreadonly()
     else:
         program = file
-        checksum = _copy(source, header.program_bytes, checksum, file)
-    if checksum != header.checksum:
+        own = _copy(source, front, rest, file)
+    if _joined(checksum, own, rest) != header.checksum:
         raise BadEntry("its CRC-32 does not match")
-    return Entry(header.created, Metadata.decode(middle[: header.metadata_bytes]), program)
+    metadata = Metadata.decode(middle[: header.metadata_bytes])
+    return Entry(header.created, metadata, program, own)
 
 
 def _memory(size: int) -> memoryview:
@@ -272,16 +283,46 @@ def _fill(source: Source, buffer: memoryview, checksum: int = 0) -> int:
     return checksum
 
 
-def _copy(source: Source, size: int, checksum: int, file: Path) -> int:
-    """Fills a file likewise."""
-    buffer = _memory(min(size, _READ))
+def _copy(source: Source, front: memoryview, size: int, file: Path) -> int:
+    """Fills a file with what is read already and so many bytes; the CRC-32 of the latter."""
+    buffer, checksum = _memory(min(size, _READ)), 0
     with file.open("wb") as output:
+        output.write(front)
         while size:
             piece = buffer[:size]
             checksum = _fill(source, piece, checksum)
             output.write(piece)
             size -= len(piece)
     return checksum
+
+
+def _joined(first: int, second: int, length: int) -> int:
+    """The CRC-32 of bytes from those of two parts, as zlib's `crc32_combine`.
+
+    Polynomials over GF(2), the coefficient of x^0 in the highest bit: the first part's is
+    multiplied by x^(8 length), modulo the CRC's.
+
+    Args:
+        first: of the bytes in front.
+        second: of the bytes behind.
+        length: how many those are.
+    """
+    power, square = 1 << 31, 1 << 23  # 1 and x^8
+    while length:
+        if length & 1:
+            power = _product(power, square)
+        square = _product(square, square)
+        length >>= 1
+    return _product(power, first) ^ second
+
+
+def _product(a: int, b: int) -> int:
+    product = 0
+    for bit in range(31, -1, -1):
+        if a >> bit & 1:
+            product ^= b
+        b = b >> 1 ^ (0xEDB88320 if b & 1 else 0)
+    return product
 
 
 def entry_chunks(

@@ -38,10 +38,12 @@ class Key:
     Attributes:
         digest: SHA-256 of everything, as hexadecimal digits.
         source: SHA-256 of the model file, if no other file matters; else None.
+        recorded: SHA-256 of the model file, if the program says that it was made from that.
     """
 
     digest: str
     source: str | None
+    recorded: str | None
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,11 @@ def compile_key(inputs: Inputs) -> Key | None:
     text = json.dumps(fields, sort_keys=True)
     # The program of IR text has the digest of the model that the text once came from.
     is_alone = not (content.is_text or content.beside or plugins)
-    return Key(hashlib.sha256(text.encode()).hexdigest(), content.digest if is_alone else None)
+    return Key(
+        hashlib.sha256(text.encode()).hexdigest(),
+        content.digest if is_alone else None,
+        None if content.is_text else content.digest,
+    )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -116,7 +117,7 @@ class RedisClient:
             **_options(self._address),
         )
 
-    def entry(self, key: str) -> Entry | None:
+    def entry(self, key: str, file: Path | None = None) -> Entry | None:
         """The entry of a key; see `read_value`."""
 
         def value_of(name: str) -> InMemory | None:
@@ -128,7 +129,7 @@ class RedisClient:
                 raise
             return None if data is None else InMemory(data)
 
-        return read_value(value_of, key)
+        return read_value(value_of, key, file)
 
     def has(self, key: str) -> bool:
         """Whether there is an entry, sound or not."""

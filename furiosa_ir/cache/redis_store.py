@@ -253,10 +253,10 @@ class RedisStore:
         """See `Store.entries`."""
         yield from self._ask(lambda client: client.entries())
 
-    def damage(self, key: str) -> str | None:
+    def damage(self, key: str, file: Path | None = None) -> str | None:
         """See `Store.damage`."""
         try:
-            self._ask(lambda client: client.entry(key))
+            self._ask(lambda client: client.entry(key, file))
         except BadEntry as error:
             return str(error)
         return None

@@ -100,8 +100,12 @@ class Store(Protocol):
         """
         ...
 
-    def damage(self, key: str) -> str | None:
+    def damage(self, key: str, file: Path | None = None) -> str | None:
         """What is wrong with an entry; None if it is sound.
+
+        Args:
+            key: 64 hexadecimal digits.
+            file: where its program is copied to, if it is there and sound.
 
         Raises:
             StoreFailure: the store cannot be read.

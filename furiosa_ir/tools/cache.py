@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
 from furiosa_ir.cache.compilation import open_store
+from furiosa_ir.cache.program import fault_of_program
 from furiosa_ir.cache.settings import CacheSettings, settings_from_environment
 from furiosa_ir.cache.store import Pruned, Store, StoredEntry, StoreFailure
 from furiosa_ir.errors import FuriosaError
@@ -120,7 +123,7 @@ def verify(as_json: bool) -> None:
     """Read every program, and throw away what is damaged; exit code 1 if something was."""
     with reported_errors(), _opened() as (_, store):
         entries = list(store.entries())
-        damaged = {e.key: why for e in entries if (why := store.damage(e.key)) is not None}
+        damaged = {e.key: why for e in entries if (why := _damage(store, e.key)) is not None}
         for key in damaged:
             store.delete(key)
         if as_json:
@@ -131,6 +134,16 @@ def verify(as_json: bool) -> None:
             click.echo(f"{len(entries)} programs read, {len(damaged)} damaged")
         if damaged:
             raise click.exceptions.Exit(1)
+
+
+def _damage(store: Store, key: str) -> str | None:
+    """What is wrong with an entry or the program in it; None if nothing is."""
+    with tempfile.TemporaryDirectory(prefix="furiosa-") as folder:
+        file = Path(folder, "program.enf")
+        damage = store.damage(key, file)
+        if damage is None and file.exists():  # it may have been thrown away meanwhile
+            damage = fault_of_program(file)
+        return damage
 
 
 @contextmanager

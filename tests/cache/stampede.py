@@ -44,6 +44,7 @@ from furiosa_ir.cache.redis_lock import LEASE
 from furiosa_ir.cache.settings import RedisAddress, parse_store_url
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.tools.furiosa import main as furiosa
+from tests.cache.programs import padded
 from tests.cache.stampede_worker import (
     TARGET,
     URGENCY,
@@ -93,7 +94,9 @@ def make_networks(folder: Path, count: int, padding: bytes) -> list[tuple[Path, 
         tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
         path = folder / f"network{n}.onnx"
         path.write_bytes(model.SerializeToString())
-        made.append((path, digest_of((compile_source(path, target=TARGET).enf or b"") + padding)))
+        made.append(
+            (path, digest_of(padded(compile_source(path, target=TARGET).enf or b"", padding)))
+        )
     return made
 
 

@@ -15,6 +15,7 @@ from furiosa_ir.cache.compilation import Compiled, compile_cached, describe
 from furiosa_ir.cache.key import Inputs
 from furiosa_ir.cache.settings import CacheSettings, parse_store_url
 from furiosa_ir.compiler import compile_source
+from tests.cache.programs import padded
 
 TARGET = "warboy-2pe"
 URGENCY = 10
@@ -58,7 +59,9 @@ def want(task: Task, number: int) -> None:
         time.sleep(task.pause)
         assert result.program is not None
         return Compiled(
-            (result.enf or b"") + task.padding, result.program.source_hash, describe(result.program)
+            padded(result.enf or b"", task.padding),
+            result.program.source_hash,
+            describe(result.program),
         )
 
     settings = CacheSettings(parse_store_url(task.store), random.choice(task.lifetimes))

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import threading
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +27,13 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text import write_module
 from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.runtime import session
+from tests.cache.programs import padded, small_program
 from tests.cache.test_key import with_external_weights
 from tests.conftest import DIGITS, ROOT
 
 TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
 TARGET = "warboy-2pe"
+PROGRAM = small_program(TFLITE)
 
 
 @pytest.fixture
@@ -40,13 +44,14 @@ def settings(tmp_path: Path) -> CacheSettings:
 class Counting:
     """A compile of TFLITE that counts itself."""
 
-    def __init__(self, program: bytes = b"program") -> None:
+    def __init__(self, program: bytes | None = None, source: Path = TFLITE) -> None:
         self.count = 0
-        self.program = program
+        self.source = source
+        self.program = small_program(source) if program is None else program
 
     def __call__(self) -> Compiled:
         self.count += 1
-        return Compiled(self.program, source_hash(TFLITE), Metadata(cycles=self.count))
+        return Compiled(self.program, source_hash(self.source), Metadata(cycles=self.count))
 
 
 def float_network(path: Path) -> Path:
@@ -162,8 +167,10 @@ def test_a_file_beside_that_changes_meanwhile_is_not_stored(
 
     compile_cached(inputs, compile_, settings)
     changing.write_bytes(before)
-    assert not compile_cached(inputs, Counting(), settings).from_cache
-    assert compile_cached(inputs, Counting(), settings).from_cache
+    assert isinstance(inputs.source, Path)
+    compile_ = Counting(source=inputs.source)
+    assert not compile_cached(inputs, compile_, settings).from_cache
+    assert compile_cached(inputs, compile_, settings).from_cache
 
 
 def test_only_the_name_in_front_of_a_warning_is_the_model_s(
@@ -178,7 +185,7 @@ def test_only_the_name_in_front_of_a_warning_is_the_model_s(
 
     def compile_() -> Compiled:
         log.warning("%s: see %s", names[0], names[0])
-        return Compiled(b"program", source_hash(TFLITE), Metadata())
+        return Compiled(PROGRAM, source_hash(TFLITE), Metadata())
 
     for name in names:
         caplog.clear()
@@ -213,7 +220,7 @@ def test_another_thread_s_warnings_are_its_own(settings: CacheSettings):
         other.start()
         other.join()
         log.warning("ours")
-        return Compiled(b"program", source_hash(TFLITE), Metadata())
+        return Compiled(PROGRAM, source_hash(TFLITE), Metadata())
 
     for _ in range(2):
         result = compile_cached(Inputs(TFLITE, TARGET), compile_, settings)
@@ -221,14 +228,15 @@ def test_another_thread_s_warnings_are_its_own(settings: CacheSettings):
 
 
 def test_threads_of_a_process_compile_once(settings: CacheSettings):
-    compile_ = Counting(bytes(1000))
+    program = small_program(TFLITE, more=bytes(1000))
+    compile_ = Counting(program)
     results: list[bool] = []
     barrier = threading.Barrier(8)
 
     def work() -> None:
         barrier.wait()
         result = compile_cached(Inputs(TFLITE, TARGET), compile_, settings)
-        assert result.program == bytes(1000)
+        assert result.program == program
         results.append(result.from_cache)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
@@ -246,7 +254,7 @@ def test_a_lifetime_of_zero_waits_for_nobody(settings: CacheSettings):
 
     def compile_() -> Compiled:
         inside.wait(60)  # breaks if one waits for the other
-        return Compiled(b"program", source_hash(TFLITE), Metadata())
+        return Compiled(PROGRAM, source_hash(TFLITE), Metadata())
 
     def work() -> None:
         compile_cached(Inputs(TFLITE, TARGET), compile_, CacheSettings(settings.store, 0))
@@ -261,12 +269,12 @@ def test_a_lifetime_of_zero_waits_for_nobody(settings: CacheSettings):
 
 def test_a_hit_comes_in_memory_or_in_a_file(settings: CacheSettings, tmp_path: Path):
     file = tmp_path / "program"
-    inputs, compile_ = Inputs(TFLITE, TARGET), Counting(b"program")
-    assert compile_cached(inputs, compile_, settings, file).program == b"program"
-    assert compile_cached(inputs, compile_, settings).program == b"program"
+    inputs, compile_ = Inputs(TFLITE, TARGET), Counting()
+    assert compile_cached(inputs, compile_, settings, file).program == PROGRAM
+    assert compile_cached(inputs, compile_, settings).program == PROGRAM
     assert not file.exists()
     hit = compile_cached(inputs, compile_, settings, file)
-    assert (hit.program, file.read_bytes(), hit.from_cache) == (file, b"program", True)
+    assert (hit.program, file.read_bytes(), hit.from_cache) == (file, PROGRAM, True)
 
 
 def test_others_warnings_have_no_control_characters(
@@ -277,7 +285,7 @@ def test_others_warnings_have_no_control_characters(
     assert key is not None
     assert store is not None
     text = f"{SOURCE}: \x1b[2J" + "bad\nnews\ud800 \N{RIGHT-TO-LEFT OVERRIDE}"
-    store.put(key.digest, Metadata(warnings=(text,)), b"program", -1)
+    store.put(key.digest, Metadata(warnings=(text,)), PROGRAM, -1)
     compile_cached(Inputs(TFLITE, TARGET), Counting(), settings)
     assert [r.getMessage() for r in caplog.records] == [f"{TFLITE}: ?[2Jbad?news? ?"]
 
@@ -288,7 +296,7 @@ def test_a_store_that_fails_costs_a_warning(
     Path(str(settings.store)).write_text("a file")
     compile_ = Counting()
     result = compile_cached(Inputs(TFLITE, TARGET), compile_, settings)
-    assert (result.program, compile_.count) == (b"program", 1)
+    assert (result.program, compile_.count) == (PROGRAM, 1)
     assert [r.levelname for r in caplog.records] == ["WARNING"]
     assert "is not used" in caplog.text
 
@@ -301,7 +309,7 @@ def test_a_missing_package_costs_a_warning(
     monkeypatch.setenv("FC_CACHE_ENABLED", "1")
     monkeypatch.setenv("FC_CACHE_STORE_URL", "redis://localhost:1")
     result = compile_cached(Inputs(TFLITE, TARGET), Counting())
-    assert result.program == b"program"
+    assert result.program == PROGRAM
     assert "furiosa-ir[redis]" in caplog.text
 
 
@@ -360,3 +368,75 @@ def test_entries_of_this_version_alone(settings: CacheSettings):
     root = Path(str(settings.store))
     assert [p.name for p in root.iterdir() if p.is_dir()] == [str(VERSION)]
     assert compilation.open_store(settings) is not None
+
+
+PLANTED = {
+    "nothing": b"",
+    "another file": b"\x7fELF" + bytes(100),
+    "a few bytes": b"enf",
+    "another version": PROGRAM[:7] + b"\2\0\0" + PROGRAM[10:],
+    "the vendor's": PROGRAM[:7] + b"\0\1\1" + PROGRAM[10:],
+    "another checksum": PROGRAM[:3] + b"1234" + PROGRAM[7:],
+    "no FlatBuffer": padded(PROGRAM[:16], bytes(40)),
+    "a FlatBuffer that is too long": padded(PROGRAM[:16], b"\xff\xff\xff\x7f" + PROGRAM[20:]),
+    "offsets out of it": padded(PROGRAM[:16], PROGRAM[16:20] + b"\xff\xff\xff\x7f" + PROGRAM[24:]),
+    "another model": small_program(ONNX),
+    "another target": small_program(TFLITE, "warboy"),
+}
+
+
+@pytest.mark.parametrize("to_file", [True, False])
+@pytest.mark.parametrize("kind", PLANTED)
+def test_what_is_planted_is_not_given_out(
+    kind: str,
+    to_file: bool,
+    settings: CacheSettings,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    """Right key, right checksum; no program, or of something else."""
+    store, key = compilation.open_store(settings), compile_key(Inputs(TFLITE, TARGET))
+    assert store is not None
+    assert key is not None
+    store.put(key.digest, Metadata(), PLANTED[kind], -1)
+    file = tmp_path / "program" if to_file else None
+    compile_ = Counting()
+    result = compile_cached(Inputs(TFLITE, TARGET), compile_, settings, file)
+    assert (result.from_cache, result.program) == (False, PROGRAM)
+    (record,) = caplog.records
+    assert "is thrown away: its program is " in record.getMessage()
+    assert compile_cached(Inputs(TFLITE, TARGET), compile_, settings, file).from_cache
+    assert compile_.count == 1
+
+
+def test_heads_are_what_the_reader_reads():
+    from furiosa_ir.backends.warboy.enf.head import SOURCE_HASH_SLOT, TARGET_SLOT, read_head
+    from furiosa_ir.backends.warboy.enf.layout import TABLES
+    from furiosa_ir.backends.warboy.enf.reader import read_program
+
+    names = [field.name for field in TABLES["Program"]]
+    assert (names[TARGET_SLOT], names[SOURCE_HASH_SLOT]) == ("target", "source_hash")
+    for source in (TFLITE, ONNX):
+        program = compile_model(source, cache=NO_CACHE)
+        read, head = read_program(program), read_head(program, zlib.crc32(program[10:]))
+        assert (head.target, head.source_hash) == (read.target, read.source_hash)
+
+
+def test_heads_of_anything(fresh: bytes):
+    """Whatever the FlatBuffer is, a head or a clause, and quickly."""
+    import random
+
+    from furiosa_ir.backends.warboy.enf.head import read_head
+    from furiosa_ir.errors import FormatFailure
+
+    draw = random.Random(0)
+    for _ in range(3000):
+        data = bytearray(
+            fresh[: draw.randrange(len(fresh))] if draw.random() < 0.2 else fresh[:4096]
+        )
+        for _ in range(draw.randrange(1, 4)):
+            at = draw.choice([draw.randrange(16, 80), draw.randrange(len(data))]) if data else 0
+            data[at : at + 4] = draw.choice([b"\xff" * 4, bytes(4), draw.randbytes(4)])
+        data = bytes(data)
+        with suppress(FormatFailure):
+            read_head(data, int.from_bytes(data[3:7], "little"))

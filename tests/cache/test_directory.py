@@ -15,7 +15,14 @@ import pytest
 
 from furiosa_ir.cache import directory, entry
 from furiosa_ir.cache.directory import ORPHAN_AGE, DirectoryStore
-from furiosa_ir.cache.entry import MAX_METADATA, VERSION, Metadata, entry_chunks
+from furiosa_ir.cache.entry import (
+    HEADER_BYTES,
+    MAX_METADATA,
+    VERSION,
+    Metadata,
+    entry_chunks,
+    read_header,
+)
 from furiosa_ir.cache.store import StoreFailure
 
 KEYS = [f"{n:02x}" * 32 for n in range(8)]
@@ -416,3 +423,41 @@ def test_without_locks_everybody_compiles(store: DirectoryStore, monkeypatch: py
     with store.compiling(KEY, FOREVER) as one, store.compiling(KEY, FOREVER) as two:
         assert not one
         assert not two
+
+
+def test_an_entry_of_holes_is_refused_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """4 GiB that take no room: half a minute of zeros to check, and as many to copy."""
+    store = DirectoryStore(tmp_path)
+    size = (4 << 30) - 4096
+    head = b"".join(entry_chunks(KEY, Metadata(), b"enf"))[:HEADER_BYTES]
+    head = head[:16] + head[16:32] + size.to_bytes(8, "little") + head[40:]
+    assert read_header(head).program_bytes == size
+    path = store._path(KEY)
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(read_header(head).total)
+    started = time.process_time()
+    assert store.damage(KEY) == "it is mostly holes"
+    assert store.get(KEY, -1, tmp_path / "out") is None
+    assert time.process_time() - started < 1
+    assert "it is mostly holes" in caplog.text
+    assert not path.exists()
+
+
+def test_some_holes_are_no_harm(tmp_path: Path):
+    """File systems that compress make holes of zeros."""
+    store = DirectoryStore(tmp_path)
+    program = bytes(1 << 20) + b"data" + bytes(3 << 20)
+    store.put(KEY, Metadata(), program, -1)
+    path = store._path(KEY)
+    data = path.read_bytes()
+    with path.open("wb") as file:
+        file.truncate(len(data))
+        for at in range(0, len(data), 4096):
+            if any(data[at : at + 4096]):
+                file.seek(at)
+                file.write(data[at : at + 4096])
+    entry = store.get(KEY, -1)
+    assert entry is not None
+    assert entry.program == program

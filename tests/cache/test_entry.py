@@ -130,3 +130,17 @@ def test_metadata_of_another_form_is_refused(text: bytes):
     whole[12:16] = zlib.crc32(whole[16:]).to_bytes(4, "little")
     with pytest.raises(BadEntry, match="metadata"):
         read(bytes(whole))
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_joined_checksums_are_those_of_the_whole(first: bytes, second: bytes):
+    joined = entries._joined(zlib.crc32(first), zlib.crc32(second), len(second))
+    assert joined == zlib.crc32(first + second)
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 5000])
+def test_the_program_s_own_checksum(size: int, tmp_path: Path):
+    program = bytes(i * 7 % 256 for i in range(size))
+    stored = written(Metadata(), program)
+    for file in (None, tmp_path / "program"):
+        assert read(stored, file=file).checksum == zlib.crc32(program[10:])

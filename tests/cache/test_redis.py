@@ -33,6 +33,7 @@ from furiosa_ir.cache.settings import (
 from furiosa_ir.cache.store import StoreFailure
 from furiosa_ir.tools.furiosa import main
 from tests.cache.conftest import TFLITE, Command
+from tests.cache.programs import padded
 from tests.cache.servers import RedisServer, make_certificates, redis_server, until
 from tests.conftest import ROOT
 
@@ -389,10 +390,11 @@ def cache(url: str, *arguments: str, code: int = 0) -> str:
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_administration(store: RedisStore, server: RedisServer):
+def test_administration(store: RedisStore, server: RedisServer, fresh: bytes):
     keys = [f"{n:02x}" * 32 for n in range(4)]
+    program = padded(fresh, os.urandom(10 * len(fresh)))
     for key in keys:
-        put(store, os.urandom(3000), key)
+        put(store, program, key)
     with server.client() as client:
         client.set("somebody's", "else")
         client.set(f"{PREFIX}no key of ours", "")
@@ -401,7 +403,7 @@ def test_administration(store: RedisStore, server: RedisServer):
     figures = json.loads(cache(server.url, "stats", "--json"))
     assert (figures["entries"], figures["store"]) == (4, server.url)
     rows = {row["key"]: row for row in json.loads(cache(server.url, "list", "--json"))}
-    assert rows[keys[0]]["bytes"] == entry_size(Metadata(cycles=3), bytes(3000))
+    assert rows[keys[0]]["bytes"] == entry_size(Metadata(cycles=3), program)
     assert abs(rows[keys[0]]["created"] - time.time()) < 60
     report = json.loads(cache(server.url, "verify", "--json", code=1).partition("ERROR")[0])
     assert sorted(report["damaged"]) == keys[1:3]

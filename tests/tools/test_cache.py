@@ -199,3 +199,32 @@ def test_own_passes_that_lead_nowhere(passes: str, sentence: str):
     assert sentence in result.stderr
     assert "internal error" not in result.stderr
     assert not Path("output.enf").exists()
+
+
+def test_verify_reads_the_programs(root: Path):
+    """A head that a hit is content with, and nothing that runs; also on a hit, no head at all."""
+    from furiosa_ir.cache.compilation import open_store
+    from furiosa_ir.cache.entry import Metadata
+    from furiosa_ir.cache.settings import settings_from_environment
+    from tests.cache.programs import small_program
+
+    good("compile", TFLITE, "-o", "a.enf")
+    (path,) = entries(root)
+    store = open_store(settings_from_environment())
+    assert store is not None
+    for program, why in (
+        (b"no program at all", "its program is none: it is not an ENF file"),
+        (small_program(TFLITE), "its program is none: "),
+        (Path("a.enf").read_bytes()[:-1] + b"!", "its CRC-32 does not match"),
+    ):
+        store.put(path.stem, Metadata(), program, -1)
+        result = run("cache", "verify")
+        assert result.exit_code == 1
+        assert why in result.stdout
+        assert entries(root) == []
+    store.put(path.stem, Metadata(), b"no program at all", -1)
+    compiled = good("compile", TFLITE, "-o", "b.enf")
+    assert compiled.stderr.startswith(
+        f"WARNING: a cache entry of {root} is thrown away: its program"
+    )
+    assert Path("b.enf").read_bytes() == Path("a.enf").read_bytes()

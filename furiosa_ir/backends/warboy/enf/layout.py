@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-MAGIC = b"enf"
-VERSION = bytes([1, 0, 0])
-VENDOR_VERSION = bytes([0, 1, 1])
-IDENTIFIER = b"ENF1"
-HEADER_BYTES = 16
+from furiosa_ir.backends.warboy.enf import head
+
+MAGIC, IDENTIFIER = head.MAGIC, head.IDENTIFIER
+VERSION, VENDOR_VERSION = head.VERSION, head.VENDOR_VERSION
+HEADER_BYTES = head.HEADER_BYTES
 SECTION_ALIGNMENT = 64
 DRAM_RANK = 8
 

@@ -1,0 +1,58 @@
+"""Whether what an entry holds is a program, and the one that was asked for.
+
+Who may write to a store can give an entry the right key and checksum, whatever is in it. A hit
+looks at the program's head; `furiosa cache verify` reads all of it, as a session does.
+"""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+from furiosa_ir.backends.warboy.enf.head import Head, read_head
+from furiosa_ir.cache.entry import Entry
+from furiosa_ir.errors import FormatFailure
+
+
+def fault_of_hit(entry: Entry, target: str | None, source_hash: str | None) -> str | None:
+    """Why a program is not the one that was asked for, in a clause; None if it seems to be.
+
+    Args:
+        entry: from a store.
+        target: what it should be compiled for; None: the source tells.
+        source_hash: SHA-256 of the model, if a program of it would record that.
+
+    Raises:
+        OSError: the program's file cannot be read.
+    """
+    try:
+        head = _head(entry)
+    except FormatFailure as failure:
+        return f"its program is none: {failure.message}"
+    if target is not None and head.target != target:
+        return "its program is for another target"
+    if source_hash is not None and head.source_hash != source_hash:
+        return "its program is of another model"
+    return None
+
+
+def _head(entry: Entry) -> Head:
+    if not isinstance(entry.program, Path):
+        return read_head(entry.program, entry.checksum)
+    with entry.program.open("rb") as file:
+        try:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError:
+            raise FormatFailure("it is empty") from None
+    return read_head(memoryview(data), entry.checksum)
+
+
+def fault_of_program(file: Path) -> str | None:
+    """What the ENF reader has to say against a file, in a clause; None if it reads it."""
+    from furiosa_ir.backends.warboy.enf.reader import read_program  # noqa: PLC0415  # numpy
+
+    try:
+        read_program(file)
+    except FormatFailure as failure:
+        return f"its program is none: {failure.message}"
+    return None
