@@ -19,7 +19,7 @@ import numpy as np
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.files import whole_file
-from furiosa_ir.ir.constants import Array, Constant, ConstantTable
+from furiosa_ir.ir.constants import Array, Constant, ConstantTable, StoredConstant
 from furiosa_ir.ir.sizes import check_shape
 
 _SAFETENSORS_NAME: dict[str, str] = {
@@ -105,13 +105,17 @@ def read_constants(path: Path, table: ConstantTable | None = None) -> ConstantTa
             raise ImportFailure("is too short for a safetensors file", file=str(path))
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
-        return constants_of(data, table)
+        return constants_of(data, table, file=str(path))
     except ImportFailure as error:
         raise error.at(file=str(path)) from None
 
 
-def constants_of(data: memoryview, table: ConstantTable | None = None) -> ConstantTable:
+def constants_of(
+    data: memoryview, table: ConstantTable | None = None, *, file: str | None = None
+) -> ConstantTable:
     """The tensors of a safetensors file's content, as views of it.
+
+    Each is compared with its digest when its elements are first needed.
 
     Returns:
         `table`, or a new one, with them added.
@@ -120,9 +124,19 @@ def constants_of(data: memoryview, table: ConstantTable | None = None) -> Consta
         ImportFailure: the content is not sound.
     """
     table = ConstantTable() if table is None else table
+
+    def refusal(constant: Constant) -> ImportFailure:
+        return ImportFailure(
+            f"the constant {constant.digest[:16]} ({constant.dtype.name}"
+            f"{list(constant.shape)}) is not what its name says: the file was damaged or edited",
+            file=file,
+            layer=table.layer_of(constant),
+            hint="write text and constants again, with furiosa compile --target-ir or furiosa-opt",
+        )
+
     try:
         for digest, array in _tensors(data):
-            table.add_as(digest, Constant(array))
+            table.add(StoredConstant(array, digest, refusal))
     except RecursionError:
         raise ImportFailure("is not a sound safetensors file: it is nested too deeply") from None
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:

@@ -20,6 +20,8 @@ from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
+from furiosa_ir.errors import FuriosaError
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 INLINE_ELEMENTS = 16
@@ -92,20 +94,44 @@ class Constant:
         return f"Constant({self.dtype.name}{list(self.shape)})"
 
 
+class StoredConstant(Constant):
+    """A constant of a file that says which digest it has: believed until its elements are needed.
+
+    Nothing is hashed that nobody uses, and what is used is read from the disk once: hashing is the
+    first to touch it.
+
+    Args:
+        array: the elements, mapped.
+        digest: as the file says.
+        refusal: makes the error for elements that have another digest.
+    """
+
+    def __init__(
+        self, array: Array, digest: str, refusal: Callable[[Constant], FuriosaError]
+    ) -> None:
+        super().__init__(lambda: self._checked(array, refusal), array.shape, array.dtype)
+        self.__dict__["digest"] = digest
+
+    def _checked(self, array: Array, refusal: Callable[[Constant], FuriosaError]) -> Array:
+        if Constant(array).digest != self.digest:
+            raise refusal(self)
+        return array
+
+
 class ConstantTable:
-    """Digest -> constant: where the parser finds what `#graph.blob<"...">` stands for."""
+    """Digest -> constant: where the parser finds what `#graph.blob<"...">` stands for.
+
+    Attributes:
+        layer_of: names the layer that a constant belongs to, for errors; who parses sets it.
+    """
 
     def __init__(self) -> None:
         self._by_digest: dict[str, Constant] = {}
+        self.layer_of: Callable[[Constant], str | None] = lambda _: None
 
     def add(self, constant: Constant) -> None:
         """Makes the constant known by its digest."""
         self._by_digest[constant.digest] = constant
-
-    def add_as(self, digest: str, constant: Constant) -> None:
-        """Makes the constant known by a digest that it is said to have, without hashing it."""
-        constant.__dict__["digest"] = digest
-        self._by_digest[digest] = constant
 
     def get(self, digest: str) -> Constant | None:
         """The constant of that digest, or None."""

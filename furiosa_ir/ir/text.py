@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
+from weakref import ref
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, RankedStructure
@@ -36,6 +37,7 @@ from furiosa_ir.ir.constants import (
 )
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import resume, with_digest
+from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.text_aliases import AliasTable, attribute_parts
 from furiosa_ir.ir.text_check import check_text
 from furiosa_ir.ir.text_format import constants_path
@@ -111,6 +113,9 @@ def parse_module(
     finally:
         if table is not None:
             PARSE_TABLES.pop()
+    if table is not None:
+        parsed = ref(module)  # the module holds the constants, which hold the table
+        table.layer_of = lambda constant: _layer_of(constant, parsed())
     if verify:
         _verify(module, text, name, positions)
     if resumed:
@@ -119,6 +124,16 @@ def parse_module(
         except FuriosaError as error:
             raise error.at(file=name) from None
     return module
+
+
+def _layer_of(constant: Constant, module: ModuleOp | None) -> str | None:
+    """The layer whose operation holds a constant, or computes with what holds it."""
+    for op in module.walk() if module is not None else ():
+        attributes = (*op.properties.values(), *op.attributes.values())
+        if any(constant is found for held in attributes for found in _constants(held)):
+            users = (use.operation for result in op.results for use in result.uses)
+            return next((name for name in map(layer_name, (op, *users)) if name), None)
+    return None
 
 
 def _verify(module: ModuleOp, text: str, name: str, positions: Positions) -> None:
