@@ -25,6 +25,7 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Prog
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.backends.warboy.machine import load_machine
 from furiosa_ir.backends.warboy.passes.assign_target import with_target
+from furiosa_ir.backends.warboy.passes.graph_partition import PLACEMENT, body_of
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.backends.warboy.stages import remaining_phases, require
 from furiosa_ir.backends.warboy.target import machine_of, module_target
@@ -162,7 +163,7 @@ def compile_source(
                 watch.before_pipeline(module)
 
             phases = (
-                _phases_to_run(module, target_ir)
+                phases_to_run(module, target_ir)
                 if passes is None
                 else Pipeline.of_text(passes, name=LEVELS[-2]).phases
             )
@@ -201,8 +202,12 @@ def compile_source(
     return CompileResult(module, program, seconds)
 
 
-def _phases_to_run(module: ModuleOp, target_ir: str) -> Sequence[Phase]:
+def phases_to_run(module: ModuleOp, target_ir: str) -> tuple[Phase, ...]:
     """What is left of the pipeline for a module that may have been through some of it.
+
+    Args:
+        module: at any level.
+        target_ir: one of `LEVELS`.
 
     Raises:
         CompilationFailure: it is beyond the level asked for.
@@ -211,7 +216,7 @@ def _phases_to_run(module: ModuleOp, target_ir: str) -> Sequence[Phase]:
     if done is not None and LEVELS.index(done) > LEVELS.index(target_ir):
         raise CompilationFailure(f"the source is at level '{done}', beyond '{target_ir}'")
     left = remaining_phases(module, PIPELINE)
-    return [p for p in left if LEVELS.index(p.name) <= LEVELS.index(target_ir)]
+    return tuple(p for p in left if LEVELS.index(p.name) <= LEVELS.index(target_ir))
 
 
 def _ignore(_phase: str) -> None:
@@ -254,13 +259,17 @@ def _warn_of_floats(program: Program, name: str | None) -> None:
 
 
 def level_of(module: ModuleOp) -> str | None:
-    """The last phase that a module has been through; None for a freshly imported network."""
+    """The last phase that a module has been through; None for a freshly imported network.
+
+    Raises:
+        CompilationFailure: a segment's function has no body.
+    """
     level = None
     for function in module.ops:
-        if not isinstance(function, FuncOp) or "graph.placement" not in function.attributes:
+        if not isinstance(function, FuncOp) or PLACEMENT not in function.attributes:
             continue
         level = level or "graph"
-        for op in function.body.block.ops:
+        for op in body_of(function).ops:
             dialect = op.name.partition(".")[0]
             if dialect in ("ftensor", "warboy"):
                 return dialect

@@ -167,15 +167,10 @@ def _asked_for(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
     if settings.first is None and settings.last is None:
         return ()
     from furiosa_ir.backends.warboy.pipeline import PIPELINE
-    from furiosa_ir.backends.warboy.stages import remaining_phases
+    from furiosa_ir.compiler import phases_to_run
 
-    if settings.first is not None:
-        return PIPELINE.between(settings.first, settings.last).phases
-    asked = {phase.name for phase in PIPELINE.between(None, settings.last).phases}
-    left = tuple(phase for phase in remaining_phases(module, PIPELINE) if phase.name in asked)
-    if not left:
-        raise FuriosaError(f"there is nothing left to run up to '{settings.last}'")
-    return left
+    phases = PIPELINE.between(settings.first, settings.last).phases
+    return phases if settings.first is not None else phases_to_run(module, phases[-1].name)
 
 
 def _run(module: ModuleOp, settings: Settings, text: str | None = None) -> None:

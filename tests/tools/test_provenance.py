@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
+from furiosa_ir.backends.warboy.enf.records import Program
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
+from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.runtime import session
 from furiosa_ir.tools.furiosa import main
@@ -40,6 +43,11 @@ def bad(command: Any, *arguments: object) -> str:
     return result.stderr.splitlines()[-1]
 
 
+@cache
+def direct() -> Program:
+    return read_program(compile_model(ONNX))
+
+
 def header(program: str = "a.enf") -> dict[str, Any]:
     return json.loads(call(main, "inspect", program, "--json"))["header"]
 
@@ -62,15 +70,13 @@ def test_a_network():
 @pytest.mark.parametrize("cut", range(1, len(PASSES) + 1))
 def test_text_from_between_any_two_passes(cut: int):
     """Each pass runs once, whoever runs it, and the program is the same."""
-    compiled(ONNX)
-    direct = read_program(Path("a.enf"))
     opt(ONNX, "half.mlir", "-p", ",".join(PASSES[:cut]))
     found = compiled("half.mlir")
     assert [p for p in found["pipeline"].split(",") if p != TARGET] == PASSES
     assert found["pipeline"].count(TARGET) == 1
     before = cut + ("plan-tiles" in PASSES[:cut])
     assert found["resumed"] == [{"passes": before, "text": "unedited"}]
-    assert read_program(Path("a.enf")).segments == direct.segments
+    assert read_program(Path("a.enf")).segments == direct().segments
 
 
 def test_passes_that_were_left_out_are_not_named():
@@ -221,3 +227,51 @@ def test_graph_text_is_for_any_target():
     for target in ("warboy", "warboy-2pe"):
         compiled("x.mlir", "--target-npu", target)
         assert read_program(Path("a.enf")).target == target
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("func.func @other() { func.return }", "the module has no function @main"),
+        ("func.func private @main(tensor<1xi8>) -> tensor<1xi8>", "the function @main has no body"),
+        (
+            (
+                "func.func private @npu_0(tensor<1xi8>) -> tensor<1xi8> "
+                'attributes {graph.placement = "npu"} '
+                "func.func @main(%x: tensor<4xi8>) -> tensor<4xi8> { func.return %x : tensor<4xi8> }"
+            ),
+            "the function @npu_0 has no body",
+        ),
+    ],
+)
+def test_functions_without_a_body(text: str, sentence: str):
+    """They used to end in an internal error."""
+    Path("x.mlir").write_text(f"module {{ {text} }}")
+    assert sentence in bad(main, "compile", "x.mlir")
+    if "@npu_0" not in text:
+        assert sentence in bad(opt_main, "x.mlir", "-p", "graph-partition")
+        return
+    for name in PASSES[PASSES.index("graph-sink-movement") :]:
+        if name.startswith("ftensor-"):
+            continue  # rules, which find nothing
+        assert sentence in bad(opt_main, "x.mlir", "-p", name)
+
+
+def test_a_level_that_is_reached_and_one_that_is_passed():
+    opt(TFLITE, "x.mlir", "--to", "ftensor")
+    text = call(opt_main, "x.mlir")
+    assert call(opt_main, "x.mlir", "--to", "ftensor") == text
+    assert "at level 'ftensor', beyond 'graph'" in bad(opt_main, "x.mlir", "--to", "graph")
+    assert "at level 'ftensor', beyond" in bad(main, "compile", "x.mlir", "--target-ir", "graph")
+    sentence = "'graph-partition' comes too late: the network is cut into segments already"
+    assert sentence in bad(opt_main, "x.mlir", "-p", "graph-partition")
+
+
+def test_a_recorded_pipeline_makes_the_same_program():
+    for target in ("warboy", "warboy-2pe"):
+        pipeline = compiled(ONNX, "--target-npu", target)["pipeline"]
+        program = Path("a.enf").read_bytes()
+        spread = pipeline.replace(",", " ,\n  ")
+        for text in (pipeline, f" builtin.module(\n{spread}\n)\n"):
+            compiled(ONNX, "--pass-pipeline", text)
+            assert Path("a.enf").read_bytes() == program

@@ -13,7 +13,7 @@ from dataclasses import replace
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 
-from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
+from furiosa_ir.backends.warboy.passes.graph_partition import PLACEMENT, body_of, is_npu
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.dialects.graph.base import GraphOp
@@ -98,7 +98,7 @@ def _progress(module: ModuleOp) -> tuple[str | None, str | None]:
     Without a segment on the NPU, nothing behind the partition can be seen.
     """
     functions = [f for f in module.ops if isinstance(f, FuncOp)]
-    if not any("graph.placement" in f.attributes for f in functions):
+    if not any(PLACEMENT in f.attributes for f in functions):
         return None, None
     missing = min((name for name, _, _ in _missing(module)), key=STAGES.index, default=None)
     if missing is not None:
@@ -110,7 +110,7 @@ def _progress(module: ModuleOp) -> tuple[str | None, str | None]:
 def _missing(module: ModuleOp) -> Iterator[tuple[str, str, str | None]]:
     """(pass that has not run, where that can be seen, layer), at most one a function."""
     for function in module.ops:
-        if not isinstance(function, FuncOp) or function.is_declaration:
+        if not isinstance(function, FuncOp):
             continue
         found = None
         if function.sym_name.data == "main":
@@ -122,7 +122,7 @@ def _missing(module: ModuleOp) -> Iterator[tuple[str, str, str | None]]:
 
 
 def _missing_in_main(main: FuncOp) -> tuple[str, str, str | None] | None:
-    for op in main.body.block.ops:
+    for op in body_of(main).ops:
         if isinstance(op, GraphOp) and not isinstance(op, StorageCastOp):
             return (
                 STAGES[0],
@@ -136,7 +136,7 @@ def _missing_in_segment(function: FuncOp) -> tuple[str, str, str | None] | None:
     if LAYERS in function.attributes:
         return None
     name = f"@{function.sym_name.data}"
-    operations = [op for op in function.body.block.ops if not isinstance(op, ReturnOp)]
+    operations = [op for op in body_of(function).ops if not isinstance(op, ReturnOp)]
     for op in operations:
         if isinstance(op, GraphOp):
             return "lower-to-ftensor", f"'{op.name}' stands in {name}", layer_name(op)

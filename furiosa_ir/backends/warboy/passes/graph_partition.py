@@ -34,6 +34,9 @@ from furiosa_ir.ir.value_tracking import note_all_replaced
 
 HOST, NPU = "host", "npu"
 
+PLACEMENT = "graph.placement"
+"""The attribute of a segment's function: where it runs."""
+
 APART = "apart"
 """Host operations that do not share a segment with others."""
 
@@ -42,19 +45,32 @@ def main_function(module: ModuleOp) -> FuncOp:
     """The module's `@main`.
 
     Raises:
-        CompilationFailure: it has none.
+        CompilationFailure: it has none, or only its declaration.
     """
     for op in module.ops:
         if isinstance(op, FuncOp) and op.sym_name.data == "main":
+            body_of(op)
             return op
     raise CompilationFailure(
         "the module has no function @main", hint="@main is the network; others are its segments"
     )
 
 
+def body_of(function: FuncOp) -> Block:
+    """The operations of a network's function, which has no control flow.
+
+    Raises:
+        CompilationFailure: it is a declaration, or has several blocks.
+    """
+    if len(function.body.blocks) != 1:
+        what = "no body" if function.is_declaration else "more than one block"
+        raise CompilationFailure(f"the function @{function.sym_name.data} has {what}")
+    return function.body.block
+
+
 def is_npu(function: FuncOp) -> bool:
     """Whether the function is an NPU segment."""
-    placement = function.attributes.get("graph.placement")
+    placement = function.attributes.get(PLACEMENT)
     return isinstance(placement, StringAttr) and placement.data == "npu"
 
 
@@ -103,6 +119,11 @@ class GraphPartition(Pass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         main = main_function(op)
+        for function in op.ops:
+            if PLACEMENT in function.attributes:
+                raise CompilationFailure(
+                    f"'{self.name}' comes too late: the network is cut into segments already"
+                )
         operations = [o for o in main.body.block.ops if isinstance(o, GraphOp)]
         placements = _placements(operations, numerics_of(op))
         segments = _segments(operations, placements, main)
@@ -295,7 +316,7 @@ def _function(
         arg_attrs=_name_attributes(inputs, names),
         res_attrs=_name_attributes(outputs, names),
     )
-    function.attributes["graph.placement"] = StringAttr(kind)
+    function.attributes[PLACEMENT] = StringAttr(kind)
     return function
 
 

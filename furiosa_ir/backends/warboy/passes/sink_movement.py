@@ -13,7 +13,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from furiosa_ir.backends.warboy.lowering.registry import LITERT_DEFAULT
-from furiosa_ir.backends.warboy.passes.graph_partition import is_npu, numerics_of
+from furiosa_ir.backends.warboy.passes.graph_partition import body_of, is_npu, numerics_of
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, UnaryOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ReshapeOp, TransposeOp
@@ -203,7 +203,7 @@ class SinkMovement(RewritePass):
             return
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
-                block = function.body.block
+                block = body_of(function)
                 before = set(block.ops)
                 RewriteDriver(self.rules, self).run(function)
                 _place([made for made in block.ops if made not in before])
