@@ -238,7 +238,8 @@ def test_graph_text_is_for_any_target():
             (
                 "func.func private @npu_0(tensor<1xi8>) -> tensor<1xi8> "
                 'attributes {graph.placement = "npu"} '
-                "func.func @main(%x: tensor<4xi8>) -> tensor<4xi8> { func.return %x : tensor<4xi8> }"
+                "func.func @main(%x: tensor<4xi8>) -> tensor<4xi8> "
+                "{ func.return %x : tensor<4xi8> }"
             ),
             "the function @npu_0 has no body",
         ),
