@@ -68,6 +68,12 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
             1 << 16, "places of a segment's commands that are compared byte for byte to find races"
         ),
         "DRAM_BYTES": Limit(16 * _GIB, "DRAM that a program's segment may take"),
+        "NATIVE_SECONDS": Limit(
+            10, "seconds of processor time of onnx or onnxruntime on one node; all folded constants"
+        ),
+        "NATIVE_BYTES": Limit(
+            768 << 20, "bytes that onnx or onnxruntime may map for it, in a process of their own"
+        ),
         "HOST_SECONDS": Limit(
             600, "seconds in which the process of an isolated host segment answers a run"
         ),

@@ -133,3 +133,17 @@ def _unpacked(data: Array, bits: int, size: int) -> Array:
         return data[:size].copy()
     shifts = np.arange(8 // bits, dtype=np.uint8) * bits
     return ((data[:, None] >> shifts) & (2**bits - 1)).astype(np.uint8).reshape(-1)[:size].copy()
+
+
+_DECLARED: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(bfloat16)": ml_dtypes.bfloat16,
+}
+
+
+def as_declared(array: Array, declared: str) -> Array:
+    """Reals as the float type of an input (the interpreter holds them as doubles); others as is."""
+    dtype = _DECLARED.get(declared)
+    return array if dtype is None else array.astype(dtype, copy=False)

@@ -50,3 +50,7 @@ class Pool(Generic[T]):
                 return self._make()
             if self._is_usable is None or self._is_usable(thing):
                 return thing
+
+    def clear(self) -> None:
+        """Lets go of those that lie idle."""
+        self._idle.clear()

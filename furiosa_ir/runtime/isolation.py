@@ -4,9 +4,9 @@ onnxruntime and LiteRT are native code, and some inputs end their process (LiteR
 -2**31 by -1 raises SIGFPE). Isolated, a child runs each host segment; when it dies, the run fails
 with the layer's name, and the next run gets a new child.
 
-Parent and child exchange messages over a socket. Arrays are a JSON list of dtypes and shapes, and
-then each array's bytes, or its strings as JSON. The child ends when the socket does. One that died
-while it had nothing to do is replaced before the next run; one that does not answer is ended.
+Parent and child exchange messages over a socket (`array_messages`). The child ends when the socket
+does. One that died while it had nothing to do is replaced before the next run; one that does not
+answer is ended.
 """
 
 from __future__ import annotations
@@ -24,11 +24,8 @@ import weakref
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
-import ml_dtypes
-import numpy as np
-
+from furiosa_ir.array_messages import receive_arrays, receive_json, send_arrays, send_json
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.limits import limit, way_out
@@ -92,7 +89,8 @@ class _Child:
         weakref.finalize(self, _end, self._connection, self._process, os.getpid())
         described = {"name": segment.name, "framework": segment.framework}
         described |= {"inputs": segment.inputs, "outputs": segment.outputs}
-        self._first = [_json(described | {"operators": segment.operators}), segment.model]
+        described |= {"operators": segment.operators}
+        self._first = [json.dumps(described).encode(), segment.model]
 
     def is_alive(self) -> bool:
         """Whether the process is there."""
@@ -109,10 +107,10 @@ class _Child:
             for message in self._first:
                 self._connection.send_bytes(message)
             self._first = []
-            _send(self._connection, inputs)
+            send_arrays(self._connection, inputs)
             self._await_answer()
-            failure = json.loads(self._connection.recv_bytes())
-            return ExecutionFailure(**failure) if failure else _receive(self._connection)
+            failure = receive_json(self._connection)
+            return ExecutionFailure(**failure) if failure else receive_arrays(self._connection)
         except (BlockingIOError, TimeoutError):
             raise self._silence() from None
         except (EOFError, OSError):
@@ -180,20 +178,21 @@ def serve(descriptor: int) -> None:
     threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
     connection = Connection(descriptor)
     try:
-        described = json.loads(connection.recv_bytes())
+        described = receive_json(connection)
         engine = host_engine(HostSegment(**described, model=connection.recv_bytes()))
         while True:
-            inputs = _receive(connection)
+            inputs = receive_arrays(connection)
             try:
                 outputs = engine.run(inputs)
             except FuriosaError as error:
                 failure = {"message": error.message, "layer": error.layer, "hint": error.hint}
-                connection.send_bytes(_json(failure))
+                send_json(connection, failure)
             else:
-                connection.send_bytes(_json(None))
-                _send(connection, outputs)
+                send_json(connection, None)
+                send_arrays(connection, outputs)
     except (EOFError, OSError):
         return
+<<<<<<< HEAD
 
 
 def _end_with_parent(descriptor: int) -> None:
@@ -233,3 +232,5 @@ def _receive(connection: Connection) -> list[Array]:
 
 def _text(element: str | bytes) -> str:
     return element.decode("latin-1") if isinstance(element, bytes) else element
+=======
+>>>>>>> 8947c1e (What onnx and onnxruntime do to a stranger's nodes in a compile happens in a child)

@@ -36,7 +36,7 @@ IMPORTS_BY_NAME = {
     # `--load PLUGIN`.
     "furiosa_ir/plugins.py",
 }
-PROCESSES = {"furiosa_ir/runtime/isolation.py"}
+PROCESSES = {"furiosa_ir/native_process.py", "furiosa_ir/runtime/isolation.py"}
 """Modules that may start other programs: a Python only as `python_process` says."""
 PYTHON = "furiosa_ir/python_process.py"
 STARTS = ("exec", "spawn", "posix_spawn", "startfile")
@@ -160,7 +160,7 @@ def test_it_would_be_noticed(source: str) -> None:
 
 
 def test_an_unsafe_python_would_be_noticed() -> None:
-    (isolation,) = PROCESSES
+    isolation = max(PROCESSES)
     for command in ("[sys.executable, '-c', code]", "command", "[*python_command(x)]"):
         assert findings(isolation, f"subprocess.Popen({command})")
     assert not findings(isolation, "subprocess.Popen(python_command('x'), stdin=y)")

@@ -26,7 +26,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from furiosa_ir.compiler import compile_model
-from furiosa_ir.interpreter.opaque import onnx_session
+from furiosa_ir.onnxruntime_session import onnx_session
 from furiosa_ir.quantization.onnx import OnnxSource
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session

@@ -20,6 +20,7 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
 from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
+from furiosa_ir.native_onnx import PROCESSES
 from furiosa_ir.runtime import Session, isolation, session
 from furiosa_ir.runtime.host import TFLiteEngine, host_engine, layer_of
 from tests.importers.tflite.single import options
@@ -234,6 +235,7 @@ def test_the_switch_is_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
 def children() -> list[int]:
     """The processes that this one started and has not waited for."""
     gc.collect()  # tracebacks of earlier tests hold sessions
+    PROCESSES.close()  # those that compiling left idle
     found: list[int] = []
     for task in Path(f"/proc/{os.getpid()}/task").iterdir():
         found += map(int, (task / "children").read_text().split())

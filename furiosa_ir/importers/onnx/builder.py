@@ -172,7 +172,7 @@ class Builder:
         if whole.can_be_evaluated and self._folding.of_operator(
             node, sizes, [r.shape for r in results]
         ):
-            folded = whole.evaluate()
+            folded = whole.evaluate(self._folding)
         if folded is not None and all(
             r.element in _plain_elements(a) and _fits(a, r.shape)
             for a, r in zip(folded, results, strict=True)

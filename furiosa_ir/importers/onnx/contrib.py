@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import onnx
 from onnx import helper
+
+from furiosa_ir.native_onnx import output_types
+from furiosa_ir.native_process import NativeRefusal
 
 
 def infer_with_onnxruntime(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
     """The types of a one-node model's outputs, as far as onnxruntime tells them.
 
     It does not tell those of a scalar, which it reports as a tensor of unknown rank.
+
+    Raises:
+        NativeCrash: the model ends onnxruntime's process.
     """
     try:
-        import onnxruntime  # noqa: PLC0415  # heavy, and used by few models
-    except ImportError:
-        return {}
-    options = cast("Any", onnxruntime.SessionOptions())
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    try:
-        session: Any = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception:  # noqa: BLE001  # it has no class of its own for models it does not take
+        outputs = output_types(model.SerializeToString())
+    except NativeRefusal:
         return {}
     found: dict[str, onnx.ValueInfoProto] = {}
-    for output in session.get_outputs():
-        kind = str(output.type).removeprefix("tensor(").removesuffix(")")
-        name = {"float": "FLOAT", "double": "DOUBLE"}.get(kind, kind.upper())
-        if not output.shape or name not in onnx.TensorProto.DataType.keys():  # noqa: SIM118
+    for output, kind, shape in outputs:
+        element = kind.removeprefix("tensor(").removesuffix(")")
+        name = {"float": "FLOAT", "double": "DOUBLE"}.get(element, element.upper())
+        if not shape or name not in onnx.TensorProto.DataType.keys():  # noqa: SIM118
             continue
-        dims = [d if isinstance(d, int) else None for d in output.shape]
         code = onnx.TensorProto.DataType.Value(name)
-        found[str(output.name)] = helper.make_tensor_value_info(str(output.name), code, dims)
+        found[output] = helper.make_tensor_value_info(output, code, shape)
     return found

@@ -61,6 +61,8 @@ class Folding:
 
     def __init__(self) -> None:
         self._growth = 0
+        self.seconds = float(limit("NATIVE_SECONDS"))
+        """Of processor time that is left for what onnxruntime computes."""
 
     def of_operation(self, op: GraphOp) -> bool:
         """Whether to compute an operation on constants."""
@@ -89,6 +91,8 @@ class Folding:
             given: how many elements each operand has.
             shapes: of the results, as inferred.
         """
+        if self.seconds <= 0:
+            return False
         given, shapes = list(given), list(shapes)
         cheap = not node.domain and node.op_type in _ONE_STEP_AN_ELEMENT
         if not cheap and sum(given) > _FEW_ELEMENTS:

@@ -17,20 +17,22 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import checker, helper, shape_inference
+from onnx import checker, helper
 from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.contrib import infer_with_onnxruntime
+from furiosa_ir.importers.onnx.folding import Folding
 from furiosa_ir.importers.onnx.hazards import check_hazards
 from furiosa_ir.importers.onnx.messages import one_sentence
 from furiosa_ir.importers.onnx.order import all_nodes, subgraphs, used_names
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape
 from furiosa_ir.ir.sizes import check_shape
-from furiosa_ir.onnxruntime_session import onnx_session, run_session
+from furiosa_ir.native_onnx import infer_shapes, run_model
+from furiosa_ir.native_process import NativeCrash, NativeRefusal
 
 _VALUES_FOR_INFERENCE = 4096
 """Constants of up to this many elements take part in shape inference (Reshape's shape, ...)."""
@@ -93,6 +95,7 @@ class OpaqueNode:
         graph = onnx.GraphProto(name=node.op_type or "node")
         for one in (*hidden.nodes, node):
             graph.node.add().CopyFrom(one)
+            _write_out_inputs(graph.node[-1])
             _sort_attributes(graph.node[-1])
         graph.initializer.extend(hidden.tensors.values())
         graph.input.extend(_value_info(name, type_) for name, type_ in operands.items())
@@ -127,7 +130,10 @@ class OpaqueNode:
         results: dict[str, ResultType] = {}
         known: dict[str, onnx.ValueInfoProto] = {}
         if self._is_unknown() and any(str(o) not in declared for o in self.outputs):
-            known = infer_with_onnxruntime(model)
+            try:
+                known = infer_with_onnxruntime(model)
+            except NativeCrash as crash:
+                raise self._crashed(crash) from None
         for output in inferred.graph.output:
             result = _result_type(known.get(str(output.name), output))
             result = result or declared.get(str(output.name))
@@ -170,17 +176,31 @@ class OpaqueNode:
 
     def _infer_shapes(self, model: onnx.ModelProto, *, propagate: bool) -> onnx.ModelProto:
         try:
-            return shape_inference.infer_shapes(
-                model, check_type=True, strict_mode=True, data_prop=propagate
-            )
-        except Exception as error:  # noqa: BLE001  # onnx's own exceptions share no other base
+            return self._infer(model, check_type=True, strict_mode=True, data_prop=propagate)
+        except NativeRefusal as error:
             if not self._is_function():
                 raise ImportFailure(one_sentence(str(error))) from None
         try:
             # onnx cannot infer strictly through the bodies of some of its function operators.
-            return shape_inference.infer_shapes(model, data_prop=propagate)
-        except Exception as error:  # noqa: BLE001
+            return self._infer(model, data_prop=propagate)
+        except NativeRefusal as error:
             raise ImportFailure(one_sentence(str(error))) from None
+
+    def _infer(self, model: onnx.ModelProto, **options: bool) -> onnx.ModelProto:
+        """onnx's own shape inference.
+
+        Raises:
+            NativeRefusal: it refuses the node.
+            ImportFailure: it does not survive it.
+        """
+        try:
+            data = infer_shapes(model.SerializeToString(), **options)
+        except NativeCrash as crash:
+            raise ImportFailure(
+                f"onnx's shape inference of the operator '{self.node.op_type}' was {crash}",
+                hint=crash.hint,
+            ) from None
+        return onnx.ModelProto.FromString(data)
 
     def _is_unknown(self) -> bool:
         """Whether onnx has no schema of the operator."""
@@ -207,20 +227,38 @@ class OpaqueNode:
             and _deterministic(self.node)
         )
 
-    def evaluate(self) -> list[Array] | None:
-        """The results where `can_be_evaluated`; None where that fails.
+    def evaluate(self, folding: Folding) -> list[Array] | None:
+        """The results where `can_be_evaluated`; None where that fails, or takes too much.
 
         onnxruntime computes them, as it would when the network runs. How its kernels round depends
         on the processor: reals that they compute are left to the machine that runs the network, or
         a program would depend on the machine that compiled it.
+
+        Raises:
+            ImportFailure: onnxruntime does not survive the operator, here or on the host.
         """
         try:
-            session = onnx_session(self.model.SerializeToString())
-            results = run_session(session, [self._constants[name] for name in self.inputs])
-        except Exception:  # noqa: BLE001  # onnxruntime's share no other base; the operator stays
+            results, seconds = run_model(
+                self.model.SerializeToString(),
+                [self._constants[name] for name in self.inputs],
+                seconds=folding.seconds,
+            )
+        except NativeRefusal:
+            return None  # the operator stays
+        except NativeCrash as crash:
+            if crash.hint is None:
+                raise self._crashed(crash) from None
+            folding.seconds = 0.0
             return None
+        folding.seconds -= seconds
         same = all(map(_same_everywhere, self.model.graph.node))
         return results if same or all(map(_is_discrete, results)) else None
+
+    def _crashed(self, crash: NativeCrash) -> ImportFailure:
+        return ImportFailure(
+            f"onnxruntime, which would run the operator '{self.node.op_type}', was {crash}",
+            hint=crash.hint,
+        )
 
 
 def check_node(node: Any, opsets: Mapping[str, int]) -> None:
@@ -360,6 +398,22 @@ def _same_everywhere(node: Any) -> bool:
 def _is_discrete(array: Array) -> bool:
     """Whether the elements are integers, truth values or texts."""
     return array.dtype.kind in "iubOUS" or "int" in array.dtype.name
+
+
+_INPUTS_IN_FULL = {"QLinearLeakyRelu": 5, "QLinearSigmoid": 5}
+"""Operators of com.microsoft whose kernels read all of their inputs.
+
+One that is written as left out ("") is a zero point of 0; one that is not written at all ends
+onnxruntime's process (1.32).
+"""
+
+
+def _write_out_inputs(node: Any) -> None:
+    """Names the inputs that are left out at the end, in the node and those of its subgraphs."""
+    for inner in all_nodes([node]):
+        if inner.domain == "com.microsoft" and len(inner.input):
+            count = _INPUTS_IN_FULL.get(inner.op_type, 0)
+            inner.input.extend([""] * (count - len(inner.input)))
 
 
 def _sort_attributes(node: Any) -> None:

@@ -8,7 +8,7 @@ runs next (inliner, version converter, shape inference) relies on sense in all o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import onnx
 
@@ -44,7 +44,7 @@ def _check_messages(model: Any) -> None:
     pending: list[tuple[Any, int, str]] = [(model, 0, "")]
     while pending:
         message, depth, value = pending.pop()
-        kind: Any = type(message)
+        kind = cast("Any", type(message))
         _check_text(message, kind)
         if kind is onnx.NodeProto:
             check_hazards(message)

@@ -17,7 +17,7 @@ from xdsl.context import Context
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.importers.onnx import import_onnx
 from furiosa_ir.interpreter import run_module
-from furiosa_ir.interpreter.opaque import onnx_session
+from furiosa_ir.onnxruntime_session import onnx_session
 from furiosa_ir.passes.fold_quantization import FoldQuantization
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session

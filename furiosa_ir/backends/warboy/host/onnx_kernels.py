@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from furiosa_ir.errors import CompilationFailure
-from furiosa_ir.onnxruntime_session import onnx_session
+from furiosa_ir.native_onnx import output_types
+from furiosa_ir.native_process import NativeCrash, NativeRefusal
 
 
 def check_kernels(model: bytes, foreign_operators: Sequence[tuple[str, str]]) -> None:
@@ -14,13 +15,19 @@ def check_kernels(model: bytes, foreign_operators: Sequence[tuple[str, str]]) ->
     Operators of ONNX's own domains are not tried: that would load onnxruntime in every compile.
 
     Raises:
-        CompilationFailure: onnxruntime refuses the sub-model.
+        CompilationFailure: onnxruntime refuses the sub-model, or does not survive it.
     """
     if not foreign_operators:
         return
     try:
-        onnx_session(model)
-    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no other base
+        output_types(model)
+    except NativeCrash as crash:
+        raise CompilationFailure(
+            f"onnxruntime, which would run it on the host, was {crash}",
+            layer=foreign_operators[0][1],
+            hint=crash.hint,
+        ) from None
+    except NativeRefusal as error:
         text = str(error)
         name, layer = next(
             (f for f in foreign_operators if f[0].rpartition("::")[2] in text), foreign_operators[0]
