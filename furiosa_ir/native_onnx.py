@@ -63,7 +63,7 @@ def _load(_options: Mapping[str, Any], model: bytes, _inputs: Sequence[Array]) -
     return Answer([(o.name, o.type, e) for o, e in zip(outputs, extents, strict=True)])
 
 
-def infer_shapes(model: bytes, **options: bool) -> bytes:
+def infer_shapes(model: bytes, **options: Any) -> bytes:
     """A model with the types that onnx infers.
 
     Args:

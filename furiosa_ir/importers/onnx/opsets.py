@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper
 
 from furiosa_ir.importers.onnx.opset_rules import RULES, Inexpressible, Site
 from furiosa_ir.importers.onnx.order import all_nodes, node_label, subgraphs
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.native_onnx import infer_shapes
+from furiosa_ir.native_process import NativeCrash, NativeRefusal
 
 __all__ = ["Inexpressible", "changed_between", "raise_opset", "raised_nodes"]
 
@@ -208,9 +210,10 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 def _inferred(model: onnx.ModelProto) -> dict[str, Any]:
     """Value name -> `TypeProto.Tensor` with a shape, as far as onnx infers it."""
     try:
-        model = shape_inference.infer_shapes(model, data_prop=True)
-    except Exception:  # noqa: BLE001  # onnx's own exceptions share no other base
+        data = infer_shapes(model.SerializeToString(), data_prop=True)
+    except (NativeRefusal, NativeCrash):
         return {}
+    model = onnx.ModelProto.FromString(data)
     found: dict[str, Any] = {}
     for graph in _graphs(model.graph):
         for value in (*graph.input, *graph.output, *graph.value_info):
