@@ -17,6 +17,7 @@ import resource
 import signal
 import socket
 import subprocess
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ from furiosa_ir.array_messages import (
 )
 from furiosa_ir.limits import limit, way_out
 from furiosa_ir.pool import Pool
-from furiosa_ir.python_process import python_command
+from furiosa_ir.python_process import end_with_parent, python_command
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ def _end(connection: Connection, process: subprocess.Popen[bytes], owner: int) -
 def serve(descriptor: int, jobs: Mapping[str, Job]) -> None:
     """What the child does: jobs, until nothing more arrives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent decides
+    threading.Thread(target=end_with_parent, args=(descriptor,), daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     connection = Connection(descriptor)
     at_first = 0

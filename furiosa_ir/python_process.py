@@ -9,6 +9,7 @@ told: the path on which the parent found its libraries, and where furiosa_ir its
 from __future__ import annotations
 
 import os
+import select
 import sys
 from pathlib import Path
 
@@ -53,3 +54,15 @@ def _is_here(entry: str) -> bool:
         return Path(entry).samefile(os.curdir)
     except OSError:  # there is nothing, or no current directory any more
         return False
+
+
+def end_with_parent(descriptor: int) -> None:
+    """Ends this process when its parent has, however that did and whatever this one computes.
+
+    Args:
+        descriptor: of the socket whose other end is the parent's.
+    """
+    ends = select.poll()
+    ends.register(descriptor, select.POLLRDHUP)
+    ends.poll()
+    os._exit(0)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import struct
@@ -30,7 +29,7 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.limits import limit, way_out
 from furiosa_ir.pool import Pool
-from furiosa_ir.python_process import python_command
+from furiosa_ir.python_process import end_with_parent, python_command
 from furiosa_ir.runtime.host import host_engine, is_stateful, layer_of
 from furiosa_ir.runtime.tensor import Array
 
@@ -175,7 +174,7 @@ def _end(connection: Connection, process: subprocess.Popen[bytes], owner: int) -
 def serve(descriptor: int) -> None:
     """What the child does: runs the segment on whatever arrives, until nothing more does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent decides
-    threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(descriptor,), daemon=True).start()
     connection = Connection(descriptor)
     try:
         described = receive_json(connection)
@@ -192,45 +191,3 @@ def serve(descriptor: int) -> None:
                 send_arrays(connection, outputs)
     except (EOFError, OSError):
         return
-<<<<<<< HEAD
-
-
-def _end_with_parent(descriptor: int) -> None:
-    """Ends the child when the parent has, however it did and whatever the child computes."""
-    ends = select.poll()
-    ends.register(descriptor, select.POLLRDHUP)
-    ends.poll()
-    os._exit(0)
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value).encode()
-
-
-def _send(connection: Connection, arrays: Sequence[Array]) -> None:
-    connection.send_bytes(_json([[array.dtype.name, array.shape] for array in arrays]))
-    for array in arrays:
-        if array.dtype == object:
-            texts = [[isinstance(t, bytes), _text(t)] for t in array.reshape(-1)]
-            connection.send_bytes(_json(texts))
-        elif array.size:
-            connection.send_bytes(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-
-
-def _receive(connection: Connection) -> list[Array]:
-    arrays: list[Array] = []
-    for name, shape in json.loads(connection.recv_bytes()):
-        array: Array = np.empty(shape, np.dtype(getattr(ml_dtypes, name, name)))
-        if array.dtype == object:
-            texts = json.loads(connection.recv_bytes())
-            array.reshape(-1)[:] = [t.encode("latin-1") if raw else t for raw, t in texts]
-        elif array.size:
-            connection.recv_bytes_into(array.reshape(-1).view(np.uint8).data)
-        arrays.append(array)
-    return arrays
-
-
-def _text(element: str | bytes) -> str:
-    return element.decode("latin-1") if isinstance(element, bytes) else element
-=======
->>>>>>> 8947c1e (What onnx and onnxruntime do to a stranger's nodes in a compile happens in a child)
