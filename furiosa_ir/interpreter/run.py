@@ -149,7 +149,7 @@ class Interpreter:
             case CallOp():
                 return self.call(self.function(op.callee.string_value()), operands)
             case TensorOp():
-                return op.evaluate(*operands)
+                return self.evaluate_integers(op, operands)
             case KernelOp():
                 return [self._kernel(op, operands)]
             case OpaqueOp():
@@ -169,11 +169,15 @@ class Interpreter:
     def _kernel(self, op: KernelOp, operands: Sequence[Array]) -> Array:
         values: dict[SSAValue, Array] = dict(zip(op.body.block.args, operands, strict=True))
         for inner in op.operations:
-            results = inner.evaluate(*[values[v] for v in inner.operands])
+            results = self.evaluate_integers(inner, [values[v] for v in inner.operands])
             if self.watch is not None:
                 self.watch(inner, results)
             values.update(zip(inner.results, results, strict=True))
         return values[op.yielded]
+
+    def evaluate_integers(self, op: TensorOp, operands: Sequence[Array]) -> Sequence[Array]:
+        """The results of an `ftensor` operation, which integers define in one way only."""
+        return op.evaluate(*operands)
 
     def _opaque(self, op: OpaqueOp, operands: Sequence[Array]) -> Sequence[Array]:
         results = self.run_host(op, operands)

@@ -21,6 +21,8 @@ from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
 from furiosa_ir.backends.warboy.simulator import Simulator
+from furiosa_ir.dialects.ftensor import TensorOp
+from furiosa_ir.dialects.ftensor.contraction import ConvOp
 from furiosa_ir.interpreter import Interpreter
 from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.ir.constants import Array
@@ -35,6 +37,7 @@ from furiosa_ir.verification.comparison import (
     check_equal,
     close,
 )
+from furiosa_ir.verification.convolutions import lowered_convolution
 from furiosa_ir.verification.margins import margins
 from furiosa_ir.verification.program import SegmentCheck
 from furiosa_ir.verification.trace import CompileTrace, Snapshot
@@ -148,6 +151,14 @@ class LevelCheck(Interpreter):
         if slack is not None:
             self._slack[op.results[0]] = slack
         return super().evaluate(op, operands)
+
+    @override
+    def evaluate_integers(self, op: TensorOp, operands: Sequence[Array]) -> Sequence[Array]:
+        if isinstance(op, ConvOp):
+            result = lowered_convolution(op, operands)
+            if result is not None:
+                return [result]
+        return super().evaluate_integers(op, operands)
 
     def _segment(self, index: int, function: FuncOp, operands: Sequence[Array]) -> Sequence[Array]:
         program = self.program

@@ -14,9 +14,17 @@ from typing_extensions import override
 from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
+from furiosa_ir.dialects.graph.base import quantization_of
+from furiosa_ir.dialects.graph.convolution import ConvOp
+from furiosa_ir.dialects.graph.quantization import DequantizeOp
+from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.interpreter import Interpreter
+from furiosa_ir.interpreter.elements import is_float
+from furiosa_ir.interpreter.graph import exact_bias
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.reports.host_operator import run_host_operator
+from furiosa_ir.verification.convolutions import exact_convolution
 from furiosa_ir.verification.margins import margins
 from furiosa_ir.verification.trace import CompileTrace
 
@@ -100,9 +108,29 @@ class _Observed(Interpreter):
     """Tells `see` each operation with its operands."""
 
     see: Callable[[Operation, Sequence[Array], Sequence[Array]], None] = field(kw_only=True)
+    _stored: dict[SSAValue, tuple[Array, Quantization]] = field(
+        init=False, default_factory=dict[SSAValue, "tuple[Array, Quantization]"]
+    )
 
     @override
     def evaluate(self, op: Operation, operands: Sequence[Array]) -> Sequence[Array]:
-        results = super().evaluate(op, operands)
+        results = self._convolution(op, operands)
+        if results is None:
+            results = super().evaluate(op, operands)
+        if isinstance(op, DequantizeOp):
+            q = quantization_of(op.x)
+            assert q is not None
+            self._stored[op.result] = operands[0], q
         self.see(op, operands, results)
         return results
+
+    def _convolution(self, op: Operation, operands: Sequence[Array]) -> Sequence[Array] | None:
+        """A convolution of what was integers just before: exactly, in integers."""
+        if not isinstance(op, ConvOp) or self.source != "onnx":
+            return None
+        stored = [self._stored[v] for v in op.operands[:2] if v in self._stored]
+        if len(stored) != 2 or not is_float(element_of(op.result)):
+            return None
+        bias = exact_bias(op, operands[2], operands[2]) if len(operands) > 2 else None
+        result = exact_convolution(op, stored, bias)
+        return None if result is None else [result]

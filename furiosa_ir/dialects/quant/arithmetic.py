@@ -11,6 +11,10 @@ from furiosa_ir.dialects.quant import Quantization
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+_PIECE = 1 << 14
+"""Elements that are quantised at a time."""
+
+
 def dequantize(stored: Array, quantization: Quantization) -> Array:
     """The real numbers that stored integers stand for."""
     scales, zero_points = _parameters(quantization, stored.ndim)
@@ -22,7 +26,15 @@ def quantize(real: Array | float, quantization: Quantization) -> Array:
 
     A tie that the rounding of a double has blurred (by 1e-9) is still a tie.
     """
-    real = np.asarray(np.where(np.isnan(real), 0.0, real), np.float64)
+    real = np.asarray(real, np.float64)
+    if quantization.axis is None and real.size > _PIECE and real.flags.c_contiguous:
+        # Piece by piece, what is in between stays in the cache.
+        result = np.empty(real.shape, quantization.dtype)
+        flat, out = real.reshape(-1), result.reshape(-1)
+        for start in range(0, flat.size, _PIECE):
+            out[start : start + _PIECE] = quantize(flat[start : start + _PIECE], quantization)
+        return result
+    real = np.where(np.isnan(real), 0.0, real)
     scales, zero_points = _parameters(quantization, real.ndim)
     with np.errstate(over="ignore"):
         value: Array = np.clip(real / scales, -1e10, 1e10)
