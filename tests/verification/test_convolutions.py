@@ -21,6 +21,10 @@ def values(*types: Any) -> list[Any]:
     return list(Block(arg_types=types).args)
 
 
+def array(rng: np.random.Generator, low: int, high: int, shape: Any, dtype: Any) -> Any:
+    return array(rng, low, high, shape, dtype)
+
+
 @st.composite
 def convolutions(draw: st.DrawFn) -> dict[str, Any]:
     group = draw(st.sampled_from((1, 1, 2, 4)))
@@ -49,9 +53,9 @@ def test_of_lowered_networks(drawn: dict[str, Any], layout: str):
     n, c, h, w = drawn["x"]
     shape = (n, c, h, w) if layout == "NCHW" else (n, h, w, c)
     o, i, kh, kw = drawn["weight"]
-    x: Any = rng.integers(-128, 128, shape).astype(np.int8)
-    weight: Any = rng.integers(-128, 128, (o, kh, kw, i)).astype(np.int8)
-    bias: Any = rng.integers(-(1 << 20), 1 << 20, o).astype(np.int32) if drawn["bias"] else None
+    x: Any = array(rng, -128, 128, shape, np.int8)
+    weight: Any = array(rng, -128, 128, (o, kh, kw, i), np.int8)
+    bias: Any = array(rng, -(1 << 20), 1 << 20, o, np.int32) if drawn["bias"] else None
     kinds = [TensorType(i8, x.shape), TensorType(i8, weight.shape)]
     operands = values(*kinds, *([TensorType(i32, [o])] if bias is not None else []))
     op = contraction.ConvOp.make(
@@ -75,8 +79,8 @@ def test_of_dequantised_networks(drawn: dict[str, Any], unsigned: bool):
     rng = np.random.default_rng(drawn["seed"])
     dtype = np.dtype(np.uint8 if unsigned else np.int8)
     info = np.iinfo(dtype)
-    x: Any = rng.integers(info.min, info.max + 1, drawn["x"]).astype(dtype)
-    weight: Any = rng.integers(-128, 128, drawn["weight"]).astype(np.int8)
+    x: Any = array(rng, info.min, info.max + 1, drawn["x"], dtype)
+    weight: Any = array(rng, -128, 128, drawn["weight"], np.int8)
     filters = len(weight)
     qx = Quantization(
         "u8" if unsigned else "i8", (0.037,), (drawn["x_zp"] + (128 if unsigned else 0),)
