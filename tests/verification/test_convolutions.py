@@ -22,7 +22,8 @@ def values(*types: Any) -> list[Any]:
 
 
 def array(rng: np.random.Generator, low: int, high: int, shape: Any, dtype: Any) -> Any:
-    return array(rng, low, high, shape, dtype)
+    drawn: Any = rng.integers(low, high, shape)
+    return drawn.astype(dtype)
 
 
 @st.composite
