@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import zipfile
 import zlib
@@ -18,7 +19,10 @@ import numpy as np
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.files import write_whole
+from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import limit, way_out
+
+_LOG = logging.getLogger(__name__)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -33,7 +37,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             `EXPANDED_BYTES` of `furiosa_ir.limits`.
     """
     try:
-        with path.open("rb") as stream:
+        with open_input(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             magic = stream.read(6)
             stream.seek(0)
@@ -102,18 +106,49 @@ _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], boo
 def write_arrays(arrays: Iterable[tuple[str, Array]], path: Path) -> None:
     """Writes an .npz file, whole or not at all.
 
-    `numpy.savez` takes names as keyword arguments, which an output called "file" breaks.
+    `numpy.savez` takes names as keyword arguments, which an output called "file" breaks. Names come
+    from networks: one that would lead out of the folder where somebody unpacks the archive, or that
+    an archive cannot hold, is changed, with a warning.
 
     Raises:
         FuriosaError: the file cannot be written.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
+        taken: set[str] = set()
         for name, array in arrays:
-            entry = zipfile.ZipInfo(f"{name}.npy")  # a fixed date: same arrays, same bytes
+            member = _member(name, taken)
+            if member != name:
+                _LOG.warning("the array '%s' is stored as '%s'", name, member)
+            entry = zipfile.ZipInfo(f"{member}.npy")  # a fixed date: same arrays, same bytes
             with archive.open(entry, "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, _plain(array), allow_pickle=False)
     write_whole(buffer.getvalue(), path)
+
+
+_LONGEST = 240
+"""Bytes of a part of a member's name: `.npy` follows, and 255 are the most that a file may have."""
+
+
+def _member(name: str, taken: set[str]) -> str:
+    """What an array is called in an archive: a path that leads nowhere else, and that is new.
+
+    `/` stays, which names of layers are full of.
+    """
+    parts = [_part(part) for part in name.split("/")]
+    safe = unique = "/".join(part for part in parts if part) or "_"
+    number = 2
+    while unique.casefold() in taken:  # as file systems may see it
+        unique = f"{safe}_{number}"
+        number += 1
+    taken.add(unique.casefold())
+    return unique
+
+
+def _part(part: str) -> str:
+    part = "".join(c if c.isprintable() and c != "\\" else "_" for c in part)
+    part = part.encode(errors="replace")[:_LONGEST].decode(errors="ignore")
+    return "_" * len(part) if part in (".", "..") else part
 
 
 def _plain(array: Array) -> Array:

@@ -86,7 +86,7 @@ def stream_at(path: Path) -> Stream | None:
         OSError: it is a pipe, a socket, a disk, what another process has open, or a descriptor
             that is closed or for reading.
     """
-    descriptor = _descriptor_at(path)
+    descriptor = descriptor_at(path)
     if descriptor is not None:
         try:
             mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
@@ -107,7 +107,7 @@ def stream_at(path: Path) -> Stream | None:
     return Stream(path, None)
 
 
-def _descriptor_at(path: Path) -> int | None:
+def descriptor_at(path: Path) -> int | None:
     """The descriptor of this process that a path is a name of, through any links.
 
     Raises:

@@ -121,3 +121,57 @@ def test_damage_never_crashes(tmp_path: Path, seed: int) -> None:
     path.write_bytes(bytes(data[: int(rng.integers(1, len(data) + 1))] if seed % 3 == 0 else data))
     with suppress(FuriosaError):
         read_arrays(path)
+
+
+UNSAFE = {
+    "../../x": "__/__/x",
+    "/etc/x": "etc/x",
+    "a/../b": "a/__/b",
+    "a/./b": "a/_/b",
+    "..\\..\\x": ".._.._x",
+    "..": "__",
+    "": "_",
+    "/": "_",
+    "a\0b": "a_b",
+    "\x1b[2J": "_[2J",
+    "\udcff": "_",
+    "한" * 200: "한" * 80,
+}
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_names_in_an_archive_lead_nowhere(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Names of outputs come from programs, and somebody may unpack the file."""
+    folder = tmp_path / "in" / "here"
+    folder.mkdir(parents=True)
+    write_arrays([(name, np.arange(3))], tmp_path / "x.npz")
+    with zipfile.ZipFile(tmp_path / "x.npz") as archive:
+        assert archive.namelist() == [f"{UNSAFE[name]}.npy"]
+        archive.extractall(folder)
+    assert [p for p in tmp_path.rglob("*.npy") if not p.is_relative_to(folder)] == []
+    assert "is stored as" in caplog.text
+
+
+def test_usual_names_stay(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = [
+        "model/layer/out:0",
+        "StatefulPartitionedCall:0",
+        "file",
+        "한 글",
+        "a..b",
+        ".hidden",
+        "a b",
+    ]
+    write_arrays([(name, np.arange(3)) for name in names], tmp_path / "x.npz")
+    assert list(read_arrays(tmp_path / "x.npz")) == names
+    assert not caplog.text
+
+
+def test_names_that_become_one_stay_two(tmp_path: Path) -> None:
+    names = ["a", "A", "/a", "a_2", "../x", "__/x"]
+    write_arrays([(name, np.array([i])) for i, name in enumerate(names)], tmp_path / "x.npz")
+    read = read_arrays(tmp_path / "x.npz")
+    assert [int(array[0]) for array in read.values()] == list(range(6))
+    assert len({name.casefold() for name in read}) == 6

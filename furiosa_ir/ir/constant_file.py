@@ -19,6 +19,7 @@ import numpy as np
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.files import whole_file
+from furiosa_ir.input_files import open_input
 from furiosa_ir.ir.constants import Array, Constant, ConstantTable, StoredConstant
 from furiosa_ir.ir.sizes import check_shape
 
@@ -99,7 +100,7 @@ def read_constants(path: Path, table: ConstantTable | None = None) -> ConstantTa
         ImportFailure: the file is not a sound safetensors file.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_input(path) as file:
         length = os.fstat(file.fileno()).st_size
         if length < 8:
             raise ImportFailure("is too short for a safetensors file", file=str(path))

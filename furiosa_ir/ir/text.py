@@ -218,9 +218,10 @@ def read_module(
             )
         text = path.read_text(encoding="utf-8")
         beside = constants_path(path)
-        table = read_constants(beside) if beside.is_file() else None
+        table = read_constants(beside) if beside.exists() else None
     except OSError as error:
-        raise ImportFailure(f"cannot be read: {error.strerror}", file=str(path)) from error
+        file = str(error.filename or path)
+        raise ImportFailure(f"cannot be read: {error.strerror}", file=file) from error
     except UnicodeDecodeError:
         raise ImportFailure("is not text", file=str(path)) from None
     return parse_module(

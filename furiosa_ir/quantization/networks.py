@@ -10,6 +10,7 @@ from typing import Any
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.files import check_distinct, check_writable, write_whole
+from furiosa_ir.input_files import open_input
 from furiosa_ir.plugins import Plugin, load_plugins
 from furiosa_ir.quantization.accuracy import OutputAccuracy, compare
 from furiosa_ir.quantization.calibration import (
@@ -222,7 +223,7 @@ def _compare(
 
 def _is_tflite(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             return file.read(8)[4:8] == b"TFL3"
     except OSError as error:
         raise FuriosaError(f"cannot be read: {error.strerror}", file=str(path)) from None

@@ -167,7 +167,9 @@ def run_command(
 
 @main.command("inspect")
 @click.argument("file", type=INPUT)
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Everything as JSON; with --disassemble that, too."
+)
 @click.option("--disassemble", is_flag=True, help="Every command of the program.")
 def inspect_command(file: Path, as_json: bool, disassemble: bool) -> None:
     """Show what a compiled program (ENF) is: segments, layers, cycles, memory."""

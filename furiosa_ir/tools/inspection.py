@@ -10,6 +10,7 @@ import click
 from furiosa_ir.backends.warboy.enf.disassembler import disassemble
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.errors import FormatFailure, FuriosaError, readable
+from furiosa_ir.input_files import open_input
 from furiosa_ir.reports.inspect import summary, vendor_header
 
 
@@ -20,7 +21,7 @@ def inspect_file(file: Path, *, as_json: bool, disassembled: bool) -> None:
         FuriosaError: it cannot be read, is damaged, or is no program.
     """
     try:
-        with file.open("rb") as stream:
+        with open_input(file) as stream:
             head = stream.read(16)
             foreign = head[:3] == b"enf" and _is_foreign(head)
             data = head + stream.read() if foreign else b""
@@ -37,11 +38,14 @@ def inspect_file(file: Path, *, as_json: bool, disassembled: bool) -> None:
         program = read_program(file)
     except FuriosaError as error:
         raise error.at(file=str(file)) from error.__cause__
-    if disassembled:
+    if as_json:
+        content = summary(program)
+        if disassembled:
+            content["disassembly"] = list(disassemble(program))
+        click.echo(json.dumps(content, indent=2, allow_nan=False))
+    elif disassembled:
         for line in disassemble(program):
             click.echo(readable(line, 1 << 20))
-    elif as_json:
-        click.echo(json.dumps(summary(program), indent=2, allow_nan=False))
     else:
         # Imported here: rich takes longer than reading a program.
         from rich.console import Console  # noqa: PLC0415

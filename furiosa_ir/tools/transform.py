@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr,
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.files import check_distinct, check_writable, write_whole
 from furiosa_ir.importers import load
+from furiosa_ir.input_files import open_input
 from furiosa_ir.ir.constant_file import read_constants
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import resume
@@ -27,6 +28,7 @@ from furiosa_ir.ir.text import (
 )
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
 from furiosa_ir.plugins import Plugin
+from furiosa_ir.streams import descriptor_at
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
 from furiosa_ir.tools.sources import check_outputs, plugin_files
 
@@ -109,7 +111,9 @@ def _read(file: Path) -> bytes:
     if str(file) == "-":
         return sys.stdin.buffer.read()
     try:
-        with file.open("rb") as stream:
+        # A pipe that is open already has a writer: `furiosa-opt <(furiosa compile ... -o -)`.
+        descriptor = descriptor_at(file)
+        with open_input(file) if descriptor is None else file.open("rb") as stream:
             return stream.read()
     except OSError as error:
         text = error.strerror or type(error).__name__

@@ -15,6 +15,7 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.functions import expanded_functions
 from furiosa_ir.importers.onnx.opsets import raise_opset
 from furiosa_ir.importers.onnx.soundness import check_model
+from furiosa_ir.input_files import open_input
 
 UNFIT = (
     ArithmeticError,
@@ -92,7 +93,7 @@ def _read(path: Path) -> bytes | mmap.mmap:
     try:
         if path.is_dir():
             raise ImportFailure("this is a directory, not a model file", file=str(path))
-        with path.open("rb") as file:
+        with open_input(path) as file:
             if path.stat().st_size == 0:
                 return b""
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

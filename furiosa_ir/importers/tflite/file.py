@@ -28,6 +28,7 @@ from furiosa_ir.importers.tflite.operator_record import (
     read_operator,
 )
 from furiosa_ir.importers.tflite.vectors import Vectors, checked_length, enum_names
+from furiosa_ir.input_files import open_input
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape
 from furiosa_ir.ir.sizes import check_shape
@@ -144,7 +145,7 @@ def open_model(source: bytes | Path) -> bytes | mmap.mmap:
 
 def _map(path: Path) -> bytes | mmap.mmap:
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             if path.stat().st_size == 0:
                 return b""
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

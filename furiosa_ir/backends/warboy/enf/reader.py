@@ -39,6 +39,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 )
 from furiosa_ir.backends.warboy.enf.validation import validate_program
 from furiosa_ir.errors import FormatFailure, FuriosaError
+from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import Budget
 from furiosa_ir.onnx_messages import check_complete
 
@@ -96,7 +97,7 @@ def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> Program
         return _read(memoryview(source).cast("B"))
     path = Path(source)
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise FormatFailure("it is empty", file=str(path))
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
