@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from redis._parsers import _RESP2Parser  # pyright: ignore[reportPrivateUsage]
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
+    InvalidResponse,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -32,6 +32,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from furiosa_ir.cache.entry import BadEntry, Entry, read_header
+from furiosa_ir.cache.redis_answers import MOST_VALUE, BoundedParser
 from furiosa_ir.cache.redis_lock import RedisLock
 from furiosa_ir.cache.redis_value import (
     MAX_LIST,
@@ -48,6 +49,8 @@ from furiosa_ir.cache.store import KEY, StoredEntry
 
 PART_LEASE = 3600
 """Seconds that parts live until the value that lists them is written."""
+_MOST_NAMES = 1 << 20
+"""Entries, parts and locks that are listed; a page of them after another may never end."""
 _EXPIRING = (":lock", ":failed")
 _NAME = re.compile(
     rf"{re.escape(PREFIX)}\{{({KEY})\}}(|{'|'.join(_EXPIRING)}|:[0-9A-Za-z]{{1,64}}:[0-9]+)"
@@ -122,6 +125,9 @@ class RedisClient:
 
         def value_of(name: str) -> InMemory | None:
             try:
+                # A compile reads such a value no further than its time goes.
+                if self._is_observer and self._client.strlen(name) > MOST_VALUE:
+                    raise BadEntry("it is too large")
                 data = self._client.get(name)
             except ResponseError as error:
                 if _is_of_another_type(error):
@@ -178,20 +184,24 @@ class RedisClient:
     def _head(self, name: str) -> bytes:
         """The beginning of a value, which is all of a list; nothing of what is no string."""
         try:
-            return self._client.getrange(name, 0, MAX_LIST - 1)
+            head = self._client.getrange(name, 0, MAX_LIST - 1)
         except ResponseError as error:
             if _is_of_another_type(error):
                 return b""
             raise
+        if not isinstance(head, bytes) or len(head) > MAX_LIST:
+            raise InvalidResponse("not the bytes that were asked for")
+        return head
 
     def _length(self, name: str) -> int:
         """Bytes of a value; 0 of what is no string."""
         try:
-            return self._client.strlen(name)
+            size = self._client.strlen(name)
         except ResponseError as error:
             if _is_of_another_type(error):
                 return 0
             raise
+        return _number(size)
 
     def _remove_parts(self, key: str, value: bytes) -> None:
         with suppress(BadEntry):
@@ -229,12 +239,14 @@ class RedisClient:
             match = _NAME.fullmatch(raw.decode("utf-8", "replace"))
             if match and raw not in seen:  # a scan may name a key twice
                 seen.add(raw)
+                if len(seen) > _MOST_NAMES:
+                    raise RedisError(f"it has more than {_MOST_NAMES} names of ours")
                 yield match[1], match[2]
 
     def _idle(self, name: str) -> float:
         """Seconds since a key was last used, as far as the server knows."""
         try:
-            return self._client.object("idletime", name) or 0
+            return _number(self._client.object("idletime", name) or 0)
         except ResponseError:  # it counts uses instead (maxmemory-policy *-lfu)
             return 0
 
@@ -283,13 +295,21 @@ class RedisClient:
 
 
 class _Pool(redis.ConnectionPool):
-    """Connections that read with redis-py's own parser, also where hiredis is installed.
-
-    hiredis takes memory for as many elements as an array claims to have.
-    """
+    """Connections that read no more than an answer may have."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(parser_class=_RESP2Parser, **options)
+        super().__init__(parser_class=BoundedParser, **options)
+
+
+def _number(answer: object) -> int:
+    """A number of bytes or seconds.
+
+    Raises:
+        InvalidResponse: it is none.
+    """
+    if not isinstance(answer, int) or not 0 <= answer < 1 << 40:
+        raise InvalidResponse("no number")
+    return answer
 
 
 def _is_cluster(client: Any) -> bool:
@@ -344,6 +364,8 @@ def reason(error: Exception) -> str:
             return "its cluster is down"
         case redis.TimeoutError():
             return "it does not answer in time"
+        case InvalidResponse():
+            return f"its answers make no sense: {_line(str(error))}"
         case RedisError() | OSError():
             for cause in causes:
                 if isinstance(cause, OSError) and cause.strerror:

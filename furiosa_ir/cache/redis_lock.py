@@ -11,10 +11,14 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from redis.exceptions import NoPermissionError, ResponseError
+
 from furiosa_ir.cache.redis_value import value_name
 
 LEASE = 10.0
 """Seconds after which a dead process's lock is free."""
+_MOST_LEASE = 60.0
+"""Seconds: a lock that is free no sooner is no lock of ours, whatever version made it."""
 RENEWAL = LEASE / 5
 """Seconds between two renewals of a living one's."""
 _NEWS = 10.0
@@ -50,6 +54,19 @@ class RedisLock:
     def acquire(self) -> bool:
         """Tries to get it."""
         return self._lock.acquire(token=self._token)
+
+    def is_nobodys(self) -> bool:
+        """Whether what is in the way is no lock that somebody renews, and may stay for ever."""
+        try:
+            self._client.get(self._names[0])
+            left = self._client.pttl(self._names[0])  # -1: for ever; -2: it is gone
+        except NoPermissionError:  # a user as before: what cannot be known counts as a lock
+            return False
+        except ResponseError as error:
+            if "WRONGTYPE" in str(error):
+                return True
+            raise
+        return left == -1 or left > _MOST_LEASE * 1000
 
     def renew(self) -> bool:
         """Keeps it; false if it is lost, or the server out of reach."""

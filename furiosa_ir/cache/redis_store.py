@@ -46,7 +46,7 @@ PATIENCE = 1.8
 RELEASE = 0.15
 """Seconds to give a lock back in, however long the server has been waited for before."""
 _TOO_SLOW = "it does not answer in time"
-ADMINISTRATION = 600.0
+ADMINISTRATION = 120.0
 """Seconds for each thing that `furiosa cache` does."""
 _POLL = 0.02
 """Seconds between two tries to get a lock; they grow to fifteen times that."""
@@ -224,6 +224,9 @@ class RedisStore:
         before = self._ask_meanwhile(lambda _: lock.last_failure())
         deadline, poll = time.monotonic() + LONGEST_WAIT, _POLL
         while time.monotonic() < deadline:
+            if self._ask_meanwhile(lambda _: lock.is_nobodys()):
+                _LOG.debug("what lies in place of a lock on %s is none", self)
+                return False, False
             if self._ask_meanwhile(lambda client: client.has(key)):
                 return False, True
             if self._ask_meanwhile(lambda _: lock.last_failure()) not in (None, before):

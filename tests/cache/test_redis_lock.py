@@ -181,7 +181,7 @@ def test_after_a_dead_process_one_compiles(
     server: RedisServer, new_store: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
 ):
     with server.client() as client:
-        client.set(LOCK, "of a process that has died")
+        client.set(LOCK, "of a process that has died", px=int(LEASE * 1000))
         waiting = Waiting(new_store, 3, monkeypatch)
         client.delete(LOCK)
     waiting.join()
