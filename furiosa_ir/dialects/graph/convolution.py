@@ -199,7 +199,10 @@ class ConvTransposeOp(GraphOp):
         _check_numbers(node)
         kernel, extents = node.shape(1)[1:3], node.shape(2)[1:3]
         strides = [options.StrideH(), options.StrideW()]
-        sizes = node.result_types[0].get_shape()[1:3]
+        shape = node.constant(0)
+        if shape is None:
+            return node.unsupported()
+        sizes = [int(n) for n in shape.reshape(-1)[1:3]]
         begins: list[int] = []
         ends: list[int] = []
         output_padding: list[int] = []

@@ -31,10 +31,12 @@ from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, 
 from furiosa_ir.dialects.graph.onnx_geometry import reshaped, resized, sliced
 from furiosa_ir.dialects.graph.resampling import resample
 from furiosa_ir.dialects.graph.tflite_arguments import (
+    broadcast_target,
     pad_arguments,
     reshape_target,
     resize_arguments,
     slice_bounds,
+    split_extents,
 )
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
@@ -78,7 +80,10 @@ class ReshapeOp(MoveOp):
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         if node.op_type == "UNPACK":
             return cls._unpack(node)
-        return node.emit(cls, node.operands[:1], shape=reshape_target(node))
+        shape = reshape_target(node)
+        if shape is None:
+            return node.unsupported()
+        return node.emit(cls, node.operands[:1], shape=shape)
 
     @classmethod
     def _unpack(cls, node: TFLiteNode) -> Sequence[SSAValue]:
@@ -214,15 +219,12 @@ class SplitOp(GraphOp):
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
-        # SPLIT: axis, x; SPLIT_V: x, extents, axis.
-        at, x = (0, 1) if node.op_type == "SPLIT" else (2, 0)
-        axis, count = node.constant(at), len(node.result_types)
-        if axis is None or node.options.NumSplits() != count:  # LiteRT refuses another number
+        parts = split_extents(node)
+        if parts is None:
             return node.unsupported()
-        shape = node.shape(x)
-        front = int(axis.reshape(-1)[0]) % len(shape)
-        parts = [t.get_shape()[front] for t in node.result_types]
-        return node.emit(cls, [node.operands[x]], axis=front, split=parts)
+        axis, extents = parts
+        x = node.operands[1 if node.op_type == "SPLIT" else 0]
+        return node.emit(cls, [x], axis=axis, split=extents)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
@@ -397,10 +399,10 @@ class ExpandOp(MoveOp):
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
-        shape = node.constant(1)
+        shape = broadcast_target(node)
         if shape is None:
             return node.unsupported()
-        return node.emit(cls, node.operands[:1], shape=node.result_types[0].get_shape())
+        return node.emit(cls, node.operands[:1], shape=shape)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:

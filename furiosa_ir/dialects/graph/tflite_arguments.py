@@ -5,36 +5,108 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from furiosa_ir.dialects.graph.base import TFLiteNode, quantization_of
 from furiosa_ir.dialects.graph.slicing import SliceMasks, resolve_strided_slice
-from furiosa_ir.ir.shaped_operation import Shape
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.ir.shaped_operation import DYNAMIC, Shape, shape_of
 
 
-def reshape_target(node: TFLiteNode) -> Shape:
-    """The shape that RESHAPE, SQUEEZE or EXPAND_DIMS makes."""
-    target = node.result_types[0].get_shape()
-    shape, options = node.shape(0), node.options
-    count = prod(shape)
-    if node.op_type == "SQUEEZE":
-        dims = [options.SqueezeDims(i) % len(shape) for i in range(options.SqueezeDimsLength())]
-        dims = dims or [i for i, n in enumerate(shape) if n == 1]
-        return tuple(n for i, n in enumerate(shape) if i not in dims)
-    if node.op_type != "RESHAPE":
-        return target
-    option = [options.NewShape(i) for i in range(options.NewShapeLength())]
-    given = node.constant(1)
-    if len(node.operands) < 2 and option:
-        given = np.array(option)  # the older form; LiteRT prefers the input
-    elif given is None or prod(target) == count:
-        return target
-    # The file may leave the result's shape open; an extent of -1 follows from the others.
-    target = tuple(int(n) for n in given.reshape(-1))
+def reshape_target(node: TFLiteNode) -> Shape | None:
+    """The shape that RESHAPE, SQUEEZE or EXPAND_DIMS makes, as LiteRT computes it.
+
+    None where an operand that is not constant decides it. What the file says of the result counts
+    for nothing.
+
+    Raises:
+        FuriosaError: the operator cannot make one of its operand's shape.
+    """
+    shape = node.shape(0)
+    match node.op_type:
+        case "SQUEEZE":
+            return _squeezed(node, shape)
+        case "EXPAND_DIMS":
+            axis = node.constant(1)
+            if axis is None:
+                return None
+            front = _from_front(int(axis.reshape(-1)[0]), len(shape) + 1)
+            return (*shape[:front], 1, *shape[front:])
+        case _:
+            return _reshaped(node, shape)
+
+
+def _squeezed(node: TFLiteNode, shape: Shape) -> Shape:
+    count = node.options.SqueezeDimsLength()
+    if not count:
+        return tuple(n for n in shape if n != 1)
+    axes = {_from_front(node.options.SqueezeDims(i), len(shape)) for i in range(count)}
+    wide = [i for i in axes if shape[i] not in (1, DYNAMIC)]
+    if wide:
+        raise ImportFailure(f"SQUEEZE drops dimension {wide[0]} of shape {list(shape)}")
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def _reshaped(node: TFLiteNode, shape: Shape) -> Shape | None:
+    """Of RESHAPE: the second operand, if it is a vector; else the option."""
+    option: Any = node.options
+    target = [int(option.NewShape(i)) for i in range(option.NewShapeLength())]
+    given = node.operands[1] if len(node.operands) > 1 else None
+    if given is not None and len(shape_of(given)) == 1:
+        elements = node.constant(1)
+        if elements is None:
+            return None
+        target = [int(n) for n in elements]
+    elif target == [0]:
+        target = []  # how older files write the shape of a number
+    if DYNAMIC in shape:
+        return tuple(DYNAMIC if n == -1 else n for n in target)
     known = prod(n for n in target if n != -1)
     if target.count(-1) == 1 and known:
-        target = tuple(count // known if n == -1 else n for n in target)
-    return target
+        target = [prod(shape) // known if n == -1 else n for n in target]
+    if prod(target) != prod(shape) or min(target, default=0) < 0:
+        raise ImportFailure(f"RESHAPE of shape {list(shape)} to {target}")
+    return tuple(target)
+
+
+def split_extents(node: TFLiteNode) -> tuple[int, list[int]] | None:
+    """The axis of SPLIT or SPLIT_V and the extents of the parts; None where they are computed.
+
+    Raises:
+        FuriosaError: the parts do not make the whole.
+    """
+    # SPLIT: axis, x; SPLIT_V: x, extents, axis.
+    at, x = (0, 1) if node.op_type == "SPLIT" else (2, 0)
+    axis, given = node.constant(at), None if node.op_type == "SPLIT" else node.constant(1)
+    shape, count = node.shape(x), len(node.result_types)
+    if axis is None or (given is None and node.op_type != "SPLIT"):
+        return None
+    if node.options.NumSplits() != count:
+        return None  # LiteRT refuses another number
+    front = _from_front(int(axis.reshape(-1)[0]), len(shape))
+    extent = shape[front]
+    if given is None:
+        if extent % count:
+            raise ImportFailure(f"SPLIT of an extent of {extent} into {count} equal parts")
+        return front, [extent // count] * count
+    parts = [int(n) for n in given.reshape(-1)]
+    if parts.count(-1) == 1:
+        rest = extent - sum(n for n in parts if n != -1)
+        parts = [rest if n == -1 else n for n in parts]
+    if len(parts) != count or min(parts) < 0 or sum(parts) != extent:
+        raise ImportFailure(f"SPLIT_V of an extent of {extent} into {count} parts {parts}")
+    return front, parts
+
+
+def broadcast_target(node: TFLiteNode) -> Shape | None:
+    """The shape that BROADCAST_TO makes; None where it is computed."""
+    given = node.constant(1)
+    return None if given is None else tuple(int(n) for n in given.reshape(-1))
+
+
+def _from_front(axis: int, rank: int) -> int:
+    front = axis + rank if axis < 0 else axis
+    if not 0 <= front < rank:
+        raise ImportFailure(f"axis {axis} of a tensor of {rank} dimensions")
+    return front
 
 
 def slice_bounds(node: TFLiteNode) -> tuple[list[int], list[int], list[int], Shape | None] | None:

@@ -24,9 +24,10 @@ from furiosa_ir.importers.tflite.file import (
 from furiosa_ir.importers.tflite.folding import fold
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
+from furiosa_ir.importers.tflite.shapes import result_shapes
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.location import name_loc
-from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, shape_of
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, shape_of, shape_text
 from furiosa_ir.ir.value_tracking import note_tensor
 from furiosa_ir.plugins import raise_plugin_failure
 
@@ -146,10 +147,28 @@ class NetworkImporter:
         shapes = None
         if record.is_custom:
             shapes = custom_result_shapes(record.op_type, record.custom_options)
+        elif all(
+            v is not None or t is None for v, t in zip(node.operands, node.inputs, strict=True)
+        ):
+            shapes = result_shapes(node)
         if shapes is None or len(shapes) != len(outputs):
             shapes = [self._opaque_shape(t) for t in outputs]
+        else:
+            pairs = zip(outputs, shapes, strict=True)
+            shapes = [self._settled(node.op_type, t, shape) for t, shape in pairs]
         node.result_types = [self._type(t, s) for t, s in zip(outputs, shapes, strict=True)]
         return node.opaque()
+
+    def _settled(self, operator: str, tensor: TensorRecord, shape: Shape) -> Shape:
+        """A result's shape as the operator makes it; what its operands do not tell, from the file.
+
+        Raises:
+            ImportFailure: the file says otherwise.
+        """
+        declared = self._opaque_shape(tensor) if tensor.shape else (DYNAMIC,) * len(shape)
+        made = tuple(DYNAMIC if n < 0 else n for n in shape)
+        _check_declared(operator, tensor, made)
+        return tuple(d if n == -1 else n for n, d in zip(shape, declared, strict=True))
 
     def _opaque_shape(self, tensor: TensorRecord) -> Shape:
         return tuple(
@@ -171,20 +190,7 @@ class NetworkImporter:
         if all(constant_of(v) is not None for v in results):
             return
         for value, tensor in zip(results, outputs, strict=False):
-            shape, expected = shape_of(value), tensor.shape
-            # Extents that the file leaves open hold 1, shapes that it leaves open are [].
-            fits = not expected or (
-                len(shape) == len(expected)
-                and all(
-                    n == e or s < 0
-                    for n, e, s in zip(shape, expected, tensor.signature, strict=True)
-                )
-            )
-            if not fits:
-                raise ImportFailure(
-                    f"contradictory shapes: {node.op_type} makes {list(shape)}, "
-                    f"the file says {list(expected)}"
-                )
+            _check_declared(node.op_type, tensor, shape_of(value))
 
     def _operand(self, tensor: TensorRecord) -> SSAValue | None:
         """The tensor's value; None for a variable, which belongs to its operator."""
@@ -231,6 +237,29 @@ class NetworkImporter:
             unique = f"{name}#{self._names[name]}"
         self._names[unique] += 1
         return unique
+
+
+def _check_declared(operator: str, tensor: TensorRecord, shape: Shape) -> None:
+    """Compares the shape that an operator makes with that of the file.
+
+    Extents that the file leaves open hold 1, shapes that it leaves open are [].
+
+    Raises:
+        ImportFailure: they contradict each other.
+    """
+    declared = tensor.shape
+    fits = not declared or (
+        len(shape) == len(declared)
+        and all(
+            n in (e, DYNAMIC) or s < 0
+            for n, e, s in zip(shape, declared, tensor.signature, strict=True)
+        )
+    )
+    if not fits:
+        raise ImportFailure(
+            f"contradictory shapes: {operator} makes {shape_text(shape)}, "
+            f"the file says {list(declared)}"
+        )
 
 
 def _names(tensors: Sequence[TensorRecord]) -> ArrayAttr[DictionaryAttr]:

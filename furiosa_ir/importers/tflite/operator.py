@@ -75,7 +75,7 @@ class ImportedOperator:
         self.operands = operands
         self.result_types = result_types
         self.operations: list[Operation] = []
-        self._inputs = inputs
+        self.inputs = inputs
         self._location = location
         self._intermediates = intermediates
 
@@ -183,7 +183,7 @@ class ImportedOperator:
             else -1
             if tensor is None
             else Parameter(tensor, None)
-            for value, tensor in zip(self.operands, self._inputs, strict=True)
+            for value, tensor in zip(self.operands, self.inputs, strict=True)
         ]
         made = OpaqueOp.build(
             operands=[operands],
@@ -227,7 +227,7 @@ class ImportedOperator:
         given = [v for v in operands if v is not None]
         slots: list[Slot] = []
         taken: set[int] = set()
-        for i, (value, tensor) in enumerate(zip(self.operands, self._inputs, strict=True)):
+        for i, (value, tensor) in enumerate(zip(self.operands, self.inputs, strict=True)):
             # One value may be several inputs (x + x): each takes an operand of its own.
             same = [k for k, v in enumerate(given) if v is value and k not in taken]
             if same:

@@ -49,7 +49,7 @@ def tensor_record(tensor: Attribute) -> Any:
     # Older files leave out the shape of results; an empty one with a rank would be a scalar.
     record.hasRank = bool(shape)
     if DYNAMIC in shape:
-        record.shapeSignature = list(shape)
+        record.shapeSignature = [-1 if n == DYNAMIC else n for n in shape]
     element = tensor.element_type
     record.type = getattr(schema().TensorType, _type_name(element))
     if isinstance(element, UniformType):
