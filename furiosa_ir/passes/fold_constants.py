@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Block, SSAValue
 
 from furiosa_ir.dialects.graph.base import (
     GraphOp,
@@ -36,6 +37,29 @@ def _emit(rw: Rewrite, array: Array, op: GraphOp) -> SSAValue:
     return rw.emit(ConstantOp, [], [element], value=BlobAttr.of(whole))
 
 
+_MADE: WeakKeyDictionary[Block, tuple[int, int]] = WeakKeyDictionary()
+"""Block -> elements of the constants that it had at first, and of those made of them since."""
+
+
+def _may_make(op: GraphOp, count: int) -> bool:
+    """Whether a block may have that many more elements in constants that moves make.
+
+    As many as it has already, or `FOLDED_GROWTH`. Constants stay as long as anything uses them, so
+    that moves of moves add up, as at import.
+    """
+    block = op.parent
+    if block is None:
+        return True
+    given, made = _MADE.get(block, (-1, 0))
+    if given < 0:
+        constants = (c for c in block.ops if isinstance(c, ConstantOp))
+        given = sum(prod(shape_of(c.results[0])) for c in constants)
+    if made + count > max(limit("FOLDED_GROWTH"), given):
+        return False
+    _MADE[block] = (given, made + count)
+    return True
+
+
 @rule(MOVES)
 def move_of_constant(op: GraphOp, rw: Rewrite) -> SSAValue | None:
     """move(constant) is a constant, also of stored integers with one scale."""
@@ -52,6 +76,8 @@ def move_of_constant(op: GraphOp, rw: Rewrite) -> SSAValue | None:
     made = prod(shape_of(op.results[0]))
     if made > limit("FOLDED_ELEMENTS") and made > sum(a.size for a in operands):
         return None  # not worth the space in the program
+    if not _may_make(op, made):
+        return None
     return _emit(rw, op.evaluate(*operands)[0], op)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,7 +56,7 @@ class Builder:
         self._values: dict[str, SSAValue] = {}
         self._tensors: dict[str, Any] = {}
         self._hidden: dict[str, Hidden] = {}
-        self._folding = Folding()
+        self.folding = Folding()
 
     def define(self, name: str, value: SSAValue) -> None:
         """Gives a value its ONNX name, unless the IR has no type for what has that name."""
@@ -88,6 +89,7 @@ class Builder:
             raise ImportFailure(f"the value '{name}' is of a type that is not supported here")
         if value is None:
             constant = tensors.constant_of_tensor(self._tensors[name], self._external)
+            self.folding.give(prod(self._tensors[name].dims))
             value = self.constant(constant)
             self._values[name] = value
         return value
@@ -124,7 +126,7 @@ class Builder:
     ) -> Sequence[SSAValue]:
         """Appends an operation, or the constants that it makes of constants."""
         made = op.make(operands, elements, **properties)
-        folded = _fold(made, self._folding)
+        folded = _fold(made, self.folding)
         if folded is None:
             return self.insert(made).results
         made.erase()
@@ -169,10 +171,10 @@ class Builder:
             return []
         folded = None
         sizes = [a.size for a in constants.values()]
-        if whole.can_be_evaluated and self._folding.of_operator(
+        if whole.can_be_evaluated and self.folding.of_operator(
             node, sizes, [r.shape for r in results]
         ):
-            folded = whole.evaluate(self._folding)
+            folded = whole.evaluate(self.folding)
         if folded is not None and all(
             r.element in _plain_elements(a) and _fits(a, r.shape)
             for a, r in zip(folded, results, strict=True)

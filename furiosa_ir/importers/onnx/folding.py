@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
-from furiosa_ir.dialects.graph.base import GraphOp, constant_of
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.macs import macs_of
+from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.pooling import WindowPoolOp
+from furiosa_ir.dialects.graph.rearrangement import MOST_INDICES
 from furiosa_ir.ir.shaped_operation import DYNAMIC, Shape, ints, shape_of
 from furiosa_ir.limits import limit
 
@@ -40,6 +42,9 @@ _ONE_STEP_AN_ELEMENT = frozenset(
     }
 )
 
+_TIMES_OVER = 4
+"""How often the constants of a file may be made anew, whatever their size."""
+
 _NEVER_LARGER = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Unique"})
 """Operators whose results' extents depend on elements, and are bounded by the operands'."""
 
@@ -57,12 +62,21 @@ def _room(op: ConvOp | ConvTransposeOp | WindowPoolOp, window: Sequence[int]) ->
 
 
 class Folding:
-    """Which constants may be made; counts how much larger they are than what they are made of."""
+    """Which constants may be made; counts all of them, for what they are made of is kept as well.
+
+    A network whose file has many constants may make as many of them a few times over (as float32,
+    transposed); from few nobody may make many.
+    """
 
     def __init__(self) -> None:
-        self._growth = 0
+        self._given = 0
+        self._made = 0
         self.seconds = float(limit("NATIVE_SECONDS"))
         """Of processor time that is left for what onnxruntime computes."""
+
+    def give(self, count: int) -> None:
+        """Counts the elements of a constant that is in the file."""
+        self._given += count
 
     def of_operation(self, op: GraphOp) -> bool:
         """Whether to compute an operation on constants."""
@@ -76,12 +90,17 @@ class Folding:
             case WindowPoolOp():
                 window = ints(op.kernel_shape)
                 cost, room = prod(shape_of(op.result)) * prod(window), _room(op, window)
+            case ResizeOp():  # dimension by dimension
+                cost = 0
+                extents = zip(shape_of(op.x), shape_of(op.result), strict=True)
+                room = prod(max(pair) for pair in extents)
+                if max(ints(op.sizes), default=0) > MOST_INDICES:
+                    return False
             case _:
                 cost = 0
         if cost > _MOST_MACS or room > limit("FOLDED_ELEMENTS"):
             return False
-        given = [a.size for v in op.operands if (a := constant_of(v)) is not None]
-        return self._grow(given, [shape_of(r) for r in op.results])
+        return self._make([shape_of(r) for r in op.results])
 
     def of_operator(self, node: Any, given: Iterable[int], shapes: Iterable[Shape]) -> bool:
         """Whether to have onnxruntime compute an operator on constants.
@@ -101,14 +120,13 @@ class Folding:
             return node.op_type in _NEVER_LARGER
         if not cheap and sum(map(prod, shapes)) > _FEW_ELEMENTS:
             return False
-        return self._grow(given, shapes)
+        return self._make(shapes)
 
-    def _grow(self, given: Iterable[int], shapes: Iterable[Shape]) -> bool:
+    def _make(self, shapes: Iterable[Shape]) -> bool:
         made = [prod(shape) for shape in shapes]
-        growth = max(0, sum(made) - sum(given))
         if max(made, default=0) > limit("FOLDED_ELEMENTS"):
             return False
-        if self._growth + growth > limit("FOLDED_GROWTH"):
+        if self._made + sum(made) > limit("FOLDED_GROWTH") + _TIMES_OVER * self._given:
             return False
-        self._growth += growth
+        self._made += sum(made)
         return True

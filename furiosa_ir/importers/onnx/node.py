@@ -163,6 +163,8 @@ class Node:
 
     def value(self, array: Array | BlobAttr, element: Attribute | None = None) -> SSAValue:
         """A `graph.constant` of these elements (stored integers, if `element` is quantised)."""
+        if not isinstance(array, BlobAttr):
+            self._builder.folding.give(array.size)
         return self._builder.constant(array, element)
 
     def emit(

@@ -6,6 +6,7 @@ import os
 import time
 import tracemalloc
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from furiosa_ir.compiler import compile_source
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers import load
 from furiosa_ir.importers.onnx import import_onnx
@@ -270,6 +272,69 @@ def test_many_small_constants_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> 
     nodes.append(node("Sum", [f"c{i}" for i in range(40)], ["y"]))
     module = imported(network(nodes, X, Y, {"s": int64(64, 64)}))
     assert len(names(module)) == 30 + 1
+
+
+def chain(operator: str, count: int = 40, **attributes: Any) -> onnx.ModelProto:
+    """An operator on its own result, again and again; all of the results are used."""
+    nodes = [node("ConstantOfShape", ["s"], ["c0"])]
+    nodes += [node(operator, [f"c{i}"], [f"c{i + 1}"], **attributes) for i in range(count)]
+    nodes.append(node("Concat", [f"c{i}" for i in range(count + 1)], ["y"], axis=0))
+    return network(nodes, X, Y, {"s": int64(1 << 22)})
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes"),
+    [
+        *((name, {}) for name in ("Neg", "Abs", "Relu", "Sign", "Floor")),
+        ("Cast", {"to": TensorProto.FLOAT}),
+        ("Transpose", {"perm": [0]}),
+    ],
+)
+def test_what_keeps_its_size_adds_up(operator: str, attributes: dict[str, Any]) -> None:
+    """40 times 16 MiB, each used: the import keeps FOLDED_GROWTH of them, and so do the passes."""
+    tracemalloc.start()
+    compile_source(chain(operator, **attributes).SerializeToString(), target_ir="graph")
+    assert tracemalloc.get_traced_memory()[1] < 640 << 20
+    tracemalloc.stop()
+
+
+def test_many_constants_of_a_file_may_be_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a network brings, it may transpose, and convert: that is no growth."""
+    monkeypatch.setenv("FURIOSA_MAX_FOLDED_GROWTH", "1")
+    weights = {f"w{i}": np.ones((64, 64), np.float16) for i in range(4)}
+    nodes: list[Any] = []
+    for i in range(4):
+        nodes.append(node("Transpose", [f"w{i}"], [f"t{i}"], perm=[1, 0]))
+        nodes.append(node("Cast", [f"t{i}"], [f"f{i}"], to=TensorProto.FLOAT))
+    nodes.append(node("Sum", [f"f{i}" for i in range(4)], ["s"]))
+    nodes.append(node("Add", ["x", "s"], ["y"]))
+    module = imported(network(nodes, {"x": [64, 64]}, Y, weights))
+    assert names(module) == ["add"]
+
+
+@pytest.mark.parametrize("repeats", [(1 << 31, 0), (0, 1 << 31), (1 << 33, 0)])
+def test_many_repetitions_of_nothing(repeats: tuple[int, int]) -> None:
+    model = network(
+        [node("Tile", ["c", "r"], ["y"])],
+        X,
+        Y,
+        {"c": np.ones((1, 1), np.float32), "r": int64(*repeats)},
+    )
+    compile_source(model.SerializeToString(), target_ir="graph")
+
+
+@pytest.mark.parametrize("sizes", [(0, 1, 1 << 31, 1), (1, 1, 1 << 22, 0)])
+def test_many_indices_of_nothing(sizes: tuple[int, ...]) -> None:
+    """A Resize had a list of fractions as long as its result, also where that is empty."""
+    constant = np.ones((sizes[0], 1, 1, min(sizes[3], 1)), np.float32)
+    model = network(
+        [node("Resize", ["c", "", "", "s"], ["y"])], X, Y, {"c": constant, "s": int64(*sizes)}
+    )
+    tracemalloc.start()
+    with suppress(FuriosaError):
+        imported(model)
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    tracemalloc.stop()
 
 
 def test_a_long_vector_gives_no_rank() -> None:
