@@ -145,6 +145,7 @@ class _Child:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
+                    process_group=0,  # Ctrl-C is the parent's, which ends this one
                 )
             except OSError as error:
                 ours.close()

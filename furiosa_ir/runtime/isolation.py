@@ -77,6 +77,7 @@ class _Child:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
+                    process_group=0,  # Ctrl-C is the parent's, which ends this one
                 )
             except OSError as error:
                 ours.close()
@@ -135,8 +136,7 @@ class _Child:
         """Whether the child can run.
 
         Raises:
-            TimeoutError: it is stopped, and still is after a second: Ctrl-Z and `fg` stop and
-                continue both processes, though not in the same moment.
+            TimeoutError: it is stopped, and still is after a second.
         """
         if self._is_stopped():
             self._connection.poll(_LOOK)
