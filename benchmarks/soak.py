@@ -4,9 +4,10 @@ Usage: python benchmarks/soak.py [--runs 10000] [--threads 8] [--workers 8] [FIL
 
 Each FILE is an ENF program, or a network, which is compiled first; without any, some networks of
 the corpus ../shared/models and the bundled example run. All threads draw runs of all networks in
-one random order. Every run's outputs are compared with those of a run before. To warm up, all
-threads run at once, so that there is memory for as many runs as can go on at once, which is got
-when it is first needed; the first tenth of the runs warms up too. From then on the process's
+one random order. Every run's outputs are compared with those of a run before. To warm up, as many
+runs as can go on at once are made to: each waits for the others while it holds what it has been
+lent, however busy the computer is. So there is memory for all of them, which is got when it is
+first needed; the first tenth of the runs warms up too. From then on the process's
 resident memory (RSS) is measured after every hundredth run, and its greatest value may exceed the
 first by 5 %.
 
@@ -23,7 +24,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +33,9 @@ import numpy as np
 
 from furiosa.runtime import session
 from furiosa.runtime.session import Session
+from furiosa_ir.backends.warboy.simulator.memory import Memory
 from furiosa_ir.compiler import compile_model
+from furiosa_ir.pool import Pool
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT.parent / "shared" / "models" / "trained"
@@ -105,6 +109,47 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def overlap(networks: list[Network], threads: int, workers: int) -> None:
+    """Lets every network use every simulated memory and interpreter that there can come to be.
+
+    Of one network as many runs go on as it has workers. Memories are shared: those it has used are
+    held back, until it has used one for each thread.
+    """
+    at_once = min(threads, workers)
+    for network in networks:
+        with ExitStack() as held:
+            for _ in range(-(-threads // at_once)):
+                for memories in run_together(network, at_once):
+                    for _ in range(at_once):
+                        held.enter_context(memories.lend())
+
+
+def run_together(network: Network, count: int) -> set[Pool[Memory]]:
+    """So many runs of a network, of which none gives back what it is lent before all have it.
+
+    Returns:
+        The pools of memories that they were lent some of.
+    """
+    barrier = threading.Barrier(count)
+    plain, pools = Pool.lend, set[Pool[Memory]]()
+
+    @contextmanager
+    def lend(pool: Pool) -> Generator[object]:
+        with plain(pool) as thing:
+            if isinstance(pool._turn, nullcontext):  # noqa: SLF001  # else there is but one
+                barrier.wait(300)
+            if isinstance(thing, Memory):
+                pools.add(pool)
+            yield thing
+
+    Pool.lend = lend
+    try:
+        in_threads(lambda _: network.running.run(network.inputs[0]), count)
+    finally:
+        Pool.lend = plain
+    return pools
+
+
 def meet(networks: list[Network], threads: int) -> None:
     """Runs in all threads at once, often enough that all workers of all sessions are busy.
 
@@ -175,6 +220,7 @@ def main() -> int:
     files = given.files or [path for path in known if path.exists()]
     networks = [load(path, given.workers) for path in files]
     started = time.monotonic()
+    overlap(networks, given.threads, given.workers)
     meet(networks, given.threads)
     samples = soak(networks, given.runs, given.threads)
     seconds = time.monotonic() - started
