@@ -465,6 +465,10 @@ class ResizeOp(GraphOp):
 
     name = "graph.resize"
     ONNX: ClassVar = ("Resize", "Upsample")
+    IGNORED: ClassVar = {
+        "cubic_coeff_a": "of cubic interpolation, which stays whole",
+        "extrapolation_value": "of tf_crop_and_resize, which stays whole",
+    }
     TFLITE: ClassVar = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
 
     x = operand_def(TensorType)

@@ -59,6 +59,7 @@ class BatchNormOp(GraphOp):
 
     name = "graph.batch_norm"
     ONNX: ClassVar = ("BatchNormalization",)
+    IGNORED: ClassVar = {"momentum": "of training"}
 
     x = operand_def(TensorType)
     scale = operand_def(TensorType)

@@ -90,7 +90,7 @@ class WindowPoolOp(GraphOp):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         kernel = node.attributes["kernel_shape"]
-        if len(kernel) > 3 or node.attributes.get("storage_order", 0):
+        if len(kernel) > 3:
             return node.unsupported()
         letters = {1: "W", 2: "HW", 3: "DHW"}[len(kernel)]
         extra: dict[str, Any] = {}
@@ -113,6 +113,7 @@ class MaxPoolOp(WindowPoolOp):
 
     name = "graph.max_pool"
     ONNX: ClassVar = ("MaxPool",)
+    IGNORED: ClassVar = {"storage_order": "of the indices, with which it stays whole"}
     TFLITE: ClassVar = ("MAX_POOL_2D",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:

@@ -36,6 +36,11 @@ class QuantizeOp(GraphOp):
 
     name = "graph.quantize"
     ONNX: ClassVar = ("QuantizeLinear",)
+    IGNORED: ClassVar = {
+        "axis": "of several scales, where it is read",
+        "output_dtype": "the zero point's, if there is one; else it is read",
+        "saturate": "of floats of 8 bits, which stay whole",
+    }
     TFLITE: ClassVar = ("QUANTIZE",)
 
     x = operand_def(TensorType)
@@ -62,6 +67,7 @@ class DequantizeOp(GraphOp):
 
     name = "graph.dequantize"
     ONNX: ClassVar = ("DequantizeLinear",)
+    IGNORED: ClassVar = {"axis": "of several scales, where it is read"}
     TFLITE: ClassVar = ("DEQUANTIZE",)
 
     x = operand_def(TensorType)
@@ -139,6 +145,11 @@ def onnx_quantization(node: OnnxNode) -> UniformType | None:
         or (given(node, 2) and zero_point is None)
         or node.attributes.get("block_size")
     ):
+        return None
+    plain = (0, 1)  # not said, or float32
+    if node.attributes.get("precision", 0) not in plain:
+        return None
+    if node.op_type == "DequantizeLinear" and node.attributes.get("output_dtype", 0) not in plain:
         return None
     (x, *_) = node.operands
     if zero_point is not None:

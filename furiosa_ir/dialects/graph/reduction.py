@@ -49,7 +49,8 @@ class ReduceOp(GraphOp):
                 return node.unsupported()
             return node.emit(cls, node.operands, axes=list(range(2, rank)), keepdims=1)
         axes = int_list(node, 1, "axes")
-        if not rank or (not axes and node.attributes.get("noop_with_empty_axes", 0)):
+        is_noop = bool(node.attributes.get("noop_with_empty_axes", 0)) and not axes
+        if not rank or is_noop:
             if not cls.IS_PLAIN:
                 return node.unsupported()
             return [v for v in node.operands[:1] if v is not None]

@@ -241,3 +241,48 @@ def test_a_contradictory_kernel_shape_is_refused():
         imported(changed(with_constants(model, inputs), "kernel_shape", [k, k])) for k in (1, 2, 5)
     }
     assert wrong is None
+
+
+def needless(op_type: str, examples_of_it: int) -> list[str]:
+    """The attributes that send an operator to the host although they change nothing."""
+    found: list[str] = []
+    for model, inputs in examples().get(op_type, [])[:examples_of_it]:
+        base = with_constants(model, inputs)
+        text = imported(base)
+        if text is None or "graph.opaque" in text:
+            continue
+        version = next(o.version for o in base.opset_import if o.domain in ("", "ai.onnx"))
+        schema = onnx.defs.get_schema(op_type, version, "")
+        given = {a.name for a in base.graph.node[0].attribute}
+        for name, attribute in schema.attributes.items():
+            if name in given or not attribute.default_value.name:
+                continue
+            for value in values(attribute, None, inputs[0].ndim):
+                other = changed(base, name, value)
+                whole = "graph.opaque" in (imported(other) or "")
+                before = run(base, inputs[0]) if whole else None
+                after = run(other, inputs[0]) if whole else None
+                if before is not None and after is not None and _equal(before, after):
+                    found.append(f"{op_type}-{version} {name} = {value}")
+    return found
+
+
+NEEDED = {
+    "ArgMax-13 select_last_index = 1",
+    "ArgMin-13 select_last_index = 1",
+}
+"""What is modelled otherwise, and makes the same of the example by chance."""
+
+
+@pytest.mark.parametrize("op_type", OPERATORS)
+def test_attributes_that_change_nothing_send_nothing_to_the_host(op_type: str):
+    assert set(needless(op_type, 2)) <= NEEDED
+
+
+def test_the_axis_of_one_scale_changes_nothing():
+    for op_type in ("QuantizeLinear", "DequantizeLinear"):
+        model, inputs = next(
+            (m, i) for m, i in examples()[op_type] if i[1].ndim == 0 and len(i) == 3
+        )
+        text = imported(changed(with_constants(model, inputs), "axis", 0))
+        assert text is None or "graph.opaque" not in text
