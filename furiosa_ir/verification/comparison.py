@@ -105,7 +105,7 @@ def disagreement(
     index: tuple[int, ...], got: object, want: object, share: float, where: Where
 ) -> Disagreement:
     """The error of an element that differs; `share` of all elements do."""
-    context = f"{_context(where)}; {share * 100:.2g} % of the elements differ"
+    context = f"{_context(where)}; {share * 100:.3g} % of the elements differ"
     return Disagreement(
         f"the result does not agree: element {list(index)}: {got} instead of {want}",
         layer=where.layer or None,

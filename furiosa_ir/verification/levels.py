@@ -136,7 +136,8 @@ class LevelCheck(Interpreter):
                 want = self._want.get(number)
                 if want is None:
                     continue
-                layer = self.trace.values[number].layer
+                # Of a fused operation all layers, as everywhere; the source's where it has none.
+                layer = layer_name(op) or self.trace.values[number].layer
                 check_equal(array, want, Where(layer, self.level))
                 self.coverage.values += 1
                 self.coverage.elements += array.size

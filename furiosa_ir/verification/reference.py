@@ -8,22 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
+import numpy as np
 from typing_extensions import override
 from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
-from furiosa_ir.dialects.graph.base import quantization_of
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.interpreter import Interpreter
 from furiosa_ir.interpreter.elements import is_float
-from furiosa_ir.interpreter.graph import exact_bias
+from furiosa_ir.interpreter.graph import evaluate_exactly, exact_bias
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.reports.host_operator import run_host_operator
+from furiosa_ir.verification.comparison import Where, check_equal
 from furiosa_ir.verification.convolutions import exact_convolution
 from furiosa_ir.verification.margins import margins
 from furiosa_ir.verification.trace import CompileTrace
@@ -103,6 +106,26 @@ class InterpretedReference:
         return ReferenceValues(self._found, outputs, self._margins)
 
 
+def is_of_plugin(op: Operation) -> bool:
+    """Whether only a plug-in knows an operation, and no framework runs it."""
+    return isinstance(op, GraphOp) and not type(op).__module__.startswith("furiosa_ir.")
+
+
+def _check_beside_evaluate(
+    op: GraphOp, operands: Sequence[Array], results: Sequence[Array]
+) -> None:
+    """A lowering of TFLite's arithmetic, which may round in its own way, beside real numbers.
+
+    Raises:
+        Disagreement: they are more than one step apart.
+    """
+    for got, want in zip(results, evaluate_exactly(op, operands), strict=True):
+        apart = np.abs(got.astype(np.float64) - want.astype(np.float64))
+        if got.shape != want.shape or apart.max(initial=0.0) > 1:
+            where = Where(layer_name(op), "ftensor", "its lowering beside `evaluate`")
+            check_equal(np.where(apart > 1, got, want), want, where)
+
+
 @dataclass
 class _Observed(Interpreter):
     """Tells `see` each operation with its operands."""
@@ -117,6 +140,8 @@ class _Observed(Interpreter):
         results = self._convolution(op, operands)
         if results is None:
             results = super().evaluate(op, operands)
+        if is_of_plugin(op) and self.source != "onnx":
+            _check_beside_evaluate(cast("GraphOp", op), operands, results)
         if isinstance(op, DequantizeOp):
             q = quantization_of(op.x)
             assert q is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from hypothesis import given, settings
@@ -22,8 +22,7 @@ def values(*types: Any) -> list[Any]:
 
 
 def array(rng: np.random.Generator, low: int, high: int, shape: Any, dtype: Any) -> Any:
-    drawn: Any = rng.integers(low, high, shape)
-    return drawn.astype(dtype)
+    return cast("Any", rng.integers(low, high, shape)).astype(dtype)
 
 
 @st.composite
