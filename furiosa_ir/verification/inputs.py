@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import cast
 
@@ -28,8 +29,13 @@ from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 Feeds = dict[str, Array]
 """One input of a network, by name."""
 
-AMPLITUDES = (0.35, 1.0)
-"""Of the smooth fields, in halves of the input's range; one input each, then full-range noise."""
+AMPLITUDES = (0.35, 1.0, 0.15, 0.6)
+"""Of the smooth fields, in halves of the input's range, in turn."""
+
+_COUNTS = ((1 << 10, 16), (1 << 14, 6))
+"""(elements of all inputs at most, inputs drawn): of small networks one input shows few values."""
+
+_LEAST_COUNT = 3
 
 _NOISE = 0.04
 _COARSE = 6
@@ -83,10 +89,22 @@ def network_inputs(module: ModuleOp) -> list[NetworkInput]:
 
 
 def drawn_inputs(inputs: Sequence[NetworkInput], seed: int = 0) -> list[Feeds]:
-    """A smooth input for each of `AMPLITUDES`, and one of noise over the full range."""
+    """Smooth inputs of several amplitudes, every third one noise over the full range.
+
+    Three for a large network, up to 16 for a small one; the same each time.
+    """
     rng = np.random.default_rng(seed)
-    drawn = [{i.name: _smooth(i, amplitude, rng) for i in inputs} for amplitude in AMPLITUDES]
-    return [*drawn, {i.name: _noise(i, rng) for i in inputs}]
+    size = sum(prod(i.shape) for i in inputs)
+    count = next((c for most, c in _COUNTS if size <= most), _LEAST_COUNT)
+    drawn: list[Feeds] = []
+    for number in range(count):
+        smooth = number - (number + 1) // 3
+        amplitude = AMPLITUDES[smooth % len(AMPLITUDES)]
+        noisy = number % 3 == 2
+        drawn.append(
+            {i.name: _noise(i, rng) if noisy else _smooth(i, amplitude, rng) for i in inputs}
+        )
+    return drawn
 
 
 def _noise(entry: NetworkInput, rng: np.random.Generator) -> Array:
