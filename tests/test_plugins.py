@@ -497,3 +497,55 @@ def test_sessions_take_it(tmp_path: Path):
         env={**os.environ, "PYTHONPATH": str(ROOT), "FC_CACHE_STORE_URL": str(tmp_path / "c")},
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_pass_that_fails_is_named_by_both_tools(tmp_path: Path):
+    write(
+        tmp_path,
+        own="""
+            from furiosa_ir.ir.passes import Pass
+            class Own(Pass):
+                name = "own"
+                def apply(self, ctx, op):
+                    {}["key"]
+        """,
+    )
+    for tool, arguments in (
+        ("opt", (ONNX, "--load", "own.py", "-p", "own")),
+        ("furiosa", ("compile", ONNX, "--load", "own", "--pass-pipeline", "own")),
+    ):
+        done = furiosa(*arguments, cwd=tmp_path, tool=tool)
+        assert done.returncode == 1
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("ERROR: own.py:6: the plug-in raises KeyError: 'key', in 'apply'")
+        assert "report" not in last
+    assert not (tmp_path / "output.enf").exists()
+
+
+def test_a_script_that_registers_operators_is_not_cached(tmp_path: Path):
+    """Nobody knows what its operators depend on: the same network, another meaning."""
+    network(tmp_path / "net.onnx")
+    programs: list[bytes] = []
+    for factor in ("0.5", "0.25"):
+        script = f"""
+FACTOR = {factor}
+{OPERATOR}
+import sys
+from furiosa_ir.compiler import compile_model
+sys.stdout.buffer.write(compile_model("net.onnx"))
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            check=True,
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "FC_CACHE_ENABLED": "1",
+                "FC_CACHE_STORE_URL": str(tmp_path / "cache"),
+            },
+        )
+        programs.append(done.stdout)
+    assert programs[0] != programs[1]
+    assert not list((tmp_path / "cache").rglob("*.entry"))
