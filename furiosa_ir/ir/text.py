@@ -246,6 +246,12 @@ def _constants(attribute: Attribute) -> Iterator[Constant]:
             yield from _constants(part)
 
 
+_ALIASES = (MLIRTokenKind.HASH_IDENT, MLIRTokenKind.EXCLAMATION_IDENT)
+
+_NO_OPERATION = re.compile(r"[ \t\r]*+(?:[#!][\w$.-]++[ \t]*+=[^\n]*+|//[^\n]*+)?+(?:\n|$)")
+"""A line that holds an alias, a comment or nothing."""
+
+
 class _Lexer(MLIRLexer):
     """xDSL's lexer (0.74), which takes a string with escaped non-ASCII letters for bytes.
 
@@ -277,12 +283,46 @@ class _Parser(Parser):
         self._positions = positions
         self._begin: Span[str] | None = None
         self.attribute_aliases = AliasTable()
+        self._aliases_read: set[str] = set()
         self._dense_elements = Budget(limit("DENSE_ELEMENTS"), _too_many_elements)
 
     @property
     def span(self) -> Span[str]:
         """The token that the parser has come to."""
         return self._current_token.span
+
+    def parse_module(self, allow_implicit_module: bool = True) -> ModuleOp:
+        self._parse_trailing_aliases()
+        return super().parse_module(allow_implicit_module)
+
+    def _parse_trailing_aliases(self) -> None:
+        """Reads the aliases behind the module first: mlir-opt puts those of locations there."""
+        text = self._parser_state.lexer.input.content
+        begin = len(text)
+        while begin:
+            line = text.rfind("\n", 0, begin - 1) + 1
+            if _NO_OPERATION.match(text, line) is None:
+                break
+            begin = line
+        if not begin or "#" not in text[begin:]:
+            return
+        for start in (0, begin):
+            self._resume_from(start)
+            while self._current_token.kind in _ALIASES:
+                self._parse_alias_def()
+        self._aliases_read = set(self.attribute_aliases)
+        self._resume_from(0)
+
+    def _parse_alias_def(self) -> None:
+        name = self._current_token.text
+        if name not in self._aliases_read:
+            super()._parse_alias_def()
+            return
+        # The same line again is no second declaration; the table keeps what it has.
+        self._aliases_read.remove(name)
+        self._consume_token()
+        self.parse_punctuation("=")
+        self.parse_attribute()
 
     def parse_operation(self) -> Operation:
         span = self._begin = self._current_token.span

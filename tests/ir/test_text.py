@@ -309,6 +309,34 @@ def test_mlir_in_custom_and_generic_form(preambles: list[str], generic: bool, cr
     assert len(list(load(text.encode()).ops)) == 1
 
 
+def test_location_aliases_behind_the_module():
+    """mlir-opt --mlir-print-debuginfo puts them there."""
+    text = """#loc2 = loc("x")
+    module {
+      func.func @main(%x: tensor<4xi8> loc(#loc2)) -> tensor<4xi8> {
+        return %x : tensor<4xi8> loc(#loc3)
+      } loc(#loc)
+    } loc(#loc)
+#loc = loc(unknown)
+#loc1 = loc("a.mlir":3:4)
+// a comment
+#loc3 = loc(fused[#loc1, #loc2])
+"""
+    (function,) = parse_module(text).ops
+    assert isinstance(function, FuncOp)
+    (returned,) = function.body.block.ops
+    assert str(returned.location) == 'loc(fused["a.mlir":3:4, "x"])'
+    for line, message in {
+        "#loc3 = loc(unknown)\n": "re-declaration of alias '#loc3'",
+        "#loc4 = loc(#loc5)\n": "undefined symbol alias '#loc5'",
+        "#loc2 = loc(unknown)\n": "re-declaration of alias '#loc2'",
+    }.items():
+        with pytest.raises(ImportFailure, match=message):
+            parse_module(text + line)
+    with pytest.raises(ImportFailure, match="parse entire input"):
+        parse_module('#loc = loc("x")\n')
+
+
 @pytest.mark.parametrize(
     "text",
     [
