@@ -55,7 +55,7 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
             1 << 24, "elements of a constant made at import; a larger one is left to run time"
         ),
         "FOLDED_GROWTH": Limit(
-            1 << 26, "elements of all such constants, beside four times as many as the file has"
+            1 << 25, "elements of all such constants, beside four times as many as the file has"
         ),
         "EXPANDED_BYTES": Limit(
             2 * _GIB, "bytes by which the arrays of a compressed .npz file may exceed the file"

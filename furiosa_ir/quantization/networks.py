@@ -28,6 +28,7 @@ from furiosa_ir.quantization.onnx import (
     quantize_onnx,
 )
 from furiosa_ir.quantization.ranges import METHODS
+from furiosa_ir.quantization.rehearsal import check_survival
 from furiosa_ir.quantization.tflite import TFLiteSource, quantize_tflite, tflite_runner
 
 
@@ -118,8 +119,9 @@ def quantize(
         return _tflite(source, calibration, output, per_channel, tuple(exclude), limit, on_step)
     started = time.perf_counter()
     network = OnnxSource.read(source)
-    reference = onnx_runner(network.model, network.name)
     samples = load_samples(calibration, network.inputs, limit)
+    check_survival(source, samples[0])
+    reference = onnx_runner(network.model, network.name)
     quantized = quantize_onnx(
         network,
         samples,
