@@ -23,7 +23,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader, all_suffixes
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
@@ -124,7 +124,8 @@ def find_plugin(plugin: Plugin) -> PluginSource:
 
 def _in_folder(file: Path) -> PluginSource:
     """The plug-in in a file, or of the package that the file is in."""
-    words = [] if file.stem == "__init__" else [file.stem]
+    # A file may be called anything, a module not: dots would be packages.
+    words = [] if file.stem == "__init__" else [file.stem.replace(".", "_")]
     root, package = file.parent, None
     while (root / "__init__.py").is_file() and root.name.isidentifier():
         package = root.name
@@ -158,11 +159,13 @@ class _Root:
         folder: the folder.
         names: the modules and packages in it that plug-ins may import; None: all.
         contents: the files that were run, with their SHA-256.
+        files: module -> file of the plug-ins that are one.
     """
 
     folder: Path
     names: set[str] | None
-    contents: dict[Path, bytes]
+    contents: dict[Path, bytes] = field(default_factory=dict[Path, bytes])
+    files: dict[str, Path] = field(default_factory=dict[str, Path])
 
 
 _roots: dict[str, _Root] = {}
@@ -228,8 +231,10 @@ def _prepare(source: PluginSource, folder: Path) -> None:
     """Makes the package that stands for the folder; what has changed in it is forgotten."""
     top = source.module.partition(".")[0]
     names = None if source.package is None else {source.package}
-    root = _roots.setdefault(top, _Root(folder, names, {}))
+    root = _roots.setdefault(top, _Root(folder, names))
     root.names = None if root.names is None or names is None else root.names | names
+    if source.file.stem != "__init__":
+        root.files[source.module] = source.file
     if _has_changed(source):
         for name in [n for n in sys.modules if n == top or n.startswith(f"{top}.")]:
             del sys.modules[name]
@@ -271,6 +276,9 @@ class _Finder:
         root = _roots.get(top)
         if root is None or not words or (root.names is not None and words[0] not in root.names):
             return None
+        if name in root.files:
+            file = str(root.files[name])
+            return importlib.util.spec_from_file_location(name, file, loader=_Loader(name, file))
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
             spec.loader = _Loader(name, spec.loader.path)

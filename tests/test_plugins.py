@@ -167,6 +167,13 @@ def test_what_is_none(given: str, message: str, tmp_path: Path, monkeypatch: pyt
         load_plugins([given])
 
 
+@pytest.mark.parametrize("name", ["my-plug.in.py", "sp ace.py", "1.py", "größe.py", "class.py"])
+def test_files_may_be_called_anything(name: str, tmp_path: Path):
+    (tmp_path / name).write_text("import beside\nVALUE = beside.A")
+    write(tmp_path, beside="A = 1")
+    assert value_of(tmp_path / name) == 1
+
+
 # Neighbours.
 
 
@@ -549,3 +556,39 @@ sys.stdout.buffer.write(compile_model("net.onnx"))
         programs.append(done.stdout)
     assert programs[0] != programs[1]
     assert not list((tmp_path / "cache").rglob("*.entry"))
+
+
+def test_a_lowering_takes_the_place_of_the_compiler_s(tmp_path: Path):
+    """Whether the compiler has loaded its own before, or loads them afterwards."""
+    write(
+        tmp_path,
+        own="""
+            from furiosa_ir.backends.warboy.lowering.registry import EXACT, lowers
+            from furiosa_ir.dialects.graph.convolution import ConvOp
+            @lowers(ConvOp, EXACT)
+            def conv(op, emit):
+                raise NotImplementedError
+        """,
+    )
+    script = """
+        import sys
+        from furiosa_ir.cache.settings import NO_CACHE
+        from furiosa_ir.compiler import compile_model
+        from furiosa_ir.errors import FuriosaError
+        if "late" in sys.argv:
+            compile_model(sys.argv[1], cache=NO_CACHE)
+        try:
+            compile_model(sys.argv[1], cache=NO_CACHE, plugins=["own"])
+        except FuriosaError as error:
+            print(error)
+    """
+    for when in ("early", "late"):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), str(ONNX), when],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert done.stdout.startswith("own.py:6: "), (done.stdout, done.stderr)
