@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
@@ -28,6 +28,10 @@ from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
 
 class WindowPoolOp(GraphOp):
     """A reduction over sliding windows; `layout` and `pads` as in `graph.conv`."""
+
+    IGNORED: ClassVar[Mapping[str, str]] = {
+        "storage_order": "of the indices, with which it stays whole"
+    }
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
@@ -113,7 +117,6 @@ class MaxPoolOp(WindowPoolOp):
 
     name = "graph.max_pool"
     ONNX: ClassVar = ("MaxPool",)
-    IGNORED: ClassVar = {"storage_order": "of the indices, with which it stays whole"}
     TFLITE: ClassVar = ("MAX_POOL_2D",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
