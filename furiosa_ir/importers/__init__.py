@@ -7,6 +7,7 @@ from pathlib import Path
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.errors import ImportFailure, VerificationFailure
+from furiosa_ir.ir.interface import complete_interface
 from furiosa_ir.ir.text import parse_module, read_module
 from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.ir.verifier import verify_module
@@ -52,8 +53,8 @@ def load(
                 hint="give the batch size where the ONNX or TFLite network is read",
             )
         if isinstance(source, Path):
-            return read_module(source, resumed=resumed)
-        return parse_module(source.decode("utf-8", "replace"), resumed=resumed)
+            return _complete(read_module(source, resumed=resumed), name)
+        return _complete(parse_module(source.decode("utf-8", "replace"), resumed=resumed), name)
     for magic, what in _NOT_MODELS.items():
         if head.startswith(magic):
             raise ImportFailure(f"this is {what}", file=name, hint=_READABLE)
@@ -62,6 +63,14 @@ def load(
     from furiosa_ir.importers.onnx import import_onnx  # noqa: PLC0415  # lazy frameworks
 
     return _verified(import_onnx(source, batch_size=batch_size), name)
+
+
+def _complete(module: ModuleOp, name: str | None) -> ModuleOp:
+    try:
+        complete_interface(module)
+    except VerificationFailure as error:
+        raise error.at(file=name) from None
+    return module
 
 
 def _verified(module: ModuleOp, name: str | None) -> ModuleOp:

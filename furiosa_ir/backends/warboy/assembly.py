@@ -269,10 +269,15 @@ def _host_segment(
         operator = op.operator.data if isinstance(op, OpaqueOp) else op.name.removeprefix("graph.")
         hint = op.attributes.get("graph.hint")
         number, reason = 0, ""
-        if isinstance(hint, ArrayAttr):
-            first, second = cast("ArrayAttr[Attribute]", hint).data
-            number = cast("IntegerAttr", first).value.data
-            reason = cast("StringAttr", second).data
+        match hint:
+            case ArrayAttr(data=(IntegerAttr() as first, StringAttr(data=reason))):
+                number = first.value.data
+            case None:
+                pass
+            case _:
+                raise CompilationFailure(
+                    f"graph.hint is {hint}", layer=name, hint="it is [number, reason]"
+                )
         rows.append((operator, name, number, reason))
         layers.append(Layer(name, operator, 0, min(macs_of(op), _MOST_MACS), 0))
     symbol = function.sym_name.data

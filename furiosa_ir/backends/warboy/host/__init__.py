@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import cast
 
 from xdsl.dialects.builtin import StringAttr
-from xdsl.dialects.func import FuncOp
+from xdsl.dialects.func import FuncOp, ReturnOp
 
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 
 
@@ -20,6 +22,13 @@ def export_segment(function: FuncOp) -> tuple[str, bytes]:
     module = function.parent_op()
     assert module is not None, "a host function outside a module"
     framework = cast("StringAttr", module.attributes["graph.source"]).data
+    for op in function.body.block.ops:
+        if not isinstance(op, GraphOp | ReturnOp):
+            raise CompilationFailure(
+                f"'{op.name}' stands in the host segment @{function.sym_name.data}, and only "
+                "operators of the network can",
+                layer=layer_name(op),
+            )
     if framework == "tflite":
         from furiosa_ir.backends.warboy.host.tflite_export import export_tflite  # noqa: PLC0415
 

@@ -28,6 +28,7 @@ from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.interface import name_boundary
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.value_tracking import note_all_replaced
@@ -337,6 +338,7 @@ def _name_attributes(
 
 def _value_names(main: FuncOp) -> dict[SSAValue, str]:
     """A unique name for each value: the network's for its inputs, else the layer's."""
+    name_boundary(main)
     names: dict[SSAValue, str] = {}
     taken: set[str] = set()
     for value, attributes in zip(main.body.block.args, main.arg_attrs or [], strict=True):
