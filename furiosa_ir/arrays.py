@@ -7,7 +7,7 @@ import logging
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from lzma import LZMAError
 from math import prod
 from pathlib import Path
@@ -27,13 +27,22 @@ _LOG = logging.getLogger(__name__)
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
+def read_arrays(
+    path: Path, wanted: Sequence[str] | None = None, most: int | None = None
+) -> dict[str, Array]:
     """The arrays of a file by name; one of an .npy file, or an unnamed one, is called `arr_0`.
 
     What a header claims is compared with the bytes that are there before memory is taken for it.
 
+    Args:
+        path: an .npz or .npy file.
+        wanted: only these are read, where the file has all of them; an archive's names are looked
+            at before anything of it is unpacked.
+        most: bytes that what is read may hold.
+
     Raises:
-        FuriosaError: the file cannot be read, holds Python objects, or expands beyond
+        FuriosaError: the file cannot be read, holds Python objects, lacks an array that is wanted
+            (unless its arrays have no names), holds more than `most`, or expands beyond
             `EXPANDED_BYTES` of `furiosa_ir.limits`.
     """
     try:
@@ -44,7 +53,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             if magic == _NPY:
                 return {"arr_0": _read_array(stream, size)}
             with zipfile.ZipFile(stream) as archive:
-                return _read_archive(archive, size)
+                return _read_archive(archive, size, wanted, most)
     except FuriosaError as error:
         raise error.at(file=str(path)) from None
     except OSError as error:
@@ -55,6 +64,18 @@ def read_arrays(path: Path) -> dict[str, Array]:
         raise FuriosaError(f"cannot be read: {reason}", file=str(path)) from None
 
 
+def require_readable(path: Path) -> None:
+    """Checks that a file is there, a regular one, and may be read.
+
+    Raises:
+        FuriosaError: it is not.
+    """
+    try:
+        open_input(path).close()
+    except OSError as error:
+        raise FuriosaError(f"cannot be read: {error.strerror}", file=str(path)) from None
+
+
 _NPY = b"\x93NUMPY"
 _UNSOUND = (
     *(ArithmeticError, EOFError, LookupError, MemoryError, NotImplementedError, RuntimeError),
@@ -63,20 +84,45 @@ _UNSOUND = (
 """What zipfile, its decompressors and numpy's header parser raise."""
 
 
-def _read_archive(archive: zipfile.ZipFile, size: int) -> dict[str, Array]:
+def _read_archive(
+    archive: zipfile.ZipFile, size: int, wanted: Sequence[str] | None, most: int | None
+) -> dict[str, Array]:
     """The arrays of an .npz file of that many bytes."""
-    members = archive.infolist()
-    growth = sum(member.file_size for member in members) - size
-    if growth > limit("EXPANDED_BYTES"):
+    members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
+    if wanted is not None:
+        members = _chosen(members, wanted)
+    unpacked = sum(member.file_size for member in members.values())
+    if most is not None and unpacked > most:
         raise FuriosaError(
-            f"its arrays are {growth} bytes larger than the file", hint=way_out("EXPANDED_BYTES")
+            f"its arrays hold {unpacked} bytes, more than the inputs",
+            hint="give arrays of the inputs' shapes and types",
+        )
+    if unpacked - size > limit("EXPANDED_BYTES"):
+        raise FuriosaError(
+            f"its arrays are {unpacked - size} bytes larger than the file",
+            hint=way_out("EXPANDED_BYTES"),
         )
     arrays: dict[str, Array] = {}
-    for member in members:
+    for name, member in members.items():
         with archive.open(member) as stream:
             # zipfile reads no more than the directory claims, so the sum above holds.
-            arrays[member.filename.removesuffix(".npy")] = _read_array(stream, member.file_size)
+            arrays[name] = _read_array(stream, member.file_size)
     return arrays
+
+
+def _chosen(
+    members: Mapping[str, zipfile.ZipInfo], wanted: Sequence[str]
+) -> dict[str, zipfile.ZipInfo]:
+    """The members of those names, or all of a file without names."""
+    if all(name in members for name in wanted):
+        return {name: members[name] for name in wanted}
+    if len(members) != len(wanted) or not all(name.startswith("arr_") for name in members):
+        missing = next(name for name in wanted if name not in members)
+        raise FuriosaError(
+            f"there is no array for the input '{missing}'",
+            hint=f"the file has {', '.join(members) or 'no arrays'}",
+        )
+    return dict(members)
 
 
 def _read_array(stream: IO[bytes], size: int) -> Array:

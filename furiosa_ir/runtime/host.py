@@ -7,6 +7,7 @@ import re
 import struct
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -178,8 +179,9 @@ class _InterpreterSource:
         if found:
             import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
 
-            graph: Any = tflite.Model.GetRootAs(self._model, 0).Subgraphs(0)
-            return graph.Tensors(graph.Operators(int(found[1])).Outputs(0)).Name().decode()
+            with suppress(*_NO_MODEL):
+                graph: Any = tflite.Model.GetRootAs(self._model, 0).Subgraphs(0)
+                return graph.Tensors(graph.Operators(int(found[1])).Outputs(0)).Name().decode()
         return layer_of(self._segment)
 
 
@@ -218,6 +220,10 @@ def layer_of(segment: HostSegment) -> str:
     return f"{segment.name} ({shown})" if layers else segment.name
 
 
+_NO_MODEL = (struct.error, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What the flatbuffers reader raises on bytes that are no sound model."""
+
+
 def is_stateful(segment: HostSegment) -> bool:
     """Whether a sub-model keeps variables from one run to the next; only TFLite has them."""
     if segment.framework != "tflite":
@@ -227,11 +233,13 @@ def is_stateful(segment: HostSegment) -> bool:
 
         model: Any = tflite.Model.GetRootAs(segment.model, 0)
         graph, variable = model.Subgraphs(0), tflite.BuiltinOperator.VAR_HANDLE
+        if 4 * max(graph.TensorsLength(), model.OperatorCodesLength()) > len(segment.model):
+            return False  # a claim that no file of its size bears out
         codes = (model.OperatorCodes(i) for i in range(model.OperatorCodesLength()))
         return any(graph.Tensors(i).IsVariable() for i in range(graph.TensorsLength())) or any(
             code.BuiltinCode() == variable for code in codes
         )
-    except (struct.error, TypeError):  # no model at all, as LiteRT will say
+    except _NO_MODEL:  # as LiteRT will say
         return False
 
 
@@ -240,7 +248,7 @@ def _means_optimized_kernels(model: bytes) -> bool:
 
     try:
         return tflite.Model.GetRootAs(model, 0).Description() == b"kernels: optimized"
-    except (struct.error, TypeError):  # no model at all, as LiteRT will say
+    except _NO_MODEL:  # as LiteRT will say
         return False
 
 

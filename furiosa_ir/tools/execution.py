@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 import click
 
-from furiosa_ir.arrays import Array, read_arrays, write_arrays
+from furiosa_ir.arrays import Array, read_arrays, require_readable, write_arrays
 from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import check_writable, refuse_terminal
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime import session
+from furiosa_ir.runtime.tensor import DataType, TensorDesc
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 
 
@@ -32,8 +34,10 @@ def run_file(
     if outputs is not None:
         refuse_terminal(check_writable(outputs))
         check_outputs([outputs], file, [inputs, *plugin_files(plugins)])
-    arrays = read_arrays(inputs)
+    require_readable(inputs)  # before a compile that may take long
     with session.create(file, device=target, batch_size=batch_size, plugins=plugins) as running:
+        descs = running.inputs()
+        arrays = read_arrays(inputs, [desc.name for desc in descs], _most_bytes(descs))
         results = running.run(_in_order(arrays, [d.name for d in running.inputs()], inputs))
         named = [
             (desc.name, tensor.numpy())
@@ -47,6 +51,17 @@ def run_file(
         numbers = array.size and array.dtype.kind in "biuf"
         extremes = f", from {array.min():g} to {array.max():g}" if numbers else ""
         click.echo(f"{readable(name)}: {array.dtype}{list(array.shape)}{extremes}")
+
+
+_WIDEST = 16
+"""Bytes of an element of the widest type: one of another type is told from its type, not size."""
+
+
+def _most_bytes(descs: Sequence[TensorDesc]) -> int | None:
+    """How much a file of inputs may hold, headers included; None where a shape is open."""
+    if any(n < 0 or desc.dtype is DataType.STRING for desc in descs for n in (0, *desc.shape)):
+        return None
+    return sum(_WIDEST * prod(desc.shape) + (1 << 16) for desc in descs)
 
 
 def _in_order(arrays: dict[str, Array], names: list[str], file: Path) -> list[Array]:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
 from furiosa_ir.errors import FuriosaError
+from tests.fuzz.hostile_tflite import shared_custom_options
 from tests.fuzz.onnx_nodes import sound_models
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +115,7 @@ def tflite_models() -> Iterator[tuple[str, bytes]]:
     for name, dtype in forms():
         net = _drawn(networks(name, dtype))
         yield f"{name}_{dtype}.tflite", build_model(net.operators)
+    yield "shared_custom_options.tflite", shared_custom_options(500, 1000)
 
 
 def _some_models() -> Iterator[tuple[str, bytes]]:

@@ -22,7 +22,7 @@ from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.native_onnx import PROCESSES
 from furiosa_ir.runtime import Session, isolation, session
-from furiosa_ir.runtime.host import TFLiteEngine, host_engine, layer_of
+from furiosa_ir.runtime.host import TFLiteEngine, host_engine, is_stateful, layer_of
 from tests.importers.tflite.single import options
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 from tests.runtime.programs import host_program
@@ -325,3 +325,27 @@ def negation(shape: list[int | str]) -> HostSegment:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     rows = (("Neg", "negation", 0, ""),)
     return HostSegment("host_0", "onnx", (0,), (1,), model.SerializeToString(), rows)
+
+
+@pytest.mark.parametrize("cut", [8, 16, 40, 100, 300])
+def test_a_segment_that_is_no_model_is_not_stateful(cut: int) -> None:
+    """Whoever asks does not fail: LiteRT says what is wrong with it when it is to run."""
+    (whole,) = counting_program().segments
+    assert isinstance(whole, HostSegment)
+    assert is_stateful(whole)
+    empty = flatbuffer_without_graphs()
+    for model in (bytes(whole.model[:cut]), empty, empty[:cut]):
+        segment = HostSegment("host_0", "tflite", (), (), model, ())
+        assert is_stateful(segment) in (False, True)
+        with pytest.raises(ExecutionFailure):
+            host_engine(segment).run([])
+
+
+def flatbuffer_without_graphs() -> bytes:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    builder = flatbuffers.Builder(64)
+    schema.ModelStart(builder)
+    builder.Finish(schema.ModelEnd(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())

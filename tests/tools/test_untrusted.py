@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 from onnx import helper
 
+from furiosa_ir.runtime import session
 from furiosa_ir.tools.furiosa import main
+from tests import bounded
 from tests.conftest import DIGITS
 from tests.importers.onnx.networks import network
 
@@ -88,3 +90,28 @@ def test_a_limit_can_be_lowered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("FC_CACHE_ENABLED", "0")
     monkeypatch.setenv("FURIOSA_MAX_TENSOR_ELEMENTS", "50")
     assert "FURIOSA_MAX_TENSOR_ELEMENTS" in refusal("compile", TFLITE, "-o", tmp_path / "o.enf")
+
+
+@pytest.mark.parametrize("name", ["other", "image", "arr_0"])
+def test_an_archive_is_not_unpacked_before_its_names_and_sizes_are_looked_at(
+    name: str, tmp_path: Path
+) -> None:
+    """A megabyte of zeros was a gigabyte."""
+    model, path = DIGITS / "digits_int8.tflite", tmp_path / "in.npz"
+    with session.create(model) as running:
+        (desc,) = running.inputs()
+    member = desc.name if name == "image" else name
+    np.savez_compressed(path, **{member: np.zeros(1 << 28, np.int32)})
+    message = bounded.refusal("run", model, "--inputs", path)
+    assert str(path) in message
+    assert ("no array for the input" if name == "other" else "more than the inputs") in message
+
+
+def test_only_the_inputs_of_an_archive_are_unpacked(tmp_path: Path) -> None:
+    model, path = DIGITS / "digits_int8.tflite", tmp_path / "in.npz"
+    with session.create(model) as running:
+        (desc,) = running.inputs()
+    wanted = {desc.name: np.zeros(desc.shape, desc.numpy_dtype)}
+    np.savez_compressed(path, other=np.zeros(1 << 28, np.int32), **wanted)
+    done = bounded.furiosa("run", model, "--inputs", path)
+    assert done.code == 0, done

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
 from flatbuffers.number_types import Int32Flags
 
@@ -117,13 +118,12 @@ def read_operator(
     if not code.is_custom and code.number not in _NAMES:
         raise ImportFailure(f"an operator of the unknown kind '{op_type}'")
     what = f"an operator {op_type}"
-    inside = reader.CustomOptionsAsNumpy()
-    custom = b"" if isinstance(inside, int) else inside.tobytes()
+    custom = vectors.copied(reader.CustomOptionsAsNumpy())
     offset, size = reader.LargeCustomOptionsOffset(), reader.LargeCustomOptionsSize()
     if offset > 1:
         if offset + size > len(data):
             raise ImportFailure(f"truncated: the options of {what} end behind the file")
-        custom = bytes(data[offset : offset + size])
+        custom = vectors.copied(np.frombuffer(data, np.uint8, size, offset))
     if code.is_custom:
         custom = checked_options(op_type, custom)
     return OperatorRecord(

@@ -8,6 +8,7 @@ import numpy as np
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.limits import Budget, limit, way_out
 
 
 def checked_length(count: int, size: int, what: str) -> int:
@@ -21,24 +22,25 @@ def checked_length(count: int, size: int, what: str) -> int:
     return count
 
 
-_SHARES = 16
-"""How often bytes may be read: tables may share vectors, in no real file are so many of one."""
-
-
 class Vectors:
-    """Copies vectors out of the file, no more of them than `_SHARES` times the file's size.
+    """Copies vectors out of the file, no more of them than SHARES times the file's size.
 
-    All tables of a file may point to one long vector, so that some KiB would become gigabytes.
+    Tables may share vectors; in no real file are so many of one.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._left = _SHARES * size
+        self._budget = Budget(limit("SHARES") * size, _too_much)
 
     def _take(self, count: int) -> None:
-        self._left -= count
-        if self._left < 0:
-            raise ImportFailure("corrupt: its tables share vectors, and hold more than the file")
+        self._budget.take(count)
+
+    def copied(self, array: Any) -> bytes:
+        """A vector of bytes; the reader gives 0 for one left out."""
+        if isinstance(array, int):
+            return b""
+        self._take(array.nbytes)
+        return bytes(array.tobytes())
 
     def numbers(self, array: Any) -> list[Any]:
         """The elements of a vector of numbers; the reader gives 0 for a vector left out."""
@@ -70,6 +72,12 @@ class Vectors:
         low = (contents << 4).view(np.int8) >> 4
         high = contents.view(np.int8) >> 4
         return np.stack([low, high], -1).reshape(-1)[:count]
+
+
+def _too_much() -> ImportFailure:
+    return ImportFailure(
+        "corrupt: its tables share vectors, and hold more than the file", hint=way_out("SHARES")
+    )
 
 
 def enum_names(enum: type) -> dict[int, str]:

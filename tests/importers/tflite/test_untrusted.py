@@ -20,6 +20,8 @@ from furiosa_ir.importers.tflite.file import read_file
 from furiosa_ir.importers.tflite.network import NetworkImporter
 from furiosa_ir.importers.tflite.operator_record import OperatorCode, OperatorRecord
 from furiosa_ir.ir.text import print_module
+from tests import bounded
+from tests.fuzz.hostile_tflite import shared_custom_options
 from tests.importers.tflite.single import main_of, options, vector
 from tests.oracle.litert import Operator, Tensor, build_model
 
@@ -304,3 +306,12 @@ def test_names_with_control_characters_do_not_reach_a_terminal() -> None:
     with pytest.raises(ImportFailure) as caught:
         import_tflite(model_of(edit))
     assert str(caught.value).isprintable()
+
+
+def test_operators_that_share_their_custom_options(tmp_path: Path) -> None:
+    """180 KB took 2 GiB."""
+    path = tmp_path / "m.tflite"
+    path.write_bytes(shared_custom_options())
+    assert path.stat().st_size < 180_000
+    message = bounded.refusal("compile", path, "-o", tmp_path / "m.enf")
+    assert "its tables share vectors, and hold more than the file" in message
