@@ -18,6 +18,7 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers.tflite.file import CORRUPTION
 from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.libraries import OnStep, no_report, quiet, refusals
+from furiosa_ir.quantization.tflite_biases import with_room_for_biases
 
 _SIGNATURE = "serving_default"
 
@@ -170,10 +171,21 @@ def quantize_tflite(
     on_step("Quantising", 0, 1)
     with refusals(failure, source.name), quiet():
         quantizer = library.quantizer.Quantizer(source.content, recipe.get_quantization_recipe())
-        ranges = calibrator.get_model_qsvs()
+        ranges = {k: _not_nothing(v) for k, v in calibrator.get_model_qsvs().items()}
         result = quantizer.quantize(ranges, enable_progress_report=False)
+    quantized = with_room_for_biases(source.content, bytes(result.quantized_model), library.schema)
     on_step("Quantising", 1, 1)
-    return bytes(result.quantized_model)
+    return quantized
+
+
+def _not_nothing(found: dict[str, Any]) -> dict[str, Any]:
+    """A range of values that were all zero is unknown: 1 to either side.
+
+    ai-edge-quantizer would give the tensor a scale of 4e-12, in whose units nothing else fits.
+    """
+    if any(np.any(found[end]) for end in ("min", "max")):
+        return found
+    return {**found, "min": found["min"] - 1, "max": found["max"] + 1}
 
 
 def _wider(known: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

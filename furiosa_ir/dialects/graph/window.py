@@ -132,14 +132,15 @@ def onnx_transposed_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, A
     output_padding = list(attributes.get("output_padding") or [0] * n)
     auto_pad = attributes.get("auto_pad", "NOTSET")
     sizes = list(attributes.get("output_shape") or [])[-n:]
-    if not sizes and auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+    same = not sizes and auto_pad in ("SAME_UPPER", "SAME_LOWER")
+    if same:
         sizes = [e * s for e, s in zip(extents, strides, strict=True)]
     if sizes:
         for i in range(n):
             full = (extents[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1
             total = full + output_padding[i] - sizes[i]
-            # An output larger than what the input reaches is padded at its end.
-            output_padding[i] += max(0, -total)
+            # An output larger than what the input reaches is padded at its end; by SAME none is.
+            output_padding[i] += 0 if same else max(0, -total)
             total = max(0, total)
             small, large = total // 2, total - total // 2
             # The rule of the ONNX standard: only SAME_UPPER puts the odd element at the end.
@@ -147,6 +148,13 @@ def onnx_transposed_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, A
             pads[i], pads[i + n] = (small, large) if upper else (large, small)
     elif auto_pad == "VALID":
         pads = [0] * 2 * n
+    for padding, stride in zip(output_padding, strides, strict=True):
+        if padding >= stride:
+            # The convolution that it transposes would make a larger result of such an output.
+            raise VerificationFailure(
+                f"an output_padding, or an excess of output_shape, of {padding} is not below the "
+                f"stride of {stride}"
+            )
     return {
         "strides": strides,
         "pads": pads,

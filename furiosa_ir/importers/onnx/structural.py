@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import cast
 
 import numpy as np
@@ -13,7 +14,10 @@ from xdsl.ir import SSAValue
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, StorageCastOp
 from furiosa_ir.importers.onnx.node import Node
+from furiosa_ir.importers.onnx.tensors import dtype_of_element
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.limits import limit
 
 Hook = Callable[[Node], Sequence[SSAValue]]
 
@@ -40,11 +44,22 @@ def identity(node: Node) -> Sequence[SSAValue]:
 
 @_imports("Dropout", {"seed": "of the random numbers in training", "ratio": "of training"})
 def dropout(node: Node) -> Sequence[SSAValue]:
-    """The operand itself: a network that is compiled is not being trained."""
+    """The operand itself: a network that is compiled is not being trained.
+
+    The mask says that everything is kept. Before operator set 12 the text leaves it open, and
+    onnxruntime's holds zeros; before 10 it was of the data's type.
+    """
     training = node.constant(2)
-    if node.output_count > 1 or (node.has(2) and (training is None or bool(training))):
+    if node.has(2) and (training is None or bool(training)):
         return node.unsupported()
-    return _operand(node)
+    (x,) = _operand(node)
+    if node.output_count < 2:
+        return [x]
+    shape = node.shape(0)
+    if prod(shape) > limit("FOLDED_ELEMENTS"):
+        return node.unsupported()
+    dtype = dtype_of_element(element_of(x)) if node.opset < 10 else np.dtype(np.bool_)
+    return [x, node.value(np.full(shape, node.opset >= 12, dtype))]
 
 
 @_imports("Shape")
