@@ -11,7 +11,13 @@ from xdsl.dialects.builtin import FloatAttr, f64
 from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
-from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.convolution import (
+    SAME_BIAS_SCALE,
+    ConvOp,
+    ConvTransposeOp,
+    GemmOp,
+    MatMulOp,
+)
 from furiosa_ir.dialects.graph.elementwise import (
     AddOp,
     MaximumOp,
@@ -39,9 +45,6 @@ _OWN_RULES = (
     *(QuantizeOp, DequantizeOp, StorageCastOp, ConstantOp, OpaqueOp),
 )
 """Operations that other rules know how to quantise, or that compute nothing."""
-
-_SAME_BIAS_SCALE = 1e-6
-"""Two float32 roundings: a bias scale this near to x_scale * weight_scale means the product."""
 
 
 @rule(QuantizeOp, x=GraphOp)
@@ -321,7 +324,7 @@ def _is_accumulator(quantization: Quantization, unit: Any, beta: float) -> bool:
         quantization.storage == "i32"
         and not any(quantization.zero_points)
         and beta == 1.0
-        and bool(np.allclose(np.array(quantization.scales), unit, rtol=_SAME_BIAS_SCALE, atol=0))
+        and bool(np.allclose(np.array(quantization.scales), unit, rtol=SAME_BIAS_SCALE, atol=0))
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, cast
 
+from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Attribute, Data, Operation, ParametrizedAttribute, SSAValue, TypeAttribute
 from xdsl.irdl import irdl_attr_definition, opt_prop_def
@@ -17,8 +18,17 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
 from furiosa_ir.dialects.quant import Quantization, UniformType
+from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array, BlobAttr
-from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, ShapedOp, element_of
+from furiosa_ir.ir.shaped_operation import (
+    DYNAMIC,
+    AnyTensor,
+    Shape,
+    ShapedOp,
+    element_of,
+    shape_of,
+    shape_text,
+)
 
 
 @irdl_attr_definition
@@ -186,6 +196,20 @@ class GraphOp(ShapedOp):
     """
 
     origin = opt_prop_def(OriginAttr)
+
+    @override
+    def verify_(self) -> None:
+        super().verify_()
+        for value in (*self.operands, *self.results):
+            q = quantization_of(value)
+            if q is None or q.axis is None:
+                continue
+            shape = shape_of(value)
+            if not 0 <= q.axis < len(shape) or shape[q.axis] not in (len(q.scales), DYNAMIC):
+                raise VerificationFailure(
+                    f"{self.name}: {len(q.scales)} scales along dimension {q.axis} of "
+                    f"{shape_text(shape)}"
+                )
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from math import prod
 from typing import ClassVar
 
+import numpy as np
 from xdsl.dialects.builtin import (
     DenseArrayBase,
     FloatAttr,
     IntegerAttr,
+    ModuleOp,
     StringAttr,
     TensorType,
     f64,
     i1,
     i64,
 )
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
@@ -25,7 +27,13 @@ from xdsl.irdl import (
     result_def,
 )
 
-from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
+from furiosa_ir.dialects.graph.base import (
+    GraphOp,
+    OnnxNode,
+    TFLiteNode,
+    is_from_tflite,
+    quantization_of,
+)
 from furiosa_ir.dialects.graph.movement import ReshapeOp, TransposeOp
 from furiosa_ir.dialects.graph.sliding import (
     channels_first,
@@ -46,6 +54,45 @@ from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 
+SAME_BIAS_SCALE = 1e-6
+"""Two float32 roundings: a bias scale this near to x_scale * weight_scale means the product."""
+
+
+class BiasedOp(GraphOp):
+    """A product of x and weight to which a bias may be added; an i32 one has the product's unit."""
+
+    def verify_(self) -> None:
+        super().verify_()
+        if len(self.operands) < 3:
+            return
+        x, weight, bias = (quantization_of(v) for v in self.operands)
+        if x is None or weight is None or bias is None or bias.storage != "i32":
+            return
+        alpha, beta = (_number(self, name) for name in ("alpha", "beta"))
+        unit = np.array(weight.scales) * x.scale * alpha
+        scales = np.array(bias.scales) * beta
+        fits = len(scales) in (1, len(unit)) or len(unit) == 1
+        if fits and np.allclose(scales, unit, rtol=SAME_BIAS_SCALE, atol=0):
+            return
+        if not _is_litert(self):
+            raise VerificationFailure(
+                f"{self.name}: the bias has the scale {scales[0]:.9g}, x and weight make "
+                f"{unit[0]:.9g}; the accumulator has one unit"
+            )
+
+
+def _number(op: GraphOp, name: str) -> float:
+    attribute = op.properties.get(name)
+    return attribute.value.data if isinstance(attribute, FloatAttr) else 1.0
+
+
+def _is_litert(op: Operation) -> bool:
+    """Whether LiteRT's kernels say what a network means: they take a bias for a sum."""
+    parent = op
+    while (above := parent.parent_op()) is not None:
+        parent = above
+    return isinstance(parent, ModuleOp) and is_from_tflite(parent)
+
 
 def _check_numbers(node: TFLiteNode) -> None:
     """Checks that no operand is boolean: kernels of LiteRT would read one as bytes.
@@ -58,7 +105,7 @@ def _check_numbers(node: TFLiteNode) -> None:
 
 
 @irdl_op_definition
-class ConvOp(GraphOp):
+class ConvOp(BiasedOp):
     """Convolution of any rank: cross-correlation with stride, padding, dilation and groups.
 
     `layout` names the dimensions of x and of the result ("NCHW", "NHWC", "NCW", "NCDHW", ...),
@@ -167,7 +214,7 @@ class ConvOp(GraphOp):
 
 
 @irdl_op_definition
-class ConvTransposeOp(GraphOp):
+class ConvTransposeOp(BiasedOp):
     """Transposed convolution. Layouts as in `graph.conv`; for the weight, I is x's channel.
 
     "IOHW" (ONNX; O counts the output channels of one group) or "OHWI" (TFLite). Output extent:
@@ -298,7 +345,7 @@ class ConvTransposeOp(GraphOp):
 
 
 @irdl_op_definition
-class GemmOp(GraphOp):
+class GemmOp(BiasedOp):
     """y = alpha * op(a) @ op(b) + beta * c, op being transposition where trans_a / trans_b is 1.
 
     a is [M, K] (or [K, M]), b [K, N] (or [N, K]), c broadcasts to [M, N]. TFLite's

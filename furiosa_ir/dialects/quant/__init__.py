@@ -6,6 +6,7 @@ quant dialect.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -111,7 +112,16 @@ class UniformType(Data[Quantization], TypeAttribute):
                     parser.Delimiter.BRACES, lambda: _parse_scale(parser)
                 )
         scales, zero_points = zip(*pairs, strict=True)
-        return Quantization(storage, scales, zero_points, axis, expressed)
+        made = Quantization(storage, scales, zero_points, axis, expressed)
+        low, high = made.storage_range
+        for scale, zero_point in pairs:
+            if not 0 <= scale < math.inf:
+                parser.raise_error(f"a scale of {scale}")
+            if not low <= zero_point <= high:
+                parser.raise_error(f"a zero point of {zero_point}, which {storage} does not hold")
+        if expressed != "f32":
+            parser.raise_error(f"quantised '{expressed}' is not supported, only f32")
+        return made
 
     def print_parameter(self, printer: Printer) -> None:
         q = self.data
