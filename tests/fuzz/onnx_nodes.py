@@ -44,11 +44,14 @@ def schemas() -> list[Any]:
     return sorted(found, key=lambda s: (s.domain, s.name, s.since_version))
 
 
-def draw_model(schema: Any, rng: random.Random) -> bytes:
-    """A model of one node of that operator."""
+def draw_model(schema: Any, rng: random.Random, *, folded: bool = False) -> bytes:
+    """A model of one node of that operator; `folded`: of constants alone, texts among them."""
     inputs: list[onnx.ValueInfoProto] = []
     constants: list[TensorProto] = []
     names = _operands(schema, rng, inputs, constants)
+    if folded:
+        constants += [_constant(value, rng) for value in inputs]
+        del inputs[:]
     count = max(1, min(schema.max_output, schema.min_output + rng.randrange(3)))
     outputs = [f"y{i}" for i in range(count)]
     node = onnx.NodeProto(op_type=schema.name, domain=schema.domain, input=names, output=outputs)
@@ -93,6 +96,20 @@ def _operands(
         shape = base if rng.random() < 0.6 else rng.choices(_EXTENTS, k=rng.randrange(7))
         inputs.append(helper.make_tensor_value_info(names[-1], code, shape))
     return names
+
+
+def _constant(value: onnx.ValueInfoProto, rng: random.Random) -> TensorProto:
+    """A constant in place of an input: of a small shape, often empty, and now and then of texts."""
+    code = value.type.tensor_type.elem_type
+    shape = rng.choices((0, 1, 2, 3), (1, 2, 2, 2), k=rng.randrange(5))
+    count = int(np.prod(shape))
+    if rng.random() < 0.15:
+        return helper.make_tensor(value.name, TensorProto.STRING, shape, [b"a"] * count)
+    if rng.random() < 0.3:  # a number of elements, a length, a rate
+        return numpy_helper.from_array(_elements(code, rng), value.name)
+    drawn = [rng.randrange(3) for _ in range(count)]
+    array = np.array(drawn, helper.tensor_dtype_to_np_dtype(code)).reshape(shape)
+    return numpy_helper.from_array(array, value.name)
 
 
 def _elements(code: int, rng: random.Random) -> np.ndarray:
@@ -151,3 +168,44 @@ def sound_models(tries: Sequence[int] = range(12)) -> Iterator[tuple[str, bytes]
                 continue
             yield f"node_{name}", data
             break
+
+
+def main() -> None:
+    """`python -m tests.fuzz.onnx_nodes SECONDS [SEED]`: imports drawn nodes for that long.
+
+    What ends this process is a bug; so is what raises anything but a refusal.
+    """
+    import resource
+    import sys
+    import time
+
+    from furiosa_ir.errors import FuriosaError
+    from furiosa_ir.importers.onnx import import_onnx
+
+    resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+    seconds, seed = float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    rng, drawn = random.Random(seed), schemas()
+    counts = {"accepted": 0, "refused": 0, "bugs": 0, "slow": 0}
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        schema, case = rng.choice(drawn), rng.randrange(1 << 60)
+        data = draw_model(schema, random.Random(case), folded=case % 2 == 0)
+        started = time.process_time()
+        try:
+            import_onnx(data)
+            counts["accepted"] += 1
+        except FuriosaError as error:
+            counts["refused" if str(error).isprintable() else "bugs"] += 1
+        except Exception as error:  # noqa: BLE001  # that is what is looked for
+            counts["bugs"] += 1
+            print(f"{schema.name} {schema.since_version} case {case}: {error!r}", flush=True)
+        if time.process_time() - started > 5:
+            counts["slow"] += 1
+            print(f"{schema.name} {schema.since_version} case {case}: slow", flush=True)
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peaks = [f"{resource.getrusage(who).ru_maxrss >> 10} MiB" for who in whose]
+    print(counts, *peaks)
+
+
+if __name__ == "__main__":
+    main()

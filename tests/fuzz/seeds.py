@@ -67,6 +67,8 @@ def onnx_models() -> Iterator[tuple[str, bytes]]:
         yield f"qdq_{name}", net.model().SerializeToString()
     yield from _old_models()
     yield from sound_models()
+    for path in sorted((ROOT / "tests" / "fuzz" / "regressions" / "onnx").iterdir()):
+        yield f"regression_{path.name}", path.read_bytes()
     seen: set[tuple[str, ...]] = set()
     for case in cases_of_onnx():
         operators = tuple(sorted({str(n.op_type) for n in case.model.graph.node}))

@@ -23,7 +23,8 @@ for index, schema in enumerate(schemas()):
         print(schema.domain, schema.name, schema.since_version, seed, file=sys.stderr, flush=True)
         faulthandler.dump_traceback_later(30, exit=True)
         try:
-            import_onnx(draw_model(schema, random.Random(f"{{index}} {{seed}}")))
+            drawn = random.Random(f"{{index}} {{seed}}")
+            import_onnx(draw_model(schema, drawn, folded={folded}))
             accepted += 1
         except FuriosaError as error:
             assert str(error).isprintable(), str(error)
@@ -32,10 +33,10 @@ print(accepted, refused)
 """
 
 
-@pytest.mark.parametrize("first", [0, 2, 4])
-def test_no_operator_crashes_the_importer(first: int) -> None:
+@pytest.mark.parametrize(("first", "folded"), [(0, False), (2, False), (4, False), (0, True)])
+def test_no_operator_crashes_the_importer(first: int, folded: bool) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM.format(first=first, last=first + 2)],
+        [sys.executable, "-c", _PROGRAM.format(first=first, last=first + 2, folded=folded)],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
