@@ -153,4 +153,4 @@ def _is_same(one: Path, other: Path) -> bool:
         # A terminal may be input and output, and /dev/null takes everything.
         return os.path.samestat(state, other.stat()) and not stat.S_ISCHR(state.st_mode)
     except OSError:  # one is not there yet
-        return one.resolve() == other.resolve()
+        return os.path.realpath(one) == os.path.realpath(other)  # of a loop of links, too

@@ -117,7 +117,7 @@ def descriptor_at(path: Path) -> int | None:
         known = _STANDARD.get(os.path.abspath(path))  # noqa: PTH100  # the link is what counts
         if known is not None:  # also where nobody has mounted /dev and /proc
             return known
-        place = path.parent.resolve() / path.name
+        place = Path(os.path.realpath(path.parent), path.name)
         found = _OPEN_FILE.fullmatch(str(place))
         if found:
             if found[1].isdigit() and int(found[1]) != os.getpid():

@@ -102,8 +102,8 @@ def external_digests(
     used: dict[tuple[int, int], list[tuple[int, int]]] = {}
     identities: dict[str, tuple[int, int]] = {}
     for location, places in ranges.items():
+        state = (folder / location).stat()  # first: resolving a loop of links is a RuntimeError
         path = (folder / location).resolve()
-        state = path.stat()
         if not path.is_relative_to(folder) or not stat.S_ISREG(state.st_mode):
             raise ValueError(f"{path} is no file beside the model")
         identity = identities[location] = (state.st_dev, state.st_ino)

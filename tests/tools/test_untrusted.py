@@ -115,3 +115,32 @@ def test_only_the_inputs_of_an_archive_are_unpacked(tmp_path: Path) -> None:
     np.savez_compressed(path, other=np.zeros(1 << 28, np.int32), **wanted)
     done = bounded.furiosa("run", model, "--inputs", path)
     assert done.code == 0, done
+
+
+@pytest.mark.parametrize("cached", ["0", "1"])
+def test_a_loop_of_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: str) -> None:
+    """In the place of a model, its external data, an array file or an output."""
+    monkeypatch.setenv("FC_CACHE_ENABLED", cached)
+    monkeypatch.setenv("FC_CACHE_STORE_URL", f"file://{tmp_path}/cache")
+    loop, other, model = tmp_path / "a", tmp_path / "b", tmp_path / "m.onnx"
+    loop.symlink_to(other)
+    other.symlink_to(loop)
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    weights = {"w": np.ones(400, np.float32)}
+    proto = network([node], {"x": [400]}, {"y": [400]}, weights)
+    (tensor,) = proto.graph.initializer
+    tensor.ClearField("raw_data")
+    tensor.ClearField("float_data")
+    tensor.data_location = tensor.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "a"
+    model.write_bytes(proto.SerializeToString())
+    messages = [
+        refusal("compile", model, "-o", tmp_path / "o.enf"),
+        refusal("compile", loop, "-o", tmp_path / "o.enf"),
+        refusal("compile", loop, "-o", other),
+        refusal("compile", TFLITE, "-o", loop),
+        refusal("inspect", loop),
+        refusal("run", TFLITE, "--inputs", loop),
+    ]
+    assert not any("internal error" in message for message in messages)
