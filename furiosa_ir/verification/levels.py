@@ -70,6 +70,13 @@ class LevelCheck(Interpreter):
     _slack: dict[SSAValue, tuple[Array, Array]] = field(
         init=False, default_factory=dict[SSAValue, "tuple[Array, Array]"]
     )
+    _integers: Snapshot | None = field(init=False, default=None)
+    _lowered_functions: dict[str, FuncOp] = field(init=False, default_factory=dict[str, FuncOp])
+    _numbers: dict[SSAValue, int] = field(init=False, default_factory=dict[SSAValue, int])
+    _temporary: dict[int, Array] = field(init=False, default_factory=dict[int, Array])
+    _products: dict[int, tuple[ConvOp, Sequence[Array], Sequence[Array]]] = field(
+        init=False, default_factory=dict[int, "tuple[ConvOp, Sequence[Array], Sequence[Array]]"]
+    )
     _segments: dict[Operation, int] = field(init=False, default_factory=dict[Operation, int])
     _checks: dict[int, SegmentCheck] = field(init=False, default_factory=dict[int, SegmentCheck])
     _hosts: dict[int, HostEngine] = field(init=False, default_factory=dict[int, HostEngine])
@@ -93,6 +100,14 @@ class LevelCheck(Interpreter):
             program=program,
         )
         check.watch = check._see
+        if trace.lowered is not None:
+            check._lowered_functions = {
+                f.sym_name.data: f
+                for f in trace.lowered.module.ops
+                if isinstance(f, FuncOp) and is_npu(f)
+            }
+            first = trace.source_count
+            check._numbers = {v.value: i for i, v in enumerate(trace.values[first:], first)}
         if program is not None:
             check._prepare(program)
         return check
@@ -130,20 +145,47 @@ class LevelCheck(Interpreter):
         return self.run(feeds)
 
     def _see(self, op: Operation, results: Sequence[Array]) -> None:
+        snapshot = self._integers or self.snapshot
         for value, array in zip(op.results, results, strict=True):
-            self._made[value] = array
-            for number in self.snapshot.names.get(value, ()):
-                want = self._want.get(number)
+            if self._integers is None:
+                self._made[value] = array
+            elif value in self._numbers:
+                self._temporary[self._numbers[value]] = array
+            for number in snapshot.names.get(value, ()):
+                want = self._want.get(number, self._temporary.get(number))
                 if want is None:
                     continue
                 # Of a fused operation all layers, as everywhere; the source's where it has none.
                 layer = layer_name(op) or self.trace.values[number].layer
-                check_equal(array, want, Where(layer, self.level))
+                check_equal(
+                    array, want, Where(layer, self.level if self._integers is None else "ftensor")
+                )
                 self.coverage.values += 1
                 self.coverage.elements += array.size
 
+    def _run_lowered(self, call: CallOp, operands: Sequence[Array]) -> None:
+        """Runs a segment as it was lowered first: what its temporaries should be.
+
+        What passes and fusion make of them later is compared with that, element by element, even
+        where the layer's result does not show it.
+        """
+        self._temporary.clear()
+        self._products.clear()
+        lowered = self.trace.lowered
+        function = self._lowered_functions.get(call.callee.string_value())
+        types = tuple(v.type for v in call.operands)
+        if lowered is None or function is None or tuple(function.function_type.inputs) != types:
+            return
+        self._integers = lowered
+        try:
+            self.call(function, operands)
+        finally:
+            self._integers = None
+
     @override
     def evaluate(self, op: Operation, operands: Sequence[Array]) -> Sequence[Array]:
+        if isinstance(op, CallOp):
+            self._run_lowered(op, operands)
         index = self._segments.get(op)
         if index is not None:
             assert isinstance(op, CallOp)
@@ -155,11 +197,23 @@ class LevelCheck(Interpreter):
 
     @override
     def evaluate_integers(self, op: TensorOp, operands: Sequence[Array]) -> Sequence[Array]:
-        if isinstance(op, ConvOp):
-            result = lowered_convolution(op, operands)
-            if result is not None:
-                return [result]
-        return super().evaluate_integers(op, operands)
+        if not isinstance(op, ConvOp):
+            return super().evaluate_integers(op, operands)
+        if self._integers is not None:
+            results = self._convolved(op, operands)
+            self._products[self._numbers[op.result]] = op, operands, results
+            return results
+        for number in self.snapshot.names.get(op.result, ()):
+            if number in self._products:
+                known, same_operands, results = self._products.pop(number)
+                # The very convolution of the very elements need not be computed again.
+                if known.properties == op.properties and _are_same(same_operands, operands):
+                    return results
+        return self._convolved(op, operands)
+
+    def _convolved(self, op: ConvOp, operands: Sequence[Array]) -> Sequence[Array]:
+        result = lowered_convolution(op, operands)
+        return op.evaluate(*operands) if result is None else [result]
 
     def _segment(self, index: int, function: FuncOp, operands: Sequence[Array]) -> Sequence[Array]:
         program = self.program
@@ -247,6 +301,12 @@ class LevelCheck(Interpreter):
                 pending.extend(v for v in owner.operands if v not in seen)
                 seen.update(owner.operands)
         return False
+
+
+def _are_same(some: Sequence[Array], others: Sequence[Array]) -> bool:
+    return len(some) == len(others) and all(
+        a is b or np.array_equal(a, b) for a, b in zip(some, others, strict=True)
+    )
 
 
 def _outside(array: Array, dtype: str) -> Array:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
+from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
+from furiosa_ir.backends.warboy.passes.lower_to_ftensor import LowerToFTensor
 from furiosa_ir.backends.warboy.passes.schedule import Schedule
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.ir.location import layer_name
@@ -52,7 +55,10 @@ class CompileTrace(Instrumentation):
 
     Attributes:
         source: the module as it was read.
-        values: its values, by number.
+        values: its values, by number; then those of `lowered`, from `source_count` on.
+        source_count: how many are the source's.
+        lowered: the module behind `lower-to-ftensor`: the first in integers; None if that pass did
+            not run.
         kernels: the module in front of `schedule`, which replaces kernels by commands; None if
             that pass did not run.
         final: the module as the last pass left it.
@@ -60,6 +66,8 @@ class CompileTrace(Instrumentation):
 
     source: ModuleOp | None = None
     values: list[SourceValue] = field(default_factory=list[SourceValue])
+    source_count: int = 0
+    lowered: Snapshot | None = None
     kernels: Snapshot | None = None
     final: Snapshot | None = None
     _tracker: ValueTracker = field(default_factory=ValueTracker)
@@ -83,6 +91,26 @@ class CompileTrace(Instrumentation):
                 tracker.names[result] = (len(self.values),)
                 tensor = tracker.tensors.get(result)
                 self.values.append(SourceValue(mapping[result], layer_name(op), tensor))
+        self.source_count = len(self.values)
+
+    @override
+    def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
+        if isinstance(what, LowerToFTensor) and self.lowered is None:
+            mapping: dict[SSAValue, SSAValue] = {}
+            self.lowered = self._snapshot(module, mapping)
+            for function in module.ops:
+                if isinstance(function, FuncOp) and is_npu(function):
+                    self._number(function, mapping)
+
+    def _number(self, function: FuncOp, mapping: dict[SSAValue, SSAValue]) -> None:
+        """Numbers for what the lowered operations make, results of layers or not."""
+        names = self._tracker.names
+        for op in function.body.block.ops:
+            if not op.operands:
+                continue
+            for result in op.results:
+                names[result] = (*names.get(result, ()), len(self.values))
+                self.values.append(SourceValue(mapping[result], layer_name(op), None))
 
     @override
     def before_pass(self, what: Pass, module: ModuleOp) -> None:
@@ -100,8 +128,10 @@ class CompileTrace(Instrumentation):
         """The compile has ended with this module."""
         self.final = self._snapshot(module)
 
-    def _snapshot(self, module: ModuleOp) -> Snapshot:
-        mapping: dict[SSAValue, SSAValue] = {}
+    def _snapshot(
+        self, module: ModuleOp, mapping: dict[SSAValue, SSAValue] | None = None
+    ) -> Snapshot:
+        mapping = {} if mapping is None else mapping
         copy = _copy(module, mapping)
         known = self._tracker.names
         names = {mine: known[live] for live, mine in mapping.items() if live in known}

@@ -136,7 +136,7 @@ def verify_compile(
     return Report(
         reference.name,
         len(feeds),
-        len(trace.values),
+        trace.source_count,
         len(wanted_numbers(trace)),
         level.coverage,
         worst(agreements),
@@ -173,7 +173,8 @@ def level_check(trace: CompileTrace, program: Program | None) -> LevelCheck:
 
 def wanted_numbers(trace: CompileTrace) -> frozenset[int]:
     """Numbers of the source's values that live on in the last level."""
-    return frozenset(n for names in trace.last.names.values() for n in names)
+    count = trace.source_count
+    return frozenset(n for names in trace.last.names.values() for n in names if n < count)
 
 
 def reference_of(data: bytes, trace: CompileTrace, also: frozenset[int] = frozenset()) -> Reference:

@@ -67,18 +67,24 @@ class Mutate(Instrumentation):
     Attributes:
         after: the pass's name.
         rng: which place, and how.
+        only: the kind of change; "": any.
         kind: what was changed.
     """
 
     after: str
     rng: np.random.Generator
+    only: str = ""
     kind: str = ""
     what: str = ""
 
     @override
     def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
         if what.name == self.after:
-            site = _drawn(ir_mutations.sites(module), self.rng)
+            sites = ir_mutations.sites(module)
+            sites = [s for s in sites if self.only in ("", s.kind)]
+            if not sites:
+                return
+            site = _drawn(sites, self.rng)
             self.kind, self.what = site.kind, site.what
             site.change(self.rng)
 
