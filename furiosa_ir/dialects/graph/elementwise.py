@@ -264,6 +264,8 @@ class ClipOp(UnaryOp):
         exact = all(b is None or abs(b) <= 2**53 or abs(b) == np.inf for b in (low, high))
         if variable(node, 1, 2) or not exact:
             return node.unsupported()
+        if low is not None and high is not None:
+            low = min(low, high)  # the standard: beyond the maximum, the minimum does not count
         return node.emit(cls, node.operands[:1], minimum=low, maximum=high)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:

@@ -162,7 +162,13 @@ def pad_arguments(node: TFLiteNode) -> dict[str, Any] | None:
         if fill is None or operand is None:
             return None
         value = float(fill.reshape(-1)[0])
-        q = quantization_of(operand)
+        q, x = quantization_of(operand), node.operands[0]
+        if x is not None and q != quantization_of(x):
+            # It pads with the stored integer, and checks that this means the same.
+            raise ImportFailure(
+                "PADV2 pads with a constant of another scale or zero point than its data, which "
+                "LiteRT refuses"
+            )
         if q is not None:
             value = q.scale * (value - q.zero_point)
     return {"pads": [int(n) for n in pads.T.reshape(-1)], "mode": mode, "value": value}

@@ -334,3 +334,32 @@ def test_qlinear_operators_are_what_they_stand_for() -> None:
     (want,) = session.run(None, {"x": x})
     (got,) = run_module(module, {"x": x}).values()
     assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize("imported_as", ["", "ai.onnx"])
+def test_the_other_name_of_the_default_domain(imported_as: str) -> None:
+    """In nodes, in their subgraphs, in functions and in what these import."""
+    inner = helper.make_graph(
+        [node("Neg", ["i"], ["t"], domain="ai.onnx")],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("t", TensorProto.FLOAT, [1, 3])],
+    )
+    body = helper.make_function(
+        "local",
+        "F",
+        ["a"],
+        ["b"],
+        [node("Exp", ["a"], ["b"], domain="ai.onnx")],
+        [helper.make_opsetid("ai.onnx", 17)],
+    )
+    nodes = [
+        node("ReduceSum", ["i"], ["s"], keepdims=0, domain="ai.onnx"),
+        node("Cast", ["s"], ["c"], to=TensorProto.BOOL),
+        node("If", ["c"], ["d"], then_branch=inner, else_branch=inner, domain="ai.onnx"),
+        node("F", ["d"], ["o"], domain="local"),
+    ]
+    model = network(nodes, {"i": [1, 3]}, {"o": None}, domains={"local": 1})
+    model.functions.append(body)
+    model.opset_import[0].domain = imported_as
+    assert names(imported(model)) == ["reduce_sum", "opaque", "opaque", "exp"]

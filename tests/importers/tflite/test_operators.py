@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.interpreter import run_module
 from tests.importers.tflite.single import names_of, options, round_trip, sample, vector
-from tests.oracle.litert import Operator, Tensor
+from tests.oracle.litert import Operator, Tensor, build_model
 
 RELU6 = schema.ActivationFunctionType.RELU6
 RELU = schema.ActivationFunctionType.RELU
@@ -430,3 +432,19 @@ def test_resize_samples_where_litert_does(
     np.testing.assert_array_equal(expected[0], actual[0])
     (meant,) = run_module(module, [sample(x, np.random.default_rng(7))]).values()
     np.testing.assert_allclose(expected[0], meant, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16])
+@pytest.mark.parametrize("scale", [0.5, 0.25, None])
+@pytest.mark.parametrize("zero_point", [0, 3])
+def test_a_pad_of_another_quantisation(dtype: type, scale: float | None, zero_point: int) -> None:
+    """LiteRT pads with the stored integer, and refuses one that means something else."""
+    x, y = Tensor("x", (1, 2), dtype, 0.5), Tensor("y", (1, 4), dtype, 0.5)
+    widths = Tensor.constant("p", np.array([[0, 0], [1, 1]], np.int32))
+    fill = Tensor.constant("f", np.array(7, dtype), scale, zero_point if scale else 0)
+    model = build_model([Operator("PADV2", [x, widths, fill], [y])])
+    if (scale, zero_point) == (0.5, 0):
+        import_tflite(model).verify()
+        return
+    with pytest.raises(ImportFailure, match="another scale or zero point"):
+        import_tflite(model)

@@ -69,10 +69,9 @@ def _bounded(op: ReluOp | ClipOp, emit: Emitter, low: float | None, high: float 
     source, target = emit.quantization(op.x), emit.quantization(op.result)
     if (source.scale, source.zero_point) != (target.scale, target.zero_point):
         return unary(op, emit)
-    bounds = (
-        -128 if low is None else int(quant.quantize(low, target)),
-        127 if high is None else int(quant.quantize(high, target)),
-    )
+    least = -128 if low is None else int(quant.quantize(low, target))
+    most = 127 if high is None else int(quant.quantize(high, target))
+    bounds = (min(least, most), most)  # beyond the maximum, the minimum does not count
     operand = emit.operand(op.x)
     if bounds == (-128, 127):
         return operand
