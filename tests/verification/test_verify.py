@@ -10,13 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from furiosa_ir.arrays import write_arrays
-from furiosa_ir.backends.warboy.enf.records import Command, Dot, NpuSegment, Program
+from furiosa_ir.backends.warboy.enf.records import Command, Dot, HostSegment, NpuSegment, Program
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.tools.furiosa import main
 from furiosa_ir.verification import CompileTrace, verify_compile
 from furiosa_ir.verification.comparison import Disagreement
 from furiosa_ir.verification.inputs import drawn_inputs, network_inputs
 from tests.conftest import DIGITS
+from tests.runtime.test_host import counting_program
 
 TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
 
@@ -189,3 +190,14 @@ def test_drawn_inputs_are_smooth_and_within_the_range():
         np.array_equal(a[entry.name], b[entry.name])
         for a, b in zip(drawn_inputs([entry]), (smooth, wide, noise), strict=False)
     )
+
+
+def test_a_network_with_state_is_refused(tmp_path: Path):
+    (segment,) = counting_program().segments
+    assert isinstance(segment, HostSegment)
+    source = tmp_path / "counting.tflite"
+    source.write_bytes(bytes(segment.model))
+    code, messages = furiosa("compile", source, "--verify", "-o", tmp_path / "x.enf")
+    assert code == 1
+    assert "keeps state from run to run" in messages.splitlines()[-1]
+    assert not (tmp_path / "x.enf").exists()
