@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
 from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
 from furiosa_ir.compiler import compile_model
-from furiosa_ir.errors import ExecutionFailure, FuriosaError
+from furiosa_ir.errors import ExecutionFailure, FuriosaError, ImportFailure
 from furiosa_ir.native_onnx import PROCESSES
 from furiosa_ir.runtime import Session, isolation, session
 from furiosa_ir.runtime.host import TFLiteEngine, host_engine, is_stateful, layer_of
@@ -243,12 +243,14 @@ def children() -> list[int]:
 
 
 def test_a_result_of_another_shape_than_the_file_says() -> None:
-    x, y = Tensor("x", (1, 1, 4), np.int32), Tensor("y", (4,), np.int32)
+    """The importer knows the shapes of what is modelled; a program may hold other sub-models."""
+    x, y = TensorRecord("x", "int32", (1, 1, 4)), TensorRecord("y", "int32", (4,))
     axes = Tensor.constant("axes", np.array([1], np.int32))
-    model = build_model(
-        [Operator("REDUCE_PROD", [x, axes], [y], options("Reducer", keepDims=True))]
-    )
-    with session.create(compile_model(model)) as running:
+    tensors = [Tensor("x", (1, 1, 4), np.int32), axes], [Tensor("y", (4,), np.int32)]
+    model = build_model([Operator("REDUCE_PROD", *tensors, options("Reducer", keepDims=True))])
+    with pytest.raises(ImportFailure, match=r"makes \[1, 1, 4\], the file says \[4\]"):
+        compile_model(model)
+    with Session(host_program(model, "tflite", [x], [y])) as running:
         message = r"'y' is declared with shape \[4\], but the framework makes \[1, 1, 4\]"
         with pytest.raises(ExecutionFailure, match=message) as caught:
             running.run([np.ones((1, 1, 4), np.int32)])

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -164,6 +165,14 @@ def _places(command: Command) -> tuple[list[Place], list[Place]]:
 _OTHER = {"dma": "npu", "npu": "dma"}
 
 
+def _too_many(segment: str) -> VerificationFailure:
+    return VerificationFailure(
+        f"segment '{segment}' has too many commands that share lines of SRAM, and "
+        "no tokens that order them",
+        hint=way_out("COMPARISONS"),
+    )
+
+
 class _SegmentCheck:
     def __init__(self, program: Program, segment: NpuSegment, machine: Machine) -> None:
         self.program, self.segment = program, segment
@@ -180,7 +189,7 @@ class _SegmentCheck:
         self.position: list[int] = []
         self.known = dict.fromkeys(_OTHER, 0)
         self._cache: dict[Place, tuple[_Lines, ...]] = {}
-        self._comparisons = Budget(limit("COMPARISONS"), self._too_many)
+        self._comparisons = Budget(limit("COMPARISONS"), partial(_too_many, segment.name))
 
     def run(self) -> None:
         for binding in self.segment.inputs:
@@ -200,13 +209,6 @@ class _SegmentCheck:
                 raise VerificationFailure(
                     f"segment '{self.segment.name}' does not write all of its output '{name}'"
                 )
-
-    def _too_many(self) -> VerificationFailure:
-        return VerificationFailure(
-            f"segment '{self.segment.name}' has too many commands that share lines of SRAM, and "
-            "no tokens that order them",
-            hint=way_out("COMPARISONS"),
-        )
 
     def _layer(self, command: Command) -> str:
         return self.program.layers[command.layer].name
