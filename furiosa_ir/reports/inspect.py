@@ -45,7 +45,7 @@ def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> di
         "target": program.target,
         "machine": dict(program.machine),
         "inputs": [_tensor(program.tensors[i]) for i in program.inputs],
-        "outputs": [_tensor(program.tensors[i]) for i in program.outputs],
+        "outputs": [_tensor(t) for t in program.output_tensors],
         "segments": [_segment(program, s) for s in program.segments],
         "summary": _figures(program, entries),
         "layers": _layers(program, entries),

@@ -105,7 +105,7 @@ class Model(Described):
 
         return Model(
             tuple(describe(program.tensors[i]) for i in program.inputs),
-            tuple(describe(program.tensors[i]) for i in program.outputs),
+            tuple(map(describe, program.output_tensors)),
         )
 
     def arrays(self, inputs: Inputs) -> list[Array]:

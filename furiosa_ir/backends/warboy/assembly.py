@@ -149,13 +149,13 @@ def assemble(
                 hint="run graph-partition before the passes of the backend",
             )
     returned = [indices[v] for v in cast("ReturnOp", operations[-1]).arguments]
-    outputs = _name_outputs(tensors, indices, returned, _attributes(main.res_attrs))
+    names = _name_outputs(tensors, indices, returned, _attributes(main.res_attrs))
     return Program(
         target=target,
         machine=machine.parameters(),
         tensors=tuple(tensors),
         inputs=tuple(range(len(main.body.block.args))),
-        outputs=outputs,
+        outputs=tuple(returned),
         segments=tuple(segments),
         layers=tuple(layers),
         compiler=provenance.compiler,
@@ -164,6 +164,7 @@ def assemble(
         source_hash=provenance.source_hash,
         source_framework=provenance.source_framework,
         resumed=provenance.resumed,
+        output_names=names,
     )
 
 
@@ -216,20 +217,23 @@ def _name_outputs(
     indices: dict[SSAValue, int],
     returned: Sequence[int],
     attributes: Sequence[DictionaryAttr],
-) -> tuple[int, ...]:
+) -> tuple[str, ...]:
     """Gives the tensors that `@main` returns the network's output names.
 
-    An input that is returned, or a tensor returned twice, keeps its first name: the output list
-    then names one tensor twice.
+    An input that is returned, or a tensor returned twice, keeps its first name.
+
+    Returns:
+        The names of the outputs, where one of them is not that of its tensor.
     """
     inputs = {i for v, i in indices.items() if not hasattr(v, "op")}
     named: set[int] = set()
-    for index, entry in zip(returned, attributes, strict=True):
+    names = [cast("StringAttr", entry.data["graph.name"]).data for entry in attributes]
+    for index, name in zip(returned, names, strict=True):
         if index not in named and index not in inputs:
-            name = cast("StringAttr", entry.data["graph.name"]).data
             tensors[index] = replace(tensors[index], name=name)
             named.add(index)
-    return tuple(returned)
+    differ = any(tensors[i].name != name for i, name in zip(returned, names, strict=True))
+    return tuple(names) if differ else ()
 
 
 def _npu_segment(

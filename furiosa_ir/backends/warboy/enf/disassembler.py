@@ -39,9 +39,10 @@ def disassemble(program: Program) -> Iterator[str]:
         yield f"compiler {program.compiler}"
     if program.source_hash:
         yield f"source {program.source_framework} {program.source_hash}"
-    for word, indices in (("input", program.inputs), ("output", program.outputs)):
-        for index in indices:
-            yield f"{word} {_tensor(program.tensors[index])}"
+    for index in program.inputs:
+        yield f"input {_tensor(program.tensors[index])}"
+    for tensor in program.output_tensors:
+        yield f"output {_tensor(tensor)}"
     for segment in program.segments:
         yield ""
         if isinstance(segment, HostSegment):

@@ -223,6 +223,7 @@ TABLES: dict[str, tuple[Field, ...]] = {
     "MachineParameter": (_field("name", "string"), _field("value", _I64)),
     "Option": (_field("name", "string"), _field("value", "string")),
     "Resumption": (_field("passes", _U32), _field("text", _U8)),
+    "OutputName": (_field("name", "string"),),
     "Program": (
         _field("target", "string"),
         _field("machine", "[MachineParameter]"),
@@ -237,6 +238,7 @@ TABLES: dict[str, tuple[Field, ...]] = {
         _field("source_hash", "string"),
         _field("source_framework", "string"),
         _field("resumed", "[Resumption]"),
+        _field("output_names", "[OutputName]"),
     ),
 }
 """Fields in the schema's order: a field's index is its slot."""

@@ -187,6 +187,7 @@ class _Reader:
                 Resumption(r["passes"], _enum(layout.TEXT_STATES, r["text"], "state of text"))
                 for r in row["resumed"]
             ),
+            tuple(r["name"] for r in row["output_names"]),
         )
 
     def _segment(self, row: Row) -> NpuSegment | HostSegment:

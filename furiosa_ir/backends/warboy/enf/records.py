@@ -12,7 +12,7 @@ engine, that must be complete before this one starts. Nothing else orders the tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from furiosa_ir.backends.warboy.enf.section import Section
 
@@ -423,6 +423,8 @@ class Program:
         source_hash: SHA-256 of the model file (hexadecimal digits).
         source_framework: "onnx" or "tflite".
         resumed: where the compile went on from IR text; nowhere, if it began with the model.
+        output_names: of the outputs; none where each is called as its tensor. An output that is an
+            input, or that is another output as well, has a name of its own, but no tensor.
     """
 
     target: str
@@ -438,3 +440,13 @@ class Program:
     source_hash: str = ""
     source_framework: str = ""
     resumed: tuple[Resumption, ...] = ()
+    output_names: tuple[str, ...] = ()
+
+    @property
+    def output_tensors(self) -> tuple[Tensor, ...]:
+        """The network's outputs under their names."""
+        tensors = tuple(self.tensors[i] for i in self.outputs)
+        if not self.output_names:
+            return tensors
+        named = zip(tensors, self.output_names, strict=True)
+        return tuple(replace(tensor, name=name) for tensor, name in named)

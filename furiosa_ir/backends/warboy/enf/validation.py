@@ -77,6 +77,10 @@ def validate_program(program: Program) -> None:
         _tensor(tensor)
     _indices(program.inputs, tensors, "an input")
     _indices(program.outputs, tensors, "an output")
+    if program.output_names and len(program.output_names) != len(program.outputs):
+        raise VerificationFailure(
+            f"it has {len(program.outputs)} outputs and {len(program.output_names)} names for them"
+        )
     _indices([layer.segment for layer in program.layers], len(program.segments), "a layer")
     if any(not 0 <= n < 1 << 64 for row in program.layers for n in (row.macs, row.weight_bytes)):
         raise VerificationFailure("a layer has impossible figures")

@@ -133,6 +133,7 @@ def _program_row(program: Program, sections: list[Section]) -> Row:
             {"passes": r.passes, "text": layout.TEXT_STATES.index(r.text)} for r in program.resumed
         ]
         or None,
+        "output_names": [{"name": name} for name in program.output_names] or None,
     }
 
 

@@ -4168,6 +4168,89 @@ class ResumptionT(object):
         return resumption
 
 
+class OutputName(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = OutputName()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsOutputName(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def OutputNameBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x4E\x46\x31", size_prefixed=size_prefixed)
+
+    # OutputName
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # OutputName
+    def Name(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.String(o + self._tab.Pos)
+        return None
+
+def OutputNameStart(builder):
+    builder.StartObject(1)
+
+def OutputNameAddName(builder, name):
+    builder.PrependUOffsetTRelativeSlot(0, flatbuffers.number_types.UOffsetTFlags.py_type(name), 0)
+
+def OutputNameEnd(builder):
+    return builder.EndObject()
+
+
+
+class OutputNameT(object):
+
+    # OutputNameT
+    def __init__(
+        self,
+        name = None,
+    ):
+        self.name = name  # type: Optional[str]
+
+    @classmethod
+    def InitFromBuf(cls, buf, pos):
+        outputName = OutputName()
+        outputName.Init(buf, pos)
+        return cls.InitFromObj(outputName)
+
+    @classmethod
+    def InitFromPackedBuf(cls, buf, pos=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, pos)
+        return cls.InitFromBuf(buf, pos+n)
+
+    @classmethod
+    def InitFromObj(cls, outputName):
+        x = OutputNameT()
+        x._UnPack(outputName)
+        return x
+
+    # OutputNameT
+    def _UnPack(self, outputName):
+        if outputName is None:
+            return
+        self.name = outputName.Name()
+
+    # OutputNameT
+    def Pack(self, builder):
+        if self.name is not None:
+            name = builder.CreateString(self.name)
+        OutputNameStart(builder)
+        if self.name is not None:
+            OutputNameAddName(builder, name)
+        outputName = OutputNameEnd(builder)
+        return outputName
+
+
 class Program(object):
     __slots__ = ['_tab']
 
@@ -4423,8 +4506,32 @@ class Program(object):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(28))
         return o == 0
 
+    # Program
+    def OutputNames(self, j):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(30))
+        if o != 0:
+            x = self._tab.Vector(o)
+            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 4
+            x = self._tab.Indirect(x)
+            obj = OutputName()
+            obj.Init(self._tab.Bytes, x)
+            return obj
+        return None
+
+    # Program
+    def OutputNamesLength(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(30))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # Program
+    def OutputNamesIsNone(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(30))
+        return o == 0
+
 def ProgramStart(builder):
-    builder.StartObject(13)
+    builder.StartObject(14)
 
 def ProgramAddTarget(builder, target):
     builder.PrependUOffsetTRelativeSlot(0, flatbuffers.number_types.UOffsetTFlags.py_type(target), 0)
@@ -4489,6 +4596,12 @@ def ProgramAddResumed(builder, resumed):
 def ProgramStartResumedVector(builder, numElems):
     return builder.StartVector(4, numElems, 4)
 
+def ProgramAddOutputNames(builder, outputNames):
+    builder.PrependUOffsetTRelativeSlot(13, flatbuffers.number_types.UOffsetTFlags.py_type(outputNames), 0)
+
+def ProgramStartOutputNamesVector(builder, numElems):
+    return builder.StartVector(4, numElems, 4)
+
 def ProgramEnd(builder):
     return builder.EndObject()
 
@@ -4516,6 +4629,7 @@ class ProgramT(object):
         sourceHash = None,
         sourceFramework = None,
         resumed = None,
+        outputNames = None,
     ):
         self.target = target  # type: Optional[str]
         self.machine = machine  # type: Optional[List[MachineParameterT]]
@@ -4530,6 +4644,7 @@ class ProgramT(object):
         self.sourceHash = sourceHash  # type: Optional[str]
         self.sourceFramework = sourceFramework  # type: Optional[str]
         self.resumed = resumed  # type: Optional[List[ResumptionT]]
+        self.outputNames = outputNames  # type: Optional[List[OutputNameT]]
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -4619,6 +4734,14 @@ class ProgramT(object):
                 else:
                     resumption_ = ResumptionT.InitFromObj(program.Resumed(i))
                     self.resumed.append(resumption_)
+        if not program.OutputNamesIsNone():
+            self.outputNames = []
+            for i in range(program.OutputNamesLength()):
+                if program.OutputNames(i) is None:
+                    self.outputNames.append(None)
+                else:
+                    outputName_ = OutputNameT.InitFromObj(program.OutputNames(i))
+                    self.outputNames.append(outputName_)
 
     # ProgramT
     def Pack(self, builder):
@@ -4696,6 +4819,14 @@ class ProgramT(object):
             for i in reversed(range(len(self.resumed))):
                 builder.PrependUOffsetTRelative(resumedlist[i])
             resumed = builder.EndVector()
+        if self.outputNames is not None:
+            outputNameslist = []
+            for i in range(len(self.outputNames)):
+                outputNameslist.append(self.outputNames[i].Pack(builder))
+            ProgramStartOutputNamesVector(builder, len(self.outputNames))
+            for i in reversed(range(len(self.outputNames))):
+                builder.PrependUOffsetTRelative(outputNameslist[i])
+            outputNames = builder.EndVector()
         ProgramStart(builder)
         if self.target is not None:
             ProgramAddTarget(builder, target)
@@ -4723,6 +4854,8 @@ class ProgramT(object):
             ProgramAddSourceFramework(builder, sourceFramework)
         if self.resumed is not None:
             ProgramAddResumed(builder, resumed)
+        if self.outputNames is not None:
+            ProgramAddOutputNames(builder, outputNames)
         program = ProgramEnd(builder)
         return program
 
