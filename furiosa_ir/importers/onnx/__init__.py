@@ -21,6 +21,7 @@ from furiosa_ir.dialects.graph import ONNX_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.batch import set_batch
+from furiosa_ir.importers.onnx.branches import taken_branch
 from furiosa_ir.importers.onnx.builder import Builder, is_static
 from furiosa_ir.importers.onnx.file import UNFIT, ModelFile, read_model
 from furiosa_ir.importers.onnx.node import Node, node_domain, node_key
@@ -108,6 +109,11 @@ def _import_node(builder: Builder, proto: Any) -> None:
     builder.location = name_loc(label)
     try:
         check_node(proto, builder.opsets)
+        branch = taken_branch(builder, proto)
+        if branch is not None:
+            for inner in branch:
+                _import_node(builder, inner)
+            return
         # What an operator is expanded to need not be valid: accumulators are stored numbers, too.
         node = Node(builder, proto, builder.opsets[node_domain(proto)])
         check_types(node.op_type, node.domain, node.opset, node.operands)
