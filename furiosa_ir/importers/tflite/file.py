@@ -172,9 +172,9 @@ def read_file(data: bytes | mmap.mmap) -> FileRecord:
     graph: Any = model.Subgraphs(0)
     size = len(data)
     repaired: list[str] = []
-    buffers, vectors = _buffers(model, data), Vectors(size)
+    buffers, vectors = read_buffers(model, data), Vectors(size)
     tensors = [
-        _tensor(graph.Tensors(i), i, buffers, vectors, repaired)
+        read_tensor(graph.Tensors(i), i, buffers, vectors, repaired)
         for i in range(checked_length(graph.TensorsLength(), size, "tensors"))
     ]
     codes = [
@@ -192,8 +192,12 @@ def read_file(data: bytes | mmap.mmap) -> FileRecord:
     return FileRecord(data, codes, tensors, operators, inputs, outputs, repaired)
 
 
-def _buffers(model: Any, data: bytes | mmap.mmap) -> list[Array | None]:
-    """The bytes of each buffer, inside the flatbuffer or (large models) behind it."""
+def read_buffers(model: Any, data: bytes | mmap.mmap) -> list[Array | None]:
+    """The bytes of each buffer, inside the flatbuffer or (large models) behind it.
+
+    Raises:
+        ImportFailure: one ends behind the file.
+    """
     buffers: list[Array | None] = []
     for i in range(checked_length(model.BuffersLength(), len(data), "buffers")):
         buffer = model.Buffers(i)
@@ -208,13 +212,26 @@ def _buffers(model: Any, data: bytes | mmap.mmap) -> list[Array | None]:
     return buffers
 
 
-def _tensor(
+def read_tensor(
     reader: Any,
     index: int,
     buffers: Sequence[Array | None],
     vectors: Vectors,
     repaired: list[str],
 ) -> TensorRecord:
+    """A tensor of the subgraph.
+
+    Args:
+        reader: the flatbuffers reader.
+        index: its number.
+        buffers: the model's.
+        vectors: copies vectors of the file.
+        repaired: gets its name if its quantised dimension is impossible, and mended.
+
+    Raises:
+        ImportFailure: shape, type, quantisation and elements contradict each other, or are not
+            supported.
+    """
     raw_name = reader.Name()
     if raw_name is not None and len(raw_name) > vectors.size:
         raise ImportFailure(f"corrupt: the name of tensor {index} ends behind the file")

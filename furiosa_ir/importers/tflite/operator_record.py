@@ -131,13 +131,18 @@ def read_operator(
         vectors.indices(reader.InputsAsNumpy(), tensors, what, optional=True),
         vectors.indices(reader.OutputsAsNumpy(), tensors, what),
         vectors.indices(reader.IntermediatesAsNumpy(), tensors, what),
-        _options(reader, op_type),
+        read_options(reader, op_type),
         custom,
         reader,
     )
 
 
-def _options(reader: Any, op_type: str) -> Any:
+def read_options(reader: Any, op_type: str) -> Any:
+    """The reader of an operator's options table; of an empty one if the operator may lack it.
+
+    Raises:
+        ImportFailure: the options are of no known kind.
+    """
     table = reader.BuiltinOptions()
     name = _OPTIONS_NAMES.get(reader.BuiltinOptionsType())
     if name is None:

@@ -1,9 +1,10 @@
 """A host segment as a TFLite sub-model.
 
 An operation is written from its origin, which says what each input of the original was
-(`importers.tflite.origin`); one that has none, or whose origin is another operator (the reshape
-before a FULLY_CONNECTED), from what it is. A fused activation was imported as an operation of its
-own with the origin of its operand's: the two are one operator again.
+(`importers.tflite.origin`), as long as the origin still means that operation (text and passes may
+have changed it: `importers.tflite.reimport`). One that has been changed, has no origin, or whose
+origin is another operator (the reshape before a FULLY_CONNECTED) is written from what it is. A
+fused activation was imported as an operation of its own: the two are one operator again.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ from xdsl.dialects.builtin import StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.host.tflite_forms import form_of
+from furiosa_ir.backends.warboy.host.tflite_forms import Form, form_of
 from furiosa_ir.backends.warboy.host.tflite_kernels import check_kernels
 from furiosa_ir.backends.warboy.host.tflite_schema import schema, tensor_record
 from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr
-from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp, TanhOp
+from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
-from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.errors import CompilationFailure, ImportFailure
+from furiosa_ir.importers.tflite.file import CORRUPTION
+from furiosa_ir.importers.tflite.reimport import Imported, reimported
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import ints
 
 _IDENTIFIER = b"TFL3"
 
@@ -74,6 +78,7 @@ class _SubModel:
         self._operators: list[Any] = []
         self._indices: dict[SSAValue, int] = {}
         self._names: set[str] = set()
+        self._fused: set[GraphOp] = set()
         self.custom_operators: list[tuple[str, str]] = []
         """(name, layer) of the custom operators."""
 
@@ -107,17 +112,60 @@ class _SubModel:
 
     def operator(self, op: GraphOp) -> None:
         """Adds an operation."""
-        if _is_fused(op):
+        if op in self._fused:
             self._indices[op.results[0]] = self._indices[op.operands[0]]
             return
         origin = op.origin
+        changed = ""
         if origin is not None and origin.data[0] == "tflite":
-            original = self._schema.ModelT.InitFromPackedBuf(origin.data[1].array.tobytes())
+            original = _model(origin)
             code = original.operatorCodes[0]
-            if isinstance(op, OpaqueOp) or _operator_name(code.builtinCode) in op.TFLITE:
+            if isinstance(op, OpaqueOp):
+                _check_opaque(op, original, code)
                 self._from_origin(op, original, code)
                 return
-        self._from_form(op)
+            if _operator_name(code.builtinCode) in op.TFLITE:
+                changed = self._difference(op, origin, original)
+                if not changed:
+                    self._from_origin(op, original, code)
+                    return
+        try:
+            form = form_of(op)
+        except CompilationFailure as error:
+            if not changed:
+                raise
+            raise CompilationFailure(
+                f"{op.name} is no longer the operator of its file: {changed}, and "
+                "TFLite has no form of it to run on the host",
+                hint="undo the change, or change the operator in the network and import it again",
+            ) from error
+        self._from_form(op, form)
+
+    def _difference(self, op: GraphOp, origin: OriginAttr, original: Any) -> str:
+        """How an operation differs from its origin's operator, "" if it does not.
+
+        Where they agree, the activation that the operator fuses is written with it, if it still
+        stands behind it, and else left out of it.
+        """
+        try:
+            made = reimported(op, origin)
+        except ImportFailure as error:
+            return error.message
+        own = Imported.of(op)
+        alike = [i for i, m in enumerate(made) if m.kind is own.kind]
+        same = next((i for i in alike if made[i] == own), None)
+        if same is None:
+            return made[alike[0]].difference(op) if alike else "it is another operation"
+        options = original.subgraphs[0].operators[0].builtinOptions
+        if not getattr(options, "fusedActivationFunction", 0):
+            return ""
+        uses = list(op.results[0].uses)
+        user = uses[0].operation if len(uses) == 1 else None
+        if isinstance(user, ReluOp | ClipOp) and Imported.of(user) in made[same + 1 : same + 2]:
+            self._fused.add(user)
+        else:
+            options.fusedActivationFunction = 0
+        return ""
 
     def _from_origin(self, op: GraphOp, original: Any, code: Any) -> None:
         node = original.subgraphs[0].operators[0]
@@ -148,8 +196,7 @@ class _SubModel:
         record.buffer = 0 if data is None else self._buffer(np.asarray(data, np.uint8))
         return self._add(record, name)
 
-    def _from_form(self, op: GraphOp) -> None:
-        form = form_of(op)
+    def _from_form(self, op: GraphOp, form: Form) -> None:
         node, code = self._schema.OperatorT(), self._schema.OperatorCodeT()
         code.builtinCode = getattr(self._schema.BuiltinOperator, form.operator)
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
@@ -200,21 +247,42 @@ class _SubModel:
 _WITH_SUBGRAPHS = ("IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_COMPOSITE")
 
 
-def _is_fused(op: GraphOp) -> bool:
-    """Whether the operation is the activation that its operand's operator fuses."""
-    if not isinstance(op, ReluOp | ClipOp | TanhOp) or op.origin is None:
-        return False
-    producer = op.operands[0].owner
-    return (
-        isinstance(producer, GraphOp)
-        and not isinstance(producer, ConstantOp)
-        and _same(op.origin, producer.origin)
-        and layer_name(op) == layer_name(producer)
-    )
+def _model(origin: OriginAttr) -> Any:
+    """An origin, which need not be the importer's: IR text may say anything.
+
+    Raises:
+        CompilationFailure: it is no TFLite model of one operator.
+    """
+    try:
+        model = schema().ModelT.InitFromPackedBuf(origin.data[1].array.tobytes())
+        (graph,) = model.subgraphs
+        (_,), (_,) = graph.operators, model.operatorCodes
+    except CORRUPTION:
+        raise CompilationFailure("its origin is not a TFLite model of one operator") from None
+    return model
 
 
-def _same(a: OriginAttr, b: OriginAttr | None) -> bool:
-    return a is b or a == b
+def _check_opaque(op: OpaqueOp, original: Any, code: Any) -> None:
+    """Compares what the text says of an operator that is carried whole with the operator.
+
+    Raises:
+        CompilationFailure: they differ.
+    """
+    name = _operator_name(code.builtinCode)
+    name = _text(code.customCode) if name == "CUSTOM" else name
+    if op.operator.data != name:
+        raise CompilationFailure(
+            f"graph.opaque says operator '{op.operator.data}', its origin is '{name}'",
+            hint="undo the change: an operator that is carried whole is its origin",
+        )
+    slots = original.subgraphs[0].operators[0].inputs
+    slots = [] if slots is None else [-2 - int(s) if s < -1 else -1 for s in slots]
+    if list(ints(op.slots)) != slots or max(slots, default=-1) + 1 != len(op.inputs):
+        raise CompilationFailure(
+            f"graph.opaque says slots {list(ints(op.slots))} of {len(op.inputs)} operands, its "
+            f"origin has {slots}",
+            hint="undo the change: an operator that is carried whole is its origin",
+        )
 
 
 @lru_cache

@@ -1,7 +1,8 @@
-"""Operations without an origin as TFLite operators.
+"""Operations without an origin that means them, as TFLite operators.
 
 These are what an operator becomes besides its main operation, what shape arithmetic leaves over,
-and what passes insert. Everything else on the host has an origin.
+what passes insert, and what text or passes have changed. Everything else on the host is written
+from its origin.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.convolution import MatMulOp
-from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp, TanhOp
+from furiosa_ir.dialects.graph.elementwise import ClipOp, LeakyReluOp, ReluOp, TanhOp
 from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
     ExpandOp,
@@ -24,6 +25,14 @@ from furiosa_ir.dialects.graph.movement import (
     TransposeOp,
 )
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
+from furiosa_ir.dialects.graph.reduction import (
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceOp,
+    ReduceSumOp,
+    SoftmaxOp,
+)
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import ints, shape_of
@@ -92,7 +101,22 @@ def _clip(op: ClipOp) -> Form:
     name = _CLIPS.get((low, high))
     if name is None:
         raise CompilationFailure(f"TFLite has no operator that clips to {low} .. {high}")
-    return Form(name, version=2)
+    return Form(name, version=2 if name in ("RELU", "RELU6") else 1)
+
+
+def _reduce(op: ReduceOp) -> Form:
+    options = {"keepDims": bool(op.keepdims.value.data)}
+    return Form(op.TFLITE[0], "ReducerOptions", options, [(1, _vector(ints(op.axes)))], 2)
+
+
+def _softmax(op: SoftmaxOp) -> Form:
+    if op.axis.value.data not in (-1, len(shape_of(op.x)) - 1):
+        raise CompilationFailure("TFLite has no softmax along another dimension than the last")
+    return Form("SOFTMAX", "SoftmaxOptions", {"beta": op.beta.value.data}, version=2)
+
+
+def _leaky_relu(op: LeakyReluOp) -> Form:
+    return Form("LEAKY_RELU", "LeakyReluOptions", {"alpha": op.alpha.value.data}, version=2)
 
 
 _CLIPS: dict[tuple[float | None, float | None], str] = {
@@ -111,6 +135,9 @@ _FORMS: dict[type[GraphOp], Callable[[Any], Form]] = {
     ExpandOp: _expand,
     ClipOp: _clip,
     ReluOp: lambda _: Form("RELU", version=2),
+    LeakyReluOp: _leaky_relu,
+    SoftmaxOp: _softmax,
+    **dict.fromkeys((ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceSumOp), _reduce),
     TanhOp: lambda _: Form("TANH", version=2),
     MatMulOp: lambda _: Form("BATCH_MATMUL", "BatchMatMulOptions", version=2),
     QuantizeOp: lambda _: Form("QUANTIZE", "QuantizeOptions", version=2),
