@@ -23,6 +23,7 @@ from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.batch import set_batch
 from furiosa_ir.importers.onnx.branches import taken_branch
 from furiosa_ir.importers.onnx.builder import Builder, is_static
+from furiosa_ir.importers.onnx.extra_operators import schema_opset
 from furiosa_ir.importers.onnx.file import UNFIT, ModelFile, read_model
 from furiosa_ir.importers.onnx.node import Node, node_domain, node_key
 from furiosa_ir.importers.onnx.opaque import check_node, declared_type
@@ -115,7 +116,7 @@ def _import_node(builder: Builder, proto: Any) -> None:
                 _import_node(builder, inner)
             return
         # What an operator is expanded to need not be valid: accumulators are stored numbers, too.
-        node = Node(builder, proto, builder.opsets[node_domain(proto)])
+        node = Node(builder, proto, _opset(builder, proto))
         check_types(node.op_type, node.domain, node.opset, node.operands)
         for part in expanded(builder, proto) or (settled(builder, proto),):
             for name, value in zip(part.output, _results(builder, part), strict=False):
@@ -135,10 +136,15 @@ def _import_node(builder: Builder, proto: Any) -> None:
         ) from error
 
 
+def _opset(builder: Builder, proto: Any) -> int:
+    """The set whose schema a node follows."""
+    return schema_opset(proto, builder.opsets[node_domain(proto)])
+
+
 def _results(builder: Builder, proto: Any) -> Sequence[SSAValue]:
     key = node_key(proto)
     operation = ONNX_OPERATORS.get(key) if key not in STRUCTURAL else None
-    node = Node(builder, proto, builder.opsets[node_domain(proto)], operation)
+    node = Node(builder, proto, _opset(builder, proto), operation)
     hook = STRUCTURAL.get(key) if operation is None else operation.from_onnx
     dynamic = any(o is not None and not is_static(o) for o in node.operands)
     if hook is None or dynamic or any(builder.is_hidden(str(i)) for i in proto.input):

@@ -24,6 +24,7 @@ from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.contrib import infer_with_onnxruntime
+from furiosa_ir.importers.onnx.extra_operators import is_extra, schema_opset
 from furiosa_ir.importers.onnx.folding import Folding
 from furiosa_ir.importers.onnx.hazards import check_hazards
 from furiosa_ir.importers.onnx.messages import one_sentence
@@ -136,7 +137,7 @@ class OpaqueNode:
                 raise self._crashed(crash) from None
         for output in inferred.graph.output:
             result = _result_type(known.get(str(output.name), output))
-            result = result or declared.get(str(output.name))
+            result = result or declared.get(str(output.name)) or self._like_its_operand()
             if result is not None:
                 results[str(output.name)] = result
             elif output.type.WhichOneof("value") is None:
@@ -202,9 +203,19 @@ class OpaqueNode:
             ) from None
         return onnx.ModelProto.FromString(data)
 
+    def _like_its_operand(self) -> ResultType | None:
+        """Of the experiments that onnxruntime keeps: all have their operand's type and rank."""
+        opset = next(int(o.version) for o in self.model.opset_import if not o.domain)
+        if not is_extra(self.node, opset) or not self.node.input:
+            return None
+        info = next((i for i in self.model.graph.input if i.name == self.node.input[0]), None)
+        known = None if info is None else _result_type(info)
+        return known and ResultType(known.element, (DYNAMIC,) * len(known.shape))
+
     def _is_unknown(self) -> bool:
         """Whether onnx has no schema of the operator."""
-        return not onnx.defs.has(self.node.op_type, self.node.domain)
+        opset = next(int(o.version) for o in self.model.opset_import if not o.domain)
+        return not onnx.defs.has(self.node.op_type, self.node.domain) or is_extra(self.node, opset)
 
     def _is_function(self) -> bool:
         try:
@@ -278,9 +289,12 @@ def check_node(node: Any, opsets: Mapping[str, int]) -> None:
         raise ImportFailure("the model imports no operator set")
     if any(a.HasField("g") or a.graphs for a in node.attribute):
         return  # its subgraphs refer to what is outside; inference checks it with that in sight
+    opset = opsets[domain]
+    if is_extra(node, opset) and schema_opset(node, opset) == opset:
+        return  # onnxruntime has no schema to show; it will say when it infers the types
     context = checker.C.CheckerContext()
     context.ir_version = onnx.IR_VERSION
-    context.opset_imports = dict(opsets)
+    context.opset_imports = {**opsets, domain: schema_opset(node, opset)}
     try:
         checker.check_node(node, context)
     except checker.ValidationError as error:

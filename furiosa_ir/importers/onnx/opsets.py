@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from furiosa_ir.importers.onnx.extra_operators import is_extra, schema_opset
 from furiosa_ir.importers.onnx.opset_rules import RULES, Inexpressible, Site
 from furiosa_ir.importers.onnx.order import all_nodes, node_label, subgraphs
 from furiosa_ir.ir.constants import Array
@@ -95,6 +96,10 @@ def _raise_nodes(
 def _raised(node: Any, old: int, new: int, types: _Types, taken: set[str]) -> list[Any]:
     if not changed_between(node, old, new):
         return [node]
+    if is_extra(node, old) and (
+        is_extra(node, new) or schema_opset(node, old) in range(old + 1, new + 1)
+    ):
+        return [node]  # onnxruntime's own form, or the same in ONNX
     step = _next_version(str(node.op_type), old, new)
     if step is None:
         raise Inexpressible(f"no operator '{node.op_type}' is known in operator set {old}")
