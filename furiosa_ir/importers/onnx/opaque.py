@@ -28,6 +28,7 @@ from furiosa_ir.importers.onnx.extra_operators import is_extra, schema_opset
 from furiosa_ir.importers.onnx.folding import Folding
 from furiosa_ir.importers.onnx.hazards import check_hazards
 from furiosa_ir.importers.onnx.messages import one_sentence
+from furiosa_ir.importers.onnx.opsets import raise_opset
 from furiosa_ir.importers.onnx.order import all_nodes, subgraphs, used_names
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape
@@ -37,6 +38,10 @@ from furiosa_ir.native_process import NativeCrash, NativeRefusal
 
 _VALUES_FOR_INFERENCE = 4096
 """Constants of up to this many elements take part in shape inference (Reshape's shape, ...)."""
+
+
+_WITH_SHAPE_RULES = 13
+"""A set in which operators have shape rules that had none before (Compress, NonMaxSuppression)."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,8 @@ class OpaqueNode:
         for output in inferred.graph.output:
             result = _result_type(known.get(str(output.name), output))
             result = result or declared.get(str(output.name)) or self._like_its_operand()
+            if result is None and output.type.WhichOneof("value") in (None, "tensor_type"):
+                result = self._in_a_newer_set(model, str(output.name))
             if result is not None:
                 results[str(output.name)] = result
             elif output.type.WhichOneof("value") is None:
@@ -202,6 +209,18 @@ class OpaqueNode:
                 hint=crash.hint,
             ) from None
         return onnx.ModelProto.FromString(data)
+
+    def _in_a_newer_set(self, model: onnx.ModelProto, output: str) -> ResultType | None:
+        """A result's type as a newer version of the operator has it: old ones lack shape rules."""
+        opset = next(int(o.version) for o in model.opset_import if not o.domain)
+        newer = onnx.ModelProto()
+        newer.CopyFrom(model)
+        try:
+            raise_opset(newer, opset, max(opset, _WITH_SHAPE_RULES))
+            inferred = self._inferred(newer)
+        except ImportFailure:
+            return None
+        return next((_result_type(o) for o in inferred.graph.output if o.name == output), None)
 
     def _like_its_operand(self) -> ResultType | None:
         """Of the experiments that onnxruntime keeps: all have their operand's type and rank."""
