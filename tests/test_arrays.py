@@ -139,7 +139,7 @@ UNSAFE = {
 }
 
 
-@pytest.mark.parametrize("name", UNSAFE)
+@pytest.mark.parametrize("name", UNSAFE, ids=ascii)  # xdist sends ids as UTF-8
 def test_names_in_an_archive_lead_nowhere(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
