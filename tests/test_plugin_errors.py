@@ -177,6 +177,36 @@ def test_the_plug_in_is_named(place: str, tmp_path: Path):
     assert not (tmp_path / "out.enf").exists()
 
 
+SPOILS = """
+@dataclass(frozen=True)
+class Spoils(Pass):
+    name = "test-spoils"
+
+    def apply(self, ctx, op):
+        for inner in op.walk():
+            if inner.name == "graph.relu":
+                inner.results[0]._type = TensorType(i8, [7, 7])
+"""
+
+
+def test_what_a_plug_ins_pass_leaves_is_verified_before_another_runs(tmp_path: Path):
+    plugin, model, output = tmp_path / "mine.py", tmp_path / "n.onnx", tmp_path / "out.enf"
+    plugin.write_text(f"{HEAD}from xdsl.dialects.builtin import TensorType, i8\n{SPOILS}")
+    model.write_bytes(network("Neg", "r"))
+    passes = "test-spoils,graph-fold-quantization,graph-partition,lower-to-ftensor"
+    command = ["compile", model, "--load", plugin, "-o", output, "--pass-pipeline", passes]
+    result = subprocess.run(
+        [sys.executable, "-m", "furiosa_ir.tools.furiosa", *map(str, command), "--no-cache"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert result.returncode == 1
+    assert "layer 'relu': after the pass 'test-spoils': graph.relu: " in result.stderr
+    assert "report it" not in result.stderr
+
+
 def test_exceptions_of_ours_are_nobody_elses():
     from furiosa_ir.ir.shaped_operation import as_attribute
 

@@ -212,7 +212,8 @@ def run_pipeline(
         module: what is transformed.
         pipeline: what runs.
         instrumentation: called around each pass and phase.
-        verify_each: verify after each pass, not only at each phase's end.
+        verify_each: verify after each pass, not only at each phase's end. What a pass of a plug-in
+            leaves is always verified: the compiler's passes take what they are given to be sound.
 
     Raises:
         FuriosaError: a pass or a verifier failed; the message names the pass.
@@ -222,7 +223,8 @@ def run_pipeline(
         for watch in instrumentation:
             watch.before_phase(phase, module)
         for what in phase.resolve():
-            run_pass(context, module, what, instrumentation, verify_each)
+            verify = verify_each or not type(what).__module__.startswith("furiosa_ir.")
+            run_pass(context, module, what, instrumentation, verify)
         if not verify_each or not phase.passes:
             _verify_after(f"the phase '{phase.name}'", verify_module, module, _TELLS_PASS)
         if phase.verifier is not None:

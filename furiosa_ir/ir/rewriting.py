@@ -28,7 +28,7 @@ from xdsl.dialects.builtin import LocationAttr, UnknownLoc
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.irdl import IRDLOperation
 from xdsl.irdl.operations import OperandDef
-from xdsl.traits import Pure
+from xdsl.traits import IsTerminator, Pure
 
 from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
 from furiosa_ir.ir.location import fuse, fused_location, layer_name
@@ -330,7 +330,7 @@ class RewriteDriver:
 
     def _enter(self, op: type[Operation]) -> tuple[tuple[_Candidate, ...], bool]:
         candidates = tuple(_Candidate.of(r, op) for r in self.rules if issubclass(op, r.roots))
-        entry = (candidates, op.has_trait(Pure))
+        entry = (candidates, _is_removable(op))
         self._table[op] = entry
         return entry
 
@@ -414,6 +414,11 @@ _LEFT_BEHIND = 64
 """More operations than a rewrite leaves behind: what leads to as many is alive."""
 
 
+def _is_removable(op: type[Operation]) -> bool:
+    """Whether an operation is for its results alone; a terminator is for its block's, too."""
+    return op.has_trait(Pure) and not op.has_trait(IsTerminator)
+
+
 def is_dead(op: Operation) -> bool:
     """Whether nothing needs an operation; a rewrite leaves what it matched beside its root so.
 
@@ -422,7 +427,7 @@ def is_dead(op: Operation) -> bool:
     pending, seen = [op], {op}
     while pending:
         each = pending.pop()
-        if not each.has_trait(Pure) or len(seen) > _LEFT_BEHIND:
+        if not _is_removable(type(each)) or len(seen) > _LEFT_BEHIND:
             return False
         users = {use.operation for result in each.results for use in result.uses} - seen
         seen |= users

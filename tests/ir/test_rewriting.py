@@ -9,10 +9,14 @@ from xdsl.dialects.builtin import FusedLoc, ModuleOp, TensorType, UnknownLoc, f3
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region
 
+from furiosa_ir.backends.warboy.passes.assign_target import AssignTarget
+from furiosa_ir.backends.warboy.passes.fuse_kernels import FuseKernels
+from furiosa_ir.compiler import compile_source
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.elementwise import AddOp, ClipOp, ReluOp, TanhOp, UnaryOp
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.location import fuse, layer_name, name_loc
 from furiosa_ir.ir.rewriting import (
     RewriteDriver,
@@ -23,6 +27,7 @@ from furiosa_ir.ir.rewriting import (
     rule,
 )
 from furiosa_ir.ir.verifier import verify_module
+from tests.conftest import DIGITS
 
 TYPE = TensorType(f32, [4])
 
@@ -112,6 +117,18 @@ def test_dead_operations_go():
     assert remove_dead_operations(module)
     assert names(module) == ["graph.relu"]
     assert not remove_dead_operations(module)
+
+
+def test_terminators_are_not_dead():
+    kernels = compile_source(DIGITS / "digits_int8.tflite", target_ir="ftensor").module
+    AssignTarget("warboy").apply(make_context(), kernels)
+    FuseKernels().apply(make_context(), kernels)
+    before = [op.name for op in kernels.walk()]
+    assert "warboy.yield" in before
+    remove_dead_operations(kernels)
+    assert [op.name for op in kernels.walk()] == before
+    yielded = [op for op in kernels.walk() if op.name == "warboy.yield"]
+    assert not any(map(is_dead, yielded))
 
 
 def test_root_patterns_may_be_abstract_or_several():
