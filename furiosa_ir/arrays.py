@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from furiosa_ir.errors import FuriosaError
+from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import write_whole
 from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import limit, way_out
@@ -165,7 +165,7 @@ def write_arrays(arrays: Iterable[tuple[str, Array]], path: Path) -> None:
         for name, array in arrays:
             member = _member(name, taken)
             if member != name:
-                _LOG.warning("the array '%s' is stored as '%s'", name, member)
+                _LOG.warning("the array '%s' is stored as '%s'", readable(name), member)
             entry = zipfile.ZipInfo(f"{member}.npy")  # a fixed date: same arrays, same bytes
             with archive.open(entry, "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, _plain(array), allow_pickle=False)
