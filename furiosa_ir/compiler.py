@@ -22,6 +22,7 @@ from furiosa_ir.backends.warboy.assembly import Provenance, assemble
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.codegen import generate
 from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program, Resumption
+from furiosa_ir.backends.warboy.enf.validation import CommandFailure
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.backends.warboy.machine import load_machine
 from furiosa_ir.backends.warboy.passes.assign_target import with_target
@@ -31,11 +32,19 @@ from furiosa_ir.backends.warboy.stages import remaining_phases, require
 from furiosa_ir.backends.warboy.target import machine_of, module_target
 from furiosa_ir.cache.compilation import compile_program
 from furiosa_ir.cache.settings import CacheSettings
-from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure
+from furiosa_ir.dialects.warboy.commands import CommandOp
+from furiosa_ir.errors import (
+    CompilationFailure,
+    FuriosaError,
+    ImportFailure,
+    VerificationFailure,
+)
 from furiosa_ir.importers import load
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, Timing, run_pipeline
+from furiosa_ir.ir.positions import Positions
+from furiosa_ir.ir.verifier import OperationFailure
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.plugins import Plugin, load_plugins, plugin_failure
 
@@ -150,11 +159,12 @@ def compile_source(
     seconds: list[tuple[str, float]] = []
     data = model_source(source)
     name = None if isinstance(data, bytes) else str(data)
+    positions = Positions()
     try:
         with _garbage_collection_paused():
             announce("import")
             started = time.perf_counter()
-            module = load(data, batch_size=batch_size, resumed=True)
+            module = load(data, batch_size, resumed=True, positions=positions)
             declared = module.attributes.get("graph.source_hash")
             # IR text carries the hash of the network it came from; hashing twice takes its time.
             digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
@@ -195,7 +205,7 @@ def compile_source(
         if failure is not None and failure is not error:
             raise failure from error
         if isinstance(error, FuriosaError):
-            raise error.at(file=name) from error.__cause__
+            raise positions.placed(error).at(file=name) from error.__cause__
         if isinstance(error, RecursionError):
             raise CompilationFailure("the network is nested too deeply", file=name) from None
         raise
@@ -238,8 +248,22 @@ def _assemble(module: ModuleOp, options: dict[str, str], digest: str) -> Program
         source_framework=framework.data if isinstance(framework, StringAttr) else "onnx",
     )
     program = assemble(module, target, machine, provenance, generate)
-    check_program(program)
+    try:
+        check_program(program)
+    except CommandFailure as error:
+        raise _of_operation(error, module) from error
     return program
+
+
+def _of_operation(error: CommandFailure, module: ModuleOp) -> VerificationFailure:
+    """The failure of a command as that of its operation."""
+    for function in module.ops:
+        if isinstance(function, FuncOp) and function.sym_name.data == error.segment:
+            commands = [op for op in body_of(function).ops if isinstance(op, CommandOp)]
+            failure = OperationFailure(error.message, layer=error.layer, hint=error.hint)
+            failure.operation = commands[error.index]
+            return failure
+    return error
 
 
 def _warn_of_floats(program: Program, name: str | None) -> None:

@@ -8,6 +8,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.errors import ImportFailure, VerificationFailure
 from furiosa_ir.ir.interface import complete_interface
+from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.text import parse_module, read_module
 from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.ir.verifier import verify_module
@@ -19,7 +20,11 @@ __all__ = ["load"]
 
 
 def load(
-    source: bytes | Path | str, batch_size: int | None = None, *, resumed: bool = False
+    source: bytes | Path | str,
+    batch_size: int | None = None,
+    *,
+    resumed: bool = False,
+    positions: Positions | None = None,
 ) -> ModuleOp:
     """The module that a file holds, verified: an ONNX or TFLite model, or IR text.
 
@@ -29,6 +34,7 @@ def load(
             one as 1. IR text has its own, which cannot be changed.
         resumed: whether a compile goes on from here, which the history of a module of text then
             says.
+        positions: is filled with the places of a text's operations.
 
     Raises:
         ImportFailure: the file cannot be read, is none of these, or cannot have that batch size.
@@ -53,8 +59,11 @@ def load(
                 hint="give the batch size where the ONNX or TFLite network is read",
             )
         if isinstance(source, Path):
-            return _complete(read_module(source, resumed=resumed), name)
-        return _complete(parse_module(source.decode("utf-8", "replace"), resumed=resumed), name)
+            module = read_module(source, resumed=resumed, positions=positions)
+        else:
+            text = source.decode("utf-8", "replace")
+            module = parse_module(text, resumed=resumed, positions=positions)
+        return _complete(module, name)
     for magic, what in _NOT_MODELS.items():
         if head.startswith(magic):
             raise ImportFailure(f"this is {what}", file=name, hint=_READABLE)

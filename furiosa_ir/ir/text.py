@@ -25,7 +25,7 @@ from xdsl.utils.exceptions import ParseError
 from xdsl.utils.lexer import Input, Span
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind, StringLiteral
 
-from furiosa_ir.errors import Diagnostic, FuriosaError, ImportFailure
+from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.files import check_writable, whole_file, write_failure
 from furiosa_ir.ir.constant_file import read_constants, write_constants
 from furiosa_ir.ir.constants import (
@@ -38,6 +38,7 @@ from furiosa_ir.ir.constants import (
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import resume, with_digest
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.positions import Positions, diagnostic_at
 from furiosa_ir.ir.text_aliases import AliasTable, attribute_parts
 from furiosa_ir.ir.text_check import check_text
 from furiosa_ir.ir.text_format import constants_path
@@ -46,9 +47,6 @@ from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.plugins import raise_plugin_failure
 
 _LOG = logging.getLogger(__name__)
-
-Positions = dict[Operation, int]
-"""Operation -> where its text begins, in characters from the beginning of the text."""
 
 
 def print_module(module: ModuleOp, *, locations: bool = True) -> str:
@@ -87,8 +85,9 @@ def parse_module(
         ImportFailure: the text does not parse; the message begins with `file:line:column`.
         OperationFailure: it does not verify; its `diagnostics` name each operation's place.
     """
-    positions = {} if positions is None else positions
+    positions = Positions() if positions is None else positions
     text = text.removeprefix("\ufeff")  # a byte order mark
+    positions.text, positions.name = text, name
     try:
         check_text(text)
     except ImportFailure as error:
@@ -117,7 +116,7 @@ def parse_module(
         parsed = ref(module)  # the module holds the constants, which hold the table
         table.layer_of = lambda constant: _layer_of(constant, parsed())
     if verify:
-        _verify(module, text, name, positions)
+        _verify(module, positions)
     if resumed:
         try:
             resume(module, text)
@@ -136,33 +135,14 @@ def _layer_of(constant: Constant, module: ModuleOp | None) -> str | None:
     return None
 
 
-def _verify(module: ModuleOp, text: str, name: str, positions: Positions) -> None:
+def _verify(module: ModuleOp, positions: Positions) -> None:
     try:
         verify_module(module)
     except OperationFailure as error:
-
-        def place(op: Operation) -> Diagnostic | None:
-            at = positions.get(op)
-            return None if at is None else diagnostic_at(text, at, name, "")
-
         count = len(error.failures) + error.unlisted
-        raise OperationFailure.of_all(error.failures, count, place).at(file=name) from error
-
-
-def diagnostic_at(text: str, offset: int, name: str, message: str) -> Diagnostic:
-    """A message about a place in a text.
-
-    Args:
-        text: all of it.
-        offset: the place, in characters from the beginning.
-        name: the file.
-        message: what is wrong.
-    """
-    begin = text.rfind("\n", 0, offset) + 1
-    end = text.find("\n", offset)
-    line = text.count("\n", 0, begin) + 1
-    source = text[begin:] if end < 0 else text[begin:end]
-    return Diagnostic(message, name, line, offset - begin + 1, source=source)
+        raise OperationFailure.of_all(error.failures, count, positions.of).at(
+            file=positions.name
+        ) from error
 
 
 def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) -> None:
@@ -375,7 +355,6 @@ def _raise_at(
 
 __all__ = [
     "INLINE_ELEMENTS",
-    "Positions",
     "large_constants",
     "parse_module",
     "print_module",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from xdsl.ir import Operation
 
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.ir.text import Positions, diagnostic_at
+from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.verifier import OperationFailure
 
 _COMMENT = re.compile(
@@ -40,14 +40,13 @@ class Diagnostic:
     message: str
 
     @staticmethod
-    def of(error: FuriosaError, positions: Positions, text: str) -> list[Diagnostic]:
+    def of(error: FuriosaError, positions: Positions) -> list[Diagnostic]:
         """The places of an error: of its operations, of its file position, or of its layer."""
         if error.diagnostics and all(d.line for d in error.diagnostics):
             return [Diagnostic(frozenset({d.line}), d.message) for d in error.diagnostics]
         op: Operation | None = error.operation if isinstance(error, OperationFailure) else None
-        if op is not None and op in positions:
-            line = diagnostic_at(text, positions[op], "", "").line
-            return [Diagnostic(frozenset({line}), error.message)]
+        if (place := positions.of(op)) is not None:
+            return [Diagnostic(frozenset({place.line}), error.message)]
         lines = {int(n) for text in (error.file, error.layer) if text for n in _PLACE.findall(text)}
         return [Diagnostic(frozenset(lines), error.message)]
 

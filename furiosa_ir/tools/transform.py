@@ -19,9 +19,8 @@ from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import resume
 from furiosa_ir.ir.passes import find_pass
 from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, PrintIr, Timing, run_pipeline
+from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.text import (
-    Positions,
-    diagnostic_at,
     parse_module,
     print_module,
     write_module,
@@ -136,8 +135,9 @@ def _transform(data: bytes, file: Path, settings: Settings) -> ModuleOp:
     except UnicodeDecodeError:
         raise ImportFailure("is not text in UTF-8", file=_name(file)) from None
     _refuse_batch_size("IR", file, settings)
-    module = _parse(text, file, settings, {})
-    _run(module, settings, text)
+    positions = Positions()
+    module = _parse(text, file, settings, positions)
+    _run(module, settings, positions)
     return module
 
 
@@ -177,11 +177,20 @@ def _asked_for(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
     return phases if settings.first is not None else phases_to_run(module, phases[-1].name)
 
 
-def _run(module: ModuleOp, settings: Settings, text: str | None = None) -> None:
+def _run(module: ModuleOp, settings: Settings, positions: Positions | None = None) -> None:
     """Runs what is asked for on a module, which may have been read from text."""
+    try:
+        _run_phases(module, settings, positions)
+    except FuriosaError as error:
+        if positions is None:
+            raise
+        raise positions.placed(error) from error.__cause__
+
+
+def _run_phases(module: ModuleOp, settings: Settings, positions: Positions | None) -> None:
     phases = _phases(module, settings)
-    if text is not None:
-        resume(module, text, always=bool(phases))
+    if positions is not None:
+        resume(module, positions.text, always=bool(phases))
     if not phases:
         return
     watching: list[Instrumentation] = []
@@ -226,14 +235,14 @@ def _run_text(data: bytes, file: Path, settings: Settings) -> None:
     failures: list[str] = []
     outputs: list[str] = []
     for part in _parts(text) if settings.split else [text]:
-        positions: Positions = {}
+        positions = Positions()
         occurred: list[Diagnostic] = []
         try:
             outputs.append(_transform_part(part, file, settings, positions))
         except FuriosaError as error:
             if not settings.diagnostics:
                 raise
-            occurred.extend(Diagnostic.of(error, positions, part))
+            occurred.extend(Diagnostic.of(error, positions))
         if settings.diagnostics:
             failures.extend(mismatches(expectations(part), occurred, _name(file)))
     _print("// -----\n".join(f"{o}\n" for o in outputs))
@@ -259,17 +268,17 @@ def _parts(text: str) -> list[str]:
 def _transform_part(text: str, file: Path, settings: Settings, positions: Positions) -> str:
     module = _parse(text, file, settings, positions)
     if settings.diagnostics:
-        _locate(text, file, positions)
-    _run(module, settings, text)
+        _locate(file, positions)
+    _run(module, settings, positions)
     return print_module(module, locations=settings.debuginfo)
 
 
-def _locate(text: str, file: Path, positions: Positions) -> None:
+def _locate(file: Path, positions: Positions) -> None:
     """Operations without a location get their line, so that errors of passes have one too."""
     name = StringAttr(_name(file))
-    for op, offset in positions.items():
-        if isinstance(op.location, UnknownLoc):
-            at = diagnostic_at(text, offset, "", "")
+    for op in positions:
+        at = positions.of(op)
+        if at is not None and isinstance(op.location, UnknownLoc):
             op.location = FileLineColLoc(name, IntAttr(at.line), IntAttr(at.column))
 
 

@@ -24,6 +24,7 @@ from furiosa_ir.ir.constant_file import read_constants, write_constants
 from furiosa_ir.ir.constants import BlobAttr, Constant, ConstantTable
 from furiosa_ir.ir.equivalence import difference
 from furiosa_ir.ir.location import fuse, name_loc
+from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.text import (
     large_constants,
     parse_module,
@@ -48,7 +49,9 @@ def quantizations(draw: st.DrawFn) -> Quantization:
     storage = draw(st.sampled_from(["i8", "u8", "i16", "u16", "i32"]))
     axis = draw(st.none() | st.integers(0, 5))
     n = 1 if axis is None else draw(st.integers(1, 5))
-    zero_points = draw(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=n, max_size=n))
+    info = np.iinfo({"i": "int", "u": "uint"}[storage[0]] + storage[1:])
+    held = st.integers(int(info.min), int(info.max))
+    zero_points = draw(st.lists(held, min_size=n, max_size=n))
     return Quantization(
         storage,
         tuple(draw(st.lists(scales, min_size=n, max_size=n))),
@@ -99,9 +102,13 @@ def assert_round_trip(module: ModuleOp, table: ConstantTable | None = None) -> M
 
 @given(quantizations())
 def test_quantised_types_round_trip(quantization: Quantization):
-    again = assert_round_trip(module_of(UniformType(quantization), np.zeros([1, 1], np.int8)))
+    shape = [1] * 6
+    if quantization.axis is not None:
+        shape[quantization.axis] = len(quantization.scales)
+    array = np.zeros(shape, quantization.dtype)
+    again = assert_round_trip(module_of(UniformType(quantization), array))
     types = [r.type for op in again.walk() for r in op.results]
-    assert types == [TensorType(UniformType(quantization), [1, 1])]
+    assert types == [TensorType(UniformType(quantization), shape)]
 
 
 @pytest.mark.parametrize("scale", [1e-05, 1e16, 1e22, 5e-324, 0.1, 3.0, 1.5e-07])
@@ -269,7 +276,7 @@ def test_unsound_tensors_are_refused(tmp_path: Path, entry: str):
 
 
 def test_positions_of_operations():
-    positions = {}
+    positions = Positions()
     module = parse_module("\n  func.func private @f()", positions=positions)
     (function,) = module.ops
     assert positions[function] == 3

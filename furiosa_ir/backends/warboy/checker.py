@@ -41,7 +41,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
-from furiosa_ir.backends.warboy.enf.validation import validate_program
+from furiosa_ir.backends.warboy.enf.validation import CommandFailure, validate_program
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.limits import Budget, limit, way_out
@@ -199,9 +199,11 @@ class _SegmentCheck:
                 self._command(index, command)
             except ValueError as error:
                 kind = type(command).__name__
-                raise VerificationFailure(
+                raise CommandFailure.of(
+                    self.segment.name,
+                    index,
                     f"command {index} ({kind}) of segment '{self.segment.name}' {error}",
-                    layer=self._layer(command),
+                    self._layer(command),
                 ) from None
         for binding in self.segment.outputs:
             if not self._bound(binding).all():

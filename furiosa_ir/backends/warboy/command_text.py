@@ -12,8 +12,8 @@ from xdsl.ir import SSAValue
 from furiosa_ir.backends.warboy.enf import records
 from furiosa_ir.dialects.warboy.attributes import CommandAttr, TokenType
 from furiosa_ir.dialects.warboy.commands import COMMAND_OF_KIND, CommandOp
-from furiosa_ir.dialects.warboy.structure import Structure, kind_name
-from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.dialects.warboy.structure import Structure, kind_name, made
+from furiosa_ir.ir.verifier import OperationFailure
 
 _RECORDS: dict[str, type[Any]] = {
     kind_name(cls): cls
@@ -60,11 +60,8 @@ def _record(value: Any) -> Any:
     if isinstance(value, Structure):
         cls = _RECORDS.get(value.kind)
         if cls is None:
-            raise VerificationFailure(f"a command has no part '{value.kind}'")
-        try:
-            return cls(**{name: _record(field) for name, field in value.fields})
-        except TypeError as error:
-            raise VerificationFailure(f"{value.kind}: {error}") from None
+            raise ValueError(f"a command has no part '{value.kind}'")
+        return made(cls, {name: _record(field) for name, field in value.fields})
     return value
 
 
@@ -83,7 +80,10 @@ def command_record(op: CommandOp, waits: tuple[int, ...]) -> records.Command:
     """The command of an operation.
 
     Raises:
-        VerificationFailure: its attribute has not the record's fields.
+        OperationFailure: its attribute has not the record's fields.
     """
     body = op.command.data
-    return _record(Structure(body.kind, (*body.fields, ("waits", waits))))
+    try:
+        return _record(Structure(body.kind, (*body.fields, ("waits", waits))))
+    except ValueError as error:
+        raise OperationFailure.of(op, str(error)) from None

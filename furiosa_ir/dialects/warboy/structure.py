@@ -11,9 +11,11 @@ Values are integers, strings, `true`, `false`, `none`, tuples and structures.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
@@ -107,12 +109,104 @@ def _parse_structure(parser: AttrParser, kind: str, types: Mapping[str, type[Any
         if members:
             parser.parse_punctuation(",")
         name = parser.parse_identifier()
+        if name in members:
+            parser.raise_error(f"{kind} has '{name}' twice")
         parser.parse_punctuation("=")
         members[name] = parse_value(parser, types)
     cls = types.get(kind)
     if cls is None:
         return Structure(kind, tuple(members.items()))
     try:
-        return cls(**members)
-    except TypeError as error:
-        parser.raise_error(f"{kind}: {error}")
+        return made(cls, members)
+    except ValueError as error:
+        parser.raise_error(str(error))
+
+
+def made(cls: type[Any], members: Mapping[str, Value]) -> Any:
+    """Structured data of a known kind.
+
+    Args:
+        cls: the dataclass.
+        members: its fields by name.
+
+    Raises:
+        ValueError: a field is missing, has another type, or there is no such field; one sentence.
+    """
+    known = _fields(cls)
+    try:
+        if all(known[name].accepts(value) for name, value in members.items()):
+            return cls(**members)
+    except (KeyError, TypeError):
+        pass
+    kind = kind_name(cls)
+    for name, value in members.items():
+        if name not in known:
+            raise ValueError(f"{kind} has no '{name}' (it has {', '.join(known)})")
+        if not known[name].accepts(value):
+            raise ValueError(
+                f"'{name}' of {kind} is {_text(value)}, and must be {_described(known[name].hint)}"
+            )
+    missing = next(n for n, f in known.items() if f.is_required and n not in members)
+    raise ValueError(f"{kind} lacks its '{missing}'")
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    hint: Any
+    accepts: Callable[[Value], bool]
+    is_required: bool
+
+
+@cache
+def _fields(cls: type[Any]) -> dict[str, _Field]:
+    hints = get_type_hints(cls)
+    return {
+        f.name: _Field(
+            hints[f.name],
+            _acceptor(hints[f.name]),
+            f.default is MISSING and f.default_factory is MISSING,
+        )
+        for f in fields(cls)
+    }
+
+
+def _acceptor(hint: Any) -> Callable[[Value], bool]:
+    """Whether a value is of a type as a dataclass declares it; a bool is no int."""
+    arguments = get_args(hint)
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        choices = [_acceptor(a) for a in arguments]
+        return lambda value: any(accepts(value) for accepts in choices)
+    if get_origin(hint) is tuple:
+        parts = [_acceptor(a) for a in arguments if a is not Ellipsis]
+        is_open = arguments[-1] is Ellipsis
+
+        def accepts_tuple(value: Value) -> bool:
+            if type(value) is not tuple:
+                return False
+            items = cast("tuple[Value, ...]", value)
+            if is_open:
+                return all(map(parts[0], items))
+            return len(items) == len(parts) and all(
+                accepts(item) for accepts, item in zip(parts, items, strict=True)
+            )
+
+        return accepts_tuple
+    return lambda value: type(value) is hint
+
+
+def _described(hint: Any) -> str:
+    arguments = get_args(hint)
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        return " or ".join(map(_described, arguments))
+    if get_origin(hint) is tuple:
+        count = "" if arguments[-1] is Ellipsis else f" of {len(arguments)}"
+        return f"a tuple{count}, each {_described(arguments[0])}"
+    return _NAMES.get(hint) or kind_name(hint)
+
+
+_NAMES: dict[Any, str] = {
+    int: "an integer",
+    str: "a string",
+    bool: "true or false",
+    type(None): "none",
+}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite, prod
+from typing import Self
 
 import numpy as np
 
@@ -48,6 +49,25 @@ MOST_PADDING = 1 << 12
 """Of a window on each side, and of an input dilation."""
 GREATEST_STEP = (1 << 31) - 1
 """Of strides and dilations."""
+
+
+class CommandFailure(VerificationFailure):
+    """A command that breaks a rule of the machine.
+
+    Attributes:
+        segment: the name of its segment.
+        index: its number there.
+    """
+
+    segment: str = ""
+    index: int = 0
+
+    @classmethod
+    def of(cls, segment: str, index: int, message: str, layer: str | None = None) -> Self:
+        """The failure of that command."""
+        failure = cls(message, layer=layer)
+        failure.segment, failure.index = segment, index
+        return failure
 
 
 def validate_program(program: Program) -> None:
@@ -136,14 +156,16 @@ class _Segment:
         layers = self.program.layers
         for index, command in enumerate(segment.commands):
             if not 0 <= command.layer < len(layers):
-                raise VerificationFailure(f"command {index} has no layer")
+                raise CommandFailure.of(segment.name, index, f"command {index} has no layer")
             try:
                 self._command(index, command)
             except ValueError as error:
                 kind = type(command).__name__
-                raise VerificationFailure(
+                raise CommandFailure.of(
+                    segment.name,
+                    index,
                     f"command {index} ({kind}) of segment '{segment.name}': {error}",
-                    layer=layers[command.layer].name,
+                    layers[command.layer].name,
                 ) from None
 
     def _binding(self, binding: Binding) -> None:
