@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from furiosa_ir.compiler import compile_source
+from furiosa_ir.importers.onnx.functions import expanded_functions
 from furiosa_ir.verification import CompileTrace, verify_compile
 from furiosa_ir.verification.comparison import Disagreement
 from tests.conftest import DIGITS
@@ -107,6 +109,83 @@ def test_local_functions_are_compared_with_the_model_as_it_stands(tmp_path: Path
     # As if the importer had taken LeakyRelu's own default for the function's.
     with pytest.raises(Disagreement, match="onnxruntime on the file"):
         verify_compile(traced(given), left_out, None)
+
+
+def padding_in_a_function() -> onnx.ModelProto:
+    """Q - DQ - [one row of ones above the data] - Q - DQ: 1 of 33 rows hangs on the constant."""
+    opset = helper.make_opsetid("", 17)
+    body = [
+        helper.make_node("Constant", [], ["pads"], value_ints=[0, 0, 1, 0, 0, 0, 0, 0]),
+        helper.make_node("Constant", [], ["ones"], value_float=1.0),
+        helper.make_node("Pad", ["a", "pads", "ones"], ["b"]),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("PadOnes", ["d"], ["p"], domain="local", name="pad"),
+        helper.make_node("QuantizeLinear", ["p", "s", "z"], ["pq"]),
+        helper.make_node("DequantizeLinear", ["pq", "s", "z"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 32, 32])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 33, 32])],
+        [
+            helper.make_tensor("s", TensorProto.FLOAT, [], [0.05]),
+            helper.make_tensor("z", TensorProto.INT8, [], [0]),
+        ],
+    )
+    return helper.make_model(
+        graph,
+        functions=[helper.make_function("local", "PadOnes", ["a"], ["b"], body, [opset])],
+        opset_imports=[opset, helper.make_opsetid("local", 1)],
+        ir_version=9,
+    )
+
+
+def test_an_importer_that_is_wrong_in_a_few_elements_of_a_function_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "pad.onnx"
+    onnx.save(padding_in_a_function(), path)
+    assert verify_compile(traced(path), path, None).file_values == 2
+
+    def wrong(model: onnx.ModelProto, opsets: Any) -> Any:
+        expanded, versions = expanded_functions(model, opsets)
+        nodes: Any = expanded.graph.node
+        attributes = [a for n in nodes for a in n.attribute if a.name == "value_float"]
+        for attribute in attributes:
+            attribute.f = 0.0
+        assert attributes
+        return expanded, versions
+
+    monkeypatch.setattr("furiosa_ir.importers.onnx.file.expanded_functions", wrong)
+    with pytest.raises(Disagreement, match=r"element \[0, 0, 0, 0\]: 0.0 instead of 1.0"):
+        verify_compile(traced(path), path, None)
+
+
+def test_an_integer_output_is_compared_with_the_file(tmp_path: Path):
+    def picking(last: int) -> Path:
+        node = helper.make_node("ArgMax", ["x"], ["y"], axis=1, select_last_index=last)
+        graph = helper.make_graph(
+            [node],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.INT32, [1, 9, 9])],
+            [helper.make_tensor_value_info("y", TensorProto.INT64, [1, 1, 9])],
+        )
+        path = tmp_path / f"{last}.onnx"
+        opsets = [helper.make_opsetid("", 17)]
+        onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+        return path
+
+    first, last = picking(0), picking(1)
+    inputs = tmp_path / "inputs.npz"
+    data = np.random.default_rng(0).integers(0, 3, (1, 9, 9)).astype(np.int32)
+    np.savez(inputs, x=data)
+    verify_compile(traced(first), first, None, inputs=inputs)
+    with pytest.raises(Disagreement, match="onnxruntime on the file"):
+        verify_compile(traced(last), first, None, inputs=inputs)
 
 
 def test_a_batch_is_so_many_single_runs():
