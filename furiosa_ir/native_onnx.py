@@ -1,6 +1,6 @@
 """What onnx and onnxruntime do to models of strangers, each in a process of its own.
 
-The functions are for callers; those of `JOBS` run in the child (`native_process`).
+The functions are for callers; those of `jobs` run in the child (`native_process`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from furiosa_ir.array_messages import Array
-from furiosa_ir.native_process import Answer, Job, NativeProcesses
+from furiosa_ir.limits import limit
+from furiosa_ir.native_process import Answer, Job, NativeProcesses, Order
 from furiosa_ir.onnx_messages import check_complete
 
 
@@ -30,16 +31,24 @@ def run_model(
         FormatFailure: the model is not complete in itself.
     """
     check_complete(model)
-    answer = PROCESSES.call("run", model, inputs, seconds=seconds, bounded=bounded)
+    answer = PROCESSES.call(
+        "run",
+        model,
+        inputs,
+        seconds=limit("NATIVE_SECONDS") if seconds is None else seconds,
+        most_bytes=limit("NATIVE_BYTES") if bounded else 0,
+    )
     return list(answer.arrays), answer.seconds
 
 
-def _run(_options: Mapping[str, Any], model: bytes, inputs: Sequence[Array]) -> Answer:
+def _run(order: Order) -> Answer:
     """`run_model`; reals are given as the float type that the model declares."""
     from furiosa_ir.onnxruntime_session import as_declared, onnx_session, run_session  # noqa: PLC0415
 
-    session = onnx_session(model)
-    given = [as_declared(a, i.type) for a, i in zip(inputs, session.get_inputs(), strict=True)]
+    session = onnx_session(order.data)
+    given = [
+        as_declared(a, i.type) for a, i in zip(order.arrays, session.get_inputs(), strict=True)
+    ]
     return Answer(arrays=run_session(session, given))
 
 
@@ -50,15 +59,15 @@ def output_types(model: bytes) -> list[tuple[str, str, list[int | None]]]:
         NativeRefusal, NativeCrash, FormatFailure: as `run_model`.
     """
     check_complete(model)
-    answer = PROCESSES.call("load", model)
+    answer = _bounded("load", model)
     return [(name, kind, shape) for name, kind, shape in answer.value]
 
 
-def _load(_options: Mapping[str, Any], model: bytes, _inputs: Sequence[Array]) -> Answer:
+def _load(order: Order) -> Answer:
     """`output_types`."""
     from furiosa_ir.onnxruntime_session import onnx_session  # noqa: PLC0415
 
-    outputs = onnx_session(model).get_outputs()
+    outputs = onnx_session(order.data).get_outputs()
     extents = [[d if isinstance(d, int) else None for d in o.shape or ()] for o in outputs]
     return Answer([(o.name, o.type, e) for o, e in zip(outputs, extents, strict=True)])
 
@@ -74,16 +83,25 @@ def infer_shapes(model: bytes, **options: Any) -> bytes:
         NativeRefusal: onnx raised an exception.
         NativeCrash: it ended its process, or took more than it may.
     """
-    return PROCESSES.call("infer_shapes", model, **options).data
+    return _bounded("infer_shapes", model, **options).data
 
 
-def _infer_shapes(options: Mapping[str, Any], model: bytes, _inputs: Sequence[Array]) -> Answer:
+def _infer_shapes(order: Order) -> Answer:
     import onnx  # noqa: PLC0415
 
-    proto = onnx.ModelProto.FromString(model)
-    return Answer(data=onnx.shape_inference.infer_shapes(proto, **options).SerializeToString())
+    proto = onnx.ModelProto.FromString(order.data)
+    inferred = onnx.shape_inference.infer_shapes(proto, **order.options)
+    return Answer(data=inferred.SerializeToString())
 
 
-JOBS: Mapping[str, Job] = {"run": _run, "load": _load, "infer_shapes": _infer_shapes}
+def _bounded(job: str, model: bytes, **options: Any) -> Answer:
+    seconds, most_bytes = limit("NATIVE_SECONDS"), limit("NATIVE_BYTES")
+    return PROCESSES.call(job, model, seconds=seconds, most_bytes=most_bytes, **options)
+
+
+def jobs(_options: Mapping[str, Any], _data: bytes) -> Mapping[str, Job]:
+    """What the child does."""
+    return {"run": _run, "load": _load, "infer_shapes": _infer_shapes}
+
 
 PROCESSES = NativeProcesses(__name__)

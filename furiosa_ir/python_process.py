@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import furiosa_ir
@@ -56,13 +57,15 @@ def _is_here(entry: str) -> bool:
         return False
 
 
-def end_with_parent(descriptor: int) -> None:
+def end_with_parent(descriptor: int, before: Callable[[], object]) -> None:
     """Ends this process when its parent has, however that did and whatever this one computes.
 
     Args:
         descriptor: of the socket whose other end is the parent's.
+        before: what is still to be done then.
     """
     ends = select.poll()
     ends.register(descriptor, select.POLLRDHUP)
     ends.poll()
+    before()
     os._exit(0)

@@ -164,6 +164,31 @@ def test_one_that_was_killed_is_replaced() -> None:
     idle = native_onnx.PROCESSES._idle._idle  # to kill what nobody else can name
     assert idle
     for child in idle:
-        os.kill(child._process.pid, signal.SIGKILL)
+        os.kill(child.process.pid, signal.SIGKILL)
     time.sleep(0.2)
     run_model(identity(), [np.ones(4, np.float32)])
+
+
+def test_one_that_is_stopped_is_an_error_of_one_call() -> None:
+    """Nobody waits ten minutes for it."""
+    run_model(identity(), [np.ones(4, np.float32)])
+    for child in native_onnx.PROCESSES._idle._idle:
+        os.kill(child.process.pid, signal.SIGSTOP)
+    started = time.monotonic()
+    with pytest.raises(NativeCrash, match="did not answer because it is stopped"):
+        run_model(identity(), [np.ones(4, np.float32)])
+    assert time.monotonic() - started < 30
+    run_model(identity(), [np.ones(4, np.float32)])
+
+
+def test_an_interrupted_call_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_model(identity(), [np.ones(4, np.float32)])
+    (child, *_) = native_onnx.PROCESSES._idle._idle[::-1]
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(native_process.Child, "_await_message", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_model(identity(), [np.ones(4, np.float32)])
+    assert child.process.poll() == -signal.SIGKILL

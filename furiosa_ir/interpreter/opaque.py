@@ -37,5 +37,5 @@ def run_opaque(op: GraphOp, operands: Sequence[Array]) -> list[Array]:
         raise ExecutionFailure(f"{name} does not run: {reason}", layer=layer) from error
     except NativeCrash as crash:
         raise ExecutionFailure(
-            f"{name} does not run: onnxruntime was {crash}", layer=layer, hint=crash.hint
+            f"{name} does not run: onnxruntime {crash}", layer=layer, hint=crash.hint
         ) from None

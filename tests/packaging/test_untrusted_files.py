@@ -36,7 +36,7 @@ IMPORTS_BY_NAME = {
     # `--load PLUGIN`.
     "furiosa_ir/plugins.py",
 }
-PROCESSES = {"furiosa_ir/native_process.py", "furiosa_ir/runtime/isolation.py"}
+PROCESSES = {"furiosa_ir/native_process.py"}
 """Modules that may start other programs: a Python only as `python_process` says."""
 PYTHON = "furiosa_ir/python_process.py"
 STARTS = ("exec", "spawn", "posix_spawn", "startfile")

@@ -16,12 +16,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from furiosa_ir import native_process
 from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
 from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ExecutionFailure, FuriosaError, ImportFailure
 from furiosa_ir.native_onnx import PROCESSES
-from furiosa_ir.runtime import Session, isolation, session
+from furiosa_ir.runtime import Session, session
 from furiosa_ir.runtime.host import TFLiteEngine, host_engine, is_stateful, layer_of
 from tests.importers.tflite.single import options
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
@@ -222,7 +223,10 @@ def test_without_processes_the_layer_is_named(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     segment = HostSegment("host_0", "onnx", (), (), b"", (("Add", "sum", 0, ""),))
-    with pytest.raises(ExecutionFailure, match="layer 'sum': no process can be started"):
+    with pytest.raises(
+        ExecutionFailure,
+        match="layer 'sum': the process that ran the operator on the host cannot be started",
+    ):
         host_engine(segment, isolated=True).run([])
 
 
@@ -302,7 +306,7 @@ def test_a_child_that_does_not_answer_is_an_error_of_one_run(
     monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     """Where nobody can see that it is stopped, the bound counts."""
-    monkeypatch.setattr(isolation._Child, "_is_stopped", lambda _: False)
+    monkeypatch.setattr(native_process.Child, "_is_stopped", lambda _: False)
     monkeypatch.setenv("FURIOSA_MAX_HOST_SECONDS", "1")
     a = np.arange(size, dtype=np.int32)
     engine = host_engine(negation(["n"]), isolated=True)

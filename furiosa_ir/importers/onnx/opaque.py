@@ -205,7 +205,7 @@ class OpaqueNode:
             data = infer_shapes(model.SerializeToString(), **options)
         except NativeCrash as crash:
             raise ImportFailure(
-                f"onnx's shape inference of the operator '{self.node.op_type}' was {crash}",
+                f"onnx's shape inference of the operator '{self.node.op_type}' {crash}",
                 hint=crash.hint,
             ) from None
         return onnx.ModelProto.FromString(data)
@@ -286,7 +286,7 @@ class OpaqueNode:
 
     def _crashed(self, crash: NativeCrash) -> ImportFailure:
         return ImportFailure(
-            f"onnxruntime, which would run the operator '{self.node.op_type}', was {crash}",
+            f"onnxruntime, which would run the operator '{self.node.op_type}', {crash}",
             hint=crash.hint,
         )
 

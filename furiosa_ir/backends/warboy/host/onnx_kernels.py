@@ -23,7 +23,7 @@ def check_kernels(model: bytes, foreign_operators: Sequence[tuple[str, str]]) ->
         output_types(model)
     except NativeCrash as crash:
         raise CompilationFailure(
-            f"onnxruntime, which would run it on the host, was {crash}",
+            f"onnxruntime, which would run it on the host, {crash}",
             layer=foreign_operators[0][1],
             hint=crash.hint,
         ) from None
