@@ -34,7 +34,8 @@ def send_arrays(connection: Connection, arrays: Sequence[Array]) -> None:
             texts = [[isinstance(t, bytes), _text(t)] for t in array.reshape(-1)]
             send_json(connection, texts)
         elif array.size:
-            connection.send_bytes(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            ours = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+            connection.send_bytes(ours.reshape(-1).view(np.uint8).data)
 
 
 def receive_arrays(connection: Connection) -> list[Array]:

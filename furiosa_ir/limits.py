@@ -74,8 +74,13 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         "NATIVE_BYTES": Limit(
             768 << 20, "bytes that onnx or onnxruntime may map for it, in a process of their own"
         ),
+        "QUANTIZER_BYTES": Limit(
+            32 * _GIB, "bytes that quantising may map, in a process of its own"
+        ),
         "HOST_SECONDS": Limit(
-            600, "seconds in which the process of an isolated host segment answers a run"
+            600,
+            "seconds in which a process for native code says something: that of an isolated host "
+            "segment answers a run, that of the quantiser makes a step",
         ),
     }
 )

@@ -361,6 +361,17 @@ def plugins_in_effect(plugins: Sequence[Plugin]) -> list[PluginSource] | None:
     return [*named.values(), *others]
 
 
+def loaded_plugins() -> list[Plugin]:
+    """What names the plug-ins that this process has loaded, in order."""
+    with _LOCK:
+        return [s.module if s.root is None else s.file for s in _loaded.values()]
+
+
+def scripts_that_register() -> list[str]:
+    """Modules that have registered something, and are no plug-ins: another process lacks it."""
+    return sorted(_untracked - set(_loaded))
+
+
 def is_registered_from_outside(declared: object) -> bool:
     """Whether a class or function that is being registered is a plug-in's or a script's.
 

@@ -171,6 +171,7 @@ def test_one_that_was_killed_is_replaced() -> None:
 
 def test_one_that_is_stopped_is_an_error_of_one_call() -> None:
     """Nobody waits ten minutes for it."""
+    native_onnx.PROCESSES.close()
     run_model(identity(), [np.ones(4, np.float32)])
     for child in native_onnx.PROCESSES._idle._idle:
         os.kill(child.process.pid, signal.SIGSTOP)
@@ -182,8 +183,9 @@ def test_one_that_is_stopped_is_an_error_of_one_call() -> None:
 
 
 def test_an_interrupted_call_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    native_onnx.PROCESSES.close()
     run_model(identity(), [np.ones(4, np.float32)])
-    (child, *_) = native_onnx.PROCESSES._idle._idle[::-1]
+    (child,) = native_onnx.PROCESSES._idle._idle
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from furiosa_ir.quantization.accuracy import OutputAccuracy
 from furiosa_ir.quantization.calibration import Calibration
-from furiosa_ir.quantization.networks import QuantizationReport, quantize
-from furiosa_ir.quantization.onnx import ACTIVATIONS
-from furiosa_ir.quantization.ranges import METHODS
+from furiosa_ir.quantization.process import quantize
+from furiosa_ir.quantization.report import ACTIVATIONS, METHODS, QuantizationReport
 
 __all__ = [
     "ACTIVATIONS",

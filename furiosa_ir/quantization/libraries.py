@@ -6,19 +6,12 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import onnxruntime
 
 from furiosa_ir.errors import FuriosaError
-
-OnStep = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
-
-
-def no_report(_what: str, _done: int, _total: int) -> None:
-    """Nobody wants to know the progress."""
 
 
 @contextmanager

@@ -19,14 +19,13 @@ from furiosa_ir.dialects.graph import OPERATIONS
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.leftovers import temporary_folder
+from furiosa_ir.native_process import OnStep, no_report
 from furiosa_ir.quantization.calibration import InputDescription, Sample
-from furiosa_ir.quantization.libraries import OnStep, no_report, quiet, refusals
+from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of, prepare, read_float_model
 from furiosa_ir.quantization.ranges import find_ranges
 
 _LOG = logging.getLogger(__name__)
-
-ACTIVATIONS = ("int8", "uint8")
 
 
 @dataclass(frozen=True)

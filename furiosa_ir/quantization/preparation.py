@@ -87,7 +87,8 @@ def prepare(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     if _normalizations_as_convolutions(model):
         model = _optimized(model, name)  # scales and biases after them join the convolution
     _settle_gemms(model)
-    model = shape_inference.infer_shapes(model, data_prop=True)
+    with refusals("onnx does not infer its shapes", name):
+        model = shape_inference.infer_shapes(model, data_prop=True)
     name_nodes(model)
     return model
 

@@ -13,13 +13,10 @@ import onnx
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.leftovers import temporary_folder
+from furiosa_ir.native_process import OnStep
 from furiosa_ir.quantization.calibration import Sample
-from furiosa_ir.quantization.libraries import OnStep, quiet, refusals
+from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of
-
-METHODS = ("minmax", "entropy", "percentile")
-"""How a tensor's range follows from its values: all of them; the one that loses least information;
-the one that holds 99.999 % of them."""
 
 _HISTOGRAM_BINS = {"entropy": 512, "percentile": 2048}
 """Bins of the histogram of a tensor's values. onnxruntime's own 128 for entropy are as many as the

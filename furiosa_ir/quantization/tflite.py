@@ -16,8 +16,9 @@ import numpy as np
 from furiosa_ir.arrays import Array
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers.tflite.file import CORRUPTION
+from furiosa_ir.native_process import OnStep, no_report
 from furiosa_ir.quantization.calibration import InputDescription, Sample
-from furiosa_ir.quantization.libraries import OnStep, no_report, quiet, refusals
+from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.tflite_biases import with_room_for_biases
 
 _SIGNATURE = "serving_default"

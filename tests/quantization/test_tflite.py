@@ -12,6 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner, Result
 
 from furiosa_ir.compiler import compile_model
+from furiosa_ir.errors import FuriosaError
+from furiosa_ir.quantization.tflite import TFLiteSource
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session
 from furiosa_ir.tools.furiosa import main
@@ -113,9 +115,9 @@ def test_what_only_onnx_has(tmp_path: Path, options: tuple[str, ...], sentence: 
 
 def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
-    result = quantize(tmp_path)
-    assert result.exit_code == 1
-    assert "pip install furiosa-ir[quantize]" in result.stderr
+    (tmp_path / "float.tflite").write_bytes(network())
+    with pytest.raises(FuriosaError, match=r"pip install furiosa-ir\[quantize\]"):
+        TFLiteSource.read(tmp_path / "float.tflite")
 
 
 def test_a_quantised_network_and_half_a_file(tmp_path: Path):

@@ -90,9 +90,10 @@ def test_the_interpreters_of_host_segments_are_freed_at_once(
     gc.disable()
     try:
         running.run([np.ones(d.shape, d.numpy_dtype) for d in running.inputs()])
+        what = "_processes" if isolation == "1" else "_pool"
         assert running._loaded is not None
         parts = [weakref.ref(host) for host in running._loaded.hosts.values()]
-        parts += [weakref.ref(host._pool) for host in running._loaded.hosts.values()]
+        parts += [weakref.ref(getattr(host, what)) for host in running._loaded.hosts.values()]
         running.close()
         assert [part() for part in parts] == [None] * 2
     finally:
