@@ -61,7 +61,9 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
             2 * _GIB, "bytes by which the arrays of a compressed .npz file may exceed the file"
         ),
         "SHARES": Limit(
-            16, "times its own size that the parts of a TFLite file may hold, shared ones each time"
+            16,
+            "times its own size that the parts of a TFLite file, and the tensors in external files "
+            "of an ONNX model, may hold: shared ones each time; holes have no size",
         ),
         "SRAM_BYTES": Limit(_GIB, "SRAM of the machine that a program says it is for"),
         "COMPARISONS": Limit(

@@ -17,7 +17,6 @@ everybody compiles.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
@@ -52,6 +51,7 @@ from furiosa_ir.cache.store import (
     superfluous,
 )
 from furiosa_ir.files import umask
+from furiosa_ir.input_files import bytes_on_disk
 from furiosa_ir.leftovers import leftover
 
 _LOG = logging.getLogger(__name__)
@@ -373,30 +373,10 @@ def _read(handle: int | None, state: os.stat_result, key: str, file: Path | None
         raise BadEntry("it is no file")
     if handle is None:
         raise BadEntry("it must not be read")
-    if state.st_size > max(_FREE_HOLES, _EXPANSION * _data_bytes(handle, state.st_size)):
+    if state.st_size > max(_FREE_HOLES, _EXPANSION * bytes_on_disk(handle, state.st_size)):
         raise BadEntry("it is mostly holes")
     with open(handle, "rb", buffering=0, closefd=False) as source:
         return read_entry(source, state.st_size, key, file)
-
-
-def _data_bytes(handle: int, size: int) -> int:
-    """How many bytes of a file are on the disk; all of them where the file system cannot tell.
-
-    `st_blocks` would not do: it is late on ZFS and btrfs, and counts compressed bytes there. Those
-    file systems also make holes of zeros that were written, so that an entry may have some.
-    """
-    count = end = 0
-    try:
-        while end < size and count * _EXPANSION < size:
-            begin = os.lseek(handle, end, os.SEEK_DATA)
-            end = os.lseek(handle, begin, os.SEEK_HOLE)
-            count += end - begin
-    except OSError as error:
-        if error.errno != errno.ENXIO:  # there is no more data
-            return size
-    finally:
-        os.lseek(handle, 0, os.SEEK_SET)
-    return count
 
 
 def _created(handle: int | None) -> float | None:

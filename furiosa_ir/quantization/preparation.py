@@ -11,7 +11,8 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from furiosa_ir.arrays import Array
-from furiosa_ir.errors import FuriosaError
+from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.importers.onnx.embedding import embed_external_data
 from furiosa_ir.importers.onnx.file import read_model
 from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.quantization.libraries import quiet, refusals
@@ -37,10 +38,9 @@ def read_float_model(source: Path) -> onnx.ModelProto:
     """
     model = read_model(source).model
     try:
-        onnx.load_external_data_for_model(model, str(source.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        text = str(error).splitlines()[0]
-        raise FuriosaError(f"its external data cannot be read: {text}", file=str(source)) from None
+        embed_external_data(model, source.parent)
+    except ImportFailure as error:
+        raise error.at(file=str(source)) from None
     for node in model.graph.node:
         if node.op_type.startswith(("QuantizeLinear", "DequantizeLinear", "QLinear")):
             raise FuriosaError(

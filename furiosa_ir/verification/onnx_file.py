@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import EncodeError
 from onnx import helper
-from onnx.external_data_helper import load_external_data_for_model
 
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.importers.onnx.embedding import embed_external_data
 from furiosa_ir.importers.onnx.file import read_model
 from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.ir.constants import Array
@@ -61,7 +62,8 @@ class OnnxFileCheck:
         self._session: Any = None
         self._cuts: dict[str, int] = {}
         try:
-            original = onnx.load(source)
+            original = onnx.load(source, load_external_data=False)
+            embed_external_data(original, source.parent)
             self._whole = _session(original)
             model = _expanded(source) if original.functions else original
             initial = {str(t.name) for t in model.graph.initializer}
@@ -184,7 +186,7 @@ def outputs_differ_grossly(got: Array, want: Array, least: float) -> bool:
 def _expanded(source: Path) -> Any:
     """The model as the importer has it, whose values have the names that the trace knows."""
     model = read_model(source).model
-    load_external_data_for_model(model, str(source.parent))
+    embed_external_data(model, source.parent)
     return model
 
 
@@ -218,6 +220,8 @@ def _exact(name: str) -> str:
 def _session(model: Any) -> Any:
     try:
         return onnx_session(model.SerializeToString())
+    except EncodeError:
+        raise ExecutionFailure("it is larger than 2 GiB with its external data inside") from None
     except Exception as error:  # onnxruntime's exceptions share no base
         raise ExecutionFailure(_first_line(error)) from error
 

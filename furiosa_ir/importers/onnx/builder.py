@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,8 +87,13 @@ class Builder:
         if value is None and self.is_hidden(name):
             raise ImportFailure(f"the value '{name}' is of a type that is not supported here")
         if value is None:
-            constant = tensors.constant_of_tensor(self._tensors[name], self._external)
-            self.folding.give(prod(self._tensors[name].dims))
+            tensor = self._tensors[name]
+            constant = tensors.constant_of_tensor(tensor, self._external)
+            count = constant.size
+            if tensor.data_location:
+                width = constant.dtype.itemsize
+                count = self._external.count_once(count * width) // width
+            self.folding.give(count)
             value = self.constant(constant)
             self._values[name] = value
         return value

@@ -15,16 +15,24 @@ from typing import Any
 import numpy as np
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.input_files import bytes_on_disk
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.limits import limit, way_out
 
 _NO_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 """A FIFO in place of a file is opened without waiting, and refused."""
+
+_FREE = 16 << 20
+"""Bytes that tensors may hold whatever the files hold."""
 
 
 class ExternalData:
     """The files beside a model, each mapped once, however many tensors lie in it.
 
     A mapping holds no descriptor: a model may have more files than a process may have open.
+    Thousands of tensors may share some bytes of one file, or lie in a hole of it: how much all of
+    them hold is counted (`SHARES` of `furiosa_ir.limits`), for each becomes a constant, a part of
+    the program and more.
 
     Args:
         folder: where they may lie; None for a model given as bytes, which can have none.
@@ -34,6 +42,8 @@ class ExternalData:
         self._folder = folder
         self._by_location: dict[str, Array] = {}
         self._by_identity: dict[tuple[int, int], Array] = {}
+        self._left = _FREE
+        self._uncounted = 0
 
     def elements(self, tensor: Any, dtype: np.dtype[Any]) -> Array:
         """The elements of a tensor, where they lie.
@@ -63,9 +73,26 @@ class ExternalData:
                 f"the external data '{location}' does not hold the {size} bytes of the tensor "
                 f"'{name}'"
             )
+        self._left -= size
+        if self._left < 0:
+            raise ImportFailure(
+                f"the tensors up to '{name}' hold more than {limit('SHARES')} times what their "
+                "external files have on the disk",
+                hint=way_out("SHARES"),
+            )
         if size == 0:
             return np.zeros(shape, dtype)
         return data[offset : offset + size].view(dtype.newbyteorder("<")).reshape(shape)
+
+    def count_once(self, size: int) -> int:
+        """How many of a tensor's bytes are the files' own, as far as no tensor before had them.
+
+        Args:
+            size: of a tensor whose `elements` were asked for.
+        """
+        count = min(size, self._uncounted)
+        self._uncounted -= count
+        return count
 
     def _open(self, location: str, name: str) -> Array:
         """The bytes of a file."""
@@ -97,6 +124,9 @@ class ExternalData:
                 state = os.fstat(handle)
                 identity = (state.st_dev, state.st_ino)
                 if identity not in self._by_identity:
+                    there = bytes_on_disk(handle, state.st_size)
+                    self._left += limit("SHARES") * there
+                    self._uncounted += there
                     self._by_identity[identity] = _mapped(handle, state.st_size)
                 return self._by_identity[identity]
             finally:

@@ -243,7 +243,7 @@ def _constants(graph: Any) -> Iterator[tuple[str, Array]]:
     for name, tensor in tensors:
         try:
             yield name, np.asarray(numpy_helper.to_array(tensor))
-        except (TypeError, ValueError):
+        except (LookupError, TypeError, ValueError):  # LookupError: a type that there is not
             continue  # whoever needs the elements will say so
 
 
