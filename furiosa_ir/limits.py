@@ -58,7 +58,8 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
             1 << 25, "elements of all such constants, beside four times as many as the file has"
         ),
         "EXPANDED_BYTES": Limit(
-            2 * _GIB, "bytes by which the arrays of a compressed .npz file may exceed the file"
+            128 << 20,
+            "bytes that the arrays of an .npz file may hold beside 16 times the file's own",
         ),
         "SHARES": Limit(
             16,

@@ -94,7 +94,23 @@ def test_a_zip_of_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("FURIOSA_MAX_EXPANDED_BYTES", str(1 << 23))
     assert read_arrays(path)["arr_0"].size == 1 << 20
     monkeypatch.setenv("FURIOSA_MAX_EXPANDED_BYTES", str(1 << 22))
-    with pytest.raises(FuriosaError, match=r"larger than the file .*FURIOSA_MAX_EXPANDED_BYTES"):
+    with pytest.raises(FuriosaError, match=r"the file has .*FURIOSA_MAX_EXPANDED_BYTES"):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_small_archive_holds_no_gigabytes(method: int, tmp_path: Path) -> None:
+    """bzip2 makes two gigabytes of 1,755 bytes."""
+    path = tmp_path / "zeros.npz"
+    size = 160 << 20
+    with zipfile.ZipFile(path, "w", method) as archive, archive.open("x.npy", "w") as stream:
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "|u1", "fortran_order": False, "shape": (size,)}
+        )
+        for _ in range(size >> 20):
+            stream.write(bytes(1 << 20))
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(FuriosaError, match="FURIOSA_MAX_EXPANDED_BYTES"):
         read_arrays(path)
 
 

@@ -12,6 +12,8 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _NUMBER = re.compile(r"-?\d+")
+_MOST_DIGITS = 1000
+"""Python refuses to make a number of more than 4300."""
 _OPENING, _CLOSING = "([{<", ")]}>"
 
 
@@ -66,8 +68,12 @@ def _tokens(text: str, rng: random.Random) -> str:
     return "".join(tokens)
 
 
+def _is_number(token: str) -> bool:
+    return len(token) < _MOST_DIGITS and _NUMBER.fullmatch(token) is not None
+
+
 def _change_number(tokens: list[str], solid: list[int], rng: random.Random) -> None:
-    numbers = [k for k in solid if _NUMBER.fullmatch(tokens[k])]
+    numbers = [k for k in solid if _is_number(tokens[k])]
     if numbers:
         i = rng.choice(numbers)
         tokens[i] = str(integer(int(tokens[i]), rng))
@@ -76,7 +82,7 @@ def _change_number(tokens: list[str], solid: list[int], rng: random.Random) -> N
 def _change_everywhere(tokens: list[str], solid: list[int], rng: random.Random) -> None:
     """Changes all tokens that are alike: an extent in all types, a name at all its uses."""
     old = tokens[rng.choice(solid)]
-    if _NUMBER.fullmatch(old):
+    if _is_number(old):
         new = str(integer(int(old), rng))
     else:
         new = tokens[rng.choice([k for k in solid if tokens[k][0] == old[0]])]

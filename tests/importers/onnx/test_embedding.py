@@ -29,8 +29,8 @@ def stored(name: str, location: str, dims: Sequence[int], code: int = 1) -> Tens
 
 def network(folder: Path, tensors: Sequence[TensorProto], *, used: bool, quantised: bool) -> Path:
     """A Relu beside which stand tensors, which are other outputs' if they are used."""
-    scale = numpy_helper.from_array(np.float32(0.1), "s")
-    zero = numpy_helper.from_array(np.int8(0), "z")
+    scale = numpy_helper.from_array(np.asarray(0.1, np.float32), "s")
+    zero = numpy_helper.from_array(np.asarray(0, np.int8), "z")
     steps = [
         "x",
         "QuantizeLinear",
