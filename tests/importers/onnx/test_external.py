@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -113,10 +114,14 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
     path = network(tmp_path, 2)
 
-    def refuse(*_: object) -> int:
-        raise OSError(24, "Too many open files")
+    open_file = os.open
 
-    monkeypatch.setattr("furiosa_ir.importers.onnx.external.os.open", refuse)
+    def refuse(place: Path, *arguments: Any) -> int:
+        if place.suffix == ".bin":
+            raise OSError(24, "Too many open files")
+        return open_file(place, *arguments)
+
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(
         FuriosaError, match=r"net.onnx: .*'0.bin' of the tensor 't0' cannot be read"
     ):
