@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
+from onnx import TensorProto, helper
 
 from furiosa_ir.arrays import write_arrays
 from furiosa_ir.backends.warboy.enf.records import Command, Dot, HostSegment, NpuSegment, Program
@@ -150,6 +152,49 @@ def test_a_program_of_the_cache_is_verified(tmp_path: Path, monkeypatch: pytest.
     assert code == 0
     assert "Found in the cache" in messages
     assert "commands of the program" in messages
+
+
+LATE = '''
+from dataclasses import dataclass
+import numpy as np
+from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.passes import Pass
+
+@dataclass(frozen=True)
+class SpoilLate(Pass):
+    """Host segments keep their operators to the end: a threshold is another."""
+    name = "spoil-late"
+    def apply(self, ctx, op):
+        for inner in op.walk():
+            if inner.name == "graph.constant":
+                inner.properties["value"] = BlobAttr.of(np.asarray(inner.value.array + 0.01, "f4"))
+'''
+
+
+def test_a_few_decisions_of_a_host_segment_that_a_late_pass_turns_are_found(tmp_path: Path):
+    nodes = [
+        helper.make_node("Greater", ["x", "threshold"], ["above"], name="above"),
+        helper.make_node("Cast", ["above"], ["y"], name="cast", to=TensorProto.INT32),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1000])],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, [1, 1000])],
+        [helper.make_tensor("threshold", TensorProto.FLOAT, [], [0.0])],
+    )
+    source, plugin, inputs = (tmp_path / n for n in ("x.onnx", "late.py", "x.npz"))
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), source)
+    plugin.write_text(LATE)
+    write_arrays([("x", np.linspace(-1, 1, 1000, dtype=np.float32)[None])], inputs)
+    passes = "graph-partition,lower-to-ftensor,fuse-kernels,plan-tiles,allocate,schedule"
+    for late, code in ((passes, 0), (f"{passes},spoil-late", 1)):
+        arguments = ["--pass-pipeline", late, "--load", plugin, "-o", tmp_path / "x.enf"]
+        got, text = furiosa("compile", source, "--verify", "--inputs", inputs, *arguments)
+        assert got == code, text
+    assert "layer 'cast': the result does not agree: element [0, 500]: 0 instead of 1" in text
+    assert "0.5 % of the elements differ" in text
 
 
 def test_inputs_of_a_file(tmp_path: Path):
