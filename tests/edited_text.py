@@ -5,7 +5,7 @@
 An edit changes what a person would: a number of an attribute, an extent or element of a type, an
 attribute that goes, the order of operands, a quantised type wherever it stands. `furiosa compile`
 must refuse what `furiosa-opt` refuses; of what it accepts, the simulated program must compute what
-the interpreter makes of the text.
+the interpreter makes of the text, or, where the text is commands already, have these very commands.
 """
 
 from __future__ import annotations
@@ -16,21 +16,31 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.warboy.command_text import command_op
+from furiosa_ir.backends.warboy.enf.reader import read_program
+from furiosa_ir.backends.warboy.enf.records import NpuSegment, Program
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.compiler import compile_source
+from furiosa_ir.dialects.warboy.attributes import LayersAttr
+from furiosa_ir.dialects.warboy.commands import CommandOp
 from furiosa_ir.errors import ExecutionFailure, FuriosaError, readable
 from furiosa_ir.interpreter import Interpreter, run_module
 from furiosa_ir.interpreter.elements import numpy_dtype
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.ir.text import read_module, write_module
 from furiosa_ir.runtime import session
+from furiosa_ir.verification.commands import check_same_commands, program_of
+from furiosa_ir.verification.comparison import Coverage
 from tests.conftest import DIGITS
 
 LEVELS = ("graph", "ftensor", "warboy")
@@ -49,9 +59,10 @@ class Outcome:
     """What came of an edit.
 
     Attributes:
-        kind: "refused" (by both), "computes" (what the text says), "refused later" (furiosa-opt
-            takes it, a pass or the checker does not), "no oracle" (nothing evaluates the text); or
-            a fault: "accepted" (which furiosa-opt refuses), "wrong", "crash".
+        kind: "refused" (by both), "computes" (what the text says, or has its commands), "refused
+            later" (furiosa-opt takes it, a pass or the checker does not), "no oracle" (nothing
+            evaluates the text); or a fault: "accepted" (which furiosa-opt refuses), "wrong",
+            "crash".
         line: the edited line.
         reason: the sentence of a refusal, or what is wrong.
     """
@@ -175,7 +186,8 @@ def _compared(path: Path, program: bytes, level: str, line: str, rng: random.Ran
     except Exception as error:  # noqa: BLE001
         return Outcome("crash", line, f"{type(error).__name__}: {error}")
     if level == "warboy":
-        return Outcome("no oracle", line)
+        other = _other_command(module, read_program(program))
+        return Outcome("wrong", line, other) if other else Outcome("computes", line)
     try:
         meant = run_module(module, arrays, lower_operation=lower_operation).values()
     except ExecutionFailure as error:
@@ -187,6 +199,30 @@ def _compared(path: Path, program: bytes, level: str, line: str, rng: random.Ran
             far = np.abs(have.astype(float) - want).max() if have.shape == want.shape else "shape"
             return Outcome("wrong", line, f"differs by {far}")
     return Outcome("computes", line)
+
+
+def _other_command(module: ModuleOp, program: Program) -> str:
+    """The first command of a program that is not the text's; "" if there is none."""
+    check_same_commands(program, program_of(module), Coverage())
+    for segment in program.segments:
+        (function,) = (
+            f for f in module.ops if isinstance(f, FuncOp) and f.sym_name.data == segment.name
+        )
+        ops = [op for op in function.body.block.ops if isinstance(op, CommandOp)]
+        if not isinstance(segment, NpuSegment):
+            continue
+        numbers: dict[SSAValue, int] = {op.token: i for i, op in enumerate(ops)}
+        for op, command in zip(ops, segment.commands, strict=True):
+            # The layers of a program are those of all its segments.
+            names = function.attributes["warboy.layers"]
+            assert isinstance(names, LayersAttr)
+            (number,) = (value for name, value in op.command.data.fields if name == "layer")
+            layer = program.layers[command.layer].name
+            again = command_op(replace(command, layer=number), []).command
+            waits = tuple(numbers[w] for w in op.waits)
+            if (again, layer, command.waits) != (op.command, names.data.rows[number].name, waits):
+                return f"{command} of {op}"
+    return ""
 
 
 def _sample(argument: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:

@@ -26,6 +26,7 @@ from furiosa_ir.dialects.warboy.attributes import LayersAttr
 from furiosa_ir.dialects.warboy.commands import CommandOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.verifier import OperationFailure
 
 
 def generate(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[Layer]]:
@@ -35,7 +36,7 @@ def generate(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[L
     whoever assembles the program knows better.
 
     Raises:
-        VerificationFailure: the function is not scheduled.
+        VerificationFailure: the function is not scheduled, or a command is none.
     """
     del machine
     addresses = memory_addresses(function)
@@ -51,21 +52,27 @@ def generate(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[L
         outputs=tuple(Binding(i, at) for i, at in enumerate(addresses.outputs)),
         workspace_bytes=addresses.workspace_bytes,
         sram_bytes=addresses.sram_bytes,
-        commands=_commands(function),
+        commands=_commands(function, len(layers.data.rows)),
         constants=build_section(constants, lay_out(constants)),
     )
     rows = [Layer(r.name, r.operator, 0, r.macs, r.weight_bytes) for r in layers.data.rows]
     return segment, rows
 
 
-def _commands(function: FuncOp) -> tuple[Command, ...]:
+def _commands(function: FuncOp, layers: int) -> tuple[Command, ...]:
     numbers: dict[SSAValue, int] = {}
     commands: list[Command] = []
     for op in function.body.block.ops:
         if isinstance(op, CommandOp):
             waits = tuple(numbers[token] for token in op.waits)
             numbers[op.token] = len(commands)
-            commands.append(command_record(op, waits))
+            command = command_record(op, waits)
+            # Assembling counts on from the segments before, so that any number might be a layer.
+            if not 0 <= command.layer < layers:
+                raise OperationFailure.of(
+                    op, f"there is no layer {command.layer} in a table of {layers}"
+                )
+            commands.append(command)
     return tuple(commands)
 
 

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
+from typing_extensions import override
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, TensorType, i64
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
-from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp
+from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_limits
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir import fixed_point
 from furiosa_ir.ir.constants import Array, BlobAttr
@@ -68,6 +69,19 @@ class RescaleOp(TensorOp):
         if self.rounding.data not in ROUNDINGS:
             raise VerificationFailure(f"ftensor.rescale: unknown rounding '{self.rounding.data}'")
         return [x]
+
+    @override
+    def verify_(self) -> None:
+        super().verify_()
+        check_limits(self, self.result)
+        shift = self.shift.owner
+        if isinstance(shift, ConstantOp):
+            low, high = shift.value.array.min(initial=0), shift.value.array.max(initial=0)
+            if low < 0 or high > fixed_point.MAX_SHIFT:
+                wrong = low if low < 0 else high
+                raise VerificationFailure(
+                    f"ftensor.rescale: a shift of {wrong}, not of 0 to {fixed_point.MAX_SHIFT}"
+                )
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, multiplier, shift = operands
@@ -167,6 +181,11 @@ class DivideOp(BinaryOp):
     output_zp = prop_def(IntegerAttr.constr(i64))
     minimum = prop_def(IntegerAttr.constr(i64))
     maximum = prop_def(IntegerAttr.constr(i64))
+
+    @override
+    def verify_(self) -> None:
+        super().verify_()
+        check_limits(self, self.result)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         a, b = (o.astype(np.int64, copy=False) for o in operands)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from xdsl.dialects.builtin import IntegerType, i8, i32
-from xdsl.ir import Attribute
+from xdsl.dialects.builtin import IntegerAttr, IntegerType, i8, i32
+from xdsl.ir import Attribute, SSAValue
 
-from furiosa_ir.ir.shaped_operation import ShapedOp
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.shaped_operation import ShapedOp, element_of
 
 i48 = IntegerType(48)
 """The vector engine's wide registers (`shift_register_width` in the vendor's parameter file)."""
@@ -26,3 +27,34 @@ class TensorOp(ShapedOp):
 
     `evaluate` defines the arithmetic.
     """
+
+
+def check_zero_points(op: TensorOp, *names: str) -> None:
+    """Checks that the zero points of i8 operands are such.
+
+    Raises:
+        VerificationFailure: one is not.
+    """
+    for name in names:
+        value = cast("IntegerAttr[IntegerType]", op.properties[name]).value.data
+        if not -128 <= value <= 127:
+            raise VerificationFailure(f"{op.name}: {name} is {value}, which is no i8")
+
+
+def check_limits(op: TensorOp, result: SSAValue) -> None:
+    """Checks that `minimum` and `maximum` are in order and values of the result.
+
+    Raises:
+        VerificationFailure: they are not.
+    """
+    low, high = (
+        cast("IntegerAttr[IntegerType]", op.properties[name]).value.data
+        for name in ("minimum", "maximum")
+    )
+    element = element_of(result)
+    dtype = NUMPY_DTYPE.get(element)
+    if dtype is None:
+        raise VerificationFailure(f"{op.name}: there are no elements of {element} here")
+    info = np.iinfo(dtype)
+    if not info.min <= low <= high <= info.max:
+        raise VerificationFailure(f"{op.name}: {low} to {high} are no limits of {element}")

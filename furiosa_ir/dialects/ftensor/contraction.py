@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+from typing_extensions import override
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
 from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
 
-from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp
+from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_zero_points
 from furiosa_ir.dialects.graph.window import window_extents
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
@@ -56,6 +57,11 @@ class ConvOp(TensorOp):
         )
         result = {"N": at["N"], "C": out, "H": high, "W": wide}
         return [tuple(result[d] for d in layout)]
+
+    @override
+    def verify_(self) -> None:
+        super().verify_()
+        check_zero_points(self, "x_zp", "weight_zp")
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, weight, *rest = operands
@@ -158,6 +164,11 @@ class MatMulOp(TensorOp):
             raise VerificationFailure(f"ftensor.matmul: inner dimensions {a[-1]} and {k} differ")
         return [(*broadcast_shapes(self, [a[:-2], b[:-2]]), a[-2], n)]
 
+    @override
+    def verify_(self) -> None:
+        super().verify_()
+        check_zero_points(self, "a_zp", "b_zp")
+
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         a, b, *rest = operands
         a = a.astype(np.float64) - self.a_zp.value.data
@@ -203,6 +214,11 @@ class ReduceWindowOp(TensorOp):
         )
         result = {"N": at["N"], "C": at["C"], "H": high, "W": wide}
         return [tuple(result[d] for d in layout)]
+
+    @override
+    def verify_(self) -> None:
+        super().verify_()
+        check_zero_points(self, "x_zp")
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x = operands[0]
