@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -14,13 +15,16 @@ from furiosa_ir.backends.warboy.enf.validation import GREATEST_STEP, MOST_PADDIN
 from furiosa_ir.dialects.graph.accumulator import output_channels, sums_fit
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
-from furiosa_ir.dialects.graph.movement import ResizeOp
-from furiosa_ir.dialects.graph.pooling import WindowPoolOp
+from furiosa_ir.dialects.graph.movement import PadOp, ResizeOp, SliceOp, TileOp
+from furiosa_ir.dialects.graph.pooling import AveragePoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.rearrangement import MOST_INDICES
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 GREATEST_SCALE = 2.0**64
 """Real numbers of such a size, or of its inverse, are no activations of a network."""
+
+MOST_COUNTED = 1 << 20
+"""Windows whose counts of elements become constants, of 13 bytes each."""
 
 
 def extreme_scale(op: GraphOp) -> hints.Hint | None:
@@ -39,10 +43,46 @@ def extreme_scale(op: GraphOp) -> hints.Hint | None:
     return None
 
 
-def long_resize(op: ResizeOp) -> hints.Hint | None:
-    """More indices along a dimension than a gather holds."""
-    if max(ints(op.sizes), default=0) > MOST_INDICES:
+def long_gather(op: ResizeOp | TileOp | SliceOp | PadOp) -> hints.Hint | None:
+    """More indices along a dimension than a gather holds: what repeats, mirrors or turns around."""
+    match op:
+        case ResizeOp():
+            extents = ints(op.sizes)
+        case TileOp():
+            shape = zip(shape_of(op.result), ints(op.repeats), strict=True)
+            extents = [extent for extent, repeats in shape if repeats != 1]
+        case SliceOp():
+            shape = zip(shape_of(op.result), ints(op.steps), strict=True)
+            extents = [extent for extent, step in shape if step < 0]
+        case PadOp():
+            listed = op.mode.data != "constant"
+            shape = zip(shape_of(op.x), shape_of(op.result), strict=True)
+            extents = [after for before, after in shape if listed and after != before]
+    if max(extents, default=0) > MOST_INDICES:
         return hints.form(op.name, f"to more than {MOST_INDICES} along a dimension")
+    return None
+
+
+def many_windows(op: AveragePoolOp) -> hints.Hint | None:
+    """So many windows at the border and elsewhere that what they count is no small table."""
+    layout = zip(op.layout.data, shape_of(op.result), strict=True)
+    count = math.prod(extent for d, extent in layout if d not in "NC")
+    if count > MOST_COUNTED and (any(ints(op.pads)) or op.ceil_mode.value.data):
+        return hints.form(op.name, f"with {count} windows that count differently")
+    return None
+
+
+def many_slices(op: ConvOp | ConvTransposeOp | WindowPoolOp) -> hints.Hint | None:
+    """Of windows of three dimensions: more slices, once for each window, than a gather holds."""
+    if "D" not in op.layout.data:
+        return None
+    if isinstance(op, WindowPoolOp):
+        deep = ints(op.kernel_shape)[0]
+    else:
+        deep = shape_of(op.weight)[op.kernel_layout.data.index("D")]
+    slices = deep * shape_of(op.result)[op.layout.data.index("D")]
+    if slices > MOST_INDICES:
+        return hints.form(op.name, f"of {slices} slices of its windows' depth")
     return None
 
 

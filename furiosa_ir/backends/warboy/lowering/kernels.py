@@ -252,9 +252,10 @@ def window_counts(op: AveragePoolOp, pads: Sequence[int]) -> Array:
         if op.count_include_pad.value.data:
             low, high = -declared[k], extent + declared[k + n]
         starts = np.arange(shape_of(op.result)[axis]) * ints(op.strides)[k] - pads[k]
-        taps = np.arange(ints(op.kernel_shape)[k]) * ints(op.dilations)[k]
-        positions = starts[:, None] + taps[None, :]
-        inside = ((positions >= low) & (positions < high)).sum(1)
+        taps, dilation = ints(op.kernel_shape)[k], ints(op.dilations)[k]
+        # Of the taps at start + t * dilation, those before `high` less those before `low`.
+        before = [np.clip(-((starts - end) // dilation), 0, taps) for end in (high, low)]
+        inside = before[0] - before[1]
         counts = counts * inside.reshape([-1 if i == k else 1 for i in range(n)])
     return counts[..., None] if layout.endswith("C") else counts
 

@@ -10,6 +10,7 @@ from furiosa_ir.backends.warboy.lowering.constraints import (
     bias_not_accumulator,
     channels_elsewhere,
     many_dimensional,
+    many_slices,
     not_8bit_product,
     variable_weight,
     varying_zero_points,
@@ -46,7 +47,7 @@ GEMM_CONSTRAINTS = (
 MAT_MUL_CONSTRAINTS = (not_8bit_product, varying_zero_points, channels_elsewhere, wide_sums)
 
 
-@lowers(ConvOp, EXACT, unless=[*CONV_CONSTRAINTS, many_dimensional])
+@lowers(ConvOp, EXACT, unless=[*CONV_CONSTRAINTS, many_dimensional, many_slices])
 def conv(op: ConvOp, emit: Emitter) -> SSAValue:
     """Accumulate in i32, then scale by x_scale * weight_scale / result_scale."""
     x, weight, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))
@@ -58,7 +59,7 @@ def conv(op: ConvOp, emit: Emitter) -> SSAValue:
     )
 
 
-@lowers(ConvTransposeOp, EXACT, unless=[*CONV_CONSTRAINTS, many_dimensional])
+@lowers(ConvTransposeOp, EXACT, unless=[*CONV_CONSTRAINTS, many_dimensional, many_slices])
 def conv_transpose(op: ConvTransposeOp, emit: Emitter) -> SSAValue:
     """A convolution over x spread by the strides, with the kernel mirrored."""
     x, weight, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))

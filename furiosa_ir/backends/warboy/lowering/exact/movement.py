@@ -5,7 +5,7 @@ from __future__ import annotations
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.lowering.constraints import (
-    long_resize,
+    long_gather,
     many_dimensional,
     not_8bit,
 )
@@ -16,6 +16,7 @@ from furiosa_ir.backends.warboy.lowering.exact.scale import (
 from furiosa_ir.backends.warboy.lowering.kernels import emit_interpolation
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, Emitter, lowers
 from furiosa_ir.backends.warboy.lowering.shared.movement import (
+    GATHERED,
     MOVEMENTS,
     emit_concat,
     emit_movement,
@@ -39,7 +40,8 @@ def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:
 
 
 for _operation in MOVEMENTS:
-    lowers(_operation, EXACT, unless=[not_8bit])(move)
+    _listed = [long_gather] if _operation in GATHERED else []
+    lowers(_operation, EXACT, unless=[not_8bit, *_listed])(move)
 
 
 @lowers(ConcatOp, EXACT, unless=[not_8bit])
@@ -59,7 +61,7 @@ def where(op: WhereOp, emit: Emitter) -> SSAValue:
     return emit_where(op, emit, a, b)
 
 
-@lowers(PadOp, EXACT, unless=[not_8bit])
+@lowers(PadOp, EXACT, unless=[not_8bit, long_gather])
 def pad(op: PadOp, emit: Emitter) -> SSAValue:
     """Padding with the stored form of the value, then requantisation."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)
@@ -67,7 +69,7 @@ def pad(op: PadOp, emit: Emitter) -> SSAValue:
     return emit_pad(op, emit, moved, int(quant.quantize(op.value.value.data, y)))
 
 
-@lowers(ResizeOp, EXACT, unless=[not_8bit, many_dimensional, long_resize])
+@lowers(ResizeOp, EXACT, unless=[not_8bit, many_dimensional, long_gather])
 def resize(op: ResizeOp, emit: Emitter) -> SSAValue:
     """Nearest: a gather along each axis. Linear: integer weights, one division at the end."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)

@@ -10,7 +10,13 @@ from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
-from furiosa_ir.backends.warboy.lowering.constraints import many_dimensional, not_8bit, wide_window
+from furiosa_ir.backends.warboy.lowering.constraints import (
+    many_dimensional,
+    many_slices,
+    many_windows,
+    not_8bit,
+    wide_window,
+)
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     lookup,
     quantize_accumulator,
@@ -40,7 +46,11 @@ from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 
 
-@lowers(AveragePoolOp, EXACT, unless=[not_8bit, many_dimensional, wide_window])
+@lowers(
+    AveragePoolOp,
+    EXACT,
+    unless=[not_8bit, many_dimensional, wide_window, many_windows, many_slices],
+)
 def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     """The window's sum of differences over its count, which varies at the border."""
     x, y = emit.quantization(op.x), emit.quantization(op.result)
@@ -55,7 +65,7 @@ def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     return _as_result(op, emit, result)
 
 
-@lowers(MaxPoolOp, EXACT, unless=[not_8bit, many_dimensional, wide_window])
+@lowers(MaxPoolOp, EXACT, unless=[not_8bit, many_dimensional, wide_window, many_slices])
 def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
     """The greatest stored element, requantised if the scales differ."""
     result = _windows(op, emit, "max", _pads_with_ceil(op), 0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from xdsl.dialects.builtin import i8
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
+from furiosa_ir.backends.warboy.lowering.constraints import long_gather, not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import factors, tables
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.backends.warboy.lowering.shared.movement import (
+    GATHERED,
     MOVEMENTS,
     emit_concat,
     emit_movement,
@@ -30,7 +31,8 @@ def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:
 
 
 for _operation in MOVEMENTS:
-    lowers(_operation, LITERT, unless=[not_8bit])(move)
+    _listed = [long_gather] if _operation in GATHERED else []
+    lowers(_operation, LITERT, unless=[not_8bit, *_listed])(move)
 
 
 @lowers(ConcatOp, LITERT, unless=[not_8bit])
@@ -59,7 +61,7 @@ def where(op: WhereOp, emit: Emitter) -> SSAValue:
     return emit_where(op, emit, emit.operand(op.a), emit.operand(op.b))
 
 
-@lowers(PadOp, LITERT, unless=[not_8bit])
+@lowers(PadOp, LITERT, unless=[not_8bit, long_gather])
 def pad(op: PadOp, emit: Emitter) -> SSAValue:
     """PAD fills with the zero point, PADV2 with a stored integer; MIRROR_PAD moves bytes."""
     y = emit.quantization(op.result)

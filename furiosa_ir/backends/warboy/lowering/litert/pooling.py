@@ -7,7 +7,7 @@ from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit, wide_window
+from furiosa_ir.backends.warboy.lowering.constraints import many_windows, not_8bit, wide_window
 from furiosa_ir.backends.warboy.lowering.kernels import window_counts
 from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.litert.convolution import is_uint8
@@ -40,7 +40,7 @@ def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
     )
 
 
-@lowers(AveragePoolOp, LITERT, unless=[not_8bit, not_tflite, wide_window])
+@lowers(AveragePoolOp, LITERT, unless=[not_8bit, not_tflite, wide_window, many_windows])
 def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     """AVERAGE_POOL_2D: the sum of the stored integers over their number, ties away from zero.
 

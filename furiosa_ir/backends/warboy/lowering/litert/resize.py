@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy import hints
-from furiosa_ir.backends.warboy.lowering.constraints import long_resize, not_8bit
+from furiosa_ir.backends.warboy.lowering.constraints import long_gather, not_8bit
 from furiosa_ir.backends.warboy.lowering.kernels import emit_interpolation
 from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.litert.convolution import is_uint8
@@ -49,7 +49,7 @@ def float_noise(op: ResizeOp) -> hints.Hint | None:
     return hints.form(op.name, "of uint8 data by a factor whose results depend on float32 noise")
 
 
-@lowers(ResizeOp, LITERT, unless=[not_8bit, not_tflite, long_resize, float_noise])
+@lowers(ResizeOp, LITERT, unless=[not_8bit, not_tflite, long_gather, float_noise])
 def resize(op: ResizeOp, emit: Emitter) -> SSAValue:
     """RESIZE_NEAREST_NEIGHBOR, RESIZE_BILINEAR; both keep the quantisation."""
     if op.mode.data == "nearest":

@@ -114,6 +114,9 @@ MOVEMENTS: dict[type[GraphOp], Callable[[Any, Emitter, SSAValue], list[SSAValue]
 }
 """Operation -> what moves its operand's stored elements: one i8 value for each result."""
 
+GATHERED: frozenset[type[GraphOp]] = frozenset({SliceOp, TileOp})
+"""Those of them that may become gathers with an index for each element (`long_gather`)."""
+
 
 def emit_movement(op: GraphOp, emit: Emitter) -> list[SSAValue]:
     """The operator on its operand's stored elements: one i8 value for each result."""
