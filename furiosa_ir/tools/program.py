@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import click
 
@@ -82,16 +82,19 @@ def _open_streams() -> None:
         except OSError:
             mode = os.O_WRONLY if descriptor == 2 else os.O_RDONLY
             os.dup2(os.open(os.devnull, mode | os.O_CLOEXEC), descriptor)
-    for descriptor, name in ((0, "stdin"), (2, "stderr")):
-        if getattr(sys, name) is None:
-            mode = "w" if descriptor else "r"
-            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)
-    sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(_Stdout(1, "w", closefd=False)),
-        encoding=getattr(sys.stdout, "encoding", "utf-8"),
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # it was closed
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = _text(_Stdout(1, "w", closefd=False), sys.stdout, by_lines=os.isatty(1))
+    sys.stderr = _text(_Stderr(2, "w", closefd=False), sys.stderr, by_lines=True)
+
+
+def _text(raw: io.FileIO, former: object, *, by_lines: bool) -> io.TextIOWrapper:
+    """A stream of text in the former one's encoding, which shows every character."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=getattr(former, "encoding", "utf-8"),
         errors="backslashreplace",
-        line_buffering=os.isatty(1),
+        line_buffering=by_lines,
     )
 
 
@@ -106,6 +109,19 @@ class _Stdout(io.FileIO):
             raise
 
 
+class _Stderr(io.FileIO):
+    """Standard error; what cannot be said there must not stop the work that it is about."""
+
+    failed: ClassVar = False
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            _Stderr.failed = True
+            return len(data)
+
+
 def _leave(status: int) -> NoReturn:
     """Ends the process without taking Python down piece by piece.
 
@@ -117,4 +133,4 @@ def _leave(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
-    os._exit(status)
+    os._exit(status or int(_Stderr.failed))

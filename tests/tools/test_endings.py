@@ -252,6 +252,14 @@ def check_stream(folder: Path, line: str, place: str) -> None:
         assert done.stdout[:1]
 
 
+def test_work_is_done_that_cannot_be_reported(folder: Path) -> None:
+    expected = (folder / "n.enf").read_bytes()
+    for shell, code in (("2>/dev/full", 1), ("2>&-", 0)):
+        (folder / "out.enf").unlink(missing_ok=True)
+        assert run("furiosa compile n.tflite -o out.enf", folder, shell=shell).returncode == code
+        assert (folder / "out.enf").read_bytes() == expected
+
+
 def test_a_closed_stream_is_not_what_is_opened_next(folder: Path) -> None:
     """A descriptor that is free goes to the first file that is opened, which prints would spoil."""
     expected = (folder / "n.enf").read_bytes()
