@@ -1,4 +1,4 @@
-"""One operator on its own, run as a host segment: the interpreter's `run_host`."""
+"""One operator on its own, run as a host segment in a process that may be lost: `run_host`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.interpreter.opaque import run_opaque
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
-from furiosa_ir.runtime.host import host_engine
+from furiosa_ir.runtime.isolation import SharedProcessEngine
 
 
 def run_host_operator(op: GraphOp, operands: Sequence[Array]) -> Sequence[Array]:
@@ -58,4 +58,4 @@ def run_host_operator(op: GraphOp, operands: Sequence[Array]) -> Sequence[Array]
         model,
         (),
     )
-    return host_engine(segment).run(variable)
+    return SharedProcessEngine(segment).run(variable)

@@ -139,13 +139,13 @@ class _Loaded:
     isolated: bool
 
 
-def _load(program: Program) -> _Loaded:
+def _load(program: Program, *, isolated: bool | None) -> _Loaded:
     simulator = None
     if any(isinstance(s, NpuSegment) for s in program.segments):
         from furiosa_ir.backends.warboy.simulator import Simulator  # noqa: PLC0415
 
         simulator = Simulator(program)
-    isolated = is_isolation_asked_for()
+    isolated = is_isolation_asked_for() if isolated is None else isolated
     return _Loaded(program, simulator, _hosts(program, isolated=isolated), isolated)
 
 
@@ -166,14 +166,18 @@ class Session(Described):
     Args:
         program: what the ENF reader made.
         worker_num: see `create`.
+        isolated: whether host segments run in processes of their own; None: as the environment
+            asks for (`FURIOSA_HOST_ISOLATION`).
 
     Raises:
         ExecutionFailure: the program breaks a rule of the machine.
     """
 
-    def __init__(self, program: Program, worker_num: int | None = None) -> None:
+    def __init__(
+        self, program: Program, worker_num: int | None = None, *, isolated: bool | None = None
+    ) -> None:
         self._model = Model.of(program)
-        self._loaded: _Loaded | None = _load(program)
+        self._loaded: _Loaded | None = _load(program, isolated=isolated)
         self.worker_num = worker_num or _usable_cpus()
         self._workers = threading.Semaphore(self.worker_num)
         self._running: set[int] = set()  # the threads that are within a run

@@ -1,4 +1,7 @@
-"""LiteRT as the reference of TFLite networks: all its tensors, on the original file."""
+"""LiteRT as the reference of TFLite networks: all its tensors, on the original file.
+
+The file is anybody's, and some inputs end LiteRT's process: it has one of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of
+from furiosa_ir.native_process import Answer, Job, NativeCrash, NativeProcesses, Order
 from furiosa_ir.verification.reference import ReferenceValues
 from furiosa_ir.verification.trace import CompileTrace
 
@@ -32,8 +36,8 @@ class LiteRTReference:
         self, data: bytes, trace: CompileTrace, wanted: frozenset[int], *, optimized: bool
     ) -> None:
         self.name = f"LiteRT's {'optimised' if optimized else 'reference'} kernels"
-        self._running = _interpreter(data, optimized=optimized)
-        self._inputs: list[Any] = self._running.get_input_details()
+        self._process = NativeProcesses(__name__, {"optimized": optimized}, data, single=True)
+        self._inputs: list[list[int]] = self._call("shapes").value
         self._tensors: dict[int, int] = {}
         self._shapes: dict[int, tuple[int, ...]] = {}
         for number, known in enumerate(trace.values):
@@ -56,8 +60,7 @@ class LiteRTReference:
         arrays = list(feeds.values())
         parts: list[list[Array]] = []
         size = 1
-        for detail, array in zip(self._inputs, arrays, strict=True):
-            shape = tuple(int(n) for n in detail["shape"])
+        for shape, array in zip(self._inputs, arrays, strict=True):
             grown = [i for i, n in enumerate(shape) if n != array.shape[i]]
             if grown and shape[grown[0]] == 1:
                 size = array.shape[grown[0]]
@@ -77,21 +80,17 @@ class LiteRTReference:
         return ReferenceValues(values, outputs)
 
     def _run(self, arrays: Sequence[Array]) -> tuple[dict[int, Array], list[Array]]:
-        running = self._running
+        found = self._call("run", arrays, tensors=list(self._tensors.values())).arrays
+        values = dict(zip(self._tensors, found, strict=False))
+        return values, list(found[len(values) :])
+
+    def _call(self, job: str, arrays: Sequence[Array] = (), **options: Any) -> Answer:
         try:
-            for detail, array in zip(self._inputs, arrays, strict=True):
-                if tuple(detail["shape"]) != array.shape:
-                    running.resize_tensor_input(detail["index"], array.shape)
-                    running.allocate_tensors()
-            for detail, array in zip(self._inputs, arrays, strict=True):
-                running.set_tensor(detail["index"], array)
-            running.invoke()
-            values = {n: running.get_tensor(i) for n, i in self._tensors.items()}
-            outputs = [running.get_tensor(d["index"]) for d in running.get_output_details()]
-        except (RuntimeError, ValueError) as error:
-            text = " ".join(str(error).split())
-            raise FuriosaError(f"LiteRT does not run the source: {text}") from error
-        return values, outputs
+            return self._process.call(job, arrays=arrays, **options)
+        except NativeCrash as crash:
+            raise FuriosaError(
+                f"LiteRT does not run the source: its process {crash}", hint=crash.hint
+            ) from None
 
 
 def _together(samples: Sequence[Array], shape: Sequence[int]) -> Array | None:
@@ -111,6 +110,36 @@ def _together(samples: Sequence[Array], shape: Sequence[int]) -> Array | None:
         return None
     result = np.concatenate(samples, grown[0])
     return result if result.shape == tuple(shape) else None
+
+
+# In the child.
+
+
+def jobs(options: Mapping[str, Any], data: bytes) -> Mapping[str, Job]:
+    """`shapes` of the inputs; `run`: the values of tensors, and behind them the outputs."""
+    running = _interpreter(data, optimized=options["optimized"])
+    inputs: list[Any] = running.get_input_details()
+
+    def shapes(_order: Order) -> Answer:
+        return Answer([[int(n) for n in detail["shape"]] for detail in inputs])
+
+    def run(order: Order) -> Answer:
+        try:
+            for detail, array in zip(inputs, order.arrays, strict=True):
+                if tuple(detail["shape"]) != array.shape:
+                    running.resize_tensor_input(detail["index"], array.shape)
+                    running.allocate_tensors()
+            for detail, array in zip(inputs, order.arrays, strict=True):
+                running.set_tensor(detail["index"], array)
+            running.invoke()
+            wanted = [*order.options["tensors"]]
+            wanted += [d["index"] for d in running.get_output_details()]
+            return Answer(arrays=[running.get_tensor(index) for index in wanted])
+        except (RuntimeError, ValueError) as error:
+            text = " ".join(str(error).split())
+            raise FuriosaError(f"LiteRT does not run the source: {text}") from error
+
+    return {"shapes": shapes, "run": run}
 
 
 def _interpreter(data: bytes, *, optimized: bool) -> Any:

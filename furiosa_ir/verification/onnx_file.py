@@ -12,6 +12,7 @@ That this means what the file does, onnxruntime says itself: of both it must mak
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,15 @@ from onnx import helper
 
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
-from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.importers.onnx.embedding import embed_external_data
 from furiosa_ir.importers.onnx.file import read_model
 from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
-from furiosa_ir.onnxruntime_session import onnx_session
+from furiosa_ir.limits import limit
+from furiosa_ir.native_onnx import run_model
+from furiosa_ir.native_process import NativeCrash, NativeRefusal
 from furiosa_ir.verification.comparison import Where, check_equal
 from furiosa_ir.verification.reference import ReferenceValues
 from furiosa_ir.verification.trace import CompileTrace
@@ -59,21 +62,21 @@ class OnnxFileCheck:
     def __init__(self, source: Path, trace: CompileTrace) -> None:
         self.failure = ""
         self._trace = trace
-        self._session: Any = None
+        self._cut_up: _Runnable | None = None
         self._cuts: dict[str, int] = {}
         try:
             original = onnx.load(source, load_external_data=False)
             embed_external_data(original, source.parent)
-            self._whole = _session(original)
+            self._whole = _runnable(original)
             model = _expanded(source) if original.functions else original
             initial = {str(t.name) for t in model.graph.initializer}
             self._inputs = [str(i.name) for i in model.graph.input if i.name not in initial]
             self._outputs = [str(o.name) for o in model.graph.output]
-            self._expanded = _session(model) if original.functions else None
+            self._expanded = _runnable(model) if original.functions else None
             self._raised = _operator_sets(original) != _operator_sets(model)
             self._decides = _decides(trace)
             self._cut(model, trace)
-            self._session = _session(model)
+            self._cut_up = _runnable(model)
         except ExecutionFailure as error:
             self.failure = error.message
 
@@ -113,13 +116,13 @@ class OnnxFileCheck:
         Raises:
             Disagreement: the imported network means something else than the file.
         """
-        if self._session is None:
+        if self._cut_up is None:
             return None
         exact = {_exact(name): want.values[number] for name, number in self._cuts.items()}
         names = [*self._cuts, *self._outputs]
         arrays = dict(zip(self._inputs, feeds.values(), strict=True))
         try:
-            results = _run(self._session, names, {**arrays, **exact})
+            results = _run(self._cut_up, names, {**arrays, **exact})
             whole = _run(self._whole, self._outputs, arrays)
             expanded = self._expanded and _run(self._expanded, self._outputs, arrays)
         except ExecutionFailure as error:
@@ -217,20 +220,45 @@ def _exact(name: str) -> str:
     return f"{name}/exact"
 
 
-def _session(model: Any) -> Any:
+@dataclass(frozen=True)
+class _Runnable:
+    """A model that a process which may be lost is given.
+
+    Attributes:
+        content: its bytes.
+        inputs, outputs: the names of those.
+    """
+
+    content: bytes
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def _runnable(model: Any) -> _Runnable:
     try:
-        return onnx_session(model.SerializeToString())
+        content = model.SerializeToString()
     except EncodeError:
         raise ExecutionFailure("it is larger than 2 GiB with its external data inside") from None
-    except Exception as error:  # onnxruntime's exceptions share no base
-        raise ExecutionFailure(_first_line(error)) from error
+    constants = {str(t.name) for t in model.graph.initializer}
+    inputs = tuple(str(i.name) for i in model.graph.input if i.name not in constants)
+    return _Runnable(content, inputs, tuple(str(o.name) for o in model.graph.output))
 
 
-def _run(session: Any, outputs: list[str], feeds: dict[str, Array]) -> list[Array]:
+def _run(model: _Runnable, outputs: list[str], feeds: dict[str, Array]) -> list[Array]:
+    """The values of outputs.
+
+    Raises:
+        ExecutionFailure: onnxruntime refuses the model, or does not survive it.
+    """
+    inputs = [feeds[name] for name in model.inputs]
     try:
-        return [np.asarray(a) for a in session.run(outputs, feeds)]
-    except Exception as error:  # onnxruntime's exceptions share no base
+        results, _ = run_model(model.content, inputs, seconds=limit("HOST_SECONDS"), bounded=False)
+    except (NativeRefusal, FuriosaError) as error:
         raise ExecutionFailure(_first_line(error)) from error
+    except NativeCrash as crash:
+        raise ExecutionFailure(f"its process {crash}", hint=crash.hint) from None
+    by_name = dict(zip(model.outputs, results, strict=True))
+    return [np.asarray(by_name[name]) for name in outputs]
 
 
 def _first_line(error: Exception) -> str:

@@ -95,7 +95,7 @@ def verify_compile(
     witness = None if is_other_than_onnx(data) else OnnxFileCheck(source, trace)
     reference = reference_of(data, trace, frozenset() if witness is None else witness.numbers)
     single = None if witness is None else _single_sample(source, trace)
-    session = None if program is None else Session(program)
+    session = None if program is None else Session(program, isolated=True)
     agreements: list[Agreement] = []
     for index, feed in enumerate(feeds):
         # What the importer makes of a file hangs on no input: one is enough.

@@ -30,6 +30,8 @@ from furiosa_ir.dialects.graph.functions import HardSwishOp
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.native_onnx import infer_shapes
+from furiosa_ir.native_process import NativeCrash, NativeRefusal
 
 
 def export_onnx(function: FuncOp) -> bytes:
@@ -51,8 +53,8 @@ def export_onnx(function: FuncOp) -> bytes:
 def _takes_its_types(model: onnx.ModelProto) -> bool:
     """Whether the operators take their inputs' element types in the model's operator set."""
     try:
-        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-    except (onnx.shape_inference.InferenceError, RuntimeError):
+        infer_shapes(model.SerializeToString(), check_type=True, strict_mode=True)
+    except (NativeRefusal, NativeCrash):
         return False
     return True
 
