@@ -124,6 +124,36 @@ def test_operators_carried_whole_are_their_origin(old: str, new: str, message: s
         compile_source(edited(remainder(), old, new, tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            'operator = "Hardmax"',
+            'operator = "Softmax"',
+            "operator Softmax, its origin has Hardmax",
+        ),
+        ("slots = array<i64: 0>", "slots = array<i64: -1>", r"slots \[-1\], its origin has \[0\]"),
+        (
+            r'"graph.opaque"\(%0\)(.*)\(tensor',
+            r'"graph.opaque"(%0, %0)\1(tensor<1x4x6x6xf32>, tensor',
+            "a number of operands of 2, its origin has 1",
+        ),
+        (
+            r"-> tensor<1x4x6x6xf32>(.*)\n    func.return %1 : tensor<1x4x6x6xf32>",
+            r"-> tensor<1x4x6x6xi32>\1\n    func.return %1 : tensor<1x4x6x6xi32>",
+            "a result's type code 6, its origin has 1",
+        ),
+    ],
+)
+def test_nodes_carried_whole_are_their_origin(old: str, new: str, message: str, tmp_path: Path):
+    path = edited(ONNX["hardmax"](), old, new, tmp_path)
+    text = path.read_text()
+    if "xi32" in text:
+        path.write_text(text.replace("-> (tensor<1x4x6x6xf32>", "-> (tensor<1x4x6x6xi32>"))
+    with pytest.raises(CompilationFailure, match=f"layer 'node'.*{message}"):
+        compile_source(path)
+
+
 def remainder() -> bytes:
     a, b, y = (Tensor(name, (4,), np.int32) for name in "aby")
     return build_model([Operator("FLOOR_MOD", [a, b], [y], options("FloorMod"))])

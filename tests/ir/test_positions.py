@@ -153,6 +153,8 @@ def test_furiosa_opt_places_the_errors_of_passes(tmp_path: Path):
         ("slice_bytes = 32", "size = 32", "sram_flat has 'size' twice"),
         (r"slices = \(8, 1\)", "slices = (8, 1, 1)", "must be a tuple of 2, each an integer"),
         (r"sram_flat\(", "sram_heap(", "a command has no part 'sram_heap'"),
+        (r"layer = 0\)>", "layer = 0, waits = ())>", "what a command waits for are its operands"),
+        (r', mode = "double"', "", "instruction lacks its 'mode'"),
         (r"layer = 0\)>", "layer = -1)>", "warboy.load: there is no layer -1 in a table of 8"),
         (r"layer = 0\)>", 'layer = "0")>', "'layer' of load is \"0\", and must be an integer"),
     ],

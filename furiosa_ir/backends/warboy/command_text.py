@@ -83,6 +83,8 @@ def command_record(op: CommandOp, waits: tuple[int, ...]) -> records.Command:
         OperationFailure: its attribute has not the record's fields.
     """
     body = op.command.data
+    if any(name == "waits" for name, _ in body.fields):
+        raise OperationFailure.of(op, "what a command waits for are its operands")
     try:
         return _record(Structure(body.kind, (*body.fields, ("waits", waits))))
     except ValueError as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
@@ -134,9 +134,10 @@ def made(cls: type[Any], members: Mapping[str, Value]) -> Any:
     """
     known = _fields(cls)
     try:
-        if all(known[name].accepts(value) for name, value in members.items()):
+        # Defaults are for code: text that leaves a field out has lost it.
+        if len(members) == len(known) and all(known[n].accepts(v) for n, v in members.items()):
             return cls(**members)
-    except (KeyError, TypeError):
+    except KeyError:
         pass
     kind = kind_name(cls)
     for name, value in members.items():
@@ -146,7 +147,7 @@ def made(cls: type[Any], members: Mapping[str, Value]) -> Any:
             raise ValueError(
                 f"'{name}' of {kind} is {_text(value)}, and must be {_described(known[name].hint)}"
             )
-    missing = next(n for n, f in known.items() if f.is_required and n not in members)
+    missing = next(n for n in known if n not in members)
     raise ValueError(f"{kind} lacks its '{missing}'")
 
 
@@ -154,20 +155,12 @@ def made(cls: type[Any], members: Mapping[str, Value]) -> Any:
 class _Field:
     hint: Any
     accepts: Callable[[Value], bool]
-    is_required: bool
 
 
 @cache
 def _fields(cls: type[Any]) -> dict[str, _Field]:
     hints = get_type_hints(cls)
-    return {
-        f.name: _Field(
-            hints[f.name],
-            _acceptor(hints[f.name]),
-            f.default is MISSING and f.default_factory is MISSING,
-        )
-        for f in fields(cls)
-    }
+    return {f.name: _Field(hints[f.name], _acceptor(hints[f.name])) for f in fields(cls)}
 
 
 def _acceptor(hint: Any) -> Callable[[Value], bool]:

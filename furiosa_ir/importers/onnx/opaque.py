@@ -155,7 +155,10 @@ class OpaqueNode:
                 )
         self.outputs = list(results)
         del self.model.graph.output[:]
-        self.model.graph.output.extend(onnx.ValueInfoProto(name=o) for o in results)
+        for name, result in results.items():
+            # The shape may change with the batch size; the type is the operator's.
+            kind = tensors.type_code(result.element)
+            self.model.graph.output.append(helper.make_tensor_value_info(name, kind, None))
         return list(results.values())
 
     def _inferred(self, model: onnx.ModelProto) -> onnx.ModelProto:

@@ -14,12 +14,13 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 
-from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter
+from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter, tensor_type
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.importers.onnx.opsets import Inexpressible, changed_between, raise_opset
 from furiosa_ir.importers.onnx.order import subgraphs
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import element_of, ints
 from furiosa_ir.onnx_messages import external_tensors
 
 OLDEST_OPSET = 13
@@ -34,9 +35,12 @@ def write_opaque(op: OpaqueOp, w: OnnxWriter) -> None:
     """Appends the nodes of an opaque operation and binds its results.
 
     Raises:
-        CompilationFailure: they have no form in the segment's operator set.
+        CompilationFailure: they have no form in the segment's operator set, or the operation says
+            of them what is not so.
     """
-    model = _converted(op, _model(op), w.opset)
+    original = _model(op)
+    _check_unchanged(op, original)
+    model = _converted(op, original, w.opset)
     for entry in model.opset_import:
         w.domains.setdefault(str(entry.domain), int(entry.version))
     names: dict[str, str] = {}
@@ -106,7 +110,7 @@ def _model(op: OpaqueOp) -> onnx.ModelProto:
     """The origin, which need not be the importer's: IR text may say anything.
 
     Raises:
-        CompilationFailure: it is no ONNX model, or has data elsewhere.
+        CompilationFailure: it is no ONNX model of a node, or has data elsewhere.
     """
     assert op.origin is not None
     layer = layer_name(op) or None
@@ -114,12 +118,44 @@ def _model(op: OpaqueOp) -> onnx.ModelProto:
         model = onnx.ModelProto.FromString(op.origin.data[1].array.tobytes())
     except DecodeError:
         raise CompilationFailure("its origin is not an ONNX model", layer=layer) from None
+    if not model.graph.node:
+        raise CompilationFailure("its origin has no node", layer=layer)
     tensor: Any = next(external_tensors(model), None)
     if tensor is not None:
         raise CompilationFailure(
             f"its origin has the tensor '{tensor.name}' in another file", layer=layer
         )
     return model
+
+
+def _check_unchanged(op: OpaqueOp, model: Any) -> None:
+    """Compares what the operation says of its origin with it: text and passes may have changed it.
+
+    Raises:
+        CompilationFailure: they differ.
+    """
+    node, graph = model.graph.node[-1], model.graph
+    position = {str(value.name): i for i, value in enumerate(graph.input)}
+    domain = f"{node.domain}::" if node.domain not in ("", "ai.onnx") else ""
+    # An origin need not say its results' types.
+    types = [
+        (int(value.type.tensor_type.elem_type), tensor_type(element_of(result)))
+        for value, result in zip(graph.output, op.outputs, strict=False)
+    ]
+    pairs: list[tuple[str, Any, Any]] = [
+        ("operator", op.operator.data, domain + str(node.op_type)),
+        ("slots", list(ints(op.slots)), [position.get(str(name), -1) for name in node.input]),
+        ("a number of operands of", len(op.inputs), len(graph.input)),
+        ("a number of results of", len(op.outputs), len(graph.output)),
+        *(("a result's type code", now, said or now) for said, now in types),
+    ]
+    for what, says, has in pairs:
+        if says != has:
+            raise CompilationFailure(
+                f"graph.opaque says {what} {says}, its origin has {has}",
+                layer=layer_name(op) or None,
+                hint="undo the change: an operator that is carried whole is its origin",
+            )
 
 
 def _opsets(model: onnx.ModelProto) -> dict[str, int]:
