@@ -222,7 +222,8 @@ def _load_failure(error: BaseException, source: PluginSource) -> FuriosaError | 
     """What to tell a user; None of what is no error, such as Ctrl-C."""
     if isinstance(error, FuriosaError):
         return error.at(file=str(plugin_frame(error.__traceback__) or _shown(str(source.file))))
-    if isinstance(error, Exception | SystemExit):
+    ends = isinstance(error, SystemExit) and type(error) is not SystemExit  # a tool, by a signal
+    if not ends and not isinstance(error, KeyboardInterrupt | GeneratorExit):
         return _failure(error, source.file, "the plug-in does not load: ")
     return None
 

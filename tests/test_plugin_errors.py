@@ -81,6 +81,20 @@ class Raises(Pass):
     def apply(self, ctx, op):
         raise RuntimeError("here")  # RAISES
 """,
+    "exit": """
+@dataclass(frozen=True)
+class Leaves(Pass):
+    name = "test-raises"
+
+    def apply(self, ctx, op):
+        sys.exit(0)  # RAISES
+""",
+    "no Exception": """
+class Odd(BaseException):
+    pass
+
+raise Odd("here")  # RAISES
+""",
     "rule": """
 @rule(ReluOp)
 def raising(op, rw):
@@ -92,6 +106,7 @@ class Raises(RewritePass):
 """,
 }
 HEAD = """
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -149,11 +164,11 @@ def test_the_plug_in_is_named(place: str, tmp_path: Path):
     code = HEAD + PLACES[place]
     plugin.write_text(code)
     line = 1 + next(i for i, text in enumerate(code.splitlines()) if "RAISES" in text)
-    of_passes = place in ("pass", "rule", "import")
+    of_passes = place in ("pass", "rule", "exit", "import", "no Exception")
     operator = "Neg" if of_passes else "Raises"
     model.write_bytes(network(operator, {"evaluate": "c", "lowering": "d"}.get(place, "r")))
     command = ["compile", model, "--load", plugin, "-o", tmp_path / "out.enf", "--no-cache"]
-    if place in ("pass", "rule"):
+    if place in ("pass", "rule", "exit"):
         command += ["--pass-pipeline", "test-raises,graph-fold-quantization"]
     # A process of its own: what a plug-in registers stays.
     result = subprocess.run(

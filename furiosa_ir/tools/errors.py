@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 
 from furiosa_ir.errors import FuriosaError, readable
+from furiosa_ir.tools import signals
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def reported_errors() -> Generator[None]:
         yield
     except FuriosaError as error:
         _end(str(error), _details(error))
-    except (BrokenPipeError, SystemExit, click.ClickException, click.Abort):
+    except (BrokenPipeError, signals.Ended, click.ClickException, click.Abort):
         raise
     except KeyboardInterrupt:  # of a program that calls this one; ours come as SystemExit
         _end("interrupted", code=130)
@@ -46,12 +47,15 @@ def reported_errors() -> Generator[None]:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _end(f"{where}{error.strerror or error}")
-    except Exception as error:  # noqa: BLE001  # a user gets a sentence, not a traceback
+    except BaseException as error:  # a user gets a sentence, not a traceback
         from furiosa_ir.plugins import plugin_failure  # noqa: PLC0415  # start-up needs none of it
 
+        # A plug-in that ends the process (`sys.exit(0)`) has not done what was asked for.
         failure = plugin_failure(error)
         if failure is not None:
             _end(str(failure))
+        if not isinstance(error, Exception):
+            raise
         text = " ".join(str(error).split())
         _end(
             f"internal error, {type(error).__name__}: {text} "
