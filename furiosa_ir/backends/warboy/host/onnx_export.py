@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 import onnx
+from google.protobuf.message import EncodeError
 from onnx import helper
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -29,6 +30,7 @@ from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.functions import HardSwishOp
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.native_onnx import infer_shapes
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
@@ -46,14 +48,24 @@ def export_onnx(function: FuncOp) -> bytes:
     if opset > NEWEST_OPSET and all(can_be_written_in(op, NEWEST_OPSET) for op in opaque):
         older = _written(function, ops, NEWEST_OPSET)
         if _takes_its_types(older):
-            return older.SerializeToString(deterministic=True)
-    return _written(function, ops, opset).SerializeToString(deterministic=True)
+            return _serialized(older)
+    return _serialized(_written(function, ops, opset))
+
+
+def _serialized(model: onnx.ModelProto) -> bytes:
+    try:
+        return model.SerializeToString(deterministic=True)
+    except EncodeError:
+        raise CompilationFailure(
+            "the operators that run on the host have more than 2 GiB of constants together",
+            hint="an ONNX sub-model holds no more; quantise the network, or split it",
+        ) from None
 
 
 def _takes_its_types(model: onnx.ModelProto) -> bool:
     """Whether the operators take their inputs' element types in the model's operator set."""
     try:
-        infer_shapes(model.SerializeToString(), check_type=True, strict_mode=True)
+        infer_shapes(_serialized(model), check_type=True, strict_mode=True)
     except (NativeRefusal, NativeCrash):
         return False
     return True
