@@ -19,6 +19,8 @@ def dominator_tree(region: Region) -> tuple[Sequence[Block], Mapping[Block, Sequ
     never executed, and dominate what they lead to among themselves.
     """
     blocks = list(region.blocks)
+    if len(blocks) == 1:  # nearly all
+        return blocks, {blocks[0]: []}
     numbers = {block: number for number, block in enumerate(blocks)}
     successors = [
         [

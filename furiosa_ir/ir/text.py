@@ -18,7 +18,7 @@ from weakref import ref
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, RankedStructure
 from xdsl.ir import Attribute, Operation
-from xdsl.parser import Parser
+from xdsl.parser import AttrParser, Parser
 from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError
@@ -232,6 +232,10 @@ _NO_OPERATION = re.compile(r"[ \t\r]*+(?:[#!][\w$.-]++[ \t]*+=[^\n]*+|//[^\n]*+)
 """A line that holds an alias, a comment or nothing."""
 
 
+_INTEGER = re.compile(r"-?[0-9]++")
+_INTEGERS = re.compile(r"\[\s*+(?:-?[0-9]++\s*+,\s*+)*+-?[0-9]++\s*+\]", re.ASCII)
+
+
 class _Lexer(MLIRLexer):
     """xDSL's lexer (0.74), which takes a string with escaped non-ASCII letters for bytes.
 
@@ -309,6 +313,21 @@ class _Parser(Parser):
         op = super().parse_operation()
         self._positions[op] = span.start
         return op
+
+    def _parse_tensor_literal(self) -> tuple[list[AttrParser._TensorLiteralElement], list[int]]:
+        """A row of decimal integers at once: token by token, each takes 15 us."""
+        source = self._parser_state.lexer.input
+        row = _INTEGERS.match(source.content, self._current_token.span.start)
+        if row is None:
+            return super()._parse_tensor_literal()
+        elements = [
+            self._TensorLiteralElement(
+                number[0][0] == "-", int(number[0]), Span(*number.span(), source)
+            )
+            for number in _INTEGER.finditer(source.content, *row.span())
+        ]
+        self._resume_from(row.end())
+        return elements, [len(elements)]
 
     def _parse_dense_literal_type(self) -> RankedStructure[Any]:
         made = super()._parse_dense_literal_type()
