@@ -16,9 +16,10 @@ from google.protobuf.message import DecodeError
 
 from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter, tensor_type
 from furiosa_ir.dialects.graph.structure import OpaqueOp
-from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.errors import CompilationFailure, ImportFailure
+from furiosa_ir.importers.onnx.hazards import check_hazards
 from furiosa_ir.importers.onnx.opsets import Inexpressible, changed_between, raise_opset
-from furiosa_ir.importers.onnx.order import subgraphs
+from furiosa_ir.importers.onnx.order import all_nodes, subgraphs
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of, ints
 from furiosa_ir.onnx_messages import external_tensors
@@ -125,6 +126,13 @@ def _model(op: OpaqueOp) -> onnx.ModelProto:
         raise CompilationFailure(
             f"its origin has the tensor '{tensor.name}' in another file", layer=layer
         )
+    for node in all_nodes(model.graph.node):
+        try:
+            check_hazards(node)
+        except ImportFailure as error:
+            raise CompilationFailure(
+                f"its origin is unsound: {error.message}", layer=layer
+            ) from None
     return model
 
 
