@@ -170,3 +170,15 @@ def normal_axis(op: Operation, axis: int, rank: int) -> int:
     if not -rank <= axis < max(rank, 1):
         raise VerificationFailure(f"{op.name}: axis {axis} is out of range for rank {rank}")
     return axis % rank if rank else 0
+
+
+def distinct_axes(op: Operation, axes: Sequence[int], rank: int) -> tuple[int, ...]:
+    """Several axes counted from the front.
+
+    Raises:
+        VerificationFailure: one is out of range, or there twice.
+    """
+    found = tuple(normal_axis(op, axis, rank) for axis in axes)
+    if len(set(found)) < len(found):
+        raise VerificationFailure(f"{op.name}: an axis is there twice: {list(axes)}")
+    return found

@@ -87,3 +87,16 @@ def test_operations(body: str, message: str):
 def test_a_block_without_terminator():
     error = failure(f'func.func @main(%x: {T}) {{\n "graph.relu"(%x) : ({T}) -> {T}\n}}')
     assert "ends its block but is not a terminator" in str(error)
+
+
+@pytest.mark.parametrize("axes", ["1, 1", "1, 7", "1, -1"])
+def test_axes_that_are_there_twice_or_nowhere(axes: str):
+    text = f"""
+func.func @npu(%x: tensor<2x3xi8>) -> tensor<2x1xi32> {{
+  %y = "ftensor.reduce"(%x) <{{kind = "sum", axes = array<i64: {axes}>, x_zp = 0 : i64}}>
+       : (tensor<2x3xi8>) -> tensor<2x1xi32>
+  func.return %y : tensor<2x1xi32>
+}}
+"""
+    with pytest.raises(VerificationFailure, match=r"ftensor\.reduce: "):
+        parse_module(text)

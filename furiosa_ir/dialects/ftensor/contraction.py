@@ -14,7 +14,14 @@ from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_zero_p
 from furiosa_ir.dialects.graph.window import window_extents
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
-from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
+from furiosa_ir.ir.shaped_operation import (
+    Shape,
+    broadcast_shapes,
+    distinct_axes,
+    element_of,
+    ints,
+    shape_of,
+)
 
 
 @irdl_op_definition
@@ -249,8 +256,10 @@ class ReduceOp(TensorOp):
     x_zp = prop_def(IntegerAttr.constr(i64))
 
     def result_shapes(self) -> Sequence[Shape]:
-        axes = ints(self.axes)
-        return [tuple(1 if i in axes else n for i, n in enumerate(shape_of(self.x)))]
+        axes, shape = ints(self.axes), shape_of(self.x)
+        if distinct_axes(self, axes, len(shape)) != tuple(axes):
+            raise VerificationFailure(f"{self.name}: axes {list(axes)} count from the front")
+        return [tuple(1 if i in axes else n for i, n in enumerate(shape))]
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         x, axes = operands[0], ints(self.axes)

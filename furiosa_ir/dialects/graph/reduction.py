@@ -16,7 +16,7 @@ from furiosa_ir.dialects.graph.movement import ReshapeOp
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, variable
 from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
-from furiosa_ir.ir.shaped_operation import Shape, ints, normal_axis, shape_of
+from furiosa_ir.ir.shaped_operation import Shape, distinct_axes, ints, normal_axis, shape_of
 
 
 class ReduceOp(GraphOp):
@@ -63,7 +63,7 @@ class ReduceOp(GraphOp):
 
     def result_shapes(self) -> Sequence[Shape]:
         shape = shape_of(self.x)
-        axes = {normal_axis(self, a, len(shape)) for a in ints(self.axes)}
+        axes = distinct_axes(self, ints(self.axes), len(shape))
         if self.keepdims.value.data:
             return [tuple(1 if i in axes else n for i, n in enumerate(shape))]
         return [tuple(n for i, n in enumerate(shape) if i not in axes)]
