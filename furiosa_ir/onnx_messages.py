@@ -41,7 +41,7 @@ def _is_repeated(field: Any) -> Any:
 def inner_messages(message: Any) -> list[Any]:
     """The messages that a message holds directly, in no order that means anything."""
     found: list[Any] = []
-    for name, repeated in fields_of(type(message))[1]:
+    for name, repeated in fields_of(message.__class__)[1]:
         if repeated:
             found += getattr(message, name)
         elif message.HasField(name):

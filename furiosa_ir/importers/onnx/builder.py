@@ -191,7 +191,7 @@ class Builder:
             result_types=[[TensorType(r.element, r.shape) for r in results]],
             properties={
                 "operator": as_attribute(domain + str(node.op_type)),
-                "slots": as_attribute([position.get(str(i), -1) for i in node.input]),
+                "slots": as_attribute([position.get(name, -1) for name in whole.slots]),
                 "origin": whole.origin(),
             },
         )

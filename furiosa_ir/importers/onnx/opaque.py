@@ -112,6 +112,11 @@ class OpaqueNode:
         # The oldest that holds it: onnxruntime refuses models of a newer IR version than its own.
         self.model.ir_version = helper.find_min_ir_version_for(imports, ignore_unknown=True)
 
+    @property
+    def slots(self) -> list[str]:
+        """The node's inputs as the origin has them: those left out are written out, as ""."""
+        return [str(i) for i in self.model.graph.node[-1].input]
+
     def origin(self) -> OriginAttr:
         """The node as it goes into the IR."""
         data = np.frombuffer(self.model.SerializeToString(deterministic=True), np.uint8)
