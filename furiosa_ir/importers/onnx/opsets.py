@@ -18,7 +18,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from furiosa_ir.importers.onnx.extra_operators import is_extra, schema_opset
-from furiosa_ir.importers.onnx.opset_rules import RULES, Inexpressible, Site
+from furiosa_ir.importers.onnx.opset_rules import RULES
+from furiosa_ir.importers.onnx.opset_site import Inexpressible, Site
 from furiosa_ir.importers.onnx.order import all_nodes, node_label, subgraphs
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.native_onnx import infer_shapes
