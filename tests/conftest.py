@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from furiosa_ir import plugins
 from tests import without_cache  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +47,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark, reason in lacks.items():
             if reason and item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def _own_plugins() -> Iterator[None]:
+    """Plug-ins that a test loads are forgotten: programs are not cached where one has changed."""
+    names = ("_roots", "_loaded", "_installed", "_untracked")
+    before = {name: getattr(plugins, name) for name in names}
+    for name, known in before.items():
+        setattr(plugins, name, type(known)())  # test modules register operators, too
+    yield
+    for name, known in before.items():
+        setattr(plugins, name, known)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
 from furiosa_ir.compiler import compile_source
+from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp, RescaleOp
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.ir.constant_file import constants_of, read_constants, write_constants
 from furiosa_ir.ir.constants import Constant
@@ -94,6 +95,9 @@ def test_text_that_nobody_computes_with_is_not_hashed(text: Path) -> None:
     table = constants_of(memoryview(content))
     module = parse_module(text.read_text(), table)
     print_module(module)
-    found = list(large_constants(module))
+    # The verifier looks at shifts, which are a few bytes a channel.
+    shifts = [op.shift.owner for op in module.walk() if isinstance(op, RescaleOp)]
+    looked_at = {op.value.data.digest for op in shifts if isinstance(op, ConstantOp)}
+    found = [c for c in large_constants(module) if c.digest not in looked_at]
     assert found
     assert all(constant._array is None for constant in found)

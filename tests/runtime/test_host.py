@@ -16,13 +16,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from furiosa_ir import native_process
+from furiosa_ir import native_onnx, native_process
 from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
 from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ExecutionFailure, FuriosaError, ImportFailure
-from furiosa_ir.native_onnx import PROCESSES
-from furiosa_ir.runtime import Session, session
+from furiosa_ir.runtime import Session, isolation, session
 from furiosa_ir.runtime.host import TFLiteEngine, host_engine, is_stateful, layer_of
 from tests.importers.tflite.single import options
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
@@ -239,7 +238,8 @@ def test_the_switch_is_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
 def children() -> list[int]:
     """The processes that this one started and has not waited for."""
     gc.collect()  # tracebacks of earlier tests hold sessions
-    PROCESSES.close()  # those that compiling left idle
+    for processes in (native_onnx.PROCESSES, isolation.PROCESSES):
+        processes.close()  # those that compiling and verifying left idle
     found: list[int] = []
     for task in Path(f"/proc/{os.getpid()}/task").iterdir():
         found += map(int, (task / "children").read_text().split())

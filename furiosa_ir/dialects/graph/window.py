@@ -149,7 +149,7 @@ def onnx_transposed_window(node: OnnxNode, kernel: Sequence[int]) -> dict[str, A
     elif auto_pad == "VALID":
         pads = [0] * 2 * n
     for padding, stride in zip(output_padding, strides, strict=True):
-        if padding >= stride:
+        if padding >= max(stride, 1):  # a stride that makes no sense is the operation's to refuse
             # The convolution that it transposes would make a larger result of such an output.
             raise VerificationFailure(
                 f"an output_padding, or an excess of output_shape, of {padding} is not below the "
