@@ -159,6 +159,8 @@ class Builder:
         known = [n for n in (*used_names(node), *hidden.free_names()) if n not in inside]
         names = list(dict.fromkeys(known))
         operands = {name: self.plain(self.value(name)) for name in names}
+        if node.op_type == "Range":
+            operands = {name: self._scalar(value) for name, value in operands.items()}
         constants = {
             name: array
             for name, value in operands.items()
@@ -196,6 +198,16 @@ class Builder:
             },
         )
         return self._all_outputs(node, self.insert(op).results)
+
+    def _scalar(self, value: SSAValue) -> SSAValue:
+        """A constant vector of one element as a scalar.
+
+        onnxruntime's Range takes either, onnx's shape inference, once it knows them, scalars alone.
+        """
+        array = constant_of(value)
+        if array is None or array.shape != (1,):
+            return value
+        return self.constant(np.asarray(array).reshape(()))
 
     def _all_outputs(self, node: Any, results: Sequence[SSAValue]) -> Sequence[SSAValue]:
         """One value for each output of the node; any value where one is left out or hidden."""

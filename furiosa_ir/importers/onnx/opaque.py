@@ -149,8 +149,7 @@ class OpaqueNode:
             result = _result_type(known.get(str(output.name), output))
             result = result or declared.get(str(output.name)) or self._like_its_operand()
             if result is None and output.type.WhichOneof("value") in (None, "tensor_type"):
-                name = str(output.name)
-                result = self._in_a_newer_set(model, name) or self._of_any_elements(name)
+                result = self._in_a_newer_set(model, str(output.name))
             if result is not None:
                 results[str(output.name)] = result
             elif output.type.WhichOneof("value") is None:
@@ -227,17 +226,6 @@ class OpaqueNode:
         try:
             raise_opset(newer, opset, max(opset, _WITH_SHAPE_RULES))
             inferred = self._inferred(newer)
-        except ImportFailure:
-            return None
-        return next((_result_type(o) for o in inferred.graph.output if o.name == output), None)
-
-    def _of_any_elements(self, output: str) -> ResultType | None:
-        """A result's type whatever the operands' elements are.
-
-        onnx has no type for some that onnxruntime takes, such as a Range of vectors of one element.
-        """
-        try:
-            inferred = self._inferred(self.model)
         except ImportFailure:
             return None
         return next((_result_type(o) for o in inferred.graph.output if o.name == output), None)
