@@ -161,7 +161,7 @@ def compile_source(
     name = None if isinstance(data, bytes) else str(data)
     positions = Positions()
     try:
-        with _garbage_collection_paused():
+        with garbage_collection_paused():
             announce("import")
             started = time.perf_counter()
             module = load(data, batch_size, resumed=True, positions=positions)
@@ -312,7 +312,7 @@ def source_hash(source: Path | bytes) -> str:
 
 
 @contextmanager
-def _garbage_collection_paused() -> Generator[None]:
+def garbage_collection_paused() -> Generator[None]:
     """No cycle collection while the IR grows: it only ever finds live operations, at 20 % cost."""
     enabled = gc.isenabled()
     gc.disable()

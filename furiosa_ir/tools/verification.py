@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.compiler import CompileResult
+from furiosa_ir.compiler import CompileResult, garbage_collection_paused
 from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.verification import CompileTrace, Report, verify_compile
 
@@ -63,7 +63,8 @@ class Verification:
         assert self._trace is not None
         program = None if file is None else read_program(file)
         try:
-            report = verify_compile(self._trace, self._source, program, inputs=self._inputs)
+            with garbage_collection_paused():  # the IR of two levels is searched time and again
+                report = verify_compile(self._trace, self._source, program, inputs=self._inputs)
         except FuriosaError as error:
             raise error.at(file=str(self._source)) from error.__cause__
         _print(report)
