@@ -13,6 +13,7 @@ from typing import Any, cast
 import onnx
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.onnx.functions import function_key
 from furiosa_ir.importers.onnx.hazards import check_hazards
 from furiosa_ir.importers.onnx.order import all_nodes
 from furiosa_ir.ir.sizes import check_shape
@@ -28,7 +29,7 @@ def check_model(model: onnx.ModelProto) -> None:
     """
     _check_messages(model)
     functions: Any = model.functions
-    bodies = {_function_key(f.domain, f.name, f.overload): f for f in functions}
+    bodies = {function_key(f.domain, f.name, f.overload): f for f in functions}
     operators = _count(model.graph.node, bodies, {}, ())
     if operators > limit("OPERATORS"):
         raise ImportFailure(
@@ -87,10 +88,6 @@ def _check_tensor(tensor: Any, *, inside: bool) -> None:
 _Key = tuple[str, str, str]
 
 
-def _function_key(domain: str, name: str, overload: str) -> _Key:
-    return ("" if domain == "ai.onnx" else str(domain), str(name), str(overload))
-
-
 def _count(
     nodes: Any, bodies: Mapping[_Key, Any], counts: dict[_Key, int], callers: tuple[_Key, ...]
 ) -> int:
@@ -101,7 +98,7 @@ def _count(
     """
     total = 0
     for node in all_nodes(nodes):
-        key = _function_key(node.domain, node.op_type, node.overload)
+        key = function_key(node.domain, node.op_type, node.overload)
         body = bodies.get(key)
         if body is None:
             total += 1
