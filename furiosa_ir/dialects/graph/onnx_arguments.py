@@ -36,6 +36,11 @@ def number(node: OnnxNode, index: int, name: str) -> float | None:
     return None if value is None else float(value)
 
 
+def flag(node: OnnxNode, name: str, default: int = 0) -> int:
+    """1 if an attribute is 1, else 0: onnxruntime takes any other number for no."""
+    return int(node.attributes.get(name, default) == 1)
+
+
 def axes_from_front(axes: Sequence[int], rank: int) -> list[int]:
     """Axes counted from the front."""
     return [a + rank if a < 0 else a for a in axes]

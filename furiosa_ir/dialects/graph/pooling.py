@@ -10,6 +10,7 @@ from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
+from furiosa_ir.dialects.graph.onnx_arguments import flag
 from furiosa_ir.dialects.graph.sliding import (
     channels_first,
     pool_average,
@@ -105,7 +106,7 @@ class WindowPoolOp(GraphOp):
             node.operands,
             layout="NC" + letters,
             kernel_shape=kernel,
-            ceil_mode=node.attributes.get("ceil_mode", 0),
+            ceil_mode=flag(node, "ceil_mode"),
             **onnx_window(node, kernel),
             **extra,
         )

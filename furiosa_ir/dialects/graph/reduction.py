@@ -13,7 +13,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.movement import ReshapeOp
-from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, variable
+from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, flag, int_list, variable
 from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, distinct_axes, ints, normal_axis, shape_of
@@ -49,7 +49,7 @@ class ReduceOp(GraphOp):
                 return node.unsupported()
             return node.emit(cls, node.operands, axes=list(range(2, rank)), keepdims=1)
         axes = int_list(node, 1, "axes")
-        is_noop = bool(node.attributes.get("noop_with_empty_axes", 0)) and not axes
+        is_noop = flag(node, "noop_with_empty_axes") and not axes
         if not rank or is_noop:
             if not cls.IS_PLAIN:
                 return node.unsupported()
@@ -58,7 +58,7 @@ class ReduceOp(GraphOp):
             cls,
             node.operands[:1],
             axes=axes_from_front(axes or range(rank), rank),
-            keepdims=node.attributes.get("keepdims", 1),
+            keepdims=flag(node, "keepdims", 1),
         )
 
     def result_shapes(self) -> Sequence[Shape]:
@@ -162,7 +162,7 @@ class ArgExtremeOp(GraphOp):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         (axis,) = axes_from_front([node.attributes.get("axis", 0)], len(node.shape(0)))
-        keepdims = node.attributes.get("keepdims", 1)
+        keepdims = flag(node, "keepdims", 1)
         last = node.attributes.get("select_last_index", 0)
         return node.emit(
             cls,

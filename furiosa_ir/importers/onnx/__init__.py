@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region, SSAValue
 
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
-from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.batch import set_batch
 from furiosa_ir.importers.onnx.branches import taken_branch
@@ -32,14 +33,16 @@ from furiosa_ir.importers.onnx.qlinear import expanded
 from furiosa_ir.importers.onnx.resize import settled
 from furiosa_ir.importers.onnx.signature import batch_symbols, input_axes, input_type
 from furiosa_ir.importers.onnx.structural import STRUCTURAL, STRUCTURAL_IGNORED
-from furiosa_ir.importers.onnx.tensors import element_type, type_name
+from furiosa_ir.importers.onnx.tensors import element_of_dtype, element_type, type_name
 from furiosa_ir.importers.onnx.types import check_types
 from furiosa_ir.ir.history import HISTORY, NOTHING_RAN
 from furiosa_ir.ir.location import name_loc
-from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of, shape_text
+from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of, shape_text
 from furiosa_ir.plugins import raise_plugin_failure
 
 __all__ = ["import_onnx"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def import_onnx(source: bytes | Path, *, batch_size: int | None = None) -> ModuleOp:
@@ -71,8 +74,6 @@ def _import(file: ModelFile, batch_size: int | None) -> ModuleOp:
     initial = {str(t.name): t for t in graph.initializer}
     if len(initial) != len(graph.initializer):
         raise ImportFailure("two initialisers have the same name")
-    if graph.sparse_initializer:
-        raise ImportFailure("sparse initialisers are not supported", hint="make them dense")
     inputs = [i for i in graph.input if i.name not in initial]
     names = [str(i.name) for i in inputs]
     if len(set(names)) != len(names):
@@ -90,11 +91,12 @@ def _import(file: ModelFile, batch_size: int | None) -> ModuleOp:
         builder.define(name, argument)
     for name, tensor in initial.items():
         builder.declare_tensor(name, tensor)
+    elements = {str(v.name): int(v.type.tensor_type.elem_type) for v in graph.value_info}
     for proto in nodes:
-        _import_node(builder, proto)
+        _import_node(builder, proto, elements)
     results = [builder.output(str(o.name)) for o in graph.output]
     for output, result in zip(graph.output, results, strict=True):
-        _compare(output, result, open_batch=bool(symbols))
+        _compare(output, result, file.name, open_batch=bool(symbols))
     block.add_op(ReturnOp(*results))
     builder.finish()
     function = _function(block, names, [str(o.name) for o in graph.output])
@@ -105,7 +107,17 @@ def _import(file: ModelFile, batch_size: int | None) -> ModuleOp:
     return _module(file, function)
 
 
-def _import_node(builder: Builder, proto: Any) -> None:
+def _import_node(builder: Builder, proto: Any, declared: Mapping[str, int]) -> None:
+    """Adds what a node becomes.
+
+    Args:
+        builder: adds it.
+        proto: the node.
+        declared: the codes of element types that the file declares, by value name.
+
+    Raises:
+        ImportFailure: it makes no sense; the sentence names the node.
+    """
     label = node_label(proto)
     builder.location = name_loc(label)
     try:
@@ -113,7 +125,7 @@ def _import_node(builder: Builder, proto: Any) -> None:
         branch = taken_branch(builder, proto)
         if branch is not None:
             for inner in branch:
-                _import_node(builder, inner)
+                _import_node(builder, inner, {})
             return
         # What an operator is expanded to need not be valid: accumulators are stored numbers, too.
         node = Node(builder, proto, _opset(builder, proto))
@@ -122,6 +134,9 @@ def _import_node(builder: Builder, proto: Any) -> None:
             for name, value in zip(part.output, _results(builder, part), strict=False):
                 if name:
                     builder.define(str(name), value)
+        for name in proto.output:
+            if declared.get(str(name)) and not builder.is_hidden(str(name)):
+                _compare_elements(f"the value '{name}'", declared[name], builder.value(str(name)))
     except FuriosaError as error:
         raise ImportFailure(
             error.message, file=error.file, layer=error.layer or label, hint=error.hint
@@ -176,20 +191,17 @@ def _with_attributes(
     )
 
 
-def _compare(output: Any, value: SSAValue, *, open_batch: bool) -> None:
+def _compare(output: Any, value: SSAValue, file: str | None, *, open_batch: bool) -> None:
     """Compares what the file declares of a network output with what was inferred.
 
+    Another shape is a warning: the operator's counts, as in onnxruntime.
+
     Raises:
-        ImportFailure: they contradict each other.
+        ImportFailure: the element types differ.
     """
     tensor = output.type.tensor_type
-    declared = element_type(tensor.elem_type)
-    found = value.type.element_type  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-    if tensor.elem_type and declared != found:
-        raise ImportFailure(
-            f"the output '{output.name}' is declared as {type_name(tensor.elem_type)}, "
-            f"but the network makes {found}"
-        )
+    if tensor.elem_type:
+        _compare_elements(f"the output '{output.name}'", tensor.elem_type, value)
     if not tensor.HasField("shape"):
         return
     dims = [
@@ -204,10 +216,27 @@ def _compare(output: Any, value: SSAValue, *, open_batch: bool) -> None:
         for a, b in list(zip(dims, shape, strict=True))[first:]
     )
     if not fits:
+        _LOG.warning(
+            "%s: the output '%s' is declared with shape %s; it has the shape that the network "
+            "makes, %s",
+            file or "model",
+            output.name,
+            shape_text(dims),
+            shape_text(shape),
+        )
+
+
+def _compare_elements(what: str, declared: int, value: SSAValue) -> None:
+    """Compares the code of an element type that the file declares with what was inferred.
+
+    Raises:
+        ImportFailure: they differ; no runtime takes that.
+    """
+    quantization = quantization_of(value)
+    found = element_of(value) if quantization is None else element_of_dtype(quantization.dtype)
+    if element_type(declared) != found:
         raise ImportFailure(
-            f"the output '{output.name}' is declared with shape {shape_text(dims)}, "
-            f"but the network makes {shape_text(shape)}",
-            hint="correct or remove the declared shape",
+            f"{what} is declared as {type_name(declared)}, but the network makes {found}"
         )
 
 

@@ -32,7 +32,7 @@ def taken_branch(builder: Builder, node: Any) -> list[Any] | None:
         return None
     name = "then_branch" if bool(condition.reshape(-1)[0]) else "else_branch"
     branch = next((a.g for a in node.attribute if a.name == name), None)
-    if branch is None or branch.sparse_initializer or len(branch.output) != len(node.output):
+    if branch is None or len(branch.output) != len(node.output):
         return None
     prefix = next((str(o) for o in node.output if o), "")
     defined = [str(t.name) for t in branch.initializer]
@@ -60,7 +60,6 @@ def _rename(node: Any, names: Mapping[str, str]) -> None:
     for graph in subgraphs(node):
         # What a subgraph defines itself is its own.
         own = {str(v.name) for v in (*graph.input, *graph.initializer)}
-        own.update(str(t.values.name) for t in graph.sparse_initializer)
         own.update(str(o) for inner in graph.node for o in inner.output)
         outer = {k: v for k, v in names.items() if k not in own}
         for inner in graph.node:

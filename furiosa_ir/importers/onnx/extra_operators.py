@@ -1,27 +1,29 @@
 """Operators of ONNX's default domain that onnxruntime has in sets in which ONNX has not.
 
 Exporters write them. LayerNormalization means in older sets what ONNX has had it mean since 17; the
-others are experiments of ONNX's first sets, which onnxruntime keeps up to set 9, and
-SimplifiedLayerNormalization, which never came into a set.
+others are experiments of ONNX's first sets, which onnxruntime keeps up to set 9,
+SimplifiedLayerNormalization, which never came into a set, and the first GroupNormalization, which
+ONNX took back for that of set 21.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-BEFORE = {
-    "LayerNormalization": 17,
-    "SimplifiedLayerNormalization": 1 << 30,
-    "Affine": 10,
-    "Crop": 10,
-    "DynamicSlice": 10,
-    "ImageScaler": 10,
-    "MeanVarianceNormalization": 9,
-    "ParametricSoftplus": 10,
-    "ScaledTanh": 10,
-    "ThresholdedRelu": 10,
+EXTRA_SETS = {
+    "LayerNormalization": range(1, 17),
+    "SimplifiedLayerNormalization": range(1, 1 << 30),
+    "GroupNormalization": range(18, 21),
+    "Affine": range(1, 10),
+    "Crop": range(1, 10),
+    "DynamicSlice": range(1, 10),
+    "ImageScaler": range(1, 10),
+    "MeanVarianceNormalization": range(1, 9),
+    "ParametricSoftplus": range(1, 10),
+    "ScaledTanh": range(1, 10),
+    "ThresholdedRelu": range(1, 10),
 }
-"""Operator -> the first set in which onnxruntime's own form of it is gone."""
+"""Operator -> the sets in which onnxruntime has a form of it and ONNX has none."""
 
 MEANS_THE_SAME_SINCE = {"LayerNormalization": 17}
 """Operator -> the set of ONNX whose schema says what it means in older ones."""
@@ -29,7 +31,7 @@ MEANS_THE_SAME_SINCE = {"LayerNormalization": 17}
 
 def is_extra(node: Any, opset: int) -> bool:
     """Whether a node is such an operator in a set."""
-    return node.domain in ("", "ai.onnx") and opset < BEFORE.get(str(node.op_type), 0)
+    return node.domain in ("", "ai.onnx") and opset in EXTRA_SETS.get(str(node.op_type), ())
 
 
 def schema_opset(node: Any, opset: int) -> int:

@@ -16,6 +16,7 @@ from furiosa_ir.importers.onnx.functions import expanded_functions
 from furiosa_ir.importers.onnx.opsets import raise_opset
 from furiosa_ir.importers.onnx.order import all_nodes
 from furiosa_ir.importers.onnx.soundness import check_model
+from furiosa_ir.importers.onnx.sparse import make_initializers_dense
 from furiosa_ir.input_files import open_input
 
 UNFIT = (
@@ -79,6 +80,10 @@ def read_model(source: bytes | Path) -> ModelFile:
     except ImportFailure as error:
         raise error.at(file=name) from None
     _name_one_domain(model)
+    try:
+        make_initializers_dense(model)
+    except ImportFailure as error:
+        raise error.at(file=name) from None
     opsets = _opsets(model, name)
     try:
         if opsets[""] < OLDEST_OPSET:

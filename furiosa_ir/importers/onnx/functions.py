@@ -262,8 +262,7 @@ class _Expansion:
     ) -> None:
         """Gives a subgraph of a body the values and attributes of a call."""
         own: dict[str, str] = {}
-        sparse = [t.values for t in graph.sparse_initializer]
-        for value in (*graph.input, *graph.initializer, *sparse):
+        for value in (*graph.input, *graph.initializer):
             # An initialiser may also be an input.
             name = str(value.name)
             own.setdefault(name, self._fresh(name))

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import checker, helper
-from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
@@ -30,8 +29,9 @@ from furiosa_ir.importers.onnx.hazards import check_hazards
 from furiosa_ir.importers.onnx.messages import one_sentence
 from furiosa_ir.importers.onnx.opsets import raise_opset
 from furiosa_ir.importers.onnx.order import all_nodes, subgraphs, used_names
+from furiosa_ir.importers.onnx.shape_rules import ResultType, TypedNode, ruled_types
 from furiosa_ir.ir.constants import Array, BlobAttr
-from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.native_onnx import infer_shapes, run_model
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
@@ -42,14 +42,6 @@ _VALUES_FOR_INFERENCE = 4096
 
 _WITH_SHAPE_RULES = 13
 """A set in which operators have shape rules that had none before (Compress, NonMaxSuppression)."""
-
-
-@dataclass(frozen=True)
-class ResultType:
-    """The inferred type of a result."""
-
-    element: Attribute
-    shape: Shape
 
 
 @dataclass
@@ -97,6 +89,7 @@ class OpaqueNode:
         self.node = node
         self.outputs: list[str] = [str(o) for o in node.output if o]
         self.inputs: list[str] = list(operands)
+        self._types = operands
         self._constants = constants
         graph = onnx.GraphProto(name=node.op_type or "node")
         for one in (*hidden.nodes, node):
@@ -130,6 +123,9 @@ class OpaqueNode:
         Raises:
             ImportFailure: the inputs contradict the operator, or nothing tells the types.
         """
+        ruled = ruled_types(TypedNode(self.node, self._types, self._constants))
+        if ruled is not None:
+            return self._settled(dict(zip(self.outputs, ruled, strict=True)))
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
         model.graph.initializer.extend(
@@ -158,6 +154,10 @@ class OpaqueNode:
                     f"'{self.node.op_type}'",
                     hint="declare it in the model (graph.value_info)",
                 )
+        return self._settled(results)
+
+    def _settled(self, results: Mapping[str, ResultType]) -> list[ResultType]:
+        """Gives the model its outputs; returns their types."""
         self.outputs = list(results)
         del self.model.graph.output[:]
         for name, result in results.items():

@@ -63,10 +63,6 @@ CASES = {
         network([node("Det", ["x"], ["y"])], {"x": [2, 3]}, Y),
         "y",
     ),
-    "declared output shape": (
-        network([node("Relu", ["x"], ["y"])], X, {"y": [1, 3, 8, 9]}),
-        "declared with shape",
-    ),
     "declared output type": (
         network([node("Relu", ["x"], ["y"])], X, {"y": ([1, 3, 8, 8], TensorProto.INT8)}),
         "declared as int8",
