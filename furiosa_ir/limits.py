@@ -40,14 +40,14 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
             1 << 22, "elements of `dense` attributes in IR text; one element may stand for many"
         ),
         "DIGITS": Limit(1 << 10, "digits of a number in IR text"),
-        "NESTING": Limit(64, "levels of brackets in IR text, subgraphs and functions in ONNX"),
+        "NESTING": Limit(64, "levels of brackets in IR text, of subgraphs and functions"),
         "OPERATORS": Limit(
             1_000_000, "operators of an ONNX network, those of subgraphs and inlined ones included"
         ),
         "FUNCTION_BYTES": Limit(
             16 << 20,
-            "bytes, and 16 times the file, that an ONNX network may grow where calls of functions "
-            "become their bodies; a node counts 512 and its own",
+            "bytes, and 16 times the file, that a network may grow where calls of functions and "
+            "subgraphs become their bodies; a node counts 512 and its own",
         ),
         "RANK": Limit(64, "dimensions of a tensor (numpy's own limit)"),
         "TENSOR_ELEMENTS": Limit(1 << 34, "elements of a constant, an input or a result"),

@@ -17,15 +17,16 @@ from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 from furiosa_ir.backends.warboy.host import export_segment
 from furiosa_ir.backends.warboy.host.execute import run_tflite_operation
 from furiosa_ir.backends.warboy.host.tflite_export import export_tflite
-from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr
 from furiosa_ir.dialects.graph.reduction import ArgMaxOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.importers.tflite import import_tflite
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.text import read_module, write_module
 from tests.importers.tflite.single import RESOLVER, main_of, options, sample
-from tests.oracle.litert import Operator, Tensor, build_model, run_reference
+from tests.oracle.litert import Operator, Subgraph, Tensor, build_model, run_reference
 
 
 def cut(module: ModuleOp, first: int, last: int) -> tuple[FuncOp, list[str], list[str]]:
@@ -196,22 +197,28 @@ def test_state_lives_in_the_sub_model() -> None:
     assert run_steps(original, steps) == run_steps(export_tflite(main_of(module)), steps)
 
 
-def test_control_flow_is_carried_but_not_written() -> None:
-    model = build_model(
-        [
-            Operator(
-                "RELU",
-                [Tensor("x", (2,), np.float32)],
-                [Tensor("y", (2,), np.float32)],
-            )
-        ]
-    )
-    tree = schema.ModelT.InitFromPackedBuf(model)
-    code = tree.operatorCodes[0]
-    code.builtinCode, code.deprecatedBuiltinCode = schema.BuiltinOperator.WHILE, 119
-    module = import_tflite(packed(tree))
-    with pytest.raises(CompilationFailure, match="control flow operator WHILE"):
-        export_tflite(main_of(module))
+def test_an_origin_that_calls_itself() -> None:
+    """IR text may hold any origin, and LiteRT never ends on such a one."""
+    x, y = Tensor("x", (2,), np.float32), Tensor("y", (2,), np.float32)
+    branch = Subgraph([Operator("ABS", [x], [y])], [x], [y])
+    table = options("If", thenSubgraphIndex=1, elseSubgraphIndex=1)
+    condition = Tensor("c", (), np.bool_)
+    module = import_tflite(build_model([Operator("IF", [condition, x], [y], table)], [branch]))
+    export_tflite(main_of(module))
+    (op,) = [op for op in module.walk() if isinstance(op, OpaqueOp)]
+    assert op.origin is not None
+    for graph, callee in ((0, 0), (0, 2), (1, 1)):
+        tree = schema.ModelT.InitFromPackedBuf(op.origin.data[1].array.tobytes())
+        tree.subgraphs[graph].operators[0].builtinOptions = options(
+            "If", thenSubgraphIndex=callee, elseSubgraphIndex=callee
+        )
+        tree.subgraphs[graph].operators[0].builtinOptionsType = schema.BuiltinOptions.IfOptions
+        evil = OriginAttr(("tflite", BlobAttr.of(np.frombuffer(packed(tree), np.uint8))))
+        changed = module.clone()
+        (again,) = [op for op in changed.walk() if isinstance(op, OpaqueOp)]
+        again.properties["origin"] = evil
+        with pytest.raises(CompilationFailure, match="calls a subgraph that does not follow"):
+            export_tflite(main_of(changed))
 
 
 def test_one_operation_runs_by_itself() -> None:

@@ -65,27 +65,58 @@ class Operator:
     version: int = field(default=1)
 
 
-def build_model(operators: Sequence[Operator]) -> bytes:
-    """The TFLite flatbuffer of a model with these operators, in execution order."""
-    tensors: list[Tensor] = []
-    index: dict[int, int] = {}
-    for operator in operators:
-        for tensor in (*operator.inputs, *operator.outputs):
-            if tensor is not None and id(tensor) not in index:
-                index[id(tensor)] = len(tensors)
-                tensors.append(tensor)
-    written = {id(t) for operator in operators for t in operator.outputs}
-    read = {id(t) for operator in operators for t in operator.inputs if t is not None}
+@dataclass(frozen=True, eq=False)
+class Subgraph:
+    """A further subgraph: its operators, and which tensors are its inputs and outputs."""
 
+    operators: Sequence[Operator]
+    inputs: Sequence[Tensor]
+    outputs: Sequence[Tensor]
+
+
+def build_model(operators: Sequence[Operator], subgraphs: Sequence[Subgraph] = ()) -> bytes:
+    """The TFLite flatbuffer of a model with these operators, in execution order.
+
+    Further subgraphs have the numbers 1 and up; options of operators name them so.
+    """
     model = schema.ModelT()
     model.version = 3
     model.buffers = [schema.BufferT()]
     model.operatorCodes = []
+    written = {id(t) for operator in operators for t in operator.outputs}
+    read = {id(t) for operator in operators for t in operator.inputs if t is not None}
+    main = _subgraph(model, operators)
+    main.name = b"main"
+    tensors = _tensors(operators)
+    main.inputs = [i for i, t in enumerate(tensors) if t.data is None and id(t) not in written]
+    main.outputs = [i for i, t in enumerate(tensors) if id(t) in written - read]
+    model.subgraphs = [main]
+    for number, subgraph in enumerate(subgraphs, 1):
+        made = _subgraph(model, subgraph.operators, (*subgraph.inputs, *subgraph.outputs))
+        made.name = f"subgraph {number}".encode()
+        inside = _tensors(subgraph.operators, (*subgraph.inputs, *subgraph.outputs))
+        indices = {id(t): i for i, t in enumerate(inside)}
+        made.inputs = [indices[id(t)] for t in subgraph.inputs]
+        made.outputs = [indices[id(t)] for t in subgraph.outputs]
+        model.subgraphs.append(made)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _tensors(operators: Sequence[Operator], more: Sequence[Tensor] = ()) -> list[Tensor]:
+    """The tensors of a subgraph, each once."""
+    named = [t for o in operators for t in (*o.inputs, *o.outputs) if t is not None]
+    return list({id(t): t for t in (*named, *more)}.values())
+
+
+def _subgraph(
+    model: schema.ModelT, operators: Sequence[Operator], more: Sequence[Tensor] = ()
+) -> schema.SubGraphT:
+    tensors = _tensors(operators, more)
+    index = {id(t): i for i, t in enumerate(tensors)}
     subgraph = schema.SubGraphT()
-    subgraph.name = b"main"
     subgraph.tensors = [_tensor(model, tensor) for tensor in tensors]
-    subgraph.inputs = [i for i, t in enumerate(tensors) if t.data is None and id(t) not in written]
-    subgraph.outputs = [i for i, t in enumerate(tensors) if id(t) in written - read]
     subgraph.operators = []
     for operator in operators:
         code = schema.OperatorCodeT()
@@ -99,14 +130,14 @@ def build_model(operators: Sequence[Operator]) -> bytes:
         node.outputs = [index[id(t)] for t in operator.outputs]
         if operator.options is not None:
             name = type(operator.options).__name__.removesuffix(_BUILTIN_OPTIONS_SUFFIX)
-            node.builtinOptionsType = getattr(schema.BuiltinOptions, name)
-            node.builtinOptions = operator.options
+            first = getattr(schema.BuiltinOptions, name, None)
+            if first is not None:
+                node.builtinOptionsType, node.builtinOptions = first, operator.options
+            else:
+                node.builtinOptions2Type = getattr(schema.BuiltinOptions2, name)
+                node.builtinOptions2 = operator.options
         subgraph.operators.append(node)
-    model.subgraphs = [subgraph]
-
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return subgraph
 
 
 def run_reference(

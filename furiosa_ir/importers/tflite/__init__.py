@@ -1,7 +1,8 @@
 """TFLite -> `graph`.
 
-`file` reads and checks the flatbuffer, `network` walks subgraph 0, `operator` is what `from_tflite`
-of the operations sees, `folding` does shape arithmetic, `origin` keeps each operator whole.
+`file` reads and checks the flatbuffer, `network` walks subgraph 0 and what it calls (`subgraphs`),
+`operator` is what `from_tflite` of the operations sees, `folding` does shape arithmetic, `origin`
+keeps each operator whole.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> ModuleOp:
-    """Imports subgraph 0 of a TFLite model. Constants stay where they are (the file is mapped).
+    """Imports the network (subgraph 0) of a TFLite model. Constants stay in the mapped file.
 
     The module's `graph.kernels` is "optimized" where LiteRT's reference kernels cannot run the
     file (see `kernels`).
@@ -48,7 +49,8 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
         file = read_file(data)
         function = NetworkImporter(file).run()
         if batch_size is not None:
-            inputs = [(file.tensors[i].name, file.tensors[i].shape) for i in file.inputs]
+            tensors = [file.main.tensors[i] for i in file.main.inputs]
+            inputs = [(t.name, t.shape) for t in tensors]
             axes = batch_axes(inputs, batch_size)
             if axes is not None:
                 set_batch(function, axes, batch_size)

@@ -22,7 +22,6 @@ from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.operator_record import (
-    OperatorCode,
     OperatorRecord,
     read_code,
     read_operator,
@@ -97,7 +96,8 @@ class TensorRecord:
         shape: extents; a dimension of unknown extent is 1.
         signature: the same with -1 for unknown extents.
         quantization: None for plain numbers.
-        data: its elements (a view of the file), or None.
+        data: its elements (a view of the file where it holds them so), or None.
+        stored: the bytes of its elements as the file holds them, or None.
         is_variable: it keeps its elements from one run to the next.
         reader: the flatbuffers reader.
     """
@@ -110,23 +110,92 @@ class TensorRecord:
     signature: Shape
     quantization: QuantizationRecord | None
     data: Array | None
+    stored: Array | None
     is_variable: bool
     reader: Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FileRecord:
-    """Subgraph 0 of a TFLite file."""
+class SubgraphRecord:
+    """A subgraph of a TFLite file.
 
-    data: bytes | mmap.mmap
-    codes: list[OperatorCode]
-    """Used or not."""
+    Attributes:
+        index: its place in the file.
+        tensors: all of them.
+        operators: in the order in which they run.
+        inputs: tensor indices.
+        outputs: tensor indices.
+        reader: the flatbuffers reader.
+    """
+
+    index: int
     tensors: list[TensorRecord]
     operators: list[OperatorRecord]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    repaired: list[str]
-    """Names of the tensors whose quantised dimension was impossible."""
+    reader: Any
+
+
+class FileRecord:
+    """A TFLite file. Its subgraphs are read when somebody asks for them: not all need be used.
+
+    Args:
+        model: the flatbuffers reader.
+        data: the file.
+
+    Attributes:
+        codes: what operators can be, used or not.
+        repaired: names of the tensors whose quantised dimension was impossible.
+
+    Raises:
+        ImportFailure: a contradiction that has a name.
+        CORRUPTION: the reader ran into a corrupt offset.
+    """
+
+    def __init__(self, model: Any, data: bytes | mmap.mmap) -> None:
+        self.data = data
+        self.repaired: list[str] = []
+        self._model = model
+        self._vectors = Vectors(len(data))
+        self._buffers = read_buffers(model, data)
+        count = checked_length(model.OperatorCodesLength(), len(data), "operator codes")
+        self.codes = [read_code(model.OperatorCodes(i), self._vectors) for i in range(count)]
+        self._subgraphs: dict[int, SubgraphRecord] = {}
+
+    @property
+    def main(self) -> SubgraphRecord:
+        """The network: subgraph 0."""
+        return self.subgraph(0)
+
+    def subgraph(self, index: int) -> SubgraphRecord:
+        """A checked subgraph.
+
+        Raises:
+            ImportFailure: it is not there, or a contradiction that has a name.
+            CORRUPTION: the reader ran into a corrupt offset.
+        """
+        if index not in self._subgraphs:
+            count = checked_length(self._model.SubgraphsLength(), len(self.data), "subgraphs")
+            if not 0 <= index < count:
+                raise ImportFailure(f"corrupt: subgraph {index} does not exist")
+            self._subgraphs[index] = self._read(self._model.Subgraphs(index), index)
+        return self._subgraphs[index]
+
+    def _read(self, reader: Any, index: int) -> SubgraphRecord:
+        size, vectors = len(self.data), self._vectors
+        count = checked_length(reader.TensorsLength(), size, "tensors")
+        tensors = [
+            read_tensor(reader.Tensors(i), i, self._buffers, vectors, self.repaired)
+            for i in range(count)
+        ]
+        operators = [
+            read_operator(reader.Operators(i), self.codes, count, self.data, vectors)
+            for i in range(checked_length(reader.OperatorsLength(), size, "operators"))
+        ]
+        what = f"subgraph {index}" if index else "the network"
+        inputs = vectors.indices(reader.InputsAsNumpy(), count, f"{what}'s inputs")
+        outputs = vectors.indices(reader.OutputsAsNumpy(), count, f"{what}'s outputs")
+        return SubgraphRecord(index, tensors, operators, inputs, outputs, reader)
 
 
 def open_model(source: bytes | Path) -> bytes | mmap.mmap:
@@ -158,7 +227,7 @@ def _map(path: Path) -> bytes | mmap.mmap:
 
 
 def read_file(data: bytes | mmap.mmap) -> FileRecord:
-    """Reads and checks subgraph 0.
+    """Reads a file and checks its network, subgraph 0.
 
     Raises:
         ImportFailure: a contradiction that has a name.
@@ -169,27 +238,10 @@ def read_file(data: bytes | mmap.mmap) -> FileRecord:
         raise ImportFailure(f"TFLite schema version {model.Version()} is not 3")
     if model.SubgraphsLength() == 0:
         raise ImportFailure("the model has no subgraph")
-    graph: Any = model.Subgraphs(0)
-    size = len(data)
-    repaired: list[str] = []
-    buffers, vectors = read_buffers(model, data), Vectors(size)
-    tensors = [
-        read_tensor(graph.Tensors(i), i, buffers, vectors, repaired)
-        for i in range(checked_length(graph.TensorsLength(), size, "tensors"))
-    ]
-    codes = [
-        read_code(model.OperatorCodes(i), vectors)
-        for i in range(checked_length(model.OperatorCodesLength(), size, "operator codes"))
-    ]
-    operators = [
-        read_operator(graph.Operators(i), codes, len(tensors), data, vectors)
-        for i in range(checked_length(graph.OperatorsLength(), size, "operators"))
-    ]
-    inputs = vectors.indices(graph.InputsAsNumpy(), len(tensors), "the network's inputs")
-    outputs = vectors.indices(graph.OutputsAsNumpy(), len(tensors), "the network's outputs")
-    if not outputs:
+    file = FileRecord(model, data)
+    if not file.main.outputs:
         raise ImportFailure("the network has no outputs")
-    return FileRecord(data, codes, tensors, operators, inputs, outputs, repaired)
+    return file
 
 
 def read_buffers(model: Any, data: bytes | mmap.mmap) -> list[Array | None]:
@@ -272,6 +324,7 @@ def read_tensor(
         signature,
         quantization,
         data,
+        contents,
         bool(reader.IsVariable()),
         reader,
     )

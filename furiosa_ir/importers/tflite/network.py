@@ -19,21 +19,34 @@ from furiosa_ir.importers.tflite.elements import element_of_tensor
 from furiosa_ir.importers.tflite.file import (
     CORRUPTION,
     FileRecord,
+    SubgraphRecord,
     TensorRecord,
 )
 from furiosa_ir.importers.tflite.folding import fold
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.shapes import result_shapes
+from furiosa_ir.importers.tflite.subgraphs import (
+    OPERATOR_BYTES,
+    call_shapes,
+    check_arguments,
+    check_nesting,
+    is_its_operators,
+    known_call,
+    reached_subgraphs,
+    size_of,
+    tensor_types,
+)
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, shape_of, shape_text
-from furiosa_ir.ir.value_tracking import note_tensor
+from furiosa_ir.ir.value_tracking import ValueTracker, note_tensor, tracking
+from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.plugins import raise_plugin_failure
 
 
 class NetworkImporter:
-    """Imports subgraph 0 of a checked file.
+    """Imports the network of a checked file: its subgraph 0, with what that calls.
 
     Args:
         file: the records.
@@ -41,38 +54,139 @@ class NetworkImporter:
 
     def __init__(self, file: FileRecord) -> None:
         self._file = file
+        main = file.main
         # A dynamic batch shows as -1 in every tensor's signature; it is 1 unless asked otherwise.
-        self._dynamic_batch = any(file.tensors[i].signature[:1] == (-1,) for i in file.inputs)
-        self._values: list[SSAValue | None] = [None] * len(file.tensors)
-        self._written: set[int] = set(file.inputs)
-        self._names: Counter[str] = Counter()
-        self._block = Block()
+        self.dynamic_batch = any(main.tensors[i].signature[:1] == (-1,) for i in main.inputs)
+        self.layers = LayerNames()
+        room = limit("FUNCTION_BYTES") + _GROWTH * len(file.data)
+        self._room = Budget(room, _too_many_calls)
+        self._inferred: dict[tuple[int, tuple[Shape, ...]], list[Shape]] = {}
 
     def run(self) -> FuncOp:
         """The function; inputs, operators and outputs in the order of the file."""
-        tensors, file = self._file.tensors, self._file
-        if len(set(file.inputs)) != len(file.inputs):
+        main = self._file.main
+        inputs, outputs = ([main.tensors[i] for i in t] for t in (main.inputs, main.outputs))
+        if len(set(main.inputs)) != len(main.inputs):
             raise ImportFailure("an input of the network is listed twice")
-        for index in file.inputs:
-            self._values[index] = self._block.insert_arg(
-                self._type(tensors[index], tensors[index].shape), len(self._block.args)
-            )
-        for operator in file.operators:
-            self._operator(operator)
-        results = [self._output(tensors[i]) for i in file.outputs]
-        for value in results:
-            self._insert_constant(value)
-        self._block.add_op(ReturnOp(*results))
+        block = Block(arg_types=tensor_types(main, [t.shape for t in inputs]))
+        results = SubgraphImporter(self, main, block, block.args).run()
+        insert_constants(block, results)
+        block.add_op(ReturnOp(*results))
         return FuncOp(
             "main",
-            FunctionType.from_lists(self._block.arg_types, [v.type for v in results]),
-            Region(self._block),
-            arg_attrs=_names([tensors[i] for i in file.inputs]),
-            res_attrs=_names([tensors[i] for i in file.outputs]),
+            FunctionType.from_lists(block.arg_types, [v.type for v in results]),
+            Region(block),
+            arg_attrs=_names(inputs),
+            res_attrs=_names(outputs),
         )
 
+    def called(self, index: int, path: Sequence[int]) -> SubgraphRecord:
+        """A subgraph whose operators stand in for a call.
+
+        Args:
+            index: which.
+            path: the subgraphs that the call lies in, the outermost first.
+
+        Raises:
+            ImportFailure: it is not there, it calls itself, or the network grows too large.
+        """
+        check_nesting(index, path)
+        graph = self._file.subgraph(index)
+        self._room.take(OPERATOR_BYTES * (1 + len(graph.operators)))
+        return graph
+
+    def carried(self, record: OperatorRecord) -> Sequence[SubgraphRecord]:
+        """The subgraphs that an operator which is carried whole takes with it.
+
+        Raises:
+            ImportFailure: they call themselves, or the network grows too large.
+        """
+        graphs = reached_subgraphs(self._file, record)
+        self._room.take(sum(map(size_of, graphs)))
+        return graphs
+
+    def infer(self, index: int, shapes: Sequence[Shape], path: Sequence[int]) -> list[Shape]:
+        """The shapes of a subgraph's outputs, given those of its inputs; `path` as in `called`.
+
+        Raises:
+            ImportFailure: the subgraph does not take these shapes, or what `called` raises.
+        """
+        key = index, tuple(shapes)
+        if key not in self._inferred:
+            graph = self.called(index, path)
+            check_arguments(graph, len(shapes))
+            block = Block(arg_types=tensor_types(graph, shapes))
+            with tracking(ValueTracker()):
+                aside = SubgraphImporter(
+                    self, graph, block, block.args, path=(*path, index), layers=LayerNames()
+                )
+                self._inferred[key] = [shape_of(v) for v in aside.run()]
+        return self._inferred[key]
+
+
+class LayerNames:
+    """Makes the names of layers unique."""
+
+    def __init__(self) -> None:
+        self._names: Counter[str] = Counter()
+
+    def unique(self, name: str) -> str:
+        """The name; with a number where it is taken."""
+        unique = name
+        while self._names[unique]:
+            self._names[name] += 1
+            unique = f"{name}#{self._names[name]}"
+        self._names[unique] += 1
+        return unique
+
+
+class SubgraphImporter:
+    """Imports one subgraph into a block.
+
+    Args:
+        network: what it is part of.
+        graph: the subgraph.
+        block: gets the operations.
+        arguments: the values that are its inputs.
+        path: the subgraphs that it lies in, itself included.
+        prefix: of its layers' names.
+        layers: makes them unique; the network's, where nothing is said.
+    """
+
+    def __init__(
+        self,
+        network: NetworkImporter,
+        graph: SubgraphRecord,
+        block: Block,
+        arguments: Sequence[SSAValue],
+        *,
+        path: Sequence[int] = (0,),
+        prefix: str = "",
+        layers: LayerNames | None = None,
+    ) -> None:
+        self._network, self._graph, self._block = network, graph, block
+        self._path, self._prefix = path, prefix
+        self._layers = network.layers if layers is None else layers
+        self._values: list[SSAValue | None] = [None] * len(graph.tensors)
+        self._written: set[int] = set(graph.inputs)
+        for index, value in zip(graph.inputs, arguments, strict=True):
+            self._values[index] = value
+        # What a file says of the shapes inside holds for the shapes that it says of the inputs.
+        self._declared = all(
+            shape_of(v) == graph.tensors[i].shape
+            for i, v in zip(graph.inputs, arguments, strict=True)
+        )
+
+    def run(self) -> list[SSAValue]:
+        """The values of the outputs. Constants among them need not be in the block yet."""
+        for operator in self._graph.operators:
+            self._operator(operator)
+        return [self._output(self._graph.tensors[i]) for i in self._graph.outputs]
+
     def _operator(self, record: OperatorRecord) -> None:
-        layer = self._layer(record)
+        name = self._graph.tensors[record.outputs[0]].name if record.outputs else ""
+        # The operator's first output, as LiteRT names layers.
+        layer = self._layers.unique(self._prefix + (name or record.op_type))
         try:
             self._import_operator(record, layer)
         except ImportFailure as error:
@@ -88,7 +202,7 @@ class NetworkImporter:
             ) from error
 
     def _import_operator(self, record: OperatorRecord, layer: str) -> None:
-        tensors = self._file.tensors
+        tensors = self._graph.tensors
         inputs = [None if i < 0 else tensors[i] for i in record.inputs]
         operands = [None if t is None else self._operand(t) for t in inputs]
         outputs = [tensors[i] for i in record.outputs]
@@ -104,24 +218,30 @@ class NetworkImporter:
             name_loc(layer),
             [tensors[i] for i in record.intermediates],
         )
-        results = self._results(node, outputs)
+        results = self._results(node, outputs, layer)
         if len(results) != len(outputs):
             raise ImportFailure(f"{record.op_type} has {len(results)} outputs, not {len(outputs)}")
         for op in node.operations:
-            for operand in op.operands:
-                self._insert_constant(operand)
+            insert_constants(self._block, op.operands)
             self._block.add_op(op)
         for tensor, value in zip(outputs, results, strict=True):
             self._values[tensor.index] = value
-            note_tensor(value, tensor.index)
+            if self._path == (0,):
+                note_tensor(value, tensor.index)
 
     def _results(
-        self, node: ImportedOperator, outputs: Sequence[TensorRecord]
+        self, node: ImportedOperator, outputs: Sequence[TensorRecord], layer: str
     ) -> Sequence[SSAValue]:
-        """The operator's results: folded, modelled or opaque."""
+        """The operator's results: folded, modelled, those of the subgraph it calls, or opaque."""
+        called = known_call(node)
+        if called is not None:
+            results = self._called(*called, outputs, layer)
+            if results is not None:
+                self._check(node, results, outputs)
+                return results
         static = all(v is None or DYNAMIC not in shape_of(v) for v in node.operands)
         has_variables = any(
-            i >= 0 and self._file.tensors[i].is_variable for i in node.record.inputs
+            i >= 0 and self._graph.tensors[i].is_variable for i in node.record.inputs
         )
         if not node.record.is_custom and static and not has_variables:
             elements = fold(node)
@@ -140,6 +260,25 @@ class NetworkImporter:
                         return results
         return self._opaque(node, outputs)
 
+    def _called(
+        self,
+        index: int,
+        arguments: Sequence[SSAValue | None],
+        outputs: Sequence[TensorRecord],
+        layer: str,
+    ) -> Sequence[SSAValue] | None:
+        """The results of a subgraph whose operators stand in for a call; None if they cannot."""
+        graph = self._network.called(index, self._path)
+        given = [a for a in arguments if a is not None]
+        check_arguments(graph, len(given), len(outputs))
+        if not is_its_operators(graph, given, outputs):
+            return None
+        path, prefix = (*self._path, index), f"{layer}/"
+        inside = SubgraphImporter(
+            self._network, graph, self._block, given, path=path, prefix=prefix, layers=self._layers
+        )
+        return inside.run()
+
     def _opaque(
         self, node: ImportedOperator, outputs: Sequence[TensorRecord]
     ) -> Sequence[SSAValue]:
@@ -150,14 +289,17 @@ class NetworkImporter:
         elif all(
             v is not None or t is None for v, t in zip(node.operands, node.inputs, strict=True)
         ):
-            shapes = result_shapes(node)
+            shapes = result_shapes(node) or call_shapes(node, self._infer)
         if shapes is None or len(shapes) != len(outputs):
             shapes = [self._opaque_shape(t) for t in outputs]
         else:
             pairs = zip(outputs, shapes, strict=True)
             shapes = [self._settled(node.op_type, t, shape) for t, shape in pairs]
         node.result_types = [self._type(t, s) for t, s in zip(outputs, shapes, strict=True)]
-        return node.opaque()
+        return node.opaque(self._network.carried(record))
+
+    def _infer(self, index: int, shapes: Sequence[Shape]) -> Sequence[Shape]:
+        return self._network.infer(index, shapes, self._path)
 
     def _settled(self, operator: str, tensor: TensorRecord, shape: Shape) -> Shape:
         """A result's shape as the operator makes it; what its operands do not tell, from the file.
@@ -165,14 +307,17 @@ class NetworkImporter:
         Raises:
             ImportFailure: the file says otherwise.
         """
-        declared = self._opaque_shape(tensor) if tensor.shape else (DYNAMIC,) * len(shape)
         made = tuple(DYNAMIC if n < 0 else n for n in shape)
+        if not tensor.shape or not self._declared:
+            return made
         _check_declared(operator, tensor, made)
+        declared = self._opaque_shape(tensor)
         return tuple(d if n == -1 else n for n, d in zip(shape, declared, strict=True))
 
     def _opaque_shape(self, tensor: TensorRecord) -> Shape:
+        dynamic_batch = self._network.dynamic_batch
         return tuple(
-            DYNAMIC if s < 0 and not (i == 0 and self._dynamic_batch) else n
+            DYNAMIC if (s < 0 and not (i == 0 and dynamic_batch)) or not self._declared else n
             for i, (n, s) in enumerate(zip(tensor.shape, tensor.signature, strict=True))
         )
 
@@ -187,7 +332,7 @@ class NetworkImporter:
         Raises:
             ImportFailure: they have not.
         """
-        if all(constant_of(v) is not None for v in results):
+        if not self._declared or all(constant_of(v) is not None for v in results):
             return
         for value, tensor in zip(results, outputs, strict=False):
             _check_declared(node.op_type, tensor, shape_of(value))
@@ -218,25 +363,27 @@ class NetworkImporter:
         self._values[tensor.index] = op.results[0]
         return op.results[0]
 
-    def _insert_constant(self, value: SSAValue) -> None:
-        owner = value.owner
-        if isinstance(owner, Operation) and owner.parent is None:
-            self._block.add_op(owner)
-
     @staticmethod
     def _type(tensor: TensorRecord, shape: Shape) -> AnyTensor:
         return TensorType(element_of_tensor(tensor), shape)
 
-    def _layer(self, record: OperatorRecord) -> str:
-        """The name of the operator's first output, as LiteRT names layers; made unique."""
-        name = self._file.tensors[record.outputs[0]].name if record.outputs else ""
-        name = name or record.op_type
-        unique = name
-        while self._names[unique]:
-            self._names[name] += 1
-            unique = f"{name}#{self._names[name]}"
-        self._names[unique] += 1
-        return unique
+
+def insert_constants(block: Block, values: Sequence[SSAValue]) -> None:
+    """Adds those constants to the block that are in none yet."""
+    for value in values:
+        owner = value.owner
+        if isinstance(owner, Operation) and owner.parent is None:
+            block.add_op(owner)
+
+
+_GROWTH = 16
+"""Times the file's size that calls may make a network grow beside FUNCTION_BYTES, as in ONNX."""
+
+
+def _too_many_calls() -> ImportFailure:
+    return ImportFailure(
+        "calls of its subgraphs make the network too large", hint=way_out("FUNCTION_BYTES")
+    )
 
 
 def _check_declared(operator: str, tensor: TensorRecord, shape: Shape) -> None:

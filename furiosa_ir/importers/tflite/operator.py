@@ -20,7 +20,7 @@ from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.elements import plain_dtype, plain_element
-from furiosa_ir.importers.tflite.file import TensorRecord
+from furiosa_ir.importers.tflite.file import SubgraphRecord, TensorRecord
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.options import ReadOptions
 from furiosa_ir.importers.tflite.origin import Parameter, Slot, origin_of
@@ -172,8 +172,12 @@ class ImportedOperator:
         """The operator as `graph.opaque`."""
         raise NotModelled
 
-    def opaque(self) -> Sequence[SSAValue]:
-        """Adds the operator as `graph.opaque`, with the result types of the file."""
+    def opaque(self, subgraphs: Sequence[SubgraphRecord] = ()) -> Sequence[SSAValue]:
+        """Adds the operator as `graph.opaque`, with the result types of the file.
+
+        Args:
+            subgraphs: all that it may call.
+        """
         self.operations.clear()
         operands = [value for value in self.operands if value is not None]
         positions = iter(range(len(operands)))
@@ -191,7 +195,7 @@ class ImportedOperator:
             properties={
                 "operator": as_attribute(self.op_type),
                 "slots": as_attribute([s if isinstance(s, int) else -1 for s in slots]),
-                "origin": origin_of(self.record, slots, self._intermediates),
+                "origin": origin_of(self.record, slots, self._intermediates, subgraphs),
             },
         )
         made.location = self._location

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,11 @@ from furiosa_ir.importers.tflite.custom import checked_options
 from furiosa_ir.importers.tflite.vectors import Vectors, enum_names
 
 _NAMES = enum_names(tflite.BuiltinOperator)
-_OPTIONS_NAMES = enum_names(tflite.BuiltinOptions)
+_OPTIONS_NAMES = {
+    "BuiltinOptions": enum_names(tflite.BuiltinOptions),
+    "BuiltinOptions2": enum_names(tflite.BuiltinOptions2),
+}
+"""The unions that hold options: the first is full, so later operators have theirs in the second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,17 +148,17 @@ def read_options(reader: Any, op_type: str) -> Any:
     Raises:
         ImportFailure: the options are of no known kind.
     """
-    table = reader.BuiltinOptions()
-    name = _OPTIONS_NAMES.get(reader.BuiltinOptionsType())
-    if name is None:
-        raise ImportFailure(
-            f"corrupt: an operator {op_type} has options of kind {reader.BuiltinOptionsType()}"
-        )
-    if table is None or name == "NONE":
-        return _default_options(op_type)
-    options = getattr(tflite, name)()
-    options.Init(table.Bytes, table.Pos)
-    return options
+    for union, names in _OPTIONS_NAMES.items():
+        number = getattr(reader, f"{union}Type")()
+        name = names.get(number)
+        if name is None:
+            raise ImportFailure(f"corrupt: an operator {op_type} has options of kind {number}")
+        table = getattr(reader, union)()
+        if table is not None and name != "NONE":
+            options = getattr(tflite, name)()
+            options.Init(table.Bytes, table.Pos)
+            return options
+    return _default_options(op_type)
 
 
 _OPTIONS_OF = {
@@ -169,6 +174,28 @@ def _default_options(op_type: str) -> Any:
     name = _OPTIONS_OF.get(op_type) or "".join(word.capitalize() for word in op_type.split("_"))
     options = getattr(tflite, f"{name}Options", None)
     return None if options is None else empty_options(options)
+
+
+_SUBGRAPH_OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "CALL": ("Subgraph",),
+        "CALL_ONCE": ("InitSubgraphIndex",),
+        "IF": ("ThenSubgraphIndex", "ElseSubgraphIndex"),
+        "STABLEHLO_COMPOSITE": ("DecompositionSubgraphIndex",),
+        "STABLEHLO_REDUCE": ("BodySubgraphIndex",),
+        "STABLEHLO_REDUCE_WINDOW": ("BodySubgraphIndex",),
+        "STABLEHLO_SCATTER": ("UpdateComputationSubgraphIndex",),
+        "STABLEHLO_SORT": ("ComparatorSubgraphIndex",),
+        "STABLEHLO_WHILE": ("CondSubgraphIndex", "BodySubgraphIndex"),
+        "WHILE": ("CondSubgraphIndex", "BodySubgraphIndex"),
+    }
+)
+"""Operator -> its options that are indices of subgraphs."""
+
+
+def subgraph_options(operator: OperatorRecord) -> Sequence[str]:
+    """The options of an operator that are indices of subgraphs, as their reader calls them."""
+    return () if operator.is_custom else _SUBGRAPH_OPTIONS.get(operator.op_type, ())
 
 
 @lru_cache

@@ -1,6 +1,6 @@
 """A TFLite operator by itself: what an operation that stays on the host is written from.
 
-The origin of an operation is a TFLite model whose one subgraph has one operator, with its code,
+The origin of an operation is a TFLite model whose subgraph 0 has one operator, with its code,
 version and options. Its inputs say what becomes of each input of the original:
 
     -1             it was left out
@@ -8,7 +8,8 @@ version and options. Its inputs say what becomes of each input of the original:
     i >= 0         tensor i of this model: a parameter that became a property of the operation
                    (the axes of MEAN, the paddings of PAD) or a variable
 
-Its intermediates are tensors of this model, too.
+Its intermediates are tensors of this model, too. Subgraphs that it calls, and those that they call,
+follow as subgraphs 1 and up, callers before what they call; options name them by these numbers.
 
 Tables are copied field by field through the accessors of the `tflite` package (it has no object
 interface), so no options table is named here.
@@ -17,7 +18,7 @@ interface), so no options table is named here.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -31,9 +32,14 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.file import (
     CORRUPTION,
     IDENTIFIER,
+    SubgraphRecord,
     TensorRecord,
 )
-from furiosa_ir.importers.tflite.operator_record import OperatorRecord
+from furiosa_ir.importers.tflite.operator_record import (
+    OperatorCode,
+    OperatorRecord,
+    subgraph_options,
+)
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 
 
@@ -71,74 +77,136 @@ class SerializedOperator(Constant):
 
 
 def origin_of(
-    operator: OperatorRecord, slots: Sequence[Slot], intermediates: Sequence[TensorRecord] = ()
+    operator: OperatorRecord,
+    slots: Sequence[Slot],
+    intermediates: Sequence[TensorRecord] = (),
+    subgraphs: Sequence[SubgraphRecord] = (),
 ) -> OriginAttr:
-    """The operator's origin, given what became of its inputs; the bytes are made on demand."""
+    """The operator's origin; the bytes are made on demand.
+
+    Args:
+        operator: the operator.
+        slots: what became of its inputs.
+        intermediates: the tensors of its inside.
+        subgraphs: all that it may call.
+    """
 
     def make() -> bytes:
         try:
-            return _serialize(operator, slots, intermediates)
+            return _Serializer(subgraphs).serialize(operator, slots, intermediates)
         except CORRUPTION as error:
             raise ImportFailure(f"the options of {operator.op_type} are corrupt") from error
 
     return OriginAttr(("tflite", BlobAttr(SerializedOperator(make))))
 
 
-def _serialize(
-    operator: OperatorRecord, slots: Sequence[Slot], intermediates: Sequence[TensorRecord]
-) -> bytes:
-    builder: Any = flatbuffers.Builder(256)
-    buffers = [_buffer(builder, None)]
-    tensors: list[int] = []
-    inputs: list[int] = []
-    for slot in slots:
-        if isinstance(slot, int):
-            inputs.append(-1 if slot < 0 else -2 - slot)
-            continue
+class _Serializer:
+    """Writes one origin.
+
+    Args:
+        subgraphs: they follow the operator's own.
+    """
+
+    def __init__(self, subgraphs: Sequence[SubgraphRecord]) -> None:
+        self._subgraphs = subgraphs
+        self._builder: Any = flatbuffers.Builder(256)
+        self._buffers = [_buffer(self._builder, None)]
+        self._codes: dict[OperatorCode, int] = {}
+        self._numbers = {graph.index: 1 + i for i, graph in enumerate(subgraphs)}
+
+    def serialize(
+        self,
+        operator: OperatorRecord,
+        slots: Sequence[Slot],
+        intermediates: Sequence[TensorRecord],
+    ) -> bytes:
+        """The origin's bytes; arguments as in `origin_of`."""
+        builder = self._builder
+        tensors: list[int] = []
+        inputs: list[int] = []
+        for slot in slots:
+            if isinstance(slot, int):
+                inputs.append(-1 if slot < 0 else -2 - slot)
+                continue
+            inputs.append(len(tensors))
+            tensors.append(self._tensor(slot.tensor, slot.elements))
+        first = len(tensors)
+        tensors += [self._tensor(t, None) for t in intermediates]
+        node = self._operator(operator, inputs, [], range(first, len(tensors)))
+        graphs = [
+            _table(
+                builder,
+                tflite.SubGraph,
+                {"Tensors": _offsets(builder, tensors), "Operators": _offsets(builder, [node])},
+            ),
+            *map(self._subgraph, self._subgraphs),
+        ]
+        codes = _offsets(builder, [self._code(code) for code in self._codes])
+        model = _table(
+            builder,
+            tflite.Model,
+            {
+                "Version": 3,
+                "OperatorCodes": codes,
+                "Subgraphs": _offsets(builder, graphs),
+                "Buffers": _offsets(builder, self._buffers),
+            },
+        )
+        builder.Finish(model, file_identifier=IDENTIFIER)
+        return bytes(builder.Output())
+
+    def _subgraph(self, graph: SubgraphRecord) -> int:
+        builder = self._builder
+        tensors = [self._tensor(t, t.stored) for t in graph.tensors]
+        nodes = [self._operator(o, o.inputs, o.outputs, o.intermediates) for o in graph.operators]
+        fields = {
+            "Tensors": _offsets(builder, tensors),
+            "Inputs": _integers(builder, graph.inputs),
+            "Outputs": _integers(builder, graph.outputs),
+            "Operators": _offsets(builder, nodes),
+        }
+        return _table(builder, tflite.SubGraph, fields)
+
+    def _tensor(self, tensor: TensorRecord, elements: Array | None) -> int:
         buffer = 0
-        if slot.elements is not None:
-            buffer = len(buffers)
-            buffers.append(_buffer(builder, slot.elements))
-        inputs.append(len(tensors))
-        tensors.append(_copy(builder, slot.tensor.reader, replace={"Buffer": buffer}))
-    tensors += [_copy(builder, t.reader, replace={"Buffer": 0}) for t in intermediates]
-    first = len(tensors) - len(intermediates)
-    node = _copy(
-        builder,
-        operator.reader,
-        replace={
-            "OpcodeIndex": 0,
+        if elements is not None:
+            buffer = len(self._buffers)
+            self._buffers.append(_buffer(self._builder, elements))
+        return _copy(self._builder, tensor.reader, replace={"Buffer": buffer})
+
+    def _operator(
+        self,
+        operator: OperatorRecord,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        intermediates: Sequence[int],
+    ) -> int:
+        builder = self._builder
+        custom = operator.custom_options
+        replace: dict[str, int | None] = {
+            "OpcodeIndex": self._codes.setdefault(operator.code, len(self._codes)),
             "Inputs": _integers(builder, inputs),
-            "Outputs": _integers(builder, []),
-            "Intermediates": _integers(builder, range(first, len(tensors)))
-            if intermediates
-            else None,
-            "CustomOptions": builder.CreateByteVector(operator.custom_options)
-            if operator.custom_options
-            else None,
+            "Outputs": _integers(builder, outputs),
+            "Intermediates": _integers(builder, intermediates) if intermediates else None,
+            "CustomOptions": builder.CreateByteVector(custom) if custom else None,
             "LargeCustomOptionsOffset": 0,
             "LargeCustomOptionsSize": 0,
             "DebugMetadataIndex": -1,
-        },
-    )
-    graph = _table(
-        builder,
-        tflite.SubGraph,
-        {"Tensors": _offsets(builder, tensors), "Operators": _offsets(builder, [node])},
-    )
-    numbers: dict[str, int | None] = {
-        "BuiltinCode": operator.code.number,
-        "DeprecatedBuiltinCode": min(operator.code.number, 127),
-    }
-    codes = _offsets(builder, [_copy(builder, operator.code.reader, replace=numbers)])
-    graphs, all_buffers = _offsets(builder, [graph]), _offsets(builder, buffers)
-    model = _table(
-        builder,
-        tflite.Model,
-        {"Version": 3, "OperatorCodes": codes, "Subgraphs": graphs, "Buffers": all_buffers},
-    )
-    builder.Finish(model, file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
+        }
+        names = subgraph_options(operator)
+        if names:
+            numbers = {n: self._numbers[getattr(operator.options, n)()] for n in names}
+            for union in ("BuiltinOptions", "BuiltinOptions2"):
+                if getattr(operator.reader, f"{union}Type")():
+                    replace[union] = _copy(builder, operator.options, replace=numbers)
+        return _copy(builder, operator.reader, replace=replace)
+
+    def _code(self, code: OperatorCode) -> int:
+        numbers: dict[str, int | None] = {
+            "BuiltinCode": code.number,
+            "DeprecatedBuiltinCode": min(code.number, 127),
+        }
+        return _copy(self._builder, code.reader, replace=numbers)
 
 
 def _buffer(builder: Any, elements: Array | None) -> int:
@@ -172,7 +240,7 @@ def _fields(kind: type) -> tuple[tuple[str, Callable[..., None]], ...]:
     )
 
 
-def _table(builder: Any, kind: type, fields: dict[str, int | None]) -> int:
+def _table(builder: Any, kind: type, fields: Mapping[str, int | None]) -> int:
     module = vars(sys.modules[f"tflite.{kind.__name__}"])
     module[f"{kind.__name__}Start"](builder)
     for name, write in _fields(kind):
@@ -182,7 +250,7 @@ def _table(builder: Any, kind: type, fields: dict[str, int | None]) -> int:
     return module[f"{kind.__name__}End"](builder)
 
 
-def _copy(builder: Any, reader: Any, *, replace: dict[str, int | None] | None = None) -> int:
+def _copy(builder: Any, reader: Any, *, replace: Mapping[str, int | None] | None = None) -> int:
     """Writes a copy of a table; `replace` has what to write instead for some of its fields."""
     given = replace or {}
     kind = cast("type[object]", type(reader))

@@ -76,6 +76,7 @@ class _SubModel:
         self._codes: list[Any] = []
         self._code_index: dict[tuple[int, bytes, int], int] = {}
         self._operators: list[Any] = []
+        self._carried_graphs: list[Any] = []
         self._indices: dict[SSAValue, int] = {}
         self._names: set[str] = set()
         self._fused: set[GraphOp] = set()
@@ -168,14 +169,15 @@ class _SubModel:
         return ""
 
     def _from_origin(self, op: GraphOp, original: Any, code: Any) -> None:
+        try:
+            self._write_origin(op, original, code)
+        except CORRUPTION:
+            raise CompilationFailure("its origin is not a TFLite model of one operator") from None
+
+    def _write_origin(self, op: GraphOp, original: Any, code: Any) -> None:
         node = original.subgraphs[0].operators[0]
-        name = _operator_name(code.builtinCode)
-        if name in _WITH_SUBGRAPHS:
-            raise CompilationFailure(
-                f"the control flow operator {name} has no form in a host segment"
-            )
-        if name == "CUSTOM":
-            self.custom_operators.append((_text(code.customCode), layer_name(op)))
+        self._carry_subgraphs(original, layer_name(op))
+        self._note_custom(code, layer_name(op))
         inputs: list[int] = []
         for slot in node.inputs if node.inputs is not None else ():
             if slot >= 0:
@@ -191,10 +193,33 @@ class _SubModel:
 
     def _carried(self, original: Any, index: int) -> int:
         record = original.subgraphs[0].tensors[index]
+        self._take_elements(original, record)
+        return self._add(record, _text(record.name))
+
+    def _take_elements(self, original: Any, record: Any) -> None:
+        """Moves a tensor's elements from the origin's buffers to this model's."""
         data = original.buffers[record.buffer].data if record.buffer else None
-        name = _text(record.name)
         record.buffer = 0 if data is None else self._buffer(np.asarray(data, np.uint8))
-        return self._add(record, name)
+
+    def _note_custom(self, code: Any, layer: str) -> None:
+        if _operator_name(code.builtinCode) == "CUSTOM":
+            self.custom_operators.append((_text(code.customCode), layer))
+
+    def _carry_subgraphs(self, original: Any, layer: str) -> None:
+        """Adds the subgraphs that an origin's operator calls, under this model's numbers."""
+        # The first of them is subgraph 1 there; here the main one and those of others precede it.
+        shift = len(self._carried_graphs)
+        for number, graph in enumerate(original.subgraphs):
+            for node in graph.operators or ():
+                _renumber_subgraphs(node, shift, range(number + 1, len(original.subgraphs)))
+        for graph in original.subgraphs[1:]:
+            for record in graph.tensors or ():
+                self._take_elements(original, record)
+            for node in graph.operators or ():
+                code = original.operatorCodes[node.opcodeIndex]
+                self._note_custom(code, layer)
+                node.opcodeIndex = self._code(code)
+            self._carried_graphs.append(graph)
 
     def _from_form(self, op: GraphOp, form: Form) -> None:
         node, code = self._schema.OperatorT(), self._schema.OperatorCodeT()
@@ -216,12 +241,15 @@ class _SubModel:
             node.inputs.insert(position, self._add(record, "parameter"))
         self._write(op, node, code)
 
-    def _write(self, op: GraphOp, node: Any, code: Any) -> None:
+    def _code(self, code: Any) -> int:
         key = (code.builtinCode, bytes(code.customCode or b""), code.version)
         if key not in self._code_index:
             self._code_index[key] = len(self._codes)
             self._codes.append(code)
-        node.opcodeIndex = self._code_index[key]
+        return self._code_index[key]
+
+    def _write(self, op: GraphOp, node: Any, code: Any) -> None:
+        node.opcodeIndex = self._code(code)
         layer = layer_name(op) or op.name
         node.outputs = [
             self.tensor(r, layer if i == 0 else f"{layer}:{i}") for i, r in enumerate(op.results)
@@ -237,14 +265,26 @@ class _SubModel:
         model.version = 3
         if kernels:
             model.description = f"{KERNELS}{kernels}".encode()
-        model.subgraphs, model.buffers = [graph], self._buffers
+        model.subgraphs, model.buffers = [graph, *self._carried_graphs], self._buffers
         model.operatorCodes = self._codes
         builder = flatbuffers.Builder(sum(_size(b) for b in self._buffers) + 65536)
         builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
         return bytes(builder.Output())
 
 
-_WITH_SUBGRAPHS = ("IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_COMPOSITE")
+def _renumber_subgraphs(node: Any, shift: int, allowed: range) -> None:
+    """Adds to the numbers of the subgraphs that an operator calls.
+
+    Raises:
+        CompilationFailure: they are not among those that are allowed.
+    """
+    for options in (node.builtinOptions, node.builtinOptions2):
+        fields = {} if options is None else cast("dict[str, int]", vars(options))
+        for name in fields:
+            if name == "subgraph" or name.endswith("SubgraphIndex"):
+                if fields[name] not in allowed:
+                    raise CompilationFailure("its origin calls a subgraph that does not follow it")
+                setattr(options, name, fields[name] + shift)
 
 
 def _model(origin: OriginAttr) -> Any:
@@ -255,8 +295,9 @@ def _model(origin: OriginAttr) -> Any:
     """
     try:
         model = schema().ModelT.InitFromPackedBuf(origin.data[1].array.tobytes())
-        (graph,) = model.subgraphs
-        (_,), (_,) = graph.operators, model.operatorCodes
+        (_,) = model.subgraphs[0].operators
+        # The operator's own code comes first; those of the subgraphs that it calls follow.
+        _ = model.operatorCodes[0]
     except CORRUPTION:
         raise CompilationFailure("its origin is not a TFLite model of one operator") from None
     return model
