@@ -1,6 +1,6 @@
 """What onnx and onnxruntime do to models of strangers, each in a process of its own.
 
-The functions are for callers; those of `jobs` run in the child (`native_process`).
+The functions are for callers; those of `JOBS` run in the child (`native_process`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from furiosa_ir.array_messages import Array
 from furiosa_ir.limits import limit
-from furiosa_ir.native_process import Answer, Job, NativeProcesses, Order
+from furiosa_ir.native_process import SHARED, Answer, Job, Order
 from furiosa_ir.onnx_messages import check_complete
 
 
@@ -31,8 +31,8 @@ def run_model(
         FormatFailure: the model is not complete in itself.
     """
     check_complete(model)
-    answer = PROCESSES.call(
-        "run",
+    answer = SHARED.call(
+        "onnx_run",
         model,
         inputs,
         seconds=limit("NATIVE_SECONDS") if seconds is None else seconds,
@@ -59,7 +59,7 @@ def output_types(model: bytes) -> list[tuple[str, str, list[int | None]]]:
         NativeRefusal, NativeCrash, FormatFailure: as `run_model`.
     """
     check_complete(model)
-    answer = _bounded("load", model)
+    answer = _bounded("onnx_load", model)
     return [(name, kind, shape) for name, kind, shape in answer.value]
 
 
@@ -83,7 +83,7 @@ def infer_shapes(model: bytes, **options: Any) -> bytes:
         NativeRefusal: onnx raised an exception.
         NativeCrash: it ended its process, or took more than it may.
     """
-    return _bounded("infer_shapes", model, **options).data
+    return _bounded("onnx_infer_shapes", model, **options).data
 
 
 def _infer_shapes(order: Order) -> Answer:
@@ -96,12 +96,12 @@ def _infer_shapes(order: Order) -> Answer:
 
 def _bounded(job: str, model: bytes, **options: Any) -> Answer:
     seconds, most_bytes = limit("NATIVE_SECONDS"), limit("NATIVE_BYTES")
-    return PROCESSES.call(job, model, seconds=seconds, most_bytes=most_bytes, **options)
+    return SHARED.call(job, model, seconds=seconds, most_bytes=most_bytes, **options)
 
 
-def jobs(_options: Mapping[str, Any], _data: bytes) -> Mapping[str, Job]:
-    """What the child does."""
-    return {"run": _run, "load": _load, "infer_shapes": _infer_shapes}
-
-
-PROCESSES = NativeProcesses(__name__)
+JOBS: Mapping[str, Job] = {
+    "onnx_run": _run,
+    "onnx_load": _load,
+    "onnx_infer_shapes": _infer_shapes,
+}
+"""Those of the shared processes (`native_jobs`)."""

@@ -353,6 +353,10 @@ def _raised(
     return error
 
 
+SHARED = NativeProcesses("furiosa_ir.native_jobs")
+"""Those for jobs that need nothing of the calls before: whoever has one takes what is idle."""
+
+
 # In the child.
 
 

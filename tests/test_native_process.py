@@ -12,13 +12,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from furiosa_ir import native_onnx, native_process
+from furiosa_ir import native_process
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import FormatFailure, ImportFailure
 from furiosa_ir.importers.onnx import import_onnx
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.native_onnx import infer_shapes, output_types, run_model
-from furiosa_ir.native_process import NativeCrash, NativeRefusal
+from furiosa_ir.native_process import SHARED, NativeCrash, NativeRefusal
 from furiosa_ir.runtime import session
 from tests.external_tensors import INITIALIZER, put
 from tests.fuzz.seeds import DIGITS
@@ -96,7 +96,7 @@ def test_an_int8_network_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> N
         raise AssertionError
 
     monkeypatch.setattr(native_process.subprocess, "Popen", refuse)
-    native_onnx.PROCESSES.close()
+    SHARED.close()
     for path in sorted(DIGITS.glob("*.onnx")):
         compile_model(path.read_bytes())
 
@@ -161,7 +161,7 @@ def test_memory_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_that_was_killed_is_replaced() -> None:
     run_model(identity(), [np.ones(4, np.float32)])
-    idle = native_onnx.PROCESSES._idle._idle  # to kill what nobody else can name
+    idle = SHARED._idle._idle  # to kill what nobody else can name
     assert idle
     for child in idle:
         os.kill(child.process.pid, signal.SIGKILL)
@@ -171,9 +171,9 @@ def test_one_that_was_killed_is_replaced() -> None:
 
 def test_one_that_is_stopped_is_an_error_of_one_call() -> None:
     """Nobody waits ten minutes for it."""
-    native_onnx.PROCESSES.close()
+    SHARED.close()
     run_model(identity(), [np.ones(4, np.float32)])
-    for child in native_onnx.PROCESSES._idle._idle:
+    for child in SHARED._idle._idle:
         os.kill(child.process.pid, signal.SIGSTOP)
     started = time.monotonic()
     with pytest.raises(NativeCrash, match="did not answer because it is stopped"):
@@ -183,9 +183,9 @@ def test_one_that_is_stopped_is_an_error_of_one_call() -> None:
 
 
 def test_an_interrupted_call_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    native_onnx.PROCESSES.close()
+    SHARED.close()
     run_model(identity(), [np.ones(4, np.float32)])
-    (child,) = native_onnx.PROCESSES._idle._idle
+    (child,) = SHARED._idle._idle
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -25,6 +25,8 @@ TIE_PRECISION = 10**9
 # One block of int64 temporaries is 128 KiB: two of them stay in L2.
 _BLOCK = 1 << 14
 _INT32_BITS = 31
+_SHORT_REACH = 1 << 12
+"""Up to this result the tolerance of ``near_even`` is a millionth at most, for all elements."""
 
 
 GREATEST_FACTOR = 2.0**_INT32_BITS
@@ -148,7 +150,8 @@ def rescale(
     if rounding in ("even", "away") and not _may_tie(x.dtype, multiplier, shift):
         rounding = "up"  # without ties they agree, and this one is cheapest
     prepare, kernel = _KERNELS[rounding]
-    prepared = prepare(np.asarray(multiplier, np.int64), np.asarray(shift, np.int64))
+    reach = max(abs(low), abs(high)) + 1
+    prepared = prepare(np.asarray(multiplier, np.int64), np.asarray(shift, np.int64), reach)
     parameters = (np.asarray(input_zero_point, np.int64), *prepared)
     out = np.empty(x.shape, dtype)
     if all(np.ndim(p) == 0 for p in parameters):
@@ -164,16 +167,16 @@ def rescale(
     return out
 
 
-# A rounding is two functions. `prepare` makes what depends on multiplier and shift only, once and
-# before anything is broadcast to x; `kernel` takes a block of x, the zero point and that, and
-# returns a new int64 array before the clamp.
+# A rounding is two functions. `prepare` makes what depends on multiplier, shift and `reach` only
+# (no result beyond that survives the clamp), once and before anything is broadcast to x; `kernel`
+# takes a block of x, the zero point and that, and returns a new int64 array before the clamp.
 
 
-def _prepare_floor(multiplier: IntArray, shift: IntArray) -> tuple[IntArray, ...]:
+def _prepare_floor(multiplier: IntArray, shift: IntArray, _reach: int) -> tuple[IntArray, ...]:
     return multiplier, np.zeros_like(shift), shift
 
 
-def _prepare_up(multiplier: IntArray, shift: IntArray) -> tuple[IntArray, ...]:
+def _prepare_up(multiplier: IntArray, shift: IntArray, _reach: int) -> tuple[IntArray, ...]:
     return multiplier, _half(shift), shift
 
 
@@ -186,7 +189,7 @@ def _single(
     return value
 
 
-def _prepare_signed(multiplier: IntArray, shift: IntArray) -> tuple[IntArray, ...]:
+def _prepare_signed(multiplier: IntArray, shift: IntArray, _reach: int) -> tuple[IntArray, ...]:
     """With a mask that is -1, or 0 where a shift of 0 leaves nothing to round."""
     return multiplier, -(shift > 0).astype(np.int64), _half(shift), shift
 
@@ -231,36 +234,51 @@ def _even(
     return value
 
 
+def _prepare_near_even(multiplier: IntArray, shift: IntArray, reach: int) -> tuple[IntArray, ...]:
+    """With how far from a tie an element may lie that the clamp does not hide; 0: unknown.
+
+    Where a shift of 0 leaves nothing to round it is -1.
+    """
+    if reach > _SHORT_REACH:
+        return multiplier, _half(shift), shift, np.zeros_like(shift)
+    slack = (np.left_shift(np.int64(1), shift) // TIE_PRECISION + 1) * np.int64(reach)
+    return multiplier, _half(shift), shift, np.where(shift > 0, slack, np.int64(-1))
+
+
 def _near_even(
     x: IntArray,
     zero_point: IntArray,
     multiplier: IntArray,
-    mask: IntArray,
     half: IntArray,
     shift: IntArray,
+    slack: IntArray,
 ) -> IntArray:
     value = _product(x, zero_point, multiplier)
     one = np.left_shift(np.int64(1), shift)
-    distance: IntArray = value & (one - 1)
-    distance -= half
-    np.abs(distance, out=distance)
-    # The greatest value of the block bounds every element's tolerance; few pass this test.
-    greatest = max(abs(int(value.max(initial=0))), abs(int(value.min(initial=0))))
-    near = distance <= np.maximum(one, greatest) // TIE_PRECISION
-    near &= mask != 0
-    rounded = (value + half) >> shift
+    if not slack.any():
+        # The greatest value of the block bounds every element's tolerance.
+        greatest = max(abs(int(value.max(initial=0))), abs(int(value.min(initial=0))))
+        slack = np.where(shift > 0, np.maximum(one, greatest) // TIE_PRECISION, np.int64(-1))
+    value += half
+    rounded = value >> shift
+    behind = value + slack
+    behind &= one - 1
+    # From `slack` in front of a tie to `slack` behind it: few are.
+    near = behind <= 2 * slack
     if near.any():
-        scale = np.broadcast_to(one, value.shape)[near]
-        candidates = value[near]
-        tie = distance[near] <= np.maximum(scale, np.abs(candidates)) // TIE_PRECISION
+        halves = np.broadcast_to(half, value.shape)[near]
+        scale, candidates = 2 * halves, value[near] - halves
+        distance = np.abs((candidates & (scale - 1)) - halves)
+        tie = distance <= np.maximum(scale, np.abs(candidates)) // TIE_PRECISION
         floor = candidates >> np.broadcast_to(shift, value.shape)[near]
         rounded[near] = np.where(tie, floor + (floor & 1), rounded[near])
     return rounded
 
 
-def _prepare_double(multiplier: IntArray, shift: IntArray) -> tuple[IntArray, ...]:
+def _prepare_double(multiplier: IntArray, shift: IntArray, reach: int) -> tuple[IntArray, ...]:
+    right = np.maximum(shift - _INT32_BITS, 0)
     left = np.maximum(_INT32_BITS - shift, 0)
-    return multiplier, left, *_prepare_signed(multiplier, np.maximum(shift - _INT32_BITS, 0))[1:]
+    return multiplier, left, *_prepare_signed(multiplier, right, reach)[1:]
 
 
 def _double(
@@ -302,7 +320,7 @@ _KERNELS: dict[Rounding, tuple[Callable[..., tuple[IntArray, ...]], Callable[...
     "up": (_prepare_up, _single),
     "away": (_prepare_signed, _away),
     "even": (_prepare_signed, _even),
-    "near_even": (_prepare_signed, _near_even),
+    "near_even": (_prepare_near_even, _near_even),
     "double": (_prepare_double, _double),
 }
 

@@ -6,7 +6,7 @@ import os
 import re
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, Protocol
@@ -26,6 +26,10 @@ class HostEngine(Protocol):
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """The sub-model's outputs, in order."""
         ...
+
+
+MakeEngine = Callable[[HostSegment], HostEngine]
+"""Makes what runs a host segment."""
 
 
 class OnnxEngine:
@@ -260,8 +264,8 @@ _ENGINES: Mapping[str, type[OnnxEngine] | type[TFLiteEngine]] = {
 ISOLATION = "FURIOSA_HOST_ISOLATION"
 
 
-def is_isolation_asked_for() -> bool:
-    """Whether the environment asks for host segments in processes of their own (`isolation`).
+def engine_asked_for() -> MakeEngine:
+    """What makes the engines that the environment asks for: in this process, or in their own.
 
     Raises:
         FuriosaError: FURIOSA_HOST_ISOLATION is neither 0 nor 1.
@@ -269,15 +273,25 @@ def is_isolation_asked_for() -> bool:
     value = os.environ.get(ISOLATION) or "0"
     if value not in ("0", "1"):
         raise FuriosaError(f"{ISOLATION} is '{value}'", hint="set it to 0 or 1")
-    return value == "1"
+    if value == "0":
+        return host_engine
+    # Its imports take 10 ms that nobody else need pay.
+    from furiosa_ir.runtime.isolation import IsolatedEngine  # noqa: PLC0415
+
+    return IsolatedEngine
 
 
-def host_engine(segment: HostSegment, *, isolated: bool = False) -> HostEngine:
-    """What runs a host segment.
+def host_engine(segment: HostSegment) -> HostEngine:
+    """What runs a host segment in this process.
 
-    Args:
-        segment: the segment.
-        isolated: run it in a process of its own.
+    Raises:
+        ExecutionFailure: its framework is unknown.
+    """
+    return engine_type(segment)(segment)
+
+
+def engine_type(segment: HostSegment) -> type[OnnxEngine] | type[TFLiteEngine]:
+    """What a host segment's framework needs.
 
     Raises:
         ExecutionFailure: its framework is unknown.
@@ -287,12 +301,7 @@ def host_engine(segment: HostSegment, *, isolated: bool = False) -> HostEngine:
         raise ExecutionFailure(
             f"host segment '{segment.name}' is of the unknown framework '{segment.framework}'"
         )
-    if isolated:
-        # Its imports take 10 ms that nobody else need pay.
-        from furiosa_ir.runtime.isolation import IsolatedEngine  # noqa: PLC0415
-
-        return IsolatedEngine(segment)
-    return engine(segment)
+    return engine
 
 
 def _first_line(error: BaseException | str) -> str:

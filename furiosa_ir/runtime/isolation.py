@@ -13,8 +13,8 @@ from typing import Any
 
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure
-from furiosa_ir.native_process import Answer, Job, NativeCrash, NativeProcesses, Order
-from furiosa_ir.runtime.host import HostEngine, host_engine, is_stateful, layer_of
+from furiosa_ir.native_process import SHARED, Answer, Job, NativeCrash, NativeProcesses, Order
+from furiosa_ir.runtime.host import HostEngine, engine_type, host_engine, is_stateful, layer_of
 from furiosa_ir.runtime.tensor import Array
 
 
@@ -22,9 +22,13 @@ class IsolatedEngine:
     """A host segment in child processes, as many as there are threads that run it at once.
 
     What a sub-model with variables had counted is gone with its process: a run says so.
+
+    Raises:
+        ExecutionFailure: its framework is unknown.
     """
 
     def __init__(self, segment: HostSegment) -> None:
+        engine_type(segment)
         self._layer = layer_of(segment)
         self._processes = NativeProcesses(
             __name__,
@@ -60,7 +64,7 @@ class SharedProcessEngine:
         """As `IsolatedEngine.run`."""
         segment = self._segment
         try:
-            return PROCESSES.call("once", segment.model, inputs, **_described(segment)).arrays
+            return SHARED.call("host_once", segment.model, inputs, **_described(segment)).arrays
         except NativeCrash as crash:
             raise _lost(crash, layer_of(segment)) from None
 
@@ -78,7 +82,7 @@ def _described(segment: HostSegment) -> dict[str, Any]:
 
 
 def jobs(described: Mapping[str, Any], model: bytes) -> Mapping[str, Job]:
-    """`run`: the segment that the process was started with; `once`: the one of the order."""
+    """`run`: the segment that the process was started with."""
     engine: HostEngine | None = None
 
     def run(order: Order) -> Answer:
@@ -86,11 +90,13 @@ def jobs(described: Mapping[str, Any], model: bytes) -> Mapping[str, Job]:
         engine = engine or host_engine(HostSegment(**described, model=model))
         return Answer(arrays=engine.run(order.arrays))
 
-    def once(order: Order) -> Answer:
-        segment = HostSegment(**order.options, model=order.data)
-        return Answer(arrays=host_engine(segment).run(order.arrays))
-
-    return {"run": run, "once": once}
+    return {"run": run}
 
 
-PROCESSES = NativeProcesses(__name__)
+def _once(order: Order) -> Answer:
+    segment = HostSegment(**order.options, model=order.data)
+    return Answer(arrays=host_engine(segment).run(order.arrays))
+
+
+JOBS: Mapping[str, Job] = {"host_once": _once}
+"""Those of the shared processes (`native_jobs`)."""

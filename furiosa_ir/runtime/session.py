@@ -24,9 +24,10 @@ from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.errors import SessionClosed
 from furiosa_ir.runtime.host import (
     HostEngine,
+    MakeEngine,
     check_declared,
+    engine_asked_for,
     host_engine,
-    is_isolation_asked_for,
 )
 from furiosa_ir.runtime.model import Described, Inputs, Model
 from furiosa_ir.runtime.tensor import Array, Tensor, TensorArray
@@ -130,28 +131,27 @@ class _Loaded:
         program: the program, whose constants lie in the mapped file.
         simulator: of its NPU segments; None if it has none.
         hosts: of its host segments, by index.
-        isolated: whether they run in processes of their own.
+        make_engine: what made those.
     """
 
     program: Program
     simulator: Simulator | None
     hosts: Mapping[int, HostEngine]
-    isolated: bool
+    make_engine: MakeEngine
 
 
-def _load(program: Program, *, isolated: bool | None) -> _Loaded:
+def _load(program: Program, make_engine: MakeEngine) -> _Loaded:
     simulator = None
     if any(isinstance(s, NpuSegment) for s in program.segments):
         from furiosa_ir.backends.warboy.simulator import Simulator  # noqa: PLC0415
 
         simulator = Simulator(program)
-    isolated = is_isolation_asked_for() if isolated is None else isolated
-    return _Loaded(program, simulator, _hosts(program, isolated=isolated), isolated)
+    return _Loaded(program, simulator, _hosts(program, make_engine), make_engine)
 
 
-def _hosts(program: Program, *, isolated: bool) -> dict[int, HostEngine]:
+def _hosts(program: Program, make_engine: MakeEngine) -> dict[int, HostEngine]:
     return {
-        index: host_engine(segment, isolated=isolated)
+        index: make_engine(segment)
         for index, segment in enumerate(program.segments)
         if isinstance(segment, HostSegment)
     }
@@ -166,19 +166,23 @@ class Session(Described):
     Args:
         program: what the ENF reader made.
         worker_num: see `create`.
-        isolated: whether host segments run in processes of their own; None: as the environment
-            asks for (`FURIOSA_HOST_ISOLATION`).
+        make_engine: makes what runs a host segment; default: an engine in this process, or, if
+            the environment asks for it (`FURIOSA_HOST_ISOLATION`), in one of its own.
 
     Raises:
         ExecutionFailure: the program breaks a rule of the machine.
     """
 
     def __init__(
-        self, program: Program, worker_num: int | None = None, *, isolated: bool | None = None
+        self,
+        program: Program,
+        worker_num: int | None = None,
+        *,
+        make_engine: MakeEngine | None = None,
     ) -> None:
         self._model = Model.of(program)
-        self._loaded: _Loaded | None = _load(program, isolated=isolated)
-        self.worker_num = worker_num or _usable_cpus()
+        self._loaded: _Loaded | None = _load(program, make_engine or engine_asked_for())
+        self.worker_num = worker_num or usable_processors()
         self._workers = threading.Semaphore(self.worker_num)
         self._running: set[int] = set()  # the threads that are within a run
         _SESSIONS.add(self)
@@ -308,9 +312,9 @@ class Session(Described):
         self._workers = threading.Semaphore(self.worker_num)
         loaded, running = self._loaded, bool(self._running)
         self._running.clear()
-        if loaded is not None and (running or loaded.isolated):
+        if loaded is not None and (running or loaded.make_engine is not host_engine):
             _LEFT_BEHIND.append(loaded.hosts)
-            hosts = _hosts(loaded.program, isolated=loaded.isolated)
+            hosts = _hosts(loaded.program, loaded.make_engine)
             self._loaded = replace(loaded, hosts=hosts)
 
     def __enter__(self) -> Self:
@@ -341,7 +345,8 @@ def _run_segments(loaded: _Loaded, inputs: Sequence[Array]) -> list[Array]:
     return [values[i] for i in program.outputs]
 
 
-def _usable_cpus() -> int:
+def usable_processors() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

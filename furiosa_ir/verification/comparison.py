@@ -46,6 +46,13 @@ class Coverage:
     commands: int = 0
     elements: int = 0
 
+    def __add__(self, other: Coverage) -> Coverage:
+        return Coverage(
+            self.values + other.values,
+            self.commands + other.commands,
+            self.elements + other.elements,
+        )
+
 
 def as_stored(array: Array) -> Array:
     """Elements as the NPU stores them: uint8 with its top bit flipped, bool as 1 and 0, int8."""

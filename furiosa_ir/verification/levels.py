@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from typing_extensions import override
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import CallOp, FuncOp
 from xdsl.ir import Operation, SSAValue
 
@@ -29,7 +30,8 @@ from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.reports.host_operator import run_host_operator
-from furiosa_ir.runtime.host import HostEngine, check_declared, host_engine
+from furiosa_ir.runtime.host import HostEngine, check_declared
+from furiosa_ir.runtime.isolation import SharedProcessEngine
 from furiosa_ir.verification.comparison import (
     Coverage,
     Disagreement,
@@ -47,40 +49,33 @@ LEAST_EQUAL = 0.99
 comparison, a sort): how many must be equal."""
 
 
-@dataclass
-class LevelCheck(Interpreter):
-    """Runs a snapshot and compares what it makes; see `compare`.
+@dataclass(frozen=True)
+class LevelCheck:
+    """What `compare` runs, made once: it keeps nothing of an input, so threads may share it.
 
     Attributes:
         trace: the compile.
         snapshot: what is run.
         level: its level, for messages.
         program: the program that was made of it, if one was.
-        coverage: what has been compared.
+        lowered: the segments as they were lowered first, by name.
+        numbers: of the values in those.
+        segments: for each call of a segment which one of the program it is.
+        checks: of the program's NPU segments.
+        hosts: what runs its host segments.
+        changed: those of these that a pass behind `schedule` has changed, as they came to be.
     """
 
-    trace: CompileTrace = field(kw_only=True)
-    snapshot: Snapshot = field(kw_only=True)
-    level: str = field(kw_only=True)
-    program: Program | None = field(kw_only=True, default=None)
-    coverage: Coverage = field(kw_only=True, default_factory=Coverage)
-
-    _want: Mapping[int, Array] = field(init=False, default_factory=dict[int, Array])
-    _made: dict[SSAValue, Array] = field(init=False, default_factory=dict[SSAValue, Array])
-    _slack: dict[SSAValue, tuple[Array, Array]] = field(
-        init=False, default_factory=dict[SSAValue, "tuple[Array, Array]"]
-    )
-    _integers: Snapshot | None = field(init=False, default=None)
-    _lowered_functions: dict[str, FuncOp] = field(init=False, default_factory=dict[str, FuncOp])
-    _numbers: dict[SSAValue, int] = field(init=False, default_factory=dict[SSAValue, int])
-    _temporary: dict[int, Array] = field(init=False, default_factory=dict[int, Array])
-    _products: dict[int, tuple[ConvOp, Sequence[Array], Sequence[Array]]] = field(
-        init=False, default_factory=dict[int, "tuple[ConvOp, Sequence[Array], Sequence[Array]]"]
-    )
-    _segments: dict[Operation, int] = field(init=False, default_factory=dict[Operation, int])
-    _checks: dict[int, SegmentCheck] = field(init=False, default_factory=dict[int, SegmentCheck])
-    _hosts: dict[int, HostEngine] = field(init=False, default_factory=dict[int, HostEngine])
-    _changed: dict[int, FuncOp] = field(init=False, default_factory=dict[int, FuncOp])
+    trace: CompileTrace
+    snapshot: Snapshot
+    level: str
+    program: Program | None
+    lowered: Mapping[str, FuncOp]
+    numbers: Mapping[SSAValue, int]
+    segments: dict[Operation, int] = field(default_factory=dict[Operation, int])
+    checks: dict[int, SegmentCheck] = field(default_factory=dict[int, SegmentCheck])
+    hosts: dict[int, HostEngine] = field(default_factory=dict[int, HostEngine])
+    changed: dict[int, FuncOp] = field(default_factory=dict[int, FuncOp])
 
     @classmethod
     def of(
@@ -91,30 +86,24 @@ class LevelCheck(Interpreter):
         Raises:
             Disagreement: the program has other segments or commands than the snapshot makes.
         """
-        check = cls(
-            snapshot.module,
-            lower_operation,
-            run_host_operator,
-            trace=trace,
-            snapshot=snapshot,
-            level=level,
-            program=program,
-        )
-        check.watch = check._see
+        lowered: dict[str, FuncOp] = {}
+        numbers: dict[SSAValue, int] = {}
         if trace.lowered is not None:
-            check._lowered_functions = {
+            lowered = {
                 f.sym_name.data: f
                 for f in trace.lowered.module.ops
                 if isinstance(f, FuncOp) and is_npu(f)
             }
             first = trace.source_count
-            check._numbers = {v.value: i for i, v in enumerate(trace.values[first:], first)}
+            numbers = {v.value: i for i, v in enumerate(trace.values[first:], first)}
+        check = cls(trace, snapshot, level, program, lowered, numbers)
         if program is not None:
             check._prepare(program)
         return check
 
     def _prepare(self, program: Program) -> None:
-        calls = [op for op in main_function(self.module).body.block.ops if isinstance(op, CallOp)]
+        module = self.snapshot.module
+        calls = [op for op in main_function(module).body.block.ops if isinstance(op, CallOp)]
         names = [segment.name for segment in program.segments]
         wanted = [call.callee.string_value() for call in calls]
         if names != wanted:
@@ -123,48 +112,86 @@ class LevelCheck(Interpreter):
                 f"instead of {', '.join(wanted)}",
                 hint="level enf",
             )
-        self._segments = {call: i for i, call in enumerate(calls)}
         assert self.trace.final is not None
-        final = {f.sym_name.data: f for f in self.trace.final.module.ops if isinstance(f, FuncOp)}
+        functions, final = _functions(module), _functions(self.trace.final.module)
         simulator = Simulator(program)
         for index, (call, segment) in enumerate(zip(calls, program.segments, strict=True)):
-            function = self.function(call.callee.string_value())
+            self.segments[call] = index
+            function = functions[segment.name]
             if isinstance(segment, NpuSegment):
-                self._checks[index] = SegmentCheck(simulator, index, function)
+                self.checks[index] = SegmentCheck(simulator, index, function)
             else:
-                self._hosts[index] = host_engine(segment)
+                self.hosts[index] = SharedProcessEngine(segment)
                 written = final.get(segment.name)
                 if written is not None and not function.is_structurally_equivalent(written):
-                    self._changed[index] = written
+                    self.changed[index] = written
 
-    def compare(self, feeds: Mapping[str, Array], want: Mapping[int, Array]) -> dict[str, Array]:
+    def compare(
+        self, feeds: Mapping[str, Array], want: Mapping[int, Array], coverage: Coverage
+    ) -> dict[str, Array]:
         """Runs the snapshot (and the program) on one input; its outputs by name.
 
         Args:
             feeds: the inputs by name.
             want: number of a source's value -> its elements.
+            coverage: is added to.
 
         Raises:
             Disagreement: a value or a command's result is another than it should be.
         """
-        self._want = want
-        return self.run(feeds)
+        return _Run(
+            self.snapshot.module,
+            lower_operation,
+            run_host_operator,
+            check=self,
+            want=want,
+            coverage=coverage,
+        ).run(feeds)
+
+
+def _functions(module: ModuleOp) -> dict[str, FuncOp]:
+    """A module's functions by name."""
+    return {f.sym_name.data: f for f in module.ops if isinstance(f, FuncOp)}
+
+
+@dataclass
+class _Run(Interpreter):
+    """One input's way through the snapshot and the program."""
+
+    check: LevelCheck = field(kw_only=True)
+    want: Mapping[int, Array] = field(kw_only=True)
+    coverage: Coverage = field(kw_only=True)
+
+    _made: dict[SSAValue, Array] = field(init=False, default_factory=dict[SSAValue, Array])
+    _slack: dict[SSAValue, tuple[Array, Array]] = field(
+        init=False, default_factory=dict[SSAValue, "tuple[Array, Array]"]
+    )
+    _integers: Snapshot | None = field(init=False, default=None)
+    _temporary: dict[int, Array] = field(init=False, default_factory=dict[int, Array])
+    _products: dict[int, tuple[ConvOp, Sequence[Array], Sequence[Array]]] = field(
+        init=False, default_factory=dict[int, "tuple[ConvOp, Sequence[Array], Sequence[Array]]"]
+    )
+
+    def __post_init__(self) -> None:
+        self.watch = self._see
 
     def _see(self, op: Operation, results: Sequence[Array]) -> None:
-        snapshot = self._integers or self.snapshot
+        snapshot = self._integers or self.check.snapshot
         for value, array in zip(op.results, results, strict=True):
             if self._integers is None:
                 self._made[value] = array
-            elif value in self._numbers:
-                self._temporary[self._numbers[value]] = array
+            elif value in self.check.numbers:
+                self._temporary[self.check.numbers[value]] = array
             for number in snapshot.names.get(value, ()):
-                want = self._want.get(number, self._temporary.get(number))
+                want = self.want.get(number, self._temporary.get(number))
                 if want is None:
                     continue
                 # Of a fused operation all layers, as everywhere; the source's where it has none.
-                layer = layer_name(op) or self.trace.values[number].layer
+                layer = layer_name(op) or self.check.trace.values[number].layer
                 check_equal(
-                    array, want, Where(layer, self.level if self._integers is None else "ftensor")
+                    array,
+                    want,
+                    Where(layer, self.check.level if self._integers is None else "ftensor"),
                 )
                 self.coverage.values += 1
                 self.coverage.elements += array.size
@@ -177,8 +204,8 @@ class LevelCheck(Interpreter):
         """
         self._temporary.clear()
         self._products.clear()
-        lowered = self.trace.lowered
-        function = self._lowered_functions.get(call.callee.string_value())
+        lowered = self.check.trace.lowered
+        function = self.check.lowered.get(call.callee.string_value())
         types = tuple(v.type for v in call.operands)
         if lowered is None or function is None or tuple(function.function_type.inputs) != types:
             return
@@ -192,11 +219,11 @@ class LevelCheck(Interpreter):
     def evaluate(self, op: Operation, operands: Sequence[Array]) -> Sequence[Array]:
         if isinstance(op, CallOp):
             self._run_lowered(op, operands)
-        index = self._segments.get(op)
+        index = self.check.segments.get(op)
         if index is not None:
             assert isinstance(op, CallOp)
             return self._segment(index, self.function(op.callee.string_value()), operands)
-        slack = margins(op, operands) if self._hosts else None
+        slack = margins(op, operands) if self.check.hosts else None
         if slack is not None:
             self._slack[op.results[0]] = slack
         return super().evaluate(op, operands)
@@ -207,9 +234,9 @@ class LevelCheck(Interpreter):
             return super().evaluate_integers(op, operands)
         if self._integers is not None:
             results = self._convolved(op, operands)
-            self._products[self._numbers[op.result]] = op, operands, results
+            self._products[self.check.numbers[op.result]] = op, operands, results
             return results
-        for number in self.snapshot.names.get(op.result, ()):
+        for number in self.check.snapshot.names.get(op.result, ()):
             if number in self._products:
                 known, same_operands, results = self._products.pop(number)
                 # The very convolution of the very elements need not be computed again.
@@ -222,7 +249,7 @@ class LevelCheck(Interpreter):
         return op.evaluate(*operands) if result is None else [result]
 
     def _segment(self, index: int, function: FuncOp, operands: Sequence[Array]) -> Sequence[Array]:
-        program = self.program
+        program = self.check.program
         assert program is not None
         segment = program.segments[index]
         if isinstance(segment, HostSegment):
@@ -232,7 +259,7 @@ class LevelCheck(Interpreter):
         results = self.call(function, operands)
         bindings = zip(segment.inputs, operands, strict=True)
         inputs = {b.tensor: _outside(a, program.tensors[b.tensor].dtype) for b, a in bindings}
-        outputs = self._checks[index].run(inputs, self._made, self.coverage)
+        outputs = self.check.checks[index].run(inputs, self._made, self.coverage)
         for binding, want in zip(segment.outputs, results, strict=True):
             tensor = program.tensors[binding.tensor]
             check_equal(outputs[binding.tensor], want, Where(tensor.name, "enf", "segment output"))
@@ -244,11 +271,11 @@ class LevelCheck(Interpreter):
         self, index: int, segment: HostSegment, function: FuncOp, operands: Sequence[Array]
     ) -> Sequence[Array]:
         """A host segment runs in its own framework, on the exact operands."""
-        assert self.program is not None
-        tensors = self.program.tensors
+        assert self.check.program is not None
+        tensors = self.check.program.tensors
         dtypes = [tensors[i].dtype for i in segment.inputs]
         inputs = [_outside(a, d) for a, d in zip(operands, dtypes, strict=True)]
-        got = self._hosts[index].run(inputs)
+        got = self.check.hosts[index].run(inputs)
         check_declared(segment, [tensors[i] for i in segment.outputs], got)
         if self.source != "onnx":
             # LiteRT is what these networks mean; names of values are compared with the source's.
@@ -258,11 +285,11 @@ class LevelCheck(Interpreter):
         results = self.call(function, operands)
         returned = function.body.block.last_op
         assert returned is not None
-        if index in self._changed:
+        if index in self.check.changed:
             # A pass behind `schedule` has changed it; that, no rounding of the framework's hides.
-            later = self.call(self._changed[index], operands)
+            later = self.call(self.check.changed[index], operands)
             for value, mine, want in zip(returned.operands, later, results, strict=True):
-                check_equal(mine, want, Where(_layer(value), self.level, "on the host"))
+                check_equal(mine, want, Where(_layer(value), self.check.level, "on the host"))
         for value, mine, want in zip(returned.operands, got, results, strict=True):
             self._compare_host(value, np.asarray(mine), want)
         self._made.clear()
@@ -272,10 +299,10 @@ class LevelCheck(Interpreter):
         returned = function.body.block.last_op
         assert returned is not None
         for value, array in zip(returned.operands, results, strict=True):
-            for number in self.snapshot.names.get(value, ()):
-                want = self._want.get(number)
+            for number in self.check.snapshot.names.get(value, ()):
+                want = self.want.get(number)
                 if want is not None:
-                    where = Where(self.trace.values[number].layer, "enf", "on the host")
+                    where = Where(self.check.trace.values[number].layer, "enf", "on the host")
                     check_equal(np.asarray(array), want, where)
                     self.coverage.values += 1
                     self.coverage.elements += want.size

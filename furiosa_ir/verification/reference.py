@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 import numpy as np
 from typing_extensions import override
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
@@ -50,6 +51,10 @@ class ReferenceValues:
     )
 
 
+See = Callable[[Operation, Sequence[Array], Sequence[Array]], None]
+"""Is told an operation, its operands and its results."""
+
+
 class Reference(Protocol):
     """Computes the source's values."""
 
@@ -59,7 +64,10 @@ class Reference(Protocol):
         ...
 
     def values(self, feeds: Mapping[str, Array], *, with_margins: bool = False) -> ReferenceValues:
-        """The values on one input; on demand with the margins of those that quantise floats."""
+        """The values on one input; on demand with the margins of those that quantise floats.
+
+        Threads may ask at once.
+        """
         ...
 
 
@@ -73,37 +81,43 @@ class InterpretedReference:
 
     def __init__(self, trace: CompileTrace, wanted: frozenset[int]) -> None:
         assert trace.source is not None
-        self._with_margins = False
+        self._source = trace.source
         self._numbers: dict[SSAValue, int] = {
             known.value: i for i, known in enumerate(trace.values) if i in wanted
         }
-        self._found: dict[int, Array] = {}
-        self._margins: dict[int, tuple[Array, Array]] = {}
-        self._interpreter = _Observed(
-            trace.source, lower_operation, run_host_operator, see=self._see
-        )
-        exact = self._interpreter.source == "onnx"
+        self._lowered: dict[Operation, FuncOp | None] = {}
+        exact = self._interpreter(_ignore).source == "onnx"
         self.name = "exact arithmetic" if exact else "LiteRT's arithmetic"
 
-    def _see(self, op: Operation, operands: Sequence[Array], results: Sequence[Array]) -> None:
-        for value, array in zip(op.results, results, strict=True):
-            number = self._numbers.get(value)
-            if number is not None:
-                self._found[number] = array
-                around = margins(op, operands) if self._with_margins else None
-                if around is not None:
-                    self._margins[number] = around
+    def _interpreter(self, see: See) -> _Observed:
+        return _Observed(
+            self._source, lower_operation, run_host_operator, see=see, _lowered=self._lowered
+        )
 
     def values(self, feeds: Mapping[str, Array], *, with_margins: bool = False) -> ReferenceValues:
-        """The values on one input.
+        """The values on one input; threads may ask at once.
 
         Raises:
             ExecutionFailure: an input does not fit, or an operation has no semantics.
         """
-        self._with_margins = with_margins
-        self._found, self._margins = {}, {}
-        outputs = list(self._interpreter.run(feeds).values())
-        return ReferenceValues(self._found, outputs, self._margins)
+        found: dict[int, Array] = {}
+        around: dict[int, tuple[Array, Array]] = {}
+
+        def see(op: Operation, operands: Sequence[Array], results: Sequence[Array]) -> None:
+            for value, array in zip(op.results, results, strict=True):
+                number = self._numbers.get(value)
+                if number is not None:
+                    found[number] = array
+                    margin = margins(op, operands) if with_margins else None
+                    if margin is not None:
+                        around[number] = margin
+
+        outputs = list(self._interpreter(see).run(feeds).values())
+        return ReferenceValues(found, outputs, around)
+
+
+def _ignore(_op: Operation, _operands: Sequence[Array], _results: Sequence[Array]) -> None:
+    """Nobody wants to see it."""
 
 
 def is_of_plugin(op: Operation) -> bool:
@@ -130,7 +144,7 @@ def _check_beside_evaluate(
 class _Observed(Interpreter):
     """Tells `see` each operation with its operands."""
 
-    see: Callable[[Operation, Sequence[Array], Sequence[Array]], None] = field(kw_only=True)
+    see: See = field(kw_only=True)
     _stored: dict[SSAValue, tuple[Array, Quantization]] = field(
         init=False, default_factory=dict[SSAValue, "tuple[Array, Quantization]"]
     )

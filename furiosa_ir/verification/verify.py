@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from furiosa_ir.compiler import level_of
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers import load
 from furiosa_ir.interpreter import run_module
+from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.runtime.host import is_stateful
-from furiosa_ir.runtime.session import Session
+from furiosa_ir.runtime.isolation import SharedProcessEngine
+from furiosa_ir.runtime.session import Session, usable_processors
 from furiosa_ir.verification.commands import check_same_commands, has_commands, program_of
 from furiosa_ir.verification.comparison import Coverage, Where, check_equal
 from furiosa_ir.verification.end_to_end import (
@@ -95,37 +99,16 @@ def verify_compile(
     level = level_check(trace, program)
     witness = None if is_other_than_onnx(data) else OnnxFileCheck(source, trace)
     reference = reference_of(data, trace, frozenset() if witness is None else witness.numbers)
-    single = None if witness is None else _single_sample(source, trace)
-    session = None if program is None else Session(program, isolated=True)
-    agreements: list[Agreement] = []
-    for index, feed in enumerate(feeds):
-        # What the importer makes of a file hangs on no input: one is enough.
-        on_file = witness if index == 0 and single is None else None
-        want = reference.values(feed, with_margins=on_file is not None)
-        results = level.compare(feed, want.values)
-        for (name, got), right in zip(results.items(), want.outputs, strict=True):
-            # Whatever passes did to values on the way, outputs are found by their place.
-            check_equal(got, right, Where(f"output {name}", level.level))
-        names = list(results)
-        if session is not None:
-            results = dict(
-                zip(names, (t.numpy() for t in session.run(list(feed.values()))), strict=True)
-            )
-        exact = reference.name != "exact arithmetic"
-        required = 1.0 if exact else LEAST_EXACT_SHARE
-        agreements += [
-            agreement(name, reference.name, required, got, wanted_output)
-            for (name, got), wanted_output in zip(results.items(), want.outputs, strict=True)
-        ]
-        if single is not None:
-            for name, got, alone in zip(names, want.outputs, single(feed), strict=True):
-                check_equal(got, alone, Where(f"output {name}", "graph", "one sample at a time"))
-        whole = None if on_file is None else on_file.compare(feed, want)
-        if whole is not None:
-            agreements += [
-                agreement(name, "onnxruntime", 0.0, got, np.asarray(theirs))
-                for (name, got), theirs in zip(results.items(), whole, strict=True)
-            ]
+    comparison = _Comparison(
+        level=level,
+        reference=reference,
+        session=None if program is None else Session(program, make_engine=SharedProcessEngine),
+        single=None if witness is None else _single_sample(source, trace),
+    )
+    # What the importer makes of a file hangs on no input: one is enough.
+    witnesses = [None if comparison.single else witness, *([None] * (len(feeds) - 1))]
+    compared = _side_by_side(comparison.compare, feeds, witnesses)
+    agreements = [a for one in compared for a in one.agreements]
     notes: list[str] = []
     if data[4:8] == b"TFL3" and isinstance(reference, InterpretedReference):
         notes.append(
@@ -139,11 +122,93 @@ def verify_compile(
         len(feeds),
         trace.source_count,
         len(wanted_numbers(trace)),
-        level.coverage,
+        sum((one.coverage for one in compared), Coverage()),
         worst(agreements),
         len(witness.numbers) if witness is not None and not witness.failure else 0,
         tuple(notes),
     )
+
+
+def _side_by_side(
+    compare: Callable[[Mapping[str, Array], OnnxFileCheck | None], _Compared],
+    feeds: Sequence[Mapping[str, Array]],
+    witnesses: Sequence[OnnxFileCheck | None],
+) -> list[_Compared]:
+    """Compares inputs on as many processors as there are.
+
+    Most of the time goes into arrays, for which Python's lock is not held, and into waiting for
+    other processes.
+
+    Raises:
+        FuriosaError: of the first input that has one.
+    """
+    workers = ThreadPoolExecutor(usable_processors(), "furiosa-verify")
+    try:
+        return list(workers.map(compare, feeds, witnesses))
+    finally:  # Ctrl-C waits for none of them
+        workers.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What was compared on one input."""
+
+    agreements: list[Agreement]
+    coverage: Coverage
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """What an input is run by; threads share it.
+
+    Attributes:
+        level: the last level of IR, and the program beside it.
+        reference: the source.
+        session: of the program, if one was made.
+        single: the source's own batch for one sample after another, if it has another batch.
+    """
+
+    level: LevelCheck
+    reference: Reference
+    session: Session | None
+    single: Run | None
+
+    def compare(self, feed: Mapping[str, Array], witness: OnnxFileCheck | None) -> _Compared:
+        """Compares everything on one input.
+
+        Args:
+            feed: the input by name.
+            witness: compares the file itself with the source's values.
+
+        Raises:
+            Disagreement: a value is another than the source's.
+        """
+        coverage = Coverage()
+        reference = self.reference
+        want = reference.values(feed, with_margins=witness is not None)
+        results = self.level.compare(feed, want.values, coverage)
+        for (name, got), right in zip(results.items(), want.outputs, strict=True):
+            # Whatever passes did to values on the way, outputs are found by their place.
+            check_equal(got, right, Where(f"output {name}", self.level.level))
+        if self.session is not None:
+            written = [tensor.numpy() for tensor in self.session.run(list(feed.values()))]
+            results = dict(zip(results, written, strict=True))
+        exact = reference.name != "exact arithmetic"
+        required = 1.0 if exact else LEAST_EXACT_SHARE
+        agreements = [
+            agreement(name, reference.name, required, got, right)
+            for (name, got), right in zip(results.items(), want.outputs, strict=True)
+        ]
+        if self.single is not None:
+            for name, got, alone in zip(results, want.outputs, self.single(feed), strict=True):
+                check_equal(got, alone, Where(f"output {name}", "graph", "one sample at a time"))
+        whole = None if witness is None else witness.compare(feed, want)
+        if whole is not None:
+            agreements += [
+                agreement(name, "onnxruntime", 0.0, got, np.asarray(theirs))
+                for (name, got), theirs in zip(results.items(), whole, strict=True)
+            ]
+        return _Compared(agreements, coverage)
 
 
 def is_other_than_onnx(data: bytes) -> bool:

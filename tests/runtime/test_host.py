@@ -16,13 +16,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from furiosa_ir import native_onnx, native_process
+from furiosa_ir import native_process
 from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
 from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ExecutionFailure, FuriosaError, ImportFailure
-from furiosa_ir.runtime import Session, isolation, session
+from furiosa_ir.native_process import SHARED
+from furiosa_ir.runtime import Session, session
 from furiosa_ir.runtime.host import TFLiteEngine, host_engine, is_stateful, layer_of
+from furiosa_ir.runtime.isolation import IsolatedEngine
 from tests.importers.tflite.single import options
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 from tests.runtime.programs import host_program
@@ -211,7 +213,7 @@ def test_strings_and_empty_arrays_reach_the_child() -> None:
     segment = HostSegment("host_0", "onnx", (0,), (1,), model.SerializeToString(), ())
     for given in (["a", "", "é"], []):
         array = np.array(given, object)
-        (result,) = host_engine(segment, isolated=True).run([array])
+        (result,) = IsolatedEngine(segment).run([array])
         np.testing.assert_array_equal(result, array)
         assert result.shape == array.shape
 
@@ -226,7 +228,7 @@ def test_without_processes_the_layer_is_named(monkeypatch: pytest.MonkeyPatch) -
         ExecutionFailure,
         match="layer 'sum': the process that ran the operator on the host cannot be started",
     ):
-        host_engine(segment, isolated=True).run([])
+        IsolatedEngine(segment).run([])
 
 
 def test_the_switch_is_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,8 +240,7 @@ def test_the_switch_is_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
 def children() -> list[int]:
     """The processes that this one started and has not waited for."""
     gc.collect()  # tracebacks of earlier tests hold sessions
-    for processes in (native_onnx.PROCESSES, isolation.PROCESSES):
-        processes.close()  # those that compiling and verifying left idle
+    SHARED.close()  # those that compiling and verifying left idle
     found: list[int] = []
     for task in Path(f"/proc/{os.getpid()}/task").iterdir():
         found += map(int, (task / "children").read_text().split())
@@ -290,7 +291,7 @@ def test_a_stopped_child_is_an_error_of_one_run(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("FURIOSA_HOST_ISOLATION", "1")
     shape: list[int | str] = ["n"]
     a = np.arange(size, dtype=np.int32)
-    engine = host_engine(negation(shape), isolated=True)
+    engine = IsolatedEngine(negation(shape))
     np.testing.assert_array_equal(engine.run([a])[0], -a)
     (child,) = children()
     os.kill(child, signal.SIGSTOP)
@@ -307,13 +308,13 @@ def test_a_child_that_does_not_answer_is_an_error_of_one_run(
 ) -> None:
     """Where nobody can see that it is stopped, the bound counts."""
     monkeypatch.setattr(native_process.Child, "_is_stopped", lambda _: False)
-    monkeypatch.setenv("FURIOSA_MAX_HOST_SECONDS", "1")
+    monkeypatch.setenv("FURIOSA_MAX_HOST_SECONDS", "2")
     a = np.arange(size, dtype=np.int32)
-    engine = host_engine(negation(["n"]), isolated=True)
+    engine = IsolatedEngine(negation(["n"]))
     np.testing.assert_array_equal(engine.run([a])[0], -a)
     (child,) = children()
     os.kill(child, signal.SIGSTOP)
-    message = r"did not answer for 1 s \(FURIOSA_MAX_HOST_SECONDS sets the limit of 1 s"
+    message = r"did not answer for 2 s \(FURIOSA_MAX_HOST_SECONDS sets the limit of 2 s"
     with pytest.raises(ExecutionFailure, match=message) as caught:
         engine.run([a])
     assert caught.value.layer == "negation"

@@ -40,7 +40,7 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation
 from furiosa_ir.runtime.host import host_engine
-from furiosa_ir.verification.comparison import Disagreement
+from furiosa_ir.verification.comparison import Coverage, Disagreement
 from furiosa_ir.verification.inputs import Feeds, drawn_inputs, network_inputs
 from furiosa_ir.verification.reference import ReferenceValues
 from furiosa_ir.verification.trace import CompileTrace
@@ -220,7 +220,7 @@ class Subject:
         try:
             level = level_check(trace, program)
             for feed, want in zip(self.feeds, self.wanted, strict=True):
-                level.compare(feed, want.values)
+                level.compare(feed, want.values, Coverage())
         except Disagreement as error:
             return str(error)
         except FuriosaError as error:  # the machine refuses the program

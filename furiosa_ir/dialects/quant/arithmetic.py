@@ -15,6 +15,10 @@ _PIECE = 1 << 14
 """Elements that are quantised at a time."""
 
 
+_BLUR = 1e-9
+"""How far from a tie, relative to the number or 1, the rounding of a double may have moved it."""
+
+
 def dequantize(stored: Array, quantization: Quantization) -> Array:
     """The real numbers that stored integers stand for."""
     scales, zero_points = _parameters(quantization, stored.ndim)
@@ -24,24 +28,32 @@ def dequantize(stored: Array, quantization: Quantization) -> Array:
 def quantize(real: Array | float, quantization: Quantization) -> Array:
     """The nearest stored integers, ties to even, saturated; of a number, a 0-d array.
 
-    A tie that the rounding of a double has blurred (by 1e-9) is still a tie.
+    A tie that the rounding of a double has blurred (by `_BLUR`) is still a tie.
     """
     real = np.asarray(real, np.float64)
-    if quantization.axis is None and real.size > _PIECE and real.flags.c_contiguous:
-        # Piece by piece, what is in between stays in the cache.
-        result = np.empty(real.shape, quantization.dtype)
-        flat, out = real.reshape(-1), result.reshape(-1)
+    if quantization.axis is None and real.size > _PIECE:
+        # Piece by piece, in the order of memory, what is in between stays in the cache.
+        order = sorted(range(real.ndim), key=lambda axis: -abs(real.strides[axis]))
+        flat = real.transpose(order).reshape(-1)
+        out = np.empty(flat.shape, quantization.dtype)
         for start in range(0, flat.size, _PIECE):
             out[start : start + _PIECE] = quantize(flat[start : start + _PIECE], quantization)
-        return result
-    real = np.where(np.isnan(real), 0.0, real)
+        return out.reshape([real.shape[axis] for axis in order]).transpose(np.argsort(order))
     scales, zero_points = _parameters(quantization, real.ndim)
-    with np.errstate(over="ignore"):
-        value: Array = np.clip(real / scales, -1e10, 1e10)
-    tie: Array = np.floor(value) + 0.5
-    near: Array = np.abs(value - tie) < 1e-9 * np.maximum(1.0, np.abs(value))
-    nearest = np.rint(np.where(near, tie, value)) + zero_points
     low, high = quantization.storage_range
+    least, most = low - zero_points - 1, high - zero_points + 1
+    with np.errstate(over="ignore"):
+        # Whatever lies further out saturates, tie or not.
+        value: Array = np.clip(real / scales, least, most)
+    if np.isnan(np.min(value, initial=0.0)):
+        value = np.where(np.isnan(value), 0.0, value)
+    nearest: Array = np.rint(value)
+    bound = _BLUR * float(np.max(np.maximum(np.abs(least), np.abs(most))))
+    if np.max(np.abs(value - nearest), initial=0.0) > 0.5 - 2 * bound:  # few have any
+        tie: Array = np.floor(value) + 0.5
+        near: Array = np.abs(value - tie) < _BLUR * np.maximum(1.0, np.abs(value))
+        nearest = np.where(near, np.rint(tie), nearest)
+    nearest = nearest + zero_points
     return np.clip(nearest, low, high).astype(quantization.dtype)
 
 

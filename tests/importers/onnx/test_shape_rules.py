@@ -139,7 +139,7 @@ def test_lengths_that_the_network_computes() -> None:
 def test_a_length_that_makes_no_sense(length: int) -> None:
     nodes = [helper.make_node("HannWindow", ["n"], ["y"]), _same()]
     model = network(nodes, {"x": [1]}, {"y": None, "same": None}, {"n": np.array(length)})
-    with pytest.raises(ImportFailure, match="negative|too large"):
+    with pytest.raises(ImportFailure, match=r"negative|too large"):
         imported(model)
 
 
