@@ -14,6 +14,7 @@ from xdsl.ir import Operation, SSAValue
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp, variables_of
 from furiosa_ir.dialects.warboy.kernels import KernelOp
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.interpreter.elements import is_float, numpy_dtype
@@ -56,6 +57,14 @@ class Interpreter:
     _lowered: dict[Operation, FuncOp | None] = field(
         default_factory=dict[Operation, "FuncOp | None"]
     )
+    _state: dict[str, Array] = field(init=False, default_factory=dict[str, Array])
+
+    def __post_init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Clears the state: the variables are what they are before the first run."""
+        self._state = {name: op.initial.array for name, op in variables_of(self.module).items()}
 
     @property
     def source(self) -> str:
@@ -76,6 +85,8 @@ class Interpreter:
 
     def run(self, inputs: Inputs) -> dict[str, Array]:
         """Runs `@main`: named inputs (or inputs in order) to named outputs.
+
+        What it assigns to variables, the next run reads.
 
         Raises:
             ExecutionFailure: an input does not fit, or an operation has no semantics here.
@@ -146,6 +157,11 @@ class Interpreter:
     def evaluate(self, op: Operation, operands: Sequence[Array]) -> Sequence[Array]:
         """The results of one operation."""
         match op:
+            case ReadVariableOp():
+                return [self._state[op.symbol]]
+            case AssignVariableOp():
+                self._state[op.symbol] = operands[0]
+                return []
             case CallOp():
                 return self.call(self.function(op.callee.string_value()), operands)
             case TensorOp():

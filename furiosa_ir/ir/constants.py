@@ -166,6 +166,11 @@ _DTYPE_OF_NAME = {
 _NAME_OF_DTYPE = {dtype: name for name, dtype in _DTYPE_OF_NAME.items()}
 
 
+def element_name(dtype: np.dtype[Any]) -> str:
+    """What MLIR calls elements of that dtype ("ui8"); numpy's name of one that it does not have."""
+    return _NAME_OF_DTYPE.get(dtype, dtype.name)
+
+
 @irdl_attr_definition
 class BlobAttr(Data[Constant]):
     """`#graph.blob<"sha256">` or, up to 16 elements, `#graph.blob<i32 [2, 2] (1, 2, 3, 4)>`."""

@@ -7,10 +7,10 @@ async with create_runner("network.onnx") as runner:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.plugins import Plugin
@@ -18,6 +18,8 @@ from furiosa_ir.runtime.errors import SessionClosed
 from furiosa_ir.runtime.model import Inputs, Model
 from furiosa_ir.runtime.session import ModelSource, Session, create
 from furiosa_ir.runtime.tensor import Array
+
+T = TypeVar("T")
 
 
 def create_runner(
@@ -83,16 +85,28 @@ class Runner:
     async def run(self, inputs: Inputs) -> list[Array]:
         """Runs the network once; see `Session.run`.
 
-        A run whose task is cancelled is not interrupted if it has begun.
+        A run whose task is cancelled is not interrupted if it has begun. Runs of a network with
+        state go in the order of the calls.
         """
         arrays = self.model.arrays(inputs)
+        run = self._submit(lambda: self._session.run(arrays))
+        return (await asyncio.wrap_future(run)).numpy()
+
+    def _submit(self, work: Callable[[], T]) -> Future[T]:
         try:
-            run = self._workers.submit(self._session.run, arrays)
+            return self._workers.submit(work)
         except RuntimeError as error:
             if self._is_closed:
                 raise SessionClosed("the session is closed") from None
             raise ExecutionFailure(f"there is no thread to run in: {error}") from error
-        return (await asyncio.wrap_future(run)).numpy()
+
+    async def reset(self) -> None:
+        """Clears the state of a network that has one, behind the runs that were asked for before.
+
+        Raises:
+            SessionClosed: the runner is closed.
+        """
+        await asyncio.wrap_future(self._submit(self._session.reset))
 
     async def close(self) -> bool:
         """Waits for the runs that go on and frees what the runner holds; whether that is done."""

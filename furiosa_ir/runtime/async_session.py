@@ -7,7 +7,8 @@ context, results = queue.recv()
 The semantics are the vendor's. Both queues are bounded, so `submit` waits while the workers are
 behind, and the workers wait while nobody receives. Closing the `AsyncSession` ends the input: what
 has been submitted is still run and can be received. Closing the `CompletionQueue` ends everything.
-A half that is garbage-collected is closed by that.
+A half that is garbage-collected is closed by that. A network with state has one worker: its runs go
+in the order in which they were submitted.
 """
 
 from __future__ import annotations
@@ -118,9 +119,13 @@ class AsyncSession(Described):
             SessionClosed: the session is closed.
             SessionTerminated: the completion queue is closed.
         """
-        exchange = self._exchange
-        exchange.require_own_process()
+        self._exchange.require_own_process()
         own = [array.copy() for array in self.model.arrays(values)]
+        self._put(_Request(own, context), timeout)
+
+    def _put(self, request: object, timeout: float | None) -> None:
+        """Puts something into the input queue when it has a place."""
+        exchange = self._exchange
         if not exchange.unwanted:
             _take(exchange.free_inputs, timeout, "the input queue is full")
         if exchange.unwanted:
@@ -129,7 +134,20 @@ class AsyncSession(Described):
             if self._closed:
                 exchange.free_inputs.put(None)
                 raise SessionClosed("the session is closed")
-            exchange.requests.put(_Request(own, context))
+            exchange.requests.put(request)
+
+    def reset(self) -> None:
+        """Clears the state of a network that has one, behind the runs submitted so far.
+
+        It waits while the input queue is full, and makes no result.
+
+        Raises:
+            SessionClosed: the session is closed.
+            SessionTerminated: the completion queue is closed.
+        """
+        self._exchange.require_own_process()
+        _ = self.model  # refuses a closed session
+        self._put(_RESET, None)
 
     def close(self) -> None:
         """Ends the input; what has been submitted is still run and can be received."""
@@ -236,6 +254,10 @@ _END = object()
 """Stands at the end of a queue. Whoever takes it out puts it back, for the others who wait."""
 
 
+_RESET = object()
+"""Stands in the input queue where the session is to be reset."""
+
+
 @dataclass(frozen=True)
 class _Request:
     inputs: Sequence[Array]
@@ -339,6 +361,9 @@ class _Exchange:
         while (request := _take(self.requests, None, "")) is not _END:
             self.free_inputs.put(None)
             if self.unwanted:
+                continue
+            if request is _RESET:
+                self._session.reset()
                 continue
             completion = self._completion(request)
             if _take(self.free_outputs, None, "") is not _END:

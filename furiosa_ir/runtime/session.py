@@ -30,6 +30,7 @@ from furiosa_ir.runtime.host import (
     host_engine,
 )
 from furiosa_ir.runtime.model import Described, Inputs, Model
+from furiosa_ir.runtime.state import State
 from furiosa_ir.runtime.tensor import Array, Tensor, TensorArray
 
 if TYPE_CHECKING:
@@ -132,12 +133,14 @@ class _Loaded:
         simulator: of its NPU segments; None if it has none.
         hosts: of its host segments, by index.
         make_engine: what made those.
+        state: its variables.
     """
 
     program: Program
     simulator: Simulator | None
     hosts: Mapping[int, HostEngine]
     make_engine: MakeEngine
+    state: State
 
 
 def _load(program: Program, make_engine: MakeEngine) -> _Loaded:
@@ -146,7 +149,7 @@ def _load(program: Program, make_engine: MakeEngine) -> _Loaded:
         from furiosa_ir.backends.warboy.simulator import Simulator  # noqa: PLC0415
 
         simulator = Simulator(program)
-    return _Loaded(program, simulator, _hosts(program, make_engine), make_engine)
+    return _Loaded(program, simulator, _hosts(program, make_engine), make_engine, State(program))
 
 
 def _hosts(program: Program, make_engine: MakeEngine) -> dict[int, HostEngine]:
@@ -159,6 +162,10 @@ def _hosts(program: Program, make_engine: MakeEngine) -> dict[int, HostEngine]:
 
 class Session(Described):
     """A program ready to run. `run` may be called from several threads at once.
+
+    It holds the state of a network that has one: what a run assigns to variables, the next one
+    reads. Such runs go one after another, whatever `worker_num` says; a run that fails leaves the
+    state as it was. `reset` clears it.
 
     It may be made before a fork and used in parent and children; each then has its own from there
     on, in memory that they share until they write to it.
@@ -182,7 +189,8 @@ class Session(Described):
     ) -> None:
         self._model = Model.of(program)
         self._loaded: _Loaded | None = _load(program, make_engine or engine_asked_for())
-        self.worker_num = worker_num or usable_processors()
+        # Each run of a network with state waits for the one before.
+        self.worker_num = 1 if program.variables else worker_num or usable_processors()
         self._workers = threading.Semaphore(self.worker_num)
         self._running: set[int] = set()  # the threads that are within a run
         _SESSIONS.add(self)
@@ -282,18 +290,31 @@ class Session(Described):
             thread = threading.get_ident()
             self._running.add(thread)
             try:
-                results = _run_segments(loaded, inputs)
+                kept = loaded.state.values
+                values = _run_segments(loaded, {**_bound(loaded.program.inputs, inputs), **kept})
+                loaded.state.keep(values)
             finally:
                 self._running.discard(thread)
-        given = {id(array) for array in inputs}
+        given = {id(array) for array in (*inputs, *kept.values())}
         tensors: list[Tensor] = []
         for index in wanted:
-            array = results[index]
-            # A result never shares memory with what the caller passed in.
+            array = values[loaded.program.outputs[index]]
+            # A result never shares memory with what the caller passed in, nor with the state.
             if id(array) in given:
                 array = array.copy()
             tensors.append(Tensor(self._model.output_descs[index], array))
         return TensorArray(tensors)
+
+    def reset(self) -> None:
+        """Clears the state: the next run is as the first of a new session.
+
+        Runs that go on come to their end first. Without state there is nothing to do.
+
+        Raises:
+            SessionClosed: the session is closed.
+        """
+        with self._workers:  # of a network with state there is one
+            self._opened().state.reset()
 
     def close(self) -> None:
         """Frees what the session holds; using it afterwards is an error.
@@ -329,10 +350,13 @@ class Session(Described):
         self.close()
 
 
-def _run_segments(loaded: _Loaded, inputs: Sequence[Array]) -> list[Array]:
-    """The program's outputs, in order."""
+def _bound(indices: Sequence[int], arrays: Sequence[Array]) -> dict[int, Array]:
+    return dict(zip(indices, arrays, strict=True))
+
+
+def _run_segments(loaded: _Loaded, values: dict[int, Array]) -> dict[int, Array]:
+    """All tensors of the program by index, given its inputs and its state."""
     program = loaded.program
-    values: dict[int, Array] = dict(zip(program.inputs, inputs, strict=True))
     for index, segment in enumerate(program.segments):
         if isinstance(segment, NpuSegment):
             assert loaded.simulator is not None
@@ -341,8 +365,8 @@ def _run_segments(loaded: _Loaded, inputs: Sequence[Array]) -> list[Array]:
         else:
             results = loaded.hosts[index].run([values[t] for t in segment.inputs])
             check_declared(segment, [program.tensors[t] for t in segment.outputs], results)
-            values.update(zip(segment.outputs, results, strict=True))
-    return [values[i] for i in program.outputs]
+            values.update(_bound(segment.outputs, results))
+    return values
 
 
 def usable_processors() -> int:

@@ -47,6 +47,10 @@ class Runner:
         """Runs the network once; see `Session.run`."""
         return self._session.run(inputs).numpy()
 
+    def reset(self) -> None:
+        """Clears the state of a network that has one; see `Session.reset`."""
+        self._session.reset()
+
     def close(self) -> bool:
         """Frees what the runner holds; whether that is done."""
         self._session.close()

@@ -26,6 +26,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Pool,
     Program,
     Tensor,
+    Variable,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.writer import save_program, write_program
@@ -90,7 +91,9 @@ def program() -> Program:
             replace(made.tensors[0], scale=0.5, zero_point=-3),
             *made.tensors[1:],
             Tensor("probabilities", "float32", (1, -1)),
+            replace(made.tensors[1], name="pooled before"),
         ),
+        variables=(Variable("state", 3, 1, bytes(range(128))),),
     )
 
 
@@ -100,7 +103,8 @@ def plain(program: Program) -> Program:
     for segment in program.segments:
         name = "model" if isinstance(segment, HostSegment) else "constants"
         segments.append(replace(segment, **{name: bytes(getattr(segment, name))}))
-    return replace(program, segments=tuple(segments))
+    variables = tuple(replace(v, initial=bytes(v.initial)) for v in program.variables)
+    return replace(program, segments=tuple(segments), variables=variables)
 
 
 def test_round_trip(program, tmp_path):
@@ -132,6 +136,38 @@ def test_flatbuffers_own_reader_understands_it(program):
     assert segment.Dots(0).X(enf_generated.SramTile()).Extent() == [1, 8, 8, 16]
     assert segment.CommandsLength() == len(program.segments[0].commands)
     assert root.Segments(1).Host().Operators(0).Reason() == b"large batch"
+    assert (root.Variables(0).Before(), root.Variables(0).After()) == (3, 1)
+
+
+def test_a_program_without_state_says_nothing_of_it(program):
+    """Its bytes are those that it had before there were variables."""
+    root = enf_generated.Program.GetRootAs(write_program(replace(program, variables=()))[20:], 0)
+    assert root.VariablesIsNone()
+    table = root._tab
+    vtable = table.Pos - struct.unpack_from("<i", table.Bytes, table.Pos)[0]
+    assert struct.unpack_from("<H", table.Bytes, vtable)[0] == 4 + 2 * 12  # up to source_framework
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"before": 9}, "the variable 'state' refers to something that does not exist"),
+        ({"before": 1}, "tensor 'y' is bound by the variable 'state' and segment 'npu_0'"),
+        ({"before": 2}, "the variable 'state' is of float32 or an open shape"),
+        (
+            {"after": 0},
+            r"the variable 'state' is int8\[1, 4, 4, 8\], and takes int8\[1, 8, 8, 16\]",
+        ),
+        ({"initial": b"short"}, "the variable 'state' has 5 bytes of initial elements"),
+    ],
+)
+def test_variables_that_make_no_sense(program, change, message):
+    (variable,) = program.variables
+    wrong = replace(program, variables=(replace(variable, **change),))
+    with pytest.raises(FormatFailure, match=message):
+        read_program(write_program(wrong))
+    with pytest.raises(FormatFailure, match="two of its variables have one name"):
+        read_program(write_program(replace(program, variables=(variable, variable))))
 
 
 def test_layout_is_the_schema():

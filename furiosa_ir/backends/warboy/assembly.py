@@ -38,6 +38,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Program,
     Resumption,
     Tensor,
+    Variable,
 )
 from furiosa_ir.backends.warboy.host import export_segment
 from furiosa_ir.backends.warboy.machine import Machine
@@ -46,7 +47,9 @@ from furiosa_ir.dialects.graph.base import GraphOp, StringType, quantization_of
 from furiosa_ir.dialects.graph.macs import macs_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp, variables_of
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 
@@ -98,7 +101,8 @@ def assemble(
     """The program of a module whose NPU functions are ready for code generation.
 
     Args:
-        module: `@main` calls `@npu_K` and `@host_K` only, with storage casts in between.
+        module: `@main` calls `@npu_K` and `@host_K` only, with storage casts in between, and reads
+            and assigns variables.
         target: the machine's name.
         machine: what it was planned for.
         provenance: for the file's header.
@@ -121,6 +125,8 @@ def assemble(
         add(value, attributes)
     segments: list[NpuSegment | HostSegment] = []
     layers: list[Layer] = []
+    before: dict[str, int] = {}  # variable -> the tensor that holds it when a run begins
+    after: dict[str, int] = {}  # the tensor that holds it now
     operations = list(main.body.block.ops)
     for op in operations:
         if isinstance(op, StorageCastOp):
@@ -142,6 +148,13 @@ def assemble(
             )
             segments.append(_with_layers_from(segment, len(layers)))
             layers.extend(replace(row, segment=len(segments) - 1) for row in rows)
+        elif isinstance(op, ReadVariableOp):
+            if op.symbol not in after:
+                add(op.result, DictionaryAttr({"graph.name": StringAttr(op.symbol)}))
+                before[op.symbol] = after[op.symbol] = indices[op.result]
+            indices[op.result] = after[op.symbol]
+        elif isinstance(op, AssignVariableOp):
+            after[op.symbol] = indices[op.x]
         elif not isinstance(op, ReturnOp):
             raise CompilationFailure(
                 f"'{op.name}' stands in @main, outside of all segments",
@@ -165,7 +178,17 @@ def assemble(
         source_framework=provenance.source_framework,
         resumed=provenance.resumed,
         output_names=names,
+        variables=tuple(
+            # One that nothing reads first is as good as none.
+            Variable(name, before[name], after[name], _initial(variable.initial.array))
+            for name, variable in variables_of(module).items()
+            if name in before
+        ),
     )
+
+
+def _initial(elements: Array) -> bytes:
+    return elements.astype(elements.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def _attributes(attributes: ArrayAttr[DictionaryAttr] | None) -> Sequence[DictionaryAttr]:

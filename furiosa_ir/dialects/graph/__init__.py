@@ -15,6 +15,7 @@ from furiosa_ir.dialects.graph import (
     reduction,
     structure,
     trigonometric,
+    variables,
 )
 from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, StringType
 from furiosa_ir.errors import FuriosaError
@@ -45,7 +46,7 @@ OPERATIONS: list[type[GraphOp]] = [
 ]
 """Every operation, in the order of the documentation."""
 
-Graph = Dialect("graph", list(OPERATIONS), [BlobAttr, OriginAttr, StringType])
+Graph = Dialect("graph", [*OPERATIONS, *variables.OPERATIONS], [BlobAttr, OriginAttr, StringType])
 
 ONNX_OPERATORS: dict[str, type[GraphOp]] = {name: op for op in OPERATIONS for name in op.ONNX}
 """ONNX operator ("Conv", "com.microsoft::Gelu") -> the operation that models it."""

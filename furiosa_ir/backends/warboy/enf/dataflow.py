@@ -1,7 +1,7 @@
 """What must hold between the segments of a program: who makes each tensor, and when.
 
 Segments run in the order of the file. A tensor is an input of the network or the result of one
-segment, and whoever reads it comes later.
+segment, and whoever reads it comes later. A variable's is there before the first segment.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ def check_dataflow(program: Program) -> None:
     maker: dict[int, str] = {}
     for index in program.inputs:
         _make(program, maker, index, "the network's inputs")
+    for variable in program.variables:
+        _make(program, maker, variable.before, f"the variable '{variable.name}'")
     for segment in program.segments:
         what = f"segment '{segment.name}'"
         inputs, outputs = segment_tensors(segment)
@@ -31,6 +33,9 @@ def check_dataflow(program: Program) -> None:
             _make(program, maker, index, what)
     for index in program.outputs:
         _require_made(program, maker, index, "the network returns")
+    for variable in program.variables:
+        what = f"the variable '{variable.name}' takes"
+        _require_made(program, maker, variable.after, what)
 
 
 def segment_tensors(

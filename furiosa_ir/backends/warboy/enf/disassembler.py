@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
@@ -43,6 +44,9 @@ def disassemble(program: Program) -> Iterator[str]:
         yield f"input {_tensor(program.tensors[index])}"
     for tensor in program.output_tensors:
         yield f"output {_tensor(tensor)}"
+    for variable in program.variables:
+        before, after = program.tensors[variable.before], program.tensors[variable.after]
+        yield f"variable {_tensor(replace(before, name=variable.name))} <- {after.name}"
     for segment in program.segments:
         yield ""
         if isinstance(segment, HostSegment):

@@ -224,6 +224,12 @@ TABLES: dict[str, tuple[Field, ...]] = {
     "Option": (_field("name", "string"), _field("value", "string")),
     "Resumption": (_field("passes", _U32), _field("text", _U8)),
     "OutputName": (_field("name", "string"),),
+    "Variable": (
+        _field("name", "string"),
+        _field("before", _U32),
+        _field("after", _U32),
+        _field("initial", SECTION),
+    ),
     "Program": (
         _field("target", "string"),
         _field("machine", "[MachineParameter]"),
@@ -239,6 +245,7 @@ TABLES: dict[str, tuple[Field, ...]] = {
         _field("source_framework", "string"),
         _field("resumed", "[Resumption]"),
         _field("output_names", "[OutputName]"),
+        _field("variables", "[Variable]"),
     ),
 }
 """Fields in the schema's order: a field's index is its slot."""

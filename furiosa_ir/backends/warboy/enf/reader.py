@@ -35,6 +35,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramTile,
     Store,
     Tensor,
+    Variable,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.validation import validate_program
@@ -188,6 +189,10 @@ class _Reader:
                 for r in row["resumed"]
             ),
             tuple(r["name"] for r in row["output_names"]),
+            tuple(
+                Variable(r["name"], r["before"], r["after"], self._section(r["initial"]))
+                for r in row["variables"]
+            ),
         )
 
     def _segment(self, row: Row) -> NpuSegment | HostSegment:

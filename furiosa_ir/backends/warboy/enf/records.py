@@ -407,6 +407,24 @@ class Resumption:
 
 
 @dataclass(frozen=True, slots=True)
+class Variable:
+    """What a program keeps from one run to the next.
+
+    Attributes:
+        name: the framework's.
+        before: index of the tensor that holds it when a run begins; no segment makes that tensor.
+        after: index of the tensor whose elements it has when the run has ended: an input's, a
+            segment's result, or `before` of this or another variable.
+        initial: its elements before the first run: dense, row-major, little endian.
+    """
+
+    name: str
+    before: int
+    after: int
+    initial: memoryview | bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A whole ENF file.
 
@@ -425,6 +443,7 @@ class Program:
         resumed: where the compile went on from IR text; nowhere, if it began with the model.
         output_names: of the outputs; none where each is called as its tensor. An output that is an
             input, or that is another output as well, has a name of its own, but no tensor.
+        variables: what it keeps from run to run; none, for most networks.
     """
 
     target: str
@@ -441,6 +460,7 @@ class Program:
     source_framework: str = ""
     resumed: tuple[Resumption, ...] = ()
     output_names: tuple[str, ...] = ()
+    variables: tuple[Variable, ...] = ()
 
     @property
     def output_tensors(self) -> tuple[Tensor, ...]:

@@ -43,6 +43,15 @@ from furiosa_ir.limits import limit, way_out
 
 ELEMENTS = (1, 4, 8)
 _NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
+_STATE_BYTES = {
+    "bool": 1,
+    **{f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    "float16": 2,
+    "bfloat16": 2,
+    "float32": 4,
+    "float64": 8,
+}
+"""dtype -> bytes of an element, of what variables may hold."""
 LINE_BYTES = 32
 """What addresses and innermost extents of tiles are multiples of (`records.SramTile`)."""
 MOST_PADDING = 1 << 12
@@ -112,7 +121,30 @@ def validate_program(program: Program) -> None:
             _indices(segment.outputs, tensors, f"segment '{segment.name}'")
         else:
             _Segment(program, segment, machine).validate()
+    _variables(program)
     check_dataflow(program)
+
+
+def _variables(program: Program) -> None:
+    """Checks what a program keeps from run to run."""
+    if len({variable.name for variable in program.variables}) < len(program.variables):
+        raise VerificationFailure("two of its variables have one name")
+    for variable in program.variables:
+        what = f"the variable '{variable.name}'"
+        _indices((variable.before, variable.after), len(program.tensors), what)
+        before, after = program.tensors[variable.before], program.tensors[variable.after]
+        size = _STATE_BYTES.get(before.dtype)
+        if size is None or any(extent < 0 for extent in before.shape):
+            raise VerificationFailure(f"{what} is of {before.dtype} or an open shape")
+        if (before.dtype, before.shape) != (after.dtype, after.shape):
+            raise VerificationFailure(
+                f"{what} is {before.dtype}{list(before.shape)}, and takes "
+                f"{after.dtype}{list(after.shape)}"
+            )
+        if prod(before.shape) * size != section_size(variable.initial):
+            raise VerificationFailure(
+                f"{what} has {section_size(variable.initial)} bytes of initial elements"
+            )
 
 
 def _tensor(tensor: Tensor) -> None:

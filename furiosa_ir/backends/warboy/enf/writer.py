@@ -134,6 +134,16 @@ def _program_row(program: Program, sections: list[Section]) -> Row:
         ]
         or None,
         "output_names": [{"name": name} for name in program.output_names] or None,
+        "variables": [
+            {
+                "name": variable.name,
+                "before": variable.before,
+                "after": variable.after,
+                "initial": _section(variable.initial, sections),
+            }
+            for variable in program.variables
+        ]
+        or None,
     }
 
 

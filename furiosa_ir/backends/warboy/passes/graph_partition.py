@@ -22,11 +22,13 @@ from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering import refusal
 from furiosa_ir.backends.warboy.lowering.constraints import dynamic
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, LITERT_DEFAULT
+from furiosa_ir.backends.warboy.passes.forward_variables import forward_variables
 from furiosa_ir.backends.warboy.passes.segment_order import fewest_segments
 from furiosa_ir.dialects.graph import ONNX_OPERATORS, TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.interface import name_boundary
 from furiosa_ir.ir.location import layer_name
@@ -95,6 +97,7 @@ class GraphPartition(Pass):
     An operation runs on the NPU if its lowering takes it; otherwise its `graph.hint` attribute says
     why not. There are as few segments as can run one after another (`segment_order`), so operations
     that do not depend on the other side share one. Constants are copied to where they are used.
+    Variables are read in front of all segments and assigned behind them (`forward_variables`).
 
         func.func @main(%x: tensor<1x8xf32>) -> tensor<1x8xf32> {
           %q = "graph.quantize"(%x) : (tensor<1x8xf32>) -> tensor<1x8x!quant.uniform<i8:f32, 0.5>>
@@ -125,6 +128,7 @@ class GraphPartition(Pass):
                 raise CompilationFailure(
                     f"'{self.name}' comes too late: the network is cut into segments already"
                 )
+        forward_variables(op, main)
         operations = [o for o in main.body.block.ops if isinstance(o, GraphOp)]
         placements = _placements(operations, numerics_of(op))
         segments = _segments(operations, placements, main)
@@ -189,8 +193,9 @@ def _segments(
 
     ONNX operators that keep the file's operator set, which a segment has one of, are a third kind.
     """
-    # A constant that the network returns is an operation of the host.
-    returned = {v.owner for v in cast("ReturnOp", main.body.block.last_op).arguments}
+    # A constant that the network returns or keeps is an operation of the host.
+    leaving = [o for o in main.body.block.ops if isinstance(o, ReturnOp | AssignVariableOp)]
+    returned = {v.owner for o in leaving for v in o.operands}
     placed = [op for op in operations if not isinstance(op, ConstantOp) or op in returned]
     apart = _keeping_their_opset(operations)
     # Storage casts compute nothing: they go where it suits.
@@ -274,12 +279,17 @@ def _outline(module: ModuleOp, main: FuncOp, segments: list[tuple[str, list[Grap
     new_return = ReturnOp(*[values.get(v, v) for v in terminator.arguments])
     new_block = Block(arg_types=[a.type for a in block.args])
     arguments = dict(zip(block.args, new_block.args, strict=True))
-    for call in (*calls, new_return):
-        call.operands = [
+    reads = [op for op in block.ops if isinstance(op, ReadVariableOp)]
+    assignments = [op for op in block.ops if isinstance(op, AssignVariableOp)]
+    for access in (*reads, *assignments):
+        access.detach()
+        access.operands = [values.get(v, v) for v in access.operands]
+    for op in (*reads, *calls, *assignments, new_return):
+        op.operands = [
             arguments.get(cast("BlockArgument", v), v)  # only arguments of main are in it
-            for v in call.operands
+            for v in op.operands
         ]
-        new_block.add_op(call)
+        new_block.add_op(op)
     for old, new in arguments.items():
         new.location = old.location
         new.name_hint = old.name_hint

@@ -4251,6 +4251,141 @@ class OutputNameT(object):
         return outputName
 
 
+class Variable(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = Variable()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsVariable(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def VariableBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x4E\x46\x31", size_prefixed=size_prefixed)
+
+    # Variable
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # Variable
+    def Name(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.String(o + self._tab.Pos)
+        return None
+
+    # Variable
+    def Before(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint32Flags, o + self._tab.Pos)
+        return 0
+
+    # Variable
+    def After(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(8))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint32Flags, o + self._tab.Pos)
+        return 0
+
+    # Variable
+    def Initial(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(10))
+        if o != 0:
+            x = o + self._tab.Pos
+            obj = Section()
+            obj.Init(self._tab.Bytes, x)
+            return obj
+        return None
+
+def VariableStart(builder):
+    builder.StartObject(4)
+
+def VariableAddName(builder, name):
+    builder.PrependUOffsetTRelativeSlot(0, flatbuffers.number_types.UOffsetTFlags.py_type(name), 0)
+
+def VariableAddBefore(builder, before):
+    builder.PrependUint32Slot(1, before, 0)
+
+def VariableAddAfter(builder, after):
+    builder.PrependUint32Slot(2, after, 0)
+
+def VariableAddInitial(builder, initial):
+    builder.PrependStructSlot(3, flatbuffers.number_types.UOffsetTFlags.py_type(initial), 0)
+
+def VariableEnd(builder):
+    return builder.EndObject()
+
+
+try:
+    from typing import Optional
+except:
+    pass
+
+class VariableT(object):
+
+    # VariableT
+    def __init__(
+        self,
+        name = None,
+        before = 0,
+        after = 0,
+        initial = None,
+    ):
+        self.name = name  # type: Optional[str]
+        self.before = before  # type: int
+        self.after = after  # type: int
+        self.initial = initial  # type: Optional[SectionT]
+
+    @classmethod
+    def InitFromBuf(cls, buf, pos):
+        variable = Variable()
+        variable.Init(buf, pos)
+        return cls.InitFromObj(variable)
+
+    @classmethod
+    def InitFromPackedBuf(cls, buf, pos=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, pos)
+        return cls.InitFromBuf(buf, pos+n)
+
+    @classmethod
+    def InitFromObj(cls, variable):
+        x = VariableT()
+        x._UnPack(variable)
+        return x
+
+    # VariableT
+    def _UnPack(self, variable):
+        if variable is None:
+            return
+        self.name = variable.Name()
+        self.before = variable.Before()
+        self.after = variable.After()
+        if variable.Initial() is not None:
+            self.initial = SectionT.InitFromObj(variable.Initial())
+
+    # VariableT
+    def Pack(self, builder):
+        if self.name is not None:
+            name = builder.CreateString(self.name)
+        VariableStart(builder)
+        if self.name is not None:
+            VariableAddName(builder, name)
+        VariableAddBefore(builder, self.before)
+        VariableAddAfter(builder, self.after)
+        if self.initial is not None:
+            initial = self.initial.Pack(builder)
+            VariableAddInitial(builder, initial)
+        variable = VariableEnd(builder)
+        return variable
+
+
 class Program(object):
     __slots__ = ['_tab']
 
@@ -4530,8 +4665,32 @@ class Program(object):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(30))
         return o == 0
 
+    # Program
+    def Variables(self, j):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(32))
+        if o != 0:
+            x = self._tab.Vector(o)
+            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 4
+            x = self._tab.Indirect(x)
+            obj = Variable()
+            obj.Init(self._tab.Bytes, x)
+            return obj
+        return None
+
+    # Program
+    def VariablesLength(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(32))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # Program
+    def VariablesIsNone(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(32))
+        return o == 0
+
 def ProgramStart(builder):
-    builder.StartObject(14)
+    builder.StartObject(15)
 
 def ProgramAddTarget(builder, target):
     builder.PrependUOffsetTRelativeSlot(0, flatbuffers.number_types.UOffsetTFlags.py_type(target), 0)
@@ -4602,6 +4761,12 @@ def ProgramAddOutputNames(builder, outputNames):
 def ProgramStartOutputNamesVector(builder, numElems):
     return builder.StartVector(4, numElems, 4)
 
+def ProgramAddVariables(builder, variables):
+    builder.PrependUOffsetTRelativeSlot(14, flatbuffers.number_types.UOffsetTFlags.py_type(variables), 0)
+
+def ProgramStartVariablesVector(builder, numElems):
+    return builder.StartVector(4, numElems, 4)
+
 def ProgramEnd(builder):
     return builder.EndObject()
 
@@ -4630,6 +4795,7 @@ class ProgramT(object):
         sourceFramework = None,
         resumed = None,
         outputNames = None,
+        variables = None,
     ):
         self.target = target  # type: Optional[str]
         self.machine = machine  # type: Optional[List[MachineParameterT]]
@@ -4645,6 +4811,7 @@ class ProgramT(object):
         self.sourceFramework = sourceFramework  # type: Optional[str]
         self.resumed = resumed  # type: Optional[List[ResumptionT]]
         self.outputNames = outputNames  # type: Optional[List[OutputNameT]]
+        self.variables = variables  # type: Optional[List[VariableT]]
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -4742,6 +4909,14 @@ class ProgramT(object):
                 else:
                     outputName_ = OutputNameT.InitFromObj(program.OutputNames(i))
                     self.outputNames.append(outputName_)
+        if not program.VariablesIsNone():
+            self.variables = []
+            for i in range(program.VariablesLength()):
+                if program.Variables(i) is None:
+                    self.variables.append(None)
+                else:
+                    variable_ = VariableT.InitFromObj(program.Variables(i))
+                    self.variables.append(variable_)
 
     # ProgramT
     def Pack(self, builder):
@@ -4827,6 +5002,14 @@ class ProgramT(object):
             for i in reversed(range(len(self.outputNames))):
                 builder.PrependUOffsetTRelative(outputNameslist[i])
             outputNames = builder.EndVector()
+        if self.variables is not None:
+            variableslist = []
+            for i in range(len(self.variables)):
+                variableslist.append(self.variables[i].Pack(builder))
+            ProgramStartVariablesVector(builder, len(self.variables))
+            for i in reversed(range(len(self.variables))):
+                builder.PrependUOffsetTRelative(variableslist[i])
+            variables = builder.EndVector()
         ProgramStart(builder)
         if self.target is not None:
             ProgramAddTarget(builder, target)
@@ -4856,6 +5039,8 @@ class ProgramT(object):
             ProgramAddResumed(builder, resumed)
         if self.outputNames is not None:
             ProgramAddOutputNames(builder, outputNames)
+        if self.variables is not None:
+            ProgramAddVariables(builder, variables)
         program = ProgramEnd(builder)
         return program
 
