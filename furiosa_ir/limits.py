@@ -57,6 +57,10 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         "FOLDED_GROWTH": Limit(
             1 << 25, "elements of all such constants, beside four times as many as the file has"
         ),
+        "STATE_BYTES": Limit(
+            64 << 20,
+            "bytes, beside the file's own size, that a TFLite network may keep from run to run",
+        ),
         "EXPANDED_BYTES": Limit(
             128 << 20,
             "bytes that the arrays of an .npz file may hold beside 16 times the file's own",

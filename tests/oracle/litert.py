@@ -22,6 +22,7 @@ _TENSOR_TYPE = {
     np.dtype(np.int32): schema.TensorType.INT32,
     np.dtype(np.int64): schema.TensorType.INT64,
     np.dtype(np.bool_): schema.TensorType.BOOL,
+    np.dtype(np.void): schema.TensorType.RESOURCE,  # a handle
 }
 _BUILTIN_OPTIONS_SUFFIX = "T"
 
@@ -37,6 +38,7 @@ class Tensor:
     zero_point: int | Sequence[int] = 0
     axis: int = 0
     data: np.ndarray | None = None
+    is_variable: bool = False
 
     @staticmethod
     def constant(
@@ -63,6 +65,7 @@ class Operator:
     outputs: Sequence[Tensor]
     options: object | None = None
     version: int = field(default=1)
+    intermediates: Sequence[Tensor] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +91,12 @@ def build_model(operators: Sequence[Operator], subgraphs: Sequence[Subgraph] = (
     main = _subgraph(model, operators)
     main.name = b"main"
     tensors = _tensors(operators)
-    main.inputs = [i for i, t in enumerate(tensors) if t.data is None and id(t) not in written]
+    inside = {id(t) for operator in operators for t in operator.intermediates}
+    main.inputs = [
+        i
+        for i, t in enumerate(tensors)
+        if t.data is None and not t.is_variable and id(t) not in written | inside
+    ]
     main.outputs = [i for i, t in enumerate(tensors) if id(t) in written - read]
     model.subgraphs = [main]
     for number, subgraph in enumerate(subgraphs, 1):
@@ -106,7 +114,9 @@ def build_model(operators: Sequence[Operator], subgraphs: Sequence[Subgraph] = (
 
 def _tensors(operators: Sequence[Operator], more: Sequence[Tensor] = ()) -> list[Tensor]:
     """The tensors of a subgraph, each once."""
-    named = [t for o in operators for t in (*o.inputs, *o.outputs) if t is not None]
+    named = [
+        t for o in operators for t in (*o.inputs, *o.outputs, *o.intermediates) if t is not None
+    ]
     return list({id(t): t for t in (*named, *more)}.values())
 
 
@@ -128,6 +138,8 @@ def _subgraph(
         node.opcodeIndex = len(model.operatorCodes) - 1
         node.inputs = [-1 if t is None else index[id(t)] for t in operator.inputs]
         node.outputs = [index[id(t)] for t in operator.outputs]
+        if operator.intermediates:
+            node.intermediates = [index[id(t)] for t in operator.intermediates]
         if operator.options is not None:
             name = type(operator.options).__name__.removesuffix(_BUILTIN_OPTIONS_SUFFIX)
             first = getattr(schema.BuiltinOptions, name, None)
@@ -156,6 +168,24 @@ def run_reference(
     return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
 
 
+class Stream:
+    """A model that runs again and again on LiteRT, and keeps its state."""
+
+    def __init__(self, model: bytes, resolver: OpResolverType = OpResolverType.BUILTIN_REF) -> None:
+        self._interpreter = Interpreter(
+            model_content=model, experimental_op_resolver_type=resolver, num_threads=1
+        )
+        self._interpreter.allocate_tensors()
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs of the next run."""
+        for detail, array in zip(self._interpreter.get_input_details(), inputs, strict=True):
+            self._interpreter.set_tensor(detail["index"], array)
+        self._interpreter.invoke()
+        outputs = self._interpreter.get_output_details()
+        return [np.array(self._interpreter.get_tensor(d["index"])) for d in outputs]
+
+
 def _tensor(model: schema.ModelT, tensor: Tensor) -> schema.TensorT:
     record = schema.TensorT()
     record.name = tensor.name.encode()
@@ -163,6 +193,7 @@ def _tensor(model: schema.ModelT, tensor: Tensor) -> schema.TensorT:
     record.hasRank = True
     record.type = _TENSOR_TYPE[np.dtype(tensor.dtype)]
     record.buffer = 0
+    record.isVariable = tensor.is_variable
     if tensor.data is not None:
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(tensor.data).tobytes(), np.uint8)

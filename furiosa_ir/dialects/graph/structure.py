@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.dialects.builtin import DenseArrayBase, StringAttr, TensorType, i64
-from xdsl.irdl import irdl_op_definition, prop_def, result_def, var_operand_def, var_result_def
+from xdsl.irdl import (
+    irdl_op_definition,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    var_operand_def,
+    var_result_def,
+)
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array, BlobAttr
-from furiosa_ir.ir.shaped_operation import Shape, shape_of
+from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
 
 
 @irdl_op_definition
@@ -35,7 +42,8 @@ class OpaqueOp(GraphOp):
 
     `operator` is its name there ("NonMaxSuppression", "com.example::Foo",
     "TFLite_Detection_PostProcess"). `slots` has, for each input of the original, the index of its
-    operand or -1 where it is left out.
+    operand or -1 where it is left out. `states` are the operands that it changes in place, as SVDF
+    does its state: the last results are what each has become.
     """
 
     name = "graph.opaque"
@@ -44,6 +52,7 @@ class OpaqueOp(GraphOp):
     outputs = var_result_def(TensorType)
     operator = prop_def(StringAttr)
     slots = prop_def(DenseArrayBase.constr(i64))
+    states = opt_prop_def(DenseArrayBase.constr(i64))
 
     def result_shapes(self) -> Sequence[Shape]:
         return [shape_of(r) for r in self.outputs]
@@ -51,3 +60,14 @@ class OpaqueOp(GraphOp):
     def verify_(self) -> None:
         if self.origin is None:
             raise VerificationFailure(f"graph.opaque '{self.operator.data}' has no origin")
+        states = () if self.states is None else ints(self.states)
+        changed = self.outputs[len(self.outputs) - len(states) :]
+        right = len(changed) == len(set(states)) == len(states) and all(
+            0 <= i < len(self.inputs) and self.inputs[i].type == value.type
+            for i, value in zip(states, changed, strict=True)
+        )
+        if not right:
+            raise VerificationFailure(
+                f"graph.opaque '{self.operator.data}' has states {list(states)}: each is one of "
+                f"its {len(self.inputs)} operands, and of the type of one of its last results"
+            )

@@ -2,23 +2,34 @@
 
 `file` reads and checks the flatbuffer, `network` walks subgraph 0 and what it calls (`subgraphs`),
 `operator` is what `from_tflite` of the operations sees, `folding` does shape arithmetic, `origin`
-keeps each operator whole.
+keeps each operator whole, `variables` knows what runs keep.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Attribute
 
+from furiosa_ir.dialects.graph.variables import VariableOp
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.batch import batch_axes, set_batch
 from furiosa_ir.ir.history import HISTORY, NOTHING_RAN
 
 _LOG = logging.getLogger(__name__)
+
+
+def _refuse_state(variables: Sequence[VariableOp]) -> None:
+    if variables:
+        raise ImportFailure(
+            "cannot change the batch size: the network keeps state from run to run "
+            f"('{variables[0].sym_name.data}'), which is that of one sample after another",
+            hint="use a session for each of them",
+        )
 
 
 def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> ModuleOp:
@@ -47,12 +58,15 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
     try:
         data = open_model(source)
         file = read_file(data)
-        function = NetworkImporter(file).run()
+        network = NetworkImporter(file)
+        function = network.run()
+        variables = network.variables.operations()
         if batch_size is not None:
             tensors = [file.main.tensors[i] for i in file.main.inputs]
             inputs = [(t.name, t.shape) for t in tensors]
             axes = batch_axes(inputs, batch_size)
             if axes is not None:
+                _refuse_state(variables)
                 set_batch(function, axes, batch_size)
     except ImportFailure as error:
         raise error.at(file=name) from None
@@ -73,4 +87,4 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
     if not has_reference_kernels(file):
         attributes["graph.kernels"] = StringAttr("optimized")
     attributes[HISTORY] = NOTHING_RAN
-    return ModuleOp([function], attributes)
+    return ModuleOp([*variables, function], attributes)

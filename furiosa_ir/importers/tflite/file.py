@@ -181,6 +181,14 @@ class FileRecord:
             self._subgraphs[index] = self._read(self._model.Subgraphs(index), index)
         return self._subgraphs[index]
 
+    def text(self, raw: bytes | None) -> str:
+        """A string of the file; empty if it is left out.
+
+        Raises:
+            ImportFailure: what is read of the file has become too much.
+        """
+        return self._vectors.text(raw)
+
     def _read(self, reader: Any, index: int) -> SubgraphRecord:
         size, vectors = len(self.data), self._vectors
         count = checked_length(reader.TensorsLength(), size, "tensors")

@@ -6,13 +6,21 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, StringAttr, TensorType
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FunctionType,
+    LocationAttr,
+    StringAttr,
+    TensorType,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from furiosa_ir.dialects.graph import TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import constant_of
-from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.tflite.custom import custom_result_shapes
 from furiosa_ir.importers.tflite.elements import element_of_tensor
@@ -29,6 +37,7 @@ from furiosa_ir.importers.tflite.shapes import result_shapes
 from furiosa_ir.importers.tflite.subgraphs import (
     OPERATOR_BYTES,
     call_shapes,
+    called_subgraphs,
     check_arguments,
     check_nesting,
     is_its_operators,
@@ -36,6 +45,13 @@ from furiosa_ir.importers.tflite.subgraphs import (
     reached_subgraphs,
     size_of,
     tensor_types,
+)
+from furiosa_ir.importers.tflite.variables import (
+    RESOURCE_OPERATORS,
+    Key,
+    Variables,
+    keeps_state,
+    state_key,
 )
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.location import name_loc
@@ -61,6 +77,7 @@ class NetworkImporter:
         room = limit("FUNCTION_BYTES") + _GROWTH * len(file.data)
         self._room = Budget(room, _too_many_calls)
         self._inferred: dict[tuple[int, tuple[Shape, ...]], list[Shape]] = {}
+        self.variables = Variables(file)
 
     def run(self) -> FuncOp:
         """The function; inputs, operators and outputs in the order of the file."""
@@ -99,9 +116,14 @@ class NetworkImporter:
         """The subgraphs that an operator which is carried whole takes with it.
 
         Raises:
-            ImportFailure: they call themselves, or the network grows too large.
+            ImportFailure: they call themselves, they keep state, or the network grows too large.
         """
         graphs = reached_subgraphs(self._file, record)
+        if any(map(keeps_state, graphs)):
+            raise ImportFailure(
+                f"{record.op_type} calls a subgraph that keeps state from run to run, which only "
+                "the network itself, and what is run once in every run, can do here"
+            )
         self._room.take(sum(map(size_of, graphs)))
         return graphs
 
@@ -151,6 +173,7 @@ class SubgraphImporter:
         path: the subgraphs that it lies in, itself included.
         prefix: of its layers' names.
         layers: makes them unique; the network's, where nothing is said.
+        once: whether it is what CALL_ONCE runs.
     """
 
     def __init__(
@@ -163,11 +186,15 @@ class SubgraphImporter:
         path: Sequence[int] = (0,),
         prefix: str = "",
         layers: LayerNames | None = None,
+        once: bool = False,
     ) -> None:
         self._network, self._graph, self._block = network, graph, block
         self._path, self._prefix = path, prefix
         self._layers = network.layers if layers is None else layers
         self._values: list[SSAValue | None] = [None] * len(graph.tensors)
+        self._once = once
+        self._handles: dict[int, Key] = {}
+        self._changed: list[tuple[TensorRecord, SSAValue]] = []
         self._written: set[int] = set(graph.inputs)
         for index, value in zip(graph.inputs, arguments, strict=True):
             self._values[index] = value
@@ -204,12 +231,15 @@ class SubgraphImporter:
     def _import_operator(self, record: OperatorRecord, layer: str) -> None:
         tensors = self._graph.tensors
         inputs = [None if i < 0 else tensors[i] for i in record.inputs]
-        operands = [None if t is None else self._operand(t) for t in inputs]
         outputs = [tensors[i] for i in record.outputs]
         for tensor in outputs:
             if tensor.index in self._written or tensor.data is not None:
                 raise ImportFailure(f"the tensor '{tensor.name}' is written twice")
             self._written.add(tensor.index)
+        if record.op_type in RESOURCE_OPERATORS and not record.is_custom:
+            self._resource_operator(record, inputs, outputs, name_loc(layer))
+            return
+        operands = [None if t is None else self._operand(t) for t in inputs]
         node = ImportedOperator(
             record,
             operands,
@@ -225,9 +255,87 @@ class SubgraphImporter:
             insert_constants(self._block, op.operands)
             self._block.add_op(op)
         for tensor, value in zip(outputs, results, strict=True):
-            self._values[tensor.index] = value
-            if self._path == (0,):
-                note_tensor(value, tensor.index)
+            self._define(tensor, value)
+            if tensor.is_variable:
+                self._changed.append((tensor, value))
+        for tensor, value in self._changed:
+            self._define(tensor, value)
+            if tensor.index not in self._graph.inputs:
+                key = state_key(self._graph, tensor)
+                self._variable_operation(
+                    self._network.variables.assign(key, value, name_loc(layer))
+                )
+        self._changed.clear()
+
+    def _define(self, tensor: TensorRecord, value: SSAValue) -> None:
+        self._values[tensor.index] = value
+        if self._path == (0,):
+            note_tensor(value, tensor.index)
+
+    def _resource_operator(
+        self,
+        record: OperatorRecord,
+        inputs: Sequence[TensorRecord | None],
+        outputs: Sequence[TensorRecord],
+        location: LocationAttr,
+    ) -> None:
+        """What VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE and CALL_ONCE are here.
+
+        Raises:
+            ImportFailure: they make no sense, or only running the network tells what they do.
+        """
+        variables = self._network.variables
+        match record.op_type, inputs, outputs:
+            case "VAR_HANDLE", [], [handle]:
+                self._handles[handle.index] = variables.resource(record)
+            case "READ_VARIABLE", [TensorRecord() as handle], [tensor]:
+                read = variables.read(self._handle(handle), tensor, location, once=self._once)
+                if self._declared:
+                    _check_declared(record.op_type, tensor, shape_of(read.results[0]))
+                if isinstance(read, ReadVariableOp):  # constants come with what takes them
+                    self._block.add_op(read)
+                self._define(tensor, read.results[0])
+            case "ASSIGN_VARIABLE", [TensorRecord() as handle, TensorRecord() as tensor], []:
+                key, value = self._handle(handle), self._operand(tensor)
+                if self._once:
+                    variables.initialise(key, value)
+                else:
+                    self._variable_operation(variables.assign(key, value, location))
+            case "CALL_ONCE", [], []:
+                self._call_once(record)
+            case _:
+                raise ImportFailure(
+                    f"{record.op_type} has {len(inputs)} inputs and {len(outputs)} outputs"
+                )
+
+    def _call_once(self, record: OperatorRecord) -> None:
+        (index,) = called_subgraphs(record)
+        if not self._network.variables.begins(index):
+            return
+        graph = self._network.called(index, self._path)
+        check_arguments(graph, 0, 0)
+        block = Block()
+        with tracking(ValueTracker()):
+            path = (*self._path, index)
+            SubgraphImporter(
+                self._network, graph, block, (), path=path, layers=LayerNames(), once=True
+            ).run()
+        whole = next((op for op in block.ops if isinstance(op, OpaqueOp)), None)
+        if whole is not None:
+            raise ImportFailure(
+                f"CALL_ONCE runs {whole.operator.data}: only constants can be what a network keeps "
+                "from run to run before the first one"
+            )
+
+    def _handle(self, tensor: TensorRecord) -> Key:
+        key = self._handles.get(tensor.index)
+        if key is None:
+            raise ImportFailure(f"no VAR_HANDLE before it makes the tensor '{tensor.name}'")
+        return key
+
+    def _variable_operation(self, op: AssignVariableOp) -> None:
+        insert_constants(self._block, op.operands)
+        self._block.add_op(op)
 
     def _results(
         self, node: ImportedOperator, outputs: Sequence[TensorRecord], layer: str
@@ -240,9 +348,7 @@ class SubgraphImporter:
                 self._check(node, results, outputs)
                 return results
         static = all(v is None or DYNAMIC not in shape_of(v) for v in node.operands)
-        has_variables = any(
-            i >= 0 and self._graph.tensors[i].is_variable for i in node.record.inputs
-        )
+        has_variables = any(t is not None and t.is_variable for t in node.inputs)
         if not node.record.is_custom and static and not has_variables:
             elements = fold(node)
             if elements is not None and not node.unread_options(()):
@@ -283,6 +389,7 @@ class SubgraphImporter:
         self, node: ImportedOperator, outputs: Sequence[TensorRecord]
     ) -> Sequence[SSAValue]:
         record = node.record
+        carried = self._network.carried(record)
         shapes = None
         if record.is_custom:
             shapes = custom_result_shapes(record.op_type, record.custom_options)
@@ -296,7 +403,13 @@ class SubgraphImporter:
             pairs = zip(outputs, shapes, strict=True)
             shapes = [self._settled(node.op_type, t, shape) for t, shape in pairs]
         node.result_types = [self._type(t, s) for t, s in zip(outputs, shapes, strict=True)]
-        return node.opaque(self._network.carried(record))
+        states: dict[TensorRecord, int] = {}
+        for i, tensor in enumerate(node.inputs):
+            if tensor is not None and tensor.is_variable:
+                states.setdefault(tensor, i)
+        results = node.opaque(carried, list(states.values()))
+        self._changed = list(zip(states, results[len(outputs) :], strict=True))
+        return results[: len(outputs)]
 
     def _infer(self, index: int, shapes: Sequence[Shape]) -> Sequence[Shape]:
         return self._network.infer(index, shapes, self._path)
@@ -337,16 +450,29 @@ class SubgraphImporter:
         for value, tensor in zip(results, outputs, strict=False):
             _check_declared(node.op_type, tensor, shape_of(value))
 
-    def _operand(self, tensor: TensorRecord) -> SSAValue | None:
-        """The tensor's value; None for a variable, which belongs to its operator."""
+    def _operand(self, tensor: TensorRecord) -> SSAValue:
+        """The tensor's value; what a variable holds here.
+
+        Raises:
+            ImportFailure: it has none, or is the handle of a variable.
+        """
         value = self._values[tensor.index]
-        if value is not None or tensor.is_variable:
+        if value is not None:
             return value
-        return self._constant(tensor)
+        if tensor.index in self._handles:
+            raise ImportFailure(
+                f"the handle '{tensor.name}' of a variable is given to something else than "
+                "READ_VARIABLE and ASSIGN_VARIABLE"
+            )
+        if not tensor.is_variable:
+            return self._constant(tensor)
+        read = self._network.variables.state(self._graph, tensor, name_loc(tensor.name))
+        self._block.add_op(read)
+        self._values[tensor.index] = read.result
+        return read.result
 
     def _output(self, tensor: TensorRecord) -> SSAValue:
-        value = self._values[tensor.index]
-        return self._constant(tensor) if value is None else value
+        return self._operand(tensor)
 
     def _constant(self, tensor: TensorRecord) -> SSAValue:
         data = tensor.data

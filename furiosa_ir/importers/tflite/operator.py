@@ -52,7 +52,7 @@ class ImportedOperator:
 
     Args:
         record: the operator.
-        operands: its inputs as values; None for one left out and for a variable.
+        operands: its inputs as values; None for one left out.
         inputs: the same as tensors of the file.
         result_types: the types of its outputs.
         location: of everything it becomes.
@@ -172,31 +172,33 @@ class ImportedOperator:
         """The operator as `graph.opaque`."""
         raise NotModelled
 
-    def opaque(self, subgraphs: Sequence[SubgraphRecord] = ()) -> Sequence[SSAValue]:
+    def opaque(
+        self, subgraphs: Sequence[SubgraphRecord] = (), states: Sequence[int] = ()
+    ) -> Sequence[SSAValue]:
         """Adds the operator as `graph.opaque`, with the result types of the file.
 
         Args:
             subgraphs: all that it may call.
+            states: which of its inputs it changes in place.
+
+        Returns:
+            Its results, and behind them what these inputs have become.
         """
         self.operations.clear()
         operands = [value for value in self.operands if value is not None]
         positions = iter(range(len(operands)))
-        slots: list[Slot] = [
-            next(positions)
-            if value is not None
-            else -1
-            if tensor is None
-            else Parameter(tensor, None)
-            for value, tensor in zip(self.operands, self.inputs, strict=True)
-        ]
+        slots = [-1 if value is None else next(positions) for value in self.operands]
+        changed = [slots[i] for i in states]
+        properties: dict[str, Attribute | None] = {
+            "operator": as_attribute(self.op_type),
+            "slots": as_attribute(slots),
+            "states": as_attribute(changed) if changed else None,
+            "origin": origin_of(self.record, slots, self._intermediates, subgraphs),
+        }
         made = OpaqueOp.build(
             operands=[operands],
-            result_types=[list(self.result_types)],
-            properties={
-                "operator": as_attribute(self.op_type),
-                "slots": as_attribute([s if isinstance(s, int) else -1 for s in slots]),
-                "origin": origin_of(self.record, slots, self._intermediates, subgraphs),
-            },
+            result_types=[[*self.result_types, *(operands[i].type for i in changed)]],
+            properties=properties,
         )
         made.location = self._location
         self.operations.append(made)
@@ -245,7 +247,7 @@ class ImportedOperator:
                 taken.add(i)
             else:
                 elements = self.constant(i)
-                if elements is None and not tensor.is_variable:
+                if elements is None:
                     return None
                 slots.append(Parameter(tensor, elements))
         return origin_of(self.record, slots) if len(taken) == len(given) else None

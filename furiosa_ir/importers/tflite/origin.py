@@ -6,7 +6,7 @@ version and options. Its inputs say what becomes of each input of the original:
     -1             it was left out
     -2 - k         operand k of the operation
     i >= 0         tensor i of this model: a parameter that became a property of the operation
-                   (the axes of MEAN, the paddings of PAD) or a variable
+                   (the axes of MEAN, the paddings of PAD)
 
 Its intermediates are tensors of this model, too. Subgraphs that it calls, and those that they call,
 follow as subgraphs 1 and up, callers before what they call; options name them by these numbers.
@@ -45,10 +45,10 @@ from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameter:
-    """An input that the origin carries: its tensor, and its elements (None for a variable)."""
+    """An input that the origin carries: its tensor, and its elements."""
 
     tensor: TensorRecord
-    elements: Array | None
+    elements: Array
 
 
 Slot = int | Parameter

@@ -130,11 +130,11 @@ def is_its_operators(
     """Whether a call is the subgraph's operators on the call's arguments.
 
     LiteRT copies bytes into a subgraph and out of it: where it says something else of their
-    quantisation than the caller, they change their meaning. A subgraph's variables are its own.
+    quantisation than the caller, they change their meaning.
     """
     own = [element_of_tensor(graph.tensors[i]) for i in (*graph.inputs, *graph.outputs)]
     given = [*map(element_of, arguments), *map(element_of_tensor, outputs)]
-    return own == given and not any(t.is_variable or t.is_resource for t in graph.tensors)
+    return own == given
 
 
 def call_shapes(node: ImportedOperator, infer: Infer) -> Shapes | None:

@@ -17,7 +17,7 @@ import flatbuffers
 import numpy as np
 from xdsl.dialects.builtin import StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.backends.warboy.host.tflite_forms import Form, form_of
 from furiosa_ir.backends.warboy.host.tflite_kernels import check_kernels
@@ -80,6 +80,7 @@ class _SubModel:
         self._indices: dict[SSAValue, int] = {}
         self._names: set[str] = set()
         self._fused: set[GraphOp] = set()
+        self._variables: set[int] = set()
         self.custom_operators: list[tuple[str, str]] = []
         """(name, layer) of the custom operators."""
 
@@ -186,10 +187,40 @@ class _SubModel:
                 inputs.append(-1)
             else:
                 inputs.append(self.tensor(op.operands[-2 - int(slot)], ""))
+        if isinstance(op, OpaqueOp):
+            self._bind_states(op)
         if node.intermediates is not None and len(node.intermediates):
             node.intermediates = [self._carried(original, int(i)) for i in node.intermediates]
         node.inputs = inputs
         self._write(op, node, code)
+
+    def _bind_states(self, op: OpaqueOp) -> None:
+        """Makes the states of an operator variable tensors, which are what they become as well.
+
+        The session sets them before the sub-model runs, and takes them from it afterwards.
+
+        Raises:
+            CompilationFailure: something else makes one of them here, or reads it afterwards.
+        """
+        states = () if op.states is None else ints(op.states)
+        for state, result in zip(states, op.outputs[len(op.outputs) - len(states) :], strict=True):
+            value = op.inputs[state]
+            index = self._indices[value]
+            later = [u.operation for u in value.uses if u.operation is not op]
+            if index not in self._variables and isinstance(value.owner, Operation):
+                raise CompilationFailure(
+                    f"the state of {op.operator.data} is a result of {value.owner.name}, and only "
+                    "what is read from a variable can be one"
+                )
+            if any(not o.is_before_in_block(op) for o in later):
+                raise CompilationFailure(
+                    f"{later[-1].name} reads the state of {op.operator.data} behind it, as it was "
+                    "before it",
+                    hint="read what it has become",
+                )
+            self._variables.add(index)
+            self._tensors[index].isVariable = True
+            self._indices[result] = index
 
     def _carried(self, original: Any, index: int) -> int:
         record = original.subgraphs[0].tensors[index]
@@ -251,8 +282,10 @@ class _SubModel:
     def _write(self, op: GraphOp, node: Any, code: Any) -> None:
         node.opcodeIndex = self._code(code)
         layer = layer_name(op) or op.name
+        states = len(op.states) if isinstance(op, OpaqueOp) and op.states is not None else 0
         node.outputs = [
-            self.tensor(r, layer if i == 0 else f"{layer}:{i}") for i, r in enumerate(op.results)
+            self.tensor(r, layer if i == 0 else f"{layer}:{i}")
+            for i, r in enumerate(op.results[: len(op.results) - states])
         ]
         self._operators.append(node)
 
