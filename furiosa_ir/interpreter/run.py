@@ -48,6 +48,8 @@ class Interpreter:
         run_host: evaluates opaque operators, and quantised ones of TFLite that have no integer
             form; default: opaque ones of ONNX, by onnxruntime.
         watch: is told each operation and its results, in order of execution.
+        state: what its variables hold, by name: runs read and change it; default: what they are
+            before the first run.
     """
 
     module: ModuleOp
@@ -57,14 +59,11 @@ class Interpreter:
     _lowered: dict[Operation, FuncOp | None] = field(
         default_factory=dict[Operation, "FuncOp | None"]
     )
-    _state: dict[str, Array] = field(init=False, default_factory=dict[str, Array])
+    state: dict[str, Array] = field(kw_only=True, default_factory=dict[str, Array])
 
     def __post_init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Clears the state: the variables are what they are before the first run."""
-        self._state = {name: op.initial.array for name, op in variables_of(self.module).items()}
+        for name, op in variables_of(self.module).items():
+            self.state.setdefault(name, op.initial.array)
 
     @property
     def source(self) -> str:
@@ -158,9 +157,9 @@ class Interpreter:
         """The results of one operation."""
         match op:
             case ReadVariableOp():
-                return [self._state[op.symbol]]
+                return [self.state[op.symbol]]
             case AssignVariableOp():
-                self._state[op.symbol] = operands[0]
+                self.state[op.symbol] = operands[0]
                 return []
             case CallOp():
                 return self.call(self.function(op.callee.string_value()), operands)

@@ -24,7 +24,8 @@ from furiosa_ir.backends.warboy.simulator.timeline import TimelineEntry, timelin
 def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> dict[str, Any]:
     """A program as a dictionary that JSON can hold.
 
-    `header`, `target`, `machine`, `inputs`, `outputs`, `segments`; `summary` with `npu_mac_share`
+    `header`, `target`, `machine`, `inputs`, `outputs`, `variables` (what it keeps from run to run),
+    `segments`; `summary` with `npu_mac_share`
     (0 to 1), `cycles`, `latency_us`, `sram_peak_bytes` (of all slices), `dram_bytes`,
     `weight_bytes`, `host_operators` (operator, layer, hint, reason); and `layers`, whose `cycles`
     are what each layer adds to the program's time, so that they sum to the program's. The
@@ -46,6 +47,9 @@ def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> di
         "machine": dict(program.machine),
         "inputs": [_tensor(program.tensors[i]) for i in program.inputs],
         "outputs": [_tensor(t) for t in program.output_tensors],
+        "variables": [
+            _tensor(replace(program.tensors[v.before], name=v.name)) for v in program.variables
+        ],
         "segments": [_segment(program, s) for s in program.segments],
         "summary": _figures(program, entries),
         "layers": _layers(program, entries),

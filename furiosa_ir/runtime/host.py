@@ -86,15 +86,16 @@ class TFLiteEngine:
     sub-models say so in their description, run on that one, without the delegates that would
     compute differently.
 
-    An interpreter runs one inference at a time: threads that run at once have one each. A
-    sub-model with variables has one interpreter, since what it computes depends on the runs before.
+    An interpreter runs one inference at a time: threads that run at once have one each. None keeps
+    anything: variable tensors of a sub-model are inputs and outputs of it as well, and a session
+    holds what they hold.
     """
 
     def __init__(self, segment: HostSegment) -> None:
         self._source = _InterpreterSource(segment)
         # The pool refers to the source, not to the engine: the engine is freed with its last
         # reference, and not when Python next looks for cycles.
-        self._pool = Pool(self._source.make, single=is_stateful(segment))
+        self._pool = Pool(self._source.make)
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """The sub-model's outputs, in order.
@@ -224,27 +225,50 @@ def layer_of(segment: HostSegment) -> str:
     return f"{segment.name} ({shown})" if layers else segment.name
 
 
+_KEEPING = (129, 142)
+"""The numbers of CALL_ONCE and VAR_HANDLE in the enumeration BuiltinOperator."""
+
 _NO_MODEL = (struct.error, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What the flatbuffers reader raises on bytes that are no sound model."""
 
 
-def is_stateful(segment: HostSegment) -> bool:
-    """Whether a sub-model keeps variables from one run to the next; only TFLite has them."""
+def hides_state(segment: HostSegment) -> bool:
+    """Whether a sub-model keeps variables from one run to the next by itself.
+
+    Only TFLite has them. What a program keeps, its own variables say: a variable tensor of a
+    sub-model is one of its inputs, which are set before each run.
+    """
     if segment.framework != "tflite":
         return False
     try:
         import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
 
         model: Any = tflite.Model.GetRootAs(segment.model, 0)
-        graph, variable = model.Subgraphs(0), tflite.BuiltinOperator.VAR_HANDLE
-        if 4 * max(graph.TensorsLength(), model.OperatorCodesLength()) > len(segment.model):
-            return False  # a claim that no file of its size bears out
-        codes = (model.OperatorCodes(i) for i in range(model.OperatorCodesLength()))
-        return any(graph.Tensors(i).IsVariable() for i in range(graph.TensorsLength())) or any(
-            code.BuiltinCode() == variable for code in codes
-        )
+        graphs = [model.Subgraphs(i) for i in range(_bounded(model.SubgraphsLength(), segment))]
+        count = _bounded(model.OperatorCodesLength(), segment)
+        if any(model.OperatorCodes(i).BuiltinCode() in _KEEPING for i in range(count)):
+            return True
+        set_before = {
+            graphs[0].Inputs(i) for i in range(_bounded(graphs[0].InputsLength(), segment))
+        }
+        for number, graph in enumerate(graphs):
+            for i in range(_bounded(graph.TensorsLength(), segment)):
+                if graph.Tensors(i).IsVariable() and (number or i not in set_before):
+                    return True
     except _NO_MODEL:  # as LiteRT will say
         return False
+    return False
+
+
+def _bounded(count: int, segment: HostSegment) -> int:
+    """The length of a vector of a sub-model.
+
+    Raises:
+        ValueError: no file of its size bears it out.
+    """
+    if 4 * count > len(segment.model):
+        raise ValueError("corrupt")
+    return count
 
 
 def _means_optimized_kernels(model: bytes) -> bool:
@@ -285,7 +309,7 @@ def host_engine(segment: HostSegment) -> HostEngine:
     """What runs a host segment in this process.
 
     Raises:
-        ExecutionFailure: its framework is unknown.
+        ExecutionFailure: its framework is unknown, or the sub-model keeps a state of its own.
     """
     return engine_type(segment)(segment)
 
@@ -294,12 +318,19 @@ def engine_type(segment: HostSegment) -> type[OnnxEngine] | type[TFLiteEngine]:
     """What a host segment's framework needs.
 
     Raises:
-        ExecutionFailure: its framework is unknown.
+        ExecutionFailure: its framework is unknown, or the sub-model keeps a state of its own.
     """
     engine = _ENGINES.get(segment.framework)
     if engine is None:
         raise ExecutionFailure(
             f"host segment '{segment.name}' is of the unknown framework '{segment.framework}'"
+        )
+    if hides_state(segment):
+        raise ExecutionFailure(
+            f"host segment '{segment.name}' keeps a state of its own from run to run, which no "
+            "session could hold or clear",
+            layer=layer_of(segment),
+            hint="compile the network again",
         )
     return engine
 

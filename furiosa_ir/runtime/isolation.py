@@ -14,17 +14,15 @@ from typing import Any
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.native_process import SHARED, Answer, Job, NativeCrash, NativeProcesses, Order
-from furiosa_ir.runtime.host import HostEngine, engine_type, host_engine, is_stateful, layer_of
+from furiosa_ir.runtime.host import HostEngine, engine_type, host_engine, layer_of
 from furiosa_ir.runtime.tensor import Array
 
 
 class IsolatedEngine:
     """A host segment in child processes, as many as there are threads that run it at once.
 
-    What a sub-model with variables had counted is gone with its process: a run says so.
-
     Raises:
-        ExecutionFailure: its framework is unknown.
+        ExecutionFailure: its framework is unknown, or the sub-model keeps a state of its own.
     """
 
     def __init__(self, segment: HostSegment) -> None:
@@ -34,7 +32,6 @@ class IsolatedEngine:
             __name__,
             _described(segment),
             segment.model,
-            single=is_stateful(segment),
             silent=False,
         )
 

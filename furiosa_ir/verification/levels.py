@@ -51,7 +51,7 @@ comparison, a sort): how many must be equal."""
 
 @dataclass(frozen=True)
 class LevelCheck:
-    """What `compare` runs, made once: it keeps nothing of an input, so threads may share it.
+    """What `compare` runs, made once: of an input it keeps what the network keeps, no more.
 
     Attributes:
         trace: the compile.
@@ -64,6 +64,8 @@ class LevelCheck:
         checks: of the program's NPU segments.
         hosts: what runs its host segments.
         changed: those of these that a pass behind `schedule` has changed, as they came to be.
+        state: what the snapshot's variables hold, from one input to the next; threads may share
+            the check of a network that has none.
     """
 
     trace: CompileTrace
@@ -76,6 +78,7 @@ class LevelCheck:
     checks: dict[int, SegmentCheck] = field(default_factory=dict[int, SegmentCheck])
     hosts: dict[int, HostEngine] = field(default_factory=dict[int, HostEngine])
     changed: dict[int, FuncOp] = field(default_factory=dict[int, FuncOp])
+    state: dict[str, Array] = field(default_factory=dict[str, Array])
 
     @classmethod
     def of(
@@ -143,6 +146,7 @@ class LevelCheck:
             self.snapshot.module,
             lower_operation,
             run_host_operator,
+            state=self.state,
             check=self,
             want=want,
             coverage=coverage,
@@ -172,7 +176,9 @@ class _Run(Interpreter):
         init=False, default_factory=dict[int, "tuple[ConvOp, Sequence[Array], Sequence[Array]]"]
     )
 
+    @override
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.watch = self._see
 
     def _see(self, op: Operation, results: Sequence[Array]) -> None:

@@ -66,7 +66,7 @@ class Reference(Protocol):
     def values(self, feeds: Mapping[str, Array], *, with_margins: bool = False) -> ReferenceValues:
         """The values on one input; on demand with the margins of those that quantise floats.
 
-        Threads may ask at once.
+        Threads may ask at once, unless the network keeps state from one input to the next.
         """
         ...
 
@@ -86,16 +86,22 @@ class InterpretedReference:
             known.value: i for i, known in enumerate(trace.values) if i in wanted
         }
         self._lowered: dict[Operation, FuncOp | None] = {}
+        self._state: dict[str, Array] = {}
         exact = self._interpreter(_ignore).source == "onnx"
         self.name = "exact arithmetic" if exact else "LiteRT's arithmetic"
 
     def _interpreter(self, see: See) -> _Observed:
         return _Observed(
-            self._source, lower_operation, run_host_operator, see=see, _lowered=self._lowered
+            self._source,
+            lower_operation,
+            run_host_operator,
+            state=self._state,
+            see=see,
+            _lowered=self._lowered,
         )
 
     def values(self, feeds: Mapping[str, Array], *, with_margins: bool = False) -> ReferenceValues:
-        """The values on one input; threads may ask at once.
+        """The values on one input, behind those that were asked for before.
 
         Raises:
             ExecutionFailure: an input does not fit, or an operation has no semantics.

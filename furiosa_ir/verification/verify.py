@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
+from furiosa_ir.backends.warboy.enf.records import Program
 from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.compiler import level_of
-from furiosa_ir.errors import FuriosaError
+from furiosa_ir.dialects.graph.variables import variables_of
 from furiosa_ir.importers import load
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.ir.text_format import is_ir_text
-from furiosa_ir.runtime.host import is_stateful
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 from furiosa_ir.runtime.session import Session, usable_processors
 from furiosa_ir.verification.commands import check_same_commands, has_commands, program_of
@@ -87,7 +86,6 @@ def verify_compile(
     assert trace.source is not None
     assert trace.final is not None
     data = source.read_bytes()
-    _refuse_state(data, program)
     if program is None and has_commands(trace.final.module):
         program = program_of(trace.final.module)
     if program is not None and has_commands(trace.source):
@@ -107,7 +105,9 @@ def verify_compile(
     )
     # What the importer makes of a file hangs on no input: one is enough.
     witnesses = [None if comparison.single else witness, *([None] * (len(feeds) - 1))]
-    compared = _side_by_side(comparison.compare, feeds, witnesses)
+    # What a network with state makes of an input hangs on those before.
+    workers = 1 if variables_of(trace.source) else usable_processors()
+    compared = _side_by_side(comparison.compare, feeds, witnesses, workers)
     agreements = [a for one in compared for a in one.agreements]
     notes: list[str] = []
     if data[4:8] == b"TFL3" and isinstance(reference, InterpretedReference):
@@ -133,8 +133,9 @@ def _side_by_side(
     compare: Callable[[Mapping[str, Array], OnnxFileCheck | None], _Compared],
     feeds: Sequence[Mapping[str, Array]],
     witnesses: Sequence[OnnxFileCheck | None],
+    count: int,
 ) -> list[_Compared]:
-    """Compares inputs on as many processors as there are.
+    """Compares inputs, in order, so many at once.
 
     Most of the time goes into arrays, for which Python's lock is not held, and into waiting for
     other processes.
@@ -142,7 +143,7 @@ def _side_by_side(
     Raises:
         FuriosaError: of the first input that has one.
     """
-    workers = ThreadPoolExecutor(usable_processors(), "furiosa-verify")
+    workers = ThreadPoolExecutor(count, "furiosa-verify")
     try:
         return list(workers.map(compare, feeds, witnesses))
     finally:  # Ctrl-C waits for none of them
@@ -277,15 +278,3 @@ def reference_of(data: bytes, trace: CompileTrace, also: frozenset[int] = frozen
         if not any(is_of_plugin(op) for op in trace.source.walk()):
             return LiteRTReference(data, trace, wanted, optimized=optimized)
     return InterpretedReference(trace, wanted)
-
-
-def _refuse_state(data: bytes, program: Program | None) -> None:
-    """What a network with variables computes hangs on the runs before."""
-    segments = [s for s in (program.segments if program else ()) if isinstance(s, HostSegment)]
-    if data[4:8] == b"TFL3":
-        segments.append(HostSegment("source", "tflite", (), (), data, ()))
-    if any(is_stateful(segment) for segment in segments):
-        raise FuriosaError(
-            "--verify: the network keeps state from run to run, so there is no one result to "
-            "compare with"
-        )

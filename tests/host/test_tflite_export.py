@@ -23,10 +23,12 @@ from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.pipeline import Pipeline, run_pipeline
 from furiosa_ir.ir.text import read_module, write_module
 from tests.importers.tflite.single import RESOLVER, main_of, options, sample
-from tests.oracle.litert import Operator, Subgraph, Tensor, build_model, run_reference
+from tests.oracle.litert import Operator, Stream, Subgraph, Tensor, build_model, run_reference
 
 
 def cut(module: ModuleOp, first: int, last: int) -> tuple[FuncOp, list[str], list[str]]:
@@ -170,7 +172,8 @@ def test_an_unknown_custom_operator_is_refused_by_name() -> None:
     assert caught.value.layer == "mystery"
 
 
-def test_state_lives_in_the_sub_model() -> None:
+def test_state_goes_into_the_sub_model_and_out_of_it() -> None:
+    """A new interpreter for each run: what the network keeps, it gets and gives."""
     rng = np.random.default_rng(0)
     x = Tensor("x", (1, 3), np.float32)
     operator = Operator(
@@ -180,21 +183,27 @@ def test_state_lives_in_the_sub_model() -> None:
             Tensor.constant("feature", rng.standard_normal((2, 3)).astype(np.float32)),
             Tensor.constant("time", rng.standard_normal((2, 4)).astype(np.float32)),
             None,
-            Tensor("state", (1, 8), np.float32),
+            Tensor("state", (1, 8), np.float32, is_variable=True),
         ],
         [Tensor("y", (1, 2), np.float32)],
         options("SVDF", rank=1),
     )
-    model = schema.ModelT.InitFromPackedBuf(build_model([operator]))
-    graph = model.subgraphs[0]
-    (state,) = [i for i, t in enumerate(graph.tensors) if t.name == b"state"]
-    graph.tensors[state].isVariable = True
-    graph.inputs = [i for i in graph.inputs if i != state]
-    original = packed(model)
+    original = build_model([operator])
     module = import_tflite(original)
     assert len(main_of(module).body.block.args) == 1
-    steps = [sample(x, rng) for _ in range(4)]
-    assert run_steps(original, steps) == run_steps(export_tflite(main_of(module)), steps)
+    run_pipeline(make_context(), module, Pipeline.of_text("graph-partition", name="host"))
+    (host,) = [f for f in module.ops if isinstance(f, FuncOp) and f.sym_name.data == "host_0"]
+    exported = export_tflite(host)
+    stream = Stream(original, RESOLVER)
+    state = np.zeros((1, 8), np.float32)
+    for _ in range(4):
+        step = sample(x, rng)
+        (wanted,) = stream.run([step])
+        arguments = {(1, 3): step, (1, 8): state}
+        given = [arguments[a.type.get_shape()] for a in host.body.block.args]
+        made = {r.shape: r for r in Stream(exported, RESOLVER).run(given)}
+        np.testing.assert_array_equal(made[1, 2], wanted)
+        state = made[1, 8]
 
 
 def test_an_origin_that_calls_itself() -> None:
@@ -239,18 +248,6 @@ def packed(model: schema.ModelT) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
-
-
-def run_steps(model: bytes, steps: Sequence[np.ndarray]) -> list[list[float]]:
-    interpreter = Interpreter(model_content=model, experimental_op_resolver_type=RESOLVER)
-    interpreter.allocate_tensors()
-    results: list[list[float]] = []
-    for step in steps:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], step)
-        interpreter.invoke()
-        output = interpreter.get_output_details()[0]["index"]
-        results.append(interpreter.get_tensor(output).ravel().tolist())
-    return results
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,9 @@ def build_model(operators: Sequence[Operator], subgraphs: Sequence[Subgraph] = (
         for i, t in enumerate(tensors)
         if t.data is None and not t.is_variable and id(t) not in written | inside
     ]
-    main.outputs = [i for i, t in enumerate(tensors) if id(t) in written - read]
+    main.outputs = [
+        i for i, t in enumerate(tensors) if id(t) in written - read and np.dtype(t.dtype) != np.void
+    ]
     model.subgraphs = [main]
     for number, subgraph in enumerate(subgraphs, 1):
         made = _subgraph(model, subgraph.operators, (*subgraph.inputs, *subgraph.outputs))

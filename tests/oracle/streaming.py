@@ -34,16 +34,16 @@ class StreamingNetwork:
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self._operators: list[Operator] = []
+        self.operators: list[Operator] = []
         self._beginning: list[Operator] = []
         self._count = 0
 
     def model(self) -> bytes:
         """The file; what initialises variables is subgraph 1, which CALL_ONCE runs first."""
         if not self._beginning:
-            return build_model(self._operators)
+            return build_model(self.operators)
         once = Operator("CALL_ONCE", [], [], options("CallOnce", initSubgraphIndex=1))
-        return build_model([once, *self._operators], [Subgraph(self._beginning, [], [])])
+        return build_model([once, *self.operators], [Subgraph(self._beginning, [], [])])
 
     def name(self, what: str) -> str:
         self._count += 1
@@ -57,7 +57,7 @@ class StreamingNetwork:
         table: object = None,
         version: int = 1,
     ) -> Tensor:
-        self._operators.append(Operator(builtin, inputs, [result], table, version))
+        self.operators.append(Operator(builtin, inputs, [result], table, version))
         return result
 
     def like(self, x: Tensor, shape: Sequence[int], what: str) -> Tensor:
@@ -83,7 +83,7 @@ class StreamingNetwork:
         assign = Operator("ASSIGN_VARIABLE", [there, zeros], [], options("AssignVariable"))
         self._beginning += [operator, assign]
         here, operator = handle()
-        self._operators.append(operator)
+        self.operators.append(operator)
         return here
 
     def read(self, handle: Tensor, like: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class StreamingNetwork:
 
     def assign(self, handle: Tensor, value: Tensor) -> None:
         table = options("AssignVariable")
-        self._operators.append(Operator("ASSIGN_VARIABLE", [handle, value], [], table))
+        self.operators.append(Operator("ASSIGN_VARIABLE", [handle, value], [], table))
 
     def ring(self, x: Tensor, rows: int, name: str) -> Tensor:
         """The last `rows` rows of earlier runs in front of those of `x` (dimension 1)."""
@@ -127,7 +127,7 @@ class StreamingNetwork:
         vector = Tensor.constant(self.name("sizes"), np.array(sizes, np.int32))
         number = Tensor.constant(self.name("axis"), np.array(axis, np.int32))
         table = options("SplitV", numSplits=len(sizes))
-        self._operators.append(Operator("SPLIT_V", [x, vector, number], results, table, 2))
+        self.operators.append(Operator("SPLIT_V", [x, vector, number], results, table, 2))
         return results
 
     def reshape(self, x: Tensor, shape: Sequence[int]) -> Tensor:
@@ -278,7 +278,7 @@ def speech_lstm(seed: int = 2) -> bytes:
     table = options(
         "UnidirectionalSequenceLSTM", fusedActivationFunction=_ACTIVATION.TANH, cellClip=10.0
     )
-    net._operators.append(
+    net.operators.append(
         Operator("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [result], table, 3, inside)
     )
     x = net.conv(net.reshape(result, (1, 6, 1, cells)), 24, 6)
@@ -287,7 +287,7 @@ def speech_lstm(seed: int = 2) -> bytes:
 
 
 def denoiser(seed: int = 3) -> bytes:
-    """A minimal gated unit of int8 operators, read after it is assigned, and a counter of frames."""
+    """A minimal gated unit of int8 operators, read when it is assigned, and a counter of frames."""
     net = StreamingNetwork(seed)
     frame = Tensor("frame", (1, 1, 1, 32), np.int8, 0.02, 10)
     x = net.conv(net.ring(frame, 3, "front/states"), 24, 4)

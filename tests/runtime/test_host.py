@@ -19,14 +19,21 @@ from onnx import TensorProto, helper
 from furiosa_ir import native_process
 from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
 from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
-from furiosa_ir.compiler import compile_model
+from furiosa_ir.compiler import compile_model, compile_source
 from furiosa_ir.errors import ExecutionFailure, FuriosaError, ImportFailure
 from furiosa_ir.native_process import SHARED
 from furiosa_ir.runtime import Session, session
-from furiosa_ir.runtime.host import TFLiteEngine, host_engine, is_stateful, layer_of
+from furiosa_ir.runtime.host import (
+    MakeEngine,
+    TFLiteEngine,
+    hides_state,
+    host_engine,
+    layer_of,
+)
 from furiosa_ir.runtime.isolation import IsolatedEngine
 from tests.importers.tflite.single import options
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
+from tests.oracle.streaming import StreamingNetwork
 from tests.runtime.programs import host_program
 
 LEAST = -(2**31)
@@ -49,12 +56,8 @@ def remainder_network() -> bytes:
     )
 
 
-def counting_program() -> Program:
-    """A TFLite sub-model with a variable: y counts up by x each time it runs."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    state = Tensor("state", (1, 4), np.float32)
+def counting_network() -> bytes:
+    """TFLite: y counts up by x each time it runs, in a variable tensor."""
     operator = Operator(
         "SVDF",
         [
@@ -62,20 +65,18 @@ def counting_program() -> Program:
             Tensor.constant("feature", np.ones((1, 1), np.float32)),
             Tensor.constant("time", np.ones((1, 4), np.float32)),
             None,
-            state,
+            Tensor("state", (1, 4), np.float32, is_variable=True),
         ],
         [Tensor("y", (1, 1), np.float32)],
         options("SVDF", rank=1),
     )
-    model = schema.ModelT.InitFromPackedBuf(build_model([operator]))
-    graph = model.subgraphs[0]
-    (index,) = [i for i, t in enumerate(graph.tensors) if t.name == b"state"]
-    graph.tensors[index].isVariable = True
-    graph.inputs = [i for i in graph.inputs if i != index]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    x, y = (TensorRecord(name, "float32", (1, 1)) for name in "xy")
-    return host_program(bytes(builder.Output()), "tflite", [x], [y])
+    return build_model([operator])
+
+
+def counting_program() -> Program:
+    program = compile_source(counting_network()).program
+    assert program is not None
+    return program
 
 
 def in_threads(count: int, work: Callable[[], object]) -> None:
@@ -111,7 +112,7 @@ def test_there_are_no_more_interpreters_than_workers() -> None:
     assert not wrong
 
 
-def test_a_sub_model_with_variables_has_one_interpreter() -> None:
+def test_runs_of_a_network_with_state_go_one_after_another() -> None:
     with Session(counting_program(), worker_num=4) as running:
         seen: list[float] = []
         in_threads(
@@ -273,17 +274,31 @@ def test_an_idle_child_that_was_killed_costs_no_run(monkeypatch: pytest.MonkeyPa
         np.testing.assert_array_equal(running.run([A, B])[0].numpy(), A % B)
 
 
-def test_a_killed_child_that_counted_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To start anew in silence would give wrong values."""
+def test_the_session_counts_and_not_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that is killed, idle or amidst a run, costs no state."""
     monkeypatch.setenv("FURIOSA_HOST_ISOLATION", "1")
     one = np.ones((1, 1), np.float32)
     with Session(counting_program()) as running:
         assert [running.run(one)[0].numpy().item() for _ in range(2)] == [1, 2]
         for child in children():
             os.kill(child, signal.SIGKILL)
-        with pytest.raises(ExecutionFailure, match="was ended by SIGKILL"):
-            running.run(one)
-        assert running.run(one)[0].numpy().item() == 1
+            os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        assert [running.run(one)[0].numpy().item() for _ in range(2)] == [3, 4]
+    network = StreamingNetwork(0)
+    count = Tensor("count", (4,), np.int32)
+    handle = network.variable("count", count, np.zeros(4, np.int32))
+    a = Tensor("a", (4,), np.int32)
+    b = Tensor("b", (4,), np.int32)
+    more = Tensor("more", (4,), np.int32)
+    network.emit("ADD", [network.read(handle, count), a], more, options("Add"))
+    network.assign(handle, more)
+    network.emit("FLOOR_MOD", [more, b], Tensor("m", (4,), np.int32), options("FloorMod"))
+    with session.create(compile_model(network.model())) as running:
+        np.testing.assert_array_equal(running.run([A, B])[0].numpy(), A % B)
+        with pytest.raises(ExecutionFailure, match="was ended by SIGFPE"):
+            running.run([0 * A, CRASH])
+        again = running.run([np.ones(4, np.int32), B])[0].numpy()
+        np.testing.assert_array_equal(again, (A + 1) % B)
 
 
 @pytest.mark.parametrize("size", [4, 1 << 20])  # the larger one fills the socket
@@ -334,16 +349,27 @@ def negation(shape: list[int | str]) -> HostSegment:
     return HostSegment("host_0", "onnx", (0,), (1,), model.SerializeToString(), rows)
 
 
+@pytest.mark.parametrize("make", [host_engine, IsolatedEngine])
+def test_a_sub_model_with_a_state_of_its_own_is_refused(make: MakeEngine) -> None:
+    """Programs of older versions have such."""
+    x, y = (TensorRecord(name, "float32", (1, 1)) for name in "xy")
+    (hiding,) = host_program(counting_network(), "tflite", [x], [y]).segments
+    assert isinstance(hiding, HostSegment)
+    with pytest.raises(ExecutionFailure, match="'host_0' keeps a state of its own") as caught:
+        make(hiding)
+    assert caught.value.hint == "compile the network again"
+
+
 @pytest.mark.parametrize("cut", [8, 16, 40, 100, 300])
-def test_a_segment_that_is_no_model_is_not_stateful(cut: int) -> None:
+def test_a_segment_that_is_no_model_hides_no_state(cut: int) -> None:
     """Whoever asks does not fail: LiteRT says what is wrong with it when it is to run."""
     (whole,) = counting_program().segments
     assert isinstance(whole, HostSegment)
-    assert is_stateful(whole)
+    assert not hides_state(whole)
     empty = flatbuffer_without_graphs()
     for model in (bytes(whole.model[:cut]), empty, empty[:cut]):
         segment = HostSegment("host_0", "tflite", (), (), model, ())
-        assert is_stateful(segment) in (False, True)
+        assert not hides_state(segment)
         with pytest.raises(ExecutionFailure):
             host_engine(segment).run([])
 

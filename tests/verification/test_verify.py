@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper
 
 from furiosa_ir.arrays import write_arrays
-from furiosa_ir.backends.warboy.enf.records import Command, Dot, HostSegment, NpuSegment, Program
+from furiosa_ir.backends.warboy.enf.records import Command, Dot, NpuSegment, Program
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.tools.furiosa import main
 from furiosa_ir.verification import CompileTrace, verify_compile
 from furiosa_ir.verification.comparison import Disagreement
 from furiosa_ir.verification.inputs import drawn_inputs, network_inputs
 from tests.conftest import DIGITS
-from tests.runtime.test_host import counting_program
+from tests.oracle.streaming import NETWORKS
 
 TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
 
@@ -237,12 +237,17 @@ def test_drawn_inputs_are_smooth_and_within_the_range():
     )
 
 
-def test_a_network_with_state_is_refused(tmp_path: Path):
-    (segment,) = counting_program().segments
-    assert isinstance(segment, HostSegment)
-    source = tmp_path / "counting.tflite"
-    source.write_bytes(bytes(segment.model))
+@pytest.mark.parametrize("name", ["wake_word", "keyword_svdf"])
+def test_a_network_with_state_is_compared_run_by_run(name: str, plugin: Path, tmp_path: Path):
+    """Each input finds the state that those before it have left, here and in LiteRT."""
+    source = tmp_path / f"{name}.tflite"
+    source.write_bytes(NETWORKS[name]())
     code, messages = furiosa("compile", source, "--verify", "-o", tmp_path / "x.enf")
-    assert code == 1
-    assert "keeps state from run to run" in messages.splitlines()[-1]
-    assert not (tmp_path / "x.enf").exists()
+    assert code == 0, messages
+    assert "all" in messages
+    assert "elements equal to LiteRT's reference kernels" in messages
+    text = tmp_path / "x.mlir"
+    assert furiosa("compile", source, "--target-ir", "graph", "-o", text)[0] == 0
+    code, messages = furiosa("compile", text, "--verify", "-o", tmp_path / "y.enf")
+    assert code == 0, messages
+    assert "elements equal to LiteRT's arithmetic" in messages

@@ -269,7 +269,8 @@ class SubgraphImporter:
 
     def _define(self, tensor: TensorRecord, value: SSAValue) -> None:
         self._values[tensor.index] = value
-        if self._path == (0,):
+        # Of a variable LiteRT tells only what it holds in the end.
+        if self._path == (0,) and not tensor.is_variable:
             note_tensor(value, tensor.index)
 
     def _resource_operator(
@@ -348,8 +349,7 @@ class SubgraphImporter:
                 self._check(node, results, outputs)
                 return results
         static = all(v is None or DYNAMIC not in shape_of(v) for v in node.operands)
-        has_variables = any(t is not None and t.is_variable for t in node.inputs)
-        if not node.record.is_custom and static and not has_variables:
+        if not node.record.is_custom and static:
             elements = fold(node)
             if elements is not None and not node.unread_options(()):
                 return [node.value(elements)]
@@ -403,6 +403,7 @@ class SubgraphImporter:
             pairs = zip(outputs, shapes, strict=True)
             shapes = [self._settled(node.op_type, t, shape) for t, shape in pairs]
         node.result_types = [self._type(t, s) for t, s in zip(outputs, shapes, strict=True)]
+        # Which operators change a variable that they take, only LiteRT knows.
         states: dict[TensorRecord, int] = {}
         for i, tensor in enumerate(node.inputs):
             if tensor is not None and tensor.is_variable:

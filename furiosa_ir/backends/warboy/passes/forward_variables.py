@@ -48,6 +48,8 @@ def forward_variables(module: ModuleOp, main: FuncOp) -> None:
         if isinstance(op, AssignVariableOp):
             held[op.symbol] = op.x
             op.detach()
+            if op.symbol in assignments:  # nobody sees what it assigned
+                assignments[op.symbol].erase()
             assignments[op.symbol] = op
         elif isinstance(op, ReadVariableOp) and op.symbol in held:
             _replace(op, held[op.symbol])
