@@ -13,7 +13,8 @@ from furiosa_ir.input_files import open_input
 from furiosa_ir.native_process import OnStep
 from furiosa_ir.quantization.accuracy import OutputAccuracy, compare
 from furiosa_ir.quantization.calibration import Calibration, Sample, load_samples
-from furiosa_ir.quantization.onnx import OnnxSource, left_in_float, onnx_runner, quantize_onnx
+from furiosa_ir.quantization.onnx import OnnxSource, left_in_float, quantize_onnx
+from furiosa_ir.quantization.onnx_running import onnx_runner
 from furiosa_ir.quantization.tflite import TFLiteSource, quantize_tflite, tflite_runner
 
 

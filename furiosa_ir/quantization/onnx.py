@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,16 +13,17 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from furiosa_ir.arrays import Array
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, find_lowering
 from furiosa_ir.dialects.graph import OPERATIONS
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.native_process import OnStep, no_report
 from furiosa_ir.quantization.calibration import InputDescription, Sample
+from furiosa_ir.quantization.captures import hide_captures, show_captures
+from furiosa_ir.quantization.indifference import warn_of_clipping
 from furiosa_ir.quantization.libraries import quiet, refusals
-from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of, prepare, read_float_model
+from furiosa_ir.quantization.names import plain_names
+from furiosa_ir.quantization.preparation import copy_of, prepare, read_float_model
 from furiosa_ir.quantization.ranges import find_ranges
 
 _LOG = logging.getLogger(__name__)
@@ -50,10 +51,14 @@ class OnnxSource:
         Raises:
             FuriosaError: it holds no float ONNX network.
         """
-        model = read_float_model(path)
+        return OnnxSource.of(read_float_model(path), str(path))
+
+    @staticmethod
+    def of(model: onnx.ModelProto, name: str) -> OnnxSource:
+        """A network that was read, by the name of its file."""
         constants = {i.name for i in model.graph.initializer}
         inputs = tuple(_describe(v) for v in model.graph.input if v.name not in constants)
-        return OnnxSource(str(path), model, inputs, tuple(o.name for o in model.graph.output))
+        return OnnxSource(name, model, inputs, tuple(o.name for o in model.graph.output))
 
 
 def _describe(value: onnx.ValueInfoProto) -> InputDescription:
@@ -92,15 +97,13 @@ def quantize_onnx(
     Raises:
         FuriosaError: the network or its data cannot be quantised.
     """
-    from onnxruntime.quantization import QDQQuantizer, QuantType  # noqa: PLC0415  # takes seconds
+    from onnxruntime.quantization import QuantType  # noqa: PLC0415  # takes seconds
 
     excluded_outputs = _outputs_of(source, exclude)
     on_step("Preparing the network", 0, 1)
     model = prepare(copy_of(source.model), source.name)
     excluded = [n.name for n in model.graph.node if excluded_outputs & {n.name, *n.output}]
     on_step("Preparing the network", 1, 1)
-    ranges = find_ranges(model, samples, method, source.name, set(excluded), on_step)
-    on_step("Quantising", 0, 1)
     whole_weights = _weights_without_channels(model) if per_channel else {}
     for layer in whole_weights.values():
         _LOG.warning(
@@ -109,6 +112,38 @@ def quantize_onnx(
             source.name,
             layer,
         )
+    captures = show_captures(model)
+    names = plain_names(model)
+    excluded = [names.nodes[n] for n in (*excluded, *captures)]
+    renamed = [{names.values[k]: v for k, v in sample.items()} for sample in samples]
+    with names.in_errors():
+        ranges, clipped = find_ranges(model, renamed, method, source.name, set(excluded), on_step)
+        on_step("Quantising", 0, 1)
+        whole = [names.values[w] for w in whole_weights]
+        overrides = {w: [{"quant_type": QuantType.QInt8}] for w in whole}
+        quantized = _quantized(
+            model, ranges, excluded, overrides, source.name, per_channel, activation
+        )
+        hide_captures(quantized, [names.nodes[n] for n in captures])
+        _check_scales(quantized, source.name)
+    warn_of_clipping(source.name, {names.of(t): limits for t, limits in clipped.items()})
+    names.restore(quantized)
+    on_step("Quantising", 1, 1)
+    return quantized
+
+
+def _quantized(
+    model: onnx.ModelProto,
+    ranges: Any,
+    excluded: Sequence[str],
+    overrides: dict[str, Any],
+    name: str,
+    per_channel: bool,
+    activation: str,
+) -> onnx.ModelProto:
+    """What onnxruntime's quantiser makes of a network of plain names."""
+    from onnxruntime.quantization import QDQQuantizer, QuantType  # noqa: PLC0415  # takes seconds
+
     outputs = _hide_inputs_among_outputs(model)
     with quiet():
         quantizer: Any = QDQQuantizer(
@@ -121,9 +156,9 @@ def quantize_onnx(
             None,
             excluded,
             _quantized_operators(model),
-            {"TensorQuantOverrides": {w: [{"quant_type": QuantType.QInt8}] for w in whole_weights}},
+            {"TensorQuantOverrides": overrides},
         )
-        with refusals("onnxruntime's quantiser fails", source.name):
+        with refusals("onnxruntime's quantiser fails", name):
             quantizer.quantize_model()
     quantizer.model.topological_sort()
     quantized: onnx.ModelProto = quantizer.model.model
@@ -131,37 +166,7 @@ def quantize_onnx(
     quantized.graph.output.extend(outputs)
     del quantized.metadata_props[:]  # the quantiser's notes to itself
     quantized.producer_name = "furiosa-ir"
-    _check_scales(quantized, source.name)
-    on_step("Quantising", 1, 1)
     return quantized
-
-
-def onnx_runner(model: onnx.ModelProto, name: str) -> Callable[[Sample], Sequence[Array]]:
-    """Runs a network on onnxruntime; a quantised one in float arithmetic.
-
-    Without its graph optimisations: its fused 8-bit kernels saturate on some processors.
-
-    Raises:
-        FuriosaError: onnxruntime cannot run it.
-    """
-    import onnxruntime  # noqa: PLC0415  # takes 0.1 s
-
-    options = cast("Any", onnxruntime.SessionOptions())
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    with temporary_folder() as folder:
-        path = folder / "model.onnx"
-        onnx.save(copy_of(model), path, save_as_external_data=model.ByteSize() > IN_ONE_FILE)
-        with refusals("onnxruntime does not take the network", name):
-            session: Any = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-
-    def run(sample: Sample) -> Sequence[Array]:
-        with refusals("onnxruntime cannot run the network", name):
-            return session.run(None, dict(sample))
-
-    return run
 
 
 def _outputs_of(source: OnnxSource, exclude: Sequence[str]) -> set[str]:

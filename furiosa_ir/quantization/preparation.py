@@ -16,6 +16,7 @@ from furiosa_ir.importers.onnx.embedding import embed_external_data
 from furiosa_ir.importers.onnx.file import read_model
 from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.quantization.libraries import quiet, refusals
+from furiosa_ir.quantization.names import fresh, value_names
 from furiosa_ir.quantization.opset import (
     PER_CHANNEL_OPSET,
     RESIZE_MODES_OPSET,
@@ -62,11 +63,12 @@ def read_float_model(source: Path) -> onnx.ModelProto:
 
 def name_nodes(model: onnx.ModelProto) -> None:
     """Gives a name to each node that has none of its own: layers are known by it."""
-    taken: set[str] = set()
+    taken = {node.name for node in model.graph.node}
+    seen: set[str] = set()
     for index, node in enumerate(model.graph.node):
-        if not node.name or node.name in taken:
-            node.name = f"{node.name or node.op_type}_{index}"
-        taken.add(node.name)
+        if not node.name or node.name in seen:
+            node.name = fresh(f"{node.name or node.op_type}_{index}", taken)
+        seen.add(node.name)
 
 
 def prepare(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -156,6 +158,7 @@ def _normalizations_as_convolutions(model: onnx.ModelProto) -> bool:
     """
     constants = {i.name: i for i in model.graph.initializer}
     ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in _typed_values(model)}
+    taken = value_names(model.graph)
     changed = False
     for node in model.graph.node:
         if node.op_type != "BatchNormalization" or len([o for o in node.output if o]) > 1:
@@ -172,7 +175,8 @@ def _normalizations_as_convolutions(model: onnx.ModelProto) -> bool:
         factor = scale / np.sqrt(variance + attributes.get("epsilon", 1e-5))
         weight = factor.reshape(-1, *[1] * (rank - 1)).astype(np.float32)
         offset = (bias - mean * factor).astype(np.float32)
-        names = [f"{node.name or node.output[0]}_{part}" for part in ("weight", "bias")]
+        layer = node.name or node.output[0]
+        names = [fresh(f"{layer}_{part}", taken) for part in ("weight", "bias")]
         for constant, elements in zip(names, (weight, offset), strict=True):
             model.graph.initializer.append(numpy_helper.from_array(elements, constant))
         node.CopyFrom(
@@ -197,6 +201,7 @@ def _settle_gemms(model: onnx.ModelProto) -> None:
     without alpha. What differs from row to row becomes an Add behind the Gemm.
     """
     constants = {i.name: i for i in model.graph.initializer}
+    taken = value_names(model.graph)
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         nodes.append(node)
@@ -209,21 +214,21 @@ def _settle_gemms(model: onnx.ModelProto) -> None:
         if weight is not None:
             scaled = _with_factor(node, "alpha", weight)
             if scaled is not weight:
-                node.input[1] = _own_constant(model, node, 1, scaled)
+                node.input[1] = _own_constant(model, node, 1, scaled, taken)
         if given is None:
             continue
         bias = _with_factor(node, "beta", given)
         if bias.ndim == 2 and bias.shape[0] > 1:
-            name = _own_constant(model, node, 2, bias)
+            name = _own_constant(model, node, 2, bias, taken)
             del node.input[2]
-            result, product = node.output[0], f"{node.output[0]}_product"
+            result, product = node.output[0], fresh(f"{node.output[0]}_product", taken)
             node.output[0] = product
             nodes.append(helper.make_node("Add", [product, name], [result], f"{name}_sum"))
             continue
         if weight is not None:
             bias = _for_each_column(bias, node, weight)
         if bias is not given:
-            node.input[2] = _own_constant(model, node, 2, bias)
+            node.input[2] = _own_constant(model, node, 2, bias, taken)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
 
@@ -247,9 +252,11 @@ def _for_each_column(bias: Array, gemm: onnx.NodeProto, weight: Array) -> Array:
     return np.broadcast_to(bias.reshape(-1), (columns,))
 
 
-def _own_constant(model: onnx.ModelProto, node: onnx.NodeProto, at: int, elements: Array) -> str:
+def _own_constant(
+    model: onnx.ModelProto, node: onnx.NodeProto, at: int, elements: Array, taken: set[str]
+) -> str:
     """A constant in place of an input that other nodes may have too; its name."""
-    name = f"{node.input[at]}_{node.name or node.output[0]}_{at}"
+    name = fresh(f"{node.input[at]}_{node.name or node.output[0]}_{at}", taken)
     constant = numpy_helper.from_array(np.ascontiguousarray(elements), name)
     model.graph.initializer.append(constant)
     return name

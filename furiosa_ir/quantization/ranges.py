@@ -15,7 +15,9 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.native_process import OnStep
 from furiosa_ir.quantization.calibration import Sample
+from furiosa_ir.quantization.indifference import Limits
 from furiosa_ir.quantization.libraries import quiet, refusals
+from furiosa_ir.quantization.onnx_limits import narrow
 from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of
 
 _HISTOGRAM_BINS = {"entropy": 512, "percentile": 2048}
@@ -41,8 +43,13 @@ def find_ranges(
     name: str,
     excluded: set[str],
     on_step: OnStep,
-) -> Any:
-    """The range of every float tensor (onnxruntime's `TensorsData`)."""
+) -> tuple[Any, dict[str, Limits]]:
+    """The range of every float tensor (onnxruntime's `TensorsData`).
+
+    Returns:
+        And how far the values of tensors reach that are clipped in it, where no result can tell;
+        the model's constants are clipped, too.
+    """
     from onnxruntime.quantization import CalibrationMethod, TensorsData  # noqa: PLC0415
 
     with temporary_folder() as folder:
@@ -52,12 +59,13 @@ def find_ranges(
         extremes = _calibrator(path, CalibrationMethod.MinMax, large, {})
         _collect(extremes, samples, name, on_step)
         ranges = {
-            k: (np.reshape(d.lowest, ()), np.reshape(d.highest, ()))
+            k: _of_elements(np.reshape(d.lowest, ()), np.reshape(d.highest, ()))
             for k, d in _result(extremes).data.items()
         }
+        narrowed = narrow(model, ranges, samples, name)
         _check_ranges(model, ranges, excluded, name)
         if method == "minmax":
-            return TensorsData(CalibrationMethod.MinMax, _not_empty(ranges))
+            return TensorsData(CalibrationMethod.MinMax, _not_empty(ranges)), narrowed
         kind = {"entropy": CalibrationMethod.Entropy, "percentile": CalibrationMethod.Percentile}
         bins = _HISTOGRAM_BINS[method]
         calibrator = _calibrator(path, kind[method], large, {"num_bins": bins, "symmetric": False})
@@ -65,9 +73,17 @@ def find_ranges(
         _collect(calibrator, samples, name, on_step)
         if method == "entropy":
             _level_zeros(calibrator)
-        found = _result(calibrator)
-        narrowed = {k: (d.lowest, d.highest) for k, d in found.data.items()}
-        return TensorsData(CalibrationMethod.MinMax, _not_empty({**ranges, **narrowed}))
+        # What a mask hides is no part of a distribution: its tensors keep the range that they have.
+        histograms = calibrator.collector.histogram_dict
+        data: dict[str, Any] = _result(calibrator).data if histograms else {}
+        found = {k: (d.lowest, d.highest) for k, d in data.items()}
+        kept = {k: v for k, v in found.items() if k not in narrowed}
+        return TensorsData(CalibrationMethod.MinMax, _not_empty({**ranges, **kept})), narrowed
+
+
+def _of_elements(low: Any, high: Any) -> tuple[Any, Any]:
+    """A range; that of a tensor without elements, which needs none, is [0, 0]."""
+    return (low, high) if not low > high else (np.zeros_like(low), np.zeros_like(high))
 
 
 def _calibrator(path: Path, method: Any, large: bool, options: dict[str, Any]) -> Any:
@@ -105,7 +121,21 @@ def _prepare_histograms(calibrator: Any, ranges: dict[str, Any], bins: int) -> N
     its width: without end, if the first sample of a tensor is nearly zero.
     """
     library: Any = import_module("onnxruntime.quantization.calibrate")
-    collector = library.HistogramCollector(
+
+    class Collector(library.HistogramCollector):
+        """Keeps to tensors that have a histogram, and to their known ranges."""
+
+        def collect(self, name_to_arr: dict[str, Any]) -> Any:
+            known: Any = self.histogram_dict
+            clipped = {
+                name: [np.clip(array, *ranges[name]) for array in arrays]
+                for name, arrays in name_to_arr.items()
+                if name in known
+            }
+            result: Any = super().collect(clipped)
+            return result
+
+    collector = Collector(
         method=calibrator.method,
         symmetric=calibrator.symmetric,
         num_bins=bins,
@@ -117,7 +147,10 @@ def _prepare_histograms(calibrator: Any, ranges: dict[str, Any], bins: int) -> N
         low, high = ranges[tensor]
         threshold = np.array(max(abs(low), abs(high)), dtype=low.dtype)
         nothing, extent = np.zeros(0, low.dtype), float(threshold)
-        histogram, edges = np.histogram(nothing, bins, range=(-extent, extent))
+        try:
+            histogram, edges = np.histogram(nothing, bins, range=(-extent, extent))
+        except ValueError:
+            continue  # so narrow, or so wide, that floats lie no denser
         collector.histogram_dict[tensor] = (
             histogram,
             edges.astype(low.dtype),
