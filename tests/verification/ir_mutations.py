@@ -107,14 +107,16 @@ def _constant(value: SSAValue) -> arithmetic.ConstantOp | None:
 
 
 def _step_element(op: Operation, value: SSAValue, rng: np.random.Generator) -> None:
-    """One element of a constant by one, for this operation alone."""
+    """One element of a constant by a power of two, for this operation alone."""
     old = _constant(value)
     assert old is not None
     array: Array = np.array(old.value.array)
     flat = array.reshape(-1)
     at = int(rng.integers(flat.size))
     info = np.iinfo(array.dtype)
-    step = int(rng.choice((-1, 1)))
+    # A table of 48 bits hides its lowest ones; half of the steps are of one.
+    bit = int(rng.integers(info.bits - 1)) if rng.random() < 0.5 else 0
+    step = int(rng.choice((-1, 1))) << bit
     flat[at] += step if info.min <= int(flat[at]) + step <= info.max else -step
     new = arithmetic.ConstantOp.make([], [element_of(old.result)], value=BlobAttr.of(array))
     new.location = old.location

@@ -5,7 +5,7 @@ kernels ("warboy"), or of the finished program's records ("enf"). Whether the ch
 the inputs at all is decided without `--verify`: both programs are simulated, and what each of their
 commands writes, and the outputs, are compared. Of those that can be seen, all must be found.
 
-    python -m tests.verification.mutations [-n MUTATIONS] [NETWORK ...]
+    python -m tests.verification.mutations [-n MUTATIONS] [--only KIND] [NETWORK ...]
 """
 
 from __future__ import annotations
@@ -227,21 +227,26 @@ class Subject:
             return str(error)
         return ""
 
-    def mutate(self, level: str, seed: int, score: Score) -> None:
-        """Makes one change and counts it."""
+    def mutate(self, level: str, seed: int, score: Score, only: str = "") -> None:
+        """Makes one change, of any kind or of `only` one, and counts it."""
         rng = np.random.default_rng(seed)
         if level == "enf":
             trace, program = self.compile()
-            site = _drawn(enf_mutations.sites(program), rng)
+            sites = [s for s in enf_mutations.sites(program) if only in ("", s.kind)]
+            if not sites:
+                return
+            site = _drawn(sites, rng)
             kind, what = site.kind, site.what
             program = site.change(rng)
         else:
-            change = Mutate(_AFTER[level], rng)
+            change = Mutate(_AFTER[level], rng, only)
             try:
                 trace, program = self.compile(change)
             except FuriosaError:
                 return  # no program comes of it
             kind, what = change.kind, change.what
+            if not kind:
+                return  # there is nothing of the kind
         key = level, kind
         score.made[key] += 1
         if not self.is_seen(program):
@@ -258,6 +263,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", default=NETWORKS)
     parser.add_argument("-n", type=int, default=60, help="changes for each network and level")
+    parser.add_argument("--only", default="", help="changes of this kind: 'table entry'")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     total = Score()
@@ -268,7 +274,7 @@ def main() -> None:
         score = Score()
         for level in LEVELS:
             for i in range(arguments.n):
-                subject.mutate(level, arguments.seed + i, score)
+                subject.mutate(level, arguments.seed + i, score, arguments.only)
         total.add(score)
         counts = [sum(c.values()) for c in (score.made, score.seen, score.found)]
         seconds = time.perf_counter() - started
