@@ -23,6 +23,8 @@ def print_inspection(inspection: Mapping[str, Any], console: Console) -> None:
     console.print(_facts("Program", _header_rows(inspection, header)))
     console.print(_tensors("Inputs", inspection["inputs"]))
     console.print(_tensors("Outputs", inspection["outputs"]))
+    if inspection["variables"]:
+        console.print(_tensors("Kept from run to run", inspection["variables"]))
     console.print(_segments(inspection["segments"]))
     console.print(_layers(inspection["layers"]))
     console.print(_facts("Summary", figure_rows(figures)))

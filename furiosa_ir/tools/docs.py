@@ -17,6 +17,7 @@ from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, find_lowering
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.dialects import ftensor, graph
+from furiosa_ir.dialects.graph import variables
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.importers.onnx.qlinear import MEANINGS
 from furiosa_ir.ir.passes import all_passes
@@ -45,6 +46,9 @@ def operators_page() -> Iterator[str]:
     )
     for op in _operators():
         yield f"\n## `{op.name}`\n\n{inspect.getdoc(op) or ''}"
+    yield f"\n## State\n\n{inspect.getdoc(variables)}"
+    for op in variables.OPERATIONS:
+        yield f"\n### `{op.name}`\n\n{_code_blocks(inspect.getdoc(op) or '')}"
 
 
 def _operators() -> list[type[GraphOp]]:

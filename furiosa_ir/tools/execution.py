@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 
 import click
+import numpy as np
 
 from furiosa_ir.arrays import Array, read_arrays, require_readable, write_arrays
 from furiosa_ir.errors import FuriosaError, readable
@@ -28,6 +29,9 @@ def run_file(
 ) -> None:
     """Runs a program or a network on the arrays of a file.
 
+    A network that keeps state runs as often as its inputs have entries along a further first axis,
+    in order, and the outputs are as many along one.
+
     Raises:
         FuriosaError: a file cannot be read or written, or the inputs do not fit.
     """
@@ -37,12 +41,17 @@ def run_file(
     require_readable(inputs)  # before a compile that may take long
     with session.create(file, device=target, batch_size=batch_size, plugins=plugins) as running:
         descs = running.inputs()
-        arrays = read_arrays(inputs, [desc.name for desc in descs], _most_bytes(descs))
-        results = running.run(_in_order(arrays, [d.name for d in running.inputs()], inputs))
-        named = [
-            (desc.name, tensor.numpy())
-            for desc, tensor in zip(running.outputs(), results, strict=True)
-        ]
+        names = [desc.name for desc in descs]
+        keeps_state = bool(running.program.variables)
+        most = None if keeps_state else _most_bytes(descs)
+        arrays = _in_order(read_arrays(inputs, names, most), names, inputs)
+        steps = _steps(descs, arrays, inputs) if keeps_state else None
+        if steps is None:
+            results = running.run(arrays).numpy()
+        else:
+            results = _joined([running.run(step).numpy() for step in steps], running.outputs())
+            click.echo(f"Runs: {len(steps)}, each from the state of the one before", err=True)
+        named = [(desc.name, r) for desc, r in zip(running.outputs(), results, strict=True)]
     if outputs is not None:
         write_arrays(named, outputs)
         click.echo(f"Written to {shown(outputs)}", err=True)
@@ -51,6 +60,41 @@ def run_file(
         numbers = array.size and array.dtype.kind in "biuf"
         extremes = f", from {array.min():g} to {array.max():g}" if numbers else ""
         click.echo(f"{readable(name)}: {array.dtype}{list(array.shape)}{extremes}")
+
+
+def _steps(
+    descs: Sequence[TensorDesc], arrays: Sequence[Array], file: Path
+) -> list[list[Array]] | None:
+    """The inputs of each run, of several; None of one run's.
+
+    Raises:
+        FuriosaError: they are none, or not as many of each input.
+    """
+    if any(a.ndim != len(d.shape) + 1 for d, a in zip(descs, arrays, strict=True)):
+        return None  # a single run, or what the session refuses
+    counts = {len(array) for array in arrays}
+    if len(counts) != 1 or not min(counts):
+        listed = ", ".join(f"{len(a)} of '{d.name}'" for d, a in zip(descs, arrays, strict=True))
+        raise FuriosaError(f"the inputs are not of one number of runs: {listed}", file=str(file))
+    return [[array[i] for array in arrays] for i in range(counts.pop())]
+
+
+def _joined(runs: Sequence[Sequence[Array]], descs: Sequence[TensorDesc]) -> list[Array]:
+    """Each output of all runs, along a new first axis.
+
+    Raises:
+        FuriosaError: its shape is not the same in all of them.
+    """
+    results: list[Array] = []
+    for desc, arrays in zip(descs, zip(*runs, strict=True), strict=True):
+        if len({array.shape for array in arrays}) != 1:
+            raise FuriosaError(
+                f"the output '{desc.name}' has another shape in each run, and one file cannot "
+                "hold them",
+                hint="run the inputs one by one in a session",
+            )
+        results.append(np.stack(arrays))
+    return results
 
 
 _WIDEST = 16

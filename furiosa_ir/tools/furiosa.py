@@ -157,7 +157,8 @@ def run_command(
 ) -> None:
     """Run FILE on the simulator: a program, or a network, which is compiled first.
 
-    Arrays of --inputs go by the names of the network's inputs; without such names, in order.
+    Arrays of --inputs go by the names of the network's inputs; without such names, in order. A
+    network that keeps state (TFLite) is run once for each entry along a further first axis.
     """
     with reported_errors():
         from furiosa_ir.tools.execution import run_file

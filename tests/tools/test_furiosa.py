@@ -18,6 +18,8 @@ from onnx import helper
 from furiosa_ir.tools.furiosa import main
 from tests.conftest import DIGITS
 from tests.importers.onnx.networks import network
+from tests.oracle.litert import Stream
+from tests.oracle.streaming import denoiser
 from tests.passes.qdq import QDQ
 
 TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
@@ -230,6 +232,35 @@ def test_run(program: Path, tmp_path: Path):
     )
     assert re.match(
         r"probabilities: int8\[1, 10\], from", good("run", program, "--inputs", single).stdout
+    )
+
+
+def test_runs_of_a_network_that_keeps_state(tmp_path: Path):
+    model, enf, out = tmp_path / "d.tflite", tmp_path / "d.enf", tmp_path / "out.npz"
+    model.write_bytes(denoiser())
+    assert "MACs on the NPU" in good("compile", model, "-o", enf).stderr
+    assert "gru/state" in good("inspect", enf).stdout
+    names = [v["name"] for v in json.loads(good("inspect", "--json", enf).stdout)["variables"]]
+    assert names == ["front/states", "gru/state", "frames"]
+    frames = np.random.default_rng(0).integers(-128, 128, (5, 1, 1, 1, 32)).astype(np.int8)
+    np.save(tmp_path / "frames.npy", frames)
+    run = good("run", enf, "--inputs", tmp_path / "frames.npy", "--outputs", out)
+    assert "Runs: 5, each from the state of the one before" in run.stderr
+    result = np.load(out)
+    stream = Stream(model.read_bytes())
+    for number, frame in enumerate(frames):
+        wanted = stream.run([frame])
+        for array, want in zip(result.values(), wanted, strict=True):
+            np.testing.assert_array_equal(array[number], want)
+    np.save(tmp_path / "frame.npy", frames[0])  # one run, as of any network
+    assert (
+        "Runs" not in good("run", enf, "--inputs", tmp_path / "frame.npy", "--outputs", out).stderr
+    )
+    for array, once in zip(result.values(), np.load(out).values(), strict=True):
+        np.testing.assert_array_equal(array[0], once)
+    np.save(tmp_path / "none.npy", frames[:0])
+    assert "the inputs are not of one number of runs: 0 of 'frame'" in bad(
+        "run", enf, "--inputs", tmp_path / "none.npy"
     )
 
 
