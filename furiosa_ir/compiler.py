@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Unpack
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
@@ -37,15 +38,19 @@ from furiosa_ir.errors import (
     CompilationFailure,
     FuriosaError,
     ImportFailure,
+    MissingKernel,
+    UnknownOperator,
     VerificationFailure,
 )
 from furiosa_ir.importers import load
+from furiosa_ir.importers.way_out import with_way_out
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, Timing, run_pipeline
 from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.verifier import OperationFailure
 from furiosa_ir.model_source import Source, model_source
+from furiosa_ir.network_part import WHOLE, Part, PartArguments, part_of
 from furiosa_ir.plugins import Plugin, load_plugins, plugin_failure
 
 _LOG = logging.getLogger(__name__)
@@ -81,6 +86,7 @@ def compile_model(
     batch_size: int | None = None,
     cache: CacheSettings | None = None,
     plugins: Sequence[Plugin] = (),
+    **part: Unpack[PartArguments],
 ) -> bytes:
     """Compiles a model to an ENF program, or finds it in the cache.
 
@@ -96,6 +102,8 @@ def compile_model(
             the environment says.
         plugins: code that declares operators, which is loaded first: Python files, folders of
             packages, or modules by their names (`furiosa_ir.plugins`).
+        **part: `input_shapes` and `dims` fix extents that a network leaves open, `inputs` and
+            `outputs` compile what is between them (`network_part.PartArguments`).
 
     Returns:
         The ENF file's content.
@@ -107,7 +115,12 @@ def compile_model(
         batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
     optional_text(target, "target", CompilationFailure)
     result = compile_program(
-        model_source(source), target=target, batch_size=batch_size, settings=cache, plugins=plugins
+        model_source(source),
+        target=target,
+        batch_size=batch_size,
+        settings=cache,
+        plugins=plugins,
+        part=part_of(**part),
     )
     program = result.program
     assert not isinstance(program, Path)
@@ -119,6 +132,7 @@ def compile_source(
     *,
     target: str | None = None,
     batch_size: int | None = None,
+    part: Part = WHOLE,
     target_ir: str = "enf",
     passes: str | None = None,
     plugins: Sequence[Plugin] = (),
@@ -132,6 +146,7 @@ def compile_source(
         source: as in `compile_model`.
         target: as in `compile_model`.
         batch_size: as in `compile_model`.
+        part: which part of a network, of which extents.
         target_ir: one of `LEVELS`.
         passes: a pipeline text in place of the compiler's own passes, from the source to the last
             level of IR (`furiosa-opt --list-passes` shows both); only to "enf". Without, what the
@@ -164,7 +179,7 @@ def compile_source(
         with garbage_collection_paused():
             announce("import")
             started = time.perf_counter()
-            module = load(data, batch_size, resumed=True, positions=positions)
+            module = load(data, batch_size, part, resumed=True, positions=positions)
             declared = module.attributes.get("graph.source_hash")
             # IR text carries the hash of the network it came from; hashing twice takes its time.
             digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
@@ -197,6 +212,7 @@ def compile_source(
             announce("enf")
             started = time.perf_counter()
             options = {} if batch_size is None else {"batch_size": str(batch_size)}
+            options |= part.as_options()
             program = _assemble(module, options, digest)
             _warn_of_floats(program, name)
             seconds.append(("enf", time.perf_counter() - started))
@@ -205,6 +221,8 @@ def compile_source(
         if failure is not None and failure is not error:
             raise failure from error
         if isinstance(error, FuriosaError):
+            if isinstance(error, UnknownOperator | MissingKernel):
+                error = with_way_out(error, data, part)
             raise positions.placed(error).at(file=name) from error.__cause__
         if isinstance(error, RecursionError):
             raise CompilationFailure("the network is nested too deeply", file=name) from None

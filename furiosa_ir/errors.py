@@ -124,12 +124,20 @@ class ImportFailure(FuriosaError):
     """A model file that cannot be read: missing, truncated, contradictory, not a model at all."""
 
 
+class UnknownOperator(ImportFailure):
+    """An operator that nobody knows, so that nothing tells what it makes."""
+
+
 class VerificationFailure(FuriosaError):
     """An IR module that breaks a rule of its dialect or level."""
 
 
 class CompilationFailure(FuriosaError):
     """A valid network that this compiler cannot turn into a program."""
+
+
+class MissingKernel(CompilationFailure):
+    """An operator that stays on the host, where nothing runs it."""
 
 
 class FormatFailure(FuriosaError):

@@ -26,6 +26,7 @@ from furiosa_ir.cache.key import Inputs, Key, compile_key
 from furiosa_ir.cache.program import fault_of_hit
 from furiosa_ir.cache.settings import CacheSettings, RedisAddress, settings_from_environment
 from furiosa_ir.cache.store import Store, StoreFailure
+from furiosa_ir.network_part import WHOLE, Part
 
 if TYPE_CHECKING:
     from furiosa_ir.backends.warboy.enf.records import Program
@@ -95,6 +96,7 @@ def compile_program(
     batch_size: int | None = None,
     settings: CacheSettings | None = None,
     plugins: Sequence[Plugin] = (),
+    part: Part = WHOLE,
 ) -> Result:
     """The program of a model; the compiler is loaded only if the cache does not have it.
 
@@ -105,12 +107,14 @@ def compile_program(
     def compile_() -> Compiled:
         from furiosa_ir.compiler import compile_source
 
-        result = compile_source(source, target=target, batch_size=batch_size, plugins=plugins)
+        result = compile_source(
+            source, target=target, batch_size=batch_size, part=part, plugins=plugins
+        )
         assert result.program is not None
         assert result.enf is not None
         return Compiled(result.enf, result.program.source_hash, describe(result.program))
 
-    inputs = Inputs(source, target, batch_size, plugins=tuple(plugins))
+    inputs = Inputs(source, target, batch_size, plugins=tuple(plugins), part=part)
     return compile_cached(inputs, compile_, settings)
 
 

@@ -12,7 +12,7 @@ import mmap
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,12 @@ from furiosa_ir.cache.fingerprint import compiler_fingerprint, installed_distrib
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
 from furiosa_ir.limits import LIMITS, limit
+from furiosa_ir.network_part import WHOLE, Part
 
 if TYPE_CHECKING:
     from furiosa_ir.plugins import Plugin
 
-_SCHEMA = 2
+_SCHEMA = 3
 """Raise it when the meaning of a field below changes."""
 
 _HEAD = 1 << 16
@@ -58,6 +59,7 @@ class Inputs:
         passes: a pipeline text, where the passes are not the compiler's own.
         plugins: code that operators and passes come from, as `plugins.find_plugin` takes it; what
             it may import from its folder or package counts too.
+        part: which part of a network, of which extents.
     """
 
     source: Path | bytes
@@ -65,6 +67,7 @@ class Inputs:
     batch_size: int | None = None
     passes: str | None = None
     plugins: tuple[Plugin, ...] = ()
+    part: Part = WHOLE
 
     @property
     def name(self) -> str | None:
@@ -95,6 +98,7 @@ def compile_key(inputs: Inputs) -> Key | None:
         "beside": content.beside,
         "target": inputs.target,
         "batch_size": inputs.batch_size,
+        "part": asdict(inputs.part),
         "passes": inputs.passes,
         # What is too large to be folded stays in the program.
         "limits": {name: limit(name) for name in LIMITS},

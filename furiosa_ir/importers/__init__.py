@@ -12,6 +12,7 @@ from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.text import parse_module, read_module
 from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.ir.verifier import verify_module
+from furiosa_ir.network_part import WHOLE, Part
 
 _HEAD = 1 << 16
 _READABLE = "ONNX and TFLite models and the text of our IR can be read"
@@ -22,6 +23,7 @@ __all__ = ["load"]
 def load(
     source: bytes | Path | str,
     batch_size: int | None = None,
+    part: Part = WHOLE,
     *,
     resumed: bool = False,
     positions: Positions | None = None,
@@ -32,12 +34,14 @@ def load(
         source: a path, or the bytes themselves.
         batch_size: how many samples a network's inputs hold; None keeps the file's batch, an open
             one as 1. IR text has its own, which cannot be changed.
+        part: which part of a network, of which extents; of IR text there is none.
         resumed: whether a compile goes on from here, which the history of a module of text then
             says.
         positions: is filled with the places of a text's operations.
 
     Raises:
-        ImportFailure: the file cannot be read, is none of these, or cannot have that batch size.
+        ImportFailure: the file cannot be read, is none of these, or cannot have that batch size
+            or part.
         VerificationFailure: what it holds, or what an operator's import made of it, does not
             verify.
     """
@@ -50,7 +54,7 @@ def load(
     if head[4:8] == b"TFL3":
         from furiosa_ir.importers.tflite import import_tflite  # noqa: PLC0415  # lazy frameworks
 
-        return _verified(import_tflite(source, batch_size=batch_size), name)
+        return _verified(import_tflite(source, batch_size=batch_size, part=part), name)
     if is_ir_text(head):
         if batch_size is not None:
             raise ImportFailure(
@@ -58,6 +62,7 @@ def load(
                 file=name,
                 hint="give the batch size where the ONNX or TFLite network is read",
             )
+        part.require_whole("the shapes of IR", name)
         if isinstance(source, Path):
             module = read_module(source, resumed=resumed, positions=positions)
         else:
@@ -71,7 +76,7 @@ def load(
         raise ImportFailure("this is a text file, not a model", file=name, hint=_READABLE)
     from furiosa_ir.importers.onnx import import_onnx  # noqa: PLC0415  # lazy frameworks
 
-    return _verified(import_onnx(source, batch_size=batch_size), name)
+    return _verified(import_onnx(source, batch_size=batch_size, part=part), name)
 
 
 def _complete(module: ModuleOp, name: str | None) -> ModuleOp:

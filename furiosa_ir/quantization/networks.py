@@ -11,6 +11,7 @@ from typing import Any
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.input_files import open_input
 from furiosa_ir.native_process import OnStep
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.accuracy import OutputAccuracy, compare
 from furiosa_ir.quantization.calibration import Calibration, Sample, load_samples
 from furiosa_ir.quantization.onnx import OnnxSource, left_in_float, quantize_onnx
@@ -50,6 +51,7 @@ def quantize_network(
     activation: str,
     exclude: Sequence[str],
     limit: int | None,
+    part: Part = WHOLE,
     on_step: OnStep,
 ) -> Quantized:
     """Quantises a float network in this process; the arguments are those of `quantize`.
@@ -63,7 +65,7 @@ def quantize_network(
             raise FuriosaError(
                 "TFLite networks are quantised by minmax to int8 only", file=str(source)
             )
-        network = TFLiteSource.read(source)
+        network = TFLiteSource.read(source, part)
         samples = load_samples(calibration, network.inputs, limit)
         reference = tflite_runner(network.content, network.inputs, network.name)
         content = quantize_tflite(
@@ -74,7 +76,7 @@ def quantize_network(
         accuracy = _compare(network.outputs, reference, running, samples, False, on_step)
         size = source.stat().st_size
         return Quantized(content, "tflite", len(samples), seconds, size, {}, accuracy)
-    network = OnnxSource.read(source)
+    network = OnnxSource.read(source, part)
     samples = load_samples(calibration, network.inputs, limit)
     reference = onnx_runner(network.model, network.name)
     quantized = quantize_onnx(

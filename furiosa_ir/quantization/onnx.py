@@ -18,6 +18,7 @@ from furiosa_ir.dialects.graph import OPERATIONS
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.native_process import OnStep, no_report
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.captures import hide_captures, show_captures
 from furiosa_ir.quantization.indifference import warn_of_clipping
@@ -45,13 +46,13 @@ class OnnxSource:
     outputs: tuple[str, ...]
 
     @staticmethod
-    def read(path: Path) -> OnnxSource:
-        """Reads a file.
+    def read(path: Path, part: Part = WHOLE) -> OnnxSource:
+        """Reads a file, or a part of its network.
 
         Raises:
             FuriosaError: it holds no float ONNX network.
         """
-        return OnnxSource.of(read_float_model(path), str(path))
+        return OnnxSource.of(read_float_model(path, part), str(path))
 
     @staticmethod
     def of(model: onnx.ModelProto, name: str) -> OnnxSource:

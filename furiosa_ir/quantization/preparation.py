@@ -15,6 +15,7 @@ from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.onnx.embedding import embed_external_data
 from furiosa_ir.importers.onnx.file import read_model
 from furiosa_ir.leftovers import temporary_folder
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.names import fresh, value_names
 from furiosa_ir.quantization.opset import (
@@ -31,13 +32,13 @@ IN_ONE_FILE = 1 << 30
 """Larger networks keep their weights beside temporary files: protobuf ends at 2 GiB."""
 
 
-def read_float_model(source: Path) -> onnx.ModelProto:
-    """An ONNX network with its weights, which is not quantised yet; every node has a name.
+def read_float_model(source: Path, part: Part = WHOLE) -> onnx.ModelProto:
+    """An ONNX network or a part of it, with its weights, not quantised yet; every node has a name.
 
     Raises:
         FuriosaError: it is no such network.
     """
-    model = read_model(source).model
+    model = read_model(source, part).model
     try:
         embed_external_data(model, source.parent)
     except ImportFailure as error:

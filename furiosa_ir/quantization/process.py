@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from furiosa_ir.native_process import (
     Order,
     no_report,
 )
+from furiosa_ir.network_part import Part, PartArguments, part_of
 from furiosa_ir.plugins import (
     Plugin,
     load_plugins,
@@ -58,6 +59,7 @@ def quantize(
     limit: int | None = None,
     plugins: Sequence[Plugin] = (),
     on_step: OnStep = no_report,
+    **part: Unpack[PartArguments],
 ) -> QuantizationReport:
     """Quantises a float network, in a process of its own: what its libraries do ends no other.
 
@@ -73,12 +75,15 @@ def quantize(
         plugins: code that declares operators and lowerings; those that the NPU thereby has an
             8-bit form of are quantised, too. Those that this process has loaded count as well.
         on_step: is told the progress.
+        **part: `input_shapes` and `dims` fix extents that the network leaves open, `inputs` and
+            `outputs` quantise what is between them (`network_part.PartArguments`).
 
     Raises:
         FuriosaError: anything is wrong with the network, the data or the output file; or the
             libraries did not survive the network, or took more than `QUANTIZER_BYTES` of `limits`.
     """
     source, output = Path(source), Path(output)
+    chosen = part_of(**part)
     if method not in METHODS or activation not in ACTIVATIONS:
         raise FuriosaError(
             f"no method '{method}' with {activation} activations",
@@ -106,6 +111,7 @@ def quantize(
             "exclude": list(exclude),
             "limit": limit,
         },
+        "part": asdict(chosen),
     }
     processes = NativeProcesses(__name__, silent=False, descriptors=_descriptors(files))
     try:
@@ -173,6 +179,16 @@ def jobs(_options: Mapping[str, Any], _data: bytes) -> Mapping[str, Job]:
     return {"quantize": _quantize}
 
 
+def _part(fields: Mapping[str, Any]) -> Part:
+    """A part as it was, for JSON has lists only."""
+    return part_of(
+        input_shapes=dict(fields["input_shapes"]),
+        dims=dict(fields["dims"]),
+        inputs=fields["inputs"],
+        outputs=fields["outputs"],
+    )
+
+
 def _quantize(order: Order) -> Answer:
     from furiosa_ir.quantization.networks import quantize_network  # noqa: PLC0415  # seconds
 
@@ -186,7 +202,11 @@ def _quantize(order: Order) -> Answer:
     try:
         load_plugins(options["plugins"])
         done = quantize_network(
-            Path(options["source"]), calibration, on_step=order.on_step, **options["settings"]
+            Path(options["source"]),
+            calibration,
+            on_step=order.on_step,
+            part=_part(options["part"]),
+            **options["settings"],
         )
     except Exception as error:
         raise_plugin_failure(error)

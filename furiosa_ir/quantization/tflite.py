@@ -14,9 +14,11 @@ import flatbuffers
 import numpy as np
 
 from furiosa_ir.arrays import Array
-from furiosa_ir.errors import FuriosaError
+from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.tflite.file import CORRUPTION
+from furiosa_ir.importers.tflite.part import content_of_part
 from furiosa_ir.native_process import OnStep, no_report
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.tflite_biases import with_room_for_biases
@@ -46,8 +48,8 @@ class TFLiteSource:
     layers: tuple[str, ...]
 
     @staticmethod
-    def read(path: Path) -> TFLiteSource:
-        """Reads a file.
+    def read(path: Path, part: Part = WHOLE) -> TFLiteSource:
+        """Reads a file, or a part of its network.
 
         Raises:
             FuriosaError: it holds no float TFLite network, or LiteRT is missing.
@@ -55,8 +57,11 @@ class TFLiteSource:
         content = path.read_bytes()
         schema = _libraries().schema
         try:
+            content = content_of_part(content, part)
             model = schema.ModelT.InitFromPackedBuf(content, 0)
             return _read(model, content, str(path), schema)
+        except ImportFailure as error:
+            raise error.at(file=str(path)) from None
         except CORRUPTION as error:
             raise FuriosaError(
                 f"it is no TFLite network that can be read: {error}", file=str(path)

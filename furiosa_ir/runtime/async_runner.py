@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.network_part import PartArguments
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime.errors import SessionClosed
 from furiosa_ir.runtime.model import Inputs, Model
@@ -31,6 +32,7 @@ def create_runner(
     compiler_config: Mapping[str, Any] | None = None,
     compiler_hints: bool = True,
     plugins: Sequence[Plugin] = (),
+    **part: Unpack[PartArguments],
 ) -> RunnerCreation:
     """A runner for a model, to be awaited or used by `async with`.
 
@@ -38,19 +40,19 @@ def create_runner(
     own, so that the event loop goes on meanwhile; both may raise FuriosaError.
     """
     return RunnerCreation(
-        model, device, worker_num, batch_size, compiler_config, compiler_hints, plugins
+        model, device, worker_num, batch_size, compiler_config, compiler_hints, plugins, **part
     )
 
 
 class RunnerCreation:
     """A `Runner` to be; its arguments are those of `session.create`."""
 
-    def __init__(self, *arguments: Any) -> None:
-        self._arguments = arguments
+    def __init__(self, *arguments: Any, **part: Unpack[PartArguments]) -> None:
+        self._arguments, self._part = arguments, part
         self._runner: Runner | None = None
 
     async def _create(self) -> Runner:
-        return Runner(await asyncio.to_thread(create, *self._arguments))
+        return Runner(await asyncio.to_thread(create, *self._arguments, **self._part))
 
     def __await__(self) -> Generator[Any, Any, Runner]:
         return self._create().__await__()

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from furiosa_ir.errors import ExecutionFailure, readable
+from furiosa_ir.network_part import PartArguments
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime.errors import (
     QueueWaitTimeout,
@@ -52,6 +53,7 @@ def create_async(
     output_queue_size: int | None = None,
     compiler_hints: bool = True,
     plugins: Sequence[Plugin] = (),
+    **part: Unpack[PartArguments],
 ) -> tuple[AsyncSession, CompletionQueue]:
     """An asynchronous session for a model: the half that submits, and the half that receives.
 
@@ -66,6 +68,7 @@ def create_async(
             None.
         compiler_hints: as for `session.create`.
         plugins: as for `session.create`.
+        **part: as for `session.create`.
 
     Raises:
         FuriosaError: the model cannot be read or compiled, or a queue cannot have that size.
@@ -80,7 +83,7 @@ def create_async(
             )
         sizes.append(size)
     session = create(
-        model, device, worker_num, batch_size, compiler_config, compiler_hints, plugins
+        model, device, worker_num, batch_size, compiler_config, compiler_hints, plugins, **part
     )
     exchange = _Exchange(session, sizes[0], sizes[1])
     return AsyncSession(exchange), CompletionQueue(exchange)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from numpy.typing import ArrayLike
 
@@ -19,6 +19,7 @@ from furiosa_ir.arguments import positive_integer
 from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.model_source import Source, model_source
+from furiosa_ir.network_part import PartArguments, part_of
 from furiosa_ir.plugins import Plugin, find_plugin
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.errors import SessionClosed
@@ -52,6 +53,7 @@ def create(
     compiler_config: Mapping[str, Any] | None = None,
     compiler_hints: bool = True,
     plugins: Sequence[Plugin] = (),
+    **part: Unpack[PartArguments],
 ) -> Session:
     """A session for a model; what is no ENF program is compiled first.
 
@@ -67,6 +69,8 @@ def create(
         compiler_hints: print to stderr why operators stay on the host, when compiling.
         plugins: code that declares operators, loaded when compiling: Python files, folders of
             packages, or modules by their names.
+        **part: `input_shapes` and `dims` fix extents that a network leaves open, `inputs` and
+            `outputs` take what is between them (`network_part.PartArguments`).
 
     Raises:
         FuriosaError: the model cannot be read or compiled.
@@ -80,18 +84,22 @@ def create(
     target = target_of(device)
     for plugin in plugins:  # also where nothing has to be compiled, a wrong name is told
         find_plugin(plugin)
-    source = model_source(model)
+    source, chosen = model_source(model), part_of(**part)
     if _head(source) == _ENF:
         session = Session(_read(source), worker_num)
         if batch_size is not None:
             session.require_batch(batch_size)
         if target is not None:
             session.require_target(target)
+        name = None if isinstance(source, bytes) else str(source)
+        chosen.require_whole("the shapes of a program", name)
         return session
     # A session of an ENF file needs neither the cache nor the compiler.
     from furiosa_ir.cache.compilation import compile_program  # noqa: PLC0415
 
-    result = compile_program(source, target=target, batch_size=batch_size, plugins=plugins)
+    result = compile_program(
+        source, target=target, batch_size=batch_size, plugins=plugins, part=chosen
+    )
     session = Session(_read(result.program), worker_num)
     if compiler_hints:
         session.print_hints()

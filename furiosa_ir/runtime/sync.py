@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
+from furiosa_ir.network_part import PartArguments
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime.model import Inputs, Model
 from furiosa_ir.runtime.session import ModelSource, Session, create
@@ -21,6 +22,7 @@ def create_runner(
     compiler_config: Mapping[str, Any] | None = None,
     compiler_hints: bool = True,
     plugins: Sequence[Plugin] = (),
+    **part: Unpack[PartArguments],
 ) -> Runner:
     """A runner for a model; the arguments are those of `session.create`.
 
@@ -28,7 +30,16 @@ def create_runner(
         FuriosaError: the model cannot be read or compiled.
     """
     return Runner(
-        create(model, device, worker_num, batch_size, compiler_config, compiler_hints, plugins)
+        create(
+            model,
+            device,
+            worker_num,
+            batch_size,
+            compiler_config,
+            compiler_hints,
+            plugins,
+            **part,
+        )
     )
 
 

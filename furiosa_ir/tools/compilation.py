@@ -16,6 +16,7 @@ from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
 from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import check_writable, refuse_terminal, replacing, write_failure
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.reports.units import format_value
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 
@@ -40,6 +41,7 @@ def compile_file(
     verify: bool,
     verbose: bool,
     verify_inputs: Path | None = None,
+    part: Part = WHOLE,
     passes: str | None = None,
     plugins: Sequence[Plugin] = (),
     cache: bool = True,
@@ -59,7 +61,7 @@ def compile_file(
     others = [*plugin_files(plugins), *([verify_inputs] if verify_inputs is not None else [])]
     check_outputs(outputs, source, others)
     if verify_inputs is not None and not verify:
-        raise FuriosaError("--inputs are inputs for --verify", hint="give --verify, too")
+        raise FuriosaError("--verify-inputs are inputs for --verify", hint="give --verify, too")
     if passes is not None and target_ir != "enf":
         raise FuriosaError("--pass-pipeline ends at a program", hint="use furiosa-opt -p for IR")
 
@@ -69,6 +71,7 @@ def compile_file(
             target=target,
             target_ir=target_ir,
             batch_size=batch_size,
+            part=part,
             passes=passes,
             plugins=plugins,
             verbose=verbose,
@@ -80,11 +83,11 @@ def compile_file(
     if verify:
         from furiosa_ir.tools.verification import Verification
 
-        verification = Verification(source, compile_, verify_inputs)
+        verification = Verification(source, compile_, verify_inputs, part)
     run = compile_ if verification is None else verification.compile
 
     if target_ir == "enf":
-        inputs = Inputs(source, target, batch_size, passes, tuple(plugins))
+        inputs = Inputs(source, target, batch_size, passes, tuple(plugins), part)
         # What the cache has, no pass would make again.
         settings = None if cache and not verify_each else NO_CACHE
         _compile_program(inputs, output, run, settings, verification)
@@ -98,12 +101,34 @@ def compile_file(
     click.echo(f"Written to {shown(output)}", err=True)
 
 
+def separated_inputs(
+    inputs: tuple[str, ...], verify_inputs: Path | None, *, verify: bool
+) -> tuple[tuple[str, ...], Path | None]:
+    """`--inputs`, which once was the file of inputs for --verify, and `--verify-inputs`.
+
+    Returns:
+        The names of values, and the file.
+    """
+    if not verify or verify_inputs is not None or len(inputs) != 1:
+        return inputs, verify_inputs
+    path = Path(inputs[0])
+    if not path.exists() or path.is_dir():
+        return inputs, None
+    click.echo(
+        f"WARNING: --inputs {inputs[0]} is a file: --inputs are names of values now, and files "
+        "of inputs for --verify are --verify-inputs",
+        err=True,
+    )
+    return (), path
+
+
 def _compile(
     source: Path,
     *,
     target: str | None,
     target_ir: str,
     batch_size: int | None,
+    part: Part,
     passes: str | None,
     plugins: Sequence[Plugin],
     verbose: bool,
@@ -120,6 +145,7 @@ def _compile(
         source,
         target=target,
         batch_size=batch_size,
+        part=part,
         target_ir=target_ir,
         passes=passes,
         plugins=plugins,

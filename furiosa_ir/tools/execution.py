@@ -12,6 +12,7 @@ import numpy as np
 from furiosa_ir.arrays import Array, read_arrays, require_readable, write_arrays
 from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import check_writable, refuse_terminal
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime import session
 from furiosa_ir.runtime.tensor import DataType, TensorDesc
@@ -25,6 +26,7 @@ def run_file(
     *,
     target: str | None,
     batch_size: int | None,
+    part: Part = WHOLE,
     plugins: Sequence[Plugin] = (),
 ) -> None:
     """Runs a program or a network on the arrays of a file.
@@ -39,7 +41,14 @@ def run_file(
         refuse_terminal(check_writable(outputs))
         check_outputs([outputs], file, [inputs, *plugin_files(plugins)])
     require_readable(inputs)  # before a compile that may take long
-    with session.create(file, device=target, batch_size=batch_size, plugins=plugins) as running:
+    with session.create(
+        file,
+        device=target,
+        batch_size=batch_size,
+        plugins=plugins,
+        input_shapes=dict(part.input_shapes),
+        dims=dict(part.dims),
+    ) as running:
         descs = running.inputs()
         names = [desc.name for desc in descs]
         keeps_state = bool(running.program.variables)

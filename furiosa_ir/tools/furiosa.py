@@ -14,8 +14,10 @@ from typing import ClassVar
 import click
 
 from furiosa_ir import __version__
+from furiosa_ir.network_part import part_of_options
 from furiosa_ir.tools.arguments import INPUT, OUTPUT
 from furiosa_ir.tools.errors import reported_errors
+from furiosa_ir.tools.part_options import part_options, shape_options
 from furiosa_ir.tools.program import Program
 
 # The modules that do the work are imported by each command: `--help` needs none of them.
@@ -81,10 +83,11 @@ def main() -> None:
     help="Compare every tensor with the source, layer by layer, and the outputs end to end.",
 )
 @click.option(
-    "--inputs",
+    "--verify-inputs",
     type=INPUT,
     help=".npz of inputs for --verify, samples along the first axis; default: drawn ones.",
 )
+@part_options
 @click.option(
     "--pass-pipeline",
     metavar="TEXT",
@@ -104,7 +107,11 @@ def compile_command(
     target_ir: str,
     batch_size: int | None,
     verify: bool,
-    inputs: Path | None,
+    verify_inputs: Path | None,
+    input_shape: tuple[str, ...],
+    dim: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
     pass_pipeline: str | None,
     load: tuple[str, ...],
     no_cache: bool,
@@ -116,10 +123,14 @@ def compile_command(
     What SOURCE is, its content says. Progress and the summary go to standard error. Programs are
     kept in the compiler cache (FC_CACHE_ENABLED, FC_CACHE_STORE_URL, FC_CACHE_LIFETIME; see
     `furiosa cache`), and found there by what is in SOURCE and by every option.
+
+    With --inputs and --outputs, values by their names, the part of the network between them is
+    compiled; SOURCE may then have anything outside of it.
     """
     with reported_errors():
-        from furiosa_ir.tools.compilation import compile_file
+        from furiosa_ir.tools.compilation import compile_file, separated_inputs
 
+        inputs, verify_inputs = separated_inputs(inputs, verify_inputs, verify=verify)
         compile_file(
             source,
             output or Path(f"output.{target_ir}"),
@@ -127,7 +138,8 @@ def compile_command(
             target_ir=target_ir,
             batch_size=batch_size,
             verify=verify,
-            verify_inputs=inputs,
+            verify_inputs=verify_inputs,
+            part=part_of_options(input_shape, dim, inputs, outputs),
             verbose=verbose,
             passes=pass_pipeline,
             plugins=load,
@@ -146,6 +158,7 @@ def compile_command(
     help="Default: the program's or IR text's, else warboy-2pe.",
 )
 @click.option("-b", "--batch-size", "--batch", type=click.IntRange(min=1))
+@shape_options
 @_LOAD
 def run_command(
     file: Path,
@@ -153,6 +166,8 @@ def run_command(
     outputs: Path | None,
     target_npu: str | None,
     batch_size: int | None,
+    input_shape: tuple[str, ...],
+    dim: tuple[str, ...],
     load: tuple[str, ...],
 ) -> None:
     """Run FILE on the simulator: a program, or a network, which is compiled first.
@@ -163,7 +178,15 @@ def run_command(
     with reported_errors():
         from furiosa_ir.tools.execution import run_file
 
-        run_file(file, inputs, outputs, target=target_npu, batch_size=batch_size, plugins=load)
+        run_file(
+            file,
+            inputs,
+            outputs,
+            target=target_npu,
+            batch_size=batch_size,
+            part=part_of_options(input_shape, dim),
+            plugins=load,
+        )
 
 
 @main.command("inspect")
@@ -208,6 +231,7 @@ def inspect_command(file: Path, as_json: bool, disassemble: bool) -> None:
 )
 @click.option("--samples", type=click.IntRange(min=1), help="At most that many samples.")
 @click.option("--report", type=OUTPUT, help="JSON of the accuracy against the float network.")
+@part_options
 @_LOAD
 def quantize_command(
     source: Path,
@@ -219,6 +243,10 @@ def quantize_command(
     exclude: tuple[str, ...],
     samples: int | None,
     report: Path | None,
+    input_shape: tuple[str, ...],
+    dim: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
     load: tuple[str, ...],
 ) -> None:
     """Quantise SOURCE, a float ONNX or TFLite network, to int8.
@@ -238,5 +266,6 @@ def quantize_command(
             exclude=exclude,
             samples=samples,
             report=report,
+            part=part_of_options(input_shape, dim, inputs, outputs),
             plugins=load,
         )

@@ -12,8 +12,10 @@ from pathlib import Path
 import click
 
 from furiosa_ir import __version__
+from furiosa_ir.network_part import part_of_options
 from furiosa_ir.tools.arguments import INPUT, OUTPUT, STDOUT
 from furiosa_ir.tools.errors import reported_errors
+from furiosa_ir.tools.part_options import part_options
 from furiosa_ir.tools.program import Program
 
 # The modules that do the work are imported in `main`: `--help` and `--version` need none of xDSL.
@@ -34,6 +36,7 @@ from furiosa_ir.tools.program import Program
 @click.option(
     "-b", "--batch-size", type=click.IntRange(min=1), help="Samples that the inputs hold."
 )
+@part_options
 @click.option("--list-passes", is_flag=True, help="Passes with options, rules and documentation.")
 @click.option("--print-ir-before-all", is_flag=True, help="Dump IR before each pass, on stderr.")
 @click.option("--print-ir-after-all", is_flag=True, help="Dump IR after each pass, on stderr.")
@@ -72,6 +75,10 @@ def main(
     last: str | None,
     target: str | None,
     batch_size: int | None,
+    input_shape: tuple[str, ...],
+    dim: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
     list_passes: bool,
     print_ir_before_all: bool,
     print_ir_after_all: bool,
@@ -110,6 +117,7 @@ def main(
             last=last,
             target=target,
             batch_size=batch_size,
+            part=part_of_options(input_shape, dim, inputs, outputs),
             verify_each=verify_each,
             timing=timing,
             before=print_ir_before_all or frozenset(print_ir_before),

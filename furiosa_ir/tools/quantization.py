@@ -19,6 +19,7 @@ from rich.text import Text
 
 from furiosa_ir.errors import readable
 from furiosa_ir.files import check_writable, refuse_terminal, write_whole
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.quantization import OutputAccuracy, QuantizationReport, quantize
 from furiosa_ir.quantization.calibration import calibration_files
@@ -37,6 +38,7 @@ def quantize_file(
     exclude: Sequence[str],
     samples: int | None,
     report: Path | None,
+    part: Part = WHOLE,
     plugins: Sequence[Plugin] = (),
 ) -> None:
     """Quantises a file to a file, and says how near the result is to the source.
@@ -60,6 +62,10 @@ def quantize_file(
         exclude=exclude,
         limit=samples,
         plugins=plugins,
+        input_shapes=dict(part.input_shapes),
+        dims=dict(part.dims),
+        inputs=part.inputs,
+        outputs=part.outputs,
         on_step=progress.step,
     )
     if report is not None:

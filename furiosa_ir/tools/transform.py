@@ -26,6 +26,7 @@ from furiosa_ir.ir.text import (
     write_module,
 )
 from furiosa_ir.ir.text_format import constants_path, is_ir_text
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.streams import descriptor_at
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
@@ -46,6 +47,7 @@ class Settings:
     last: str | None = None
     target: str | None = None
     batch_size: int | None = None
+    part: Part = WHOLE
     verify_each: bool = True
     timing: bool = False
     before: bool | frozenset[str] = False
@@ -127,27 +129,28 @@ def _transform(data: bytes, file: Path, settings: Settings) -> ModuleOp:
     """Reads one module and runs what is asked for on it."""
     if not is_ir_text(data):
         path = data if str(file) == "-" else file
-        module = load(path, batch_size=settings.batch_size)
+        module = load(path, settings.batch_size, settings.part)
         _run(module, settings)
         return module
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ImportFailure("is not text in UTF-8", file=_name(file)) from None
-    _refuse_batch_size("IR", file, settings)
+    _refuse_change("IR", file, settings)
     positions = Positions()
     module = _parse(text, file, settings, positions)
     _run(module, settings, positions)
     return module
 
 
-def _refuse_batch_size(what: str, file: Path, settings: Settings) -> None:
+def _refuse_change(what: str, file: Path, settings: Settings) -> None:
     if settings.batch_size is not None:
         raise ImportFailure(
             f"the batch size of {what} cannot be changed",
             file=_name(file),
             hint="give the batch size where the ONNX or TFLite network is read",
         )
+    settings.part.require_whole(f"the shapes of {what}", _name(file))
 
 
 def _parse(text: str, file: Path, settings: Settings, positions: Positions) -> ModuleOp:
@@ -230,7 +233,7 @@ def _print(text: str) -> None:
 
 def _run_text(data: bytes, file: Path, settings: Settings) -> None:
     """Text in parts, with or without expected errors."""
-    _refuse_batch_size("IR", file, settings)
+    _refuse_change("IR", file, settings)
     text = data.decode("utf-8-sig", "replace")
     failures: list[str] = []
     outputs: list[str] = []
@@ -288,7 +291,7 @@ def _show_program(data: bytes, file: Path, settings: Settings, output: Path | No
     from furiosa_ir.backends.warboy.enf.reader import read_program
 
     name = _name(file)
-    _refuse_batch_size("a compiled program", file, settings)
+    _refuse_change("a compiled program", file, settings)
     if settings.pipeline or settings.first or settings.last:
         raise FuriosaError("a compiled program cannot be transformed", file=name)
     try:

@@ -10,6 +10,7 @@ import click
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.compiler import CompileResult, garbage_collection_paused
 from furiosa_ir.errors import FuriosaError, readable
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.verification import CompileTrace, Report, verify_compile
 
 
@@ -20,6 +21,7 @@ class Verification:
         source: the file compiled.
         compile_: compiles it; its arguments watch the passes.
         inputs: a file of inputs; None: they are drawn.
+        part: which part of the network is compiled.
     """
 
     def __init__(
@@ -27,8 +29,10 @@ class Verification:
         source: Path,
         compile_: Callable[..., CompileResult],
         inputs: Path | None,
+        part: Part = WHOLE,
     ) -> None:
         self._source, self._compile, self._inputs = source, compile_, inputs
+        self._part = part
         self._trace: CompileTrace | None = None
         self._result: CompileResult | None = None
 
@@ -64,7 +68,9 @@ class Verification:
         program = None if file is None else read_program(file)
         try:
             with garbage_collection_paused():  # the IR of two levels is searched time and again
-                report = verify_compile(self._trace, self._source, program, inputs=self._inputs)
+                report = verify_compile(
+                    self._trace, self._source, program, inputs=self._inputs, part=self._part
+                )
         except FuriosaError as error:
             raise error.at(file=str(self._source)) from error.__cause__
         _print(report)

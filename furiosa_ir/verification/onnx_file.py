@@ -26,12 +26,14 @@ from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.importers.onnx.embedding import embed_external_data
 from furiosa_ir.importers.onnx.file import read_model
+from furiosa_ir.importers.onnx.part import take_part
 from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 from furiosa_ir.limits import limit
 from furiosa_ir.native_onnx import run_model
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.verification.comparison import Where, check_equal
 from furiosa_ir.verification.reference import ReferenceValues
 from furiosa_ir.verification.trace import CompileTrace
@@ -57,18 +59,20 @@ class OnnxFileCheck:
     Args:
         source: the file.
         trace: the compile, whose values have tensors' names.
+        part: of the network, that was compiled.
     """
 
-    def __init__(self, source: Path, trace: CompileTrace) -> None:
+    def __init__(self, source: Path, trace: CompileTrace, part: Part = WHOLE) -> None:
         self.failure = ""
         self._trace = trace
         self._cut_up: _Runnable | None = None
         self._cuts: dict[str, int] = {}
         try:
             original = onnx.load(source, load_external_data=False)
+            take_part(original, part)
             embed_external_data(original, source.parent)
             self._whole = _runnable(original)
-            model = _expanded(source) if original.functions else original
+            model = _expanded(source, part) if original.functions else original
             initial = {str(t.name) for t in model.graph.initializer}
             self._inputs = [str(i.name) for i in model.graph.input if i.name not in initial]
             self._outputs = [str(o.name) for o in model.graph.output]
@@ -186,9 +190,9 @@ def outputs_differ_grossly(got: Array, want: Array, least: float) -> bool:
     return float(same.mean()) < least
 
 
-def _expanded(source: Path) -> Any:
+def _expanded(source: Path, part: Part) -> Any:
     """The model as the importer has it, whose values have the names that the trace knows."""
-    model = read_model(source).model
+    model = read_model(source, part).model
     embed_external_data(model, source.parent)
     return model
 

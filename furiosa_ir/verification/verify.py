@@ -15,10 +15,12 @@ from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.compiler import level_of
 from furiosa_ir.dialects.graph.variables import variables_of
 from furiosa_ir.importers import load
+from furiosa_ir.importers.tflite.part import content_of_part
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.ir.text_format import is_ir_text
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 from furiosa_ir.runtime.session import Session, usable_processors
 from furiosa_ir.verification.commands import check_same_commands, has_commands, program_of
@@ -70,6 +72,7 @@ def verify_compile(
     program: Program | None,
     *,
     inputs: Path | None = None,
+    part: Part = WHOLE,
 ) -> Report:
     """Compares every tensor of a compiled network with its source's, layer by layer.
 
@@ -78,6 +81,7 @@ def verify_compile(
         source: the file: an ONNX or TFLite network, or IR text.
         program: the program as it was written; None if a level of IR was asked for.
         inputs: a file of inputs; by default they are drawn.
+        part: which part of the network was compiled, of which extents.
 
     Raises:
         Disagreement: a value is another than the source's.
@@ -86,6 +90,8 @@ def verify_compile(
     assert trace.source is not None
     assert trace.final is not None
     data = source.read_bytes()
+    if data[4:8] == b"TFL3":
+        data = content_of_part(data, part)
     if program is None and has_commands(trace.final.module):
         program = program_of(trace.final.module)
     if program is not None and has_commands(trace.source):
@@ -95,13 +101,13 @@ def verify_compile(
     entries = network_inputs(trace.source)
     feeds = drawn_inputs(entries) if inputs is None else given_inputs(inputs, entries)
     level = level_check(trace, program)
-    witness = None if is_other_than_onnx(data) else OnnxFileCheck(source, trace)
+    witness = None if is_other_than_onnx(data) else OnnxFileCheck(source, trace, part)
     reference = reference_of(data, trace, frozenset() if witness is None else witness.numbers)
     comparison = _Comparison(
         level=level,
         reference=reference,
         session=None if program is None else Session(program, make_engine=SharedProcessEngine),
-        single=None if witness is None else _single_sample(source, trace),
+        single=None if witness is None else _single_sample(source, trace, part),
     )
     # What the importer makes of a file hangs on no input: one is enough.
     witnesses = [None if comparison.single else witness, *([None] * (len(feeds) - 1))]
@@ -217,13 +223,14 @@ def is_other_than_onnx(data: bytes) -> bool:
     return data[4:8] == b"TFL3" or is_ir_text(data)
 
 
-def _single_sample(source: Path, trace: CompileTrace) -> Run | None:
+def _single_sample(source: Path, trace: CompileTrace, part: Part) -> Run | None:
     """The file's network for one sample after another; None if the batch is the file's own."""
     assert trace.source is not None
     compiled = [shape_of(a) for a in main_function(trace.source).body.block.args]
-    if _declared_shapes(source) == compiled:  # most files: importing takes half a second
+    # Most files: importing takes half a second.
+    if part.is_whole and _declared_shapes(source) == compiled:
         return None
-    alone = load(source)
+    alone = load(source, part=part)
     shapes = [shape_of(a) for a in main_function(alone).body.block.args]
     if shapes == compiled:
         return None

@@ -22,7 +22,7 @@ from tests.quantization.networks import convolutions
 
 INPUTS = (
     "furiosa compile THIS -o out.enf",
-    "furiosa compile n.tflite -o out.enf --verify --inputs THIS",
+    "furiosa compile n.tflite -o out.enf --verify --verify-inputs THIS",
     "furiosa compile n.tflite -o out.enf --load THIS",
     "furiosa run THIS --inputs x.npy",
     "furiosa run n.tflite --inputs THIS",

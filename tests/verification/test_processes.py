@@ -19,7 +19,7 @@ def test_litert_that_ends_is_one_sentence(divisor: np.ndarray, tmp_path: Path) -
     """In this process, which SIGFPE would have ended."""
     (tmp_path / "n.tflite").write_bytes(remainder_network())
     np.savez(tmp_path / "x.npz", a=A[None], b=divisor[None])
-    arguments = ["compile", "n.tflite", "--verify", "--inputs", "x.npz", "-o", "n.enf"]
+    arguments = ["compile", "n.tflite", "--verify", "--verify-inputs", "x.npz", "-o", "n.enf"]
     places = [str(tmp_path / a) if "." in a else a for a in arguments]
     done = CliRunner().invoke(main, places)
     if divisor is B:

@@ -191,7 +191,7 @@ def test_a_few_decisions_of_a_host_segment_that_a_late_pass_turns_are_found(tmp_
     passes = "graph-partition,lower-to-ftensor,fuse-kernels,plan-tiles,allocate,schedule"
     for late, code in ((passes, 0), (f"{passes},spoil-late", 1)):
         arguments = ["--pass-pipeline", late, "--load", plugin, "-o", tmp_path / "x.enf"]
-        got, text = furiosa("compile", source, "--verify", "--inputs", inputs, *arguments)
+        got, text = furiosa("compile", source, "--verify", "--verify-inputs", inputs, *arguments)
         assert got == code, text
     assert "layer 'cast': the result does not agree: element [0, 500]: 0 instead of 1" in text
     assert "0.5 % of the elements differ" in text
@@ -209,14 +209,15 @@ def test_inputs_of_a_file(tmp_path: Path):
     )
     assert code == 0
     assert "on 2 inputs" in messages
+    assert "inputs for --verify are --verify-inputs" in messages  # the option's name of old
     write_arrays([(entry.name, np.zeros((3, 3), np.int8))], samples)
     code, messages = furiosa(
-        "compile", TFLITE, "--verify", "--inputs", samples, "-o", tmp_path / "y"
+        "compile", TFLITE, "--verify", "--verify-inputs", samples, "-o", tmp_path / "y"
     )
     assert code == 1
     assert "samples lie along the first axis" in messages
     assert not (tmp_path / "y").exists()
-    code, messages = furiosa("compile", TFLITE, "--inputs", samples, "-o", tmp_path / "y")
+    code, messages = furiosa("compile", TFLITE, "--verify-inputs", samples, "-o", tmp_path / "y")
     assert code == 1
     assert "give --verify, too" in messages
 

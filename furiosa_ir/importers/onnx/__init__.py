@@ -20,7 +20,7 @@ from xdsl.ir import Block, Region, SSAValue
 
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
-from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.errors import FuriosaError, ImportFailure, UnknownOperator
 from furiosa_ir.importers.batch import set_batch
 from furiosa_ir.importers.onnx.branches import taken_branch
 from furiosa_ir.importers.onnx.builder import Builder, is_static
@@ -38,6 +38,7 @@ from furiosa_ir.importers.onnx.types import check_types
 from furiosa_ir.ir.history import HISTORY, NOTHING_RAN
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of, shape_text
+from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.plugins import raise_plugin_failure
 
 __all__ = ["import_onnx"]
@@ -45,7 +46,9 @@ __all__ = ["import_onnx"]
 _LOG = logging.getLogger(__name__)
 
 
-def import_onnx(source: bytes | Path, *, batch_size: int | None = None) -> ModuleOp:
+def import_onnx(
+    source: bytes | Path, *, batch_size: int | None = None, part: Part = WHOLE
+) -> ModuleOp:
     """Reads an ONNX model into a module with one function, `@main`.
 
     Static shapes are inferred on the way, and what depends on constants alone is folded.
@@ -53,14 +56,17 @@ def import_onnx(source: bytes | Path, *, batch_size: int | None = None) -> Modul
     Args:
         source: the file's path or its bytes (which cannot have external data).
         batch_size: how many samples the inputs hold; None: one where the file leaves it open.
+        part: which part of the network, of which extents.
 
     Raises:
         ImportFailure: the file is missing, is no ONNX model, or contradicts itself; or it cannot
-            have that batch size.
+            have that batch size or part.
     """
-    file = read_model(source)
+    file = read_model(source, part)
     try:
         return _import(file, batch_size)
+    except UnknownOperator as error:
+        raise error.at(file=file.name) from error.__cause__
     except FuriosaError as error:
         raise ImportFailure(
             error.message, file=error.file or file.name, layer=error.layer, hint=error.hint
@@ -137,6 +143,8 @@ def _import_node(builder: Builder, proto: Any, declared: Mapping[str, int]) -> N
         for name in proto.output:
             if declared.get(str(name)) and not builder.is_hidden(str(name)):
                 _compare_elements(f"the value '{name}'", declared[name], builder.value(str(name)))
+    except UnknownOperator as error:
+        raise error.at(layer=label) from None
     except FuriosaError as error:
         raise ImportFailure(
             error.message, file=error.file, layer=error.layer or label, hint=error.hint

@@ -15,9 +15,11 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.functions import expanded_functions
 from furiosa_ir.importers.onnx.opsets import raise_opset
 from furiosa_ir.importers.onnx.order import all_nodes
+from furiosa_ir.importers.onnx.part import take_part
 from furiosa_ir.importers.onnx.soundness import check_model
 from furiosa_ir.importers.onnx.sparse import make_initializers_dense
 from furiosa_ir.input_files import open_input
+from furiosa_ir.network_part import WHOLE, Part
 
 UNFIT = (
     ArithmeticError,
@@ -54,8 +56,8 @@ class ModelFile:
     opsets: dict[str, int]
 
 
-def read_model(source: bytes | Path) -> ModelFile:
-    """Parses a model, its local functions expanded.
+def read_model(source: bytes | Path, part: Part = WHOLE) -> ModelFile:
+    """Parses a model, or a part of it, its local functions expanded.
 
     Raises:
         ImportFailure: there is no such file, or it holds no ONNX model that we can read.
@@ -81,6 +83,7 @@ def read_model(source: bytes | Path) -> ModelFile:
         raise error.at(file=name) from None
     _name_one_domain(model)
     try:
+        take_part(model, part)
         make_initializers_dense(model)
     except ImportFailure as error:
         raise error.at(file=name) from None

@@ -20,7 +20,7 @@ import onnx
 from onnx import checker, helper
 
 from furiosa_ir.dialects.graph.base import OriginAttr
-from furiosa_ir.errors import ImportFailure
+from furiosa_ir.errors import ImportFailure, UnknownOperator
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.contrib import infer_with_onnxruntime
 from furiosa_ir.importers.onnx.extra_operators import is_extra, schema_opset
@@ -149,7 +149,7 @@ class OpaqueNode:
             if result is not None:
                 results[str(output.name)] = result
             elif output.type.WhichOneof("value") is None:
-                raise ImportFailure(
+                raise UnknownOperator(
                     f"nothing tells the type of the result '{output.name}' of the operator "
                     f"'{self.node.op_type}'",
                     hint="declare it in the model (graph.value_info)",

@@ -12,6 +12,7 @@ from furiosa_ir.importers.batch import batch_axes
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.ir.shaped_operation import AnyTensor
 from furiosa_ir.ir.sizes import check_shape
+from furiosa_ir.network_part import way_out_of_open
 
 
 def batch_symbols(inputs: Sequence[Any]) -> frozenset[str]:
@@ -74,7 +75,9 @@ def input_type(value: Any, symbols: Collection[str]) -> AnyTensor:
             "which is not supported"
         )
     if not tensor.HasField("shape"):
-        raise ImportFailure(f"the input '{name}' has no shape", hint=_fix(name))
+        raise ImportFailure(
+            f"the input '{name}' has no shape", hint=f"--input-shape {name}=1,3,H,W gives it one"
+        )
     shape: list[int] = []
     for index, dim in enumerate(tensor.shape.dim):
         if not _is_open(dim):
@@ -85,14 +88,11 @@ def input_type(value: Any, symbols: Collection[str]) -> AnyTensor:
             symbol = f"'{dim.dim_param}'" if dim.dim_param else "open"
             raise ImportFailure(
                 f"dimension {index} of the input '{name}' is {symbol}; only the batch size may be",
-                hint=_fix(name),
+                hint=_way_out(name, tensor.shape.dim),
             )
     check_shape(shape, f"the input '{name}'")
     return TensorType(element, shape)
 
 
-def _fix(name: str) -> str:
-    return (
-        "fix it with python -m onnxruntime.tools.make_dynamic_shape_fixed "
-        f"--input_name {name} --input_shape ..."
-    )
+def _way_out(name: str, dims: Any) -> str:
+    return way_out_of_open(name, [None if _is_open(d) else int(d.dim_value) for d in dims])

@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Attribute
@@ -19,6 +20,10 @@ from furiosa_ir.dialects.graph.variables import VariableOp
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.batch import batch_axes, set_batch
 from furiosa_ir.ir.history import HISTORY, NOTHING_RAN
+from furiosa_ir.network_part import WHOLE, Part, way_out_of_open
+
+if TYPE_CHECKING:
+    from furiosa_ir.importers.tflite.file import FileRecord
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,7 +37,9 @@ def _refuse_state(variables: Sequence[VariableOp]) -> None:
         )
 
 
-def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> ModuleOp:
+def import_tflite(
+    source: bytes | Path, *, batch_size: int | None = None, part: Part = WHOLE
+) -> ModuleOp:
     """Imports the network (subgraph 0) of a TFLite model. Constants stay in the mapped file.
 
     The module's `graph.kernels` is "optimized" where LiteRT's reference kernels cannot run the
@@ -41,6 +48,7 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
     Args:
         source: the model or its path.
         batch_size: how many samples the inputs hold; None leaves that as it is.
+        part: which part of the network, of which extents.
 
     Raises:
         ImportFailure: the file cannot be read, is corrupt or contradicts itself.
@@ -57,7 +65,8 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
     name = str(source) if isinstance(source, Path) else None
     try:
         data = open_model(source)
-        file = read_file(data)
+        file = read_file(data, part)
+        _warn_of_open(file, name or "TFLite model")
         network = NetworkImporter(file)
         function = network.run()
         variables = network.variables.operations()
@@ -88,3 +97,18 @@ def import_tflite(source: bytes | Path, *, batch_size: int | None = None) -> Mod
         attributes["graph.kernels"] = StringAttr("optimized")
     attributes[HISTORY] = NOTHING_RAN
     return ModuleOp([*variables, function], attributes)
+
+
+def _warn_of_open(file: FileRecord, name: str) -> None:
+    """Warns of inputs whose extents, beyond the batch, are only what the file happens to hold."""
+    for index in file.main.inputs:
+        tensor = file.main.tensors[index]
+        extents = [None if n < 0 else n for n in tensor.signature]
+        if None in extents[1:]:
+            _LOG.warning(
+                "%s: the file leaves dimensions of the input '%s' open; compiled for %s (%s)",
+                name,
+                tensor.name,
+                " x ".join(map(str, tensor.shape)),
+                way_out_of_open(tensor.name, extents),
+            )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,18 @@ from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.operator_record import (
+    OperatorCode,
     OperatorRecord,
     read_code,
     read_operator,
 )
+from furiosa_ir.importers.tflite.part import given_shapes, select, without_double
 from furiosa_ir.importers.tflite.vectors import Vectors, checked_length, enum_names
 from furiosa_ir.input_files import open_input
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape
 from furiosa_ir.ir.sizes import check_shape
+from furiosa_ir.network_part import WHOLE, Part
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every TFLite file."""
@@ -142,6 +145,7 @@ class FileRecord:
     Args:
         model: the flatbuffers reader.
         data: the file.
+        part: what of subgraph 0 is looked at.
 
     Attributes:
         codes: what operators can be, used or not.
@@ -152,8 +156,9 @@ class FileRecord:
         CORRUPTION: the reader ran into a corrupt offset.
     """
 
-    def __init__(self, model: Any, data: bytes | mmap.mmap) -> None:
+    def __init__(self, model: Any, data: bytes | mmap.mmap, part: Part = WHOLE) -> None:
         self.data = data
+        self._part = part
         self.repaired: list[str] = []
         self._model = model
         self._vectors = Vectors(len(data))
@@ -161,6 +166,18 @@ class FileRecord:
         count = checked_length(model.OperatorCodesLength(), len(data), "operator codes")
         self.codes = [read_code(model.OperatorCodes(i), self._vectors) for i in range(count)]
         self._subgraphs: dict[int, SubgraphRecord] = {}
+
+    @property
+    def resolved_codes(self) -> list[OperatorCode]:
+        """The codes that LiteRT wants kernels for: all; of a part, its own and other subgraphs'."""
+        if not self._part.is_cut:
+            return self.codes
+        found = [op.code for op in self.main.operators]
+        for index in range(1, self._model.SubgraphsLength()):
+            graph = self._model.Subgraphs(index)
+            operators = map(graph.Operators, range(graph.OperatorsLength()))
+            found += [self.codes[op.OpcodeIndex()] for op in operators]
+        return found
 
     @property
     def main(self) -> SubgraphRecord:
@@ -192,17 +209,28 @@ class FileRecord:
     def _read(self, reader: Any, index: int) -> SubgraphRecord:
         size, vectors = len(self.data), self._vectors
         count = checked_length(reader.TensorsLength(), size, "tensors")
+        operator_count = checked_length(reader.OperatorsLength(), size, "operators")
+        part = WHOLE if index else self._part
+        chosen = select(self._model, reader, vectors, part) if part.is_cut else None
         tensors = [
             read_tensor(reader.Tensors(i), i, self._buffers, vectors, self.repaired)
+            if chosen is None or i in chosen.tensors
+            else _left_out(reader.Tensors(i), i)
             for i in range(count)
         ]
         operators = [
             read_operator(reader.Operators(i), self.codes, count, self.data, vectors)
-            for i in range(checked_length(reader.OperatorsLength(), size, "operators"))
+            for i in (range(operator_count) if chosen is None else chosen.operators)
         ]
         what = f"subgraph {index}" if index else "the network"
         inputs = vectors.indices(reader.InputsAsNumpy(), count, f"{what}'s inputs")
         outputs = vectors.indices(reader.OutputsAsNumpy(), count, f"{what}'s outputs")
+        names = [vectors.text(reader.Tensors(i).Name()) for i in inputs]
+        if chosen is not None:
+            inputs, outputs = chosen.inputs, chosen.outputs
+            operators = without_double(operators, inputs, tensors)
+        rows = [(tensors[i].name, tensors[i].shape, tensors[i].signature) for i in inputs]
+        _resize(tensors, inputs, given_shapes(part, rows, names))
         return SubgraphRecord(index, tensors, operators, inputs, outputs, reader)
 
 
@@ -234,11 +262,15 @@ def _map(path: Path) -> bytes | mmap.mmap:
         raise ImportFailure(f"cannot be read: {error.strerror or error}") from None
 
 
-def read_file(data: bytes | mmap.mmap) -> FileRecord:
-    """Reads a file and checks its network, subgraph 0.
+def read_file(data: bytes | mmap.mmap, part: Part = WHOLE) -> FileRecord:
+    """Reads a file and checks its network, subgraph 0, or a part of it.
+
+    Args:
+        data: the file's content.
+        part: what is left out of it is not looked at.
 
     Raises:
-        ImportFailure: a contradiction that has a name.
+        ImportFailure: a contradiction that has a name, or there is no such part.
         CORRUPTION: the reader ran into a corrupt offset.
     """
     model = tflite.Model.GetRootAs(data, 0)
@@ -246,10 +278,35 @@ def read_file(data: bytes | mmap.mmap) -> FileRecord:
         raise ImportFailure(f"TFLite schema version {model.Version()} is not 3")
     if model.SubgraphsLength() == 0:
         raise ImportFailure("the model has no subgraph")
-    file = FileRecord(model, data)
+    file = FileRecord(model, data, part)
     if not file.main.outputs:
         raise ImportFailure("the network has no outputs")
     return file
+
+
+def _resize(
+    tensors: list[TensorRecord], inputs: Sequence[int], shapes: Mapping[str, Shape]
+) -> None:
+    """Gives inputs other shapes, as LiteRT's `resize_tensor_input` does.
+
+    What operators make of them counts anew: whatever the file says of their results is open.
+    """
+    changed = False
+    for index in inputs:
+        tensor = tensors[index]
+        shape = shapes.get(tensor.name)
+        if shape is not None:
+            changed = changed or shape != tensor.shape
+            tensors[index] = replace(tensor, shape=shape, signature=shape)
+    for index, tensor in enumerate(tensors) if changed else ():
+        if tensor.data is None and index not in inputs:
+            tensors[index] = replace(tensor, signature=(-1,) * len(tensor.shape))
+
+
+def _left_out(reader: Any, index: int) -> TensorRecord:
+    """A tensor that no operator of the part has."""
+    dtype = np.dtype(np.float32)
+    return TensorRecord(index, "", dtype, False, (), (), None, None, None, False, reader)
 
 
 def read_buffers(model: Any, data: bytes | mmap.mmap) -> list[Array | None]:

@@ -46,9 +46,9 @@ def has_reference_kernels(file: FileRecord) -> bool:
     """Whether LiteRT's reference resolver accepts the file.
 
     LiteRT resolves every operator code of a file, those that no operator uses and those of other
-    subgraphs included.
+    subgraphs included; what a part leaves out is not in its file.
     """
     return all(
         code.is_custom or code.version <= REFERENCE_VERSIONS.get(code.op_type, code.version)
-        for code in file.codes
+        for code in file.resolved_codes
     )

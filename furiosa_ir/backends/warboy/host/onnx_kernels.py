@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.errors import CompilationFailure, MissingKernel
 from furiosa_ir.native_onnx import output_types
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
 
@@ -32,7 +32,7 @@ def check_kernels(model: bytes, foreign_operators: Sequence[tuple[str, str]]) ->
         name, layer = next(
             (f for f in foreign_operators if f[0].rpartition("::")[2] in text), foreign_operators[0]
         )
-        raise CompilationFailure(
+        raise MissingKernel(
             f"the custom operator '{name}' has no kernel on the host", layer=layer
         ) from None
 

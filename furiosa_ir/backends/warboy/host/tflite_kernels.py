@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.errors import MissingKernel
 from furiosa_ir.importers.tflite.custom import has_kernel
 
 
@@ -14,10 +14,10 @@ def check_kernels(custom_operators: Sequence[tuple[str, str]]) -> None:
     LiteRT is not asked: on options that it does not expect it ends the process.
 
     Raises:
-        CompilationFailure: LiteRT has none for one of them.
+        MissingKernel: LiteRT has none for one of them.
     """
     for name, layer in custom_operators:
         if not has_kernel(name):
-            raise CompilationFailure(
+            raise MissingKernel(
                 f"the custom operator '{name}' has no kernel on the host", layer=layer
             )

@@ -1,0 +1,131 @@
+"""Where to end, or to begin, a network that has operators which nobody knows.
+
+For a refusal only: the file is read once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from furiosa_ir.dialects.graph import ONNX_OPERATORS
+from furiosa_ir.errors import FuriosaError
+from furiosa_ir.network_part import Part
+
+_Failure = TypeVar("_Failure", bound=FuriosaError)
+
+_MOST = 8
+"""Names in a hint."""
+_NAMED = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
+"""Operator sets that onnxruntime has kernels of, as a rule."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An operator of a network.
+
+    Attributes:
+        label: its layer.
+        inputs, outputs: the values' names; of inputs, those that are computed or given.
+        is_unknown: whether nobody knows it.
+    """
+
+    label: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    is_unknown: bool
+
+
+def with_way_out(error: _Failure, source: Path | bytes, part: Part) -> _Failure:
+    """A refusal of an operator that nobody knows, with the options that get around it.
+
+    Args:
+        error: the refusal, with the operator's layer.
+        source: the network's file, or its content.
+        part: of it, that was to be compiled.
+    """
+    try:
+        steps, outputs = _steps(source, part)
+    except Exception:  # noqa: BLE001  # the refusal is what matters
+        return error
+    hint = _hint(steps, outputs, error.layer)
+    hints = [h for h in (error.hint, hint, "--load gives it a kernel in Python") if h]
+    copy = type(error)(error.message, file=error.file, layer=error.layer, hint="; ".join(hints))
+    copy.diagnostics, copy.unlisted = error.diagnostics, error.unlisted
+    return copy
+
+
+def _hint(steps: Sequence[_Step], outputs: Sequence[str], layer: str | None) -> str | None:
+    """The values in front of what is unknown, or else those behind it, as options."""
+    unknown = [s for s in steps if s.is_unknown or (layer is not None and s.label == layer)]
+    made = {o for s in steps for o in s.outputs}
+    spoilt = {o for s in unknown for o in s.outputs}
+    for step in steps:  # in order
+        if spoilt.intersection(step.inputs):
+            spoilt.update(step.outputs)
+    ends: dict[str, None] = {}
+    for step in steps:
+        if step in unknown or spoilt.intersection(step.inputs):
+            ends |= dict.fromkeys(i for i in step.inputs if i in made and i not in spoilt)
+    # Only behind: values that lead to nothing but to what is spoilt, next to others that do, too.
+    if ends:
+        ends |= dict.fromkeys(o for o in outputs if o in made and o not in spoilt)
+        return f"--outputs {_listed(list(ends))} ends the network in front of it"
+    behind = dict.fromkeys(
+        i
+        for s in steps
+        for i in s.inputs
+        if s not in unknown and i in spoilt and any(i in u.outputs for u in unknown)
+    )
+    return f"--inputs {_listed(list(behind))} begins the network behind it" if behind else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ",".join(names[:_MOST]) + (",..." if len(names) > _MOST else "")
+
+
+def _steps(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]]:
+    """The operators of a network in order, and the names of its outputs."""
+    head = source[:8] if isinstance(source, bytes) else _head(source)
+    return (_tflite if head[4:8] == b"TFL3" else _onnx)(source, part)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(8)
+
+
+def _onnx(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]]:
+    from furiosa_ir.importers.onnx.file import read_model  # noqa: PLC0415  # lazy frameworks
+    from furiosa_ir.importers.onnx.order import needed_nodes, node_label, used_names  # noqa: PLC0415
+
+    graph: Any = read_model(source, part).model.graph
+    constants = {str(t.name) for t in graph.initializer}
+    given = [*(str(i.name) for i in graph.input if i.name not in constants), *constants]
+    steps: list[_Step] = []
+    for node in needed_nodes(graph, given):
+        names = [n for n in used_names(node) if n not in constants]
+        key = f"{node.domain}::{node.op_type}"
+        is_unknown = node.domain not in _NAMED and key not in ONNX_OPERATORS
+        steps.append(_Step(node_label(node), names, [str(o) for o in node.output if o], is_unknown))
+    return steps, [str(o.name) for o in graph.output]
+
+
+def _tflite(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]]:
+    from furiosa_ir.importers.tflite.custom import has_kernel  # noqa: PLC0415  # lazy frameworks
+    from furiosa_ir.importers.tflite.file import open_model, read_file  # noqa: PLC0415
+
+    file = read_file(open_model(source), part)
+    name: Callable[[int], str] = lambda i: file.main.tensors[i].name  # noqa: E731
+    steps = [
+        _Step(
+            name(record.outputs[0]) if record.outputs else "",
+            [name(i) for i in record.inputs if i >= 0 and file.main.tensors[i].data is None],
+            [name(i) for i in record.outputs],
+            record.is_custom and not has_kernel(record.op_type),
+        )
+        for record in file.main.operators
+    ]
+    return steps, [name(i) for i in file.main.outputs]
