@@ -24,6 +24,7 @@ from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
 from furiosa_ir.dialects.graph.elementwise import AddOp, ReluOp, TableOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
+from furiosa_ir.dialects.graph.reduction import ReduceMeanOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import uniform
 from furiosa_ir.errors import ExecutionFailure
@@ -238,6 +239,13 @@ def test_pooling_agrees_with_onnxruntime(kind, kernel, stride, pad, ceil, includ
 def named(function: FuncOp, *names: str) -> FuncOp:
     function.arg_attrs = ArrayAttr([DictionaryAttr({"graph.name": StringAttr(n)}) for n in names])
     return function
+
+
+def test_the_mean_of_nothing_is_no_number():
+    """Without a word on stderr: warnings are errors here."""
+    function = function_of(ReduceMeanOp, [(f32, (0, 3))], f32, axes=[0], keepdims=0)
+    (result,) = run_function(function, [np.zeros((0, 3), np.float32)])
+    np.testing.assert_array_equal(result, np.full(3, np.nan))
 
 
 def test_calls_and_ftensor():

@@ -78,7 +78,10 @@ class ReduceMeanOp(ReduceOp):
     TFLITE: ClassVar = ("MEAN",)
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [operands[0].mean(ints(self.axes), keepdims=bool(self.keepdims.value.data))]
+        (x,), axes, keepdims = operands, ints(self.axes), bool(self.keepdims.value.data)
+        if not x.size:  # numpy's is the same, and a warning
+            return [np.full_like(x.sum(axes, keepdims=keepdims), np.nan)]
+        return [x.mean(axes, keepdims=keepdims)]
 
 
 @irdl_op_definition
