@@ -125,15 +125,14 @@ def _prepare_histograms(calibrator: Any, ranges: dict[str, Any], bins: int) -> N
     class Collector(library.HistogramCollector):
         """Keeps to tensors that have a histogram, and to their known ranges."""
 
-        def collect(self, name_to_arr: dict[str, Any]) -> Any:
+        def collect(self, name_to_arr: dict[str, Any]) -> None:
             known: Any = self.histogram_dict
             clipped = {
                 name: [np.clip(array, *ranges[name]) for array in arrays]
                 for name, arrays in name_to_arr.items()
                 if name in known
             }
-            result: Any = super().collect(clipped)
-            return result
+            library.HistogramCollector.collect(self, clipped)
 
     collector = Collector(
         method=calibrator.method,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import flatbuffers
 import numpy as np
 
 from furiosa_ir.arrays import Array
@@ -20,8 +20,11 @@ from furiosa_ir.importers.tflite.part import content_of_part
 from furiosa_ir.native_process import OnStep, no_report
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.calibration import InputDescription, Sample
+from furiosa_ir.quantization.indifference import warn_of_clipping
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.tflite_biases import with_room_for_biases
+from furiosa_ir.quantization.tflite_limits import narrow
+from furiosa_ir.quantization.tflite_preparation import packed, prepare, with_names
 
 _SIGNATURE = "serving_default"
 
@@ -71,25 +74,18 @@ class TFLiteSource:
 def _read(model: Any, content: bytes, name: str, schema: Any) -> TFLiteSource:
     graph = model.subgraphs[0]
     labels = [t.name.decode() if t.name else f"tensor_{i}" for i, t in enumerate(graph.tensors)]
+    changed = prepare(model, labels, name, schema)
     if not model.signatureDefs:
+        changed = True
         entry = schema.SignatureDefT()
         entry.signatureKey, entry.subgraphIndex = _SIGNATURE.encode(), 0
         entry.inputs = [_named(schema, labels, i) for i in graph.inputs]
         entry.outputs = [_named(schema, labels, i) for i in graph.outputs]
         model.signatureDefs = [entry]
-        builder = flatbuffers.Builder(len(content))
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-        content = bytes(builder.Output())
+    if changed:
+        content = packed(model, len(content))
     signature = model.signatureDefs[0]
     arguments = {labels[m.tensorIndex]: m.name.decode() for m in signature.inputs}
-    for index in (*graph.inputs, *graph.outputs):
-        if graph.tensors[index].type in (schema.TensorType.INT8, schema.TensorType.UINT8):
-            raise FuriosaError(
-                "the network is quantised already",
-                file=name,
-                layer=labels[index],
-                hint="compile it as it is",
-            )
     layers = tuple(labels[op.outputs[0]] for op in graph.operators if len(op.outputs))
     inputs = tuple(_describe(graph.tensors[i], labels[i], schema, name) for i in graph.inputs)
     outputs = tuple(labels[i] for i in graph.outputs)
@@ -159,7 +155,7 @@ def quantize_tflite(
     )
     for name in exclude:
         recipe.add_quantization_config(
-            f"^{re.escape(name)}",
+            f"^{re.escape(name)};",  # a layer's results, each with a semicolon behind it
             everything,
             algorithm_key=library.quantizer.AlgorithmName.NO_QUANTIZE,
         )
@@ -176,10 +172,21 @@ def quantize_tflite(
     on_step("Calibrating", len(samples), len(samples))
     on_step("Quantising", 0, 1)
     with refusals(failure, source.name), quiet():
-        quantizer = library.quantizer.Quantizer(source.content, recipe.get_quantization_recipe())
-        ranges = {k: _not_nothing(v) for k, v in calibrator.get_model_qsvs().items()}
+        found: dict[str, Any] = calibrator.get_model_qsvs()
+    content, clipped = narrow(
+        source.content,
+        found,
+        samples,
+        lambda: _all_values(source.content, source.inputs, source.name),
+        library.schema,
+    )
+    warn_of_clipping(source.name, clipped)
+    with refusals(failure, source.name), quiet():
+        quantizer = library.quantizer.Quantizer(content, recipe.get_quantization_recipe())
+        ranges = {k: _not_nothing(v) for k, v in found.items()}
         result = quantizer.quantize(ranges, enable_progress_report=False)
-    quantized = with_room_for_biases(source.content, bytes(result.quantized_model), library.schema)
+    quantized = with_room_for_biases(content, bytes(result.quantized_model), library.schema)
+    quantized = with_names(source.content, quantized, library.schema)
     on_step("Quantising", 1, 1)
     return quantized
 
@@ -217,8 +224,35 @@ def tflite_runner(
     Raises:
         FuriosaError: LiteRT cannot run it.
     """
+    running = _interpreter(content, name)
+
+    def run(sample: Sample) -> Sequence[Array]:
+        _invoke(running, inputs, sample, name)
+        return [_real(running.get_tensor(d["index"]), d) for d in running.get_output_details()]
+
+    return run
+
+
+def _all_values(
+    content: bytes, inputs: Sequence[InputDescription], name: str
+) -> Callable[[Sample], dict[str, Array]]:
+    """Runs a float network; every float tensor that its operators make, by name."""
+    running = _interpreter(content, name, experimental_preserve_all_tensors=True)
+
+    def run(sample: Sample) -> dict[str, Array]:
+        _invoke(running, inputs, sample, name)
+        values: dict[str, Array] = {}
+        for detail in running.get_tensor_details():
+            if detail["dtype"] == np.float32:
+                with suppress(ValueError):  # LiteRT's own, beside those of the file
+                    values[detail["name"]] = running.get_tensor(detail["index"])
+        return values
+
+    return run
+
+
+def _interpreter(content: bytes, name: str, **options: Any) -> Any:
     litert = _libraries().interpreter
-    running: Any = None
     reason = ""
     # The reference resolver lacks newer versions of some operators.
     for kind in ("BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"):
@@ -227,22 +261,21 @@ def tflite_runner(
                 model_content=content,
                 experimental_op_resolver_type=getattr(litert.OpResolverType, kind),
                 num_threads=1,
+                **options,
             )
             running.allocate_tensors()
-            break
         except (RuntimeError, ValueError) as error:
-            running, reason = None, " ".join(str(error).split())
-    if running is None:
-        raise FuriosaError(f"LiteRT does not run it: {reason}", file=name)
+            reason = " ".join(str(error).split())
+        else:
+            return running
+    raise FuriosaError(f"LiteRT does not run it: {reason}", file=name)
 
-    def run(sample: Sample) -> Sequence[Array]:
-        for detail, description in zip(running.get_input_details(), inputs, strict=True):
-            real = sample[description.name]
-            running.set_tensor(detail["index"], _stored(real, detail))
+
+def _invoke(running: Any, inputs: Sequence[InputDescription], sample: Sample, name: str) -> None:
+    for detail, description in zip(running.get_input_details(), inputs, strict=True):
+        running.set_tensor(detail["index"], _stored(sample[description.name], detail))
+    with refusals("LiteRT cannot run the network", name):
         running.invoke()
-        return [_real(running.get_tensor(d["index"]), d) for d in running.get_output_details()]
-
-    return run
 
 
 def _stored(real: Array, detail: dict[str, Any]) -> Array:

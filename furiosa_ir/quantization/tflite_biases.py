@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import flatbuffers
 import numpy as np
 
 from furiosa_ir.arrays import Array
+from furiosa_ir.quantization.tflite_preparation import packed
 
 _MOST_STEPS = 1 << 30
 """Of a bias: half of what 32 bits hold, so that the products have room beside it."""
@@ -52,9 +52,7 @@ def with_room_for_biases(source: bytes, quantized: bytes, schema: Any) -> bytes:
             changed |= _settle(models[0], old, models[1], new, at, schema)
     if not changed:
         return quantized
-    builder = flatbuffers.Builder(len(quantized))
-    builder.Finish(models[1].Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return packed(models[1], len(quantized))
 
 
 def _code(model: Any, op: Any) -> int:
