@@ -127,7 +127,7 @@ def test_lengths_that_the_network_computes() -> None:
         helper.make_node("HannWindow", ["n"], ["w"]),
         helper.make_node("STFT", ["x", "step", "w"], ["y"]),
     ]
-    inputs = {"x": [2, 128, 1], "n": ([], onnx.TensorProto.INT32), "step": ([], 7)}
+    inputs: dict[str, Any] = {"x": [2, 128, 1], "n": ([], onnx.TensorProto.INT32), "step": ([], 7)}
     model = network(nodes, inputs, {"y": None})
     arrays = [SIGNAL, np.array(16, np.int32), np.array(8)]
     (result,), (want,) = ours(model, arrays), by_onnxruntime(model, arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def with_sparse(tensor: Any) -> onnx.ModelProto:
     dtype=st.sampled_from([np.float32, np.float64, np.int32, np.int64]),
 )
 def test_an_initialiser(data: st.DataObject, shape: Any, coordinates: bool, dtype: Any) -> None:
-    count = int(np.prod(shape))
+    count = prod(shape)
     drawn = data.draw(st.lists(st.integers(-3, 3), min_size=count, max_size=count))
     array = np.array(drawn, dtype).reshape(shape)
     model = with_sparse(sparse(array, coordinates=coordinates))
