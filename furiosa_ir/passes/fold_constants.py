@@ -8,7 +8,7 @@ from typing import cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import IntegerType, ModuleOp, Signedness, i8
 from xdsl.ir import Block, SSAValue
 
 from furiosa_ir.dialects.graph.base import (
@@ -17,6 +17,7 @@ from furiosa_ir.dialects.graph.base import (
     is_from_tflite,
     quantization_of,
 )
+from furiosa_ir.dialects.graph.elementwise import BinaryOp, UnaryOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, TransposeOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
@@ -29,6 +30,8 @@ from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.limits import limit
 
 MOVES = (MoveOp, ConcatOp)
+
+_BYTES = (i8, IntegerType(8, Signedness.UNSIGNED))
 
 
 def _emit(rw: Rewrite, array: Array, op: GraphOp) -> SSAValue:
@@ -79,6 +82,20 @@ def move_of_constant(op: GraphOp, rw: Rewrite) -> SSAValue | None:
     if not _may_make(op, made):
         return None
     return _emit(rw, op.evaluate(*operands)[0], op)
+
+
+@rule((UnaryOp, BinaryOp))
+def function_of_integers(op: GraphOp, rw: Rewrite) -> SSAValue | None:
+    """f(constants) is a constant, of plain 8-bit integers: clipped weights, for example."""
+    element = element_of(op.results[0])
+    if element not in _BYTES or any(element_of(v) != element for v in op.operands):
+        return None
+    operands = [a for v in op.operands if (a := constant_of(v)) is not None]
+    if len(operands) != len(op.operands) or not _may_make(op, prod(shape_of(op.results[0]))):
+        return None
+    with np.errstate(all="ignore"):
+        (result,) = op.evaluate(*operands)
+    return _emit(rw, result, op) if result.dtype == operands[0].dtype else None
 
 
 @rule(TransposeOp, x=DequantizeOp)
@@ -142,6 +159,7 @@ def cast_of_constant(op: StorageCastOp, rw: Rewrite) -> SSAValue | None:
 
 CONSTANT_RULES = (
     move_of_constant,
+    function_of_integers,
     transpose_of_channels,
     quantize_of_constant,
     cast_of_constant,

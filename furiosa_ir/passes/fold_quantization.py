@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.dialects.graph.base import is_from_tflite
@@ -11,6 +13,7 @@ from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import AnyRule
 from furiosa_ir.passes.fold_constants import CONSTANT_RULES, TFLITE_CONSTANT_RULES
 from furiosa_ir.passes.fuse_tables import ISLAND_RULES
+from furiosa_ir.passes.integer_types import type_integers
 from furiosa_ir.passes.quantized_accumulators import quantize_of_accumulator
 from furiosa_ir.passes.quantized_movement import MOVEMENT_RULES, TFLITE_MOVEMENT_RULES
 from furiosa_ir.passes.quantized_operators import OPERATOR_RULES
@@ -30,12 +33,14 @@ class FoldQuantization(RewritePass):
         %3 = "graph.sigmoid"(%x) : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>)
                                    -> tensor<1x8x!quant.uniform<i8:f32, 0.1:3>>
 
-    Elements are moved as stored integers; a clip after an unquantised result becomes a clip of the
-    quantised one, or nothing where quantising saturates anyway; a float expression of one quantised
-    value becomes a table; a batch normalisation, a float bias, factors and sums after a convolution
-    or matrix product are applied to its i32 accumulator (`graph.affine`), which is rounded once.
-    Results are those of exact arithmetic, element for element. What keeps a float operand or result
-    (a network output) stays as it is, between `graph.dequantize` and `graph.quantize`.
+    Elements are moved as stored integers, and what only chooses among plain 8-bit ones (a Clip
+    between QuantizeLinear and DequantizeLinear) is done on quantised types (`type_integers`). A
+    clip after an unquantised result becomes a clip of the quantised one, or nothing where
+    quantising saturates anyway; a float expression of one quantised value becomes a table; a batch
+    normalisation, a float bias, factors and sums after a convolution or matrix product are applied
+    to its i32 accumulator (`graph.affine`), which is rounded once. Results are those of exact
+    arithmetic, element for element. What keeps a float operand or result (a network output) stays
+    as it is, between `graph.dequantize` and `graph.quantize`.
 
     Of a TFLite network only what moves elements is folded: its quantised kernels compute something
     else than its float kernels between QUANTIZE and DEQUANTIZE.
@@ -55,3 +60,9 @@ class FoldQuantization(RewritePass):
         if is_from_tflite(module):
             return (*TFLITE_CONSTANT_RULES, *TFLITE_MOVEMENT_RULES)
         return self.rules
+
+    @override
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        if not is_from_tflite(op):
+            type_integers(op)
+        super().apply(ctx, op)

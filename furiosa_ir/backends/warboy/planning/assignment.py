@@ -324,13 +324,37 @@ def _separate_results(block: Block, views: Views) -> None:
         root, whole = _root(value)
         made = isinstance(root.owner, KernelOp | movement.ConcatOp)
         part = any(isinstance(u.operation, movement.ConcatOp) for u in root.uses)
-        if not made or not whole or part or root in seen:
+        if not made or not whole or part or root in seen or _is_reordered_twice(value, root):
             copy = make_kernel(CopyOp, [value], value, end.location)
             block.insert_op_before(copy, end)
             views[copy.result] = views[value]
             end.operands[index] = copy.result
             root = copy.result
         seen.add(root)
+
+
+def _is_reordered_twice(value: SSAValue, root: SSAValue) -> bool:
+    """Whether a result is a transposed view of a reshape of a transposed argument.
+
+    Both orders are given then, and no strides lead from one to the other: it takes two copies.
+    """
+    reshape = root.owner
+    if value is root or not isinstance(reshape, CopyOp):
+        return False
+    if not any(isinstance(inner, movement.ReshapeOp) for inner in reshape.operations):
+        return False
+    return _is_reordered(reshape.inputs[0])
+
+
+def _is_reordered(value: SSAValue) -> bool:
+    """Whether a value is a transposed view of an argument, or of a copy of one."""
+    root, _ = _root(value)
+    if value is root:
+        return False
+    if isinstance(root.owner, CopyOp):
+        source = root.owner.inputs[0]
+        return _root(source)[0] is not source
+    return not isinstance(root.owner, KernelOp)
 
 
 def _root(value: SSAValue) -> tuple[SSAValue, bool]:

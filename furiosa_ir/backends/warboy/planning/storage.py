@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -221,17 +221,52 @@ def _bind_results(build: _Builder) -> None:
 
 
 def _plan_copies(build: _Builder, kernels: Sequence[KernelOp]) -> dict[int, CopyPlan]:
+    """The copies in DRAM, by kernel number.
+
+    Where strides cannot say one (a reshape between two transposed views), its target gets an order
+    of its own, and all is planned once more.
+
+    Raises:
+        CompilationFailure: no order helps.
+    """
+    before = [(storage.home, storage.stored) for storage in build.buffers]
+    dense: set[int] = set()
+    while True:
+        try:
+            return _plan_in_order(build, kernels, dense)
+        except _NoStrides as failure:
+            if failure.target in dense:
+                raise
+            dense.add(failure.target)
+        for storage, (home, stored) in zip(build.buffers, before, strict=False):
+            storage.home, storage.stored = home, stored
+
+
+class _NoStrides(CompilationFailure):
+    """A copy that strides cannot say.
+
+    Attributes:
+        target: the buffer that it would fill.
+    """
+
+    target = -1
+
+
+def _plan_in_order(
+    build: _Builder, kernels: Sequence[KernelOp], dense: Collection[int]
+) -> dict[int, CopyPlan]:
+    """`_plan_copies` with some buffers that lie in the order of their own shape.
+
+    Raises:
+        _NoStrides: there is a copy that strides cannot say.
+    """
     copies: dict[int, CopyPlan] = {}
     pending = [(k, op) for k, op in enumerate(kernels) if isinstance(op, CopyOp)]
-    # From the results backwards: sources that can be stored straight into the target.
-    direct: set[tuple[int, int]] = set()
-    for k, op in reversed(pending):
-        target = build.places[op.result].buffer
-        if build.buffers[target].home is None and not _is_concat(op):
-            continue
-        for index in range(len(op.inputs)):
-            if _store_straight(build, op, index):
-                direct.add((k, index))
+    readers: dict[int, list[tuple[CopyOp, int]]] = {}
+    for _, op in pending:
+        for index, value in enumerate(op.inputs):
+            readers.setdefault(build.place(value).buffer, []).append((op, index))
+    direct = _stored_straight(build, pending, dense)
     for k, op in pending:
         target = build.places[op.result].buffer
         sources = tuple(build.place(v).buffer for v in op.inputs)
@@ -239,9 +274,7 @@ def _plan_copies(build: _Builder, kernels: Sequence[KernelOp]) -> dict[int, Copy
             build.buffers[source].stored = True
         if build.buffers[target].home is None:
             fresh = build.buffers[sources[0]].home is None
-            alias = _alias(build, op)
-            if alias is not None:
-                build.buffers[target].home = alias
+            if target not in dense and _is_alias(build, op, readers.get(target, ())):
                 copies[k] = CopyPlan(sources, target, ())
                 continue
             build.home(target)
@@ -250,11 +283,57 @@ def _plan_copies(build: _Builder, kernels: Sequence[KernelOp]) -> dict[int, Copy
                 build.buffers[sources[0]].home = None
                 if _store_straight(build, op, 0):
                     direct.add((k, 0))
-        moves = [
-            _move(build, op, index) for index in range(len(op.inputs)) if (k, index) not in direct
-        ]
-        copies[k] = CopyPlan(sources, target, tuple(moves))
+        indices = [index for index in range(len(op.inputs)) if (k, index) not in direct]
+        for index in indices:
+            _settle_order(build, op, index)
+        copies[k] = CopyPlan(sources, target, tuple(_move(build, op, i) for i in indices))
     return copies
+
+
+def _stored_straight(
+    build: _Builder, pending: Sequence[tuple[int, CopyOp]], dense: Collection[int]
+) -> set[tuple[int, int]]:
+    """From the results backwards: the sources that can be stored straight into their targets."""
+    direct: set[tuple[int, int]] = set()
+    for k, op in reversed(pending):
+        target = build.places[op.result].buffer
+        if build.buffers[target].home is None and not _is_concat(op):
+            continue
+        for index, value in enumerate(op.inputs):
+            if build.place(value).buffer not in dense and _store_straight(build, op, index):
+                direct.add((k, index))
+    return direct
+
+
+def _is_alias(build: _Builder, op: CopyOp, readers: Sequence[tuple[CopyOp, int]]) -> bool:
+    """Makes the result a view of its source, if strides can say that and what reads it then.
+
+    Else the result may have got the order that one of its readers needs.
+    """
+    storage = build.buffers[build.places[op.result].buffer]
+    # Of the readers, those count whose own targets have a home.
+    bound = [r for r in readers if build.buffers[build.places[r[0].result].buffer].home is not None]
+    storage.home = _alias(build, op)
+    if storage.home is not None:
+        if all(_find_move(build, reader, index) is not None for reader, index in bound):
+            return True
+        storage.home = None
+    for reader, index in bound:
+        _settle_order(build, reader, index)
+    return False
+
+
+def _settle_order(build: _Builder, op: CopyOp, index: int) -> None:
+    """Lets a source without a home lie in the order of the operand, if its own is none to copy.
+
+    A reshape between two transposed views has no strides; its kernel stores transposed then.
+    """
+    value = op.inputs[index]
+    storage = build.buffers[build.place(value).buffer]
+    covers = storage.shape == shape4(shape_of(value), build.views[value])
+    if storage.home is not None or not covers or _find_move(build, op, index) is not None:
+        return
+    storage.home = build.own_home(value, "own", 0)
 
 
 def _move(build: _Builder, op: CopyOp, index: int) -> Move:
@@ -263,6 +342,16 @@ def _move(build: _Builder, op: CopyOp, index: int) -> Move:
     Raises:
         CompilationFailure: no one strided copy does it.
     """
+    move = _find_move(build, op, index)
+    if move is None:
+        failure = _NoStrides("a copy that strides cannot express", layer=layer_name(op))
+        failure.target = build.places[op.result].buffer
+        raise failure
+    return move
+
+
+def _find_move(build: _Builder, op: CopyOp, index: int) -> Move | None:
+    """One operand's elements to their place in the result; None if no one strided copy does it."""
     value, shape = op.inputs[index], shape_of(op.inputs[index])
     source = build.place(value).buffer
     begin, strides = value_strides(build, value)
@@ -275,7 +364,7 @@ def _move(build: _Builder, op: CopyOp, index: int) -> Move:
     # ... or along the operand's dimensions, written by strides.
     offset, writes = _back(op, index, target)
     if writes is None:
-        raise CompilationFailure("a copy that strides cannot express", layer=layer_name(op))
+        return None
     return Move(source, begin, strides, offset, writes, shape)
 
 
