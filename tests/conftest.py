@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from furiosa_ir import plugins
+from furiosa_ir import host_kernels, plugins
 from tests import without_cache  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
@@ -53,12 +53,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _own_plugins() -> Iterator[None]:
     """Plug-ins that a test loads are forgotten: programs are not cached where one has changed."""
     names = ("_roots", "_loaded", "_installed", "_untracked")
-    before = {name: getattr(plugins, name) for name in names}
-    for name, known in before.items():
-        setattr(plugins, name, type(known)())  # test modules register operators, too
+    kept = [(plugins, name) for name in names] + [(host_kernels, "_KERNELS")]
+    before = [getattr(module, name) for module, name in kept]
+    for (module, name), known in zip(kept, before, strict=True):
+        setattr(module, name, type(known)())  # test modules register operators, too
     yield
-    for name, known in before.items():
-        setattr(plugins, name, known)
+    for (module, name), known in zip(kept, before, strict=True):
+        setattr(module, name, known)
 
 
 @pytest.fixture(scope="session")

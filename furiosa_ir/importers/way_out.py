@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.network_part import Part
 
 _Failure = TypeVar("_Failure", bound=FuriosaError)
@@ -29,12 +30,14 @@ class _Step:
     Attributes:
         label: its layer.
         inputs, outputs: the values' names; of inputs, those that are computed or given.
-        is_unknown: whether nobody knows it.
+        is_foreign: whether no framework knows it.
+        is_unknown: whether nobody does, no plug-in either.
     """
 
     label: str
     inputs: Sequence[str]
     outputs: Sequence[str]
+    is_foreign: bool
     is_unknown: bool
 
 
@@ -50,16 +53,38 @@ def with_way_out(error: _Failure, source: Path | bytes, part: Part) -> _Failure:
         steps, outputs = _steps(source, part)
     except Exception:  # noqa: BLE001  # the refusal is what matters
         return error
-    hint = _hint(steps, outputs, error.layer)
+    unknown = [s for s in steps if s.is_unknown or (error.layer and s.label == error.layer)]
+    hint = _hint(steps, unknown, outputs)
     hints = [h for h in (error.hint, hint, "--load gives it a kernel in Python") if h]
-    copy = type(error)(error.message, file=error.file, layer=error.layer, hint="; ".join(hints))
+    return _with_hint(error, "; ".join(hints))
+
+
+def with_way_around_foreign(error: _Failure, source: Path | bytes, part: Part) -> _Failure:
+    """What a framework refuses, with the options that leave out what it does not know.
+
+    Args:
+        error: the refusal, which may have another reason: then it stays as it is.
+        source: the network's file, or its content.
+        part: of it, that the framework was given.
+    """
+    try:
+        steps, outputs = _steps(source, part)
+    except Exception:  # noqa: BLE001  # the refusal is what matters
+        return error
+    hint = _hint(steps, [s for s in steps if s.is_foreign], outputs)
+    if hint is None:
+        return error
+    return _with_hint(error, "; ".join(h for h in (error.hint, hint) if h))
+
+
+def _with_hint(error: _Failure, hint: str) -> _Failure:
+    copy = type(error)(error.message, file=error.file, layer=error.layer, hint=hint)
     copy.diagnostics, copy.unlisted = error.diagnostics, error.unlisted
     return copy
 
 
-def _hint(steps: Sequence[_Step], outputs: Sequence[str], layer: str | None) -> str | None:
+def _hint(steps: Sequence[_Step], unknown: Sequence[_Step], outputs: Sequence[str]) -> str | None:
     """The values in front of what is unknown, or else those behind it, as options."""
-    unknown = [s for s in steps if s.is_unknown or (layer is not None and s.label == layer)]
     made = {o for s in steps for o in s.outputs}
     spoilt = {o for s in unknown for o in s.outputs}
     for step in steps:  # in order
@@ -108,8 +133,10 @@ def _onnx(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]]:
     for node in needed_nodes(graph, given):
         names = [n for n in used_names(node) if n not in constants]
         key = f"{node.domain}::{node.op_type}"
-        is_unknown = node.domain not in _NAMED and key not in ONNX_OPERATORS
-        steps.append(_Step(node_label(node), names, [str(o) for o in node.output if o], is_unknown))
+        is_foreign = node.domain not in _NAMED
+        is_known = key in ONNX_OPERATORS or find_kernel(key) is not None
+        made = [str(o) for o in node.output if o]
+        steps.append(_Step(node_label(node), names, made, is_foreign, is_foreign and not is_known))
     return steps, [str(o.name) for o in graph.output]
 
 
@@ -119,13 +146,16 @@ def _tflite(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]]:
 
     file = read_file(open_model(source), part)
     name: Callable[[int], str] = lambda i: file.main.tensors[i].name  # noqa: E731
-    steps = [
-        _Step(
-            name(record.outputs[0]) if record.outputs else "",
-            [name(i) for i in record.inputs if i >= 0 and file.main.tensors[i].data is None],
-            [name(i) for i in record.outputs],
-            record.is_custom and not has_kernel(record.op_type),
+    steps: list[_Step] = []
+    for record in file.main.operators:
+        is_foreign = record.is_custom and not has_kernel(record.op_type)
+        steps.append(
+            _Step(
+                name(record.outputs[0]) if record.outputs else "",
+                [name(i) for i in record.inputs if i >= 0 and file.main.tensors[i].data is None],
+                [name(i) for i in record.outputs],
+                is_foreign,
+                is_foreign and find_kernel(record.op_type) is None,
+            )
         )
-        for record in file.main.operators
-    ]
     return steps, [name(i) for i in file.main.outputs]

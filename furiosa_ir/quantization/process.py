@@ -19,6 +19,7 @@ import numpy as np
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.files import check_distinct, check_writable, write_whole
+from furiosa_ir.importers.way_out import with_way_around_foreign
 from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.limits import limit as limit_of
 from furiosa_ir.native_process import (
@@ -199,17 +200,16 @@ def _quantize(order: Order) -> Answer:
     if names is not None:
         arrays = dict(zip(names, order.arrays, strict=True))
         calibration = arrays[""] if names == [""] else arrays
+    source, part = Path(options["source"]), _part(options["part"])
     try:
         load_plugins(options["plugins"])
         done = quantize_network(
-            Path(options["source"]),
-            calibration,
-            on_step=order.on_step,
-            part=_part(options["part"]),
-            **options["settings"],
+            source, calibration, on_step=order.on_step, part=part, **options["settings"]
         )
     except Exception as error:
         raise_plugin_failure(error)
+        if isinstance(error, FuriosaError):
+            raise with_way_around_foreign(error, source, part) from error
         raise
     value = {k: v for k, v in vars(done).items() if k not in ("content", "outputs")}
     return Answer({**value, "outputs": [asdict(o) for o in done.outputs]}, done.content)

@@ -11,7 +11,8 @@ from xdsl.ir import Block, Region, SSAValue
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.backends.warboy.host import export_segment
 from furiosa_ir.dialects.graph.base import GraphOp
-from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.interpreter.opaque import run_opaque
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
@@ -24,7 +25,8 @@ def run_host_operator(op: GraphOp, operands: Sequence[Array]) -> Sequence[Array]
     Raises:
         FuriosaError: its framework does not run it.
     """
-    if op.origin is not None and op.origin.data[0] == "onnx":
+    is_python = isinstance(op, OpaqueOp) and find_kernel(op.operator.data) is not None
+    if op.origin is not None and op.origin.data[0] == "onnx" and not is_python:
         return run_opaque(op, operands)
     block = Block()
     values: dict[SSAValue, SSAValue] = {}
@@ -44,7 +46,8 @@ def run_host_operator(op: GraphOp, operands: Sequence[Array]) -> Sequence[Array]
     block.add_op(copy)
     block.add_op(ReturnOp(*copy.results))
     function = FuncOp("host_0", (block.arg_types, op.result_types), Region(block))
-    module = ModuleOp([function], {"graph.source": StringAttr("tflite")})
+    source = "tflite" if op.origin is None else op.origin.data[0]
+    module = ModuleOp([function], {"graph.source": StringAttr(source)})
     whole = op.get_toplevel_object()
     if isinstance(whole, ModuleOp) and "graph.kernels" in whole.attributes:
         module.attributes["graph.kernels"] = whole.attributes["graph.kernels"]
@@ -56,6 +59,6 @@ def run_host_operator(op: GraphOp, operands: Sequence[Array]) -> Sequence[Array]
         tuple(range(len(variable))),
         tuple(range(len(variable), len(variable) + len(op.results))),
         model,
-        (),
+        ((op.operator.data, name, 0, ""),) if isinstance(op, OpaqueOp) else (),
     )
     return SharedProcessEngine(segment).run(variable)

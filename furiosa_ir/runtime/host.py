@@ -17,6 +17,7 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, Tensor
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from furiosa_ir.pool import Pool
+from furiosa_ir.runtime.kernels import NEEDS_PLUGIN, KernelEngine, has_kernels
 from furiosa_ir.runtime.tensor import Array
 
 
@@ -67,6 +68,7 @@ class OnnxEngine:
             raise ExecutionFailure(
                 f"onnxruntime refuses the host segment: {_first_line(error)}",
                 layer=self._layer(str(error)),
+                hint=NEEDS_PLUGIN if "is not a registered function/op" in str(error) else None,
             ) from error
 
     def _layer(self, message: str) -> str:
@@ -175,7 +177,9 @@ class _InterpreterSource:
             else:
                 return interpreter
         raise ExecutionFailure(
-            f"LiteRT refuses the host segment: {_first_line(reason)}", layer=self.layer(reason)
+            f"LiteRT refuses the host segment: {_first_line(reason)}",
+            layer=self.layer(reason),
+            hint=NEEDS_PLUGIN if "unresolved custom op" in reason else None,
         )
 
     def layer(self, message: str) -> str:
@@ -311,7 +315,17 @@ def host_engine(segment: HostSegment) -> HostEngine:
     Raises:
         ExecutionFailure: its framework is unknown, or the sub-model keeps a state of its own.
     """
-    return engine_type(segment)(segment)
+    return kernel_engine(segment) or engine_type(segment)(segment)
+
+
+def kernel_engine(segment: HostSegment) -> HostEngine | None:
+    """What runs a segment whose operators have Python kernels; None for others.
+
+    It runs in this process always: others have not loaded the kernels, which may be a script's.
+    """
+    if not has_kernels(segment):
+        return None
+    return KernelEngine(segment)
 
 
 def engine_type(segment: HostSegment) -> type[OnnxEngine] | type[TFLiteEngine]:

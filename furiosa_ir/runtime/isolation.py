@@ -14,7 +14,13 @@ from typing import Any
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.native_process import SHARED, Answer, Job, NativeCrash, NativeProcesses, Order
-from furiosa_ir.runtime.host import HostEngine, engine_type, host_engine, layer_of
+from furiosa_ir.runtime.host import (
+    HostEngine,
+    engine_type,
+    host_engine,
+    kernel_engine,
+    layer_of,
+)
 from furiosa_ir.runtime.tensor import Array
 
 
@@ -27,6 +33,7 @@ class IsolatedEngine:
 
     def __init__(self, segment: HostSegment) -> None:
         engine_type(segment)
+        self._here = kernel_engine(segment)
         self._layer = layer_of(segment)
         self._processes = NativeProcesses(
             __name__,
@@ -42,6 +49,8 @@ class IsolatedEngine:
             ExecutionFailure: as the engine in the child; or the child has died, or not answered
                 for `HOST_SECONDS` of `furiosa_ir.limits`.
         """
+        if self._here is not None:
+            return self._here.run(inputs)
         try:
             return self._processes.call("run", arrays=inputs).arrays
         except NativeCrash as crash:
@@ -56,9 +65,12 @@ class SharedProcessEngine:
 
     def __init__(self, segment: HostSegment) -> None:
         self._segment = segment
+        self._here = kernel_engine(segment)
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """As `IsolatedEngine.run`."""
+        if self._here is not None:
+            return self._here.run(inputs)
         segment = self._segment
         try:
             return SHARED.call("host_once", segment.model, inputs, **_described(segment)).arrays

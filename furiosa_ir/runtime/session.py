@@ -20,7 +20,7 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Prog
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import PartArguments, part_of
-from furiosa_ir.plugins import Plugin, find_plugin
+from furiosa_ir.plugins import Plugin, find_plugin, load_plugins
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.errors import SessionClosed
 from furiosa_ir.runtime.host import (
@@ -67,8 +67,9 @@ def create(
         batch_size: what the batch dimension of the inputs becomes.
         compiler_config: accepted for the vendor's signature; no setting of it applies here.
         compiler_hints: print to stderr why operators stay on the host, when compiling.
-        plugins: code that declares operators, loaded when compiling: Python files, folders of
-            packages, or modules by their names.
+        plugins: code that declares operators, loaded when compiling, or kernels of custom ones
+            (`furiosa_ir.host_kernels`): Python files, folders of packages, or modules by their
+            names.
         **part: `input_shapes` and `dims` fix extents that a network leaves open, `inputs` and
             `outputs` take what is between them (`network_part.PartArguments`).
 
@@ -86,7 +87,7 @@ def create(
         find_plugin(plugin)
     source, chosen = model_source(model), part_of(**part)
     if _head(source) == _ENF:
-        session = Session(_read(source), worker_num)
+        session = Session(_with_kernels(_read(source), plugins), worker_num)
         if batch_size is not None:
             session.require_batch(batch_size)
         if target is not None:
@@ -100,10 +101,17 @@ def create(
     result = compile_program(
         source, target=target, batch_size=batch_size, plugins=plugins, part=chosen
     )
-    session = Session(_read(result.program), worker_num)
+    session = Session(_with_kernels(_read(result.program), plugins), worker_num)
     if compiler_hints:
         session.print_hints()
     return session
+
+
+def _with_kernels(program: Program, plugins: Sequence[Plugin]) -> Program:
+    """The program, with the plug-ins loaded whose kernels its host segments may need."""
+    if any(isinstance(segment, HostSegment) for segment in program.segments):
+        load_plugins(plugins)
+    return program
 
 
 def _warn_of_settings(given: object) -> None:

@@ -19,7 +19,9 @@ from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp
+from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.interpreter import Interpreter
 from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.interpreter.graph import evaluate_exactly, exact_bias
@@ -128,6 +130,8 @@ def _ignore(_op: Operation, _operands: Sequence[Array], _results: Sequence[Array
 
 def is_of_plugin(op: Operation) -> bool:
     """Whether only a plug-in knows an operation, and no framework runs it."""
+    if isinstance(op, OpaqueOp):
+        return find_kernel(op.operator.data) is not None
     return isinstance(op, GraphOp) and not type(op).__module__.startswith("furiosa_ir.")
 
 
@@ -160,7 +164,7 @@ class _Observed(Interpreter):
         results = self._convolution(op, operands)
         if results is None:
             results = super().evaluate(op, operands)
-        if is_of_plugin(op) and self.source != "onnx":
+        if is_of_plugin(op) and not isinstance(op, OpaqueOp) and self.source != "onnx":
             _check_beside_evaluate(cast("GraphOp", op), operands, results)
         if isinstance(op, DequantizeOp):
             q = quantization_of(op.x)

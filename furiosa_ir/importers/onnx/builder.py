@@ -16,9 +16,11 @@ from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.external import ExternalData
 from furiosa_ir.importers.onnx.folding import Folding
+from furiosa_ir.importers.onnx.kernel_types import kernel_types
 from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
 from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir import elementary
@@ -168,7 +170,7 @@ class Builder:
         }
         types = {name: cast("AnyTensor", value.type) for name, value in operands.items()}
         whole = OpaqueNode(node, hidden, self.opsets, types, constants)
-        results = whole.infer(self.declared)
+        results = whole.infer(self._declared_of(node, operands, constants))
         untyped = [str(o) for o in node.output if o and o not in whole.outputs]
         if untyped:
             maker = Hidden([*hidden.nodes, node], hidden.tensors)
@@ -198,6 +200,21 @@ class Builder:
             },
         )
         return self._all_outputs(node, self.insert(op).results)
+
+    def _declared_of(
+        self, node: Any, operands: Mapping[str, SSAValue], constants: Mapping[str, Array]
+    ) -> Mapping[str, ResultType]:
+        """The types that the file declares, or the Python kernel of a custom operator tells."""
+        if not node.domain:
+            return self.declared
+        kernel = find_kernel(f"{node.domain}::{node.op_type}")
+        if kernel is None:
+            return self.declared
+        names = [str(o) for o in node.output if o]
+        known = [self.declared.get(name) for name in names]
+        if kernel.results is None and all(k is not None and DYNAMIC not in k.shape for k in known):
+            return self.declared
+        return {**self.declared, **kernel_types(kernel, node, operands, constants)}
 
     def _scalar(self, value: SSAValue) -> SSAValue:
         """A constant vector of one element as a scalar.

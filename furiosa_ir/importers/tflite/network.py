@@ -22,6 +22,7 @@ from furiosa_ir.dialects.graph.base import constant_of
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp
 from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.importers.tflite.custom import custom_result_shapes
 from furiosa_ir.importers.tflite.elements import element_of_tensor
 from furiosa_ir.importers.tflite.file import (
@@ -31,6 +32,7 @@ from furiosa_ir.importers.tflite.file import (
     TensorRecord,
 )
 from furiosa_ir.importers.tflite.folding import fold
+from furiosa_ir.importers.tflite.kernel_types import kernel_shapes
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.shapes import result_shapes
@@ -392,7 +394,9 @@ class SubgraphImporter:
         carried = self._network.carried(record)
         shapes = None
         if record.is_custom:
-            shapes = custom_result_shapes(record.op_type, record.custom_options)
+            shapes = kernel_shapes(node, outputs, declared=self._declared)
+            if shapes is None and find_kernel(record.op_type) is None:
+                shapes = custom_result_shapes(record.op_type, record.custom_options)
         elif all(
             v is not None or t is None for v, t in zip(node.operands, node.inputs, strict=True)
         ):

@@ -10,6 +10,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.ir.location import layer_name
 
 
@@ -46,7 +47,9 @@ def export_segment(function: FuncOp) -> tuple[str, bytes]:
         [
             (op.operator.data, layer_name(op))
             for op in function.body.block.ops
-            if isinstance(op, OpaqueOp) and is_foreign(op.operator.data)
+            if isinstance(op, OpaqueOp)
+            and is_foreign(op.operator.data)
+            and find_kernel(op.operator.data) is None
         ],
     )
     return framework, model

@@ -30,6 +30,7 @@ from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, Sto
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.ir.interface import name_boundary
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
@@ -42,6 +43,9 @@ PLACEMENT = "graph.placement"
 
 APART = "apart"
 """Host operations that do not share a segment with others."""
+
+PYTHON = "python"
+"""Host operations whose kernels are Python's (`host_kernels`): they share one with their like."""
 
 
 def main_function(module: ModuleOp) -> FuncOp:
@@ -191,7 +195,8 @@ def _segments(
 ) -> list[tuple[str, list[GraphOp]]]:
     """The operations of each segment in order.
 
-    ONNX operators that keep the file's operator set, which a segment has one of, are a third kind.
+    ONNX operators that keep the file's operator set, which a segment has one of, are a third kind,
+    and operators that run in Python a fourth.
     """
     # A constant that the network returns or keeps is an operation of the host.
     leaving = [o for o in main.body.block.ops if isinstance(o, ReturnOp | AssignVariableOp)]
@@ -199,11 +204,14 @@ def _segments(
     placed = [op for op in operations if not isinstance(op, ConstantOp) or op in returned]
     apart = _keeping_their_opset(operations)
     # Storage casts compute nothing: they go where it suits.
+    python = {op for op in placed if isinstance(op, OpaqueOp) and find_kernel(op.operator.data)}
     kinds = [
-        APART
+        PYTHON
+        if op in python
+        else APART
         if op in apart
         else None
-        if isinstance(op, StorageCastOp)
+        if isinstance(op, StorageCastOp) and not python
         else placements.get(op, HOST)
         for op in placed
     ]
