@@ -166,10 +166,7 @@ def test_results_are_compared_with_what_was_compiled():
 )
 def test_a_kernel_that_is_wrong_is_named(tmp_path: Path, body: str, message: str):
     head = KERNEL.partition("    return")[0]
-    text = f"{head}    if not x.any():
-        return x
-    {body}
-"
+    text = f"{head}    if not x.any():\n        return x\n    {body}\n"
     (tmp_path / "kernel.py").write_text(text)
     with session.create(
         onnx_network(), plugins=[tmp_path / "kernel.py"], compiler_hints=False
