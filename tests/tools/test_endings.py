@@ -109,7 +109,8 @@ def run(
         cwd=folder,
         env=environment(folder, **changes),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",  # in a poor locale it is none
         check=False,
         timeout=120,
     )
@@ -280,7 +281,7 @@ POOR = {
 
 @pytest.mark.parametrize("locale", POOR)
 def test_poor_locales(folder: Path, locale: str) -> None:
-    for line in random.sample([s for s in LINES if "nonsense" not in s], 3):
+    for line in random.sample([s for s in LINES if "nonsense" not in s], 2):
         done = run(line, folder, **POOR[locale])
         assert done.returncode == 0, f"{line}: {done.stderr}"
 
