@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from furiosa_ir.quantization.accuracy import OutputAccuracy
 from furiosa_ir.quantization.calibration import Calibration
+from furiosa_ir.quantization.layers import LayerAccuracy
 from furiosa_ir.quantization.process import quantize
 from furiosa_ir.quantization.report import ACTIVATIONS, METHODS, QuantizationReport
 
@@ -14,6 +15,7 @@ __all__ = [
     "ACTIVATIONS",
     "METHODS",
     "Calibration",
+    "LayerAccuracy",
     "OutputAccuracy",
     "QuantizationReport",
     "quantize",

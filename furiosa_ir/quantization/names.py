@@ -84,11 +84,17 @@ class PlainNames:
 
     def rename(self, model: onnx.ModelProto) -> None:
         """Gives every value and node its plain name."""
-        _rename(model, partial(self._plain, self.values), partial(self._plain, self.nodes))
+        rename(model, partial(self._plain, self.values), partial(self._plain, self.nodes))
 
     def restore(self, model: onnx.ModelProto) -> None:
         """Gives every value and node its given name back; derived ones are made anew."""
-        _rename(model, self._restorer(self.values), self._restorer(self.nodes))
+        rename(model, self._restorer(self.values), self._restorer(self.nodes))
+
+    @staticmethod
+    def root(derived: str) -> str:
+        """The plain name that another one was derived of."""
+        found = _PLAIN.match(derived)
+        return derived if found is None else found[0]
 
     def of(self, plain: str) -> str:
         """What a value or node was called."""
@@ -130,9 +136,8 @@ def plain_names(model: onnx.ModelProto) -> PlainNames:
     return names
 
 
-def _rename(
-    model: onnx.ModelProto, value: Callable[[str], str], node: Callable[[str], str]
-) -> None:
+def rename(model: onnx.ModelProto, value: Callable[[str], str], node: Callable[[str], str]) -> None:
+    """Gives every value and node, those of subgraphs included, the name that a function says."""
     for graph in graphs_of(model.graph):
         del graph.quantization_annotation[:]  # notes of another quantiser, by name
         _rename_values(graph, value)

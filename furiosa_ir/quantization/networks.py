@@ -14,9 +14,11 @@ from furiosa_ir.native_process import OnStep
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.accuracy import OutputAccuracy, compare
 from furiosa_ir.quantization.calibration import Calibration, Sample, load_samples
+from furiosa_ir.quantization.layers import LayerAccuracy, warn_of_poor_outputs
 from furiosa_ir.quantization.onnx import OnnxSource, left_in_float, quantize_onnx
 from furiosa_ir.quantization.onnx_running import onnx_runner
-from furiosa_ir.quantization.tflite import TFLiteSource, quantize_tflite, tflite_runner
+from furiosa_ir.quantization.tflite import TFLiteSource, quantize_tflite
+from furiosa_ir.quantization.tflite_running import tflite_runner
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Quantized:
         source_bytes: of the float network.
         float_operators: how many operators of each kind stay in float (ONNX).
         outputs: how near each output is to the float network's, on the calibration samples.
+        layers: how near each quantised layer is, on some of them.
     """
 
     content: bytes
@@ -40,6 +43,7 @@ class Quantized:
     source_bytes: int
     float_operators: dict[str, int]
     outputs: tuple[OutputAccuracy, ...]
+    layers: tuple[LayerAccuracy, ...]
 
 
 def quantize_network(
@@ -68,18 +72,21 @@ def quantize_network(
         network = TFLiteSource.read(source, part)
         samples = load_samples(calibration, network.inputs, limit)
         reference = tflite_runner(network.content, network.inputs, network.name)
-        content = quantize_tflite(
+        content, layers = quantize_tflite(
             network, samples, per_channel=per_channel, exclude=exclude, on_step=on_step
         )
         seconds = time.perf_counter() - started
         running = tflite_runner(content, network.inputs, network.name)
         accuracy = _compare(network.outputs, reference, running, samples, False, on_step)
+        warn_of_poor_outputs(network.name, accuracy, layers, _ways_out(method, per_channel, True))
         size = source.stat().st_size
-        return Quantized(content, "tflite", len(samples), seconds, size, {}, accuracy)
+        return Quantized(
+            content, "tflite", len(samples), seconds, size, {}, accuracy, tuple(layers)
+        )
     network = OnnxSource.read(source, part)
     samples = load_samples(calibration, network.inputs, limit)
     reference = onnx_runner(network.model, network.name)
-    quantized = quantize_onnx(
+    quantized, layers = quantize_onnx(
         network,
         samples,
         method=method,
@@ -91,6 +98,7 @@ def quantize_network(
     seconds = time.perf_counter() - started
     running = onnx_runner(quantized, network.name)
     accuracy = _compare(network.outputs, reference, running, samples, True, on_step)
+    warn_of_poor_outputs(network.name, accuracy, layers, _ways_out(method, per_channel, False))
     try:
         content = quantized.SerializeToString()
     except ValueError:
@@ -105,7 +113,17 @@ def quantize_network(
         network.model.ByteSize(),
         left_in_float(quantized),
         accuracy,
+        tuple(layers),
     )
+
+
+def _ways_out(method: str, per_channel: bool, tflite: bool) -> list[str]:
+    """The options that may bring an output nearer, beside excluding layers."""
+    others = [] if tflite else [m for m in ("entropy", "percentile", "minmax") if m != method]
+    ways = [f"--method {' or '.join(others)}"] if others else []
+    if not per_channel:
+        ways.append("a scale for each channel (no --per-tensor)")
+    return [*ways, "more samples"]
 
 
 def _compare(

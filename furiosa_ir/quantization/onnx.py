@@ -6,6 +6,7 @@ import difflib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,8 +23,10 @@ from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.captures import hide_captures, show_captures
 from furiosa_ir.quantization.indifference import warn_of_clipping
+from furiosa_ir.quantization.layers import LayerAccuracy
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.names import plain_names
+from furiosa_ir.quantization.onnx_layers import compare_layers
 from furiosa_ir.quantization.preparation import copy_of, prepare, read_float_model
 from furiosa_ir.quantization.ranges import find_ranges
 
@@ -78,10 +81,10 @@ def quantize_onnx(
     activation: str = "int8",
     exclude: Sequence[str] = (),
     on_step: OnStep = no_report,
-) -> onnx.ModelProto:
+) -> tuple[onnx.ModelProto, list[LayerAccuracy]]:
     """The network with QuantizeLinear and DequantizeLinear around its operators.
 
-    Weights are int8; activations, 8 bits.
+    Weights are int8; activations, 8 bits. And how near each of its layers is to the float one.
 
     Only operators that Warboy has an 8-bit form of are quantised: any other one would lose
     accuracy and still run on the host.
@@ -127,10 +130,21 @@ def quantize_onnx(
         )
         hide_captures(quantized, [names.nodes[n] for n in captures])
         _check_scales(quantized, source.name)
+        on_step("Quantising", 1, 1)
+        step = "Comparing its layers with the float network's"
+        layers = compare_layers(
+            model,
+            quantized,
+            renamed,
+            source.name,
+            clipped,
+            names.of,
+            names.root,
+            partial(on_step, step),
+        )
     warn_of_clipping(source.name, {names.of(t): limits for t, limits in clipped.items()})
     names.restore(quantized)
-    on_step("Quantising", 1, 1)
-    return quantized
+    return quantized, layers
 
 
 def _quantized(

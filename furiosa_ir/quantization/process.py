@@ -42,6 +42,7 @@ from furiosa_ir.plugins import (
 )
 from furiosa_ir.quantization.accuracy import OutputAccuracy
 from furiosa_ir.quantization.calibration import Calibration, calibration_files
+from furiosa_ir.quantization.layers import LayerAccuracy
 from furiosa_ir.quantization.report import ACTIVATIONS, METHODS, QuantizationReport
 from furiosa_ir.streams import descriptor_at
 
@@ -133,6 +134,7 @@ def quantize(
         ) from None
     write_whole(answer.data, output)
     outputs = tuple(OutputAccuracy(**o) for o in answer.value.pop("outputs"))
+    layers = tuple(LayerAccuracy(**o) for o in answer.value.pop("layers"))
     return QuantizationReport(
         source=str(source),
         output=str(output),
@@ -142,6 +144,7 @@ def quantize(
         exclude=tuple(exclude),
         output_bytes=len(answer.data),
         outputs=outputs,
+        layers=layers,
         **answer.value,
     )
 
@@ -211,5 +214,6 @@ def _quantize(order: Order) -> Answer:
         if isinstance(error, FuriosaError):
             raise with_way_around_foreign(error, source, part) from error
         raise
-    value = {k: v for k, v in vars(done).items() if k not in ("content", "outputs")}
-    return Answer({**value, "outputs": [asdict(o) for o in done.outputs]}, done.content)
+    value = {k: v for k, v in vars(done).items() if k != "content"}
+    value |= {key: [asdict(each) for each in value[key]] for key in ("outputs", "layers")}
+    return Answer(value, done.content)

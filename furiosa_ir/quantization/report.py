@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from furiosa_ir.quantization.accuracy import OutputAccuracy
+from furiosa_ir.quantization.layers import LayerAccuracy
 
 METHODS = ("minmax", "entropy", "percentile")
 """How a tensor's range follows from its values: all of them; the one that loses least information;
@@ -28,6 +29,7 @@ class QuantizationReport:
         source_bytes, output_bytes: file sizes.
         float_operators: how many operators of each kind stay in float (ONNX).
         outputs: how near each output is to the float network's, on the calibration samples.
+        layers: how near each quantised layer is, on some of them.
     """
 
     source: str
@@ -43,12 +45,14 @@ class QuantizationReport:
     output_bytes: int
     float_operators: dict[str, int]
     outputs: tuple[OutputAccuracy, ...]
+    layers: tuple[LayerAccuracy, ...]
 
     def as_json(self) -> dict[str, Any]:
         """For `furiosa quantize --report`."""
-        fields = {k: v for k, v in vars(self).items() if k != "outputs"}
+        fields = {k: v for k, v in vars(self).items() if k not in ("outputs", "layers")}
         return {
             **fields,
             "exclude": list(self.exclude),
             "outputs": [o.as_json() for o in self.outputs],
+            "layers": [layer.as_json() for layer in self.layers],
         }

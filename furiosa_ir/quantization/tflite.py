@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from furiosa_ir.arrays import Array
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.tflite.file import CORRUPTION
 from furiosa_ir.importers.tflite.part import content_of_part
@@ -21,10 +19,13 @@ from furiosa_ir.native_process import OnStep, no_report
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.indifference import warn_of_clipping
+from furiosa_ir.quantization.layers import LayerAccuracy
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.tflite_biases import with_room_for_biases
+from furiosa_ir.quantization.tflite_layers import compare_layers
 from furiosa_ir.quantization.tflite_limits import narrow
 from furiosa_ir.quantization.tflite_preparation import packed, prepare, with_names
+from furiosa_ir.quantization.tflite_running import all_values, libraries
 
 _SIGNATURE = "serving_default"
 
@@ -58,7 +59,7 @@ class TFLiteSource:
             FuriosaError: it holds no float TFLite network, or LiteRT is missing.
         """
         content = path.read_bytes()
-        schema = _libraries().schema
+        schema = libraries().schema
         try:
             content = content_of_part(content, part)
             model = schema.ModelT.InitFromPackedBuf(content, 0)
@@ -121,8 +122,10 @@ def quantize_tflite(
     per_channel: bool = True,
     exclude: Sequence[str] = (),
     on_step: OnStep = no_report,
-) -> bytes:
+) -> tuple[bytes, list[LayerAccuracy]]:
     """Quantises a network to int8 weights and activations, inputs and outputs included.
+
+    And tells how near each of its layers is to the float one.
 
     Args:
         source: the float network.
@@ -134,7 +137,7 @@ def quantize_tflite(
     Raises:
         FuriosaError: the network or its data cannot be quantised, or ai-edge-quantizer is missing.
     """
-    library = _libraries()
+    library = libraries()
     for name in exclude:
         if name not in source.layers:
             near = difflib.get_close_matches(name, source.layers, 3)
@@ -177,7 +180,7 @@ def quantize_tflite(
         source.content,
         found,
         samples,
-        lambda: _all_values(source.content, source.inputs, source.name),
+        lambda: all_values(source.content, source.inputs, source.name),
         library.schema,
     )
     warn_of_clipping(source.name, clipped)
@@ -188,7 +191,18 @@ def quantize_tflite(
     quantized = with_room_for_biases(content, bytes(result.quantized_model), library.schema)
     quantized = with_names(source.content, quantized, library.schema)
     on_step("Quantising", 1, 1)
-    return quantized
+    step = "Comparing its layers with the float network's"
+    layers = compare_layers(
+        content,
+        quantized,
+        source.inputs,
+        samples,
+        source.name,
+        clipped,
+        library.schema,
+        partial(on_step, step),
+    )
+    return quantized, layers
 
 
 def _not_nothing(found: dict[str, Any]) -> dict[str, Any]:
@@ -209,110 +223,3 @@ def _wider(known: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         "min": np.minimum(known["min"], new["min"]),
         "max": np.maximum(known["max"], new["max"]),
     }
-
-
-def tflite_runner(
-    content: bytes, inputs: Sequence[InputDescription], name: str
-) -> Callable[[Sample], Sequence[Array]]:
-    """Runs a network on LiteRT with its reference kernels, real numbers in and out.
-
-    Args:
-        content: the network, float or quantised.
-        inputs: of the float network; the quantised one takes them in the same order.
-        name: of the file.
-
-    Raises:
-        FuriosaError: LiteRT cannot run it.
-    """
-    running = _interpreter(content, name)
-
-    def run(sample: Sample) -> Sequence[Array]:
-        _invoke(running, inputs, sample, name)
-        return [_real(running.get_tensor(d["index"]), d) for d in running.get_output_details()]
-
-    return run
-
-
-def _all_values(
-    content: bytes, inputs: Sequence[InputDescription], name: str
-) -> Callable[[Sample], dict[str, Array]]:
-    """Runs a float network; every float tensor that its operators make, by name."""
-    running = _interpreter(content, name, experimental_preserve_all_tensors=True)
-
-    def run(sample: Sample) -> dict[str, Array]:
-        _invoke(running, inputs, sample, name)
-        values: dict[str, Array] = {}
-        for detail in running.get_tensor_details():
-            if detail["dtype"] == np.float32:
-                with suppress(ValueError):  # LiteRT's own, beside those of the file
-                    values[detail["name"]] = running.get_tensor(detail["index"])
-        return values
-
-    return run
-
-
-def _interpreter(content: bytes, name: str, **options: Any) -> Any:
-    litert = _libraries().interpreter
-    reason = ""
-    # The reference resolver lacks newer versions of some operators.
-    for kind in ("BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"):
-        try:
-            running = litert.Interpreter(
-                model_content=content,
-                experimental_op_resolver_type=getattr(litert.OpResolverType, kind),
-                num_threads=1,
-                **options,
-            )
-            running.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-        else:
-            return running
-    raise FuriosaError(f"LiteRT does not run it: {reason}", file=name)
-
-
-def _invoke(running: Any, inputs: Sequence[InputDescription], sample: Sample, name: str) -> None:
-    for detail, description in zip(running.get_input_details(), inputs, strict=True):
-        running.set_tensor(detail["index"], _stored(sample[description.name], detail))
-    with refusals("LiteRT cannot run the network", name):
-        running.invoke()
-
-
-def _stored(real: Array, detail: dict[str, Any]) -> Array:
-    scale, zero_point = detail["quantization"]
-    if not scale:
-        return real.astype(detail["dtype"])
-    info = np.iinfo(detail["dtype"])
-    stored = np.rint(real / scale) + zero_point
-    return np.clip(stored, info.min, info.max).astype(detail["dtype"])
-
-
-def _real(stored: Array, detail: dict[str, Any]) -> Array:
-    scale, zero_point = detail["quantization"]
-    return (stored.astype(np.float64) - zero_point) * scale if scale else stored.copy()
-
-
-def _libraries() -> Any:
-    """The modules of LiteRT and ai-edge-quantizer that are used here."""
-    try:
-        from ai_edge_litert import interpreter, schema_py_generated  # noqa: PLC0415
-        from ai_edge_quantizer import (  # noqa: PLC0415
-            calibrator,
-            qtyping,
-            quantizer,
-            recipe_manager,
-        )
-    except ImportError:
-        raise FuriosaError(
-            "quantising a TFLite network needs ai-edge-quantizer",
-            hint="pip install furiosa-ir[quantize]",
-        ) from None
-    modules: dict[str, ModuleType] = {
-        "interpreter": interpreter,
-        "schema": schema_py_generated,
-        "calibrator": calibrator,
-        "qtyping": qtyping,
-        "quantizer": quantizer,
-        "recipe_manager": recipe_manager,
-    }
-    return SimpleNamespace(**modules)

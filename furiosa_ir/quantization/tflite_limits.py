@@ -27,7 +27,7 @@ from furiosa_ir.quantization.tflite_preparation import (
 )
 
 Values = Callable[[Sample], Mapping[str, Array]]
-"""Runs the network: the value of every float tensor."""
+"""Runs the network: the value of every tensor."""
 
 _KINDS = {
     "ADD": ("Add", slice(2)),
@@ -146,7 +146,7 @@ def _measured(
     rows: dict[str, list[Array]] = {tensor: [] for tensor in softmaxes}
     for sample in samples:
         for tensor, array in run(sample).items():
-            if array.size:
+            if array.size and array.dtype == np.float32:
                 low, high = ranges.get(tensor, (np.inf, -np.inf))
                 ranges[tensor] = (min(low, float(array.min())), max(high, float(array.max())))
             if tensor in softmaxes:

@@ -40,8 +40,9 @@ _known: dict[int, str] = {}
 
 def _names(schema: Any) -> dict[int, str]:
     if not _known:
-        members: dict[str, Any] = vars(schema.BuiltinOperator)
-        _known.update({v: k for k, v in members.items() if isinstance(v, int)})
+        kinds: Any = schema.BuiltinOperator
+        numbers = {name: getattr(kinds, name) for name in dir(kinds) if name.isupper()}
+        _known.update({number: name for name, number in numbers.items()})
     return _known
 
 

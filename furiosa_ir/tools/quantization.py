@@ -23,6 +23,7 @@ from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.quantization import OutputAccuracy, QuantizationReport, quantize
 from furiosa_ir.quantization.calibration import calibration_files
+from furiosa_ir.quantization.layers import LayerAccuracy, worst
 from furiosa_ir.reports.units import format_value
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 
@@ -110,6 +111,8 @@ def _print(result: QuantizationReport, stream: TextIO) -> None:
         table.add_row(*(Text(readable(cell)) for cell in _cells(output)))
     console = Console(file=stream, width=None if stream.isatty() else 100)
     console.print(table)
+    if result.layers:
+        console.print(_of_layers(result.layers))
     sizes = [format_value(n, "bytes") for n in (result.source_bytes, result.output_bytes)]
     click.echo(f"Size: {sizes[0]} to {sizes[1]}", err=True)
     if result.float_operators:
@@ -117,10 +120,33 @@ def _print(result: QuantizationReport, stream: TextIO) -> None:
         click.echo(f"Left in float: {readable(text, 5000)}", err=True)
 
 
+_SHOWN = 8
+"""Layers that are shown; `--report` has all of them."""
+
+
+def _of_layers(layers: Sequence[LayerAccuracy]) -> Table:
+    shown = worst(layers, _SHOWN)
+    title = f"The {len(shown)} of {len(layers)} layers whose own rounding costs most"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, title_style="bold")
+    table.add_column("layer", overflow="fold")
+    for column in ("SNR alone", "accumulated", "range"):
+        table.add_column(column, justify="right")
+    table.add_column("which is that wide for", overflow="fold")
+    for layer in shown:
+        ends = f"{layer.low:.3g} to {layer.high:.3g}"
+        cells = (layer.name, _db(layer.alone), _db(layer.accumulated), ends, layer.dominated)
+        table.add_row(*(Text(readable(cell)) for cell in cells))
+    return table
+
+
+def _db(snr: float) -> str:
+    return "equal" if snr == math.inf else "" if math.isnan(snr) else f"{snr:.1f} dB"
+
+
 def _cells(output: OutputAccuracy) -> tuple[str, ...]:
     return (
         output.name,
-        "equal" if output.snr == math.inf else f"{output.snr:.1f} dB",
+        _db(output.snr),
         "" if output.arg_max is None else f"{output.arg_max * 100:.4g} %",
         f"{output.max_error:.4g}",
         f"{output.peak:.4g}",

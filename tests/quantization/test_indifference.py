@@ -95,7 +95,7 @@ def snr(model: Any, **options: Any) -> float:
     data = np.random.default_rng(1).normal(size=(4, N, WIDTH)).astype(np.float32)
     samples = load_samples(data, source.inputs)
     want = np.concatenate([onnx_runner(model, "n")(s)[0] for s in samples])
-    quantized = quantize_onnx(source, samples, **options)
+    quantized, _ = quantize_onnx(source, samples, **options)
     got = np.concatenate([onnx_runner(quantized, "n")(s)[0] for s in samples])
     return float(10 * np.log10(np.square(want).sum() / np.square(want - got).sum()))
 
@@ -132,7 +132,7 @@ def test_a_mask_that_is_an_output_keeps_its_values() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
     source = OnnxSource.of(model, "n")
-    quantized = quantize_onnx(source, [{"x": np.ones((1, 4), np.float32)}])
+    quantized, _ = quantize_onnx(source, [{"x": np.ones((1, 4), np.float32)}])
     _, got = onnx_runner(quantized, "n")({"x": np.ones((1, 4), np.float32)})
     assert got[0, 2] < -9900
 

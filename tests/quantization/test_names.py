@@ -95,7 +95,7 @@ def test_any_names(names: list[str], body: bool, method: str) -> None:
     source = OnnxSource.of(model, "g")
     data = np.random.default_rng(1).normal(size=(3, 3, 6, 6)).astype(np.float32)
     samples = load_samples(data, source.inputs)
-    quantized = quantize_onnx(source, samples, method=method)
+    quantized, _ = quantize_onnx(source, samples, method=method)
     onnx.checker.check_model(quantized)
     assert [i.name for i in quantized.graph.input] == [names[0]]
     assert [o.name for o in quantized.graph.output] == [names[8]]
@@ -111,7 +111,7 @@ def test_names_that_clash_with_nothing_stay() -> None:
     model = network(names, body=False)
     data = np.ones((2, 3, 6, 6), np.float32)
     source = OnnxSource.of(model, "g")
-    quantized = quantize_onnx(source, load_samples(data, source.inputs))
+    quantized, _ = quantize_onnx(source, load_samples(data, source.inputs))
     called = {n.name for n in quantized.graph.node}
     assert {"aa_QuantizeLinear", "aa_DequantizeLinear", "bb_DequantizeLinear", "jj"} <= called
     assert {"aa_scale", "bb_quantized"} <= {i.name for i in quantized.graph.initializer}

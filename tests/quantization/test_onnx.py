@@ -198,9 +198,11 @@ def test_progress_and_table(tmp_path: Path):
         "Calibrating",
         "Quantising",
         "Comparing",
+        "Comparing",
     ]
     assert "2 calibration samples" in result.stdout
     assert "classifier" in result.stdout
+    assert "SNR alone" in result.stdout
     assert "Left in float" not in result.stderr
 
 

@@ -11,8 +11,9 @@ from ai_edge_litert import schema_py_generated
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.quantization.calibration import load_samples
-from furiosa_ir.quantization.tflite import TFLiteSource, quantize_tflite, tflite_runner
+from furiosa_ir.quantization.tflite import TFLiteSource, quantize_tflite
 from furiosa_ir.quantization.tflite_preparation import packed
+from furiosa_ir.quantization.tflite_running import tflite_runner
 from tests.importers.tflite.single import options
 from tests.oracle.litert import Operator, Tensor, build_model
 
@@ -38,7 +39,7 @@ def quantized(folder: Path, content: bytes, *shape: int, data: Any = None) -> tu
     if data is None:
         data = RNG.normal(size=(6, *shape)).astype(F32)
     samples = load_samples({source.inputs[0].name: data}, source.inputs)
-    result = quantize_tflite(source, samples)
+    result, _ = quantize_tflite(source, samples)
     runs = [tflite_runner(c, source.inputs, "n") for c in (content, result)]
     worst = np.inf
     outputs = [[run(s) for s in samples] for run in runs]
