@@ -43,6 +43,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
 from furiosa_ir.backends.warboy.enf.validation import CommandFailure, validate_program
 from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.written import Written
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.limits import Budget, limit, way_out
 
@@ -184,7 +185,7 @@ class _SegmentCheck:
         self.last_write = {engine: np.zeros(shape, np.int32) for engine in _OTHER}
         self.last_touch = {engine: np.zeros(shape, np.int32) for engine in _OTHER}
         self.scratch = np.zeros(shape, np.uint32)
-        self.workspace = np.zeros(segment.workspace_bytes, np.bool_)
+        self.workspace = Written(segment.workspace_bytes)
         self.issued: dict[str, list[_Issued]] = {engine: [] for engine in _OTHER}
         self.position: list[int] = []
         self.known = dict.fromkeys(_OTHER, 0)
@@ -193,7 +194,7 @@ class _SegmentCheck:
 
     def run(self) -> None:
         for binding in self.segment.inputs:
-            self._bound(binding)[:] = True
+            self.workspace.add(binding.address, [self._size(binding)], [1])
         for index, command in enumerate(self.segment.commands):
             try:
                 self._command(index, command)
@@ -206,7 +207,7 @@ class _SegmentCheck:
                     self._layer(command),
                 ) from None
         for binding in self.segment.outputs:
-            if not self._bound(binding).all():
+            if not self.workspace.hold(binding.address, [self._size(binding)], [1]):
                 name = self.program.tensors[binding.tensor].name
                 raise VerificationFailure(
                     f"segment '{self.segment.name}' does not write all of its output '{name}'"
@@ -215,10 +216,10 @@ class _SegmentCheck:
     def _layer(self, command: Command) -> str:
         return self.program.layers[command.layer].name
 
-    def _bound(self, binding: Binding) -> Array:
+    def _size(self, binding: Binding) -> int:
+        """Bytes of an input or output."""
         tensor = self.program.tensors[binding.tensor]
-        size = int(np.prod(tensor.shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
-        return self.workspace[binding.address : binding.address + size]
+        return int(np.prod(tensor.shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
 
     def _of(self, place: Place) -> tuple[_Lines, ...]:
         found = self._cache.get(place)
@@ -302,16 +303,17 @@ class _SegmentCheck:
         if (
             isinstance(command, (Load, Copy))
             and command.source.region == "workspace"
-            and not self._workspace(command.source).all()
+            and not self.workspace.hold(*_bytes(command.source))
         ):
             raise ValueError("reads DRAM that nothing wrote")
         if isinstance(command, (Store, Copy)):
-            self._workspace(command.target)[...] = True
+            self.workspace.add(*_bytes(command.target))
 
-    def _workspace(self, side: DramTile | DramView | DramFlat) -> Array:
-        if isinstance(side, DramFlat):
-            return self.workspace[side.address : side.address + side.size]
-        shape, strides = side.extent, side.strides
-        if side.element > 1:
-            shape, strides = (*shape, side.element), (*strides, 1)
-        return np.ndarray(shape, np.bool_, self.workspace.data, side.address, strides)
+
+def _bytes(side: DramTile | DramView | DramFlat) -> tuple[int, Sequence[int], Sequence[int]]:
+    """(address, extent, strides) of the bytes of a DRAM window."""
+    if isinstance(side, DramFlat):
+        return side.address, [side.size], [1]
+    if side.element == 1:
+        return side.address, side.extent, side.strides
+    return side.address, (*side.extent, side.element), (*side.strides, 1)
