@@ -27,6 +27,8 @@ from furiosa_ir.quantization.layers import LayerAccuracy
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.names import plain_names
 from furiosa_ir.quantization.onnx_layers import compare_layers
+from furiosa_ir.quantization.onnx_limits import steps_of
+from furiosa_ir.quantization.own_scales import kept_apart
 from furiosa_ir.quantization.preparation import copy_of, prepare, read_float_model
 from furiosa_ir.quantization.ranges import find_ranges
 
@@ -123,6 +125,7 @@ def quantize_onnx(
     with names.in_errors():
         ranges, clipped = find_ranges(model, renamed, method, source.name, set(excluded), on_step)
         on_step("Quantising", 0, 1)
+        excluded += _kept_apart(model, ranges)
         whole = [names.values[w] for w in whole_weights]
         overrides = {w: [{"quant_type": QuantType.QInt8}] for w in whole}
         quantized = _quantized(
@@ -200,6 +203,13 @@ def _outputs_of(source: OnnxSource, exclude: Sequence[str]) -> set[str]:
             )
         found |= {node.name, *node.output}
     return found
+
+
+def _kept_apart(model: onnx.ModelProto, ranges: Any) -> list[str]:
+    """Nodes at the end that join values of very different ranges, and so stay in float."""
+    reach = {k: (float(d.lowest), float(d.highest)) for k, d in ranges.items()}
+    joined = kept_apart(list(steps_of(model)), reach, [o.name for o in model.graph.output])
+    return [n.name for n in _float_nodes(model) if not joined.isdisjoint(n.output)]
 
 
 def _quantized_operators(model: onnx.ModelProto) -> list[str]:

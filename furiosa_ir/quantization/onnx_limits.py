@@ -49,7 +49,7 @@ def narrow(
     Returns:
         How far the values of tensors reach whose range is another one now, constants included.
     """
-    steps = list(_steps(model))
+    steps = list(steps_of(model))
     before = {k: (float(low), float(high)) for k, (low, high) in ranges.items()}
     if not saturates(steps, before):
         return {}
@@ -84,7 +84,8 @@ def _constants(model: onnx.ModelProto, steps: Sequence[Step]) -> dict[str, Array
     }
 
 
-def _steps(model: onnx.ModelProto) -> Iterator[Step]:
+def steps_of(model: onnx.ModelProto) -> Iterator[Step]:
+    """The operators of a network, as far as ranges go."""
     extents = {
         v.name: max((d.dim_value for d in v.type.tensor_type.shape.dim), default=1)
         for v in cast("list[Any]", [*model.graph.value_info, *model.graph.input])

@@ -21,9 +21,10 @@ from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.indifference import warn_of_clipping
 from furiosa_ir.quantization.layers import LayerAccuracy
 from furiosa_ir.quantization.libraries import quiet, refusals
+from furiosa_ir.quantization.own_scales import kept_apart
 from furiosa_ir.quantization.tflite_biases import with_room_for_biases
 from furiosa_ir.quantization.tflite_layers import compare_layers
-from furiosa_ir.quantization.tflite_limits import narrow
+from furiosa_ir.quantization.tflite_limits import narrow, steps_of
 from furiosa_ir.quantization.tflite_preparation import packed, prepare, with_names
 from furiosa_ir.quantization.tflite_running import all_values, libraries
 
@@ -184,6 +185,12 @@ def quantize_tflite(
         library.schema,
     )
     warn_of_clipping(source.name, clipped)
+    for name in _kept_apart(content, found, library.schema):
+        recipe.add_quantization_config(
+            f"^{re.escape(name)};",
+            everything,
+            algorithm_key=library.quantizer.AlgorithmName.NO_QUANTIZE,
+        )
     with refusals(failure, source.name), quiet():
         quantizer = library.quantizer.Quantizer(content, recipe.get_quantization_recipe())
         ranges = {k: _not_nothing(v) for k, v in found.items()}
@@ -203,6 +210,18 @@ def quantize_tflite(
         partial(on_step, step),
     )
     return quantized, layers
+
+
+def _kept_apart(content: bytes, ranges: dict[str, Any], schema: Any) -> list[str]:
+    """Operators at the end that join values of very different ranges, and so stay in float."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    names = [t.name.decode() for t in graph.tensors]
+    reach = {k: (float(np.min(v["min"])), float(np.max(v["max"]))) for k, v in ranges.items()}
+    outputs = [names[int(i)] for i in graph.outputs]
+    joined = kept_apart(list(steps_of(model, names, schema)), reach, outputs)
+    firsts = [names[int(op.outputs[0])] for op in graph.operators if len(op.outputs)]
+    return [name for name in firsts if name in joined]
 
 
 def _not_nothing(found: dict[str, Any]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def narrow(
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     names = [t.name.decode() for t in graph.tensors]
-    steps = list(_steps(model, names, schema))
+    steps = list(steps_of(model, names, schema))
     reached = {i for step in steps if step.kind for i in step.inputs}
     constants: dict[str, Array] = {}
     for tensor, name in zip(graph.tensors, names, strict=True):
@@ -121,7 +121,8 @@ def narrow(
     return packed(model, len(content)), narrowed
 
 
-def _steps(model: Any, names: Sequence[str], schema: Any) -> Iterator[Step]:
+def steps_of(model: Any, names: Sequence[str], schema: Any) -> Iterator[Step]:
+    """The operators of a network, as far as ranges go."""
     graph = model.subgraphs[0]
     for op in graph.operators:
         kind, at = _KINDS.get(operator_name(model, op, schema), ("", slice(0)))
