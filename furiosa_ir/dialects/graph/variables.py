@@ -10,6 +10,7 @@ front of the first segment, and at most one assignment, behind the last.
 from __future__ import annotations
 
 from typing import ClassVar, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -109,7 +110,7 @@ class _AccessOp(IRDLOperation):
 
     def verify_(self) -> None:
         module = self.get_toplevel_object()
-        found = variables_of(module).get(self.symbol) if isinstance(module, ModuleOp) else None
+        found = _variable(module, self.symbol) if isinstance(module, ModuleOp) else None
         if found is None:
             raise VerificationFailure(f"there is no variable @{self.symbol}")
         parent = self.parent_op()
@@ -183,6 +184,18 @@ class AssignVariableOp(_AccessOp):
 def variables_of(module: ModuleOp) -> dict[str, VariableOp]:
     """The variables of a module by name, in order."""
     return {op.sym_name.data: op for op in module.ops if isinstance(op, VariableOp)}
+
+
+_KNOWN: WeakKeyDictionary[ModuleOp, dict[str, VariableOp]] = WeakKeyDictionary()
+"""Of modules whose variables were looked up: thousands of accesses may look for thousands."""
+
+
+def _variable(module: ModuleOp, name: str) -> VariableOp | None:
+    found = _KNOWN.get(module, {}).get(name)
+    if found is None or found.parent_op() is not module or found.sym_name.data != name:
+        _KNOWN[module] = variables_of(module)
+        found = _KNOWN[module].get(name)
+    return found
 
 
 def stored(tensor: AnyTensor) -> Attribute:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,6 +32,7 @@ from furiosa_ir.importers.tflite.file import (
 )
 from furiosa_ir.importers.tflite.folding import fold
 from furiosa_ir.importers.tflite.kernel_types import kernel_shapes
+from furiosa_ir.importers.tflite.names import UniqueNames
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.shapes import result_shapes
@@ -75,7 +75,7 @@ class NetworkImporter:
         main = file.main
         # A dynamic batch shows as -1 in every tensor's signature; it is 1 unless asked otherwise.
         self.dynamic_batch = any(main.tensors[i].signature[:1] == (-1,) for i in main.inputs)
-        self.layers = LayerNames()
+        self.layers = UniqueNames()
         room = limit("FUNCTION_BYTES") + _GROWTH * len(file.data)
         self._room = Budget(room, _too_many_calls)
         self._inferred: dict[tuple[int, tuple[Shape, ...]], list[Shape]] = {}
@@ -142,26 +142,10 @@ class NetworkImporter:
             block = Block(arg_types=tensor_types(graph, shapes))
             with tracking(ValueTracker()):
                 aside = SubgraphImporter(
-                    self, graph, block, block.args, path=(*path, index), layers=LayerNames()
+                    self, graph, block, block.args, path=(*path, index), layers=UniqueNames()
                 )
                 self._inferred[key] = [shape_of(v) for v in aside.run()]
         return self._inferred[key]
-
-
-class LayerNames:
-    """Makes the names of layers unique."""
-
-    def __init__(self) -> None:
-        self._names: Counter[str] = Counter()
-
-    def unique(self, name: str) -> str:
-        """The name; with a number where it is taken."""
-        unique = name
-        while self._names[unique]:
-            self._names[name] += 1
-            unique = f"{name}#{self._names[name]}"
-        self._names[unique] += 1
-        return unique
 
 
 class SubgraphImporter:
@@ -187,7 +171,7 @@ class SubgraphImporter:
         *,
         path: Sequence[int] = (0,),
         prefix: str = "",
-        layers: LayerNames | None = None,
+        layers: UniqueNames | None = None,
         once: bool = False,
     ) -> None:
         self._network, self._graph, self._block = network, graph, block
@@ -321,7 +305,7 @@ class SubgraphImporter:
         with tracking(ValueTracker()):
             path = (*self._path, index)
             SubgraphImporter(
-                self._network, graph, block, (), path=path, layers=LayerNames(), once=True
+                self._network, graph, block, (), path=path, layers=UniqueNames(), once=True
             ).run()
         whole = next((op for op in block.ops if isinstance(op, OpaqueOp)), None)
         if whole is not None:

@@ -28,6 +28,7 @@ from furiosa_ir.dialects.graph.variables import (
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.elements import element_of_tensor, plain_dtype
 from furiosa_ir.importers.tflite.file import FileRecord, SubgraphRecord, TensorRecord
+from furiosa_ir.importers.tflite.names import UniqueNames
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.subgraphs import called_subgraphs, reached_subgraphs
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
@@ -68,7 +69,7 @@ class Variables:
     def __init__(self, file: FileRecord) -> None:
         self._file = file
         self._known: dict[Key, _Variable] = {}
-        self._names: set[str] = set()
+        self._names = UniqueNames()
         self._assigned: set[Key] | None = None
         self._accessed: dict[str, _Variable] = {}
         self._initialised: set[int] = set()
@@ -177,12 +178,7 @@ class Variables:
 
     def _variable(self, key: Key, name: str) -> _Variable:
         if key not in self._known:
-            unique, number = name or "variable", 1
-            while unique in self._names:
-                number += 1
-                unique = f"{name or 'variable'}#{number}"
-            self._names.add(unique)
-            self._known[key] = _Variable(unique)
+            self._known[key] = _Variable(self._names.unique(name or "variable"))
         return self._known[key]
 
     def _check(self, variable: _Variable, verb: str, given: AnyTensor) -> None:
