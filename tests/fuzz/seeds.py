@@ -118,13 +118,23 @@ def tflite_models() -> Iterator[tuple[str, bytes]]:
         net = _drawn(networks(name, dtype))
         yield f"{name}_{dtype}.tflite", build_model(net.operators)
     yield "shared_custom_options.tflite", shared_custom_options(500, 1000)
+    yield from stateful_models()
+
+
+def stateful_models() -> Iterator[tuple[str, bytes]]:
+    """Networks that keep state between runs."""
+    from tests.oracle.streaming import NETWORKS
+
+    for name, make in NETWORKS.items():
+        yield f"{name}.tflite", make()
 
 
 def _some_models() -> Iterator[tuple[str, bytes]]:
-    """Every fourth of the small models, of both formats."""
+    """Every fourth of the small models, of both formats, and one that keeps state."""
     for models in (onnx_models(), tflite_models()):
         small = [(name, data) for name, data in models if len(data) <= 1 << 14]
         yield from small[::4]
+    yield from list(stateful_models())[-1:]
 
 
 def ir_texts() -> Iterator[tuple[str, bytes]]:
