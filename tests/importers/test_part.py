@@ -15,14 +15,14 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper
 
 from furiosa_ir.cache.key import Inputs, compile_key
-from furiosa_ir.compiler import compile_model
+from furiosa_ir.compiler import compile_model, compile_source
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers import load
 from furiosa_ir.importers.tflite.part import content_of_part
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.ir.text import print_module, write_module
 from furiosa_ir.network_part import WHOLE, Part, part_of, part_of_options
-from furiosa_ir.runtime import session
+from furiosa_ir.runtime import Session, session
 from tests.importers.onnx.networks import network
 from tests.importers.tflite.single import options
 from tests.open_networks.tflite_networks import (
@@ -31,7 +31,8 @@ from tests.open_networks.tflite_networks import (
     selfie_segmentation,
     wake_word,
 )
-from tests.oracle.litert import Operator, Tensor, build_model, run_reference
+from tests.oracle import streaming
+from tests.oracle.litert import Operator, Stream, Tensor, build_model, run_reference
 
 node = helper.make_node
 
@@ -445,6 +446,32 @@ def test_a_state_is_assigned_in_a_part_that_reads_it():
     kinds = [part.operatorCodes[op.opcodeIndex].builtinCode for op in part.subgraphs[0].operators]
     names = {v: k for k, v in vars(schema.BuiltinOperator).items()}
     assert [names[kind] for kind in kinds] == [op.builtin for op in operators[:5]]
+
+
+def test_a_part_keeps_the_state_that_it_hangs_on_and_no_other():
+    """Of five ring buffers those up to there; of a variable tensor whoever changes it."""
+    model, part = streaming.wake_word(), part_of(outputs=["depthwise_22"])
+    program = compile_source(model, part=part).program
+    assert program is not None
+    assert [v.name for v in program.variables] == ["stream/states", "stream_1/states"]
+    stream = Stream(content_of_part(model, part))
+    rng = np.random.default_rng(0)
+    with Session(program) as running:
+        for _ in range(6):
+            x = rng.integers(-128, 128, (1, 3, 40)).astype(np.int8)
+            np.testing.assert_array_equal(running.run(x)[0].numpy(), stream.run([x])[0])
+    state = Tensor("state", (1, 4), np.float32, is_variable=True)
+    x, y, z = (Tensor(n, (1, 4), np.float32) for n in "xyz")
+    operators = [
+        Operator("ADD", [x, state], [y], options("Add")),
+        Operator("NEG", [y], [z], options("Neg")),
+        Operator("RELU", [x], [state]),
+    ]
+    program = compile_source(build_model(operators), part=part_of(outputs=["y"])).program
+    assert program is not None
+    one = np.ones((1, 4), np.float32)
+    with Session(program) as running:
+        assert [running.run(one)[0].numpy()[0, 0] for _ in range(2)] == [1, 2]
 
 
 # What has no parts.

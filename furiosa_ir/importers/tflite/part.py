@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import mmap
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,31 +51,22 @@ def select(model: Any, graph: Any, vectors: Vectors, part: Part) -> Selection:
     given = vectors.indices(graph.InputsAsNumpy(), count, "the network's inputs")
     made: dict[int, int] = {}
     uses: list[tuple[int, ...]] = []
-    effects: list[int] = []
-    handles: set[int] = set()
+    state = _State(graph, vectors)
     for i in range(graph.OperatorsLength()):
         reader = graph.Operators(i)
         what = "an operator"
         uses.append(vectors.indices(reader.InputsAsNumpy(), count, what, optional=True))
         results = vectors.indices(reader.OutputsAsNumpy(), count, what)
         made |= dict.fromkeys(results, i)
-        if not results:
-            effects.append(i)
         kind = model.OperatorCodes(reader.OpcodeIndex()).BuiltinCode()
-        if kind == tflite.BuiltinOperator.VAR_HANDLE:
-            handles.add(i)
+        state.note(i, kind, reader, uses[-1], results)
     computed = {*given, *made}
     find = _Names(names, computed)
     outputs = vectors.indices(graph.OutputsAsNumpy(), count, "the network's outputs")
     if part.outputs is not None:
         outputs = tuple(map(find, part.outputs))
     inputs = given if part.inputs is None else tuple(map(find, part.inputs))
-    kept, tensors = _reached(outputs, frozenset(inputs), made, uses)
-    if kept & handles and effects:
-        # What assigns variables has no results to be found by.
-        ends = [*outputs, *(t for i in effects for t in uses[i] if t >= 0)]
-        kept, tensors = _reached(ends, frozenset(inputs), made, uses)
-        kept |= set(effects)
+    kept, tensors = _reached(outputs, frozenset(inputs), made, uses, state)
     for index in given:
         if index in tensors and index not in inputs:
             raise ImportFailure(
@@ -100,21 +91,77 @@ def _reached(
     entries: frozenset[int],
     made: Mapping[int, int],
     uses: Sequence[Sequence[int]],
+    state: _State,
 ) -> tuple[set[int], set[int]]:
-    """The operators that tensors depend on, from the entries on, and the tensors they use."""
+    """The operators that tensors depend on, from the entries on, and the tensors they use.
+
+    A tensor depends on what changes the state that it is made of, in this run or those before.
+    """
     kept: set[int] = set()
     tensors = set(ends)
     pending = list(ends)
     while pending:
         tensor = pending.pop()
-        operator = made.get(tensor)
-        if tensor in entries or operator is None or operator in kept:
-            continue
-        kept.add(operator)
-        used = [i for i in uses[operator] if i >= 0]
-        tensors.update(used)
-        pending += used
+        operators = state.with_tensor(tensor)
+        if tensor not in entries and tensor in made:
+            operators.append(made[tensor])
+        while operators:
+            operator = operators.pop()
+            if operator in kept:
+                continue
+            kept.add(operator)
+            operators += state.with_operator(operator)
+            used = [i for i in uses[operator] if i >= 0 and i not in tensors]
+            tensors.update(used)
+            pending += used
     return kept, tensors
+
+
+class _State:
+    """Which operators change what others take in the next run; none is found by its results.
+
+    Args:
+        graph: the subgraph's reader.
+        vectors: copies vectors of the file.
+    """
+
+    def __init__(self, graph: Any, vectors: Vectors) -> None:
+        self._graph, self._vectors = graph, vectors
+        self._variables: dict[int, Hashable] = {}  # of VAR_HANDLE, and of the tensors they make
+        self._handles: dict[int, Hashable] = {}
+        self._changing: defaultdict[Hashable, list[int]] = defaultdict(list)
+        self._always: list[int] = []
+        self._users: defaultdict[int, list[int]] = defaultdict(list)
+
+    def note(
+        self, number: int, kind: int, reader: Any, inputs: Sequence[int], results: Sequence[int]
+    ) -> None:
+        """Takes in an operator, in the file's order."""
+        if kind == tflite.BuiltinOperator.VAR_HANDLE:
+            options, table = tflite.VarHandleOptions(), reader.BuiltinOptions()
+            if table is not None:
+                options.Init(table.Bytes, table.Pos)
+                names = options.Container(), options.SharedName()
+                self._variables[number] = tuple(map(self._vectors.text, names))
+            self._handles.update(dict.fromkeys(results, self._variables.get(number)))
+        elif kind == tflite.BuiltinOperator.ASSIGN_VARIABLE and inputs:
+            self._changing[self._handles.get(inputs[0])].append(number)
+        elif not results:
+            self._always.append(number)  # CALL_ONCE
+        for tensor in {*inputs, *results}:
+            if tensor >= 0 and self._graph.Tensors(tensor).IsVariable():
+                self._users[tensor].append(number)
+
+    def with_operator(self, number: int) -> list[int]:
+        """What changes the variable that an operator gives a handle of; none of another."""
+        if number not in self._variables:
+            return []
+        first, self._always = self._always, []
+        return [*self._changing.pop(self._variables[number], ()), *first]
+
+    def with_tensor(self, tensor: int) -> list[int]:
+        """Whoever takes a variable tensor, and may change it."""
+        return self._users.pop(tensor, [])
 
 
 class _Names:
