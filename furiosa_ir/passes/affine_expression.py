@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, Float64Type
 from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.elementwise import BinaryOp
 from furiosa_ir.dialects.graph.normalization import BatchNormOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp
+from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import element_of
 
 AFFINE = (BinaryOp, BatchNormOp)
 """Operations that may be affine in their one operand that is not constant."""
@@ -66,8 +69,16 @@ def _step(value: SSAValue) -> tuple[SSAValue, Array, Array] | None:
 
 
 def stored_of(value: SSAValue) -> SSAValue | None:
-    """The quantised value that a float one is dequantised from."""
-    return value.owner.x if isinstance(value.owner, DequantizeOp) else None
+    """The quantised value that a float one is dequantised from, cast to another float or not."""
+    owner = value.owner
+    if isinstance(owner, OpaqueOp) and owner.operator.data == "Cast":
+        owner = owner.operands[0].owner
+    return owner.x if isinstance(owner, DequantizeOp) and is_float(value) else None
+
+
+def is_float(value: SSAValue) -> bool:
+    """Whether a value is of floats."""
+    return isinstance(element_of(value), Float16Type | BFloat16Type | Float32Type | Float64Type)
 
 
 def real_constant(value: SSAValue) -> Array | None:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import (
+    BFloat16Type,
+    Float16Type,
     Float32Type,
     IntegerType,
     Signedness,
     TensorType,
-    f32,
-    i8,
-    i16,
-    i32,
 )
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, result_def
 
-from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
-from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, given
-from furiosa_ir.dialects.graph.structure import ConstantOp
-from furiosa_ir.dialects.quant import UniformType, uniform
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode, constant_of
+from furiosa_ir.dialects.graph.elementwise import ClipOp
+from furiosa_ir.dialects.graph.onnx_quantization import LinearQuantization, linear_quantization
+from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.dialects.quant import UniformType
+from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.shaped_operation import Shape, element_of, shape_of
+from furiosa_ir.ir.shaped_operation import Shape, element_of, ints, shape_of
+
+_FLOATS = (Float32Type, Float16Type, BFloat16Type)
 
 
 @irdl_op_definition
@@ -48,11 +50,10 @@ class QuantizeOp(GraphOp):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        element = onnx_quantization(node)
-        (x, scale, *_) = node.operands
-        if element is None or x is None or scale is None:
-            return node.unsupported()
-        if not isinstance(element_of(x), Float32Type) or element_of(scale) != f32:
+        linear = linear_quantization(node)
+        element = None if linear is None or linear.is_narrow else linear.type
+        (x, *_) = node.operands
+        if element is None or x is None or not isinstance(element_of(x), _FLOATS):
             return node.unsupported()
         (result,) = node.emit(cls, [x], elements=[element])
         return node.emit(StorageCastOp, [result], elements=[storage_type(element)])
@@ -63,7 +64,7 @@ class QuantizeOp(GraphOp):
 
 @irdl_op_definition
 class DequantizeOp(GraphOp):
-    """The real numbers (f32) that a quantised value stands for."""
+    """The real numbers (f32; of ONNX f16 and bf16, too) that a quantised value stands for."""
 
     name = "graph.dequantize"
     ONNX: ClassVar = ("DequantizeLinear",)
@@ -75,9 +76,21 @@ class DequantizeOp(GraphOp):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        element = onnx_quantization(node)
-        (x, scale, *_) = node.operands
-        if element is None or x is None or scale is None or element_of(scale) != f32:
+        linear = linear_quantization(node)
+        (x, *_) = node.operands
+        if linear is None or x is None:
+            return node.unsupported()
+        constant = node.constant(0)
+        changed = None if constant is None else linear.of_constant(constant)
+        if changed is not None:
+            return node.emit(cls, [node.value(*changed)], elements=[linear.real])
+        if linear.is_narrow:
+            stored = _narrow(node, linear)
+            if stored is None:
+                return node.unsupported()
+            return node.emit(cls, [stored], elements=[linear.real])
+        element = linear.type
+        if element is None:
             return node.unsupported()
         if element_of(x) != storage_type(element):
             raise VerificationFailure(
@@ -89,7 +102,7 @@ class DequantizeOp(GraphOp):
             stored = node.value(x.owner.value, element)
         else:
             (stored,) = node.emit(StorageCastOp, [x], elements=[element])
-        return node.emit(cls, [stored], elements=[f32])
+        return node.emit(cls, [stored], elements=[linear.real])
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
@@ -134,53 +147,24 @@ def storage_type(element: UniformType) -> IntegerType:
     return IntegerType(int(storage.lstrip("iu")), sign)
 
 
-def onnx_quantization(node: OnnxNode) -> UniformType | None:
-    """The quantised type of a QuantizeLinear or DequantizeLinear; None for forms without one.
+def _narrow(node: OnnxNode, linear: LinearQuantization) -> SSAValue | None:
+    """What a QuantizeLinear makes of the same 4 or 2 bits, as 8-bit integers that a clip limits.
 
-    Those are scales that the network computes, blocks, and storage of 4 bits or of floats.
+    Nothing between the two may know the integers; else both stay whole.
     """
-    scale, zero_point = node.constant(1), node.constant(2)
-    if (
-        scale is None
-        or (given(node, 2) and zero_point is None)
-        or node.attributes.get("block_size")
-    ):
-        return None
-    plain = (0, 1)  # not said, or float32
-    if node.attributes.get("precision", 0) not in plain:
-        return None
-    if node.op_type == "DequantizeLinear" and node.attributes.get("output_dtype", 0) not in plain:
-        return None
     (x, *_) = node.operands
-    if zero_point is not None:
-        dtype = zero_point.dtype
-    elif node.op_type == "QuantizeLinear":
-        if node.attributes.get("output_dtype"):
-            return None
-        dtype = np.dtype(np.uint8)
-    else:
-        assert x is not None
-        dtype = _DTYPES.get(element_of(x), np.dtype(np.float32))
-    if dtype not in _DTYPES.values() or scale.size == 0 or scale.ndim > 1:
+    assert x is not None
+    maker, element = x.owner, linear.type
+    if not isinstance(maker, OpaqueOp) or maker.operator.data != "QuantizeLinear":
         return None
-    if not bool(np.all(np.isfinite(scale)) and np.all(scale > 0)):
+    inputs = [None if slot < 0 else maker.operands[slot] for slot in ints(maker.slots)]
+    theirs = [None if v is None else constant_of(v) for v in inputs[1:]]
+    pairs = zip(theirs, map(node.constant, range(1, len(inputs))), strict=True)
+    same = [a is b if a is None or b is None else np.array_equal(a, b) for a, b in pairs]
+    if element is None or linear.axis is not None or not all(same) or inputs[0] is None:
         return None
-    axis = None
-    if scale.size > 1:
-        (axis,) = axes_from_front([node.attributes.get("axis", 1)], len(node.shape(0)))
-        if node.shape(0)[axis] != scale.size:
-            raise VerificationFailure(
-                f"{scale.size} scales for the extent {node.shape(0)[axis]} of axis {axis}"
-            )
-    if zero_point is not None and zero_point.size not in (1, scale.size):
-        raise VerificationFailure(f"{zero_point.size} zero points for {scale.size} scales")
-    return uniform(dtype, scale.astype(np.float64), 0 if zero_point is None else zero_point, axis)
-
-
-_DTYPES: dict[Attribute, np.dtype[Any]] = {
-    i8: np.dtype(np.int8),
-    IntegerType(8, Signedness.UNSIGNED): np.dtype(np.uint8),
-    i16: np.dtype(np.int16),
-    IntegerType(16, Signedness.UNSIGNED): np.dtype(np.uint16),
-    i32: np.dtype(np.int32),
-}
+    if not isinstance(element_of(inputs[0]), _FLOATS):
+        return None
+    low, high = (float(dequantize(np.array(b), element.data)) for b in linear.limits)
+    (quantized,) = node.emit(QuantizeOp, [inputs[0]], elements=[element])
+    return node.emit(ClipOp, [quantized], elements=[element], minimum=low, maximum=high)[0]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import onnx
 from onnx import TensorProto
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, FloatAttr, IntegerAttr, StringAttr
 
 from furiosa_ir.backends.warboy.host.onnx_writer import OnnxWriter, plain_dtype, tensor_type
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
@@ -112,8 +112,13 @@ def constant(op: ConstantOp, w: OnnxWriter) -> None:
 
 @_writes(QuantizeOp, DequantizeOp)
 def change_quantization(op: QuantizeOp | DequantizeOp, w: OnnxWriter) -> None:
-    """QuantizeLinear and DequantizeLinear as the types ask for them."""
-    w.store(w.real(op.x), op.result)
+    """QuantizeLinear and DequantizeLinear as the types ask for them; floats of 16 bits are cast."""
+    real = w.real(op.x)
+    if isinstance(element_of(op.x), Float16Type | BFloat16Type):
+        real = w.single("Cast", [real], to=TensorProto.FLOAT)
+    if isinstance(element_of(op.result), Float16Type | BFloat16Type):
+        real = w.single("Cast", [real], to=tensor_type(element_of(op.result)))
+    w.store(real, op.result)
 
 
 @_writes(StorageCastOp)

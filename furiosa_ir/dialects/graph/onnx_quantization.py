@@ -1,0 +1,190 @@
+"""QuantizeLinear and DequantizeLinear as quantised types, in every form that has integers here.
+
+Storage of 8, 16 and 32 bits is a type of its own. Integers of 4 and 2 bits become 8-bit ones: those
+of weights when they are read, those of activations by a clip. What has no form stays whole and runs
+on the host: scales that the network computes, several blocks of scales, floats of 8 and 4 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from xdsl.dialects.builtin import IntegerType, Signedness, bf16, f16, f32, i8, i16, i32
+from xdsl.ir import Attribute
+
+from furiosa_ir.dialects.graph.base import OnnxNode
+from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, given
+from furiosa_ir.dialects.quant import UniformType, uniform
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.constants import Array
+from furiosa_ir.ir.shaped_operation import element_of
+
+_DType = np.dtype[Any]
+
+
+def _unsigned(width: int) -> IntegerType:
+    return IntegerType(width, Signedness.UNSIGNED)
+
+
+_FLOATS: dict[int, Attribute] = {1: f32, 10: f16, 16: bf16}
+"""The codes (`TensorProto.DataType`) of the types that real numbers may have."""
+
+_STORAGE: dict[int, tuple[Attribute, _DType, _DType]] = {
+    2: (_unsigned(8), np.dtype(np.uint8), np.dtype(np.uint8)),
+    3: (i8, np.dtype(np.int8), np.dtype(np.int8)),
+    4: (_unsigned(16), np.dtype(np.uint16), np.dtype(np.uint16)),
+    5: (i16, np.dtype(np.int16), np.dtype(np.int16)),
+    6: (i32, np.dtype(np.int32), np.dtype(np.int32)),
+    21: (_unsigned(4), np.dtype(ml_dtypes.uint4), np.dtype(np.uint8)),
+    22: (IntegerType(4), np.dtype(ml_dtypes.int4), np.dtype(np.int8)),
+    25: (_unsigned(2), np.dtype(ml_dtypes.uint2), np.dtype(np.uint8)),
+    26: (IntegerType(2), np.dtype(ml_dtypes.int2), np.dtype(np.int8)),
+}
+"""Code -> element type, dtype, the dtype that holds such integers here."""
+
+_HELD_AS = {dtype: held for _, dtype, held in _STORAGE.values()}
+_DTYPE_OF_ELEMENT = {element: dtype for element, dtype, _ in _STORAGE.values()}
+
+_PRECISE = (0, 1, 11)
+"""Not said, float32, float64: the quotient of x and its scale is not rounded to less before."""
+
+
+@dataclass(frozen=True)
+class LinearQuantization:
+    """Scale and zero point of a node, both constant.
+
+    Attributes:
+        scales: f64 [n], not negative.
+        zero_points: int64 [n].
+        axis: where n > 1.
+        dtype: of the stored integers; may be of 4 or 2 bits.
+        real: the float type of the real numbers.
+    """
+
+    scales: Array
+    zero_points: Array
+    axis: int | None
+    dtype: _DType
+    real: Attribute
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the integers have less than 8 bits."""
+        return _HELD_AS[self.dtype] != self.dtype
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the greatest integer."""
+        info = ml_dtypes.iinfo(self.dtype)
+        return int(info.min), int(info.max)
+
+    @property
+    def type(self) -> UniformType | None:
+        """The quantised type; None where a scale is 0."""
+        if not np.all(self.scales > 0):
+            return None
+        return uniform(_HELD_AS[self.dtype], self.scales, self.zero_points, self.axis)
+
+    def along(self, values: Array, rank: int) -> Array:
+        """Scales or zero points, so that they broadcast to a tensor of that rank."""
+        if self.axis is None:
+            return values.reshape(())
+        return values.reshape([-1 if i == self.axis else 1 for i in range(rank)])
+
+    def of_constant(self, stored: Array) -> tuple[Array, UniformType] | None:
+        """The integers of a constant and their type, where they are not simply the stored ones.
+
+        A scale of 0 makes zeros of whatever is stored. Zero points that differ, as those of 4 bits,
+        are subtracted: the NPU's weights have one.
+        """
+        dead = self.scales == 0
+        differ = bool(np.any(self.zero_points != self.zero_points[0]))
+        if not (self.is_narrow or np.any(dead) or differ):
+            return None
+        points = self.along(self.zero_points, stored.ndim)
+        steps = stored.astype(np.int64) - points
+        steps = np.where(self.along(dead, stored.ndim), 0, steps)
+        alive = self.scales[~dead]
+        scales = np.where(dead, alive.min() if alive.size else 1.0, self.scales)
+        held = _HELD_AS[self.dtype]
+        if held.itemsize == 1 and -128 <= steps.min(initial=0) <= steps.max(initial=0) <= 127:
+            return steps.astype(np.int8), uniform(np.dtype(np.int8), scales, 0, self.axis)
+        if not np.any(dead):
+            return None
+        type_ = uniform(held, scales, self.zero_points, self.axis)
+        return (steps + points).astype(held), type_
+
+
+def linear_quantization(node: OnnxNode) -> LinearQuantization | None:
+    """What a QuantizeLinear or DequantizeLinear says; None for forms that stay whole.
+
+    Raises:
+        VerificationFailure: scales, zero points and elements contradict each other.
+    """
+    scale, zero_point = node.constant(1), node.constant(2)
+    if scale is None or (given(node, 2) and zero_point is None):
+        return None
+    (x, s, *_) = node.operands
+    assert x is not None
+    assert s is not None
+    if node.attributes.get("precision", 0) not in _PRECISE:
+        return None
+    code = int(node.attributes.get("output_dtype", 0))
+    quantizes = node.op_type == "QuantizeLinear"
+    if zero_point is not None:
+        dtype: _DType | None = zero_point.dtype
+    elif quantizes:
+        dtype = _STORAGE[code or 2][1] if (code or 2) in _STORAGE else None
+    else:
+        dtype = _DTYPE_OF_ELEMENT.get(element_of(x))
+    real = element_of(s) if quantizes or not code else _FLOATS.get(code)
+    if dtype is None or dtype not in _HELD_AS or real is None:
+        return None
+    if not {real, element_of(s)} <= set(_FLOATS.values()):
+        return None
+    scales = scale.astype(np.float64)
+    if scales.size == 0 or not bool(np.all(np.isfinite(scales) & (scales >= 0))):
+        return None
+    axis = _axis(node, scale, zero_point)
+    if axis == _SEVERAL_BLOCKS:
+        return None
+    points = np.zeros(1, np.int64) if zero_point is None else zero_point.astype(np.int64)
+    if points.size not in (1, scales.size):
+        raise VerificationFailure(f"{points.size} zero points for {scales.size} scales")
+    points = np.broadcast_to(points.reshape(-1), scales.size)
+    return LinearQuantization(scales.reshape(-1), points, axis, dtype, real)
+
+
+_SEVERAL_BLOCKS = -1
+
+
+def _axis(node: OnnxNode, scale: Array, zero_point: Array | None) -> int | None:
+    """The dimension that the scales belong to; None for one scale, `_SEVERAL_BLOCKS` for more.
+
+    Blocks that are as long as their dimension are scales along another one.
+    """
+    shape = node.shape(0)
+    if node.attributes.get("block_size"):
+        if zero_point is not None and zero_point.shape != scale.shape:
+            raise VerificationFailure(
+                "the zero points of blocks have another shape than the scales"
+            )
+        several = [i for i, n in enumerate(scale.shape) if n != 1]
+        if len(several) > 1 or scale.ndim != len(shape):
+            return _SEVERAL_BLOCKS
+        (blocked,) = axes_from_front([node.attributes.get("axis", 1)], len(shape))
+        others = [n for i, n in enumerate(shape) if i != blocked]
+        if [n for i, n in enumerate(scale.shape) if i != blocked] != others:
+            raise VerificationFailure("the scales of blocks do not fit the shape of the elements")
+        return (several or [None])[0] if blocked not in several else _SEVERAL_BLOCKS
+    if scale.size == 1:
+        return None
+    if scale.ndim > 1:
+        return _SEVERAL_BLOCKS
+    (axis,) = axes_from_front([node.attributes.get("axis", 1)], len(shape))
+    if not 0 <= axis < len(shape) or shape[axis] != scale.size:
+        raise VerificationFailure(f"{scale.size} scales for axis {axis} of a shape {list(shape)}")
+    return axis
