@@ -70,6 +70,7 @@ def import_tflite(
         network = NetworkImporter(file)
         function = network.run()
         variables = network.variables.operations()
+        has_reference = has_reference_kernels(file)
         if batch_size is not None:
             tensors = [file.main.tensors[i] for i in file.main.inputs]
             inputs = [(t.name, t.shape) for t in tensors]
@@ -93,7 +94,7 @@ def import_tflite(
         "graph.source": StringAttr("tflite"),
         "graph.source_hash": StringAttr(hashlib.sha256(data).hexdigest()),
     }
-    if not has_reference_kernels(file):
+    if not has_reference:
         attributes["graph.kernels"] = StringAttr("optimized")
     attributes[HISTORY] = NOTHING_RAN
     return ModuleOp([*variables, function], attributes)

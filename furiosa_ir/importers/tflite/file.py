@@ -173,10 +173,11 @@ class FileRecord:
         if not self._part.is_cut:
             return self.codes
         found = [op.code for op in self.main.operators]
-        for index in range(1, self._model.SubgraphsLength()):
+        size = len(self.data)
+        for index in range(1, checked_length(self._model.SubgraphsLength(), size, "subgraphs")):
             graph = self._model.Subgraphs(index)
-            operators = map(graph.Operators, range(graph.OperatorsLength()))
-            found += [self.codes[op.OpcodeIndex()] for op in operators]
+            count = checked_length(graph.OperatorsLength(), size, "operators")
+            found += [self.codes[graph.Operators(i).OpcodeIndex()] for i in range(count)]
         return found
 
     @property
