@@ -233,7 +233,9 @@ def missing_value(name: str, known: Collection[str], what: str = "value") -> Imp
     """
     import difflib  # noqa: PLC0415  # who has no wrong name need not wait for it
 
-    near = difflib.get_close_matches(name, known, 3)
+    # It takes time that grows with the square of a name's length.
+    comparable = [n for n in known if len(n) <= _LONGEST][:_MOST_COMPARED]
+    near = difflib.get_close_matches(name[:_LONGEST], comparable, 3)
     if near:
         hint = f"did you mean {' or '.join(map(repr, near))}?"
     elif len(known) <= _FEW:
@@ -244,6 +246,8 @@ def missing_value(name: str, known: Collection[str], what: str = "value") -> Imp
 
 
 _FEW = 8
+_LONGEST = 200
+_MOST_COMPARED = 5000
 
 
 def checked_shape(name: str, shape: Shape, declared: Sequence[int | None] | None) -> Shape:

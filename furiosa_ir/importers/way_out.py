@@ -86,24 +86,21 @@ def _with_hint(error: _Failure, hint: str) -> _Failure:
 def _hint(steps: Sequence[_Step], unknown: Sequence[_Step], outputs: Sequence[str]) -> str | None:
     """The values in front of what is unknown, or else those behind it, as options."""
     made = {o for s in steps for o in s.outputs}
-    spoilt = {o for s in unknown for o in s.outputs}
-    for step in steps:  # in order
-        if spoilt.intersection(step.inputs):
-            spoilt.update(step.outputs)
+    theirs = {o for s in unknown for o in s.outputs}
+    left_out = set(map(id, unknown))
+    spoilt = set(theirs)
     ends: dict[str, None] = {}
-    for step in steps:
-        if step in unknown or spoilt.intersection(step.inputs):
-            ends |= dict.fromkeys(i for i in step.inputs if i in made and i not in spoilt)
-    # Only behind: values that lead to nothing but to what is spoilt, next to others that do, too.
-    if ends:
+    behind: dict[str, None] = {}
+    for step in steps:  # in order
+        if id(step) not in left_out:
+            if spoilt.isdisjoint(step.inputs):
+                continue
+            spoilt.update(step.outputs)
+            behind |= dict.fromkeys(i for i in step.inputs if i in theirs)
+        ends |= dict.fromkeys(i for i in step.inputs if i in made and i not in spoilt)
+    if ends:  # and the outputs that are right
         ends |= dict.fromkeys(o for o in outputs if o in made and o not in spoilt)
         return f"--outputs {_listed(list(ends))} ends the network in front of it"
-    behind = dict.fromkeys(
-        i
-        for s in steps
-        for i in s.inputs
-        if s not in unknown and i in spoilt and any(i in u.outputs for u in unknown)
-    )
     return f"--inputs {_listed(list(behind))} begins the network behind it" if behind else None
 
 

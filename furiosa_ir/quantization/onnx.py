@@ -69,7 +69,11 @@ class OnnxSource:
 
 def _describe(value: onnx.ValueInfoProto) -> InputDescription:
     tensor = value.type.tensor_type
-    shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
+    # Some exporters write -1 for an extent that they leave open.
+    dims = tensor.shape.dim
+    shape = tuple(
+        d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in dims
+    )
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
     return InputDescription(value.name, dtype, shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper
 
+from furiosa.runtime import create_runner, sync
+from furiosa.runtime.session import create_async
 from furiosa_ir.cache.key import Inputs, compile_key
 from furiosa_ir.compiler import compile_model, compile_source
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers import load
 from furiosa_ir.importers.tflite.part import content_of_part
+from furiosa_ir.importers.way_out import with_way_around_foreign
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.ir.text import print_module, write_module
 from furiosa_ir.network_part import WHOLE, Part, part_of, part_of_options
+from furiosa_ir.quantization.onnx import OnnxSource
 from furiosa_ir.runtime import Session, session
 from tests.importers.onnx.networks import network
 from tests.importers.tflite.single import options
@@ -311,6 +316,27 @@ def test_the_refusal_of_an_unknown_operator_names_values_that_work():
         compile_model(with_custom(front=True), inputs=["image"])
 
 
+def test_what_a_framework_refuses_for_a_foreign_operator_names_values_too():
+    """`furiosa quantize` runs networks on onnxruntime, which no plug-in helps."""
+    refusal = FuriosaError("onnxruntime does not take the network")
+    told = with_way_around_foreign(refusal, with_custom(), WHOLE)
+    assert str(told).endswith("(--outputs f,g,score ends the network in front of it)")
+    part = part_of(outputs=["f"])
+    assert with_way_around_foreign(refusal, with_custom(), part) is refusal
+
+
+def test_a_part_is_quantised_and_an_open_extent_of_minus_one_takes_any_sample(tmp_path: Path):
+    model = onnx.ModelProto.FromString(with_custom())
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = -1  # as Paddle writes it
+    onnx.save(model, tmp_path / "n.onnx")
+    source = OnnxSource.read(tmp_path / "n.onnx", part_of(outputs=["f", "g"]))
+    assert [i.shape for i in source.inputs] == [(1, None)]
+    assert source.outputs == ("f", "g")
+    assert [n.op_type for n in source.model.graph.node] == ["Relu", "Neg"]
+    fixed = OnnxSource.read(tmp_path / "n.onnx", part_of(outputs=["f"], input_shapes={"x": (1, 9)}))
+    assert [i.shape for i in fixed.inputs] == [(1, 9)]
+
+
 def test_inputs_that_nothing_needs_are_left_out():
     nodes = [node("Relu", ["x"], ["f"]), node("Mul", ["f", "scale_factor"], ["y"])]
     shapes = {"x": [1, 4], "scale_factor": [1, 1]}
@@ -472,6 +498,32 @@ def test_a_part_keeps_the_state_that_it_hangs_on_and_no_other():
     one = np.ones((1, 4), np.float32)
     with Session(program) as running:
         assert [running.run(one)[0].numpy()[0, 0] for _ in range(2)] == [1, 2]
+
+
+# Everything that takes a network takes a part of it.
+
+
+def test_every_kind_of_session_takes_a_part():
+    model = two_inputs()
+    given: Any = {"input_shapes": {"x": (1, 3, 4, 5)}, "outputs": ["m"]}
+    x = [np.full((1, c, 4, 5), 2, np.float32) for c in (3, 1)]
+    found: list[np.ndarray] = []
+    with sync.create_runner(model, compiler_hints=False, **given) as runner:
+        found += runner.run(x)
+
+    async def run() -> None:
+        async with create_runner(model, compiler_hints=False, **given) as runner:
+            found.extend(await runner.run(x))
+
+    asyncio.run(run())
+    submitting, queue = create_async(model, compiler_hints=False, **given)
+    submitting.submit(x, context=None)
+    found += queue.recv()[1].numpy()
+    submitting.close()
+    queue.close()
+    assert len(found) == 3
+    for array in found:
+        np.testing.assert_array_equal(array, np.full((1, 3, 4, 5), 4))
 
 
 # What has no parts.

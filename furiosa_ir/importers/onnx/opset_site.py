@@ -90,7 +90,11 @@ class Site:
                 f"'{self.node.op_type}' of operator set {self.opset - 1} or older needs the rank "
                 f"of '{name}', which nothing tells"
             )
-        return [int(d.dim_value) if d.HasField("dim_value") else None for d in info.shape.dim]
+        # Some exporters write -1 for an extent that they leave open.
+        dims = info.shape.dim
+        return [
+            int(d.dim_value) if d.HasField("dim_value") and d.dim_value >= 0 else None for d in dims
+        ]
 
     def rank(self, name: str) -> int | None:
         """The rank of a value, where it is known."""
