@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -138,3 +140,11 @@ def test_the_child_of_a_fork_goes_on_from_the_state_of_its_parent(enf: bytes) ->
             os._exit(0 if good else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         np.testing.assert_array_equal(running.run(ONE)[0].numpy(), INITIAL + 2)
+
+
+def test_a_module_is_freed_with_its_variables() -> None:
+    module = parse_module(COUNTER)
+    left = weakref.ref(module)
+    del module
+    gc.collect()
+    assert left() is None

@@ -5,12 +5,15 @@ no segment does: a segment is a function of its operands, and who holds the stat
 free to hold several. Operations run in the order in which they stand, so a read behind an
 assignment is what was assigned. `graph-partition` leaves at most one read of each variable, in
 front of the first segment, and at most one assignment, behind the last.
+
+TFLite's CALL_ONCE, VAR_HANDLE, READ_VARIABLE and ASSIGN_VARIABLE become these, and its variable
+tensors (`importers/tflite/variables.py`); ONNX has no state.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -186,14 +189,15 @@ def variables_of(module: ModuleOp) -> dict[str, VariableOp]:
     return {op.sym_name.data: op for op in module.ops if isinstance(op, VariableOp)}
 
 
-_KNOWN: WeakKeyDictionary[ModuleOp, dict[str, VariableOp]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[ModuleOp, WeakValueDictionary[str, VariableOp]] = WeakKeyDictionary()
 """Of modules whose variables were looked up: thousands of accesses may look for thousands."""
 
 
 def _variable(module: ModuleOp, name: str) -> VariableOp | None:
-    found = _KNOWN.get(module, {}).get(name)
+    known = _KNOWN.get(module)
+    found = None if known is None else known.get(name)
     if found is None or found.parent_op() is not module or found.sym_name.data != name:
-        _KNOWN[module] = variables_of(module)
+        _KNOWN[module] = WeakValueDictionary(variables_of(module))
         found = _KNOWN[module].get(name)
     return found
 

@@ -8,7 +8,7 @@ its state; LiteRT fills it with zeros, of int8 with the zero point, before the f
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -38,8 +38,8 @@ from furiosa_ir.limits import Budget, limit, way_out
 RESOURCE_OPERATORS = ("CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 """Operators that become reads and assignments, or nothing."""
 
-Key = Hashable
-"""What a file knows a variable by."""
+Key = tuple[str, str] | tuple[int, int, str]
+"""What a file knows a variable by: container and name, or subgraph, tensor and its name."""
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Variables:
         Raises:
             ImportFailure: the value is no constant, or operators have used the variable before.
         """
-        variable = self._variable(key, _name_of(key))
+        variable = self._variable(key)
         if variable.is_used:
             raise ImportFailure(
                 f"CALL_ONCE initialises the variable '{variable.name}' behind operators that use it"
@@ -132,7 +132,7 @@ class Variables:
         Raises:
             ImportFailure: nothing has assigned it, or it holds elements of another type.
         """
-        variable = self._variable(key, _name_of(key))
+        variable = self._variable(key)
         variable.is_used = variable.is_used or not once
         if variable.type is None:
             raise ImportFailure(f"reads the variable '{variable.name}', which nothing has assigned")
@@ -151,7 +151,7 @@ class Variables:
         Raises:
             ImportFailure: it has another shape or type than the variable.
         """
-        variable = self._variable(key, _name_of(key))
+        variable = self._variable(key)
         variable.is_used = True
         if variable.type is None:
             variable.type = _tensor_type(value)
@@ -165,7 +165,7 @@ class Variables:
     ) -> ReadVariableOp:
         """What a variable tensor of a subgraph holds here."""
         key = state_key(graph, tensor)
-        variable = self._variable(key, tensor.name)
+        variable = self._variable(key)
         if variable.type is None:
             variable.type = TensorType(element_of_tensor(tensor), tensor.shape)
             self._room.take(_bytes_of(variable.type))
@@ -176,9 +176,9 @@ class Variables:
         self._accessed[variable.name] = variable
         return ReadVariableOp.of(variable.name, variable.type, location)
 
-    def _variable(self, key: Key, name: str) -> _Variable:
+    def _variable(self, key: Key) -> _Variable:
         if key not in self._known:
-            self._known[key] = _Variable(self._names.unique(name or "variable"))
+            self._known[key] = _Variable(self._names.unique(str(key[-1]) or "variable"))
         return self._known[key]
 
     def _check(self, variable: _Variable, verb: str, given: AnyTensor) -> None:
@@ -209,9 +209,9 @@ def resource_key(file: FileRecord, record: OperatorRecord) -> tuple[str, str]:
     return file.text(options.Container()), file.text(options.SharedName())
 
 
-def state_key(graph: SubgraphRecord, tensor: TensorRecord) -> tuple[int, int]:
+def state_key(graph: SubgraphRecord, tensor: TensorRecord) -> tuple[int, int, str]:
     """What a variable tensor is known by: LiteRT has one, however often its subgraph is called."""
-    return graph.index, tensor.index
+    return graph.index, tensor.index, tensor.name
 
 
 def keeps_state(graph: SubgraphRecord) -> bool:
@@ -237,11 +237,6 @@ def _assignments(file: FileRecord) -> Iterator[Key]:
                 handle = handles.get(record.inputs[0])
                 if handle is not None:
                     yield resource_key(file, handle)
-
-
-def _name_of(key: Key) -> str:
-    assert isinstance(key, tuple)
-    return str(key[-1])  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _tensor_type(value: SSAValue) -> AnyTensor:

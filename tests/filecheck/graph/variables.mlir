@@ -2,6 +2,7 @@
 
 "graph.variable"() <{sym_name = "count", type = tensor<4x!quant.uniform<i8:f32, 0.5>>, initial = #graph.blob<i8 [4] (1, 2, 3, 4)>}> : () -> ()
 "graph.variable"() <{sym_name = "other", type = tensor<4xf32>, initial = #graph.blob<f32 [4] (0.0, 0.0, 0.0, 0.0)>}> : () -> ()
+"graph.variable"() <{sym_name = "unread", type = tensor<4xf32>, initial = #graph.blob<f32 [4] (0.0, 0.0, 0.0, 0.0)>}> : () -> ()
 "graph.variable"() <{sym_name = "temporary", type = tensor<4xf32>, initial = #graph.blob<f32 [4] (0.0, 0.0, 0.0, 0.0)>}> : () -> ()
 func.func @main(%x: tensor<4x!quant.uniform<i8:f32, 0.5>>, %f: tensor<4xf32>) -> (tensor<4x!quant.uniform<i8:f32, 0.5>>, tensor<4xf32>) {
   %a = "graph.read_variable"() <{variable = @count}> : () -> tensor<4x!quant.uniform<i8:f32, 0.5>>
@@ -12,6 +13,8 @@ func.func @main(%x: tensor<4x!quant.uniform<i8:f32, 0.5>>, %f: tensor<4xf32>) ->
   %d = "graph.relu"(%c) : (tensor<4x!quant.uniform<i8:f32, 0.25>>) -> tensor<4x!quant.uniform<i8:f32, 0.5>>
   "graph.assign_variable"(%f) <{variable = @temporary}> : (tensor<4xf32>) -> ()
   %e = "graph.read_variable"() <{variable = @temporary}> : () -> tensor<4xf32>
+  %h = "graph.read_variable"() <{variable = @unread}> : () -> tensor<4xf32>
+  "graph.assign_variable"(%f) <{variable = @unread}> : (tensor<4xf32>) -> ()
   %g = "graph.read_variable"() <{variable = @other}> : () -> tensor<4xf32>
   "graph.assign_variable"(%e) <{variable = @other}> : (tensor<4xf32>) -> ()
   func.return %d, %g : tensor<4x!quant.uniform<i8:f32, 0.5>>, tensor<4xf32>
@@ -20,6 +23,7 @@ func.func @main(%x: tensor<4x!quant.uniform<i8:f32, 0.5>>, %f: tensor<4xf32>) ->
 // CHECK:       sym_name = "count"
 // CHECK-NEXT:  sym_name = "other"
 // CHECK-NOT:   temporary
+// CHECK-NOT:   unread
 // CHECK:       func.func private @npu_0(
 // CHECK-NEXT:    %b = "graph.add"
 // CHECK-NEXT:    %[[CAST:.*]] = "graph.storage_cast"(%b) {{.*}} -> tensor<4x!quant.uniform<i8:f32, 0.25>>

@@ -21,8 +21,8 @@ def forward_variables(module: ModuleOp, main: FuncOp) -> None:
 
     A read behind an assignment is the value assigned (MLIR's store-to-load forwarding; a function
     of one block needs no more), so what is left in between depends on nothing but its operands and
-    may be cut and ordered at will. A variable that only some run's own assignment is read of keeps
-    nothing, and goes.
+    may be cut and ordered at will. A variable that is read behind assignments only, or not at all,
+    keeps nothing, and goes.
 
         %a = "graph.read_variable"() <{variable = @v}> : () -> tensor<4xi8>
         %b = "graph.add"(%a, %x) : ...
@@ -45,7 +45,10 @@ def forward_variables(module: ModuleOp, main: FuncOp) -> None:
     reads: dict[str, ReadVariableOp] = {}
     assignments: dict[str, AssignVariableOp] = {}
     for op in list(block.ops):
-        if isinstance(op, AssignVariableOp):
+        if isinstance(op, ReadVariableOp) and op.result.first_use is None:
+            op.detach()
+            op.erase()
+        elif isinstance(op, AssignVariableOp):
             held[op.symbol] = op.x
             op.detach()
             if op.symbol in assignments:  # nobody sees what it assigned
