@@ -14,7 +14,6 @@ from typing import ClassVar
 import click
 
 from furiosa_ir import __version__
-from furiosa_ir.network_part import part_of_options
 from furiosa_ir.tools.arguments import INPUT, OUTPUT
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options, shape_options
@@ -29,7 +28,7 @@ _LOAD = click.option(
     "--load",
     multiple=True,
     metavar="PLUGIN",
-    help="Plug-in of operators or passes: a .py file, a package's folder, a module.",
+    help="Plug-in of operators, host kernels or passes: a .py file, a package's folder, a module.",
 )
 
 
@@ -128,6 +127,7 @@ def compile_command(
     compiled; SOURCE may then have anything outside of it.
     """
     with reported_errors():
+        from furiosa_ir.network_part import part_of_options
         from furiosa_ir.tools.compilation import compile_file, separated_inputs
 
         inputs, verify_inputs = separated_inputs(inputs, verify_inputs, verify=verify)
@@ -176,6 +176,7 @@ def run_command(
     network that keeps state (TFLite) is run once for each entry along a further first axis.
     """
     with reported_errors():
+        from furiosa_ir.network_part import part_of_options
         from furiosa_ir.tools.execution import run_file
 
         run_file(
@@ -254,6 +255,7 @@ def quantize_command(
     Prints how near the result is to SOURCE on the calibration samples, output by output.
     """
     with reported_errors():
+        from furiosa_ir.network_part import part_of_options
         from furiosa_ir.tools.quantization import quantize_file
 
         quantize_file(

@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from furiosa_ir import __version__
-from furiosa_ir.network_part import part_of_options
 from furiosa_ir.tools.arguments import INPUT, OUTPUT, STDOUT
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options
@@ -107,6 +106,7 @@ def main(
 
             click.echo(listing(PIPELINE))
             return
+        from furiosa_ir.network_part import part_of_options
         from furiosa_ir.tools.transform import Settings, transform_file
 
         if output == STDOUT:
