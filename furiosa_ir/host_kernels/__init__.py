@@ -131,10 +131,7 @@ def run_kernel(
         FuriosaError: the kernel raises an error, which names its file and line; or it makes others
             than the operator's results.
     """
-    made = _called(kernel, kernel.function, operator, inputs)
-    results = list(cast("Sequence[Any]", made)) if isinstance(made, list | tuple) else [made]
-    if len(results) != len(operator.outputs):
-        raise _wrong(kernel, operator, f"{len(results)} results, not {len(operator.outputs)}")
+    results = _results(kernel, operator, inputs)
     return [
         _as_declared(kernel, operator, result, output)
         for result, output in zip(results, operator.outputs, strict=True)
@@ -179,12 +176,27 @@ def result_types(
             arrays.append(constant)
         else:
             arrays.append(np.zeros(cast("Shape", tensor.shape), tensor.dtype))
-    made = _called(kernel, kernel.function, operator, arrays)
+    found: list[Array] = [np.asarray(r) for r in _results(kernel, operator, arrays)]
+    return [(tuple(map(int, a.shape)), a.dtype) for a in found]
+
+
+def _results(
+    kernel: HostKernel, operator: HostOperator, inputs: Sequence[Array | None]
+) -> list[Any]:
+    """What the function returns, as a list of the right length."""
+    given = [None if a is None else _read_only(a) for a in inputs]
+    made = _called(kernel, kernel.function, operator, given)
     results = list(cast("Sequence[Any]", made)) if isinstance(made, list | tuple) else [made]
     if len(results) != len(operator.outputs):
         raise _wrong(kernel, operator, f"{len(results)} results, not {len(operator.outputs)}")
-    arrays_made = [np.asarray(result) for result in results]
-    return [(tuple(map(int, a.shape)), a.dtype) for a in arrays_made]
+    return results
+
+
+def _read_only(array: Array) -> Array:
+    """What a kernel gets: the caller's array, or a constant that the next run needs as it is."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _called(
@@ -215,6 +227,8 @@ def _as_declared(
     """A result of the element type that the network has; floats of another width are rounded."""
     array: Array = np.asarray(result)
     if array.dtype == output.dtype:
+        # An input that is returned stays the caller's.
+        array = array if array.flags.writeable else array.copy()
         return np.ascontiguousarray(array).reshape(array.shape)
     if array.dtype.kind != output.dtype.kind:
         raise _wrong(kernel, operator, f"{array.dtype} for '{output.name}', not {output.dtype}")

@@ -177,6 +177,46 @@ def test_a_kernel_that_is_wrong_is_named(tmp_path: Path, body: str, message: str
         assert "layer 'shrink'" in str(caught.value)
 
 
+def test_what_a_kernel_gets_stays_as_it_is():
+    nodes = [node("Same", ["x", "w"], ["y"], domain="com.acme")]
+    constants = {"w": np.ones(3, np.float32)}
+    model = network(nodes, {"x": [3]}, {"y": [3]}, constants, domains={"com.acme": 1})
+
+    @host_kernel("com.acme::Same")
+    def same(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        return w if x[0] > 0 else x
+
+    given = np.array([-1, 2, 3], np.float32)
+    with session.create(model, compiler_hints=False) as running:
+        for x, want in ((given, given), (-given, constants["w"]), (-given, constants["w"])):
+            (got,) = running.run(x).numpy()
+            np.testing.assert_array_equal(got, want)
+            got += 1  # the caller's to change
+
+    @host_kernel("com.acme::Same")
+    def spoil(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        w += x
+        return w
+
+    with (
+        session.create(model, compiler_hints=False) as running,
+        pytest.raises(FuriosaError, match=r"read-only, .*the host kernel of 'com.acme::Same'"),
+    ):
+        running.run(given)
+
+
+def test_a_batch_runs_a_kernel_sample_by_sample():
+    host_kernel("com.acme::SoftShrink")(shrunk)
+    x = np.random.default_rng(1).uniform(-2, 2, (3, 3, 5, 5)).astype(np.float32)
+    model = onnx_network(lambd=0.5)
+    with (
+        session.create(model, compiler_hints=False) as single,
+        session.create(model, compiler_hints=False, batch_size=3) as batch,
+    ):
+        alone = [single.run(one[None]).numpy()[0] for one in x]
+        np.testing.assert_array_equal(batch.run(x).numpy()[0], np.concatenate(alone))
+
+
 def test_an_attribute_that_a_kernel_does_not_take_is_an_error():
     host_kernel("com.acme::SoftShrink")(lambda x: x)
     with pytest.raises(FuriosaError, match="unexpected keyword argument 'bias'"):
