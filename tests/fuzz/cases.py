@@ -117,7 +117,8 @@ def _compiled(data: bytes) -> tuple[str, str, bytes]:
         text = str(error)
         if not text.isprintable() or len(text) > 2000:
             return "message", repr(text)[:2000], b""
-        return type(error).__name__, text, b""
+        kinds = [c for c in _REFUSALS if isinstance(error, c)] or [type(error)]
+        return kinds[0].__name__, text, b""
     except Exception:  # noqa: BLE001  # that is what we are looking for
         return "exception", traceback.format_exc(limit=-8), b""
 
