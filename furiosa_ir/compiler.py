@@ -39,7 +39,6 @@ from furiosa_ir.errors import (
     FuriosaError,
     ImportFailure,
     MissingKernel,
-    UnknownOperator,
     VerificationFailure,
 )
 from furiosa_ir.importers import load
@@ -221,7 +220,7 @@ def compile_source(
         if failure is not None and failure is not error:
             raise failure from error
         if isinstance(error, FuriosaError):
-            if isinstance(error, UnknownOperator | MissingKernel):
+            if isinstance(error, MissingKernel):
                 error = with_way_out(error, data, part)
             raise positions.placed(error).at(file=name) from error.__cause__
         if isinstance(error, RecursionError):

@@ -172,7 +172,7 @@ def test_open_extents_of_onnx(part: Part):
         ({"dims": {"height": 4}}, "there is no symbolic dimension 'height'"),
         (
             {"dims": {"H": 4}, "input_shapes": {"x": (1, 3, 5, 5)}},
-            "of the input 'x' is 4",
+            "the dimension 'H' is given as 4, and as 5 in the shape",
         ),
         (
             {"dims": {"H": 4}},
@@ -302,6 +302,8 @@ def with_custom(front: bool = False) -> bytes:
 def test_the_refusal_of_an_unknown_operator_names_values_that_work():
     with pytest.raises(FuriosaError, match=r"'Nms'.*--outputs f,g,score ends the network"):
         compile_model(with_custom())
+    with pytest.raises(FuriosaError, match=r"'boxes'.*--outputs f,g,score ends the network"):
+        load(with_custom())  # as furiosa-opt does
     program = compile_model(with_custom(), outputs=["f", "g", "score"])
     with session.create(program) as running:
         assert [d.name for d in running.outputs()] == ["f", "g", "score"]

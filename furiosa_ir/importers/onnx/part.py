@@ -102,10 +102,16 @@ def _fix(graph: Any, inputs: Sequence[Any], part: Part) -> None:
         value = by_name.get(name)
         if value is None:
             continue
-        checked_shape(name, shape, _declared(value, symbols))
+        checked_shape(name, shape, _declared(value))
         for extent, dim in zip(shape, _dims(value), strict=False):
-            if dim.dim_param:
-                meant.setdefault(str(dim.dim_param), set()).add(extent)
+            symbol = str(dim.dim_param)
+            if symbols.get(symbol, extent) != extent:
+                raise ImportFailure(
+                    f"the dimension '{symbol}' is given as {symbols[symbol]}, and as {extent} in "
+                    f"the shape of the input '{name}'"
+                )
+            if symbol:
+                meant.setdefault(symbol, set()).add(extent)
         _give(value, shape)
     # A symbol has one extent; where the file uses it for two, the shapes that are given count.
     bound = {s: n.copy().pop() for s, n in meant.items() if len(n) == 1} | symbols
@@ -119,16 +125,14 @@ def _dims(value: Any) -> Any:
     return value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ()
 
 
-def _declared(value: Any, symbols: Mapping[str, int]) -> list[int | None] | None:
+def _declared(value: Any) -> list[int | None] | None:
     """The extents that the file gives an input; None for open ones, or without any rank."""
     if not value.type.HasField("tensor_type"):
         raise ImportFailure(f"the input '{value.name}' is no tensor: it has no shape")
     if not value.type.tensor_type.HasField("shape"):
         return None
     return [
-        int(d.dim_value)
-        if d.HasField("dim_value") and d.dim_value >= 0
-        else symbols.get(str(d.dim_param))
+        int(d.dim_value) if d.HasField("dim_value") and d.dim_value >= 0 else None
         for d in _dims(value)
     ]
 
@@ -161,7 +165,7 @@ def _entries(
     for value in _typed(model, inner) if inner else ():
         name = str(value.name)
         if name in given:
-            checked_shape(name, given[name], _declared(value, {}))
+            checked_shape(name, given[name], _declared(value))
             _give(value, given[name])
         by_name[name] = value
     return [by_name[name] for name in part.inputs]
