@@ -22,6 +22,15 @@ from furiosa_ir.native_process import OnStep, no_report
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.captures import hide_captures, show_captures
+from furiosa_ir.quantization.completion import (
+    Partial,
+    drop_clips,
+    float_layers,
+    is_quantized_in_part,
+    join_requantizations,
+    overrides_of,
+    take_quantization_off,
+)
 from furiosa_ir.quantization.indifference import warn_of_clipping
 from furiosa_ir.quantization.layers import LayerAccuracy
 from furiosa_ir.quantization.libraries import quiet, refusals
@@ -29,7 +38,7 @@ from furiosa_ir.quantization.names import plain_names
 from furiosa_ir.quantization.onnx_layers import compare_layers
 from furiosa_ir.quantization.onnx_limits import steps_of
 from furiosa_ir.quantization.own_scales import kept_apart
-from furiosa_ir.quantization.preparation import copy_of, prepare, read_float_model
+from furiosa_ir.quantization.preparation import copy_of, prepare, read_network, settle_gemms
 from furiosa_ir.quantization.ranges import find_ranges
 
 _LOG = logging.getLogger(__name__)
@@ -57,14 +66,36 @@ class OnnxSource:
         Raises:
             FuriosaError: it holds no float ONNX network.
         """
-        return OnnxSource.of(read_float_model(path, part), str(path))
+        return OnnxSource.of(read_network(path, part), str(path))
 
     @staticmethod
     def of(model: onnx.ModelProto, name: str) -> OnnxSource:
-        """A network that was read, by the name of its file."""
+        """A network that was read, by the name of its file.
+
+        Raises:
+            FuriosaError: there is nothing in it to quantise any more.
+        """
+        if is_quantized_in_part(model):
+            _check_some_left(model, name)
         constants = {i.name for i in model.graph.initializer}
         inputs = tuple(_describe(v) for v in model.graph.input if v.name not in constants)
         return OnnxSource(name, model, inputs, tuple(o.name for o in model.graph.output))
+
+
+def _check_some_left(model: onnx.ModelProto, name: str) -> None:
+    """Whether quantising changes anything in a network that is quantised in part."""
+    floats = float_layers(model, set(_quantized_operators(model)))
+    if not floats:
+        first = next(n for n in _float_nodes(model) if "Linear" in n.op_type)
+        raise FuriosaError(
+            "the network is quantised already",
+            file=name,
+            layer=first.name or first.output[0],
+            hint="compile it as it is",
+        )
+    shown = ", ".join(f"'{layer}'" for layer in floats[:3])
+    more = f" and {len(floats) - 3} more" if len(floats) > 3 else ""
+    _LOG.info("%s: quantised in part; still in float: %s%s", name, shown, more)
 
 
 def _describe(value: onnx.ValueInfoProto) -> InputDescription:
@@ -112,6 +143,10 @@ def quantize_onnx(
     excluded_outputs = _outputs_of(source, exclude)
     on_step("Preparing the network", 0, 1)
     model = prepare(copy_of(source.model), source.name)
+    before = Partial()
+    if is_quantized_in_part(model):
+        before = take_quantization_off(model)
+        settle_gemms(model)
     excluded = [n.name for n in model.graph.node if excluded_outputs & {n.name, *n.output}]
     on_step("Preparing the network", 1, 1)
     whole_weights = _weights_without_channels(model) if per_channel else {}
@@ -122,6 +157,7 @@ def quantize_onnx(
             source.name,
             layer,
         )
+    told = overrides_of(before.given, model, per_channel)
     captures = show_captures(model)
     names = plain_names(model)
     excluded = [names.nodes[n] for n in (*excluded, *captures)]
@@ -130,11 +166,13 @@ def quantize_onnx(
         ranges, clipped = find_ranges(model, renamed, method, source.name, set(excluded), on_step)
         on_step("Quantising", 0, 1)
         excluded += _kept_apart(model, ranges)
-        whole = [names.values[w] for w in whole_weights]
-        overrides = {w: [{"quant_type": QuantType.QInt8}] for w in whole}
+        overrides = {names.values[w]: [{"quant_type": QuantType.QInt8}] for w in whole_weights}
+        overrides |= {names.values[k]: v for k, v in told.items()}
         quantized = _quantized(
-            model, ranges, excluded, overrides, source.name, per_channel, activation
+            model, ranges, excluded, overrides, source.name, per_channel, activation, bool(told)
         )
+        drop_clips(quantized, [names.nodes[n] for n in before.clips])
+        join_requantizations(quantized)
         hide_captures(quantized, [names.nodes[n] for n in captures])
         _check_scales(quantized, source.name)
         on_step("Quantising", 1, 1)
@@ -162,6 +200,7 @@ def _quantized(
     name: str,
     per_channel: bool,
     activation: str,
+    keep_relus: bool,
 ) -> onnx.ModelProto:
     """What onnxruntime's quantiser makes of a network of plain names."""
     from onnxruntime.quantization import QDQQuantizer, QuantType  # noqa: PLC0415  # takes seconds
@@ -178,7 +217,11 @@ def _quantized(
             None,
             excluded,
             _quantized_operators(model),
-            {"TensorQuantOverrides": overrides},
+            {
+                "TensorQuantOverrides": overrides,
+                # A Relu goes because its result's range begins at 0; a given one need not.
+                "QDQKeepRemovableActivations": keep_relus,
+            },
         )
         with refusals("onnxruntime's quantiser fails", name):
             quantizer.quantize_model()

@@ -13,7 +13,7 @@ from furiosa_ir.quantization.indifference import Limits, Step
 _FURTHER = 8.0
 """How much further one operand reaches than another: three of its eight bits would be lost."""
 
-_CARRIED = {
+CARRIED = {
     *("Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split"),
     *("Gather", "Concat", "Tile", "Expand"),
 }
@@ -33,7 +33,7 @@ def kept_apart(
     ends, seen = set(outputs), set[str]()
     at_end: list[Step] = []
     for step in reversed(steps):
-        carried = step.kind in _CARRIED and all(o in ends or o not in seen for o in step.outputs)
+        carried = step.kind in CARRIED and all(o in ends or o not in seen for o in step.outputs)
         if carried:
             at_end.append(step)
         for tensor in step.inputs:

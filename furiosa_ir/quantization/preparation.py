@@ -11,7 +11,7 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from furiosa_ir.arrays import Array
-from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.embedding import embed_external_data
 from furiosa_ir.importers.onnx.file import read_model
 from furiosa_ir.leftovers import temporary_folder
@@ -32,7 +32,7 @@ IN_ONE_FILE = 1 << 30
 """Larger networks keep their weights beside temporary files: protobuf ends at 2 GiB."""
 
 
-def read_float_model(source: Path, part: Part = WHOLE) -> onnx.ModelProto:
+def read_network(source: Path, part: Part = WHOLE) -> onnx.ModelProto:
     """An ONNX network or a part of it, with its weights, not quantised yet; every node has a name.
 
     Raises:
@@ -43,14 +43,6 @@ def read_float_model(source: Path, part: Part = WHOLE) -> onnx.ModelProto:
         embed_external_data(model, source.parent)
     except ImportFailure as error:
         raise error.at(file=str(source)) from None
-    for node in model.graph.node:
-        if node.op_type.startswith(("QuantizeLinear", "DequantizeLinear", "QLinear")):
-            raise FuriosaError(
-                "the network is quantised already",
-                file=str(source),
-                layer=node.name or node.output[0],
-                hint="compile it as it is",
-            )
     # What an old file lists as an input with a default, later ones list as a constant only; and
     # only a constant can be folded.
     constants = {i.name for i in model.graph.initializer}
@@ -89,7 +81,7 @@ def prepare(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     model = _optimized(model, name)
     if _normalizations_as_convolutions(model):
         model = _optimized(model, name)  # scales and biases after them join the convolution
-    _settle_gemms(model)
+    settle_gemms(model)
     with refusals("onnx does not infer its shapes", name):
         model = shape_inference.infer_shapes(model, data_prop=True)
     name_nodes(model)
@@ -194,7 +186,7 @@ def _normalizations_as_convolutions(model: onnx.ModelProto) -> bool:
     return changed
 
 
-def _settle_gemms(model: onnx.ModelProto) -> None:
+def settle_gemms(model: onnx.ModelProto) -> None:
     """Gives every Gemm with constants the one form that the quantiser expects.
 
     That is a bias of one number for each column of the product, and no factors: onnxruntime's

@@ -15,7 +15,7 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers import load
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.quantization import quantize
-from furiosa_ir.quantization.preparation import prepare, read_float_model
+from furiosa_ir.quantization.preparation import prepare, read_network
 from furiosa_ir.runtime import session
 from tests.quantization.networks import Builder
 
@@ -123,7 +123,7 @@ def test_resizes_of_old_opsets(
     model = resized(kind, opset, mode, *scales)
     data = RNG.normal(size=(4, 4, 5, 7)).astype(np.float32)
     assert quantized(model, tmp_path, data)[0] > 30
-    prepared = prepare(read_float_model(tmp_path / "float.onnx"), "float.onnx")
+    prepared = prepare(read_network(tmp_path / "float.onnx"), "float.onnx")
     want, got = (
         onnxruntime.InferenceSession(m.SerializeToString()).run(None, {"x": data[:1]})[0]
         for m in (model, prepared)
@@ -141,7 +141,7 @@ def test_scales_that_are_folded_first(tmp_path: Path):
 
 def test_a_resize_that_no_later_opset_has(tmp_path: Path):
     onnx.save(resized("Resize", 10, "nearest", 0.6, 2.3), tmp_path / "float.onnx")
-    model = read_float_model(tmp_path / "float.onnx")
+    model = read_network(tmp_path / "float.onnx")
     with pytest.raises(FuriosaError, match="shrinks one axis and stretches another") as error:
         prepare(model, "float.onnx")
     assert "float.onnx: layer 'resized'" in str(error.value)
