@@ -36,7 +36,9 @@ def check_runs(model: bytes, inputs: Sequence[np.ndarray], runs: int = 5) -> Pro
             stream = Stream(model)
             for _ in range(runs):
                 feeds = [
-                    rng.integers(-128, 128, x.shape).astype(x.dtype) if x.dtype == np.int8 else x
+                    rng.integers(0, 256, x.shape).astype(np.uint8).view(x.dtype)
+                    if x.dtype.itemsize == 1
+                    else x
                     for x in inputs
                 ]
                 results = session.run(feeds).numpy()
@@ -64,9 +66,8 @@ class Drawn(StreamingNetwork):
             for i, kind in enumerate(self.kinds)
         ]
         real = Tensor("real", SHAPE, np.float32)
-        self.handles.append(
-            self.variable("f", real, self.rng.standard_normal(SHAPE).astype(np.float32))
-        )
+        start = self.rng.standard_normal(SHAPE) * draw(st.sampled_from((0, 1)))
+        self.handles.append(self.variable("f", real, start.astype(np.float32)))
         self.kinds.append(real)
 
     def int8(self) -> Tensor:
@@ -161,6 +162,35 @@ def test_what_no_run_assigns_is_a_constant() -> None:
     (only,) = program.segments
     assert only.name == "npu_0"
     assert len(only.inputs) == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "start", "scale", "segments"),
+    [
+        (np.int8, 0.0, 0.25, ["npu_0"]),
+        (np.uint8, 0.0, 0.25, ["npu_0"]),
+        (np.int8, 0.3, 0.25, ["host_0", "npu_1", "host_2"]),  # not zeros before the first run
+        (np.int8, 0.0, 0.26, ["host_0", "npu_1", "host_2"]),  # other integers come back
+    ],
+)
+def test_floats_that_stand_for_integers_are_kept_as_integers(
+    dtype: type[np.generic], start: float, scale: float, segments: list[str]
+) -> None:
+    """As a quantiser leaves a ring buffer: in float, between QUANTIZE and DEQUANTIZE."""
+    net = StreamingNetwork(0)
+    kept = Tensor("kept", SHAPE, np.float32)
+    handle = net.variable("v", kept, np.full(SHAPE, start, np.float32))
+    x, old, new, y = (
+        Tensor(name, SHAPE, dtype, s, 7)
+        for name, s in (("x", 0.5), ("old", scale), ("new", 0.25), ("y", 0.5))
+    )
+    net.emit("QUANTIZE", [net.read(handle, kept)], old, options("Quantize"), 1)
+    net.emit("ADD", [x, old], new, options("Add"), 2)
+    real = net.emit("DEQUANTIZE", [new], Tensor("real", SHAPE, np.float32), options("Dequantize"))
+    net.assign(handle, real)
+    net.emit("MUL", [new, x], y, options("Mul"), 2)
+    program = check_runs(net.model(), [X.view(dtype)], 8)
+    assert [s.name for s in program.segments] == segments
 
 
 def test_what_a_run_assigns_before_it_reads_is_no_state() -> None:

@@ -23,6 +23,7 @@ from furiosa_ir.backends.warboy.lowering import refusal
 from furiosa_ir.backends.warboy.lowering.constraints import dynamic
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, LITERT_DEFAULT
 from furiosa_ir.backends.warboy.passes.forward_variables import forward_variables
+from furiosa_ir.backends.warboy.passes.narrow_variables import narrow_variables
 from furiosa_ir.backends.warboy.passes.segment_order import fewest_segments
 from furiosa_ir.dialects.graph import ONNX_OPERATORS, TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
@@ -101,7 +102,8 @@ class GraphPartition(Pass):
     An operation runs on the NPU if its lowering takes it; otherwise its `graph.hint` attribute says
     why not. There are as few segments as can run one after another (`segment_order`), so operations
     that do not depend on the other side share one. Constants are copied to where they are used.
-    Variables are read in front of all segments and assigned behind them (`forward_variables`).
+    Variables are read in front of all segments and assigned behind them (`forward_variables`), in
+    integers where they stand for such (`narrow_variables`).
 
         func.func @main(%x: tensor<1x8xf32>) -> tensor<1x8xf32> {
           %q = "graph.quantize"(%x) : (tensor<1x8xf32>) -> tensor<1x8x!quant.uniform<i8:f32, 0.5>>
@@ -133,6 +135,7 @@ class GraphPartition(Pass):
                     f"'{self.name}' comes too late: the network is cut into segments already"
                 )
         forward_variables(op, main)
+        narrow_variables(op, main)
         operations = [o for o in main.body.block.ops if isinstance(o, GraphOp)]
         placements = _placements(operations, numerics_of(op))
         segments = _segments(operations, placements, main)
