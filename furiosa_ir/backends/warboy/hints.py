@@ -42,9 +42,9 @@ def not_modelled(operator: str) -> Hint:
     return Hint(1, operator, "cannot be accelerated by Warboy", "it runs on the host")
 
 
-def not_quantized(operator: str) -> Hint:
+def not_quantized(operator: str, because: str = "") -> Hint:
     """Some operand or result is of floating-point numbers."""
-    return Hint(2, operator, "works on float data", "quantise the network to int8")
+    return Hint(2, operator, f"works on float data{because}", "quantise the network to int8")
 
 
 def dynamic_shape(operator: str) -> Hint:
@@ -64,5 +64,11 @@ def boundary(operator: str) -> Hint:
     )
 
 
-REASONS = (not_modelled, not_quantized, dynamic_shape, form, boundary)
+def result_not_quantized(operator: str) -> Hint:
+    """Its operands are dequantised, its result stays of floating-point numbers."""
+    way_out = "put a QuantizeLinear behind it, or leave it to the host"
+    return Hint(6, operator, "takes quantised data, but its result is not quantised", way_out)
+
+
+REASONS = (not_modelled, not_quantized, dynamic_shape, form, boundary, result_not_quantized)
 """What makes the hints, in the order of their numbers."""

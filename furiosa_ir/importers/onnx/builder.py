@@ -179,8 +179,10 @@ class Builder:
             return []
         folded = None
         sizes = [a.size for a in constants.values()]
-        if whole.can_be_evaluated and self.folding.of_operator(
-            node, sizes, [r.shape for r in results]
+        if (
+            node.op_type != "DequantizeLinear"  # that weights were quantised is to be seen
+            and whole.can_be_evaluated
+            and self.folding.of_operator(node, sizes, [r.shape for r in results])
         ):
             folded = whole.evaluate(self.folding)
         if folded is not None and all(

@@ -22,6 +22,7 @@ from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering import refusal
 from furiosa_ir.backends.warboy.lowering.constraints import dynamic
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, LITERT_DEFAULT
+from furiosa_ir.backends.warboy.passes.float_layers import float_hint
 from furiosa_ir.backends.warboy.passes.forward_variables import forward_variables
 from furiosa_ir.backends.warboy.passes.narrow_variables import narrow_variables
 from furiosa_ir.backends.warboy.passes.segment_order import fewest_segments
@@ -182,7 +183,9 @@ def _hint(op: GraphOp, numerics: str) -> hints.Hint | None:
         isinstance(op, QuantizeOp) and quantization_of(op.x) is None
     ):
         return hints.boundary(op.name)
-    return refusal(op, numerics)
+    hint = refusal(op, numerics)
+    is_float = hint is not None and hint.number == hints.not_quantized("").number
+    return float_hint(op) if is_float and numerics == EXACT else hint
 
 
 def _hint_of_opaque(op: OpaqueOp, numerics: str) -> hints.Hint:

@@ -1,0 +1,73 @@
+"""Why an operator of a network that is quantised in part is still of floats, and what helps.
+
+`furiosa quantize` takes such a network as long as an operator in it has data that nobody quantised;
+these are the operators that get hint 2. Whatever else floats between quantisations gets hint 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy import hints
+from furiosa_ir.dialects.graph.base import GraphOp, constant_of
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.elementwise import BinaryOp, ClipOp, PReluOp, ReluOp
+from furiosa_ir.dialects.graph.movement import ConcatOp
+from furiosa_ir.dialects.graph.normalization import SumOp
+from furiosa_ir.dialects.graph.quantization import QuantizeOp
+from furiosa_ir.dialects.graph.structure import OpaqueOp
+from furiosa_ir.passes.affine_expression import stored_of
+
+_CONTRACTIONS = (ConvOp, ConvTransposeOp, GemmOp, MatMulOp)
+_FUSED = (ReluOp, ClipOp)
+"""Operators that belong to the one in front of them, when a network is quantised."""
+
+
+def float_hint(op: GraphOp) -> hints.Hint:
+    """The hint of an ONNX operator that works on floats."""
+    data = _data(op)
+    floats = [v for v in data if not _is_dequantized(v)]
+    if len(floats) == len(data) and not (
+        isinstance(op, _FUSED) and isinstance(op.x.owner, GraphOp)
+    ):
+        return hints.not_quantized(op.name)
+    if floats and not isinstance(op, _FUSED):
+        return hints.not_quantized(op.name, f", for its {_name(op, floats[0])} is not quantised")
+    if all(_is_quantized(result) for result in op.results):
+        return hints.form(op.name, "between quantisations that have no integers here")
+    return hints.result_not_quantized(op.name)
+
+
+def _data(op: GraphOp) -> Sequence[SSAValue]:
+    """The operands that have to be quantised."""
+    if isinstance(op, _CONTRACTIONS):
+        return op.operands[:2]
+    several = isinstance(op, BinaryOp | ConcatOp | SumOp) and not isinstance(op, PReluOp)
+    return op.operands if several else op.operands[:1]
+
+
+def _name(op: GraphOp, value: SSAValue) -> str:
+    index = next(i for i, v in enumerate(op.operands) if v is value)
+    if isinstance(op, _CONTRACTIONS) and index == 1:
+        return "weight"
+    return "constant" if constant_of(value) is not None else f"operand {index}"
+
+
+def _is_dequantized(value: SSAValue) -> bool:
+    """Whether a value was quantised before, in whatever form."""
+    if stored_of(value) is not None:
+        return True
+    owner = value.owner
+    return isinstance(owner, OpaqueOp) and owner.operator.data.endswith("DequantizeLinear")
+
+
+def _is_quantized(value: SSAValue) -> bool:
+    """Whether everybody that uses a value quantises it."""
+    users = [use.operation for use in value.uses]
+    return bool(users) and all(
+        isinstance(user, QuantizeOp)
+        or (isinstance(user, OpaqueOp) and user.operator.data.endswith("QuantizeLinear"))
+        for user in users
+    )
