@@ -76,7 +76,10 @@ def find_ranges(
         # What a mask hides is no part of a distribution: its tensors keep the range that they have.
         histograms = calibrator.collector.histogram_dict
         data: dict[str, Any] = _result(calibrator).data if histograms else {}
-        found = {k: (d.lowest, d.highest) for k, d in data.items()}
+        found = {
+            k: tuple(np.asarray(end, ranges[k][0].dtype) for end in (d.lowest, d.highest))
+            for k, d in data.items()
+        }
         kept = {k: v for k, v in found.items() if k not in narrowed}
         return TensorsData(CalibrationMethod.MinMax, _not_empty({**ranges, **kept})), narrowed
 
@@ -115,7 +118,7 @@ def _result(calibrator: Any) -> Any:
 
 
 def _prepare_histograms(calibrator: Any, ranges: dict[str, Any], bins: int) -> None:
-    """Empty histograms over the known ranges.
+    """Empty histograms over the known ranges, in float32: float16 has too few numbers for bins.
 
     Sample by sample, onnxruntime's would begin at the first sample's range and grow in steps of
     its width: without end, if the first sample of a tensor is nearly zero.
@@ -128,7 +131,7 @@ def _prepare_histograms(calibrator: Any, ranges: dict[str, Any], bins: int) -> N
         def collect(self, name_to_arr: dict[str, Any]) -> None:
             known: Any = self.histogram_dict
             clipped = {
-                name: [np.clip(array, *ranges[name]) for array in arrays]
+                name: [np.clip(array.astype(np.float32), *ranges[name]) for array in arrays]
                 for name, arrays in name_to_arr.items()
                 if name in known
             }
@@ -143,16 +146,16 @@ def _prepare_histograms(calibrator: Any, ranges: dict[str, Any], bins: int) -> N
         scenario=calibrator.scenario,
     )
     for tensor in calibrator.tensors_to_calibrate:
-        low, high = ranges[tensor]
-        threshold = np.array(max(abs(low), abs(high)), dtype=low.dtype)
-        nothing, extent = np.zeros(0, low.dtype), float(threshold)
+        low, high = (np.asarray(end, np.float32) for end in ranges[tensor])
+        threshold = np.maximum(np.abs(low), np.abs(high))
+        ends: Any = (-threshold, threshold)
         try:
-            histogram, edges = np.histogram(nothing, bins, range=(-extent, extent))
+            histogram, edges = np.histogram(np.zeros(0, np.float32), bins, range=ends)
         except ValueError:
             continue  # so narrow, or so wide, that floats lie no denser
         collector.histogram_dict[tensor] = (
             histogram,
-            edges.astype(low.dtype),
+            edges.astype(np.float32),
             low,
             high,
             threshold,
