@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.host_kernels import find_kernel
+from furiosa_ir.input_files import open_input
 from furiosa_ir.network_part import Part
 
 _Failure = TypeVar("_Failure", bound=FuriosaError)
@@ -115,7 +116,7 @@ def _steps(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]]:
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_input(path) as file:  # not a pipe, which would wait
         return file.read(8)
 
 

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from furiosa_ir.backends.warboy.enf.records import HostSegment
-from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.host_kernels import Array, find_kernel, run_kernel
 from furiosa_ir.host_kernels.sub_model import SubModel
-
-_NO_MODEL = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What readers raise on bytes that are no sound model."""
 
 
 def has_kernels(segment: HostSegment) -> bool:
@@ -62,11 +59,31 @@ class KernelEngine:
         else:
             from furiosa_ir.host_kernels.onnx_model import read_steps  # noqa: PLC0415
         try:
-            return read_steps(bytes(self._segment.model))
-        except _NO_MODEL as error:
+            model = read_steps(bytes(self._segment.model))
+            _check_complete(model, self._segment)
+        except FuriosaError:
+            raise
+        except Exception as error:  # what readers raise on bytes that are no sound model
             raise ExecutionFailure(
                 f"the model of the host segment '{self._segment.name}' is corrupt"
             ) from error
+        return model
+
+
+def _check_complete(model: SubModel, segment: HostSegment) -> None:
+    """Checks that a sub-model fits its segment, and that each value is made before it is used.
+
+    Raises:
+        LookupError: it does not.
+    """
+    known = {*model.inputs, *model.constants}
+    for step in model.steps:
+        if not known.issuperset(i for i in step.inputs if i is not None):
+            raise LookupError(step)
+        known.update(step.outputs)
+    counts = (len(model.inputs), len(model.outputs))
+    if counts != (len(segment.inputs), len(segment.outputs)) or not known.issuperset(model.outputs):
+        raise LookupError(counts)
 
 
 NEEDS_PLUGIN = "--load, or plugins= of a session, takes the file of a kernel in Python"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ from click.testing import CliRunner
 from flatbuffers import flexbuffers
 from onnx import TensorProto, helper, numpy_helper
 
+from furiosa_ir.backends.warboy.enf.reader import read_program
+from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.host_kernels import HostOperator, host_kernel
 from furiosa_ir.runtime import session
+from furiosa_ir.runtime.host import host_engine
 from furiosa_ir.tools.furiosa import main
 from tests.importers.onnx.networks import network
 from tests.open_networks.tflite_networks import convolution
@@ -203,6 +208,26 @@ def test_what_a_kernel_gets_stays_as_it_is():
         pytest.raises(FuriosaError, match=r"read-only, .*the host kernel of 'com.acme::Same'"),
     ):
         running.run(given)
+
+
+def test_a_segment_whose_model_is_corrupt_is_refused():
+    host_kernel("com.acme::SoftShrink")(shrunk)
+    nodes = [node("SoftShrink", ["x"], ["y"], domain="com.acme", lambd=1.0)]
+    model = network(nodes, {"x": [3]}, {"y": [3]}, domains={"com.acme": 1})
+    (segment,) = read_program(compile_model(model)).segments
+    assert isinstance(segment, HostSegment)
+    other = network(nodes, {"z": [3]}, {"y": [3]}, domains={"com.acme": 1}).SerializeToString()
+    rng = np.random.default_rng(0)
+    spoilt = [b"", b"\xff" * 9, other, *(bytes(segment.model)[:n] for n in range(0, 90, 7))]
+    for _ in range(40):
+        content = bytearray(segment.model)
+        content[rng.integers(len(content))] = rng.integers(256)
+        spoilt.append(bytes(content))
+    for framework in ("onnx", "tflite"):
+        for content in spoilt:
+            engine = host_engine(replace(segment, model=content, framework=framework))
+            with suppress(FuriosaError):
+                engine.run([np.ones(3, np.float32)])
 
 
 def test_a_batch_runs_a_kernel_sample_by_sample():
