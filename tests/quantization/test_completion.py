@@ -77,6 +77,21 @@ def test_any_layers_left(left: set[str], per_channel: bool, opset: int) -> None:
         quantized(whole, per_channel=per_channel)
 
 
+@pytest.mark.parametrize("left", [(), ("stem",), ("classifier",), ("add_4",), LAYERS], ids=str)
+def test_what_compile_recommends_is_taken(
+    left: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    part = quantized(convolutions(), exclude=left)
+    caplog.clear()
+    compile_model(part.SerializeToString())
+    recommended = "furiosa quantize" in caplog.text
+    if recommended:
+        OnnxSource.of(part, "n")
+    else:
+        with pytest.raises(FuriosaError, match="quantised already"):
+            OnnxSource.of(part, "n")
+
+
 def test_an_encoder() -> None:
     data = np.random.default_rng(1).normal(size=(4, 16, 32)).astype(np.float32)
     model = encoder_block()

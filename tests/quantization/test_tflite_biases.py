@@ -11,9 +11,9 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from furiosa_ir.quantization import quantize
 from tests.importers.tflite.single import options
 from tests.oracle.litert import Operator, Tensor, build_model
+from tests.quantization.test_tflite_preparation import quantized
 
 F32 = np.float32
 CHANNELS = 4
@@ -73,11 +73,8 @@ def test_dead_channels(
     rng = np.random.default_rng(4)
     bias = np.array([2.0, -1.5, 0.7, 1.0])
     model, shape = network(name, factors, bias, rng, twice=twice)
-    source, output = tmp_path / "float.tflite", tmp_path / "q.tflite"
-    source.write_bytes(model)
     data: Any = rng.uniform(-1, 1, (6, *shape[1:])).astype(F32)
-    report = quantize(source, {"x": data}, output, per_channel=per_channel)
-    assert min(o.snr for o in report.outputs) > 20
+    assert quantized(tmp_path, model, data=data, per_channel=per_channel)[1] > 20
 
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
@@ -85,8 +82,5 @@ def test_data_of_zeros(tmp_path: Path, name: str) -> None:
     """Its range says nothing; the biases count all the same."""
     rng = np.random.default_rng(4)
     model, shape = network(name, [1.0] * CHANNELS, np.array([2, -1, 0.5, 1]), rng, twice=False)
-    source, output = tmp_path / "float.tflite", tmp_path / "q.tflite"
-    source.write_bytes(model)
     data = np.zeros((3, *shape[1:]), F32)
-    (result,) = quantize(source, {"x": data}, output).outputs
-    assert result.snr > 35
+    assert quantized(tmp_path, model, data=data)[1] > 35

@@ -32,14 +32,16 @@ def constant(name: str, array: Any, dtype: Any = F32) -> Tensor:
     return Tensor.constant(name, np.asarray(array, dtype))
 
 
-def quantized(folder: Path, content: bytes, *shape: int, data: Any = None) -> tuple[bytes, float]:
+def quantized(
+    folder: Path, content: bytes, *shape: int, data: Any = None, **chosen: Any
+) -> tuple[bytes, float]:
     """The quantised network, and the worst output's signal to noise ratio."""
     (folder / "float.tflite").write_bytes(content)
     source = TFLiteSource.read(folder / "float.tflite")
     if data is None:
         data = RNG.normal(size=(6, *shape)).astype(F32)
     samples = load_samples({source.inputs[0].name: data}, source.inputs)
-    result, _ = quantize_tflite(source, samples)
+    result, _ = quantize_tflite(source, samples, **chosen)
     runs = [tflite_runner(c, source.inputs, "n") for c in (content, result)]
     worst = np.inf
     outputs = [[run(s) for s in samples] for run in runs]
