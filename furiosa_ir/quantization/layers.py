@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from furiosa_ir.arrays import Array
+from furiosa_ir.errors import FuriosaError
 from furiosa_ir.quantization.accuracy import OutputAccuracy
 
 _LOG = logging.getLogger(__name__)
@@ -120,6 +122,15 @@ def _dominated(peaks: Array, operands: Mapping[str, float]) -> str:
     if peaks[channel] <= _STANDS_OUT * median:
         return ""
     return f"channel {channel}, to {peaks[channel]:.3g}; the median one reaches {median:.3g}"
+
+
+@contextmanager
+def no_more_than_a_table(name: str) -> Generator[None]:
+    """A comparison that fails costs its table, not the network that was quantised; it says so."""
+    try:
+        yield
+    except FuriosaError as error:
+        _LOG.warning("%s: its layers cannot be compared: %s", name, error.message)
 
 
 def some_of(samples: Sequence[Any]) -> list[Any]:

@@ -32,7 +32,7 @@ from furiosa_ir.quantization.completion import (
     take_quantization_off,
 )
 from furiosa_ir.quantization.indifference import warn_of_clipping
-from furiosa_ir.quantization.layers import LayerAccuracy
+from furiosa_ir.quantization.layers import LayerAccuracy, no_more_than_a_table
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.names import plain_names
 from furiosa_ir.quantization.onnx_layers import compare_layers
@@ -177,16 +177,18 @@ def quantize_onnx(
         _check_scales(quantized, source.name)
         on_step("Quantising", 1, 1)
         step = "Comparing its layers with the float network's"
-        layers = compare_layers(
-            model,
-            quantized,
-            renamed,
-            source.name,
-            clipped,
-            names.of,
-            names.root,
-            partial(on_step, step),
-        )
+        layers: list[LayerAccuracy] = []
+        with no_more_than_a_table(source.name):
+            layers = compare_layers(
+                model,
+                quantized,
+                renamed,
+                source.name,
+                clipped,
+                names.of,
+                names.root,
+                partial(on_step, step),
+            )
     warn_of_clipping(source.name, {names.of(t): limits for t, limits in clipped.items()})
     names.restore(quantized)
     return quantized, layers

@@ -23,6 +23,9 @@ from furiosa_ir.quantization.preparation import copy_of
 
 _Q, _DQ = "QuantizeLinear", "DequantizeLinear"
 
+_MOST_BYTES = 3 << 29
+"""Of both networks together, which become one message: protobuf ends at 2 GiB."""
+
 
 @dataclass(frozen=True)
 class _Layer:
@@ -50,7 +53,7 @@ def compare_layers(
     value_of: Callable[[str], str],
     on_sample: Callable[[int, int], None],
 ) -> list[LayerAccuracy]:
-    """How near each quantised layer is.
+    """How near each quantised layer is; of networks of gigabytes, nothing.
 
     Args:
         model: the float network, prepared.
@@ -66,7 +69,7 @@ def compare_layers(
         FuriosaError: onnxruntime does not run it.
     """
     layers = list(_layers(model, quantized, value_of))
-    if not layers:
+    if not layers or model.ByteSize() + quantized.ByteSize() > _MOST_BYTES:
         return []
     constants = {i.name: i for i in quantized.graph.initializer}
     reach = {layer.tensor: _ends(layer.quantize, constants) for layer in layers}

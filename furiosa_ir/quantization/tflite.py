@@ -19,7 +19,7 @@ from furiosa_ir.native_process import OnStep, no_report
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.indifference import warn_of_clipping
-from furiosa_ir.quantization.layers import LayerAccuracy
+from furiosa_ir.quantization.layers import LayerAccuracy, no_more_than_a_table
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.own_scales import kept_apart
 from furiosa_ir.quantization.tflite_biases import with_room_for_biases
@@ -199,16 +199,18 @@ def quantize_tflite(
     quantized = with_names(source.content, quantized, library.schema)
     on_step("Quantising", 1, 1)
     step = "Comparing its layers with the float network's"
-    layers = compare_layers(
-        content,
-        quantized,
-        source.inputs,
-        samples,
-        source.name,
-        clipped,
-        library.schema,
-        partial(on_step, step),
-    )
+    layers: list[LayerAccuracy] = []
+    with no_more_than_a_table(source.name):
+        layers = compare_layers(
+            content,
+            quantized,
+            source.inputs,
+            samples,
+            source.name,
+            clipped,
+            library.schema,
+            partial(on_step, step),
+        )
     return quantized, layers
 
 

@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from furiosa_ir.errors import FuriosaError
 from furiosa_ir.quantization.accuracy import OutputAccuracy
 from furiosa_ir.quantization.calibration import load_samples
-from furiosa_ir.quantization.layers import LayerAccuracy, warn_of_poor_outputs, worst
+from furiosa_ir.quantization.layers import (
+    LayerAccuracy,
+    no_more_than_a_table,
+    warn_of_poor_outputs,
+    worst,
+)
 from furiosa_ir.quantization.onnx import OnnxSource, quantize_onnx
 from furiosa_ir.quantization.tflite import TFLiteSource, quantize_tflite
 from tests.quantization import test_tflite, test_tflite_preparation
@@ -94,6 +100,12 @@ def test_what_dominates_a_range() -> None:
     assert layers["even"].dominated == ""
     assert layers["sum"].dominated.startswith("operand 'uneven_0'")
     assert "; 'even_1' reaches" in layers["sum"].dominated
+
+
+def test_a_comparison_that_fails_costs_its_table_only(caplog: pytest.LogCaptureFixture) -> None:
+    with no_more_than_a_table("n.onnx"):
+        raise FuriosaError("onnxruntime does not take the network")
+    assert "n.onnx: its layers cannot be compared: onnxruntime does not" in caplog.text
 
 
 def layer(name: str, alone: float) -> LayerAccuracy:
