@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import (
     Float64Type,
     IntegerType,
     Signedness,
+    f64,
 )
 from xdsl.ir import Attribute
 
@@ -51,7 +52,7 @@ def numpy_dtype(element: Attribute) -> np.dtype[Any]:
     if type(element) in _FLOATS:
         return _FLOATS[type(element)]
     if isinstance(element, ComplexType):
-        return np.dtype(np.complex64)
+        return np.dtype(np.complex128 if element == ComplexType(f64) else np.complex64)
     raise ExecutionFailure(f"no arrays of {element} can be computed with")
 
 

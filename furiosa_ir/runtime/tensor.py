@@ -34,6 +34,8 @@ class DataType(Enum):
     BOOL = "bool"
     # What only host operators compute with.
     STRING = "string"
+    COMPLEX64 = "complex64"
+    COMPLEX128 = "complex128"
     FLOAT8_E4M3FN = "float8_e4m3fn"
     FLOAT8_E4M3FNUZ = "float8_e4m3fnuz"
     FLOAT8_E5M2 = "float8_e5m2"

@@ -52,17 +52,16 @@ def add(*scales: float | None) -> bytes:
 
 
 TFLITE = {
-    "huge scale": (add(0.5, 1e30, 0.5), "a scale of 1e+30"),
-    "tiny scale": (add(0.5, 0.5, 1e-30), "a scale of 1e-30"),
-    "result without a scale": (add(0.5, 0.5, None), "ADD has operands with a scale and without"),
-    "operand of scale zero": (add(0.5, 0.0, 0.5), "ADD has operands with a scale and without"),
+    "huge scale": (add(0.5, 1e30, 0.5), "the scale 0.5 for one of 1e+30"),
+    "tiny scale": (add(0.5, 0.5, 1e-30), "the scale 1e-30 for one of 0.5"),
+    "result without a scale": (add(0.5, 0.5, None), "ADD has a tensor without a scale"),
+    "operand of scale zero": (add(0.5, 0.0, 0.5), "ADD has a tensor without a scale"),
     "stride": (convolution(strideH=0), "a stride of 0"),
     "negative stride": (convolution(strideH=-1), "a stride of -1"),
     "dilation": (convolution(dilationHFactor=0), "a dilation of 0"),
     "zero point": (convolution(zero_point=200), "a zero point is no int8"),
     "bias": (convolution(bias=(3,)), "bias has shape"),
-    "scales": (convolution(scale=1e15), "a factor of 1e+15"),
-    "softmax": (softmax(1e-9), "no SOFTMAX of the scale 1e-09"),
+    "softmax": (softmax(1e-9), "SOFTMAX of numbers of the scale 1e-09"),
 }
 
 
@@ -182,7 +181,6 @@ ONNX = {
         quantized(node("LayerNormalization", ["xr", "v"], ["yr"], axis=3), v=np.ones((8, 1), "f4")),
         "scale or bias [8, 1] is larger than [8]",
     ),
-    "scales": (quantized(conv(), s=np.float32(1e12)), "a factor of 1e+12"),
     "function of itself": (recursive(), "calls itself"),
 }
 

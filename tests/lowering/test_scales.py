@@ -68,6 +68,23 @@ def test_activations_of_absurd_scales_stay_on_the_host(scale: float) -> None:
     assert f"with a scale of {scale:g}" in hints_of(program)
 
 
+def test_a_factor_that_no_multiplier_is_stays_on_the_host() -> None:
+    """It was an error of the compile, though the framework has an answer."""
+    int8 = TensorProto.INT8
+    nodes = [
+        node("DequantizeLinear", ["x", "s", "z"], ["xr"]),
+        node("DequantizeLinear", ["v", "s", "z"], ["vr"]),
+        node("Mul", ["xr", "vr"], ["yr"]),
+        node("QuantizeLinear", ["yr", "s", "z"], ["y"]),
+    ]
+    constants = {"s": np.float32(1e12), "z": np.int8(0)}
+    inputs = {"x": ([1, 4], int8), "v": ([1, 4], int8)}
+    model = network(nodes, inputs, {"y": ([1, 4], int8)}, constants)
+    program = read_program(compile_model(model.SerializeToString()))
+    assert not on_npu(program)
+    assert "with scales of a factor of 1e+12" in hints_of(program)
+
+
 def test_tensors_of_no_elements_stay_on_the_host() -> None:
     int8 = TensorProto.INT8
     nodes = [

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import flatbuffers
+import ml_dtypes
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -24,6 +25,13 @@ _TENSOR_TYPE = {
     np.dtype(np.int64): schema.TensorType.INT64,
     np.dtype(np.bool_): schema.TensorType.BOOL,
     np.dtype(np.void): schema.TensorType.RESOURCE,  # a handle
+    np.dtype(np.float16): schema.TensorType.FLOAT16,
+    np.dtype(ml_dtypes.bfloat16): schema.TensorType.BFLOAT16,
+    np.dtype(np.float64): schema.TensorType.FLOAT64,
+    np.dtype(np.uint16): schema.TensorType.UINT16,
+    np.dtype(np.uint32): schema.TensorType.UINT32,
+    np.dtype(np.uint64): schema.TensorType.UINT64,
+    np.dtype(np.complex64): schema.TensorType.COMPLEX64,
 }
 _BUILTIN_OPTIONS_SUFFIX = "T"
 

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 from xdsl.dialects.builtin import (
     ArrayAttr,
+    ComplexType,
     DictionaryAttr,
     Float4E2M1FNType,
     Float8E4M3FNType,
@@ -61,6 +62,8 @@ _NAMES: dict[Attribute, str] = {
     bf16: "bfloat16",
     f32: "float32",
     f64: "float64",
+    ComplexType(f32): "complex64",
+    ComplexType(f64): "complex128",
     Float8E4M3FNType(): "float8_e4m3fn",
     Float8E4M3FNUZType(): "float8_e4m3fnuz",
     Float8E5M2Type(): "float8_e5m2",

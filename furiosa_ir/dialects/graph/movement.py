@@ -37,6 +37,7 @@ from furiosa_ir.dialects.graph.tflite_arguments import (
     resize_arguments,
     slice_bounds,
     split_extents,
+    split_takes,
 )
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array
@@ -90,8 +91,9 @@ class ReshapeOp(MoveOp):
         """UNPACK: x split into slices of extent 1, that dimension dropped."""
         shape = node.shape(0)
         axis = int(node.options.Axis()) % len(shape)
-        if node.options.Num() != shape[axis]:
-            return node.unsupported()  # LiteRT refuses it
+        x = node.operands[0]
+        if node.options.Num() != shape[axis] or x is None or not split_takes(element_of(x)):
+            return node.unsupported()  # LiteRT refuses it, or has no split that it could be
         parts = node.emit(SplitOp, node.operands, axis=axis, split=[1] * shape[axis])
         rest = [*shape[:axis], *shape[axis + 1 :]]
         return [

@@ -5,8 +5,12 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from xdsl.dialects.builtin import IntegerType, Signedness, f32, i8, i16, i32, i64
+from xdsl.ir import Attribute
+
 from furiosa_ir.dialects.graph.base import TFLiteNode, quantization_of
 from furiosa_ir.dialects.graph.slicing import SliceMasks, resolve_strided_slice
+from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.ir.shaped_operation import DYNAMIC, Shape, shape_of
 
@@ -94,6 +98,14 @@ def split_extents(node: TFLiteNode) -> tuple[int, list[int]] | None:
     if len(parts) != count or min(parts) < 0 or sum(parts) != extent:
         raise ImportFailure(f"SPLIT_V of an extent of {extent} into {count} parts {parts}")
     return front, parts
+
+
+_SPLIT_TYPES = (f32, i8, i16, i32, i64, IntegerType(8, Signedness.UNSIGNED))
+
+
+def split_takes(element: Attribute) -> bool:
+    """Whether LiteRT's SPLIT_V takes elements of a type: fewer than UNPACK, which it stands for."""
+    return isinstance(element, UniformType) or element in _SPLIT_TYPES
 
 
 def broadcast_target(node: TFLiteNode) -> Shape | None:

@@ -8,6 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from xdsl.dialects.builtin import (
+    ComplexType,
     IndexType,
     IntegerType,
     Signedness,
@@ -31,6 +32,8 @@ _PLAIN: dict[np.dtype[Any], Attribute] = {
     np.dtype(ml_dtypes.bfloat16): bf16,
     np.dtype(np.float32): f32,
     np.dtype(np.float64): f64,
+    np.dtype(np.complex64): ComplexType(f32),
+    np.dtype(np.complex128): ComplexType(f64),
     np.dtype(np.bool_): i1,
     np.dtype(np.int8): i8,
     np.dtype(np.int16): i16,

@@ -28,6 +28,7 @@ from furiosa_ir.importers.tflite.operator_record import (
     read_operator,
 )
 from furiosa_ir.importers.tflite.part import given_shapes, select, without_double
+from furiosa_ir.importers.tflite.sparsity import dense_elements
 from furiosa_ir.importers.tflite.vectors import Vectors, checked_length, enum_names
 from furiosa_ir.input_files import open_input
 from furiosa_ir.ir.constants import Array
@@ -52,7 +53,8 @@ CORRUPTION = (
 )
 """What the flatbuffers reader, numpy and the operations raise on nonsense."""
 
-_INT4 = int(tflite.TensorType.INT4)
+_NARROW = {int(tflite.TensorType.INT4): 4, 19: 2}
+"""Bits of types whose elements share bytes; the package `tflite` has no name for INT2."""
 
 _DTYPES: dict[int, np.dtype[Any]] = {
     tflite.TensorType.FLOAT32: np.dtype(np.float32),
@@ -68,8 +70,11 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     tflite.TensorType.INT64: np.dtype(np.int64),
     tflite.TensorType.UINT64: np.dtype(np.uint64),
     tflite.TensorType.BOOL: np.dtype(np.bool_),
-    # int4 weights are unpacked; every kernel that takes them computes with int8.
-    _INT4: np.dtype(np.int8),
+    # What only host operators compute with.
+    tflite.TensorType.COMPLEX64: np.dtype(np.complex64),
+    tflite.TensorType.COMPLEX128: np.dtype(np.complex128),
+    # Narrow weights are unpacked; every kernel that takes them computes with int8.
+    **dict.fromkeys(_NARROW, np.dtype(np.int8)),
     # A handle; only operators that run in one sub-model on the host exchange them.
     tflite.TensorType.RESOURCE: np.dtype(np.intp),
 }
@@ -94,7 +99,7 @@ class TensorRecord:
     Attributes:
         index: its place in the subgraph.
         name: as in the file; empty if it has none.
-        dtype: of its elements; int4 is int8 here.
+        dtype: of its elements; int4 and int2 are int8 here.
         is_resource: its elements are handles of variables.
         shape: extents; a dimension of unknown extent is 1.
         signature: the same with -1 for unknown extents.
@@ -367,8 +372,6 @@ def read_tensor(
             f"contradictory shapes {list(shape)} and {list(signature)}", layer=layer
         )
     check_shape(shape, f"the tensor '{layer}'")
-    if reader.Sparsity() is not None:
-        raise ImportFailure("sparse tensors are not supported", layer=layer, hint="make it dense")
     quantization = None
     if dtype.kind in "iu" and dtype.itemsize <= 4:
         quantization = _quantization(reader.Quantization(), dtype, shape, layer, vectors, repaired)
@@ -378,9 +381,7 @@ def read_tensor(
     contents: Array | None = buffers[buffer]
     data = None
     if contents is not None and contents.size and not reader.IsVariable():
-        data = _elements(contents, kind, dtype, shape, layer, vectors)
-    elif quantization is not None and dtype.itemsize <= 2:
-        _check_activation(quantization, layer)
+        data = _elements(reader, contents, dtype, shape, layer, vectors)
     return TensorRecord(
         index,
         name,
@@ -397,22 +398,28 @@ def read_tensor(
 
 
 def _elements(
+    reader: Any,
     contents: Array,
-    kind: int,
     dtype: np.dtype[Any],
     shape: Shape,
     layer: str,
     vectors: Vectors,
 ) -> Array:
+    sparsity, bits = reader.Sparsity(), _NARROW.get(reader.Type())
+    if sparsity is not None and bits is None and not contents.size % dtype.itemsize:
+        try:
+            return dense_elements(sparsity, contents.view(dtype), shape, vectors)
+        except ImportFailure as error:
+            raise error.at(layer=layer) from None
     count = prod(shape)
-    expected = (count + 1) // 2 if kind == _INT4 else count * dtype.itemsize
+    expected = count * dtype.itemsize if bits is None else -(-count * bits // 8)
     if contents.size != expected:
         raise ImportFailure(
             f"{contents.size} bytes do not fill a {dtype.name} tensor of shape {list(shape)}",
             layer=layer,
         )
-    if kind == _INT4:
-        return vectors.unpacked(contents, count).reshape(shape)
+    if bits is not None:
+        return vectors.unpacked(contents, count, bits).reshape(shape)
     return contents.view(dtype).reshape(shape)
 
 
@@ -453,18 +460,3 @@ def _quantization(
                 layer=layer,
             )
     return QuantizationRecord(scales, zero_points, axis)
-
-
-_GREATEST_SCALE = 2.0**64
-
-
-def _check_activation(quantization: QuantizationRecord, layer: str) -> None:
-    """Checks the scales of a tensor that an operator computes; weights may have any small ones.
-
-    Raises:
-        ImportFailure: LiteRT's kernels, which end the process at factors that they cannot express,
-            would meet such a factor.
-    """
-    for scale in quantization.scales:
-        if not 1 / _GREATEST_SCALE <= scale <= _GREATEST_SCALE:
-            raise ImportFailure(f"a scale of {scale:g}", layer=layer, hint="calibrate it again")

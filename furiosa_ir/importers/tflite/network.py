@@ -31,6 +31,7 @@ from furiosa_ir.importers.tflite.file import (
     TensorRecord,
 )
 from furiosa_ir.importers.tflite.folding import fold
+from furiosa_ir.importers.tflite.hazards import check_hazards
 from furiosa_ir.importers.tflite.kernel_types import kernel_shapes
 from furiosa_ir.importers.tflite.names import UniqueNames
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
@@ -57,7 +58,14 @@ from furiosa_ir.importers.tflite.variables import (
 )
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.location import name_loc
-from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, shape_of, shape_text
+from furiosa_ir.ir.shaped_operation import (
+    DYNAMIC,
+    AnyTensor,
+    Shape,
+    element_of,
+    shape_of,
+    shape_text,
+)
 from furiosa_ir.ir.value_tracking import ValueTracker, note_tensor, tracking
 from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.plugins import raise_plugin_failure
@@ -234,6 +242,10 @@ class SubgraphImporter:
             name_loc(layer),
             [tensors[i] for i in record.intermediates],
         )
+        if not record.is_custom:
+            elements = [element_of(v) for v in operands if v is not None]
+            made = [element_of_tensor(t) for t in outputs]
+            check_hazards(record.op_type, elements, made, record.options)
         results = self._results(node, outputs, layer)
         if len(results) != len(outputs):
             raise ImportFailure(f"{record.op_type} has {len(results)} outputs, not {len(outputs)}")
@@ -335,6 +347,8 @@ class SubgraphImporter:
                 self._check(node, results, outputs)
                 return results
         static = all(v is None or DYNAMIC not in shape_of(v) for v in node.operands)
+        if node.op_type == "DENSIFY" and node.constant(0) is not None:
+            return list(filter(None, node.operands))  # sparse tensors are dense when they are read
         if not node.record.is_custom and static:
             elements = fold(node)
             if elements is not None and not node.unread_options(()):

@@ -139,13 +139,13 @@ class ImportedOperator:
         """Checks that an operation on quantised numbers has no 8 or 16-bit operand without scale.
 
         Raises:
-            ImportFailure: it has; LiteRT's kernels divide by a scale of 0 and end the process.
+            NotModelled: it has; LiteRT's kernels take the scale for 0, and no operation knows that.
         """
         elements = [element_of(v) for v in (*op.operands, *op.results)]
         plain = [d for e in elements if (d := plain_dtype(e)) is not None]
         narrow = any(d.kind in "iu" and d.itemsize <= 2 for d in plain)
         if narrow and len(plain) < len(elements):
-            raise ImportFailure(f"{self.op_type} has operands with a scale and without")
+            raise NotModelled
 
     def activation(self, value: SSAValue, function: int) -> SSAValue:
         """The fused activation (`tflite.ActivationFunctionType`) as an operation after `value`."""

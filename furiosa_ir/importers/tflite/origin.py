@@ -129,9 +129,9 @@ class _Serializer:
                 inputs.append(-1 if slot < 0 else -2 - slot)
                 continue
             inputs.append(len(tensors))
-            tensors.append(self._tensor(slot.tensor, slot.elements))
+            tensors.append(self._parameter(slot.tensor, slot.elements))
         first = len(tensors)
-        tensors += [self._tensor(t, None) for t in intermediates]
+        tensors += [self._parameter(t, None) for t in intermediates]
         node = self._operator(operator, inputs, [], range(first, len(tensors)))
         graphs = [
             _table(
@@ -157,7 +157,7 @@ class _Serializer:
 
     def _subgraph(self, graph: SubgraphRecord) -> int:
         builder = self._builder
-        tensors = [self._tensor(t, t.stored) for t in graph.tensors]
+        tensors = [self._tensor(t) for t in graph.tensors]
         nodes = [self._operator(o, o.inputs, o.outputs, o.intermediates) for o in graph.operators]
         fields = {
             "Tensors": _offsets(builder, tensors),
@@ -167,12 +167,22 @@ class _Serializer:
         }
         return _table(builder, tflite.SubGraph, fields)
 
-    def _tensor(self, tensor: TensorRecord, elements: Array | None) -> int:
-        buffer = 0
-        if elements is not None:
-            buffer = len(self._buffers)
-            self._buffers.append(_buffer(self._builder, elements))
-        return _copy(self._builder, tensor.reader, replace={"Buffer": buffer})
+    def _parameter(self, tensor: TensorRecord, elements: Array | None) -> int:
+        """A tensor of these elements, each of which has its bytes, in C order."""
+        replace: dict[str, int | None] = {"Buffer": self._buffer(elements), "Sparsity": None}
+        if elements is not None and elements.dtype == np.int8:
+            replace["Type"] = tflite.TensorType.INT8
+        return _copy(self._builder, tensor.reader, replace=replace)
+
+    def _tensor(self, tensor: TensorRecord) -> int:
+        """A tensor as the file holds it."""
+        return _copy(self._builder, tensor.reader, replace={"Buffer": self._buffer(tensor.stored)})
+
+    def _buffer(self, elements: Array | None) -> int:
+        if elements is None:
+            return 0
+        self._buffers.append(_buffer(self._builder, elements))
+        return len(self._buffers) - 1
 
     def _operator(
         self,

@@ -31,6 +31,7 @@ class Vectors:
     def __init__(self, size: int) -> None:
         self.size = size
         self._budget = Budget(limit("SHARES") * size, _too_much)
+        self._dense = Budget(limit("FOLDED_GROWTH") + 4 * size, _too_sparse)
 
     def _take(self, count: int) -> None:
         self._budget.take(count)
@@ -66,18 +67,32 @@ class Vectors:
                 raise ImportFailure(f"corrupt: tensor {index} of {what} does not exist")
         return indices
 
-    def unpacked(self, contents: Array, count: int) -> Array:
-        """int8 elements of two a byte, the first in the low bits."""
+    def take_dense(self, count: int) -> None:
+        """Takes so many elements of sparse tensors, zeros included.
+
+        Raises:
+            ImportFailure: those of the file are too many.
+        """
+        self._dense.take(count)
+
+    def unpacked(self, contents: Array, count: int, bits: int) -> Array:
+        """int8 elements of so many bits, of which a byte holds several, the first in the low ones.
+
+        They have a sign; it is in the highest of their bits.
+        """
         self._take(contents.nbytes)
-        low = (contents << 4).view(np.int8) >> 4
-        high = contents.view(np.int8) >> 4
-        return np.stack([low, high], -1).reshape(-1)[:count]
+        parts = [(contents << up).view(np.int8) >> (8 - bits) for up in range(8 - bits, -1, -bits)]
+        return np.stack(parts, -1).reshape(-1)[:count]
 
 
 def _too_much() -> ImportFailure:
     return ImportFailure(
         "corrupt: its tables share vectors, and hold more than the file", hint=way_out("SHARES")
     )
+
+
+def _too_sparse() -> ImportFailure:
+    return ImportFailure("its sparse tensors are too large", hint=way_out("FOLDED_GROWTH"))
 
 
 def enum_names(enum: type) -> dict[int, str]:

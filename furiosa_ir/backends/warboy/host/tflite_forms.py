@@ -25,6 +25,7 @@ from furiosa_ir.dialects.graph.movement import (
     TransposeOp,
 )
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
+from furiosa_ir.dialects.graph.rearrangement import GatherOp
 from furiosa_ir.dialects.graph.reduction import (
     ReduceMaxOp,
     ReduceMeanOp,
@@ -91,6 +92,11 @@ def _slice(op: SliceOp) -> Form:
     return Form("STRIDED_SLICE", "StridedSliceOptions", {"endMask": open_ends}, parameters, 2)
 
 
+def _gather(op: GatherOp) -> Form:
+    fields = {"axis": op.axis.value.data}
+    return Form("GATHER", "GatherOptions", fields, [(1, _vector(ints(op.indices)))])
+
+
 def _expand(op: ExpandOp) -> Form:
     return Form("BROADCAST_TO", "BroadcastToOptions", {}, [(1, _vector(shape_of(op.result)))], 2)
 
@@ -133,6 +139,7 @@ _FORMS: dict[type[GraphOp], Callable[[Any], Form]] = {
     SplitOp: _split,
     SliceOp: _slice,
     ExpandOp: _expand,
+    GatherOp: _gather,
     ClipOp: _clip,
     ReluOp: lambda _: Form("RELU", version=2),
     LeakyReluOp: _leaky_relu,

@@ -7,12 +7,15 @@ from typing import Any, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
+    BFloat16Type,
+    ComplexType,
     Float16Type,
     Float32Type,
     Float64Type,
     IndexType,
     IntegerType,
     Signedness,
+    f64,
 )
 from xdsl.ir import Attribute
 
@@ -69,8 +72,12 @@ def _type_name(element: Attribute) -> str:
             return "FLOAT32"
         case Float16Type():
             return "FLOAT16"
+        case BFloat16Type():
+            return "BFLOAT16"
         case Float64Type():
             return "FLOAT64"
+        case ComplexType():
+            return "COMPLEX128" if element == ComplexType(f64) else "COMPLEX64"
         case IndexType():
             return "RESOURCE"
         case IntegerType():

@@ -15,9 +15,11 @@ from furiosa_ir.backends.warboy.enf.validation import GREATEST_STEP, MOST_PADDIN
 from furiosa_ir.dialects.graph.accumulator import output_channels, sums_fit
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
-from furiosa_ir.dialects.graph.movement import PadOp, ResizeOp, SliceOp, TileOp
+from furiosa_ir.dialects.graph.elementwise import DivOp, SquaredDifferenceOp
+from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ResizeOp, SliceOp, TileOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.rearrangement import MOST_INDICES
+from furiosa_ir.ir.fixed_point import GREATEST_FACTOR
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 GREATEST_SCALE = 2.0**64
@@ -41,6 +43,30 @@ def extreme_scale(op: GraphOp) -> hints.Hint | None:
             if not least <= scale <= GREATEST_SCALE:
                 return hints.form(op.name, f"with a scale of {scale:g}")
     return None
+
+
+def scales_far_apart(op: GraphOp) -> hints.Hint | None:
+    """A factor between the scales that is no multiplier and shift to the right.
+
+    The kernel on the host has its own way with it: LiteRT's shifts to the left, modulo 32 from 32
+    on, as the machine's instruction does.
+    """
+    results = [q for v in op.results if (q := quantization_of(v)) is not None]
+    given = [(v, q) for v in op.operands if (q := quantization_of(v)) is not None]
+    scales = [max(q.scales) for v, q in given if q.storage != "i32" or constant_of(v) is None]
+    if not results or not scales:
+        return None
+    product = math.prod(scales) if len(scales) == 2 else 0.0
+    if isinstance(op, SquaredDifferenceOp):
+        product = max(scales) ** 2
+    if isinstance(op, DivOp):
+        product = scales[0] / scales[-1] if scales[-1] else math.inf
+    if isinstance(op, ConcatOp):
+        product = max(scales) * 256  # LiteRT's takes the rescaled numbers for integers of 32 bits
+    factor = max(product, *scales) / max(min(min(q.scales) for q in results), 1 / GREATEST_SCALE)
+    if factor < GREATEST_FACTOR:
+        return None
+    return hints.form(op.name, f"with scales of a factor of {factor:g}")
 
 
 def long_gather(op: ResizeOp | TileOp | SliceOp | PadOp) -> hints.Hint | None:

@@ -14,7 +14,7 @@ from xdsl.dialects.builtin import IntegerType, LocationAttr, i8, i32
 from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.backends.warboy import hints
-from furiosa_ir.backends.warboy.lowering.constraints import extreme_scale
+from furiosa_ir.backends.warboy.lowering.constraints import extreme_scale, scales_far_apart
 from furiosa_ir.backends.warboy.planning.kernel_views import has_view, reduced_axes
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import TensorOp
@@ -129,7 +129,7 @@ def refusal(op: GraphOp, numerics: str) -> hints.Hint | None:
     if lowering is None:
         reason = _WITHOUT_FORM.get((op.name, numerics))
         return hints.not_modelled(op.name) if reason is None else hints.form(op.name, reason)
-    for constraint in (extreme_scale, *lowering.unless):
+    for constraint in (extreme_scale, scales_far_apart, *lowering.unless):
         hint = constraint(op)
         if hint is not None:
             return hint

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xdsl.dialects.builtin import FloatAttr, i8
 from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import factors, tables
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
@@ -29,6 +30,8 @@ from furiosa_ir.dialects.graph.functions import (
     SqrtOp,
 )
 
+MOST_STEPS = float(1 << 30)
+
 
 @lowers(ReluOp, LITERT, unless=[not_8bit])
 def relu(op: ReluOp, emit: Emitter) -> SSAValue:
@@ -36,7 +39,16 @@ def relu(op: ReluOp, emit: Emitter) -> SSAValue:
     return _bounded(op, 0.0, None, emit)
 
 
-@lowers(ClipOp, LITERT, unless=[not_8bit])
+def far_bounds(op: ClipOp) -> hints.Hint | None:
+    """A bound so many steps away that LiteRT's conversion to an integer of 32 bits overflows."""
+    y = Emitter.quantization(op.result)
+    for bound in (op.minimum, op.maximum):
+        if bound is not None and abs(bound.value.data) / y.scale >= MOST_STEPS:
+            return hints.form(op.name, f"at {bound.value.data:g} with a scale of {y.scale:g}")
+    return None
+
+
+@lowers(ClipOp, LITERT, unless=[not_8bit, far_bounds])
 def clip(op: ClipOp, emit: Emitter) -> SSAValue:
     """RELU6, RELU_N1_TO_1, RELU_0_TO_1."""
     return _bounded(op, _number(op.minimum), _number(op.maximum), emit)
@@ -100,7 +112,16 @@ def sqrt(op: SqrtOp, emit: Emitter) -> SSAValue:
     return lookup(op, tables.sqrt(*_quantizations(op, emit)), emit)
 
 
-@lowers(RsqrtOp, LITERT, unless=[not_8bit])
+def wide_shift(op: RsqrtOp | HardSwishOp) -> hints.Hint | None:
+    """LiteRT's kernel would shift by more bits than its numbers have, or by less than 0."""
+    x, y = Emitter.quantization(op.x), Emitter.quantization(op.result)
+    fits = tables.rsqrt_fits if isinstance(op, RsqrtOp) else tables.hard_swish_fits
+    if fits(x.scale, y.scale):
+        return None
+    return hints.form(op.name, "with scales that are millions apart")
+
+
+@lowers(RsqrtOp, LITERT, unless=[not_8bit, wide_shift])
 def rsqrt(op: RsqrtOp, emit: Emitter) -> SSAValue:
     """RSQRT."""
     return lookup(op, tables.rsqrt(*_quantizations(op, emit)), emit)
@@ -132,7 +153,7 @@ def gelu(op: GeluOp, emit: Emitter) -> SSAValue:
     return lookup(op, tables.from_function(function, *_quantizations(op, emit)), emit)
 
 
-@lowers(HardSwishOp, LITERT, unless=[not_8bit])
+@lowers(HardSwishOp, LITERT, unless=[not_8bit, wide_shift])
 def hard_swish(op: HardSwishOp, emit: Emitter) -> SSAValue:
     """HARD_SWISH."""
     return lookup(op, tables.hard_swish(*_quantizations(op, emit)), emit)

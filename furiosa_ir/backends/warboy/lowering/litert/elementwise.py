@@ -6,6 +6,7 @@ import numpy as np
 from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import factors, tables
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
@@ -23,6 +24,8 @@ from furiosa_ir.dialects.graph.elementwise import (
 from furiosa_ir.ir.fixed_point import rescale
 
 INT32 = np.iinfo(np.int32)
+ONE_SHIFT = 31
+"""Of factors from 1/2 to 1; those of greater ones are less."""
 
 
 @lowers(AddOp, LITERT, unless=[not_8bit])
@@ -31,7 +34,18 @@ def add(op: AddOp, emit: Emitter) -> SSAValue:
     return _sum(op, arithmetic.AddOp, emit)
 
 
-@lowers(SubOp, LITERT, unless=[not_8bit])
+def finer_result(op: SubOp) -> hints.Hint | None:
+    """A result of finer steps than its operands with 20 bits more have: LiteRT's shift is negative.
+
+    ADD of such scales ends LiteRT's process, and is refused at import.
+    """
+    a, b, y = (Emitter.quantization(v) for v in (op.a, op.b, op.result))
+    if factors.add(a.scale, b.scale, y.scale).output.shift < ONE_SHIFT:
+        return hints.form(op.name, "with scales that are millions apart")
+    return None
+
+
+@lowers(SubOp, LITERT, unless=[not_8bit, finer_result])
 def sub(op: SubOp, emit: Emitter) -> SSAValue:
     """SUB: as ADD."""
     return _sum(op, arithmetic.SubOp, emit)

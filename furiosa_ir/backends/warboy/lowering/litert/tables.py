@@ -143,8 +143,7 @@ def sqrt(source: Quantization, target: Quantization) -> Table:
 
 def rsqrt(source: Quantization, target: Quantization) -> Table:
     """RSQRT (``RsqrtEvalQuantizedInt8``): LiteRT refuses inputs below the zero point."""
-    root = np.sqrt(np.float32(source.scale)) * np.float32(target.scale)
-    multiplier, shift = quantize_multiplier(1.0 / float(root))
+    multiplier, shift = quantize_multiplier(_rsqrt_factor(source.scale, target.scale))
     x = CODES - source.zero_point
     roots = np.array([_inverse_square_root(value) for value in x.tolist()])
     values = rescale(
@@ -155,6 +154,17 @@ def rsqrt(source: Quantization, target: Quantization) -> Table:
         rounding="double",
     )
     return np.where(x > 0, values, 127).astype(np.int8)
+
+
+def rsqrt_fits(source: float, target: float) -> bool:
+    """Whether RSQRT between tensors of such scales shifts by -31 to 31 bits."""
+    exponent = math.frexp(_rsqrt_factor(source, target))[1]
+    return _RSQRT_FRACTION_BITS - 31 <= exponent <= 31
+
+
+def _rsqrt_factor(source: float, target: float) -> float:
+    root = np.sqrt(np.float32(source)) * np.float32(target)
+    return 1.0 / float(root) if root else math.inf
 
 
 _RSQRT_FRACTION_BITS = 20
@@ -181,9 +191,9 @@ def _inverse_square_root(value: int) -> int:
 
 def hard_swish(source: Quantization, target: Quantization) -> Table:
     """HARD_SWISH (``reference_ops::HardSwish``): 16-bit fixed point."""
-    hires_scale = np.float32(1 / 128) * np.float32(source.scale)
-    output_factor = quantize_multiplier(float(hires_scale / np.float32(target.scale)))
-    reluish_factor = quantize_multiplier(float(hires_scale / np.float32(3 / 32768)))
+    output_real, reluish_real = _hard_swish_factors(source.scale, target.scale)
+    output_factor = quantize_multiplier(output_real)
+    reluish_factor = quantize_multiplier(reluish_real)
     exponent = 31 - reluish_factor[1]
     x = (CODES - source.zero_point).astype(np.int64) << 7
     preshift = _high_multiply_int16(x, _to_int16(output_factor[0]))
@@ -201,6 +211,18 @@ def hard_swish(source: Quantization, target: Quantization) -> Table:
     value = np.sign(product) * (np.abs(product) >> 15)
     value = rounding_divide_by_pot(value, output_factor[1] - 31)
     return np.clip(value + target.zero_point, -128, 127).astype(np.int8)
+
+
+def hard_swish_fits(source: float, target: float) -> bool:
+    """Whether HARD_SWISH between tensors of such scales shifts its 16-bit numbers by less."""
+    output, reluish = (math.frexp(f)[1] for f in _hard_swish_factors(source, target))
+    return -16 < output <= 0 and -16 < reluish < 16
+
+
+def _hard_swish_factors(source: float, target: float) -> tuple[float, float]:
+    """Of the result and of the gate."""
+    hires_scale = np.float32(1 / 128) * np.float32(source)
+    return float(hires_scale / np.float32(target)), float(hires_scale / np.float32(3 / 32768))
 
 
 def _to_int16(multiplier: int) -> int:

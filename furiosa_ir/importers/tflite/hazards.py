@@ -1,0 +1,177 @@
+"""Operators that LiteRT refuses, or ends the process at, though there is an operation for them.
+
+Its kernels check some factors by TFLITE_CHECK, which aborts, and read tables that they make of
+quantised operands only. Drawing operators over all element types and scales found these
+(`tests/importers/tflite/test_hazards.py`). To add one, write a check and name its operators in
+`_CHECKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from xdsl.ir import Attribute
+
+from furiosa_ir.dialects.quant import UniformType
+from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.tflite.elements import plain_dtype
+
+Check = Callable[["Operator"], str | None]
+"""What is wrong with an operator, behind its name in the sentence; None if nothing is."""
+
+_NO_SCALE = "has a tensor without a scale"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A builtin operator, for its check.
+
+    Attributes:
+        operands: the element types of its inputs, without those left out.
+        results: the element types of its outputs.
+        options: the reader of its options table, or None.
+    """
+
+    operands: Sequence[Attribute]
+    results: Sequence[Attribute]
+    options: Any
+
+    @property
+    def storage(self) -> np.dtype[Any] | None:
+        """What elements of the first operand are stored as."""
+        element = self.operands[0]
+        return element.data.dtype if isinstance(element, UniformType) else plain_dtype(element)
+
+    @property
+    def is_8bit(self) -> bool:
+        """Whether elements of the first operand are stored in 8 bits."""
+        return self.storage is not None and self.storage.kind in "iu" and self.storage.itemsize == 1
+
+    @property
+    def scales(self) -> list[float]:
+        """Those of two operands and of the result as LiteRT sees them: 0 where there is none."""
+        elements = [*self.operands[:2], *self.results[:1]]
+        return [e.data.scale if isinstance(e, UniformType) else 0.0 for e in elements]
+
+
+def check_hazards(
+    name: str, operands: Sequence[Attribute], results: Sequence[Attribute], options: Any
+) -> None:
+    """Checks what LiteRT does not say of a builtin operator; arguments as `Operator` has them.
+
+    Raises:
+        ImportFailure: LiteRT would end the process, or refuse what an operation here would take.
+    """
+    if name in _ONE_QUANTIZATION and _differ([*operands, *results], name):
+        raise ImportFailure(
+            f"{name} of tensors of different scales or zero points, which LiteRT refuses",
+            hint="quantise the network again",
+        )
+    check = _CHECKS.get(name)
+    if check is None or not operands or not results:
+        return
+    reason = check(Operator(operands, results, options))
+    if reason is not None:
+        raise ImportFailure(
+            f"{name} {reason}, at which LiteRT ends the process", hint="calibrate it again"
+        )
+
+
+_ONE_QUANTIZATION = frozenset(
+    {
+        *("BATCH_TO_SPACE_ND", "CONCATENATION", "EXPAND_DIMS", "MIRROR_PAD", "PACK"),
+        *("REDUCE_MAX", "REDUCE_MIN", "SPACE_TO_BATCH_ND", "UNPACK"),
+    }
+)
+"""Operators that move stored integers, and check that they mean the same behind them as before."""
+
+
+def _differ(elements: Sequence[Attribute], name: str) -> bool:
+    """Whether 8 or 16-bit tensors are quantised otherwise than each other, or some are not."""
+    # A CONCATENATION of uint8 requantises, one of int16 does not look.
+    widths = (1,) if name == "CONCATENATION" else (1, 2)
+    found: set[Any] = set()
+    for element in elements:
+        dtype = element.data.dtype if isinstance(element, UniformType) else plain_dtype(element)
+        if dtype is None or dtype.kind not in "iu" or dtype.itemsize not in widths:
+            continue
+        if name == "CONCATENATION" and dtype.kind == "u":
+            continue
+        q = element.data if isinstance(element, UniformType) else None
+        found.add(None if q is None else (q.scales, q.zero_points))
+    return len(found) > 1
+
+
+def _add(op: Operator) -> str | None:
+    """`PrepareGeneralAddOp`: the result's factor is between 0 and 1."""
+    if op.storage == np.int16 and not op.scales[0]:
+        return None  # plain integers
+    return _sum(op, below=1.0)
+
+
+def _sub(op: Operator) -> str | None:
+    """`PrepareGeneralSubOp`: the result's factor is above 0."""
+    return _sum(op, below=np.inf)
+
+
+def _sum(op: Operator, below: float) -> str | None:
+    """Both operands come on a common scale, with so many bits more."""
+    shifts = {np.dtype(np.int8): 20, np.dtype(np.uint8): 20, np.dtype(np.int16): 15}
+    shift = None if op.storage is None else shifts.get(op.storage)
+    return None if shift is None else _factor(op, shift, below)
+
+
+def _squared_difference(op: Operator) -> str | None:
+    """As ADD, with 7 bits more, twice that for the square."""
+    return _factor(op, 14, 1.0, power=2) if op.storage == np.int8 else None
+
+
+def _factor(op: Operator, shift: int, below: float, power: int = 1) -> str | None:
+    *given, scale = op.scales
+    if not all(op.scales):
+        return _NO_SCALE
+    with np.errstate(over="ignore"):
+        unit = float(np.float32(2**shift) * np.float32(scale))  # a product of float32 there
+    if 0 < (2.0 * max(given)) ** power / unit < below:
+        return None
+    return f"has a result of the scale {scale:g} for one of {max(given):g}"
+
+
+def _comparison(op: Operator) -> str | None:
+    """`ComparisonQuantized`: the scales themselves are factors, which are above 0."""
+    return _NO_SCALE if op.is_8bit and not all(op.scales[:2]) else None
+
+
+def _equality(op: Operator) -> str | None:
+    """As the other comparisons; 16 bits are quantised if the first operand is."""
+    if op.storage == np.int16 and op.scales[0] and not op.scales[1]:
+        return _NO_SCALE
+    return _comparison(op)
+
+
+def _table(op: Operator) -> str | None:
+    """A table of 16-bit numbers, which needs their scale."""
+    return _NO_SCALE if op.storage == np.int16 and not op.scales[0] else None
+
+
+def _softmax(op: Operator) -> str | None:
+    """`PreprocessSoftmaxScaling`: a factor above 1, of 26 bits."""
+    beta = float(op.options.Beta()) if hasattr(op.options, "Beta") else 1.0
+    scale = op.scales[0]
+    if not op.is_8bit or beta * scale * 2**26 > 1:
+        return None
+    return f"of numbers of the scale {scale:g} with beta {beta:g}" if scale else _NO_SCALE
+
+
+_CHECKS: dict[str, Check] = {
+    "ADD": _add,
+    "SUB": _sub,
+    "SQUARED_DIFFERENCE": _squared_difference,
+    **dict.fromkeys(("EQUAL", "NOT_EQUAL"), _equality),
+    **dict.fromkeys(("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"), _comparison),
+    **dict.fromkeys(("LOG", "RSQRT", "SQRT"), _table),
+    **dict.fromkeys(("SOFTMAX", "LOG_SOFTMAX"), _softmax),
+}
