@@ -55,7 +55,9 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
             1 << 24, "elements of a constant made at import; a larger one is left to run time"
         ),
         "FOLDED_GROWTH": Limit(
-            1 << 25, "elements of all such constants, beside four times as many as the file has"
+            1 << 25,
+            "elements of all such constants, and of a TFLite file's sparse tensors with their zeros, "
+            "beside four times as many as the file has",
         ),
         "STATE_BYTES": Limit(
             64 << 20,
