@@ -56,7 +56,7 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         ),
         "FOLDED_GROWTH": Limit(
             1 << 25,
-            "elements of all such constants, and of a TFLite file's sparse tensors with their zeros, "
+            "elements of all such constants, and of a TFLite file's sparse tensors with zeros, "
             "beside four times as many as the file has",
         ),
         "STATE_BYTES": Limit(

@@ -16,7 +16,7 @@ from flatbuffers import flexbuffers
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
-from furiosa_ir.importers.tflite.network import LayerNames
+from furiosa_ir.importers.tflite.names import UniqueNames
 from furiosa_ir.ir.text import print_module
 from tests import bounded
 from tests.fuzz.hostile_tflite import shared_custom_options
@@ -278,7 +278,7 @@ def test_tables_that_share_their_vectors_do_not_make_a_small_file_large() -> Non
 
 
 def test_layers_of_one_name_take_no_quadratic_time() -> None:
-    layers = LayerNames()
+    layers = UniqueNames()
     started = time.process_time()
     names = [layers.unique("ADD") for _ in range(50_000)]
     assert len(set(names)) == len(names)
