@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -184,6 +185,7 @@ def quantize_tflite(
         lambda: all_values(source.content, source.inputs, source.name),
         library.schema,
     )
+    _check_ranges(source, found, exclude)
     warn_of_clipping(source.name, clipped)
     for name in _kept_apart(content, found, library.schema):
         recipe.add_quantization_config(
@@ -212,6 +214,26 @@ def quantize_tflite(
             partial(on_step, step),
         )
     return quantized, layers
+
+
+_FURTHEST = 1e30
+"""A value that no multiplier of LiteRT's kernels brings to anything else; some end the process."""
+
+
+def _check_ranges(source: TFLiteSource, ranges: dict[str, Any], exclude: Sequence[str]) -> None:
+    """Refuses values that no scale can hold, by the first layer that has them."""
+    for layer in (*(i.name for i in source.inputs), *source.layers):
+        if layer not in ranges or layer in exclude:
+            continue
+        low, high = (float(np.asarray(ranges[layer][end]).ravel()[0]) for end in ("min", "max"))
+        if not max(abs(low), abs(high)) < _FURTHEST or math.isnan(low + high):
+            reach = f"its values reach from {low:g} to {high:g}"
+            raise FuriosaError(
+                f"{reach if low <= high else 'its values are no numbers'} on the calibration data",
+                file=source.name,
+                layer=layer,
+                hint="exclude it, or leave such samples out",
+            )
 
 
 def _kept_apart(content: bytes, ranges: dict[str, Any], schema: Any) -> list[str]:

@@ -29,6 +29,9 @@ from furiosa_ir.quantization.tflite_preparation import (
 Values = Callable[[Sample], Mapping[str, Array]]
 """Runs the network: the value of every tensor."""
 
+_LEFT_OUT = 3e38
+"""Values beyond are no part of ai-edge-quantizer's ranges."""
+
 _KINDS = {
     "ADD": ("Add", slice(2)),
     "SUB": ("Sub", slice(2)),
@@ -99,6 +102,15 @@ def narrow(
     before, floors = _measured(graph, names, steps, samples, values())
     outputs = [names[int(i)] for i in graph.outputs]
     found = limits_of(steps, before, constants, outputs, floors)
+    narrowed = _clip_ranges(ranges, before, found) | _clip_constants(
+        model, names, ranges, constants, found, schema
+    )
+    return packed(model, len(content)), narrowed
+
+
+def _clip_ranges(
+    ranges: dict[str, Any], before: Mapping[str, Limits], found: Mapping[str, Limits]
+) -> dict[str, Limits]:
     narrowed: dict[str, Limits] = {}
     for tensor, limits in found.items():
         if tensor in before and tensor in ranges:
@@ -108,7 +120,23 @@ def narrow(
                 narrowed[tensor] = low, high
                 for end, value in zip(("min", "max"), ends, strict=True):
                     ranges[tensor][end] = np.full_like(ranges[tensor][end], value)
-    for tensor, name in zip(graph.tensors, names, strict=True):
+    for tensor, ends in before.items():
+        if tensor in ranges and tensor not in narrowed and not np.all(np.abs(ends) < _LEFT_OUT):
+            for end, value in zip(("min", "max"), ends, strict=True):
+                ranges[tensor][end] = np.full_like(ranges[tensor][end], value)
+    return narrowed
+
+
+def _clip_constants(
+    model: Any,
+    names: Sequence[str],
+    ranges: dict[str, Any],
+    constants: Mapping[str, Array],
+    found: Mapping[str, Limits],
+    schema: Any,
+) -> dict[str, Limits]:
+    narrowed: dict[str, Limits] = {}
+    for tensor, name in zip(model.subgraphs[0].tensors, names, strict=True):
         if name not in constants or name not in found:
             continue
         clipped = np.clip(constants[name], *found[name]).astype(np.float32)
@@ -118,7 +146,7 @@ def narrow(
             if name in ranges:
                 for end, value in (("min", clipped.min()), ("max", clipped.max())):
                     ranges[name][end] = np.full_like(ranges[name][end], value)
-    return packed(model, len(content)), narrowed
+    return narrowed
 
 
 def steps_of(model: Any, names: Sequence[str], schema: Any) -> Iterator[Step]:

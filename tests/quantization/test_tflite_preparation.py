@@ -182,3 +182,41 @@ def test_int8_inside_is_not_quantised_again(tmp_path: Path) -> None:
     (tmp_path / "n.tflite").write_bytes(integers(more=True))
     with pytest.raises(FuriosaError, match="already, but for 'y', 'e': ai-edge-quantizer takes"):
         TFLiteSource.read(tmp_path / "n.tflite")
+
+
+@pytest.mark.parametrize(
+    ("constants", "end", "sentence"),
+    [
+        (np.where(np.arange(8) < 5, 0, LEAST), "LOG_SOFTMAX", "'a': its values reach from -3.4"),
+        (np.full(8, np.nan), "ABS", "'a': its values are no numbers"),
+        (np.full(8, 1e35), "ABS", "'a': its values reach from 1e.35 to 1e.35"),
+    ],
+    ids=["least float", "NaN", "great"],
+)
+def test_what_no_scale_holds_is_a_sentence(
+    tmp_path: Path, constants: Any, end: str, sentence: str
+) -> None:
+    """LiteRT's kernels end the process for some of them."""
+    x, a, y = (value(n, 1, 8) for n in "xay")
+    m = constant("m", constants.reshape(1, 8))
+    operators = [Operator("ADD", [x, m], [a], options("Add")), Operator(end, [a], [y], None)]
+    with pytest.raises(FuriosaError, match=sentence):
+        quantized(tmp_path, build_model(operators), 8)
+
+
+def test_a_constant_without_elements(tmp_path: Path) -> None:
+    x, y = value("x", 1, 8), value("y", 1, 8)
+    joined = options("Concatenation", axis=1)
+    operators = [Operator("CONCATENATION", [x, constant("e", np.zeros((1, 0)))], [y], joined)]
+    assert quantized(tmp_path, build_model(operators), 8)[1] > 35
+
+
+def test_integer_weights_of_an_operator_on_floats(tmp_path: Path) -> None:
+    x, y = value("x", 1, 8), value("y", 1, 4)
+    w = Tensor.constant("w", RNG.integers(-127, 128, (4, 8)).astype(np.int8), 0.01)
+    dense = options("FullyConnected")
+    operators = [Operator("FULLY_CONNECTED", [x, w, constant("b", np.ones(4))], [y], dense)]
+    result, snr = quantized(tmp_path, build_model(operators), 8)
+    assert snr > 30
+    graph = schema.ModelT.InitFromPackedBuf(result, 0).subgraphs[0]
+    assert all(t.type != schema.TensorType.FLOAT32 for t in graph.tensors)
