@@ -184,13 +184,14 @@ class _InterpreterSource:
 
     def layer(self, message: str) -> str:
         """The layer of the operator that a message speaks of: its first result is called so."""
-        found = re.search(r"Node number (\d+) ", message)
+        # Of an operator inside of a subgraph LiteRT speaks first, and last of who calls it.
+        found = re.findall(r"Node number (\d+) ", message)
         if found:
             import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
 
             with suppress(*_NO_MODEL):
                 graph: Any = tflite.Model.GetRootAs(self._model, 0).Subgraphs(0)
-                return graph.Tensors(graph.Operators(int(found[1])).Outputs(0)).Name().decode()
+                return graph.Tensors(graph.Operators(int(found[-1])).Outputs(0)).Name().decode()
         return layer_of(self._segment)
 
 

@@ -100,6 +100,7 @@ class TensorRecord:
         index: its place in the subgraph.
         name: as in the file; empty if it has none.
         dtype: of its elements; int4 and int2 are int8 here.
+        bits: of an element in the file.
         is_resource: its elements are handles of variables.
         shape: extents; a dimension of unknown extent is 1.
         signature: the same with -1 for unknown extents.
@@ -113,6 +114,7 @@ class TensorRecord:
     index: int
     name: str
     dtype: np.dtype[Any]
+    bits: int
     is_resource: bool
     shape: Shape
     signature: Shape
@@ -312,7 +314,7 @@ def _resize(
 def _left_out(reader: Any, index: int) -> TensorRecord:
     """A tensor that no operator of the part has."""
     dtype = np.dtype(np.float32)
-    return TensorRecord(index, "", dtype, False, (), (), None, None, None, False, reader)
+    return TensorRecord(index, "", dtype, 32, False, (), (), None, None, None, False, reader)
 
 
 def read_buffers(model: Any, data: bytes | mmap.mmap) -> list[Array | None]:
@@ -386,6 +388,7 @@ def read_tensor(
         index,
         name,
         dtype,
+        _NARROW.get(kind, 8 * dtype.itemsize),
         kind == tflite.TensorType.RESOURCE,
         shape,
         signature,

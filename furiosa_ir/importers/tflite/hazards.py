@@ -18,6 +18,7 @@ from xdsl.ir import Attribute
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.elements import plain_dtype
+from furiosa_ir.ir.shaped_operation import Shape
 
 Check = Callable[["Operator"], str | None]
 """What is wrong with an operator, behind its name in the sentence; None if nothing is."""
@@ -77,6 +78,25 @@ def check_hazards(
     if reason is not None:
         raise ImportFailure(
             f"{name} {reason}, at which LiteRT ends the process", hint="calibrate it again"
+        )
+
+
+def check_rows(name: str, inputs: Sequence[tuple[int, Shape]]) -> None:
+    """Checks that an operator which takes rows of narrow elements finds each in bytes of its own.
+
+    Args:
+        name: the operator's.
+        inputs: bits of an element, and the shape.
+
+    Raises:
+        ImportFailure: LiteRT would read from the nearest byte on, which is another row's.
+    """
+    if name not in ("EMBEDDING_LOOKUP", "GATHER"):
+        return
+    if any(bits < 8 and shape and shape[-1] * bits % 8 for bits, shape in inputs):
+        raise ImportFailure(
+            f"{name} of rows that share a byte, which LiteRT takes apart wrongly",
+            hint="make their length a multiple of the elements in a byte",
         )
 
 

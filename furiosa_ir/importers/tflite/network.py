@@ -31,7 +31,7 @@ from furiosa_ir.importers.tflite.file import (
     TensorRecord,
 )
 from furiosa_ir.importers.tflite.folding import fold
-from furiosa_ir.importers.tflite.hazards import check_hazards
+from furiosa_ir.importers.tflite.hazards import check_hazards, check_rows
 from furiosa_ir.importers.tflite.kernel_types import kernel_shapes
 from furiosa_ir.importers.tflite.names import UniqueNames
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
@@ -243,6 +243,7 @@ class SubgraphImporter:
             [tensors[i] for i in record.intermediates],
         )
         if not record.is_custom:
+            check_rows(record.op_type, [(t.bits, t.shape) for t in inputs if t is not None])
             elements = [element_of(v) for v in operands if v is not None]
             made = [element_of_tensor(t) for t in outputs]
             check_hazards(record.op_type, elements, made, record.options)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,3 +168,46 @@ def test_what_moves_stored_integers_takes_one_quantisation(builtin: str, kind: s
     assert (want is None) == (results is None), refusal
     for result, reference in zip(results or [], want or [], strict=True):
         np.testing.assert_array_equal(result, reference)
+
+
+def narrow(model: bytes, bits: int) -> bytes:
+    """The model with its constant `w` packed into so few bits an element."""
+    tree = schema.ModelT.InitFromPackedBuf(model)
+    tensor: Any = next(t for t in tree.subgraphs[0].tensors if t.name == b"w")
+    elements = np.asarray(tree.buffers[tensor.buffer].data, np.uint8) & ((1 << bits) - 1)
+    groups = np.pad(elements, (0, -len(elements) % (8 // bits))).reshape(-1, 8 // bits)
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    tree.buffers[tensor.buffer].data = (groups << shifts).sum(1).astype(np.uint8)
+    tensor.type = {4: schema.TensorType.INT4, 2: schema.TensorType.INT2}[bits]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize("columns", [8, 7])
+@pytest.mark.parametrize("builtin", ["EMBEDDING_LOOKUP", "FULLY_CONNECTED", "hybrid"])
+def test_narrow_weights(builtin: str, columns: int, bits: int):
+    w = Tensor.constant("w", (np.arange(5 * columns) % (1 << bits)).astype(np.int8), 0.05)
+    w = replace(w, shape=(5, columns))
+    table = options("FullyConnected")
+    if builtin == "EMBEDDING_LOOKUP":
+        x, y = Tensor("x", (3,), np.int32), Tensor("y", (3, columns), np.float32)
+        model = build_model([Operator(builtin, [x, w], [y])])
+        array: np.ndarray = np.array([0, 3, 1], np.int32)
+    elif builtin == "hybrid":
+        x, y = Tensor("x", (3, columns), np.float32), Tensor("y", (3, 5), np.float32)
+        model = build_model([Operator("FULLY_CONNECTED", [x, w, None], [y], table)])
+        array = np.random.default_rng(1).standard_normal(x.shape).astype(np.float32)
+    else:
+        x, y = Tensor("x", (3, columns), np.int8, 0.05, 3), Tensor("y", (3, 5), np.int8, 0.1, 1)
+        model = build_model([Operator(builtin, [x, w, None], [y], table)])
+        array = np.arange(3 * columns, dtype=np.int8).reshape(x.shape)
+    results, refusal = attempt(narrow(model, bits), [array])
+    if builtin == "EMBEDDING_LOOKUP" and columns == 7:
+        assert "rows that share a byte" in refusal
+        return
+    assert results is not None, refusal
+    np.testing.assert_allclose(
+        results[0], run_reference(narrow(model, bits), [array])[0], rtol=1e-6
+    )
