@@ -63,6 +63,15 @@ CASES: dict[str, tuple[list[Any], int, list[str]]] = {
         FLOAT,
         ["is not quantised and runs wholly on the host", "`furiosa quantize` makes"],
     ),
+    "nothing quantised, activations": (
+        [
+            *(NODE("Cast", ["x"], ["r"], to=FLOAT), conv("w", "a"), NODE("Relu", ["a"], ["b"])),
+            *(NODE("LRN", ["b"], ["c"], size=3), NODE("Relu", ["c"], ["d"])),
+            NODE("Clip", ["d"], ["y"]),
+        ],
+        FLOAT,
+        ["is not quantised and runs wholly on the host", "`furiosa quantize` makes"],
+    ),
     "a float result": ([DQ, DQW, conv("wr", "y")], FLOAT, []),
     "float slopes, a float result": ([DQ, NODE("PRelu", ["r", "slope"], ["y"])], FLOAT, []),
     "quantised": ([DQ, DQW, conv("wr", "c"), q("c")], BYTE, []),
@@ -87,6 +96,16 @@ def test_the_warning(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     [
         ([DQ, conv("w", "c"), q("c")], BYTE, "Conv works on float data, for its weight is not"),
         ([DQ, DQW, conv("wr", "y")], FLOAT, "Conv takes quantised data, but its result is not"),
+        (
+            [DQ, DQW, conv("wr", "c"), NODE("Relu", ["c"], ["y"])],
+            FLOAT,
+            "Relu takes quantised data, but its result is not",
+        ),
+        (
+            [NODE("Cast", ["x"], ["r"], to=FLOAT), conv("w", "c"), NODE("Relu", ["c"], ["y"])],
+            FLOAT,
+            "Relu works on float data",
+        ),
         (
             [
                 *(DQ, conv("wr", "c"), q("c")),

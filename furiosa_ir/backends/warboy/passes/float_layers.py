@@ -27,17 +27,25 @@ _FUSED = (ReluOp, ClipOp)
 
 def float_hint(op: GraphOp) -> hints.Hint:
     """The hint of an ONNX operator that works on floats."""
-    data = _data(op)
+    producer = _fused_into(op)
+    data = _data(producer)
     floats = [v for v in data if not _is_dequantized(v)]
-    if len(floats) == len(data) and not (
-        isinstance(op, _FUSED) and isinstance(op.x.owner, GraphOp)
-    ):
+    if len(floats) == len(data) or (floats and producer is not op):
         return hints.not_quantized(op.name)
-    if floats and not isinstance(op, _FUSED):
+    if floats:
         return hints.not_quantized(op.name, f", for its {_name(op, floats[0])} is not quantised")
     if all(_is_quantized(result) for result in op.results):
         return hints.form(op.name, "between quantisations that have no integers here")
     return hints.result_not_quantized(op.name)
+
+
+def _fused_into(op: GraphOp) -> GraphOp:
+    """The operator that an activation belongs to; itself where it stands alone."""
+    while isinstance(op, _FUSED) and not _is_dequantized(op.x):
+        if not isinstance(op.x.owner, GraphOp):
+            break
+        op = op.x.owner
+    return op
 
 
 def _data(op: GraphOp) -> Sequence[SSAValue]:
