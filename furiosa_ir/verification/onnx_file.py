@@ -20,9 +20,11 @@ import numpy as np
 import onnx
 from google.protobuf.message import EncodeError
 from onnx import helper
+from xdsl.dialects.builtin import BFloat16Type, Float16Type
 
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
-from furiosa_ir.dialects.graph.quantization import QuantizeOp
+from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
+from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.importers.onnx.embedding import embed_external_data
 from furiosa_ir.importers.onnx.file import read_model
@@ -71,6 +73,7 @@ class OnnxFileCheck:
             original = onnx.load(source, load_external_data=False)
             take_part(original, part)
             embed_external_data(original, source.parent)
+            _check_rounding(trace)
             self._whole = _runnable(original)
             model = _expanded(source, part) if original.functions else original
             initial = {str(t.name) for t in model.graph.initializer}
@@ -267,3 +270,18 @@ def _run(model: _Runnable, outputs: list[str], feeds: dict[str, Array]) -> list[
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _check_rounding(trace: CompileTrace) -> None:
+    """Refuses a comparison in which onnxruntime rounds what the program computes exactly.
+
+    Raises:
+        ExecutionFailure: the network casts what it dequantises from float16 to float32.
+    """
+    for known in trace.values:
+        owner = known.value.owner
+        if not isinstance(owner, OpaqueOp) or owner.operator.data != "Cast":
+            continue
+        halves = isinstance(element_of(owner.operands[0]), Float16Type | BFloat16Type)
+        if halves and isinstance(owner.operands[0].owner, DequantizeOp):
+            raise ExecutionFailure("onnxruntime rounds dequantised values to 16 bits")

@@ -16,6 +16,7 @@ from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.interpreter.run import run_module
 from furiosa_ir.runtime import session
 from tests.importers.onnx.networks import imported, network
 from tests.importers.onnx.old_opsets import by_onnxruntime
@@ -242,3 +243,31 @@ def test_what_contradicts(case: Any, said: str) -> None:
     model = network([node], {"x": ([4, 8], code)}, {"y": None}, constants, opset=opset)
     with pytest.raises(ImportFailure, match=said):
         imported(model)
+
+
+def test_a_cast_between_halves_and_floats_is_verified_as_real_numbers() -> None:
+    """DQ of float16, a Cast, a product, Q: the source's numbers are those of the program."""
+    weight = np.random.default_rng(2).integers(-90, 90, (8, 6), np.int8)
+    constants: dict[str, Array] = {
+        "half": np.array(0.03, np.float16),
+        "s": np.array(0.01, np.float32),
+        "t": np.array(0.21, np.float32),
+        "z": np.array(2, np.int8),
+        "zero": np.array(0, np.int8),
+        "w": weight,
+    }
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "half", "z"], ["h"]),
+        helper.make_node("Cast", ["h"], ["r"], to=1),
+        helper.make_node("DequantizeLinear", ["w", "s", "zero"], ["wr"]),
+        helper.make_node("MatMul", ["r", "wr"], ["p"]),
+        helper.make_node("QuantizeLinear", ["p", "t", "z"], ["y"]),
+    ]
+    code = onnx.TensorProto.INT8
+    model = network(nodes, {"x": ([9, 8], code)}, {"y": ([9, 6], code)}, constants, opset=21)
+    module = imported(model)
+    x = np.random.default_rng(3).integers(-128, 128, (9, 8), np.int8)
+    (source,) = run_module(module, [x]).values()
+    with session.create(compile_model(model.SerializeToString()), compiler_hints=False) as s:
+        (result,) = (t.numpy() for t in s.run([x]))
+    np.testing.assert_array_equal(result, source)
