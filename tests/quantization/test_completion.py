@@ -92,6 +92,12 @@ def test_what_compile_recommends_is_taken(
             OnnxSource.of(part, "n")
 
 
+def test_a_float_network_is_not_quantised_in_part(caplog: pytest.LogCaptureFixture) -> None:
+    """Its Relus belong to convolutions that are of floats, too."""
+    compile_model(convolutions().SerializeToString())
+    assert "the network is not quantised and runs wholly on the host" in caplog.text
+
+
 def test_an_encoder() -> None:
     data = np.random.default_rng(1).normal(size=(4, 16, 32)).astype(np.float32)
     model = encoder_block()
