@@ -149,16 +149,21 @@ def ints(attribute: DenseArrayBase) -> tuple[int, ...]:
 
 
 def broadcast_shapes(op: Operation, shapes: Sequence[Shape]) -> Shape:
-    """Numpy's broadcasting rule.
+    """Numpy's broadcasting rule, for more than the 32 dimensions that `np.broadcast_shapes` knows.
 
     Raises:
         VerificationFailure: the shapes do not broadcast.
     """
-    try:
-        return tuple(int(n) for n in np.broadcast_shapes(*shapes))
-    except ValueError:
-        text = " and ".join(str(list(s)) for s in shapes)
-        raise VerificationFailure(f"{op.name}: shapes {text} do not broadcast") from None
+    rank = max(map(len, shapes), default=0)
+    found: list[int] = []
+    for axis in range(-rank, 0):
+        extents = {int(s[axis]) for s in shapes if len(s) >= -axis}
+        longer = extents - {1}
+        if len(longer) > 1 or any(n < 0 for n in extents):
+            text = " and ".join(str(list(s)) for s in shapes)
+            raise VerificationFailure(f"{op.name}: shapes {text} do not broadcast")
+        found.append(longer.pop() if longer else 1)
+    return tuple(found)
 
 
 def normal_axis(op: Operation, axis: int, rank: int) -> int:
