@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from xdsl.dialects.test import TestOp
+from xdsl.dialects import test
 
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.shaped_operation import broadcast_shapes
@@ -20,11 +20,11 @@ def test_beside_numpy(shapes: list[tuple[int, ...]]) -> None:
         want = np.broadcast_shapes(*shapes)
     except ValueError:
         with pytest.raises(VerificationFailure, match="do not broadcast"):
-            broadcast_shapes(TestOp(), shapes)
+            broadcast_shapes(test.TestOp(), shapes)
     else:
-        assert broadcast_shapes(TestOp(), shapes) == want
+        assert broadcast_shapes(test.TestOp(), shapes) == want
 
 
 def test_many_dimensions() -> None:
     shape = (1,) * 53 + (3,)
-    assert broadcast_shapes(TestOp(), [shape, (2, 1)]) == (*shape[:-2], 2, 3)
+    assert broadcast_shapes(test.TestOp(), [shape, (2, 1)]) == (*shape[:-2], 2, 3)
