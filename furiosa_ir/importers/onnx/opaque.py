@@ -40,8 +40,9 @@ _VALUES_FOR_INFERENCE = 4096
 """Constants of up to this many elements take part in shape inference (Reshape's shape, ...)."""
 
 
-_WITH_SHAPE_RULES = 13
-"""A set in which operators have shape rules that had none before (Compress, NonMaxSuppression)."""
+_WITH_SHAPE_RULES = 14
+"""A set in which operators have shape rules that had none before (Compress, NonMaxSuppression), or
+could not tell the rank that a vector of unknown elements gives (Reshape)."""
 
 
 @dataclass
@@ -136,14 +137,16 @@ class OpaqueNode:
         inferred = self._inferred(model)
         results: dict[str, ResultType] = {}
         known: dict[str, onnx.ValueInfoProto] = {}
-        if self._is_unknown() and any(str(o) not in declared for o in self.outputs):
+        if self._is_unknown() and not all(_is_static(declared.get(o)) for o in self.outputs):
             try:
                 known = infer_with_onnxruntime(model)
             except NativeCrash as crash:
                 raise self._crashed(crash) from None
         for output in inferred.graph.output:
             result = _result_type(known.get(str(output.name), output))
-            result = result or declared.get(str(output.name)) or self._like_its_operand()
+            told = declared.get(str(output.name))
+            if result is None or (_is_static(told) and not _is_static(result)):
+                result = told or result or self._like_its_operand()
             if result is None and output.type.WhichOneof("value") in (None, "tensor_type"):
                 result = self._in_a_newer_set(model, str(output.name))
             if result is not None:
@@ -345,6 +348,11 @@ def _result_type(value: Any) -> ResultType | None:
     )
     check_shape(dims, f"the value '{value.name}'")
     return ResultType(element, dims)
+
+
+def _is_static(result: ResultType | None) -> bool:
+    """Whether a type is known, with all its extents."""
+    return result is not None and DYNAMIC not in result.shape
 
 
 def _deterministic(node: Any) -> bool:

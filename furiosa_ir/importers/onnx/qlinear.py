@@ -22,7 +22,7 @@ from onnx import TensorProto, helper
 
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
 from furiosa_ir.importers.onnx import tensors
-from furiosa_ir.importers.onnx.builder import Builder
+from furiosa_ir.importers.onnx.builder import Builder, is_static
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.limits import limit
@@ -409,10 +409,17 @@ MEANINGS: dict[str, Meaning] = {
 
 
 def expanded(builder: Builder, node: Any) -> list[Any] | None:
-    """The nodes that a quantised node stands for; None for any other, or where scales vary."""
+    """The nodes that a quantised node stands for; None for any other, or where scales vary.
+
+    One whose operands have extents, or types, that only running the network tells stays as it is:
+    only the host can run it, and there what it stands for need not be valid.
+    """
     domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}::"
     meaning = MEANINGS.get(domain + str(node.op_type))
-    if meaning is None:
+    names = [str(i) for i in node.input if i]
+    if meaning is None or any(
+        builder.is_hidden(n) or not is_static(builder.value(n)) for n in names
+    ):
         return None
     expansion = _Expansion(builder, node)
     try:

@@ -64,3 +64,18 @@ def test_another_element_type(code: int) -> None:
         by_onnxruntime(model, [X])
     with pytest.raises(ImportFailure, match="declared as"):
         imported(model)
+
+
+@pytest.mark.parametrize("declared", [[None, None], [None, 8], [None], None])
+def test_of_contributed_operators_open_extents_are_inferred(declared: list[Any] | None) -> None:
+    """What onnxruntime infers says more than a declaration of open extents."""
+    node = helper.make_node("FusedMatMul", ["x", "w"], ["a"], domain="com.microsoft", alpha=2.0)
+    behind = helper.make_node("Relu", ["a"], ["y"])
+    weight = {"w": np.ones((4, 8), np.float32)}
+    model = network(
+        [node, behind], {"x": [2, 4]}, {"y": None}, weight, domains={"com.microsoft": 1}
+    )
+    if declared is not None:
+        info = helper.make_tensor_value_info("a", TensorProto.FLOAT, declared)
+        model.graph.value_info.append(info)
+    assert "-> tensor<2x8xf32>" in str(imported(model)).replace("(", "").replace(")", "")
