@@ -21,12 +21,13 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader, all_suffixes
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
+from typing import cast
 
 from furiosa_ir.errors import FuriosaError
 
@@ -86,6 +87,28 @@ class PluginSource:
             if len(found) + folders > _MOST_FILES:
                 raise ValueError(f"{self.file} lies among too many files")
         return [("", self.file), *sorted((p.relative_to(top).as_posix(), p) for p in found)]
+
+
+def plugin_list(plugins: object) -> tuple[Plugin, ...]:
+    """What a caller gives as plug-ins: names of them, one name, or None.
+
+    Raises:
+        FuriosaError: it is something else.
+    """
+    if plugins is None:
+        return ()
+    if isinstance(plugins, str | os.PathLike):
+        plugins = (cast("Plugin", plugins),)
+    names = (
+        tuple(cast("Iterable[object]", plugins)) if isinstance(plugins, Iterable) else (plugins,)
+    )
+    for name in names:
+        if not isinstance(name, str | os.PathLike):
+            raise FuriosaError(
+                f"a plug-in cannot be of type {type(name).__name__}",
+                hint='give a list of files, folders of packages or names of modules: ["mine.py"]',
+            )
+    return cast("tuple[Plugin, ...]", names)
 
 
 def find_plugin(plugin: Plugin) -> PluginSource:
@@ -459,6 +482,27 @@ def plugin_failure(error: BaseException, running: str | None = None) -> FuriosaE
         message = f"{failure.message}, in {running}"
         failure = FuriosaError(message, file=failure.file, hint=failure.hint)
     return failure
+
+
+def wrong_result(
+    function: Callable[..., object], what: str, running: str, layer: str | None = None
+) -> Exception:
+    """The error of a function that has returned what it must not; of a plug-in's a user's error.
+
+    Args:
+        function: a function or method.
+        what: what it returns, and what it should: "None, not a list".
+        running: what it was called for, as in "the lowering of graph.add".
+        layer: the layer that it concerns.
+    """
+    plain = getattr(function, "__func__", function)
+    code = getattr(plain, "__code__", None)
+    text = f"'{getattr(plain, '__name__', plain)}' returns {what}, in {running}"
+    ours = str(getattr(plain, "__module__", "")).partition(".")[0] in _OURS
+    if ours or not isinstance(code, CodeType):
+        return TypeError(text)
+    where = f"{_shown(code.co_filename)}:{code.co_firstlineno}"
+    return FuriosaError(f"the plug-in's {text}", file=where, layer=layer)
 
 
 def raise_plugin_failure(

@@ -173,7 +173,7 @@ class _Change:
         if op.properties != before or isinstance(op, ConvTransposeOp):
             # The origin holds the constants that were right for one sample.
             op.origin = None
-        for result, axis, shape in zip(op.results, axes, op.result_shapes(), strict=True):
+        for result, axis, shape in zip(op.results, axes, op.checked_shapes(), strict=True):
             held = _Batched(axis, shape_of(result))
             if tuple(shape) != held.shape(self.size):
                 raise _mixes(op)

@@ -19,6 +19,7 @@ from xdsl.ir import Operation, SSAValue
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
 from furiosa_ir.dialects.graph.elementwise import TableOp
+from furiosa_ir.dialects.graph.evaluation import evaluate
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, SplitOp
 from furiosa_ir.dialects.graph.pooling import MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
@@ -198,7 +199,7 @@ def _storage_cast(x: Array, dtype: np.dtype[Any]) -> Array:
 def _evaluate(op: GraphOp, operands: Sequence[Array]) -> list[Array]:
     try:
         with np.errstate(all="ignore"):
-            results = [np.asarray(r) for r in op.evaluate(*operands)]
+            results = evaluate(op, operands)
     except NotImplementedError:
         raise ExecutionFailure(
             f"the interpreter has no semantics for {op.name}", layer=layer_name(op) or None

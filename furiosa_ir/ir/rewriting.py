@@ -33,7 +33,7 @@ from xdsl.traits import IsTerminator, Pure
 from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
 from furiosa_ir.ir.location import fuse, fused_location, layer_name
 from furiosa_ir.ir.value_tracking import note_replaced
-from furiosa_ir.plugins import raise_plugin_failure
+from furiosa_ir.plugins import raise_plugin_failure, wrong_result
 
 OperandValue = SSAValue | Sequence[SSAValue] | None
 RuleResult = SSAValue | Sequence[SSAValue] | None
@@ -353,7 +353,11 @@ class RewriteDriver:
         if result is None:
             rewrite.undo()
             return None
-        values = [result] if isinstance(result, SSAValue) else list(result)
+        values = _values_of(result)
+        if values is None:
+            what = f"a value of type {type(result).__name__}, not None or values"
+            running = f"the {self._name(rule)}"
+            raise wrong_result(rule.function, what, running, layer_name(op) or None)
         if len(values) != len(op.results):
             raise CompilationFailure(
                 f"{self._name(rule)} returns {len(values)} values for the {len(op.results)} "
@@ -395,6 +399,16 @@ class RewriteDriver:
             f"after {count - 1} rewrites",
             layer=layer_name(op) or None,
         )
+
+
+def _values_of(result: object) -> Sequence[SSAValue] | None:
+    """What a rule returns, as values; None of what is none."""
+    if isinstance(result, SSAValue):
+        return [cast("SSAValue", result)]
+    values = cast("Sequence[object]", result) if isinstance(result, Sequence) else [None]
+    if all(isinstance(value, SSAValue) for value in values):
+        return cast("Sequence[SSAValue]", values)
+    return None
 
 
 def _erase(op: Operation) -> list[Operation]:

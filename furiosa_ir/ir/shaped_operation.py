@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any, Self, cast
 
 import numpy as np
@@ -26,6 +27,7 @@ from xdsl.traits import Pure
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.sizes import check_shape
+from furiosa_ir.plugins import wrong_result
 
 Shape = tuple[int, ...]
 DYNAMIC = DYNAMIC_INDEX
@@ -53,6 +55,23 @@ class ShapedOp(IRDLOperation):
         Which numbers they are, the dialect says: real ones (`graph`), integers (`ftensor`).
         """
         raise NotImplementedError(f"{self.name} has no semantics")
+
+    def checked_shapes(self) -> list[Shape]:
+        """`result_shapes`, which may be a plug-in's.
+
+        Raises:
+            VerificationFailure: the operands' shapes contradict each other.
+            FuriosaError: a plug-in's shape rule returns something else than shapes.
+        """
+        made: Any = self.result_shapes()
+        try:
+            shapes = [tuple(map(index, shape)) for shape in made]
+        except TypeError:
+            shapes = None
+        if shapes is None or len(shapes) != len(self.results):
+            what = f"{made!r}, not a shape for each result"
+            raise wrong_result(self.result_shapes, what, f"the shape rule of {self.name}")
+        return shapes
 
     @classmethod
     def make(
@@ -84,7 +103,7 @@ class ShapedOp(IRDLOperation):
         )
         if location is not None:
             op.location = location
-        for result, element, shape in zip(op.results, elements, op.result_shapes(), strict=True):
+        for result, element, shape in zip(op.results, elements, op.checked_shapes(), strict=True):
             if min(shape, default=0) < 0:
                 raise VerificationFailure(f"{op.name}: a result of shape {list(shape)}")
             check_shape(shape, f"the result of {cls.name}")
@@ -92,8 +111,8 @@ class ShapedOp(IRDLOperation):
         return op
 
     def verify_(self) -> None:
-        for result, shape in zip(self.results, self.result_shapes(), strict=True):
-            if shape_of(result) != tuple(shape):
+        for result, shape in zip(self.results, self.checked_shapes(), strict=True):
+            if shape_of(result) != shape:
                 raise VerificationFailure(
                     f"{self.name}: result has shape {list(shape_of(result))}, "
                     f"its operands make {list(shape)}"

@@ -10,6 +10,7 @@ from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, TableOp, UnaryOp
+from furiosa_ir.dialects.graph.evaluation import evaluate_table
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
@@ -104,7 +105,7 @@ def _evaluate(step: GraphOp, values: dict[SSAValue, Array]) -> Array:
     if isinstance(step, QuantizeOp | DequantizeOp):
         real = operands[0]
     else:
-        real = np.broadcast_to(np.asarray(step.evaluate(*operands)[0]), (256,))
+        real = evaluate_table(step, operands, 256)
     return real if target is None else quantize(real, target)
 
 

@@ -18,6 +18,7 @@ from furiosa_ir.dialects.graph.base import (
     quantization_of,
 )
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, UnaryOp
+from furiosa_ir.dialects.graph.evaluation import evaluate
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, TransposeOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
@@ -81,7 +82,7 @@ def move_of_constant(op: GraphOp, rw: Rewrite) -> SSAValue | None:
         return None  # not worth the space in the program
     if not _may_make(op, made):
         return None
-    return _emit(rw, op.evaluate(*operands)[0], op)
+    return _emit(rw, evaluate(op, operands)[0], op)
 
 
 @rule((UnaryOp, BinaryOp))
@@ -94,7 +95,7 @@ def function_of_integers(op: GraphOp, rw: Rewrite) -> SSAValue | None:
     if len(operands) != len(op.operands) or not _may_make(op, prod(shape_of(op.results[0]))):
         return None
     with np.errstate(all="ignore"):
-        (result,) = op.evaluate(*operands)
+        (result,) = evaluate(op, operands)
     return _emit(rw, result, op) if result.dtype == operands[0].dtype else None
 
 
@@ -109,7 +110,7 @@ def transpose_of_channels(op: TransposeOp, rw: Rewrite) -> SSAValue | None:
     element = uniform(
         quantization.dtype, np.array(quantization.scales), np.array(quantization.zero_points), axis
     )
-    array = np.ascontiguousarray(op.evaluate(constant)[0])
+    array = np.ascontiguousarray(evaluate(op, [constant])[0])
     moved = rw.emit(ConstantOp, [], [element], value=BlobAttr.of(array))
     return rw.emit(DequantizeOp, [moved], [element_of(op.result)])
 

@@ -25,6 +25,7 @@ from furiosa_ir.dialects.graph.elementwise import (
     TableOp,
     WhereOp,
 )
+from furiosa_ir.dialects.graph.evaluation import evaluate_table
 from furiosa_ir.dialects.graph.functions import AbsOp, NegOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ResizeOp, SplitOp
 from furiosa_ir.dialects.graph.pooling import MaxPoolOp
@@ -218,7 +219,7 @@ def _typed(op: GraphOp, operands: Sequence[SSAValue], type_: UniformType) -> Gra
     if isinstance(op, FUNCTIONS):
         limits = np.iinfo(type_.data.dtype)
         stored = np.arange(limits.min, limits.max + 1).astype(type_.data.dtype)
-        (table,) = op.evaluate(stored)
+        table = evaluate_table(op, [stored], stored.size)
         text = f"{op.name.removeprefix('graph.')}(x)"
         location = op.location
         return TableOp.make(operands, [type_], location=location, table=table, function=text)

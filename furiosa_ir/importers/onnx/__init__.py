@@ -22,6 +22,7 @@ from furiosa_ir.dialects.graph import ONNX_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.errors import FuriosaError, ImportFailure, UnknownOperator
 from furiosa_ir.importers.batch import set_batch
+from furiosa_ir.importers.imported import imported
 from furiosa_ir.importers.onnx.branches import taken_branch
 from furiosa_ir.importers.onnx.builder import Builder, is_static
 from furiosa_ir.importers.onnx.extra_operators import schema_opset
@@ -173,7 +174,7 @@ def _results(builder: Builder, proto: Any) -> Sequence[SSAValue]:
     dynamic = any(o is not None and not is_static(o) for o in node.operands)
     if hook is None or dynamic or any(builder.is_hidden(str(i)) for i in proto.input):
         return node.unsupported()
-    results = hook(node)
+    results = imported(hook, node, node.key)
     ignored = STRUCTURAL_IGNORED.get(key, ()) if operation is None else operation.IGNORED
     if not node.is_whole and (unread := node.unread_attributes(ignored)):
         return _with_attributes(node, unread, operation)

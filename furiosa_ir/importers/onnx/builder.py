@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
 from xdsl.ir import Attribute, Block, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
+from furiosa_ir.dialects.graph.evaluation import evaluate
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
@@ -297,7 +298,7 @@ def _fold(op: GraphOp, folding: Folding) -> list[Array] | None:
         wide = [a.astype(np.float64) if a.dtype in _NARROW else a for a in operands]
         try:
             with elementary.portable_products():
-                results = op.evaluate(*wide)
+                results = evaluate(op, wide)
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
             raise_plugin_failure(error)
             return None  # what numpy makes no sense of is left to the host

@@ -22,6 +22,7 @@ from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.host_kernels import find_kernel
+from furiosa_ir.importers.imported import imported
 from furiosa_ir.importers.tflite.custom import custom_result_shapes
 from furiosa_ir.importers.tflite.elements import element_of_tensor
 from furiosa_ir.importers.tflite.file import (
@@ -357,7 +358,7 @@ class SubgraphImporter:
             operation = TFLITE_OPERATORS.get(node.op_type)
             if operation is not None:
                 try:
-                    results = operation.from_tflite(node)
+                    results = imported(operation.from_tflite, node, node.op_type)
                 except NotModelled:
                     pass
                 else:

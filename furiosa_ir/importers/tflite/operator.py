@@ -15,6 +15,7 @@ from xdsl.irdl import VarOperandDef
 from furiosa_ir.dialects.graph import TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, constant_of
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
+from furiosa_ir.dialects.graph.evaluation import evaluate
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ResizeOp, SplitOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
@@ -216,7 +217,7 @@ class ImportedOperator:
             for v in values
         ) or any(a.dtype.kind not in "iub" for a in arrays):
             return None
-        results = op.evaluate(*arrays)
+        results = evaluate(op, arrays)
         return [
             self.value(np.asarray(array, dtype), element_of(result))
             for array, dtype, result in zip(results, dtypes, op.results, strict=True)

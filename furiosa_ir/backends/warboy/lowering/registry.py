@@ -22,8 +22,9 @@ from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.warboy.kernels import VECTOR
 from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
-from furiosa_ir.plugins import is_registered_from_outside
+from furiosa_ir.plugins import is_registered_from_outside, wrong_result
 
 Constraint = Callable[[Any], "hints.Hint | None"]
 """From an operation to why it cannot run on the NPU, or None."""
@@ -131,8 +132,12 @@ def refusal(op: GraphOp, numerics: str) -> hints.Hint | None:
         return hints.not_modelled(op.name) if reason is None else hints.form(op.name, reason)
     for constraint in (extreme_scale, scales_far_apart, *lowering.unless):
         hint = constraint(op)
-        if hint is not None:
+        if isinstance(hint, hints.Hint):
             return hint
+        if hint is not None:
+            what = f"a value of type {type(hint).__name__}, not a Hint or None"
+            running = f"a constraint of the lowering of {op.name}"
+            raise wrong_result(constraint, what, running, layer_name(op) or None)
     return None
 
 

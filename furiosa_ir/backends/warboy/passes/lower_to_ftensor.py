@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from xdsl.builder import Builder
@@ -22,29 +22,32 @@ from xdsl.dialects.builtin import (
     TensorType,
     f64,
     i8,
+    i32,
     i64,
 )
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
-from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering
+from furiosa_ir.backends.warboy.lowering import Emitter, Lowering, find_lowering
 from furiosa_ir.backends.warboy.passes.graph_partition import (
     is_npu,
     main_function,
     numerics_of,
 )
 from furiosa_ir.backends.warboy.stages import require
+from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import CompilationFailure, FuriosaError
 from furiosa_ir.ir.location import layer_name, layer_names
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.rewriting import remove_dead_operations
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.ir.value_tracking import note_all_replaced, note_replaced
-from furiosa_ir.plugins import raise_plugin_failure
+from furiosa_ir.plugins import raise_plugin_failure, wrong_result
 
 OPERATORS = "graph.operators"
 """Attribute of a lowered segment: layer name -> its operators in `graph` ("conv+clip")."""
@@ -121,7 +124,7 @@ def lower_function(function: FuncOp, numerics: str) -> None:
         except Exception as error:
             raise_plugin_failure(error, layer_name(op), f"the lowering of {op.name}")
             raise
-        results = [results] if isinstance(results, SSAValue) else results
+        results = _checked(lowering, op, results)
         values.update(zip(op.results, results, strict=True))
         note_all_replaced(dict(zip(op.results, results, strict=True)))
     # What reports call a kernel's layers, once their operators are gone.
@@ -139,6 +142,40 @@ def lower_function(function: FuncOp, numerics: str) -> None:
     function.function_type = FunctionType.from_lists(
         [a.type for a in new.args], [v.type for v in cast("ReturnOp", new.last_op).arguments]
     )
+
+
+def _checked(lowering: Lowering, op: GraphOp, made: object) -> list[SSAValue]:
+    """What a lowering, maybe a plug-in's, has made: integers of the shape of each result.
+
+    Raises:
+        FuriosaError: a plug-in's lowering returns something else; it names its file and line.
+    """
+    kind = type(made).__name__
+    values: Any = [made] if isinstance(made, SSAValue) else made
+    what = ""
+    if not isinstance(values, list | tuple) or not all(
+        isinstance(v, SSAValue) for v in cast("Sequence[object]", values)
+    ):
+        what = f"a value of type {kind}, not one of the emitter's for each result"
+    elif len(cast("Sequence[SSAValue]", values)) != len(op.results):
+        what = f"{len(cast('Sequence[SSAValue]', values))} values for {len(op.results)} results"
+    else:
+        for result, value in zip(op.results, cast("Sequence[SSAValue]", values), strict=True):
+            elements = (i8,) if _is_byte(element_of(result)) else (i32, i48)
+            if element_of(value) not in elements or shape_of(value) != shape_of(result):
+                wanted = " or ".join(str(TensorType(e, shape_of(result))) for e in elements)
+                what = f"{value.type}, not {wanted}"
+    if what:
+        name = f"the lowering of {op.name}"
+        raise wrong_result(lowering.function, what, name, layer_name(op) or None)
+    return list(cast("Sequence[SSAValue]", values))
+
+
+def _is_byte(element: Attribute) -> bool:
+    """Whether elements of this type are held in 8 bits."""
+    if isinstance(element, UniformType):
+        return np.dtype(element.data.dtype).itemsize == 1
+    return isinstance(element, IntegerType) and cast("IntegerType", element).width.data <= 8
 
 
 def _storage_type(value: SSAValue) -> TensorType[Attribute]:

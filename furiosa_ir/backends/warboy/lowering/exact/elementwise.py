@@ -46,6 +46,7 @@ from furiosa_ir.dialects.graph.elementwise import (
     SubOp,
     UnaryOp,
 )
+from furiosa_ir.dialects.graph.evaluation import evaluate_table
 from furiosa_ir.dialects.graph.normalization import MeanOp, SumOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.quant import arithmetic as quant
@@ -61,7 +62,9 @@ CODES = np.arange(-128, 128)
 def unary(op: UnaryOp, emit: Emitter) -> SSAValue:
     """Q(f(dequantised x)), looked up: of every function that declares nothing else."""
     source, target = emit.quantization(op.x), emit.quantization(op.result)
-    return apply_table(emit, emit.operand(op.x), source, target, lambda x: op.evaluate(x)[0])
+    return apply_table(
+        emit, emit.operand(op.x), source, target, lambda x: evaluate_table(op, [x], x.size)
+    )
 
 
 def _bounded(op: ReluOp | ClipOp, emit: Emitter, low: float | None, high: float | None) -> SSAValue:
