@@ -50,7 +50,7 @@ from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.verifier import OperationFailure
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import WHOLE, Part, PartArguments, part_of
-from furiosa_ir.plugins import Plugin, load_plugins, plugin_failure
+from furiosa_ir.plugins import Plugin, load_plugins, plugin_failure, plugin_list
 
 _LOG = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def compile_model(
         target=target,
         batch_size=batch_size,
         settings=cache,
-        plugins=plugins,
+        plugins=plugin_list(plugins),
         part=part_of(**part),
     )
     program = result.program
@@ -168,7 +168,7 @@ def compile_source(
     optional_text(target, "target", CompilationFailure)
     if target is not None:
         load_machine(target)
-    load_plugins(plugins)
+    load_plugins(plugin_list(plugins))
     announce = on_phase or _ignore
     seconds: list[tuple[str, float]] = []
     data = model_source(source)

@@ -45,7 +45,7 @@ def model_source(model: object) -> Path | bytes:
     if isinstance(model, bytes):
         return model
     if isinstance(model, str | os.PathLike):
-        return Path(os.fsdecode(cast("str | os.PathLike[str]", model)))
+        return Path(_path(cast("str | os.PathLike[str]", model)))
     if isinstance(model, bytearray | memoryview):
         return _content(cast("bytearray", model), bytes)
     if callable(getattr(model, "read", None)) and not isinstance(model, type):
@@ -57,6 +57,14 @@ def model_source(model: object) -> Path | bytes:
     if getattr(descriptor, "full_name", None) == "onnx.ModelProto" and not isinstance(model, type):
         return _content(model, _serialized)
     raise ImportFailure(f"a model cannot be of type {type(model).__name__}", hint=_TAKEN)
+
+
+def _path(model: str | os.PathLike[str]) -> str:
+    try:
+        return os.fsdecode(model)
+    except Exception as error:  # `__fspath__` of any class
+        kind, reason = type(model).__name__, str(error) or type(error).__name__
+        raise ImportFailure(f"the {kind} is no path: {reason}", hint=_TAKEN) from error
 
 
 def _read(model: Any) -> Any:

@@ -101,12 +101,21 @@ def part_of(
     dims: Mapping[str, int] | None = None,
     inputs: Sequence[str] | None = None,
     outputs: Sequence[str] | None = None,
+    **unknown: object,
 ) -> Part:
     """The part that the arguments of a caller mean (`PartArguments`).
 
+    Args:
+        input_shapes, dims, inputs, outputs: as there.
+        unknown: what the caller has been given besides, and does not know either.
+
     Raises:
-        ImportFailure: an argument is of a wrong type, or an extent is not a positive integer.
+        ImportFailure: an argument is unknown or of a wrong type, or an extent is not a positive
+            integer.
     """
+    for name in unknown:
+        hint = f"a part is chosen by {', '.join(PartArguments.__annotations__)}"
+        raise ImportFailure(f"there is no argument '{name}'", hint=hint)
     shapes = {
         name: tuple(_extent(n, f"extent of the input '{name}'") for n in _sequence(shape, name))
         for name, shape in _mapping(input_shapes, "input_shapes").items()

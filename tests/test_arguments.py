@@ -35,3 +35,41 @@ def test_integers_of_numpy(source: Any) -> None:
         assert compile_model(source, batch_size=size) == program  # pyright: ignore[reportArgumentType]
     with session.create(program, batch_size=np.int32(2)) as running:  # pyright: ignore[reportArgumentType]
         assert running.input(0).shape[0] == 2
+
+
+class OddPath:
+    """A path that is none."""
+
+    def __init__(self, returned: Any) -> None:
+        self.returned = returned
+
+    def __fspath__(self) -> Any:
+        if isinstance(self.returned, Exception):
+            raise self.returned
+        return self.returned
+
+
+@pytest.mark.parametrize("returned", [3, None, RuntimeError("here")], ids=repr)
+@pytest.mark.parametrize("entry", [compile_model, session.create])
+def test_a_path_that_is_none(entry: Callable[..., Any], returned: Any) -> None:
+    with pytest.raises(FuriosaError, match="the OddPath is no path: "):
+        entry(OddPath(returned))
+
+
+@pytest.mark.parametrize("entry", [compile_model, compile_source, session.create])
+@pytest.mark.parametrize("plugins", [3, [3], [None], {4: 5}, b"ab", object()], ids=repr)
+def test_plug_ins_that_are_none(entry: Callable[..., Any], plugins: Any) -> None:
+    with pytest.raises(FuriosaError, match="a plug-in cannot be of type "):
+        entry(SOURCES[0], plugins=plugins)
+
+
+@pytest.mark.parametrize("entry", [compile_model, compile_source, session.create])
+def test_one_plug_in(entry: Callable[..., Any]) -> None:
+    with pytest.raises(FuriosaError, match=r"^missing\.py: the plug-in does not exist"):
+        entry(SOURCES[0], plugins="missing.py")
+
+
+@pytest.mark.parametrize("entry", [compile_model, session.create])
+def test_an_argument_that_there_is_not(entry: Callable[..., Any]) -> None:
+    with pytest.raises(FuriosaError, match="there is no argument 'compile_config'"):
+        entry(SOURCES[0], compile_config={})

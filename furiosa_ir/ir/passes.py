@@ -234,6 +234,7 @@ def parse_passes(pipeline: str) -> tuple[Pass, ...]:
         reason = str(error).strip().splitlines()[-1].lstrip(" ^")
         message = f"the pipeline '{text}' does not parse: {_lower_first(reason)}"
         raise FuriosaError(message) from None
+    _refuse_repeated_options(text)
     passes = tuple(make_pass(spec) for spec in specs)
     _PARSED[text] = passes
     return passes
@@ -256,6 +257,23 @@ def _plain(text: str) -> str:
             hint="every pass here takes the whole module: write them one behind the other",
         )
     return plain
+
+
+_OPTIONS = re.compile(r"([\w.-]++)\s*+\{([^{}]*+)\}")
+
+
+def _refuse_repeated_options(text: str) -> None:
+    """xDSL would take the last of two values.
+
+    Raises:
+        FuriosaError: a pass is given an option twice.
+    """
+    unquoted = re.sub(r'"[^"]*"', "0", _plain(text))
+    for what, options in _OPTIONS.findall(unquoted):
+        names = [option.partition("=")[0].replace("_", "-") for option in options.split()]
+        for name in names:
+            if names.count(name) > 1:
+                raise FuriosaError(f"the option '{name}' of the pass '{what}' is given twice")
 
 
 def make_pass(spec: ArgSpec) -> Pass:

@@ -37,6 +37,7 @@ from furiosa_ir.plugins import (
     Plugin,
     load_plugins,
     loaded_plugins,
+    plugin_list,
     raise_plugin_failure,
     scripts_that_register,
 )
@@ -105,7 +106,7 @@ def quantize(
         "source": str(source),
         "calibration": None if named is not None else str(calibration),
         "names": named,
-        "plugins": [*map(str, (*loaded_plugins(), *plugins))],
+        "plugins": [*map(str, (*loaded_plugins(), *plugin_list(plugins)))],
         "settings": {
             "method": method,
             "per_channel": per_channel,

@@ -20,7 +20,7 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Prog
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import PartArguments, part_of
-from furiosa_ir.plugins import Plugin, find_plugin, load_plugins
+from furiosa_ir.plugins import Plugin, find_plugin, load_plugins, plugin_list
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.errors import SessionClosed
 from furiosa_ir.runtime.host import (
@@ -83,6 +83,7 @@ def create(
     if compiler_config:
         _warn_of_settings(compiler_config)
     target = target_of(device)
+    plugins = plugin_list(plugins)
     for plugin in plugins:  # also where nothing has to be compiled, a wrong name is told
         find_plugin(plugin)
     source, chosen = model_source(model), part_of(**part)

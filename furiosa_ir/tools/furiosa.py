@@ -88,6 +88,7 @@ def main() -> None:
 )
 @part_options
 @click.option(
+    "-p",
     "--pass-pipeline",
     metavar="TEXT",
     help="These passes in place of the compiler's own: 'a,b{option=1},c', as for furiosa-opt -p.",

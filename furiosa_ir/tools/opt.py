@@ -23,7 +23,9 @@ from furiosa_ir.tools.program import Program
 
 @click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", default="-", type=INPUT)
-@click.option("-p", "--pipeline", help="Passes to apply: 'a,b{option=1 other=x},c'.")
+@click.option(
+    "-p", "--pipeline", "--pass-pipeline", help="Passes to apply: 'a,b{option=1 other=x},c'."
+)
 @click.option("-o", "--output", type=OUTPUT, help="Default: standard output, as with -.")
 @click.option("--from", "first", metavar="PHASE", help="Run the compiler's phases from this one.")
 @click.option("--to", "last", metavar="PHASE", help="Run the compiler's phases up to this one.")

@@ -198,3 +198,16 @@ def test_phase_verifiers():
 
 def test_specs_round_trip():
     assert make_pass(Mark(7, strict=True).spec()) == Mark(7, strict=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "assign-target{npu=warboy npu=warboy-2pe}",
+        "graph-partition, assign-target { npu = warboy\n npu = warboy }",
+        'assign-target{npu="warboy" npu="x y"},graph-partition',
+    ],
+)
+def test_an_option_given_twice_is_refused(text: str):
+    with pytest.raises(FuriosaError, match="'npu' of the pass 'assign-target' is given twice"):
+        parse_passes(text)
