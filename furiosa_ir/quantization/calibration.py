@@ -127,7 +127,7 @@ def _split(array: Array, description: InputDescription, file: str | None) -> lis
     shape = description.shape
     rows: list[Array] = []
     if array.ndim == len(shape) + 1:
-        rows = list(array)
+        rows = [np.asarray(row) for row in array]  # those of a vector are no arrays
     elif array.ndim == len(shape) and shape:
         batch = shape[0] or 1
         rows = [array[i : i + batch] for i in range(0, len(array) - batch + 1, batch)]

@@ -13,6 +13,7 @@ from furiosa_ir.quantization.calibration import InputDescription, load_samples
 
 IMAGE = InputDescription("image", np.dtype(np.float32), (None, 3, 4))
 PAIR = InputDescription("pair", np.dtype(np.float32), (2, 3))
+RATE = InputDescription("rate", np.dtype(np.int64), ())
 TOKENS = InputDescription("tokens", np.dtype(np.int64), (1, None))
 
 
@@ -30,6 +31,7 @@ def ones(*shape: int, dtype: Any = np.float32) -> Any:
         (PAIR, (7, 3), 3, (2, 3)),
         (PAIR, (7, 2, 3), 7, (2, 3)),
         (TOKENS, (4, 9), 4, (1, 9)),
+        (RATE, (4,), 4, ()),
     ],
 )
 def test_the_first_axis_counts_samples(
@@ -38,6 +40,7 @@ def test_the_first_axis_counts_samples(
     array = ones(*shape, dtype=description.dtype)
     samples = load_samples(array, [description])
     assert len(samples) == count
+    assert all(isinstance(s[description.name], np.ndarray) for s in samples)
     assert {s[description.name].shape for s in samples} == {sample}
     assert samples[0][description.name].dtype == description.dtype
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, StringAttr, TensorType, f64
+from xdsl.dialects.builtin import Float64Type, FloatAttr, StringAttr, TensorType, f64
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, result_def
 
@@ -154,7 +154,11 @@ class DivOp(BinaryOp):
 
 @irdl_op_definition
 class PowOp(BinaryOp):
-    """a to the power of b."""
+    """a to the power of b.
+
+    A real exponent is the float32 that onnxruntime makes of it: 255 steps of float32(2 / 255) are 2
+    there and a little more in exact arithmetic, which has no power of a negative number then.
+    """
 
     name = "graph.pow"
     ONNX: ClassVar = ("Pow",)
@@ -163,7 +167,12 @@ class PowOp(BinaryOp):
         a, b = operands
         if b.dtype.kind == "i" and a.dtype.kind in "iu" and (b < 0).any():
             return [np.trunc(elementary.power(a.astype(np.float64), b))]
-        return [elementary.power(a, b)]
+        return [elementary.power(a, self.exponent(b))]
+
+    def exponent(self, b: Array) -> Array:
+        """The elements of b as they count."""
+        is_narrow = b.dtype.kind == "f" and not isinstance(element_of(self.b), Float64Type)
+        return b.astype(np.float32).astype(b.dtype) if is_narrow else b
 
 
 @irdl_op_definition

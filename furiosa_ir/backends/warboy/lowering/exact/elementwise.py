@@ -190,7 +190,7 @@ def variable_exponent(op: PowOp) -> hints.Hint | None:
 @lowers(PowOp, EXACT, unless=[not_8bit_activation, variable_exponent])
 def power(op: PowOp, emit: Emitter) -> SSAValue:
     """Q(dequantised x to the exponent), looked up."""
-    exponent = real_elements(op.b).reshape(())
+    exponent = op.exponent(real_elements(op.b).reshape(()))
     a, y = emit.quantization(op.a), emit.quantization(op.result)
     return apply_table(emit, emit.operand(op.a), a, y, lambda x: elementary.power(x, exponent))
 
