@@ -116,6 +116,14 @@ def _check_boundary(entry: Mapping[str, Attribute], where: str) -> None:
     dtype = _text(entry.get("graph.dtype"))
     if dtype is not None and dtype not in _DTYPES:
         raise VerificationFailure(f"graph.dtype of {where} is '{dtype}'")
+    scale, zero_point = entry.get("graph.scale"), entry.get("graph.zero_point")
+    if isinstance(scale, FloatAttr) and not 0 < scale.value.data < float("inf"):
+        raise VerificationFailure(f"graph.scale of {where} is {scale.value.data}")
+    if isinstance(zero_point, IntegerAttr) and dtype is not None:
+        number, kind = zero_point.value.data, np.dtype(dtype)
+        limits = np.iinfo(kind) if kind.kind in "iu" else None
+        if limits is None or not limits.min <= number <= limits.max:
+            raise VerificationFailure(f"graph.zero_point of {where} is {number}, of {dtype} data")
 
 
 _DTYPES = frozenset(np.dtype(t).name for t in (bool, "i1", "u1", "i2", "u2", "i4", "u4", "i8"))

@@ -101,19 +101,24 @@ def verify_compile(
     entries = network_inputs(trace.source)
     feeds = drawn_inputs(entries) if inputs is None else given_inputs(inputs, entries)
     level = level_check(trace, program)
-    witness = None if is_other_than_onnx(data) else OnnxFileCheck(source, trace, part)
-    reference = reference_of(data, trace, frozenset() if witness is None else witness.numbers)
+    single = None if is_other_than_onnx(data) else _single_sample(source, trace, part)
+    own = trace if single is None else single.trace  # of the file's own batch
+    witness = None if is_other_than_onnx(data) else OnnxFileCheck(source, own, part)
+    numbers = frozenset[int]() if witness is None or single is not None else witness.numbers
+    reference = reference_of(data, trace, numbers)
     comparison = _Comparison(
         level=level,
         reference=reference,
         session=None if program is None else Session(program, make_engine=SharedProcessEngine),
-        single=None if witness is None else _single_sample(source, trace, part),
+        single=None if single is None else single.run,
     )
     # What the importer makes of a file hangs on no input: one is enough.
-    witnesses = [None if comparison.single else witness, *([None] * (len(feeds) - 1))]
+    witnesses = [None if single else witness, *([None] * (len(feeds) - 1))]
     # What a network with state makes of an input hangs on those before.
     workers = 1 if variables_of(trace.source) else usable_processors()
     compared = _side_by_side(comparison.compare, feeds, witnesses, workers)
+    if single is not None and witness is not None:
+        single.compare(witness, feeds[0])
     agreements = [a for one in compared for a in one.agreements]
     notes: list[str] = []
     if data[4:8] == b"TFL3" and isinstance(reference, InterpretedReference):
@@ -223,18 +228,54 @@ def is_other_than_onnx(data: bytes) -> bool:
     return data[4:8] == b"TFL3" or is_ir_text(data)
 
 
-def _single_sample(source: Path, trace: CompileTrace, part: Part) -> Run | None:
+@dataclass(frozen=True)
+class _Single:
+    """The file's network as it was read, with the file's own batch.
+
+    Attributes:
+        trace: its values.
+        shapes: of its inputs.
+    """
+
+    trace: CompileTrace
+    shapes: Sequence[Sequence[int]]
+
+    @property
+    def run(self) -> Run:
+        """Runs it for one sample after another."""
+        module = self.trace.source
+        assert module is not None
+        return sample_by_sample(lambda feeds: list(run_module(module, feeds).values()), self.shapes)
+
+    def compare(self, witness: OnnxFileCheck, feed: Mapping[str, Array]) -> None:
+        """Compares the first sample of an input, layer by layer, with what the file makes of it.
+
+        Raises:
+            Disagreement: the imported network means something else than the file.
+        """
+        sample = {
+            name: array[tuple(slice(n) for n in shape)]
+            for (name, array), shape in zip(feed.items(), self.shapes, strict=True)
+        }
+        reference = InterpretedReference(self.trace, witness.numbers)
+        witness.compare(sample, reference.values(sample, with_margins=True))
+
+
+def _single_sample(source: Path, trace: CompileTrace, part: Part) -> _Single | None:
     """The file's network for one sample after another; None if the batch is the file's own."""
     assert trace.source is not None
     compiled = [shape_of(a) for a in main_function(trace.source).body.block.args]
     # Most files: importing takes half a second.
     if part.is_whole and _declared_shapes(source) == compiled:
         return None
-    alone = load(source, part=part)
+    own = CompileTrace()
+    with own.recording():
+        alone = load(source, part=part)
+    own.before_pipeline(alone)
     shapes = [shape_of(a) for a in main_function(alone).body.block.args]
     if shapes == compiled:
         return None
-    return sample_by_sample(lambda feeds: list(run_module(alone, feeds).values()), shapes)
+    return _Single(own, shapes)
 
 
 def _declared_shapes(source: Path) -> list[tuple[int, ...]]:

@@ -143,3 +143,27 @@ def test_an_attribute_given_twice() -> None:
     text = 'builtin.module attributes {graph.source = "onnx", graph.source = "tflite"} {}'
     with pytest.raises(FuriosaError, match=r"graph\.source"):
         parse_module(text)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "dtype"),
+    [
+        ("graph.zero_point", IntegerAttr(128, 64), "int8"),
+        ("graph.zero_point", IntegerAttr(-129, 64), "int8"),
+        ("graph.zero_point", IntegerAttr(-1, 64), "uint8"),
+        ("graph.zero_point", IntegerAttr(256, 64), "uint8"),
+        *(("graph.scale", FloatAttr(x, f64), "int8") for x in (0.0, -1.0, np.nan, np.inf)),
+    ],
+)
+def test_a_quantisation_that_is_none(key: str, value: Attribute, dtype: str) -> None:
+    """It was written into the program's header as it stood."""
+    module = parse_module(*text_at("digits_int8.tflite", "ftensor"))
+    function = next(op for op in module.ops if isinstance(op, FuncOp) and op.arg_attrs)
+    assert function.arg_attrs is not None
+    entry: dict[str, Attribute] = {"graph.scale": FloatAttr(0.5, f64)}
+    entry |= {"graph.zero_point": IntegerAttr(3, 64), "graph.dtype": StringAttr(dtype)}
+    function.arg_attrs = ArrayAttr([DictionaryAttr(entry)])
+    complete_interface(module)
+    function.arg_attrs = ArrayAttr([DictionaryAttr({**entry, key: value})])
+    with pytest.raises(FuriosaError, match=f"{key} of input 0 of @"):
+        complete_interface(module)

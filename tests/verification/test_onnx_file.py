@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from furiosa_ir.compiler import compile_source
+from furiosa_ir.importers.onnx.file import read_model
 from furiosa_ir.importers.onnx.functions import expanded_functions
 from furiosa_ir.verification import CompileTrace, verify_compile
 from furiosa_ir.verification.comparison import Disagreement
@@ -190,5 +191,18 @@ def test_an_integer_output_is_compared_with_the_file(tmp_path: Path):
 
 def test_a_batch_is_so_many_single_runs():
     report = verify_compile(traced(ONNX, batch_size=3), ONNX, None)
-    assert report.file_values == 0 or report.inputs
+    assert report.file_values >= 10
     assert all(a.equal == 1 for a in report.outputs if a.required)
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize("change", [other_scale, other_stride])
+def test_an_importer_that_misreads_is_found_at_every_batch_size(
+    change: Any, batch_size: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = changed(tmp_path / "other.onnx", change)
+    monkeypatch.setattr(
+        "furiosa_ir.importers.onnx.read_model", lambda _source, *rest: read_model(other, *rest)
+    )
+    with pytest.raises(Disagreement, match="onnxruntime on the file"):
+        verify_compile(traced(ONNX, batch_size), ONNX, None)
