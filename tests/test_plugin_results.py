@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from onnx import helper
 from xdsl.dialects import test
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, TensorType, f32
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -23,7 +24,9 @@ from furiosa_ir.dialects.graph.elementwise import UnaryOp
 from furiosa_ir.dialects.graph.evaluation import evaluate, evaluate_table
 from furiosa_ir.dialects.quant import uniform
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.host_kernels.onnx_model import attributes_of
 from furiosa_ir.importers.imported import imported
+from furiosa_ir.importers.onnx.tensors import attribute_value
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.rewriting import apply_rules, rule
 
@@ -190,3 +193,11 @@ def test_an_import_function_returns_values(returned: Any):
     with pytest.raises(FuriosaError) as error:
         imported(from_onnx, None, "com.example::Mine")
     assert_named(error, from_onnx, f"a value of type {type(returned).__name__}")
+
+
+def test_texts_that_are_not_utf8_are_not_changed():
+    attributes = {"a": b"\xff", "b": [b"x", b"\xfe"], "c": "ü"}
+    node = helper.make_node("One", ["x"], ["y"], domain="com.example", **attributes)
+    want = {"a": b"\xff", "b": ["x", b"\xfe"], "c": "ü"}
+    assert {a.name: attribute_value(a) for a in node.attribute} == want
+    assert attributes_of(node) == want

@@ -163,11 +163,14 @@ def tensor_of_array(array: Array, name: str) -> onnx.TensorProto:
 
 
 def attribute_value(attribute: Any) -> Any:
-    """The value of an `AttributeProto`: int, float, str, numpy array, list of those, or a graph."""
+    """The value of an `AttributeProto`: int, float, str, numpy array, list of those, or a graph.
+
+    Texts that are not UTF-8 stay bytes: in no operation's property, and whole in a host segment.
+    """
     value = onnx.helper.get_attribute_value(attribute)
     match value:
         case bytes():
-            return value.decode("utf-8", "replace")
+            return _text(value)
         case onnx.TensorProto():
             return numpy_helper.to_array(value)
         case str() | int() | float() | onnx.GraphProto():
@@ -176,4 +179,11 @@ def attribute_value(attribute: Any) -> Any:
             return value
         case _:
             items = list(value)
-            return [i.decode("utf-8", "replace") if isinstance(i, bytes) else i for i in items]
+            return [_text(i) if isinstance(i, bytes) else i for i in items]
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value
