@@ -26,6 +26,9 @@ class OutputAccuracy:
         arg_max: share of equal arg-max along the class axis; None if that has one element.
         max_error: the greatest absolute difference.
         peak: the greatest absolute value of the float network, to judge `max_error` by.
+        reshaped: the samples of which the data decides the output's shape (NonMaxSuppression),
+            and another one in each network. They count for nothing else; where they are all, the
+            SNR is NaN.
     """
 
     name: str
@@ -33,15 +36,17 @@ class OutputAccuracy:
     arg_max: float | None
     max_error: float
     peak: float
+    reshaped: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """For `--report`: JSON knows no infinity, so an SNR of equal outputs is null."""
+        """For `--report`: JSON knows no infinity, an SNR of equal outputs, or of none, is null."""
         return {
             "output": self.name,
             "snr_db": _finite(self.snr),
             "arg_max_agreement": self.arg_max,
             "max_error": _finite(self.max_error),
             "peak": _finite(self.peak),
+            "reshaped_samples": self.reshaped,
         }
 
 
@@ -57,8 +62,13 @@ class _Sums:
         self.channels_first = channels_first
         self.signal = self.noise = self.max_error = self.peak = 0.0
         self.same = self.choices = 0
+        self.compared = self.reshaped = 0
 
     def add(self, reference: Array, quantized: Array) -> None:
+        if reference.shape != quantized.shape:
+            self.reshaped += 1
+            return
+        self.compared += 1
         a, b = reference.astype(np.float64), quantized.astype(np.float64)
         same = (a == b) | (np.isnan(a) & np.isnan(b))  # infinities of a float layer, say
         with np.errstate(invalid="ignore"):
@@ -75,12 +85,12 @@ class _Sums:
             self.choices += equal.size
 
     def result(self) -> OutputAccuracy:
-        snr = math.inf
+        snr = math.inf if self.compared or not self.reshaped else math.nan
         if self.noise:
             ratio = self.signal / self.noise
             snr = 10 * math.log10(ratio) if ratio else -math.inf
         arg_max = self.same / self.choices if self.choices else None
-        return OutputAccuracy(self.name, snr, arg_max, self.max_error, self.peak)
+        return OutputAccuracy(self.name, snr, arg_max, self.max_error, self.peak, self.reshaped)
 
 
 def compare(

@@ -111,6 +111,13 @@ def _print(result: QuantizationReport, stream: TextIO) -> None:
         table.add_row(*(Text(readable(cell)) for cell in _cells(output)))
     console = Console(file=stream, width=None if stream.isatty() else 100)
     console.print(table)
+    for output in result.outputs:
+        if output.reshaped:
+            click.echo(
+                f"Of '{readable(output.name)}' {output.reshaped} of {result.samples} samples are "
+                "not compared: their shape depends on the data, and differs",
+                err=True,
+            )
     if result.layers:
         console.print(_of_layers(result.layers))
     sizes = [format_value(n, "bytes") for n in (result.source_bytes, result.output_bytes)]
@@ -148,6 +155,6 @@ def _cells(output: OutputAccuracy) -> tuple[str, ...]:
         output.name,
         _db(output.snr),
         "" if output.arg_max is None else f"{output.arg_max * 100:.4g} %",
-        f"{output.max_error:.4g}",
-        f"{output.peak:.4g}",
+        "" if math.isnan(output.snr) else f"{output.max_error:.4g}",
+        "" if math.isnan(output.snr) else f"{output.peak:.4g}",
     )

@@ -350,6 +350,21 @@ def test_inputs_that_nothing_needs_are_left_out():
 # TFLite.
 
 
+def test_a_symbol_that_inference_makes_up_is_no_name():
+    """`--dim unk__0=8` would be refused: the extent is open."""
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], strides=[2, 2]),
+        node("Concat", ["c", "c"], ["d"], axis=0),
+        node("Relu", ["d"], ["y"]),
+    ]
+    x, y = ["N", 3, "H", "W"], ["M", 4, None, None]
+    constants = {"w": np.ones((4, 3, 1, 1), np.float32)}
+    data = network(nodes, {"x": x}, {"y": y}, constants).SerializeToString()
+    with pytest.raises(ImportFailure, match="dimension 2 of the input 'c' is open"):
+        compile_model(data, inputs=["c"])
+
+
 def test_extents_of_tflite_are_set_as_litert_does():
     model = selfie_segmentation()
     shapes = {"serving_default_image:0": (1, 20, 28, 3)}

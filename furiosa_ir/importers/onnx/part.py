@@ -205,6 +205,12 @@ def _typed(model: Any, names: Sequence[str]) -> list[Any]:
                 f"nothing tells the element type of '{name}', which is to be an input",
                 hint="declare it in the model (graph.value_info)",
             )
+    of_file = (*graph.input, *graph.value_info, *graph.output)
+    symbols = {d.dim_param for v in of_file for d in _dims(v)}
+    for name in names:
+        for dim in _dims(known[name]):
+            if dim.dim_param not in symbols:  # onnx's inference has made it up
+                dim.ClearField("dim_param")
     return [known[name] for name in names]
 
 
