@@ -56,8 +56,9 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         ),
         "FOLDED_GROWTH": Limit(
             1 << 25,
-            "elements of all such constants, and of a TFLite file's sparse tensors with zeros, "
-            "beside four times as many as the file has",
+            "elements of all such constants, beside four times as many as the file has; and of "
+            "sparse tensors with their zeros, beside 4 (TFLite: times the file's bytes) or 64 "
+            "(ONNX) times their values; one of 8 bytes counts twice",
         ),
         "STATE_BYTES": Limit(
             64 << 20,

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xdsl.ir import Attribute
+
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.limits import limit, way_out
+
+
+def words(count: int, element: Attribute | None) -> int:
+    """How many elements of at most 32 bits so many of a type stand for.
+
+    Limits of elements mean memory: numbers of 64 bits take it twice.
+    """
+    return count * max(1, getattr(element, "bitwidth", 0) // 32)
 
 
 def check_shape(shape: Sequence[int], what: str) -> None:

@@ -94,7 +94,7 @@ def _import(file: ModelFile, batch_size: int | None) -> ModuleOp:
     declared = {
         str(v.name): t for v in (*graph.value_info, *graph.output) if (t := declared_type(v))
     }
-    builder = Builder(block, file.folder, file.opsets, declared)
+    builder = Builder(block, file.folder, file.opsets, declared, file.sparse)
     for name, argument in zip(names, block.args, strict=True):
         builder.define(name, argument)
     for name, tensor in initial.items():

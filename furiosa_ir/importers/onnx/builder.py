@@ -26,7 +26,15 @@ from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
 from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
-from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, as_attribute, shape_of
+from furiosa_ir.ir.shaped_operation import (
+    DYNAMIC,
+    AnyTensor,
+    Shape,
+    as_attribute,
+    element_of,
+    shape_of,
+)
+from furiosa_ir.ir.sizes import words
 from furiosa_ir.ir.value_tracking import note_tensor
 from furiosa_ir.plugins import raise_plugin_failure
 
@@ -41,6 +49,7 @@ class Builder:
         folder: where external data may lie.
         opsets: operator set -> version.
         declared: types that the file declares, by value name.
+        sparse: elements of sparse initialisers that were made dense.
     """
 
     def __init__(
@@ -49,6 +58,7 @@ class Builder:
         folder: Path | None,
         opsets: Mapping[str, int],
         declared: Mapping[str, ResultType],
+        sparse: int = 0,
     ) -> None:
         self.block = block
         self.opsets = opsets
@@ -58,7 +68,7 @@ class Builder:
         self._values: dict[str, SSAValue] = {}
         self._tensors: dict[str, Any] = {}
         self._hidden: dict[str, Hidden] = {}
-        self.folding = Folding()
+        self.folding = Folding(sparse)
 
     def define(self, name: str, value: SSAValue) -> None:
         """Gives a value its ONNX name, unless the IR has no type for what has that name."""
@@ -96,8 +106,8 @@ class Builder:
             if tensor.data_location:
                 width = constant.dtype.itemsize
                 count = self._external.count_once(count * width) // width
-            self.folding.give(count)
             value = self.constant(constant)
+            self.folding.give(words(count, element_of(value)))
             self._values[name] = value
         return value
 
@@ -183,7 +193,9 @@ class Builder:
         if (
             node.op_type != "DequantizeLinear"  # that weights were quantised is to be seen
             and whole.can_be_evaluated
-            and self.folding.of_operator(node, sizes, [r.shape for r in results])
+            and self.folding.of_operator(
+                node, sizes, [r.shape for r in results], [r.element for r in results]
+            )
         ):
             folded = whole.evaluate(self.folding)
         if folded is not None and all(

@@ -47,6 +47,8 @@ class ModelFile:
         folder: where external data may lie; None for bytes, which can have none.
         digest: SHA-256 of the bytes, in hexadecimal.
         opsets: operator set -> version ("" is the default one).
+        sparse: how many elements (of four bytes) its sparse initialisers have with their zeros;
+            they are dense here.
     """
 
     model: onnx.ModelProto
@@ -54,6 +56,7 @@ class ModelFile:
     folder: Path | None
     digest: str
     opsets: dict[str, int]
+    sparse: int = 0
 
 
 def read_model(source: bytes | Path, part: Part = WHOLE) -> ModelFile:
@@ -84,7 +87,7 @@ def read_model(source: bytes | Path, part: Part = WHOLE) -> ModelFile:
     _name_one_domain(model)
     try:
         take_part(model, part)
-        make_initializers_dense(model)
+        sparse = make_initializers_dense(model)
     except ImportFailure as error:
         raise error.at(file=name) from None
     opsets = _opsets(model, name)
@@ -96,7 +99,7 @@ def read_model(source: bytes | Path, part: Part = WHOLE) -> ModelFile:
             model, opsets = expanded_functions(model, opsets)
     except ImportFailure as error:
         raise error.at(file=name) from None
-    return ModelFile(model, name, folder, hashlib.sha256(data).hexdigest(), opsets)
+    return ModelFile(model, name, folder, hashlib.sha256(data).hexdigest(), opsets, sparse)
 
 
 def _read(path: Path) -> bytes | mmap.mmap:

@@ -10,13 +10,16 @@ from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
+from xdsl.ir import Attribute
+
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.macs import macs_of
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.pooling import WindowPoolOp
 from furiosa_ir.dialects.graph.rearrangement import MOST_INDICES
-from furiosa_ir.ir.shaped_operation import DYNAMIC, Shape, ints, shape_of
+from furiosa_ir.ir.shaped_operation import DYNAMIC, Shape, element_of, ints, shape_of
+from furiosa_ir.ir.sizes import words
 from furiosa_ir.limits import limit
 
 _MOST_MACS = 1 << 30
@@ -68,9 +71,14 @@ class Folding:
     transposed); from few nobody may make many.
     """
 
-    def __init__(self) -> None:
-        self._given = 0
-        self._made = 0
+    def __init__(self, sparse: int = 0) -> None:
+        """Begins to count.
+
+        Args:
+            sparse: elements of sparse initialisers that were made dense: those are made, not given.
+        """
+        self._given = -sparse
+        self._made = min(sparse, limit("FOLDED_GROWTH") * 3 // 4)  # some room stays for shapes
         self.seconds = float(limit("NATIVE_SECONDS"))
         """Of processor time that is left for what onnxruntime computes."""
 
@@ -100,15 +108,25 @@ class Folding:
                 cost = 0
         if cost > _MOST_MACS or room > limit("FOLDED_ELEMENTS"):
             return False
-        return self._make([shape_of(r) for r in op.results])
+        return self._make([shape_of(r) for r in op.results], map(element_of, op.results))
 
-    def of_operator(self, node: Any, given: Iterable[int], shapes: Iterable[Shape]) -> bool:
+    def of_sparse(self, count: int) -> bool:
+        """Whether a sparse constant of so many elements (of four bytes) may be made dense."""
+        return self._take([count], count)
+
+    def of_operator(
+        self,
+        node: Any,
+        given: Iterable[int],
+        shapes: Iterable[Shape],
+        elements: Iterable[Attribute],
+    ) -> bool:
         """Whether to have onnxruntime compute an operator on constants.
 
         Args:
             node: the `NodeProto`.
             given: how many elements each operand has.
-            shapes: of the results, as inferred.
+            shapes, elements: of the results, as inferred.
         """
         if self.seconds <= 0:
             return False
@@ -120,13 +138,17 @@ class Folding:
             return node.op_type in _NEVER_LARGER
         if not cheap and sum(map(prod, shapes)) > _FEW_ELEMENTS:
             return False
-        return self._make(shapes)
+        return self._make(shapes, elements)
 
-    def _make(self, shapes: Iterable[Shape]) -> bool:
-        made = [prod(shape) for shape in shapes]
-        if max(made, default=0) > limit("FOLDED_ELEMENTS"):
+    def _make(self, shapes: Iterable[Shape], elements: Iterable[Attribute]) -> bool:
+        counts = [prod(shape) for shape in shapes]
+        made = [words(n, e) for n, e in zip(counts, elements, strict=True)]
+        return self._take(made, max(counts, default=0))
+
+    def _take(self, made: Sequence[int], largest: int) -> bool:
+        if largest > limit("FOLDED_ELEMENTS"):
             return False
-        if self._made + sum(made) > limit("FOLDED_GROWTH") + _TIMES_OVER * self._given:
+        if self._made + sum(made) > limit("FOLDED_GROWTH") + _TIMES_OVER * max(self._given, 0):
             return False
         self._made += sum(made)
         return True

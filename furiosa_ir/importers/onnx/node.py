@@ -167,6 +167,10 @@ class Node:
             self._builder.folding.give(array.size)
         return self._builder.constant(array, element)
 
+    def may_make(self, count: int) -> bool:
+        """Whether a constant of so many elements may be made of less (`Folding`)."""
+        return self._builder.folding.of_sparse(count)
+
     def emit(
         self,
         op: type[GraphOp],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from typing import Any
 
@@ -11,37 +12,61 @@ import onnx
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.external import ExternalData
 from furiosa_ir.importers.onnx.order import all_nodes, subgraphs
-from furiosa_ir.importers.onnx.tensors import constant_of_tensor, tensor_of_array
+from furiosa_ir.importers.onnx.tensors import constant_of_tensor, element_type, tensor_of_array
 from furiosa_ir.ir.constants import Array, Constant
-from furiosa_ir.ir.sizes import check_shape
-from furiosa_ir.limits import limit, way_out
+from furiosa_ir.ir.sizes import check_shape, words
+from furiosa_ir.limits import Budget, limit, way_out
 
 _GROWTH = 64
 """A sparse tensor may become as many times its values, however many those are."""
 
 
-def make_initializers_dense(model: onnx.ModelProto) -> None:
+def make_initializers_dense(model: onnx.ModelProto) -> int:
     """Makes the sparse initialisers of a model, its subgraphs and functions dense ones.
 
     Args:
         model: is changed.
 
+    Returns:
+        how many elements (of four bytes) they have now.
+
     Raises:
-        ImportFailure: values and indices do not fit their shape, or it is too large.
+        ImportFailure: values and indices do not fit their shape, or they are too large, each one
+            or all together.
     """
     functions: Any = model.functions
     graph: Any = model.graph
-    _make_dense(graph)
-    for node in all_nodes((*graph.node, *(n for f in functions for n in f.node))):
-        for inner in subgraphs(node):
-            _make_dense(inner)
+    nodes = all_nodes((*graph.node, *(n for f in functions for n in f.node)))
+    graphs = [graph, *(inner for node in nodes for inner in subgraphs(node))]
+    tensors: list[Any] = [tensor for each in graphs for tensor in each.sparse_initializer]
+    given = sum(_words(t.values.dims, t) for t in tensors)
+    room = Budget(limit("FOLDED_GROWTH") + _GROWTH * given, _too_much)
+    made = 0
+    for tensor in tensors:
+        if may_be_dense(tensor):  # else a sentence of its own follows
+            made += dense_size(tensor)
+            room.take(dense_size(tensor))
+    for each in graphs:
+        for tensor in each.sparse_initializer:
+            dense = tensor_of_array(dense_constant(tensor).array, str(tensor.values.name))
+            each.initializer.append(dense)
+        del each.sparse_initializer[:]
+    return made
 
 
-def _make_dense(graph: Any) -> None:
-    for sparse in graph.sparse_initializer:
-        dense = tensor_of_array(dense_constant(sparse).array, str(sparse.values.name))
-        graph.initializer.append(dense)
-    del graph.sparse_initializer[:]
+def dense_size(sparse: Any) -> int:
+    """How many elements (of four bytes) it has with its zeros."""
+    return _words(sparse.dims, sparse)
+
+
+def _words(dims: Iterable[int], sparse: Any) -> int:
+    return words(prod(max(int(n), 0) for n in dims), element_type(sparse.values.data_type))
+
+
+def _too_much() -> ImportFailure:
+    return ImportFailure(
+        "its sparse tensors are too large when they are made dense", hint=way_out("FOLDED_GROWTH")
+    )
 
 
 def may_be_dense(sparse: Any) -> bool:

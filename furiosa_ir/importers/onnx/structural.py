@@ -14,7 +14,7 @@ from xdsl.ir import SSAValue
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, StorageCastOp
 from furiosa_ir.importers.onnx.node import Node
-from furiosa_ir.importers.onnx.sparse import dense_constant, may_be_dense
+from furiosa_ir.importers.onnx.sparse import dense_constant, dense_size, may_be_dense
 from furiosa_ir.importers.onnx.tensors import dtype_of_element
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import element_of
@@ -80,8 +80,9 @@ def size(node: Node) -> Sequence[SSAValue]:
 def constant(node: Node) -> Sequence[SSAValue]:
     """One of the forms that a constant's value is written in."""
     attributes = node.attributes
-    if "sparse_value" in attributes and may_be_dense(attributes["sparse_value"]):
-        return [node.value(BlobAttr(dense_constant(attributes["sparse_value"])))]
+    sparse = attributes.get("sparse_value")
+    if sparse is not None and may_be_dense(sparse) and node.may_make(dense_size(sparse)):
+        return [node.value(BlobAttr(dense_constant(sparse)))]
     if "value" in attributes:
         value = cast("Array", attributes["value"])
         # The IR holds no text and no complex numbers.

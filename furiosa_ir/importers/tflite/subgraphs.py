@@ -43,13 +43,23 @@ def called_subgraphs(record: OperatorRecord) -> tuple[int, ...]:
     return tuple(int(getattr(record.options, name)()) for name in names)
 
 
-def reached_subgraphs(file: FileRecord, record: OperatorRecord) -> list[SubgraphRecord]:
+def reached_subgraphs(
+    file: FileRecord,
+    record: OperatorRecord,
+    known: dict[int, SubgraphRecord] | None = None,
+) -> list[SubgraphRecord]:
     """Every subgraph that running an operator may call, each once, callers before what they call.
+
+    Args:
+        file: where they are.
+        record: the operator.
+        known: those that operators before it reach, by number, whose inside is not looked at
+            again; gets the others.
 
     Raises:
         ImportFailure: one is not there, one calls itself, or they nest deeper than NESTING.
     """
-    finished: dict[int, SubgraphRecord] = {}
+    finished = {} if known is None else known
     path: list[int] = [0]
 
     def visit(operator: OperatorRecord) -> None:

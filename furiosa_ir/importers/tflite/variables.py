@@ -199,7 +199,7 @@ class Variables:
     def _assigned_keys(self) -> set[Key]:
         """The resource variables that a run may change."""
         if self._assigned is None:
-            self._assigned = set(_assignments(self._file))
+            self._assigned = set(assignments(self._file))
         return self._assigned
 
 
@@ -221,11 +221,12 @@ def keeps_state(graph: SubgraphRecord) -> bool:
     )
 
 
-def _assignments(file: FileRecord) -> Iterator[Key]:
+def assignments(file: FileRecord) -> Iterator[Key]:
+    """The resource variables that a run of the network may assign, once an assignment."""
     graphs = {0: file.main}
     for record in file.main.operators:
         if record.op_type != "CALL_ONCE" and called_subgraphs(record):
-            graphs.update({graph.index: graph for graph in reached_subgraphs(file, record)})
+            reached_subgraphs(file, record, graphs)
     for graph in graphs.values():
         handles = {
             record.outputs[0]: record
@@ -259,11 +260,14 @@ def _bytes_of(tensor: AnyTensor) -> int:
 
 def _elements_of(value: SSAValue) -> Array | None:
     """The elements of a constant, moved or not."""
+    moves: list[ReshapeOp | TransposeOp] = []
+    while isinstance(value.owner, ReshapeOp | TransposeOp):
+        moves.append(value.owner)
+        value = value.owner.operands[0]
     elements = constant_of(value)
-    if elements is None and isinstance(value.owner, ReshapeOp | TransposeOp):
-        inner = _elements_of(value.owner.operands[0])
-        if inner is not None:
-            (elements,) = value.owner.evaluate(inner)
+    if elements is not None:
+        for move in reversed(moves):
+            (elements,) = move.evaluate(elements)
     return elements
 
 

@@ -130,3 +130,45 @@ def test_what_does_not_fit(spoil: Any, said: str) -> None:
     spoil(tensor)
     with pytest.raises(ImportFailure, match=said):
         imported(with_sparse(tensor))
+
+
+def test_what_sparse_tensors_become_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2.8 KB of them took 6 GiB: each was below the limit, and there was none for all."""
+    monkeypatch.setenv("FURIOSA_MAX_FOLDED_GROWTH", "1000")
+    large = np.zeros(300)
+    large[7] = 1
+
+    def of(names: list[str], *, constants: bool) -> onnx.ModelProto:
+        tensors = {name: sparse(large, coordinates=False, name=name) for name in names}
+        nodes = [helper.make_node("Sum", ["x", *names], ["y"])]
+        if constants:
+            made = (helper.make_node("Constant", [], [n], sparse_value=tensors[n]) for n in names)
+            nodes = [*made, *nodes]
+        model = network(nodes, {"x": ([300], onnx.TensorProto.DOUBLE)}, {"y": None})
+        model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+        if not constants:
+            model.graph.sparse_initializer.extend(tensors.values())
+        model.ir_version = 8
+        return model
+
+    # 300 elements of 64 bits count as 600.
+    assert names(imported(of(["a"], constants=False))) == ["add"]
+    with pytest.raises(ImportFailure, match="too large when they are made dense"):
+        imported(of(["a", "b", "c"], constants=False))
+    assert names(imported(of(["a"], constants=True))) == ["add"]
+    both = of(["a", "b"], constants=True)
+    assert names(imported(both)) == ["opaque", "sum"]
+    x = np.arange(300.0)
+    np.testing.assert_array_equal(ours(both, [x])[0], x + 2 * large)
+
+
+def test_zeros_of_sparse_tensors_are_not_what_a_file_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may make four times its constants; what it has made of nothing does not count."""
+    monkeypatch.setenv("FURIOSA_MAX_FOLDED_GROWTH", "1000")
+    tensor = sparse(np.eye(1, 400, 3, np.float32)[0], coordinates=False)
+    steps = [helper.make_node("Abs", ["w" if i == 0 else f"a{i}"], [f"a{i + 1}"]) for i in range(4)]
+    nodes = [*steps, helper.make_node("Sum", ["x", *(f"a{i + 1}" for i in range(4))], ["y"])]
+    model = network(nodes, {"x": [400]}, {"y": None})
+    model.graph.sparse_initializer.append(tensor)
+    model.ir_version = 8
+    assert names(imported(model)) == ["abs", "abs", "abs", "sum"]

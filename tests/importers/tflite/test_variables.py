@@ -6,13 +6,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+import tflite  # pyright: ignore[reportMissingTypeStubs]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from furiosa_ir.backends.warboy.enf.records import Program
 from furiosa_ir.compiler import compile_model, compile_source
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.tflite import import_tflite
+from furiosa_ir.importers.tflite import import_tflite, subgraphs
+from furiosa_ir.importers.tflite.file import FileRecord
+from furiosa_ir.importers.tflite.operator_record import OperatorRecord
+from furiosa_ir.importers.tflite.subgraphs import called_subgraphs
+from furiosa_ir.importers.tflite.variables import assignments
 from furiosa_ir.runtime.session import Session
 from tests.oracle.litert import Operator, Stream, Subgraph, Tensor, build_model
 from tests.oracle.streaming import StreamingNetwork, options
@@ -261,17 +266,17 @@ def test_a_branch_known_at_import_may_keep_state() -> None:
     other = int8("other")
     once = Operator("CALL_ONCE", [], [], options("CallOnce", initSubgraphIndex=1))
     condition = options("If", thenSubgraphIndex=2, elseSubgraphIndex=3)
-    subgraphs = [
+    inside = [
         Subgraph([start, assign(start, INITIAL)], [], []),
         then,
         Subgraph([], [other], [other]),
     ]
-    model = build_model([once, Operator("IF", [yes, x], [y], condition)], subgraphs)
+    model = build_model([once, Operator("IF", [yes, x], [y], condition)], inside)
     (variable,) = check_runs(model, [X]).variables
     assert variable.name == "v"
     # Whether another runs, only its data say.
     asked = Tensor("condition", (1,), np.bool_)
-    model = build_model([once, Operator("IF", [asked, x], [y], condition)], subgraphs)
+    model = build_model([once, Operator("IF", [asked, x], [y], condition)], inside)
     with pytest.raises(ImportFailure, match="IF calls a subgraph that keeps state from run to run"):
         import_tflite(model)
 
@@ -353,3 +358,43 @@ def test_state_of_nothing_is_limited() -> None:
         ImportFailure, match=r"keeps too much from run to run \(FURIOSA_MAX_STATE_B"
     ):
         import_tflite(model)
+
+
+def test_what_is_assigned_first_may_be_moved_often() -> None:
+    """A chain of moves once ended as 'the arguments of ASSIGN_VARIABLE make no sense'."""
+    there, v, x, kept, y = handle("v"), handle("v"), int8("x"), int8("kept"), int8("y")
+    order = Tensor.constant("order", np.array([1, 0], np.int32))
+    value, moves = INITIAL, list[Operator]()
+    for i in range(1500):
+        moved = int8(f"moved{i}", SHAPE if i % 2 else SHAPE[::-1])
+        moves.append(Operator("TRANSPOSE", [value, order], [moved], options("Transpose"), 2))
+        value = moved
+    once = Operator("CALL_ONCE", [], [], options("CallOnce", initSubgraphIndex=1))
+    beginning = Subgraph([there, *moves, assign(there, value)], [], [])
+    last = Operator("RELU", [y], [int8("z")], None, 2)
+    main = [once, v, read(v, kept), add(x, kept, y), assign(v, y), last]
+    check_runs(build_model(main, [beginning]), [X])
+
+
+def test_subgraphs_are_looked_through_once_for_what_they_assign(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each loop of a network looked through the same body: 640 KB took 5 s, in their product."""
+    v, x, y = handle("v"), int8("x"), int8("y")
+    go, held, end, result = (Tensor(n, (), np.bool_) for n in ("go", "held", "end", "result"))
+    table = options("While", condSubgraphIndex=1, bodySubgraphIndex=2)
+    loops = [Operator("WHILE", [go], [Tensor(f"loop{i}", (), np.bool_)], table) for i in range(20)]
+    condition = Subgraph([Operator("LOGICAL_NOT", [held], [end])], [held], [end])
+    nots = [Operator("LOGICAL_NOT", [held], [Tensor(f"n{i}", (), np.bool_)]) for i in range(50)]
+    body = Subgraph([*nots, Operator("LOGICAL_NOT", [held], [result])], [held], [result])
+    data = build_model([v, assign(v, x), read(v, y), *loops], [condition, body])
+    file = FileRecord(tflite.Model.GetRootAs(data, 0), data)
+    asked: list[str] = []
+
+    def called(record: OperatorRecord) -> tuple[int, ...]:
+        asked.append(record.op_type)
+        return called_subgraphs(record)
+
+    monkeypatch.setattr(subgraphs, "called_subgraphs", called)
+    assert list(assignments(file)) == [("", "v")]
+    assert len(asked) < 100
