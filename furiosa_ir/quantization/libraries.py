@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -33,6 +34,12 @@ def quiet() -> Generator[None]:
         logging.disable(before)
 
 
+_OF_ITS_OWN = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from \S+ failed:\s*|Fatal error: "
+)
+"""What onnxruntime puts in front of the reason: codes, and the name of a file of ours."""
+
+
 @contextmanager
 def refusals(what: str, name: str) -> Generator[None]:
     """Exceptions of the libraries, which share no base, as one sentence: `what: reason`.
@@ -45,5 +52,5 @@ def refusals(what: str, name: str) -> Generator[None]:
     except (FuriosaError, MemoryError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = _OF_ITS_OWN.sub("", " ".join(str(error).split())) or type(error).__name__
         raise FuriosaError(f"{what}: {reason}", file=name) from error
