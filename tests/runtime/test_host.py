@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -31,6 +32,8 @@ from furiosa_ir.runtime.host import (
     layer_of,
 )
 from furiosa_ir.runtime.isolation import IsolatedEngine
+from tests.importers.onnx.networks import network
+from tests.importers.onnx.old_opsets import by_onnxruntime
 from tests.importers.tflite.single import options
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 from tests.oracle.streaming import StreamingNetwork
@@ -382,3 +385,29 @@ def flatbuffer_without_graphs() -> bytes:
     schema.ModelStart(builder)
     builder.Finish(schema.ModelEnd(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+def test_what_a_loop_collects_in_no_rounds_is_onnxruntimes(rounds: int) -> None:
+    node: Any = helper.make_node
+    info: Any = helper.make_tensor_value_info
+    float_, int_, bool_ = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+    body = helper.make_graph(
+        [
+            node("Add", ["a", "a"], ["b"]),
+            node("Identity", ["go"], ["on"]),
+            node("Identity", ["b"], ["c"]),
+        ],
+        "body",
+        [info("i", int_, []), info("go", bool_, []), info("a", float_, None)],
+        [info("on", bool_, []), info("b", float_, None), info("c", float_, None)],
+    )
+    loop = node("Loop", ["n", "", "x"], ["last", "all"], body=body)
+    inputs: dict[str, Any] = {"x": ([2, 3], float_), "n": ([], int_)}
+    model = network([loop], inputs, {"all": (["k", 2, 3], float_), "last": [2, 3]})
+    arrays = [np.ones((2, 3), np.float32), np.array(rounds)]
+    with session.create(model.SerializeToString(), compiler_hints=False) as running:
+        got = running.run(arrays).numpy()
+    for result, want in zip(got, by_onnxruntime(model, arrays), strict=True):
+        np.testing.assert_array_equal(result, want)
+        assert result.shape == want.shape
