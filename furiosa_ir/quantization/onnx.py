@@ -305,15 +305,19 @@ def _hide_inputs_among_outputs(model: onnx.ModelProto) -> list[onnx.ValueInfoPro
 
 def _check_scales(model: onnx.ModelProto, name: str) -> None:
     constants = {i.name: i for i in model.graph.initializer}
-    for node in model.graph.node:
+    users = {i: n for n in _float_nodes(model) for i in n.input}
+    makers = {o: n for n in _float_nodes(model) for o in n.output}
+    for node in _float_nodes(model):
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
             continue
         scale = numpy_helper.to_array(constants[node.input[1]])
         if not (np.isfinite(scale).all() and (scale > 0).all()):
+            # The layer that computes them, or takes the constant: what --exclude knows.
+            layer = makers.get(node.input[0]) or users.get(node.output[0], node)
             raise FuriosaError(
                 "its values are too small or too great for a float32 scale",
                 file=name,
-                layer=node.input[0],
+                layer=layer.name,
                 hint="exclude the node, or scale the weights",
             )
 

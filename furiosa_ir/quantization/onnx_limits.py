@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -72,6 +73,44 @@ def narrow(
             narrowed[constant.name] = (float(elements.min()), float(elements.max()))
             constant.CopyFrom(numpy_helper.from_array(clipped, constant.name))
     return narrowed
+
+
+_SELECTIONS = frozenset({"Clip", "Concat", "Max", "Min", "Pad", "Where"})
+"""Operators whose result is elements of their operands, and is stored in their one range."""
+
+
+def bound_infinities(
+    model: onnx.ModelProto, ranges: Mapping[str, tuple[Any, Any]], excluded: Collection[str]
+) -> None:
+    """Makes infinite elements of constants finite where what takes them stores no infinity.
+
+    Max with -inf, or a padding of it that a mask hides: the result's range is finite, and its
+    integers saturate at the same ends. An infinity has no scale.
+
+    Args:
+        model: the network; its constants change.
+        ranges: of its tensors.
+        excluded: nodes that stay in float.
+    """
+    users: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for node in cast("list[onnx.NodeProto]", model.graph.node):
+        for value in node.input:
+            users[value].append(node)
+    outputs = {o.name for o in model.graph.output}
+    for constant in model.graph.initializer:
+        takers = users[constant.name]
+        if constant.data_type not in _FLOATS or constant.name in outputs or not takers:
+            continue
+        if any(n.op_type not in _SELECTIONS or n.name in excluded for n in takers):
+            continue
+        results = [ranges[n.output[0]] for n in takers if n.output[0] in ranges]
+        ends = np.array(results, np.float64).reshape(-1, 2)
+        elements = numpy_helper.to_array(constant)
+        if len(ends) < len(takers) or not np.isfinite(ends).all() or not np.isinf(elements).any():
+            continue
+        low, high = ends[:, 0].min(), ends[:, 1].max()
+        bounded = np.where(np.isinf(elements), np.clip(elements, low, high), elements)
+        constant.CopyFrom(numpy_helper.from_array(bounded.astype(elements.dtype), constant.name))
 
 
 def _constants(model: onnx.ModelProto, steps: Sequence[Step]) -> dict[str, Array]:

@@ -17,7 +17,7 @@ from furiosa_ir.native_process import OnStep
 from furiosa_ir.quantization.calibration import Sample
 from furiosa_ir.quantization.indifference import Limits
 from furiosa_ir.quantization.libraries import quiet, refusals
-from furiosa_ir.quantization.onnx_limits import narrow
+from furiosa_ir.quantization.onnx_limits import bound_infinities, narrow
 from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of
 
 _HISTOGRAM_BINS = {"entropy": 512, "percentile": 2048}
@@ -63,6 +63,7 @@ def find_ranges(
             for k, d in _result(extremes).data.items()
         }
         narrowed = narrow(model, ranges, samples, name)
+        bound_infinities(model, ranges, excluded)
         _check_ranges(model, ranges, excluded, name)
         if method == "minmax":
             return TensorsData(CalibrationMethod.MinMax, _not_empty(ranges)), narrowed

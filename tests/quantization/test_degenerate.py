@@ -116,3 +116,30 @@ def test_a_sample_that_is_no_number(value: float) -> None:
     data[2, 0, 0, 0] = value
     with pytest.raises(FuriosaError, match="the input 'x' has a NaN or an infinity"):
         snr([N("Relu", ["x"], ["y"])], {}, data)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["Max", "Min", "Where", "Pad", "Clip"])
+def test_infinite_constants_that_no_result_holds(kind: str, method: str) -> None:
+    """Max with -inf, the side of a Where that nothing takes, a padding that a Softmax hides."""
+    below, above = np.float32(-np.inf), np.float32(np.inf)
+    x: dict[str, Any] = {"w": WEIGHT}
+    nodes = {
+        "Max": [N("Max", ["c", "k"], ["y"])],
+        "Min": [N("Min", ["c", "h"], ["y"])],
+        "Where": [N("Where", ["all", "c", "k"], ["y"])],
+        "Pad": [N("Pad", ["c", "by", "k"], ["p"]), N("Softmax", ["p"], ["y"], axis=-1)],
+        "Clip": [N("Clip", ["c", "k", "h"], ["y"])],
+    }[kind]
+    used = {i for node in nodes for i in node.input}
+    others = {"k": below, "h": above, "all": np.array(True), "by": np.array([0] * 7 + [2])}
+    x |= {k: v for k, v in others.items() if k in used}
+    assert snr([N("Conv", ["x", "w"], ["c"]), *nodes], x, method=method) > 20
+
+
+def test_a_weight_without_a_scale_is_named_by_its_layer() -> None:
+    """Not by a name of the quantiser's, which --exclude does not know."""
+    nodes = [N("Conv", ["x", "w", "b"], ["y"], name="mine")]
+    with pytest.raises(FuriosaError) as caught:
+        snr(nodes, {"w": WEIGHT, "b": np.full(4, 3e38, np.float32)})
+    assert caught.value.layer == "mine"
