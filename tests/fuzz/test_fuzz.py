@@ -17,7 +17,7 @@ from tests.fuzz.harnesses import HARNESSES
 
 LEAST_EDGES = {"cache": 40}
 """Of the code that a run goes through; the reader of cache entries is one small module."""
-RUNS = 500
+RUNS = 800
 """Inputs of a short run, the seeds included."""
 SECONDS = 60
 """Of processor time at most."""
