@@ -16,6 +16,7 @@ import numpy as np
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.tflite.file import CORRUPTION
 from furiosa_ir.importers.tflite.part import content_of_part
+from furiosa_ir.importers.tflite.unpacking import unpacked
 from furiosa_ir.native_process import OnStep, no_report
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.quantization.calibration import InputDescription, Sample
@@ -64,7 +65,7 @@ class TFLiteSource:
         schema = libraries().schema
         try:
             content = content_of_part(content, part)
-            model = schema.ModelT.InitFromPackedBuf(content, 0)
+            model = unpacked(content, schema)
             return _read(model, content, str(path), schema)
         except ImportFailure as error:
             raise error.at(file=str(path)) from None

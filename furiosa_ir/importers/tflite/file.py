@@ -29,7 +29,7 @@ from furiosa_ir.importers.tflite.operator_record import (
 )
 from furiosa_ir.importers.tflite.part import given_shapes, select, without_double
 from furiosa_ir.importers.tflite.sparsity import dense_elements
-from furiosa_ir.importers.tflite.vectors import Vectors, checked_length, enum_names
+from furiosa_ir.importers.tflite.vectors import LEAST_OPERATOR, Vectors, checked_length, enum_names
 from furiosa_ir.input_files import open_input
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape
@@ -217,7 +217,7 @@ class FileRecord:
     def _read(self, reader: Any, index: int) -> SubgraphRecord:
         size, vectors = len(self.data), self._vectors
         count = checked_length(reader.TensorsLength(), size, "tensors")
-        operator_count = checked_length(reader.OperatorsLength(), size, "operators")
+        operator_count = checked_length(reader.OperatorsLength(), size, "operators", LEAST_OPERATOR)
         part = WHOLE if index else self._part
         chosen = select(self._model, reader, vectors, part) if part.is_cut else None
         tensors = [

@@ -14,6 +14,7 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
+from furiosa_ir.importers.tflite.unpacking import unpacked
 from furiosa_ir.importers.tflite.vectors import Vectors
 from furiosa_ir.network_part import Part, Shape, checked_shape, missing_value
 
@@ -245,7 +246,7 @@ def content_of_part(data: bytes | mmap.mmap, part: Part) -> bytes:
         ) from None
     reader = tflite.Model.GetRootAs(content, 0)
     chosen = select(reader, reader.Subgraphs(0), Vectors(len(content)), part)
-    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    model: Any = unpacked(content, schema)
     graph = model.subgraphs[0]
     names = [(t.name or b"").decode(errors="replace") for t in graph.tensors]
     file_inputs = [names[i] for i in graph.inputs]

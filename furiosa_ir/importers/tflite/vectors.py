@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -10,14 +10,23 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.limits import Budget, limit, way_out
 
+LEAST_OPERATOR = 12
+"""Bytes of an operator: its offset, and a table with two fields."""
 
-def checked_length(count: int, size: int, what: str) -> int:
+
+def checked_length(count: int, size: int, what: str, least: int = 4) -> int:
     """The length of a vector of tables in a file of that size.
 
+    Args:
+        count: what the file says.
+        size: of the file, in bytes.
+        what: they are.
+        least: bytes that each takes; by default its offset alone, for tables may be shared.
+
     Raises:
-        ImportFailure: the file has no room for their offsets.
+        ImportFailure: the file has no room for them.
     """
-    if 4 * count > size:
+    if least * count > size:
         raise ImportFailure(f"corrupt: {count} {what} do not fit into a file of {size} bytes")
     return count
 
@@ -33,28 +42,33 @@ class Vectors:
         self._budget = Budget(limit("SHARES") * size, _too_much)
         self._dense = Budget(limit("FOLDED_GROWTH") + 4 * size, _too_sparse)
 
-    def _take(self, count: int) -> None:
+    def take(self, count: int) -> None:
+        """Takes so many bytes.
+
+        Raises:
+            ImportFailure: with those before they are more than SHARES times the file.
+        """
         self._budget.take(count)
 
     def copied(self, array: Any) -> bytes:
         """A vector of bytes; the reader gives 0 for one left out."""
         if isinstance(array, int):
             return b""
-        self._take(array.nbytes)
+        self.take(array.nbytes)
         return bytes(array.tobytes())
 
     def numbers(self, array: Any) -> list[Any]:
         """The elements of a vector of numbers; the reader gives 0 for a vector left out."""
         if isinstance(array, int):
             return []
-        self._take(array.nbytes)
+        self.take(array.nbytes)
         return array.tolist()
 
     def text(self, raw: bytes | None) -> str:
         """A string; empty if it is left out."""
         if raw is None:
             return ""
-        self._take(len(raw))
+        self.take(len(raw))
         return raw.decode(errors="replace")
 
     def indices(
@@ -80,7 +94,7 @@ class Vectors:
 
         They have a sign; it is in the highest of their bits.
         """
-        self._take(contents.nbytes)
+        self.take(contents.nbytes)
         parts = [(contents << up).view(np.int8) >> (8 - bits) for up in range(8 - bits, -1, -bits)]
         return np.stack(parts, -1).reshape(-1)[:count]
 
@@ -89,6 +103,15 @@ def _too_much() -> ImportFailure:
     return ImportFailure(
         "corrupt: its tables share vectors, and hold more than the file", hint=way_out("SHARES")
     )
+
+
+def refuse_sharing() -> NoReturn:
+    """Refuses a file whose lists share tables.
+
+    Raises:
+        ImportFailure: always.
+    """
+    raise _too_much()
 
 
 def _too_sparse() -> ImportFailure:
