@@ -90,17 +90,9 @@ def test_verify(source: Path, reference: str, level: str, tmp_path: Path):
 @pytest.mark.corpus
 def test_verify_runs_custom_operators_and_newer_versions(shared: Path, tmp_path: Path):
     trained = shared / "models" / "trained"
-    for name in ("deeplabv3_mbv2_dm05_pascal_u8", "ssd_mbv1_coco_300_u8"):
-        result = good(
-            "compile",
-            trained / f"{name}.tflite",
-            "--verify",
-            "-o",
-            tmp_path / "x",
-            "--target-ir",
-            "graph",
-        )
-        assert "❌" not in result.stderr
+    custom = trained / "ssd_mbv1_coco_300_u8.tflite"
+    result = good("compile", custom, "--verify", "-o", tmp_path / "x", "--target-ir", "graph")
+    assert "❌" not in result.stderr
     newer = trained / "ssd_mbv2_fpnlite_256_int8.tflite"
     result = good("compile", newer, "--verify", "-o", tmp_path / "x")
     assert "every element equal to LiteRT's optimised kernels" in result.stderr
