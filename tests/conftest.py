@@ -23,7 +23,7 @@ settings.register_profile(
     "default",
     deadline=None,
     derandomize=True,
-    max_examples=35,
+    max_examples=25,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(

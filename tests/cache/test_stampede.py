@@ -41,5 +41,5 @@ def test_each_network_is_compiled_once(store: str, tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("store", STORES)
 def test_killed_processes_leave_nothing_that_matters(store: str, tmp_path: Path):
-    report = run(store, tmp_path, "--kill-every", "0.2", "--seconds", "5")
+    report = run(store, tmp_path, "--kill-every", "0.2", "--seconds", "3")
     assert report["killed"] > 0

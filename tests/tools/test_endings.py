@@ -171,7 +171,7 @@ def what_is_wrong(
 def test_a_signal_at_any_moment(folder: Path, number: signal.Signals) -> None:
     """Drawn anew in each run: the moments and the commands."""
     ended = 0
-    for _ in range(9):
+    for _ in range(6):
         line, delay = random.choice(LINES[:9]), random.uniform(0, 0.6)
         code, errors = end(line, folder, number, delay)
         wrong = what_is_wrong(code, errors, folder, number, 0)
