@@ -35,6 +35,9 @@ from furiosa_ir.ir.value_tracking import note_replaced
 MAX_EPILOGUE = 64
 """Operations that an epilogue may have; real ones have a handful."""
 
+MAX_VECTOR = 192
+"""Operations that a kernel without a head may have: planning takes each operand's part in each."""
+
 Fits = Callable[[Sequence[TensorOp]], bool]
 """Whether operations fit one kernel's four dimensions."""
 
@@ -112,7 +115,7 @@ def fuse_kernels(function: FuncOp) -> None:
             clusters.append((kind, members))
     for op in reversed(operations):
         if isinstance(op, VECTOR) and op not in taken:
-            members = _pull([op], taken, VECTOR, has_view)
+            members = _pull([op], taken, VECTOR, _fits_vector)
             taken.update(members)
             clusters.append((VectorOp, members))
     for kind, members in clusters:
@@ -231,6 +234,11 @@ def _continues(op: Operation, acc: SSAValue) -> bool:
 
 def _is_byte(value: SSAValue) -> bool:
     return cast("IntegerType", element_of(value)).width.data == 8
+
+
+def _fits_vector(members: Sequence[TensorOp]) -> bool:
+    """What fits a kernel without a head."""
+    return len(members) <= MAX_VECTOR and has_view(members)
 
 
 def _fits_head(head: TensorOp) -> Fits:
