@@ -178,8 +178,19 @@ def _table(op: Operator) -> str | None:
 
 
 def _softmax(op: Operator) -> str | None:
-    """`PreprocessSoftmaxScaling`: a factor above 1, of 26 bits."""
-    beta = float(op.options.Beta()) if hasattr(op.options, "Beta") else 1.0
+    """`PreprocessSoftmaxScaling`: a factor above 1, of 26 bits.
+
+    Without options, or with another operator's, SOFTMAX has a beta of 0.
+    """
+    return _scaled(op, float(op.options.Beta()) if hasattr(op.options, "Beta") else 0.0)
+
+
+def _log_softmax(op: Operator) -> str | None:
+    """As `_softmax`; it has no beta."""
+    return _scaled(op, 1.0)
+
+
+def _scaled(op: Operator, beta: float) -> str | None:
     scale = op.scales[0]
     if not op.is_8bit or beta * scale * 2**26 > 1:
         return None
@@ -193,5 +204,6 @@ _CHECKS: dict[str, Check] = {
     **dict.fromkeys(("EQUAL", "NOT_EQUAL"), _equality),
     **dict.fromkeys(("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"), _comparison),
     **dict.fromkeys(("LOG", "RSQRT", "SQRT"), _table),
-    **dict.fromkeys(("SOFTMAX", "LOG_SOFTMAX"), _softmax),
+    "SOFTMAX": _softmax,
+    "LOG_SOFTMAX": _log_softmax,
 }

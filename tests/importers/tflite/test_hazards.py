@@ -211,3 +211,11 @@ def test_narrow_weights(builtin: str, columns: int, bits: int):
     np.testing.assert_allclose(
         results[0], run_reference(narrow(model, bits), [array])[0], rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("given", [None, options("Add")], ids=["none", "another operator's"])
+def test_softmax_without_its_options_has_a_beta_of_zero(given: Any) -> None:
+    """A mutation of a real network ended LiteRT."""
+    x, y = Tensor("x", (2, 4), np.int8, 0.5), Tensor("y", (2, 4), np.int8, 1 / 256, -128)
+    with pytest.raises(ImportFailure, match="with beta 0, at which LiteRT ends the process"):
+        import_tflite(build_model([Operator("SOFTMAX", [x], [y], given)]))
