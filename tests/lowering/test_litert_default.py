@@ -69,7 +69,7 @@ def test_ties_tell_the_kernels_apart(name: str) -> None:
         return not np.array_equal(net.reference(), expected)
 
     with_ties = networks(name, "int8", numerics=LITERT_DEFAULT, ties=True)
-    find(with_ties, differ, settings=settings(phases=[Phase.generate]))
+    find(with_ties, differ, settings=settings(phases=[Phase.generate], max_examples=1000))
 
 
 def quantize(net: Network, count: int, y_scale: float) -> None:
