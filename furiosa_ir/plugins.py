@@ -402,12 +402,17 @@ def is_registered_from_outside(declared: object) -> bool:
     Whoever keeps a register asks: what is declared outside counts before what the compiler has,
     in whatever order they come, and programs in the cache depend on it.
     """
-    module = str(getattr(declared, "__module__", ""))
-    if module.partition(".")[0] in _OURS:
+    if is_ours(declared):
         return False
+    module = str(getattr(declared, "__module__", ""))
     if not _is_plugin(module):
         _untracked.add(module)
     return True
+
+
+def is_ours(declared: object) -> bool:
+    """Whether a class or function is this package's, and neither a plug-in's nor a script's."""
+    return str(getattr(declared, "__module__", "")).partition(".")[0] in _OURS
 
 
 def _is_plugin(module: str) -> bool:
@@ -498,8 +503,7 @@ def wrong_result(
     plain = getattr(function, "__func__", function)
     code = getattr(plain, "__code__", None)
     text = f"'{getattr(plain, '__name__', plain)}' returns {what}, in {running}"
-    ours = str(getattr(plain, "__module__", "")).partition(".")[0] in _OURS
-    if ours or not isinstance(code, CodeType):
+    if is_ours(plain) or not isinstance(code, CodeType):
         return TypeError(text)
     where = f"{_shown(code.co_filename)}:{code.co_firstlineno}"
     return FuriosaError(f"the plug-in's {text}", file=where, layer=layer)

@@ -17,8 +17,8 @@ import numpy as np
 
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.plugins import is_registered_from_outside, plugin_failure
+from furiosa_ir.read_only import Array, read_only
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
 
 _OPEN = -1
@@ -184,19 +184,12 @@ def _results(
     kernel: HostKernel, operator: HostOperator, inputs: Sequence[Array | None]
 ) -> list[Any]:
     """What the function returns, as a list of the right length."""
-    given = [None if a is None else _read_only(a) for a in inputs]
+    given = [None if a is None else read_only(a) for a in inputs]
     made = _called(kernel, kernel.function, operator, given)
     results = list(cast("Sequence[Any]", made)) if isinstance(made, list | tuple) else [made]
     if len(results) != len(operator.outputs):
         raise _wrong(kernel, operator, f"{len(results)} results, not {len(operator.outputs)}")
     return results
-
-
-def _read_only(array: Array) -> Array:
-    """What a kernel gets: the caller's array, or a constant that the next run needs as it is."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _called(

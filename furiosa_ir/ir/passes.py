@@ -38,6 +38,7 @@ from xdsl.utils.hints import isa, type_repr
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.rewriting import AnyRule, RewriteDriver
+from furiosa_ir.plugins import is_ours
 
 PASSES: dict[str, type[Pass]] = {}
 """Name -> pass, of the pass modules imported so far; use `find_pass`, `all_passes`."""
@@ -64,8 +65,7 @@ class Pass(ModulePass):
         other = PASSES.get(name)
         # A plug-in that is loaded again declares its passes again.
         if other is not None and (
-            other.__qualname__ != cls.__qualname__
-            or other.__module__.startswith("furiosa_ir.") > cls.__module__.startswith("furiosa_ir.")
+            other.__qualname__ != cls.__qualname__ or is_ours(other) > is_ours(cls)
         ):
             raise FuriosaError(
                 f"two passes are named '{name}': {other.__module__}.{other.__qualname__} "

@@ -29,7 +29,7 @@ from furiosa_ir.ir.history import record_pass
 from furiosa_ir.ir.passes import Pass, parse_passes, pipeline_text
 from furiosa_ir.ir.rewriting import made_by
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
-from furiosa_ir.plugins import raise_plugin_failure
+from furiosa_ir.plugins import is_ours, raise_plugin_failure
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def run_pipeline(
         for watch in instrumentation:
             watch.before_phase(phase, module)
         for what in phase.resolve():
-            verify = verify_each or not type(what).__module__.startswith("furiosa_ir.")
+            verify = verify_each or not is_ours(type(what))
             run_pass(context, module, what, instrumentation, verify)
         if not verify_each or not phase.passes:
             _verify_after(f"the phase '{phase.name}'", verify_module, module, _TELLS_PASS)

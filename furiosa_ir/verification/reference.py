@@ -28,6 +28,7 @@ from furiosa_ir.interpreter.graph import evaluate_exactly, exact_bias
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.plugins import is_ours
 from furiosa_ir.reports.host_operator import run_host_operator
 from furiosa_ir.verification.comparison import Where, check_equal
 from furiosa_ir.verification.convolutions import exact_convolution
@@ -132,7 +133,7 @@ def is_of_plugin(op: Operation) -> bool:
     """Whether only a plug-in knows an operation, and no framework runs it."""
     if isinstance(op, OpaqueOp):
         return find_kernel(op.operator.data) is not None
-    return isinstance(op, GraphOp) and not type(op).__module__.startswith("furiosa_ir.")
+    return isinstance(op, GraphOp) and not is_ours(type(op))
 
 
 def _check_beside_evaluate(

@@ -20,7 +20,7 @@ from furiosa_ir.dialects.graph import (
 from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, StringType
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.constants import BlobAttr
-from furiosa_ir.plugins import is_registered_from_outside
+from furiosa_ir.plugins import is_ours, is_registered_from_outside
 
 OPERATIONS: list[type[GraphOp]] = [
     op
@@ -66,7 +66,7 @@ def register(op: type[GraphOp]) -> type[GraphOp]:
     """
     is_registered_from_outside(op)
     former = next((other for other in OPERATIONS if other.name == op.name), None)
-    if former is not None and former.__module__.startswith("furiosa_ir."):
+    if former is not None and is_ours(former):
         raise FuriosaError(
             f"the operation '{op.name}' of {op.__module__} has the name of one of the compiler's",
             hint="give it another name; ONNX and TFLITE may claim the same operators",

@@ -15,7 +15,8 @@ from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of, shape_text
-from furiosa_ir.plugins import plugin_failure, wrong_result
+from furiosa_ir.plugins import is_ours, plugin_failure, wrong_result
+from furiosa_ir.read_only import read_only
 
 
 def evaluate(op: GraphOp, operands: Sequence[Array]) -> list[Array]:
@@ -35,7 +36,7 @@ def evaluate(op: GraphOp, operands: Sequence[Array]) -> list[Array]:
     results = _called(op, operands)
     for value, result in zip(op.results, results, strict=True):
         shape = shape_of(value)
-        if _is_of_plugin(op) and DYNAMIC not in shape and result.shape != shape:
+        if not is_ours(type(op)) and DYNAMIC not in shape and result.shape != shape:
             raise _wrong(op, f"shape {shape_text(result.shape)}, not {shape_text(shape)}")
     return results
 
@@ -58,8 +59,8 @@ def evaluate_table(op: GraphOp, operands: Sequence[Array], count: int) -> Array:
 
 
 def _called(op: GraphOp, operands: Sequence[Array]) -> list[Array]:
-    if _is_of_plugin(op):
-        operands = [_read_only(operand) for operand in operands]
+    if not is_ours(type(op)):
+        operands = [read_only(operand) for operand in operands]
     try:
         made = op.evaluate(*operands)
     except Exception as error:
@@ -73,18 +74,8 @@ def _called(op: GraphOp, operands: Sequence[Array]) -> list[Array]:
     return results
 
 
-def _is_of_plugin(op: GraphOp) -> bool:
-    return not type(op).__module__.startswith("furiosa_ir.")
-
-
 def _wrong(op: GraphOp, what: str) -> Exception:
     return wrong_result(op.evaluate, what, f"the meaning of {op.name}", layer_name(op) or None)
-
-
-def _read_only(array: Array) -> Array:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _arrays(made: object) -> list[Array] | None:
