@@ -16,6 +16,7 @@ from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.interpreter.opaque import run_opaque
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.runtime.host import host_engine
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 
 
@@ -61,4 +62,4 @@ def run_host_operator(op: GraphOp, operands: Sequence[Array]) -> Sequence[Array]
         model,
         ((op.operator.data, name, 0, ""),) if isinstance(op, OpaqueOp) else (),
     )
-    return SharedProcessEngine(segment).run(variable)
+    return host_engine(segment, SharedProcessEngine).run(variable)

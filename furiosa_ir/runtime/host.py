@@ -30,7 +30,7 @@ class HostEngine(Protocol):
 
 
 MakeEngine = Callable[[HostSegment], HostEngine]
-"""Makes what runs a host segment."""
+"""Makes what runs a host segment on its framework."""
 
 
 class OnnxEngine:
@@ -232,9 +232,6 @@ def layer_of(segment: HostSegment) -> str:
     return f"{segment.name} ({shown})" if layers else segment.name
 
 
-_KEEPING = (129, 142)
-"""The numbers of CALL_ONCE and VAR_HANDLE in the enumeration BuiltinOperator."""
-
 _NO_MODEL = (struct.error, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What the flatbuffers reader raises on bytes that are no sound model."""
 
@@ -253,7 +250,8 @@ def hides_state(segment: HostSegment) -> bool:
         model: Any = tflite.Model.GetRootAs(segment.model, 0)
         graphs = [model.Subgraphs(i) for i in range(_bounded(model.SubgraphsLength(), segment))]
         count = _bounded(model.OperatorCodesLength(), segment)
-        if any(model.OperatorCodes(i).BuiltinCode() in _KEEPING for i in range(count)):
+        keeping = tflite.BuiltinOperator.CALL_ONCE, tflite.BuiltinOperator.VAR_HANDLE
+        if any(model.OperatorCodes(i).BuiltinCode() in keeping for i in range(count)):
             return True
         set_before = {
             graphs[0].Inputs(i) for i in range(_bounded(graphs[0].InputsLength(), segment))
@@ -305,30 +303,38 @@ def engine_asked_for() -> MakeEngine:
     if value not in ("0", "1"):
         raise FuriosaError(f"{ISOLATION} is '{value}'", hint="set it to 0 or 1")
     if value == "0":
-        return host_engine
+        return engine_here
     # Its imports take 10 ms that nobody else need pay.
     from furiosa_ir.runtime.isolation import IsolatedEngine  # noqa: PLC0415
 
     return IsolatedEngine
 
 
-def host_engine(segment: HostSegment) -> HostEngine:
-    """What runs a host segment in this process.
+def host_engine(segment: HostSegment, make_engine: MakeEngine | None = None) -> HostEngine:
+    """What runs a host segment.
+
+    Python kernels of its operators run in this process always: another one has not loaded them,
+    which may be a script's.
+
+    Args:
+        segment: the segment.
+        make_engine: makes what runs a framework's sub-model; default: `engine_here`.
 
     Raises:
         ExecutionFailure: its framework is unknown, or the sub-model keeps a state of its own.
     """
-    return kernel_engine(segment) or engine_type(segment)(segment)
+    if has_kernels(segment):
+        return KernelEngine(segment)
+    return (make_engine or engine_here)(segment)
 
 
-def kernel_engine(segment: HostSegment) -> HostEngine | None:
-    """What runs a segment whose operators have Python kernels; None for others.
+def engine_here(segment: HostSegment) -> HostEngine:
+    """What runs a framework's sub-model in this process.
 
-    It runs in this process always: others have not loaded the kernels, which may be a script's.
+    Raises:
+        ExecutionFailure: its framework is unknown, or the sub-model keeps a state of its own.
     """
-    if not has_kernels(segment):
-        return None
-    return KernelEngine(segment)
+    return engine_type(segment)(segment)
 
 
 def engine_type(segment: HostSegment) -> type[OnnxEngine] | type[TFLiteEngine]:

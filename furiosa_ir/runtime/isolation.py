@@ -14,13 +14,7 @@ from typing import Any
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.native_process import SHARED, Answer, Job, NativeCrash, NativeProcesses, Order
-from furiosa_ir.runtime.host import (
-    HostEngine,
-    engine_type,
-    host_engine,
-    kernel_engine,
-    layer_of,
-)
+from furiosa_ir.runtime.host import HostEngine, engine_here, engine_type, layer_of
 from furiosa_ir.runtime.tensor import Array
 
 
@@ -33,7 +27,6 @@ class IsolatedEngine:
 
     def __init__(self, segment: HostSegment) -> None:
         engine_type(segment)
-        self._here = kernel_engine(segment)
         self._layer = layer_of(segment)
         self._processes = NativeProcesses(
             __name__,
@@ -49,8 +42,6 @@ class IsolatedEngine:
             ExecutionFailure: as the engine in the child; or the child has died, or not answered
                 for `HOST_SECONDS` of `furiosa_ir.limits`.
         """
-        if self._here is not None:
-            return self._here.run(inputs)
         try:
             return self._processes.call("run", arrays=inputs).arrays
         except NativeCrash as crash:
@@ -65,12 +56,9 @@ class SharedProcessEngine:
 
     def __init__(self, segment: HostSegment) -> None:
         self._segment = segment
-        self._here = kernel_engine(segment)
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """As `IsolatedEngine.run`."""
-        if self._here is not None:
-            return self._here.run(inputs)
         segment = self._segment
         try:
             return SHARED.call("host_once", segment.model, inputs, **_described(segment)).arrays
@@ -96,7 +84,7 @@ def jobs(described: Mapping[str, Any], model: bytes) -> Mapping[str, Job]:
 
     def run(order: Order) -> Answer:
         nonlocal engine
-        engine = engine or host_engine(HostSegment(**described, model=model))
+        engine = engine or engine_here(HostSegment(**described, model=model))
         return Answer(arrays=engine.run(order.arrays))
 
     return {"run": run}
@@ -104,7 +92,7 @@ def jobs(described: Mapping[str, Any], model: bytes) -> Mapping[str, Job]:
 
 def _once(order: Order) -> Answer:
     segment = HostSegment(**order.options, model=order.data)
-    return Answer(arrays=host_engine(segment).run(order.arrays))
+    return Answer(arrays=engine_here(segment).run(order.arrays))
 
 
 JOBS: Mapping[str, Job] = {"host_once": _once}

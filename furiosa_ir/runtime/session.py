@@ -28,6 +28,7 @@ from furiosa_ir.runtime.host import (
     MakeEngine,
     check_declared,
     engine_asked_for,
+    engine_here,
     host_engine,
 )
 from furiosa_ir.runtime.model import Described, Inputs, Model
@@ -171,7 +172,7 @@ def _load(program: Program, make_engine: MakeEngine) -> _Loaded:
 
 def _hosts(program: Program, make_engine: MakeEngine) -> dict[int, HostEngine]:
     return {
-        index: make_engine(segment)
+        index: host_engine(segment, make_engine)
         for index, segment in enumerate(program.segments)
         if isinstance(segment, HostSegment)
     }
@@ -350,7 +351,7 @@ class Session(Described):
         self._workers = threading.Semaphore(self.worker_num)
         loaded, running = self._loaded, bool(self._running)
         self._running.clear()
-        if loaded is not None and (running or loaded.make_engine is not host_engine):
+        if loaded is not None and (running or loaded.make_engine is not engine_here):
             _LEFT_BEHIND.append(loaded.hosts)
             hosts = _hosts(loaded.program, loaded.make_engine)
             self._loaded = replace(loaded, hosts=hosts)

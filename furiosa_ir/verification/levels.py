@@ -30,7 +30,7 @@ from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.reports.host_operator import run_host_operator
-from furiosa_ir.runtime.host import HostEngine, check_declared
+from furiosa_ir.runtime.host import HostEngine, check_declared, host_engine
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 from furiosa_ir.verification.comparison import (
     Coverage,
@@ -124,7 +124,7 @@ class LevelCheck:
             if isinstance(segment, NpuSegment):
                 self.checks[index] = SegmentCheck(simulator, index, function)
             else:
-                self.hosts[index] = SharedProcessEngine(segment)
+                self.hosts[index] = host_engine(segment, SharedProcessEngine)
                 written = final.get(segment.name)
                 if written is not None and not function.is_structurally_equivalent(written):
                     self.changed[index] = written
