@@ -10,7 +10,7 @@ from __future__ import annotations
 import onnx
 from onnx import helper
 
-from furiosa_ir.quantization.names import fresh, graphs_of, subgraphs_of, value_names
+from furiosa_ir.quantization.names import fresh, graphs_of, replace_uses, subgraphs_of, value_names
 
 
 def show_captures(model: onnx.ModelProto) -> list[str]:
@@ -34,7 +34,7 @@ def show_captures(model: onnx.ModelProto) -> list[str]:
                     names.append(fresh(f"{value}_captured", called))
                     copy = helper.make_node("Identity", [value], [copies[value]], names[-1])
                     nodes.append(copy)
-            _replace(body, copies)
+            replace_uses(body, copies)
         nodes.append(node)
     if names:
         del graph.node[:]
@@ -51,7 +51,7 @@ def hide_captures(model: onnx.ModelProto, names: list[str]) -> None:
         model.graph.node.remove(node)
     for node in model.graph.node:
         for body in subgraphs_of(node):
-            _replace(body, sources)
+            replace_uses(body, sources)
     if names:
         _sort(model.graph)
 
@@ -94,13 +94,3 @@ def _taken_from_outside(body: onnx.GraphProto) -> set[str]:
         found -= {o for node in graph.node for o in node.output}
         found -= {i.name for i in (*graph.input, *graph.initializer)}
     return found
-
-
-def _replace(body: onnx.GraphProto, names: dict[str, str]) -> None:
-    for graph in graphs_of(body):
-        for node in graph.node:
-            for index, name in enumerate(node.input):
-                if name in names:
-                    node.input[index] = names[name]
-        for output in graph.output:
-            output.name = names.get(output.name, output.name)

@@ -7,7 +7,8 @@ scales that were there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -16,7 +17,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 from furiosa_ir.arrays import Array
-from furiosa_ir.quantization.names import fresh, graphs_of, subgraphs_of, value_names
+from furiosa_ir.quantization.names import (
+    fresh,
+    graphs_of,
+    replace_uses,
+    subgraphs_of,
+    value_names,
+)
 from furiosa_ir.quantization.own_scales import CARRIED
 
 _Q, _DQ = "QuantizeLinear", "DequantizeLinear"
@@ -136,12 +143,9 @@ def take_quantization_off(model: onnx.ModelProto) -> Partial:
 def drop_clips(model: onnx.ModelProto, clips: Iterable[str]) -> None:
     """Takes the clips away again: their operand is stored in the same integers as their result."""
     names = set(clips)
-    gone = [node for node in _nodes(model) if node.name in names]
     outputs = {o.name for o in model.graph.output}
-    for node in gone:
-        if node.output[0] not in outputs:
-            _replace(model, {node.output[0]: node.input[0]})
-            model.graph.node.remove(node)
+    gone = [n for n in _nodes(model) if n.name in names and n.output[0] not in outputs]
+    _remove(model, gone, {node.output[0]: node.input[0] for node in gone})
 
 
 def join_requantizations(model: onnx.ModelProto) -> None:
@@ -150,6 +154,7 @@ def join_requantizations(model: onnx.ModelProto) -> None:
     producers = {o: node for node in _nodes(model) for o in node.output}
     outputs = {o.name for o in model.graph.output}
     gone: list[onnx.NodeProto] = []
+    read: dict[str, str] = {}
     for node in _nodes(model):
         before = producers.get(node.input[0]) if node.op_type == _Q else None
         if before is None or before.op_type != _DQ:
@@ -157,19 +162,18 @@ def join_requantizations(model: onnx.ModelProto) -> None:
         a, b = _parameters(before, constants), _parameters(node, constants)
         if a is None or b is None or not _same(a, b):
             continue
-        source, target = before.input[0], node.output[0]
+        source, target = _last(before.input[0], read), node.output[0]
         if target not in outputs:
-            _replace(model, {target: source})
+            read[target] = source
         elif source in producers and source not in outputs:
-            _replace(model, {source: target})
+            read[source] = target
             producers[source].output[:] = [
                 target if o == source else o for o in producers[source].output
             ]
         else:
             continue
         gone.append(node)
-    for node in gone:
-        model.graph.node.remove(node)
+    _remove(model, gone, read)
     _drop_unused(model, _DQ)
 
 
@@ -287,19 +291,26 @@ def _clips_for_pairs(model: onnx.ModelProto, constants: dict[str, Array], found:
     _drop_unused(model, _Q)
 
 
-def _replace(model: onnx.ModelProto, names: dict[str, str]) -> None:
-    for graph in graphs_of(model.graph):
-        for node in graph.node:
-            for index, name in enumerate(node.input):
-                if name in names:
-                    node.input[index] = names[name]
+def _last(name: str, read: Mapping[str, str]) -> str:
+    """What is read in the place of a value, in the end."""
+    while name in read:
+        name = read[name]
+    return name
+
+
+def _remove(
+    model: onnx.ModelProto, gone: Sequence[onnx.NodeProto], read: Mapping[str, str]
+) -> None:
+    """Takes nodes away, for which others read values in the place of theirs."""
+    for node in gone:
+        model.graph.node.remove(node)
+    replace_uses(model.graph, {name: _last(name, read) for name in read})
 
 
 def _drop_unused(model: onnx.ModelProto, kind: str) -> None:
     used = {i for g in graphs_of(model.graph) for node in g.node for i in node.input}
     used |= {o.name for g in graphs_of(model.graph) for o in g.output}
-    for node in [n for n in _nodes(model) if n.op_type == kind and n.output[0] not in used]:
-        model.graph.node.remove(node)
+    _remove(model, [n for n in _nodes(model) if n.op_type == kind and n.output[0] not in used], {})
 
 
 def overrides_of(
@@ -336,10 +347,9 @@ def overrides_of(
             | ({} if found.axis is None else {"axis": found.axis})
             for scale, zero in zip(found.scale.reshape(-1), zeros, strict=True)
         ]
+    takers = Counter(value for node in _nodes(model) for value in set(node.input))
     for node in reversed(_nodes(model)):
-        alone = (
-            sum(node.input[0] in n.input for n in model.graph.node) == 1 if node.input else False
-        )
-        if node.op_type in _FUSED | _MOVED and alone and node.output[0] in told:
+        alone = node.op_type in _FUSED | _MOVED and takers[node.input[0]] == 1
+        if alone and node.output[0] in told:
             told.setdefault(node.input[0], told[node.output[0]])  # rounds once, not twice
     return told

@@ -9,7 +9,7 @@ derives of that becomes what it would have derived of the given name, or the nex
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -61,6 +61,22 @@ def subgraphs_of(node: onnx.NodeProto) -> list[onnx.GraphProto]:
             found.append(attribute.g)
         found.extend(attribute.graphs)
     return found
+
+
+def replace_uses(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Has whoever reads a value read another one: nodes, bodies' nodes, and what graphs return.
+
+    Args:
+        graph: the graph.
+        names: the value to read in the place of each.
+    """
+    for inner in graphs_of(graph):
+        for node in inner.node:
+            for index, name in enumerate(node.input):
+                if name in names:
+                    node.input[index] = names[name]
+        for output in inner.output:
+            output.name = names.get(output.name, output.name)
 
 
 @dataclass(frozen=True)
