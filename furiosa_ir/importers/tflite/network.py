@@ -24,6 +24,7 @@ from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.importers.imported import imported
 from furiosa_ir.importers.tflite.custom import custom_result_shapes
+from furiosa_ir.importers.tflite.declared import check_declared
 from furiosa_ir.importers.tflite.elements import element_of_tensor
 from furiosa_ir.importers.tflite.file import (
     CORRUPTION,
@@ -65,7 +66,6 @@ from furiosa_ir.ir.shaped_operation import (
     Shape,
     element_of,
     shape_of,
-    shape_text,
 )
 from furiosa_ir.ir.value_tracking import ValueTracker, note_tensor, tracking
 from furiosa_ir.limits import Budget, limit, way_out
@@ -203,7 +203,7 @@ class SubgraphImporter:
         """The values of the outputs. Constants among them need not be in the block yet."""
         for operator in self._graph.operators:
             self._operator(operator)
-        return [self._output(self._graph.tensors[i]) for i in self._graph.outputs]
+        return [self._operand(self._graph.tensors[i]) for i in self._graph.outputs]
 
     def _operator(self, record: OperatorRecord) -> None:
         name = self._graph.tensors[record.outputs[0]].name if record.outputs else ""
@@ -292,7 +292,7 @@ class SubgraphImporter:
             case "READ_VARIABLE", [TensorRecord() as handle], [tensor]:
                 read = variables.read(self._handle(handle), tensor, location, once=self._once)
                 if self._declared:
-                    _check_declared(record.op_type, tensor, shape_of(read.results[0]))
+                    check_declared(record.op_type, tensor, shape_of(read.results[0]))
                 if isinstance(read, ReadVariableOp):  # constants come with what takes them
                     self._block.add_op(read)
                 self._define(tensor, read.results[0])
@@ -428,7 +428,7 @@ class SubgraphImporter:
         made = tuple(DYNAMIC if n < 0 else n for n in shape)
         if not tensor.shape or not self._declared:
             return made
-        _check_declared(operator, tensor, made)
+        check_declared(operator, tensor, made)
         declared = self._opaque_shape(tensor)
         return tuple(d if n == -1 else n for n, d in zip(shape, declared, strict=True))
 
@@ -453,7 +453,7 @@ class SubgraphImporter:
         if not self._declared or all(constant_of(v) is not None for v in results):
             return
         for value, tensor in zip(results, outputs, strict=False):
-            _check_declared(node.op_type, tensor, shape_of(value))
+            check_declared(node.op_type, tensor, shape_of(value))
 
     def _operand(self, tensor: TensorRecord) -> SSAValue:
         """The tensor's value; what a variable holds here.
@@ -475,9 +475,6 @@ class SubgraphImporter:
         self._block.add_op(read)
         self._values[tensor.index] = read.result
         return read.result
-
-    def _output(self, tensor: TensorRecord) -> SSAValue:
-        return self._operand(tensor)
 
     def _constant(self, tensor: TensorRecord) -> SSAValue:
         data = tensor.data
@@ -515,29 +512,6 @@ def _too_many_calls() -> ImportFailure:
     return ImportFailure(
         "calls of its subgraphs make the network too large", hint=way_out("FUNCTION_BYTES")
     )
-
-
-def _check_declared(operator: str, tensor: TensorRecord, shape: Shape) -> None:
-    """Compares the shape that an operator makes with that of the file.
-
-    Extents that the file leaves open hold 1, shapes that it leaves open are [].
-
-    Raises:
-        ImportFailure: they contradict each other.
-    """
-    declared = tensor.shape
-    fits = not declared or (
-        len(shape) == len(declared)
-        and all(
-            n in (e, DYNAMIC) or s < 0
-            for n, e, s in zip(shape, declared, tensor.signature, strict=True)
-        )
-    )
-    if not fits:
-        raise ImportFailure(
-            f"contradictory shapes: {operator} makes {shape_text(shape)}, "
-            f"the file says {list(declared)}"
-        )
 
 
 def _names(tensors: Sequence[TensorRecord]) -> ArrayAttr[DictionaryAttr]:
