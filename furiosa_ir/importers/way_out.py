@@ -5,7 +5,7 @@ For a refusal only: the file is read once more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,10 +50,10 @@ def with_way_out(error: _Failure, source: Path | bytes, part: Part) -> _Failure:
         source: the network's file, or its content.
         part: of it, that was to be compiled.
     """
-    try:
-        steps, outputs = _steps(source, part)
-    except Exception:  # noqa: BLE001  # the refusal is what matters
+    read = _read(source, part)
+    if read is None:
         return error
+    steps, outputs = read
     unknown = [s for s in steps if s.is_unknown or (error.layer and s.label == error.layer)]
     hint = _hint(steps, unknown, outputs)
     hints = [h for h in (error.hint, hint, "--load gives it a kernel in Python") if h]
@@ -68,11 +68,8 @@ def with_way_around_foreign(error: _Failure, source: Path | bytes, part: Part) -
         source: the network's file, or its content.
         part: of it, that the framework was given.
     """
-    try:
-        steps, outputs = _steps(source, part)
-    except Exception:  # noqa: BLE001  # the refusal is what matters
-        return error
-    hint = _hint(steps, [s for s in steps if s.is_foreign], outputs)
+    read = _read(source, part)
+    hint = read and _hint(read[0], [s for s in read[0] if s.is_foreign], read[1])
     if hint is None:
         return error
     return _with_hint(error, "; ".join(h for h in (error.hint, hint) if h))
@@ -109,10 +106,13 @@ def _listed(names: Sequence[str]) -> str:
     return ",".join(names[:_MOST]) + (",..." if len(names) > _MOST else "")
 
 
-def _steps(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]]:
-    """The operators of a network in order, and the names of its outputs."""
-    head = source[:8] if isinstance(source, bytes) else _head(source)
-    return (_tflite if head[4:8] == b"TFL3" else _onnx)(source, part)
+def _read(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]] | None:
+    """The operators of a network in order, and the names of its outputs; None if it has a fault."""
+    try:
+        head = source[:8] if isinstance(source, bytes) else _head(source)
+        return (_tflite if head[4:8] == b"TFL3" else _onnx)(source, part)
+    except Exception:  # noqa: BLE001  # the refusal that it is read for is what matters
+        return None
 
 
 def _head(path: Path) -> bytes:
@@ -143,17 +143,17 @@ def _tflite(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]]:
     from furiosa_ir.importers.tflite.file import open_model, read_file  # noqa: PLC0415
 
     file = read_file(open_model(source), part)
-    name: Callable[[int], str] = lambda i: file.main.tensors[i].name  # noqa: E731
+    tensors = file.main.tensors
     steps: list[_Step] = []
     for record in file.main.operators:
         is_foreign = record.is_custom and not has_kernel(record.op_type)
         steps.append(
             _Step(
-                name(record.outputs[0]) if record.outputs else "",
-                [name(i) for i in record.inputs if i >= 0 and file.main.tensors[i].data is None],
-                [name(i) for i in record.outputs],
+                tensors[record.outputs[0]].name if record.outputs else "",
+                [tensors[i].name for i in record.inputs if i >= 0 and tensors[i].data is None],
+                [tensors[i].name for i in record.outputs],
                 is_foreign,
                 is_foreign and find_kernel(record.op_type) is None,
             )
         )
-    return steps, [name(i) for i in file.main.outputs]
+    return steps, [tensors[i].name for i in file.main.outputs]
