@@ -22,6 +22,7 @@ from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.assembly import Provenance, assemble
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.codegen import generate
+from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program, Resumption
 from furiosa_ir.backends.warboy.enf.validation import CommandFailure
 from furiosa_ir.backends.warboy.enf.writer import write_program
@@ -33,7 +34,6 @@ from furiosa_ir.backends.warboy.stages import remaining_phases, require
 from furiosa_ir.backends.warboy.target import machine_of, module_target
 from furiosa_ir.cache.compilation import compile_program
 from furiosa_ir.cache.settings import CacheSettings
-from furiosa_ir.dialects.warboy.commands import CommandOp
 from furiosa_ir.errors import (
     CompilationFailure,
     FuriosaError,

@@ -27,12 +27,12 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.command_text import command_op
+from furiosa_ir.backends.warboy.dialect.attributes import LayersAttr
+from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.backends.warboy.enf.records import NpuSegment, Program
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.compiler import compile_source
-from furiosa_ir.dialects.warboy.attributes import LayersAttr
-from furiosa_ir.dialects.warboy.commands import CommandOp
 from furiosa_ir.errors import ExecutionFailure, FuriosaError, readable
 from furiosa_ir.interpreter import Interpreter, run_module
 from furiosa_ir.interpreter.elements import numpy_dtype

@@ -12,11 +12,11 @@ from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.dialects.ftensor import TensorOp
+from furiosa_ir.dialects.ftensor.fused import FusedOp
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp, variables_of
-from furiosa_ir.dialects.warboy.kernels import KernelOp
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.interpreter.elements import is_float, numpy_dtype
 from furiosa_ir.interpreter.graph import evaluate_exactly, evaluate_float32, is_float32_input
@@ -166,8 +166,8 @@ class Interpreter:
                 return self.call(self.function(op.callee.string_value()), operands)
             case TensorOp():
                 return self.evaluate_integers(op, operands)
-            case KernelOp():
-                return [self._kernel(op, operands)]
+            case FusedOp():
+                return [self._fused(op, operands)]
             case OpaqueOp():
                 return self._opaque(op, operands)
             case GraphOp():
@@ -182,7 +182,7 @@ class Interpreter:
                     hint="it runs modules of the graph and ftensor levels, and kernels",
                 )
 
-    def _kernel(self, op: KernelOp, operands: Sequence[Array]) -> Array:
+    def _fused(self, op: FusedOp, operands: Sequence[Array]) -> Array:
         values: dict[SSAValue, Array] = dict(zip(op.body.block.args, operands, strict=True))
         for inner in op.operations:
             results = self.evaluate_integers(inner, [values[v] for v in inner.operands])

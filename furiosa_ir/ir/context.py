@@ -14,7 +14,7 @@ DIALECTS: dict[str, str] = {
     "quant": "furiosa_ir.dialects.quant:Quant",
     "graph": "furiosa_ir.dialects.graph:Graph",
     "ftensor": "furiosa_ir.dialects.ftensor:FTensor",
-    "warboy": "furiosa_ir.dialects.warboy:Warboy",
+    "warboy": "furiosa_ir.backends.warboy.dialect:Warboy",
 }
 """Dialect -> "module:object". Names, so that this layer imports no dialect; a plug-in adds here."""
 

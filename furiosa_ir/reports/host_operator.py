@@ -9,9 +9,9 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region, SSAValue
 
 from furiosa_ir.backends.warboy.enf.records import HostSegment
-from furiosa_ir.backends.warboy.host import export_segment
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.exporters import export_segment
 from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.interpreter.opaque import run_opaque
 from furiosa_ir.ir.constants import Array

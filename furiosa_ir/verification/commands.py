@@ -13,11 +13,11 @@ from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.backends.warboy.assembly import Provenance, assemble
 from furiosa_ir.backends.warboy.codegen import generate
+from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.records import NpuSegment, Program
 from furiosa_ir.backends.warboy.enf.section import section_view
 from furiosa_ir.backends.warboy.machine import load_machine
 from furiosa_ir.backends.warboy.target import module_target
-from furiosa_ir.dialects.warboy.commands import CommandOp
 from furiosa_ir.verification.comparison import Coverage, Disagreement
 
 

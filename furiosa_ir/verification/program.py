@@ -14,6 +14,8 @@ import numpy as np
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
+from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelPlan, Port, Shape4
 from furiosa_ir.backends.warboy.enf.records import (
     Copy,
     Load,
@@ -34,8 +36,6 @@ from furiosa_ir.backends.warboy.steps import (
     WholeBuffer,
     Window,
 )
-from furiosa_ir.dialects.warboy.kernels import KernelOp
-from furiosa_ir.dialects.warboy.plan import CopyPlan, KernelPlan, Port, Shape4
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import shape_of

@@ -25,11 +25,11 @@ from hypothesis.strategies import SearchStrategy
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr, TensorType, f32
 from xdsl.rewriter import Rewriter
 
-from furiosa_ir.backends.warboy.host.onnx_export import export_onnx
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.elementwise import DivOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.exporters.onnx.export import export_onnx
 from furiosa_ir.interpreter import run_function
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.onnxruntime_session import onnx_session

@@ -13,8 +13,8 @@ from furiosa_ir.backends.warboy.enf import flatbuffer, layout
 from furiosa_ir.backends.warboy.enf.records import DramTile, Load, Program, Vector
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.backends.warboy.machine import load_machine
+from tests.backends.warboy.simulator.program_builder import ProgramBuilder
 from tests.fuzz.mutators import seal_enf
-from tests.simulator.program_builder import ProgramBuilder
 
 
 def _file(body: bytes, sections: bytes = b"") -> bytes:

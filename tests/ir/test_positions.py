@@ -16,7 +16,7 @@ from furiosa_ir.ir.text import parse_module, write_module
 from furiosa_ir.ir.verifier import OperationFailure
 from furiosa_ir.tools.furiosa import main as furiosa
 from furiosa_ir.tools.opt import main as furiosa_opt
-from tests.host.one_operator import TFLITE
+from tests.exporters.one_operator import TFLITE
 
 TEXT = """
 func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {

@@ -16,7 +16,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Tensor,
     Vector,
 )
-from tests.simulator.program_builder import ProgramBuilder
+from tests.backends.warboy.simulator.program_builder import ProgramBuilder
 
 HINT = ("argmax", "y", 1, "argmax cannot be accelerated by Warboy; it runs on the host")
 

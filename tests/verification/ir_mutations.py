@@ -10,8 +10,8 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
+from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
-from furiosa_ir.dialects.warboy.kernels import KernelOp
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import as_attribute, element_of, ints, shape_of
 

@@ -41,7 +41,6 @@ from furiosa_ir.backends.warboy.enf.records import (
     Tensor,
     Variable,
 )
-from furiosa_ir.backends.warboy.host import export_segment
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu, main_function
 from furiosa_ir.dialects.graph.base import GraphOp, StringType, quantization_of
@@ -50,6 +49,7 @@ from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp, variables_of
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.exporters import export_segment
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of

@@ -11,6 +11,8 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.command_text import command_record
 from furiosa_ir.backends.warboy.constant_section import build_section, lay_out
+from furiosa_ir.backends.warboy.dialect.attributes import LayersAttr
+from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.records import Binding, Command, Layer, NpuSegment
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.allocate import allocate
@@ -22,8 +24,6 @@ from furiosa_ir.backends.warboy.passes.schedule import (
     schedule,
 )
 from furiosa_ir.backends.warboy.stages import LAYERS
-from furiosa_ir.dialects.warboy.attributes import LayersAttr
-from furiosa_ir.dialects.warboy.commands import CommandOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.verifier import OperationFailure

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, TokenType
+from furiosa_ir.backends.warboy.dialect.commands import COMMAND_OF_KIND, CommandOp
+from furiosa_ir.backends.warboy.dialect.structure import Structure, kind_name, made
 from furiosa_ir.backends.warboy.enf import records
-from furiosa_ir.dialects.warboy.attributes import CommandAttr, TokenType
-from furiosa_ir.dialects.warboy.commands import COMMAND_OF_KIND, CommandOp
-from furiosa_ir.dialects.warboy.structure import Structure, kind_name, made
 from furiosa_ir.ir.verifier import OperationFailure
 
 _RECORDS: dict[str, type[Any]] = {

@@ -7,12 +7,12 @@ from typing import Any
 
 from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.backends.warboy.enf.records import Instruction
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes
 from furiosa_ir.backends.warboy.planning.kernel_views import reduced_axes
 from furiosa_ir.backends.warboy.planning.views import LETTERS
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
-from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.ir.shaped_operation import ints, shape_of
 
 _I32 = (-(1 << 31), (1 << 31) - 1)

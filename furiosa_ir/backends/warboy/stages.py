@@ -13,12 +13,12 @@ from dataclasses import replace
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 
+from furiosa_ir.backends.warboy.dialect.kernels import MOVEMENT, KernelOp
 from furiosa_ir.backends.warboy.passes.graph_partition import PLACEMENT, body_of, is_npu
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
-from furiosa_ir.dialects.warboy.kernels import MOVEMENT, KernelOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.location import layer_name

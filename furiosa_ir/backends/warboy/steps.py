@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
+from furiosa_ir.backends.warboy.dialect.plan import Buffer, KernelAddresses, MemoryPlan, Port
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
     Dot,
@@ -35,8 +37,6 @@ from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
 from furiosa_ir.backends.warboy.programs import vector_program
 from furiosa_ir.dialects.ftensor import contraction
-from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
-from furiosa_ir.dialects.warboy.plan import Buffer, KernelAddresses, MemoryPlan, Port
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from ai_edge_litert.interpreter import OpResolverType
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
-from furiosa_ir.backends.warboy.host.tflite_export import export_tflite
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.exporters.tflite.export import export_tflite
 from furiosa_ir.importers.tflite import import_tflite
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from furiosa_ir.backends.warboy.host.tflite_export import export_tflite
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.exporters.tflite.export import export_tflite
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.importers.tflite.shapes import _RULES
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from furiosa_ir.backends.warboy.host.tflite_export import export_tflite
 from furiosa_ir.dialects.graph.slicing import SliceMasks, resolve_strided_slice
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.exporters.tflite.export import export_tflite
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of
 from tests.importers.tflite.single import RESOLVER, main_of, names_of, options, vector

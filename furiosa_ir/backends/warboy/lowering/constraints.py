@@ -19,8 +19,8 @@ from furiosa_ir.dialects.graph.elementwise import DivOp, SquaredDifferenceOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ResizeOp, SliceOp, TileOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.rearrangement import MOST_INDICES
-from furiosa_ir.ir.fixed_point import GREATEST_FACTOR
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
+from furiosa_ir.numerics.fixed_point import GREATEST_FACTOR
 
 GREATEST_SCALE = 2.0**64
 """Real numbers of such a size, or of its inverse, are no activations of a network."""

@@ -14,13 +14,13 @@ from xdsl.dialects.builtin import IntegerType, LocationAttr, i8, i32
 from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.backends.warboy import hints
+from furiosa_ir.backends.warboy.dialect.kernels import VECTOR
 from furiosa_ir.backends.warboy.lowering.constraints import extreme_scale, scales_far_apart
 from furiosa_ir.backends.warboy.planning.kernel_views import has_view, reduced_axes
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
-from furiosa_ir.dialects.warboy.kernels import VECTOR
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of, shape_of

@@ -10,6 +10,15 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir.backends.warboy.constant_section import lay_out
+from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, MemoryAttr
+from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
+from furiosa_ir.backends.warboy.dialect.plan import (
+    CopyPlan,
+    KernelAddresses,
+    KernelPlan,
+    MemoryAddresses,
+    MemoryPlan,
+)
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
@@ -18,15 +27,6 @@ from furiosa_ir.backends.warboy.planning.intervals import Interval, place_interv
 from furiosa_ir.backends.warboy.stages import ADDRESSES, MEMORY, require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
-from furiosa_ir.dialects.warboy.attributes import AddressesAttr, MemoryAttr
-from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp
-from furiosa_ir.dialects.warboy.plan import (
-    CopyPlan,
-    KernelAddresses,
-    KernelPlan,
-    MemoryAddresses,
-    MemoryPlan,
-)
 from furiosa_ir.errors import CompilationFailure, VerificationFailure
 from furiosa_ir.ir.constants import Constant
 from furiosa_ir.ir.passes import Pass

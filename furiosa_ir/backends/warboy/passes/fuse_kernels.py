@@ -11,12 +11,7 @@ from xdsl.dialects.builtin import UNKNOWN_LOC, IntegerType, LocationAttr, Module
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 
-from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
-from furiosa_ir.backends.warboy.planning.kernel_views import has_view
-from furiosa_ir.backends.warboy.stages import require
-from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
-from furiosa_ir.dialects.graph.base import GraphOp
-from furiosa_ir.dialects.warboy.kernels import (
+from furiosa_ir.backends.warboy.dialect.kernels import (
     ELEMENTWISE,
     VECTOR,
     DotOp,
@@ -25,6 +20,11 @@ from furiosa_ir.dialects.warboy.kernels import (
     VectorOp,
     YieldOp,
 )
+from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
+from furiosa_ir.backends.warboy.planning.kernel_views import has_view
+from furiosa_ir.backends.warboy.stages import require
+from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import fused_location, layer_name

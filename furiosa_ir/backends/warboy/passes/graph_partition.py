@@ -168,7 +168,7 @@ def _framework_name(op: GraphOp, numerics: str) -> str:
     names = op.ONNX if numerics == EXACT else op.TFLITE
     if len(names) > 1 and op.origin is not None and op.origin.data[0] == "tflite":
         # It loads the package tflite, which networks from ONNX do without.
-        from furiosa_ir.backends.warboy.host.tflite_origin import operator_name  # noqa: PLC0415
+        from furiosa_ir.exporters.tflite.origin import operator_name  # noqa: PLC0415
 
         name = operator_name(op.origin)
         # A fused activation has the origin of what it is fused into.
@@ -256,7 +256,7 @@ def _keeping_their_opset(operations: Sequence[GraphOp]) -> set[GraphOp]:
     if not opaque:
         return set()
     # It loads the package onnx, which most networks (and TFLite's) do without here.
-    from furiosa_ir.backends.warboy.host.onnx_opaque import kept_opset  # noqa: PLC0415
+    from furiosa_ir.exporters.onnx.opaque import kept_opset  # noqa: PLC0415
 
     return {op for op in opaque if kept_opset(op) is not None}
 

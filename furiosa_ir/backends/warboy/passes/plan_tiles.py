@@ -10,6 +10,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.warboy.dialect.attributes import MemoryAttr, PlanAttr
+from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
+from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, Port
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
@@ -24,9 +27,6 @@ from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_stora
 from furiosa_ir.backends.warboy.planning.tiles import Task
 from furiosa_ir.backends.warboy.stages import MEMORY, require
 from furiosa_ir.backends.warboy.target import machine_of, note_plan
-from furiosa_ir.dialects.warboy.attributes import MemoryAttr, PlanAttr
-from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp
-from furiosa_ir.dialects.warboy.plan import Buffer, MemoryPlan, Port
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass

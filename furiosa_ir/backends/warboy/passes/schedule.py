@@ -13,6 +13,19 @@ from xdsl.ir import Block, Operation
 from furiosa_ir.backends.warboy.command_text import command_op
 from furiosa_ir.backends.warboy.constant_section import lay_out
 from furiosa_ir.backends.warboy.copies import copy_commands
+from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, LayersAttr
+from furiosa_ir.backends.warboy.dialect.commands import EndOp
+from furiosa_ir.backends.warboy.dialect.kernels import CopyOp
+from furiosa_ir.backends.warboy.dialect.plan import (
+    CopyPlan,
+    KernelAddresses,
+    LayerTable,
+    MemoryAddresses,
+    MemoryPlan,
+    Residence,
+    Shape4,
+)
+from furiosa_ir.backends.warboy.dialect.plan_rules import verify_memory
 from furiosa_ir.backends.warboy.enf.records import Command, Load, Store
 from furiosa_ir.backends.warboy.layer_table import layer_row
 from furiosa_ir.backends.warboy.machine import Machine
@@ -34,19 +47,6 @@ from furiosa_ir.backends.warboy.steps import (
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.backends.warboy.tokens import TokenTracker
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
-from furiosa_ir.dialects.warboy.attributes import AddressesAttr, LayersAttr
-from furiosa_ir.dialects.warboy.commands import EndOp
-from furiosa_ir.dialects.warboy.kernels import CopyOp
-from furiosa_ir.dialects.warboy.plan import (
-    CopyPlan,
-    KernelAddresses,
-    LayerTable,
-    MemoryAddresses,
-    MemoryPlan,
-    Residence,
-    Shape4,
-)
-from furiosa_ir.dialects.warboy.plan_rules import verify_memory
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass

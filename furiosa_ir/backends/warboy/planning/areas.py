@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from furiosa_ir.backends.warboy.dialect.plan import KernelPlan, MemoryPlan
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.geometry import Geometry
 from furiosa_ir.backends.warboy.planning.intervals import Interval
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes, sram_bytes
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
-from furiosa_ir.dialects.warboy.plan import KernelPlan, MemoryPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,15 @@ import numpy as np
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 
+from furiosa_ir.backends.warboy.dialect.kernels import (
+    MOVEMENT,
+    CopyOp,
+    DotOp,
+    KernelOp,
+    PoolOp,
+    VectorOp,
+    YieldOp,
+)
 from furiosa_ir.backends.warboy.passes.fuse_kernels import make_kernel
 from furiosa_ir.backends.warboy.planning.kernel_views import (
     is_batched,
@@ -30,15 +39,6 @@ from furiosa_ir.backends.warboy.planning.views import (
     through_transpose,
 )
 from furiosa_ir.dialects.ftensor import NUMPY_DTYPE, TensorOp, arithmetic, contraction, movement
-from furiosa_ir.dialects.warboy.kernels import (
-    MOVEMENT,
-    CopyOp,
-    DotOp,
-    KernelOp,
-    PoolOp,
-    VectorOp,
-    YieldOp,
-)
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from furiosa_ir.backends.warboy.dialect.plan import Port, Shape4, Stage
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
     Dot,
@@ -21,7 +22,6 @@ from furiosa_ir.backends.warboy.planning.geometry import groups_in, reading
 from furiosa_ir.backends.warboy.planning.layouts import Layout, flat_bytes
 from furiosa_ir.backends.warboy.planning.storage import Storage
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS, Cut, Task, steps
-from furiosa_ir.dialects.warboy.plan import Port, Shape4, Stage
 
 _BLANK = Instruction("clamp", (0,), (0, 0))
 _ORIGIN: Shape4 = (0, 0, 0, 0)

@@ -11,6 +11,8 @@ from typing import cast
 
 from xdsl.dialects.builtin import IntegerType
 
+from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
+from furiosa_ir.backends.warboy.dialect.plan import Shape4
 from furiosa_ir.backends.warboy.planning.kernel_views import (
     is_batched,
     is_constant,
@@ -20,8 +22,6 @@ from furiosa_ir.backends.warboy.planning.kernel_views import (
 )
 from furiosa_ir.backends.warboy.planning.views import LETTERS, shape4
 from furiosa_ir.dialects.ftensor import arithmetic, contraction
-from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
-from furiosa_ir.dialects.warboy.plan import Shape4
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.backends.warboy.planning.views import (
     LETTERS,
     default_view,
@@ -14,7 +15,6 @@ from furiosa_ir.backends.warboy.planning.views import (
     name_unit_axes,
 )
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
-from furiosa_ir.dialects.warboy.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from furiosa_ir.backends.warboy.dialect.plan import Port
 from furiosa_ir.backends.warboy.enf.records import SramTile
 from furiosa_ir.backends.warboy.machine import Machine, command_cost
 from furiosa_ir.backends.warboy.planning.estimate import step_command
 from furiosa_ir.backends.warboy.planning.layouts import Layout, best_layout, layouts
 from furiosa_ir.backends.warboy.planning.storage import Storage
 from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
-from furiosa_ir.dialects.warboy.plan import Port
 
 SPACIOUS = 16
 """Buffers below a sixteenth of a slice may take more room than they need without a penalty."""

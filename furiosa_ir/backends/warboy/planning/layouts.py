@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from furiosa_ir.backends.warboy.dialect.plan import Shape4
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.dialects.warboy.plan import Shape4
 
 
 @dataclass(frozen=True, slots=True)

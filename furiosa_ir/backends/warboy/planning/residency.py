@@ -12,12 +12,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
+from furiosa_ir.backends.warboy.dialect.plan import (
+    CopyPlan,
+    KernelPlan,
+    Port,
+    Residence,
+    Shape4,
+    Stage,
+)
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.estimate import cut_cycles
 from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.storage import Storage
 from furiosa_ir.backends.warboy.planning.tiles import Cut, Task, make_cut, steps, tile_candidates
-from furiosa_ir.dialects.warboy.plan import CopyPlan, KernelPlan, Port, Residence, Shape4, Stage
 from furiosa_ir.errors import CompilationFailure
 
 NEVER = 1 << 30

@@ -9,6 +9,8 @@ from typing import cast
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, SSAValue
 
+from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp, VectorOp
+from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, Home, Move, Shape4
 from furiosa_ir.backends.warboy.planning.assignment import Views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes
 from furiosa_ir.backends.warboy.planning.views import (
@@ -20,8 +22,6 @@ from furiosa_ir.backends.warboy.planning.views import (
     strides4,
 )
 from furiosa_ir.dialects.ftensor import arithmetic, movement
-from furiosa_ir.dialects.warboy.kernels import CopyOp, KernelOp, VectorOp
-from furiosa_ir.dialects.warboy.plan import CopyPlan, Home, Move, Shape4
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import ints, shape_of

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from furiosa_ir.backends.warboy.dialect.plan import Port, Shape4, Stage
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.geometry import (
     Geometry,
@@ -15,7 +16,6 @@ from furiosa_ir.backends.warboy.planning.geometry import (
     tile_ranges,
 )
 from furiosa_ir.backends.warboy.planning.layouts import best_layout, flat_bytes
-from furiosa_ir.dialects.warboy.plan import Port, Shape4, Stage
 
 CHANNELS = 3
 """The dimension C of (N, H, W, C)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from furiosa_ir.dialects.warboy.plan import Shape4
+from furiosa_ir.backends.warboy.dialect.plan import Shape4
 
 LETTERS = "NHWC"
 """The four dimensions, in the order of `Shape4`."""

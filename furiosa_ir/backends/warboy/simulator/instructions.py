@@ -13,8 +13,8 @@ import numpy as np
 from furiosa_ir.backends.warboy.enf.records import Instruction
 from furiosa_ir.backends.warboy.simulator.memory import DTYPES, Array
 from furiosa_ir.errors import ExecutionFailure
-from furiosa_ir.ir import fixed_point
-from furiosa_ir.ir.fixed_point import Rounding
+from furiosa_ir.numerics import fixed_point
+from furiosa_ir.numerics.fixed_point import Rounding
 
 _BINARY = {
     "add": np.add,

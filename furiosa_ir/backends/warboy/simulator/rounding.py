@@ -18,8 +18,8 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import Instruction
 from furiosa_ir.backends.warboy.simulator.memory import Array
-from furiosa_ir.ir import fixed_point
-from furiosa_ir.ir.fixed_point import TIE_PRECISION, Rounding
+from furiosa_ir.numerics import fixed_point
+from furiosa_ir.numerics.fixed_point import TIE_PRECISION, Rounding
 
 EXACT = 1 << 51
 """Products below this are exact in float64 with two bits to spare."""

@@ -21,9 +21,9 @@ from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
-from furiosa_ir.ir import elementary
 from furiosa_ir.ir.constants import Array
-from furiosa_ir.ir.fixed_point import GREATEST_FACTOR, too_large
+from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.fixed_point import GREATEST_FACTOR, too_large
 
 MULTIPLIER_BITS = 31
 MAX_SHIFT = 62

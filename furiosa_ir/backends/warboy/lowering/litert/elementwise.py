@@ -21,7 +21,7 @@ from furiosa_ir.dialects.graph.elementwise import (
     SquaredDifferenceOp,
     SubOp,
 )
-from furiosa_ir.ir.fixed_point import rescale
+from furiosa_ir.numerics.fixed_point import rescale
 
 INT32 = np.iinfo(np.int32)
 ONE_SHIFT = 31

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from furiosa_ir.ir.fixed_point import MAX_SHIFT, IntArray, quantize_multiplier, rescale
+from furiosa_ir.numerics.fixed_point import MAX_SHIFT, IntArray, quantize_multiplier, rescale
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 

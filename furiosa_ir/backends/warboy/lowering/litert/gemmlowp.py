@@ -1,7 +1,8 @@
 """gemmlowp's fixed point on values that only the running network knows: 31-bit fractions in i32.
 
 LiteRT's kernels divide, take roots and logarithms by Newton-Raphson steps on such fractions, one
-number a row. `furiosa_ir.ir.fixed_point` has the same functions on numbers known at compile time.
+number a row. `furiosa_ir.numerics.fixed_point` has the same functions on numbers that are known at
+compile time.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.errors import CompilationFailure
-from furiosa_ir.ir import elementary
-from furiosa_ir.ir.fixed_point import (
+from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.fixed_point import (
     exp_on_negative_values,
     quantize_multiplier,
     rescale,

@@ -1,0 +1,22 @@
+"""`warboy`: kernels with plans, then with addresses, then the NPU's commands."""
+
+from xdsl.ir import Dialect
+
+from furiosa_ir.backends.warboy.dialect.attributes import (
+    AddressesAttr,
+    CommandAttr,
+    LayersAttr,
+    MemoryAttr,
+    PlanAttr,
+    TokenType,
+)
+from furiosa_ir.backends.warboy.dialect.commands import COMMANDS, EndOp
+from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, DotOp, PoolOp, VectorOp, YieldOp
+
+Warboy = Dialect(
+    "warboy",
+    [DotOp, PoolOp, VectorOp, CopyOp, YieldOp, *COMMANDS, EndOp],
+    [PlanAttr, MemoryAttr, AddressesAttr, CommandAttr, LayersAttr, TokenType],
+)
+
+__all__ = ["Warboy"]

@@ -1,0 +1,106 @@
+"""Commands (last stage): one operation for each ENF command, ordered by tokens.
+
+Operands are the tokens to wait for; the result is the command's own. The two engines ("dma": load,
+store, copy_dram; "npu": the rest) work through their commands in order.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    prop_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+)
+from xdsl.traits import IsTerminator
+
+from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, TokenType
+from furiosa_ir.errors import VerificationFailure
+
+
+class CommandOp(IRDLOperation):
+    """What all commands share."""
+
+    KIND: ClassVar[str]
+    """The ENF record's name in text."""
+
+    waits = var_operand_def(TokenType)
+    token = result_def(TokenType)
+    command = prop_def(CommandAttr)
+
+    def verify_(self) -> None:
+        if self.command.data.kind != self.KIND:
+            raise VerificationFailure(f"{self.name}: the command is a {self.command.data.kind}")
+
+
+@irdl_op_definition
+class LoadOp(CommandOp):
+    """DMA from DRAM to SRAM."""
+
+    name = "warboy.load"
+    KIND: ClassVar[str] = "load"
+
+
+@irdl_op_definition
+class StoreOp(CommandOp):
+    """DMA from SRAM to DRAM."""
+
+    name = "warboy.store"
+    KIND: ClassVar[str] = "store"
+
+
+@irdl_op_definition
+class CopyDramOp(CommandOp):
+    """DMA from DRAM to DRAM."""
+
+    name = "warboy.copy_dram"
+    KIND: ClassVar[str] = "copy"
+
+
+@irdl_op_definition
+class ExecuteDotOp(CommandOp):
+    """A step of the dot-product engine and the vector engine."""
+
+    name = "warboy.execute_dot"
+    KIND: ClassVar[str] = "dot"
+
+
+@irdl_op_definition
+class ExecutePoolOp(CommandOp):
+    """A step of the window reduction and the vector engine."""
+
+    name = "warboy.execute_pool"
+    KIND: ClassVar[str] = "pool"
+
+
+@irdl_op_definition
+class ExecuteVectorOp(CommandOp):
+    """A step of the vector engine."""
+
+    name = "warboy.execute_vector"
+    KIND: ClassVar[str] = "vector"
+
+
+@irdl_op_definition
+class EndOp(IRDLOperation):
+    """The end of a segment's commands; its outputs lie in the workspace."""
+
+    name = "warboy.end"
+    traits = traits_def(IsTerminator())
+
+
+COMMANDS: tuple[type[CommandOp], ...] = (
+    LoadOp,
+    StoreOp,
+    CopyDramOp,
+    ExecuteDotOp,
+    ExecutePoolOp,
+    ExecuteVectorOp,
+)
+
+COMMAND_OF_KIND = {op.KIND: op for op in COMMANDS}
+"""ENF record name -> operation."""

@@ -1,0 +1,168 @@
+"""Kernels (planned and scheduled stages): one operation for what the NPU does in one go.
+
+A kernel's region holds the `ftensor` operations that it carries out, like a fused `linalg.generic`;
+its block arguments are its operands. Outside of kernels only constants and data movement that costs
+nothing (windows of a buffer, views) remain of `ftensor`.
+
+To add a kind of kernel: a class here with its rule for the body, a case in
+`backends/warboy/planning/geometry.py` (what a tile of its result reads) and one in
+`backends/warboy/steps.py` (its command).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import SSAValue
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    traits_def,
+)
+from xdsl.traits import IsTerminator, Pure
+
+from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, PlanAttr
+from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelAddresses, KernelPlan
+from furiosa_ir.backends.warboy.dialect.plan_rules import verify_addresses, verify_plan
+from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
+from furiosa_ir.dialects.ftensor.fused import FusedOp
+from furiosa_ir.errors import VerificationFailure
+
+ELEMENTWISE: tuple[type[TensorOp], ...] = (
+    arithmetic.RescaleOp,
+    arithmetic.AddOp,
+    arithmetic.SubOp,
+    arithmetic.MulOp,
+    arithmetic.MinimumOp,
+    arithmetic.MaximumOp,
+    arithmetic.DivideOp,
+    arithmetic.ClampOp,
+    arithmetic.LookupOp,
+)
+"""What the vector engine does element by element."""
+
+VECTOR: tuple[type[TensorOp], ...] = (
+    *ELEMENTWISE,
+    contraction.ReduceOp,
+    movement.GatherOp,
+    movement.InterpolateOp,
+)
+"""All instructions of the vector engine."""
+
+MOVEMENT: tuple[type[TensorOp], ...] = (
+    movement.ReshapeOp,
+    movement.TransposeOp,
+    movement.ConcatOp,
+    movement.SliceOp,
+    movement.PadOp,
+    movement.BroadcastOp,
+)
+"""Data movement: a window or a view where possible, else a copy in DRAM."""
+
+
+@irdl_op_definition
+class YieldOp(IRDLOperation):
+    """The result of a kernel's body."""
+
+    name = "warboy.yield"
+
+    value = operand_def(TensorType)
+    traits = traits_def(IsTerminator(), Pure())
+
+
+class KernelOp(FusedOp):
+    """What all kernels share."""
+
+    HEAD: ClassVar[tuple[type[TensorOp], ...]] = ()
+    """The body's first operation is one of these; none: the body has no head."""
+    BODY: ClassVar[tuple[type[TensorOp], ...]] = ()
+    """What the body may hold (beside the head)."""
+
+    plan = opt_prop_def(PlanAttr)
+    addresses = opt_prop_def(AddressesAttr)
+    traits = traits_def(Pure())
+
+    @property
+    def head(self) -> TensorOp:
+        """The contraction or window reduction that the kernel begins with."""
+        return cast("TensorOp", self.body.block.first_op)
+
+    @property
+    def kernel_plan(self) -> KernelPlan:
+        """The plan of a dot, pool or vector kernel.
+
+        Raises:
+            VerificationFailure: the kernel is not planned.
+        """
+        if self.plan is None or not isinstance(self.plan.data, KernelPlan):
+            raise VerificationFailure(f"{self.name}: not planned")
+        return self.plan.data
+
+    def operand_of(self, argument: SSAValue) -> SSAValue:
+        """The kernel's operand that a value of the body's block arguments stands for."""
+        return self.inputs[self.body.block.args.index(argument)]  # pyright: ignore[reportArgumentType]
+
+    def verify_(self) -> None:
+        block = self.body.block
+        if tuple(a.type for a in block.args) != tuple(v.type for v in self.inputs):
+            raise VerificationFailure(f"{self.name}: block arguments differ from the operands")
+        *operations, last = block.ops
+        if not isinstance(last, YieldOp) or last.value.type != self.result.type:
+            raise VerificationFailure(f"{self.name}: the body does not yield the result")
+        if self.HEAD and not (operations and isinstance(operations[0], self.HEAD)):
+            names = " or ".join(op.name for op in self.HEAD)
+            raise VerificationFailure(f"{self.name}: the body does not begin with {names}")
+        for op in operations[1 if self.HEAD else 0 :]:
+            if not isinstance(op, self.BODY):
+                raise VerificationFailure(f"{self.name}: {op.name} in the body")
+        self._verify_plan()
+
+    def _verify_plan(self) -> None:
+        if self.plan is None:
+            return
+        plan = self.plan.data
+        if isinstance(plan, CopyPlan) != isinstance(self, CopyOp):
+            raise VerificationFailure(f"{self.name}: the plan is another kernel's")
+        verify_plan(self, self.result, plan)
+        if self.addresses is not None:
+            addresses = self.addresses.data
+            if not isinstance(plan, KernelPlan) or not isinstance(addresses, KernelAddresses):
+                raise VerificationFailure(f"{self.name}: the addresses are not a kernel's")
+            verify_addresses(self, plan, addresses)
+
+
+@irdl_op_definition
+class DotOp(KernelOp):
+    """A convolution or matrix product on the dot-product engine, then the vector engine on it."""
+
+    name = "warboy.dot"
+    HEAD: ClassVar[tuple[type[TensorOp], ...]] = (contraction.ConvOp, contraction.MatMulOp)
+    BODY: ClassVar[tuple[type[TensorOp], ...]] = ELEMENTWISE
+
+
+@irdl_op_definition
+class PoolOp(KernelOp):
+    """A window reduction, then the vector engine on it."""
+
+    name = "warboy.pool"
+    HEAD: ClassVar[tuple[type[TensorOp], ...]] = (contraction.ReduceWindowOp,)
+    BODY: ClassVar[tuple[type[TensorOp], ...]] = ELEMENTWISE
+
+
+@irdl_op_definition
+class VectorOp(KernelOp):
+    """The vector engine alone; an empty body copies the operand."""
+
+    name = "warboy.vector"
+    BODY: ClassVar[tuple[type[TensorOp], ...]] = VECTOR
+
+
+@irdl_op_definition
+class CopyOp(KernelOp):
+    """Data movement in DRAM: the body is one movement, or empty (the view changes)."""
+
+    name = "warboy.copy"
+    BODY: ClassVar[tuple[type[TensorOp], ...]] = MOVEMENT

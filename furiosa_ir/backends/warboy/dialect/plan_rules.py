@@ -1,0 +1,111 @@
+"""What must hold of a kernel's plan and addresses: the planned and scheduled stages' verifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from xdsl.ir import Operation, SSAValue
+
+from furiosa_ir.backends.warboy.dialect.attributes import MemoryAttr
+from furiosa_ir.backends.warboy.dialect.plan import (
+    Buffer,
+    CopyPlan,
+    KernelAddresses,
+    KernelPlan,
+    MemoryAddresses,
+    MemoryPlan,
+    Port,
+)
+from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.shaped_operation import shape_of
+
+LINE = 32
+"""Bytes that addresses in SRAM are multiples of."""
+
+
+def verify_plan(op: Operation, result: SSAValue, plan: KernelPlan | CopyPlan) -> None:
+    """Checks a plan against the kernel's types, and against the function's buffers if it has any.
+
+    Raises:
+        VerificationFailure: a rule is broken.
+    """
+    if len(plan.operands) != len(op.operands):
+        raise VerificationFailure(f"{op.name}: the plan has another number of operands")
+    buffers = _buffers(op)
+    if isinstance(plan, CopyPlan):
+        for buffer in (*plan.operands, plan.result):
+            _find(op, buffers, buffer)
+        return
+    for port, value in zip((*plan.operands, plan.result), (*op.operands, result), strict=True):
+        if port is not None:
+            _verify_port(op, port, shape_of(value), buffers)
+    if not all(0 < part <= n for part, n in zip(plan.tile, plan.result.extent, strict=True)):
+        raise VerificationFailure(f"{op.name}: the tile {plan.tile} does not fit the result")
+
+
+def _buffers(op: Operation) -> tuple[Buffer, ...] | None:
+    function = op.parent_op()
+    memory = None if function is None else function.attributes.get("warboy.memory")
+    return memory.data.buffers if isinstance(memory, MemoryAttr) else None
+
+
+def _find(op: Operation, buffers: tuple[Buffer, ...] | None, index: int) -> Buffer | None:
+    if buffers is None:
+        return None
+    if not 0 <= index < len(buffers):
+        raise VerificationFailure(f"{op.name}: the function has no buffer {index}")
+    return buffers[index]
+
+
+def _verify_port(
+    op: Operation, port: Port, shape: Sequence[int], buffers: tuple[Buffer, ...] | None
+) -> None:
+    if len(port.view) != len(shape) or set(port.view) - set("NHWC"):
+        raise VerificationFailure(f'{op.name}: "{port.view}" is no view of {list(shape)}')
+    extents = tuple(
+        prod(n for n, d in zip(shape, port.view, strict=True) if d == letter) for letter in "NHWC"
+    )
+    if extents != port.extent:
+        raise VerificationFailure(
+            f'{op.name}: under "{port.view}" {list(shape)} has the extents {extents}, '
+            f"not {port.extent}"
+        )
+    buffer = _find(op, buffers, port.buffer)
+    if buffer is None:
+        return
+    window = zip(port.offset, port.extent, buffer.shape, strict=True)
+    if any(low < 0 or low + count > whole for low, count, whole in window):
+        raise VerificationFailure(f"{op.name}: a window leaves buffer {port.buffer}")
+
+
+def verify_addresses(op: Operation, plan: KernelPlan, addresses: KernelAddresses) -> None:
+    """Checks that each area of the plan has an address, and that they are aligned.
+
+    Raises:
+        VerificationFailure: a rule is broken.
+    """
+    ports = (*plan.operands, plan.result)
+    if len(addresses.parameters) != len(plan.operands) or len(addresses.stages) != len(ports):
+        raise VerificationFailure(f"{op.name}: the addresses are another kernel's")
+    for port, slots in zip(ports, addresses.stages, strict=True):
+        needed = 0 if port is None or port.stage is None else port.stage.slots
+        if len(slots) != needed:
+            raise VerificationFailure(f"{op.name}: {len(slots)} addresses for {needed} stages")
+    for slots in (*addresses.parameters, *addresses.stages):
+        for address in slots:
+            misaligned = address % LINE != 0
+            if address < 0 or misaligned:
+                raise VerificationFailure(f"{op.name}: address {address} is not aligned")
+
+
+def verify_memory(memory: MemoryPlan, addresses: MemoryAddresses) -> None:
+    """Checks that every residence and buffer has an entry.
+
+    Raises:
+        VerificationFailure: a rule is broken.
+    """
+    if len(addresses.residences) != len(memory.residences) or len(addresses.homes) != len(
+        memory.buffers
+    ):
+        raise VerificationFailure("the function's addresses are another plan's")

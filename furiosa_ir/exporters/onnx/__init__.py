@@ -1,0 +1,1 @@
+"""A host segment as an ONNX model."""

@@ -1,0 +1,1 @@
+"""Arithmetic on numpy arrays that every level shares, and that knows nothing of the IR."""

@@ -1,0 +1,165 @@
+"""The planner's parts by themselves: views, strides, addresses, tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from furiosa_ir.backends.warboy.constant_section import ALIGNMENT, build_section, lay_out
+from furiosa_ir.backends.warboy.enf.records import ENGINE, Copy
+from furiosa_ir.backends.warboy.planning import views
+from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
+from furiosa_ir.backends.warboy.planning.layouts import best_layout, layouts
+from furiosa_ir.backends.warboy.tokens import read_memory, written_memory
+from furiosa_ir.ir.constants import Constant
+from tests.backends.warboy.networks import Pieces
+from tests.backends.warboy.segments import WARBOY, check, small_machine
+
+EXTENTS = st.lists(st.integers(1, 4), min_size=1, max_size=6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "view", "target", "expected"),
+    [
+        ((1, 8, 4, 4), "NCHW", (1, 8, 16), None),
+        ((2, 8, 1, 1), "NCHW", (2, 8), "NC"),
+        ((2, 5, 8), "NWC", (2, 5, 2, 4), "NWCC"),
+        ((2, 5, 2, 4), "NWCC", (2, 5, 8), "NWC"),
+        ((2, 6), "HC", (12,), None),
+        ((1, 1), "HC", (), ""),
+    ],
+)
+def test_view_through_reshape(shape, view, target, expected) -> None:
+    found = views.through_reshape(shape, view, target)
+    if expected is None:
+        assert found is None
+        return
+    assert found is not None
+    assert views.layout_key(target, found) == views.layout_key(shape, view)
+    assert views.layout_key(target, found) == views.layout_key(target, expected)
+
+
+@given(shape=EXTENTS, data=st.data())
+def test_strides_of_reshapes(shape: list[int], data: st.DataObject) -> None:
+    """Where strides are found, they address the same elements; dense tensors always have some."""
+    perm = data.draw(st.permutations(range(len(shape))))
+    array = np.arange(np.prod(shape)).reshape(shape).transpose(perm)
+    factors = [f for n in array.shape for f in ([2, 2] if n == 4 else [n])]
+    cuts = data.draw(st.lists(st.booleans(), min_size=len(factors), max_size=len(factors)))
+    target: list[int] = []
+    for factor, cut in zip(factors, cuts, strict=True):
+        if cut or not target:
+            target.append(factor)
+        else:
+            target[-1] *= factor
+    found = views.reshape_strides(array.shape, array.strides, target)
+    if array.flags.c_contiguous:
+        assert found is not None
+    if found is not None:
+        seen = np.lib.stride_tricks.as_strided(array, target, found)
+        np.testing.assert_array_equal(seen, array.reshape(target))
+
+
+@given(shape=EXTENTS)
+def test_strides_of_views(shape: list[int]) -> None:
+    view = views.default_view(shape)
+    dense = views.row_major(shape, 1)
+    folded = views.strides4(shape, view, dense)
+    assert folded is not None
+    again = views.axis_strides(shape, view, folded)
+    for extent, stride, expected in zip(shape, again, dense, strict=True):
+        assert extent == 1 or stride == expected
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 6), st.integers(0, 20), st.integers(0, 8)),
+        max_size=40,
+    )
+)
+def test_intervals_do_not_overlap(items: list[tuple[int, int, int]]) -> None:
+    intervals = [Interval(size * 32, first, first + length) for size, first, length in items]
+    addresses, peak = place_intervals(intervals)
+    for i, (a, at) in enumerate(zip(intervals, addresses, strict=True)):
+        assert at % 32 == 0
+        assert at + a.size <= peak or a.size == 0
+        for b, other in zip(intervals[:i], addresses[:i], strict=True):
+            together = a.first <= b.last and b.first <= a.last
+            apart = at + a.size <= other or other + b.size <= at
+            assert not together or apart or 0 in (a.size, b.size)
+
+
+@given(st.tuples(*[st.integers(1, 70)] * 4), st.sampled_from([1, 4, 8]))
+def test_layouts_hold_the_buffer(shape: tuple[int, int, int, int], element: int) -> None:
+    for layout in layouts(shape, element, 64, 32):
+        assert layout.slices[0] * layout.slices[1] <= 64
+        assert layout.slice_bytes % 32 == 0
+        held = layout.slice_bytes * layout.slices[0] * layout.slices[1]
+        assert held >= np.prod(shape) * element
+    assert best_layout(shape, element, WARBOY) in layouts(shape, element, 64, 32)
+
+
+def test_small_images_take_little_room() -> None:
+    """7x7x2048 is held by channels in order HWC: 64 channels a line, no padding."""
+    layout = best_layout((1, 7, 7, 2048), 1, WARBOY)
+    assert layout.slice_bytes <= 7 * 7 * 2048 // 64 * 1.2
+    assert best_layout((1, 1, 1, 2048), 1, WARBOY).slice_bytes == 32
+
+
+def test_waits_cover_every_hazard() -> None:
+    """Of two commands of different engines on the same bytes, the later one waits."""
+
+    def build(e, a):
+        p = Pieces(e)
+        x = p.conv(a[0], 12)
+        return p.add(p.conv(p.conv(x, 12), 12), x)
+
+    program = check([(2, 4, 12, 12)], build, small_machine(2048, 4))
+    segment = program.segments[0]
+    commands = segment.commands
+    done: dict[str, int] = {"dma": -1, "npu": -1}
+    waited: list[dict[str, int]] = []
+    for command in commands:
+        engine = ENGINE[type(command)]
+        for wait in command.waits:
+            other = ENGINE[type(commands[wait])]
+            assert other != engine, "an engine's own order needs no token"
+            assert wait > done[engine], "a wait that an earlier one implies"
+            done[engine] = wait
+        waited.append(dict(done))
+    for later, command in enumerate(commands):
+        if isinstance(command, Copy):
+            continue
+        reads, writes = list(read_memory(command)), list(written_memory(command))
+        for earlier, other in enumerate(commands[:later]):
+            if ENGINE[type(other)] == ENGINE[type(command)] or isinstance(other, Copy):
+                continue
+            theirs = list(written_memory(other))
+            conflict = _meet(theirs, [*reads, *writes]) or _meet(read_memory(other), writes)
+            if conflict:
+                assert waited[later][ENGINE[type(command)]] >= earlier
+
+
+def _meet(some, others) -> bool:
+    return any(
+        a.address < b.address + b.slice_bytes and b.address < a.address + a.slice_bytes
+        for a in some
+        for b in others
+    )
+
+
+def test_constants_lie_once_and_aligned() -> None:
+    rng = np.random.default_rng(0)
+    big = rng.integers(-128, 128, (64, 200), dtype=np.int8)
+    arrays = [big, np.arange(5, dtype=np.int32), big.copy(), np.arange(5, dtype=np.int32), big + 1]
+    constants = [Constant(array) for array in arrays]
+    layout = lay_out(constants)
+    assert layout.addresses[0] == layout.addresses[2]
+    assert layout.addresses[1] == layout.addresses[3]
+    assert layout.addresses[4] not in layout.addresses[:4]
+    assert all(address % ALIGNMENT == 0 for address in layout.addresses)
+    section = bytes(build_section(constants, layout))
+    for array, address in zip(arrays, layout.addresses, strict=True):
+        assert section[address : address + array.nbytes] == array.tobytes()
