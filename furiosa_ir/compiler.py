@@ -21,7 +21,7 @@ from furiosa_ir.arguments import optional_text, positive_integer
 from furiosa_ir.backends.warboy import hints
 from furiosa_ir.backends.warboy.assembly import Provenance, assemble
 from furiosa_ir.backends.warboy.checker import check_program
-from furiosa_ir.backends.warboy.codegen import generate
+from furiosa_ir.backends.warboy.commands.segment import generate
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program, Resumption
 from furiosa_ir.backends.warboy.enf.validation import CommandFailure

@@ -26,7 +26,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.command_text import command_op
+from furiosa_ir.backends.warboy.commands.command_operations import command_op
 from furiosa_ir.backends.warboy.dialect.attributes import LayersAttr
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.reader import read_program

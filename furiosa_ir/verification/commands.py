@@ -12,7 +12,7 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.backends.warboy.assembly import Provenance, assemble
-from furiosa_ir.backends.warboy.codegen import generate
+from furiosa_ir.backends.warboy.commands.segment import generate
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.records import NpuSegment, Program
 from furiosa_ir.backends.warboy.enf.section import section_view

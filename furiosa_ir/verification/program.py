@@ -14,6 +14,12 @@ import numpy as np
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.warboy.commands.kernel_steps import (
+    Homes,
+    ParameterBytes,
+    WholeBuffer,
+    Window,
+)
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelPlan, Port, Shape4
 from furiosa_ir.backends.warboy.enf.records import (
@@ -30,12 +36,6 @@ from furiosa_ir.backends.warboy.passes.schedule import issue, memory_addresses
 from furiosa_ir.backends.warboy.planning.views import LETTERS
 from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.backends.warboy.simulator.memory import Memory, TileAccess, slice_stride
-from furiosa_ir.backends.warboy.steps import (
-    Homes,
-    ParameterBytes,
-    WholeBuffer,
-    Window,
-)
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import shape_of

@@ -52,7 +52,7 @@ def instrument() -> None:
     with atheris.instrument_imports(include=["furiosa_ir"]):
         package = importlib.import_module("furiosa_ir")
         for module in pkgutil.walk_packages(package.__path__, "furiosa_ir."):
-            if "generated" not in module.name and not module.name.endswith("__main__"):
+            if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
 
 

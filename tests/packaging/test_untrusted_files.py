@@ -13,10 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
-    path
-    for folder in ("furiosa_ir", "furiosa")
-    for path in (ROOT / folder).rglob("*.py")
-    if "generated" not in path.parts
+    path for folder in ("furiosa_ir", "furiosa") for path in (ROOT / folder).rglob("*.py")
 )
 
 FORBIDDEN_MODULES = {

@@ -13,10 +13,14 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
-from furiosa_ir.backends.warboy.codegen import compile_segment
-from furiosa_ir.backends.warboy.enf.records import NpuSegment, Program, Tensor
+from furiosa_ir.backends.warboy.commands.segment import generate
+from furiosa_ir.backends.warboy.enf.records import Layer, NpuSegment, Program, Tensor
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
+from furiosa_ir.backends.warboy.passes.allocate import allocate
+from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
+from furiosa_ir.backends.warboy.passes.plan_tiles import plan_tiles
+from furiosa_ir.backends.warboy.passes.schedule import schedule
 from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.ir.shaped_operation import shape_of
@@ -64,6 +68,15 @@ def evaluate(function: FuncOp, inputs: Sequence[Array]) -> list[Array]:
         results = op.evaluate(*[values[v] for v in op.operands])
         values.update(zip(op.results, results, strict=True))
     raise AssertionError("no return")
+
+
+def compile_segment(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[Layer]]:
+    """Everything from `ftensor` to the segment; the function is transformed in place."""
+    fuse_kernels(function)
+    plan_tiles(function, machine)
+    allocate(function, machine)
+    schedule(function, machine)
+    return generate(function, machine)
 
 
 def make_program(

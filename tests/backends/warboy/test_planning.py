@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from furiosa_ir.backends.warboy.constant_section import ALIGNMENT, build_section, lay_out
+from furiosa_ir.backends.warboy.commands.constant_section import ALIGNMENT, build_section, lay_out
+from furiosa_ir.backends.warboy.commands.tokens import read_memory, written_memory
 from furiosa_ir.backends.warboy.enf.records import ENGINE, Copy
 from furiosa_ir.backends.warboy.planning import views
 from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
 from furiosa_ir.backends.warboy.planning.layouts import best_layout, layouts
-from furiosa_ir.backends.warboy.tokens import read_memory, written_memory
 from furiosa_ir.ir.constants import Constant
 from tests.backends.warboy.networks import Pieces
 from tests.backends.warboy.segments import WARBOY, check, small_machine

@@ -6,7 +6,7 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
-from furiosa_ir.backends.warboy.codegen import generate
+from furiosa_ir.backends.warboy.commands.segment import generate
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.passes.allocate import allocate
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels

@@ -6,7 +6,7 @@ nothing (windows of a buffer, views) remain of `ftensor`.
 
 To add a kind of kernel: a class here with its rule for the body, a case in
 `backends/warboy/planning/geometry.py` (what a tile of its result reads) and one in
-`backends/warboy/steps.py` (its command).
+`backends/warboy/commands/kernel_steps.py` (its command).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
-from furiosa_ir.backends.warboy.constant_section import lay_out
+from furiosa_ir.backends.warboy.commands.constant_section import lay_out
 from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, MemoryAttr
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import (

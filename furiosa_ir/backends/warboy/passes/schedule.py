@@ -10,9 +10,17 @@ from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation
 
-from furiosa_ir.backends.warboy.command_text import command_op
-from furiosa_ir.backends.warboy.constant_section import lay_out
-from furiosa_ir.backends.warboy.copies import copy_commands
+from furiosa_ir.backends.warboy.commands.command_operations import command_op
+from furiosa_ir.backends.warboy.commands.constant_section import lay_out
+from furiosa_ir.backends.warboy.commands.dram_copies import copy_commands
+from furiosa_ir.backends.warboy.commands.kernel_steps import (
+    Homes,
+    Issued,
+    KernelSteps,
+    WholeBuffer,
+    resident_tile,
+)
+from furiosa_ir.backends.warboy.commands.tokens import TokenTracker
 from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, LayersAttr
 from furiosa_ir.backends.warboy.dialect.commands import EndOp
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp
@@ -37,15 +45,7 @@ from furiosa_ir.backends.warboy.passes.allocate import (
 )
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.stages import ADDRESSES, LAYERS, MEMORY, require
-from furiosa_ir.backends.warboy.steps import (
-    Homes,
-    Issued,
-    KernelSteps,
-    WholeBuffer,
-    resident_tile,
-)
 from furiosa_ir.backends.warboy.target import machine_of
-from furiosa_ir.backends.warboy.tokens import TokenTracker
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr

@@ -13,7 +13,6 @@ import pytest
 
 from furiosa_ir.backends.warboy.enf import layout
 from furiosa_ir.backends.warboy.enf.disassembler import disassemble
-from furiosa_ir.backends.warboy.enf.generated import enf_generated
 from furiosa_ir.backends.warboy.enf.reader import read_header, read_program
 from furiosa_ir.backends.warboy.enf.records import (
     Copy,
@@ -32,6 +31,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 from furiosa_ir.backends.warboy.enf.writer import save_program, write_program
 from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.errors import FormatFailure, FuriosaError
+from tests.backends.warboy.enf.schema import enf_generated
 from tests.backends.warboy.simulator.program_builder import ProgramBuilder, rescale
 
 SCHEMA = Path(layout.__file__).with_name("enf.fbs")

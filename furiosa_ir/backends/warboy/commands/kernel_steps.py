@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from furiosa_ir.backends.warboy.commands.vector_program import vector_program
 from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.backends.warboy.dialect.plan import Buffer, KernelAddresses, MemoryPlan, Port
 from furiosa_ir.backends.warboy.enf.records import (
@@ -35,7 +36,6 @@ from furiosa_ir.backends.warboy.planning.geometry import (
 from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
-from furiosa_ir.backends.warboy.programs import vector_program
 from furiosa_ir.dialects.ftensor import contraction
 
 

@@ -1,4 +1,4 @@
-"""From a scheduled function to the ENF's NPU segment."""
+"""A scheduled function as an NPU segment of the ENF."""
 
 from __future__ import annotations
 
@@ -9,20 +9,13 @@ from xdsl.dialects.builtin import ArrayAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.command_text import command_record
-from furiosa_ir.backends.warboy.constant_section import build_section, lay_out
+from furiosa_ir.backends.warboy.commands.command_operations import command_record
+from furiosa_ir.backends.warboy.commands.constant_section import build_section, lay_out
 from furiosa_ir.backends.warboy.dialect.attributes import LayersAttr
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.records import Binding, Command, Layer, NpuSegment
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.passes.allocate import allocate
-from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
-from furiosa_ir.backends.warboy.passes.plan_tiles import plan_tiles
-from furiosa_ir.backends.warboy.passes.schedule import (
-    CONSTANTS,
-    memory_addresses,
-    schedule,
-)
+from furiosa_ir.backends.warboy.passes.schedule import CONSTANTS, memory_addresses
 from furiosa_ir.backends.warboy.stages import LAYERS
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
@@ -74,20 +67,3 @@ def _commands(function: FuncOp, layers: int) -> tuple[Command, ...]:
                 )
             commands.append(command)
     return tuple(commands)
-
-
-def compile_segment(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[Layer]]:
-    """Everything from `ftensor` to the segment: fuse, plan, allocate, schedule, generate.
-
-    Args:
-        function: a segment in `ftensor`; it is transformed in place.
-        machine: the target.
-
-    Raises:
-        CompilationFailure: a kernel does not fit the machine in any way.
-    """
-    fuse_kernels(function)
-    plan_tiles(function, machine)
-    allocate(function, machine)
-    schedule(function, machine)
-    return generate(function, machine)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from furiosa_ir.backends.warboy.commands.kernel_steps import Homes, Issued
 from furiosa_ir.backends.warboy.dialect.plan import CopyPlan
 from furiosa_ir.backends.warboy.enf.records import Copy, DramView
-from furiosa_ir.backends.warboy.steps import Homes, Issued
 
 
 def copy_commands(plan: CopyPlan, homes: Homes, layer: int) -> Iterator[Issued]:
