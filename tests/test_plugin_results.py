@@ -28,7 +28,7 @@ from furiosa_ir.host_kernels.onnx_model import attributes_of
 from furiosa_ir.importers.imported import imported
 from furiosa_ir.importers.onnx.tensors import attribute_value
 from furiosa_ir.ir.location import name_loc
-from furiosa_ir.ir.rewriting import apply_rules, rule
+from furiosa_ir.ir.rewriting import RewriteDriver, rule
 
 INT8 = uniform(np.dtype(np.int8), np.array([0.5]), np.array([3]))
 
@@ -181,7 +181,7 @@ def test_a_rule_returns_values(returned: Any):
     body.add_op(ReturnOp(_op.result))
     function = FuncOp("main", ([], [tensor(f32)]), Region(body))
     with pytest.raises(FuriosaError) as error:
-        apply_rules(function, rule(MineOp)(rule_))
+        RewriteDriver([rule(MineOp)(rule_)]).run(function)
     assert_named(error, rule_, f"a value of type {type(returned).__name__}")
 
 

@@ -1,7 +1,6 @@
 """A pass of one's own, loaded with `furiosa-opt --load` (see README.md)."""
 
 from dataclasses import dataclass
-from typing import cast
 
 from xdsl.ir import SSAValue
 
@@ -11,12 +10,11 @@ from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import ints
 
 
-@rule(TransposeOp, x=TransposeOp)
-def transpose_of_transpose(op: TransposeOp, _rw: Rewrite) -> SSAValue | None:
+@rule
+def transpose_of_transpose(op: TransposeOp, x: TransposeOp, _rw: Rewrite) -> SSAValue | None:
     """transpose(transpose(x, p), q) = x where q undoes p."""
-    inner = cast("TransposeOp", op.x.owner)
-    combined = [ints(inner.perm)[q] for q in ints(op.perm)]
-    return inner.x if combined == sorted(combined) else None
+    combined = [ints(x.perm)[q] for q in ints(op.perm)]
+    return x.x if combined == sorted(combined) else None
 
 
 @dataclass(frozen=True)

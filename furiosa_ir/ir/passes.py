@@ -37,7 +37,7 @@ from xdsl.utils.exceptions import ArgSpecParseError
 from xdsl.utils.hints import isa, type_repr
 
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.ir.rewriting import AnyRule, RewriteDriver
+from furiosa_ir.ir.rewriting import RewriteDriver, Rule
 from furiosa_ir.plugins import is_ours
 
 PASSES: dict[str, type[Pass]] = {}
@@ -84,7 +84,7 @@ class Pass(ModulePass):
         return inspect.getdoc(cls) or ""
 
     @classmethod
-    def rule_list(cls) -> tuple[AnyRule, ...]:
+    def rule_list(cls) -> tuple[Rule, ...]:
         """The rewrite rules it consists of; none for a pass that is not a rule set."""
         return ()
 
@@ -101,13 +101,13 @@ class RewritePass(Pass):
     Options, if it has any, reach the rules as `Rewrite.options`.
     """
 
-    rules: ClassVar[tuple[AnyRule, ...]] = ()
+    rules: ClassVar[tuple[Rule, ...]] = ()
 
     @classmethod
-    def rule_list(cls) -> tuple[AnyRule, ...]:
+    def rule_list(cls) -> tuple[Rule, ...]:
         return cls.rules
 
-    def rules_for(self, module: ModuleOp) -> tuple[AnyRule, ...]:
+    def rules_for(self, module: ModuleOp) -> tuple[Rule, ...]:
         """Those of the rules that hold for a module."""
         return self.rules
 

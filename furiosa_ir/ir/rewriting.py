@@ -1,18 +1,16 @@
 """Declarative rewriting: rules dispatched by their root operation, applied until none fits.
 
-A rule is a function with a declaration of what it matches: a root operation and, by operand name,
-the operations that must define its operands. Its docstring states the algebra. The declaration is
-data: `furiosa-opt --list-passes` prints it, and tests find the rules by it.
+A rule is a function whose parameters say what it matches: the root operation first, then, by the
+names of its operands, the operations that must define them. Its docstring states the algebra. What
+it matches is data: `furiosa-opt --list-passes` prints it, and tests find the rules by it.
 
-    @rule(QuantizeOp, x=ClipOp)
-    def quantize_of_clip(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
-        '''Q(clip(x)) = clamp(Q(x)): Q is monotone.'''
-        clip = cast(ClipOp, op.x.owner)
-        ...
-        return rw.emit(...)
+    @rule
+    def quantize_of_clip(op: QuantizeOp, x: ClipOp, rw: Rewrite) -> SSAValue | None:
+        '''Q(clip(x)) = clip(Q(x)): Q is monotone.'''
+        quantized = rw.emit(QuantizeOp, [x.x], [element_of(op.result)])
+        return rw.emit(ClipOp, [quantized], ...)
 
-Order does not matter to what a rule may assume: it sees one root, may look at anything around it,
-and must not change anything but by what it emits and returns.
+`passes/README.md` says what a rule may assume and what it must not do.
 """
 
 from __future__ import annotations
@@ -21,13 +19,24 @@ import inspect
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar, cast
+from types import UnionType
+from typing import (
+    Any,
+    Protocol,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 from weakref import WeakKeyDictionary
 
 from xdsl.dialects.builtin import LocationAttr, UnknownLoc
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.irdl import IRDLOperation
-from xdsl.irdl.operations import OperandDef
+from xdsl.irdl.operations import OperandDef, VarOperandDef
 from xdsl.traits import IsTerminator, Pure
 
 from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
@@ -37,9 +46,12 @@ from furiosa_ir.plugins import raise_plugin_failure, wrong_result
 
 OperandValue = SSAValue | Sequence[SSAValue] | None
 RuleResult = SSAValue | Sequence[SSAValue] | None
+RuleFunction = Callable[..., RuleResult]
 RootT = TypeVar("RootT", bound=Operation)
 OpT_co = TypeVar("OpT_co", bound=Operation, covariant=True)
 Classes = type[Operation] | tuple[type[Operation], ...]
+Definition = Operation | Sequence[Operation]
+"""What defines an operand that a rule names: for a variadic one, the operation of each place."""
 
 
 class Makeable(Protocol[OpT_co]):
@@ -66,13 +78,13 @@ class Rewrite:
         options: the pass that applies the rule; its fields are its options.
     """
 
-    __slots__ = ("_also", "_block", "emitted", "options", "root")
+    __slots__ = ("_beside", "_block", "emitted", "options", "root")
 
     def __init__(self, root: Operation, options: object = None) -> None:
         self.root = root
         self.options = options
         self.emitted: list[Operation] = []
-        self._also: list[Operation] = []
+        self._beside: list[Operation] = []
         self._block: Block | None = root.parent
 
     def insert(self, op: RootT) -> RootT:
@@ -119,13 +131,22 @@ class Rewrite:
         (result,) = made.results
         return result
 
-    def also(self, *ops: Operation) -> None:
-        """Names operations, beside root and operand definitions, whose layers the result joins."""
-        self._also.extend(ops)
+    def fuse_locations(self, *ops: Operation) -> None:
+        """Names operations, beside root and definitions, that go into what is emitted.
 
-    def finish(self, definitions: Sequence[Operation]) -> None:
+        Its location is then fused of theirs, too.
+        """
+        self._beside.extend(ops)
+
+    def finish(self, definitions: Sequence[Definition]) -> None:
         """Gives the new operations their location: definitions, others, then the root."""
-        location = fuse(fused_location([*definitions, *self._also]), self.root.location)
+        matched: list[Operation] = []
+        for definition in definitions:
+            if isinstance(definition, Operation):
+                matched.append(definition)
+            else:
+                matched.extend(definition)
+        location = fuse(fused_location([*matched, *self._beside]), self.root.location)
         for op in self.emitted:
             if isinstance(op.location, UnknownLoc):
                 op.location = location
@@ -139,21 +160,23 @@ class Rewrite:
 
 
 @dataclass(frozen=True)
-class Rule(Generic[RootT]):
+class Rule:
     """A rewrite rule: what it matches, as data, and the function that builds the replacement.
 
     Attributes:
         name: the function's name.
         roots: classes of the root operation (subclasses match too).
         operands: operand name -> classes, one of which must define that operand.
-        function: from the root and a `Rewrite` to the values that replace the root's results, or
-            None where the rule does not apply.
+        function: from the root, the definitions of `operands` and a `Rewrite` to the values that
+            replace the root's results, or None where the rule does not apply.
+        of_root: whether the function does without the definitions (the older form).
     """
 
     name: str
-    roots: tuple[type[RootT], ...]
+    roots: tuple[type[Operation], ...]
     operands: dict[str, tuple[type[Operation], ...]]
-    function: Callable[[RootT, Rewrite], RuleResult]
+    function: RuleFunction
+    of_root: bool = False
 
     @property
     def description(self) -> str:
@@ -170,19 +193,16 @@ class Rule(Generic[RootT]):
         )
         return f"{roots}({operands})" if operands else roots
 
-    def match(self, op: RootT) -> list[Operation] | None:
+    def match(self, op: Operation) -> Sequence[Definition] | None:
         """The definitions of the operands that the pattern names, or None if it does not match."""
-        definitions: list[Operation] = []
+        definitions: list[Definition] = []
         for name, classes in self.operands.items():
             value = cast("SSAValue | Sequence[SSAValue] | None", getattr(op, name))
-            values = [value] if isinstance(value, SSAValue) else (value or ())
-            if not values:
+            owners = [v.owner for v in ([value] if isinstance(value, SSAValue) else value or ())]
+            if not owners or not all(isinstance(owner, classes) for owner in owners):
                 return None
-            for one in values:
-                owner = one.owner
-                if not isinstance(owner, classes):
-                    return None
-                definitions.append(owner)
+            found = cast("list[Operation]", owners)
+            definitions.append(found[0] if isinstance(value, SSAValue) else found)
         return definitions
 
 
@@ -190,35 +210,104 @@ def _class_name(op: type[Operation]) -> str:
     return op.name if "name" in vars(op) else op.__name__
 
 
+@overload
+def rule(function: RuleFunction, /) -> Rule: ...
+
+
+@overload
+def rule(root: Classes, /, **operands: Classes) -> Callable[[RuleFunction], Rule]: ...
+
+
 def rule(
-    root: type[RootT] | tuple[type[RootT], ...], **operands: Classes
-) -> Callable[[Callable[[RootT, Rewrite], RuleResult]], Rule[RootT]]:
-    """Declares a rule: `root` is the operation it rewrites, `operands` say what defines them.
+    function: RuleFunction | Classes, /, **operands: Classes
+) -> Rule | Callable[[RuleFunction], Rule]:
+    """Declares a rule by what its function's parameters are annotated with.
 
-    An operand that is variadic must be defined by one of the classes in every place; an optional
-    one must be present.
+        @rule
+        def name(op: Root | OtherRoot, x: Definition, rw: Rewrite) -> SSAValue | None:
+
+    An operand that is variadic is annotated `Sequence[Definition]`, and must be defined by one of
+    the classes in every place; an optional one must be present. Unions are alternatives; a class
+    stands for its subclasses as well.
+
+    The older form, in which classes stand in the decorator and the function is called with the
+    root and the `Rewrite` alone, goes on working: `@rule(Root, x=Definition)`.
+
+    Raises:
+        TypeError: the annotations declare no rule, or an operand that the root does not have.
     """
+    if not isinstance(function, type | tuple):
+        return _annotated(function)
+    roots = _classes(cast("Classes", function))
+    patterns = {k: _classes(v) for k, v in operands.items()}
 
-    def declare(function: Callable[[RootT, Rewrite], RuleResult]) -> Rule[RootT]:
-        roots = root if isinstance(root, tuple) else (root,)
-        patterns = {k: v if isinstance(v, tuple) else (v,) for k, v in operands.items()}
-        for cls in roots:
-            _check_operand_names(function.__name__, cls, patterns)
-        return Rule(function.__name__, roots, patterns, function)
+    def declare(function: RuleFunction) -> Rule:
+        return _checked(Rule(function.__name__, roots, patterns, function, of_root=True), {})
 
     return declare
 
 
-def _check_operand_names(name: str, root: type[Operation], patterns: dict[str, Any]) -> None:
-    if not issubclass(root, IRDLOperation) or "name" not in vars(root):
-        return  # an abstract root: its operands are its subclasses'
-    known = [n for n, _ in root.get_irdl_definition().operands]
-    for operand in patterns:
-        if operand not in known:
-            raise TypeError(f"rule {name}: {root.name} has no operand '{operand}' ({known})")
+def _annotated(function: RuleFunction) -> Rule:
+    """The rule that a function's annotations declare."""
+    name = function.__name__
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        raise TypeError(
+            f"rule {name}: its annotations name '{error.name}', which its module does not have"
+        ) from error
+    names = list(inspect.signature(function).parameters)
+    if len(names) < 2 or hints.get(names[-1]) is not Rewrite:
+        raise TypeError(f"rule {name}: it takes a root operation first and a Rewrite last")
+    variadic = {n: get_origin(hints.get(n)) is Sequence for n in names[1:-1]}
+    classes: dict[str, tuple[type[Operation], ...]] = {}
+    for parameter in names[:-1]:
+        hint = hints.get(parameter)
+        found = _classes(get_args(hint)[0] if variadic.get(parameter) else hint)
+        if not found:
+            raise TypeError(
+                f"rule {name}: '{parameter}' is not annotated with classes of operations"
+            )
+        classes[parameter] = found
+    roots = classes.pop(names[0])
+    return _checked(Rule(name, roots, classes, function), variadic)
 
 
-AnyRule = Rule[Any]
+def _classes(hint: object) -> tuple[type[Operation], ...]:
+    """The operation classes that a class, a union or a tuple names; none if it names another."""
+    alternatives: tuple[Any, ...] = (hint,)
+    if isinstance(hint, tuple):
+        alternatives = cast("tuple[Any, ...]", hint)
+    elif get_origin(hint) in (Union, UnionType):
+        alternatives = get_args(hint)
+    if all(isinstance(c, type) and issubclass(c, Operation) for c in alternatives):
+        return alternatives
+    return ()
+
+
+def _checked(made: Rule, variadic: dict[str, bool]) -> Rule:
+    """The rule, if its operands are its roots' (an abstract root's are its subclasses')."""
+    for root in made.roots:
+        if not issubclass(root, IRDLOperation) or "name" not in vars(root):
+            continue
+        known = dict(root.get_irdl_definition().operands)
+        for operand in made.operands:
+            if operand not in known:
+                raise TypeError(
+                    f"rule {made.name}: {root.name} has no operand '{operand}' ({list(known)})"
+                )
+            is_variadic = type(known[operand]) is VarOperandDef
+            if variadic.get(operand, is_variadic) != is_variadic:
+                kind, right = (
+                    ("is variadic", "Sequence[...]")
+                    if is_variadic
+                    else ("is one value", "a class or a union of classes")
+                )
+                raise TypeError(
+                    f"rule {made.name}: '{operand}' of {root.name} {kind}: annotate it with {right}"
+                )
+    return made
+
 
 _MADE_BY: WeakKeyDictionary[Operation, str] = WeakKeyDictionary()
 
@@ -232,11 +321,11 @@ def made_by(op: Operation) -> str | None:
 class _Candidate:
     """A rule as the driver tries it: operand patterns by position where that is possible."""
 
-    rule: AnyRule
+    rule: Rule
     positions: tuple[tuple[int, tuple[type[Operation], ...]], ...] | None
 
     @staticmethod
-    def of(rule: AnyRule, op: type[Operation]) -> _Candidate:
+    def of(rule: Rule, op: type[Operation]) -> _Candidate:
         # Accessors of xDSL cost a microsecond each; operands before the first optional or variadic
         # one always have the same position.
         positions: list[tuple[int, tuple[type[Operation], ...]]] = []
@@ -252,7 +341,7 @@ class _Candidate:
                 return _Candidate(rule, tuple(positions))
         return _Candidate(rule, None)
 
-    def match(self, op: Operation) -> list[Operation] | None:
+    def match(self, op: Operation) -> Sequence[Definition] | None:
         if self.positions is None:
             return self.rule.match(op)
         definitions: list[Operation] = []
@@ -280,7 +369,7 @@ class RewriteDriver:
         applied: how often each rule was applied, by name.
     """
 
-    rules: Sequence[AnyRule]
+    rules: Sequence[Rule]
     options: object = None
     limit: int | None = None
     applied: Counter[str] = field(default_factory=Counter[str])
@@ -335,12 +424,12 @@ class RewriteDriver:
         return entry
 
     def _apply(
-        self, rule: AnyRule, op: Operation, definitions: list[Operation]
+        self, rule: Rule, op: Operation, definitions: Sequence[Definition]
     ) -> list[Operation] | None:
         """One attempt: None if the rule does not apply, else what to look at again."""
         rewrite = Rewrite(op, self.options)
         try:
-            result = rule.function(op, rewrite)
+            result = rule.function(op, *(() if rule.of_root else definitions), rewrite)
         except VerificationFailure as error:
             failure = VerificationFailure(
                 f"the {self._name(rule)}: {error.message}", hint=error.hint
@@ -384,7 +473,7 @@ class RewriteDriver:
             _MADE_BY[new] = name
         return touched
 
-    def _name(self, rule: AnyRule) -> str:
+    def _name(self, rule: Rule) -> str:
         """A rule as messages call it."""
         pass_name = getattr(self.options, "name", None)
         return f"rule '{rule.name}'" + (f" of the pass '{pass_name}'" if pass_name else "")
@@ -417,11 +506,6 @@ def _erase(op: Operation) -> list[Operation]:
     op.detach()
     op.erase()
     return owners
-
-
-def apply_rules(scope: Operation, *rules: AnyRule, options: object = None) -> bool:
-    """Applies the rules inside `scope` until none fits; whether anything changed."""
-    return RewriteDriver(rules, options).run(scope)
 
 
 _LEFT_BEHIND = 64

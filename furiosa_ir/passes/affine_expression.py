@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, Float64Type
@@ -18,7 +18,7 @@ from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of
 
-AFFINE = (BinaryOp, BatchNormOp)
+Affine: TypeAlias = BinaryOp | BatchNormOp
 """Operations that may be affine in their one operand that is not constant."""
 
 
@@ -58,7 +58,7 @@ def find_affine(value: SSAValue) -> AffineExpression:
 def _step(value: SSAValue) -> tuple[SSAValue, Array, Array] | None:
     """A value as (x, factor, offset) of one operation; None if it is nothing such."""
     inner = value.owner
-    if not isinstance(inner, AFFINE):
+    if not isinstance(inner, Affine):
         return None
     constants = [real_constant(v) for v in inner.operands]
     variable = [v for v, c in zip(inner.operands, constants, strict=True) if c is None]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
     ExpandOp,
@@ -22,42 +20,40 @@ from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 
-@rule((ReshapeOp, ExpandOp, TileOp, PadOp))
-def same_shape(op: GraphOp, _rw: Rewrite) -> SSAValue | None:
+@rule
+def same_shape(op: ReshapeOp | ExpandOp | TileOp | PadOp, _rw: Rewrite) -> SSAValue | None:
     """Reshape, expand, tile, pad to the shape that x has: x."""
     x, result = op.operands[0], op.results[0]
     return x if x.type == result.type else None
 
 
-@rule(SliceOp)
+@rule
 def whole_slice(op: SliceOp, _rw: Rewrite) -> SSAValue | None:
     """x[0:n:1, ...] = x; x[::-1] is not, though it has x's shape."""
     forward = all(step > 0 for step in ints(op.steps))
     return op.x if forward and op.x.type == op.result.type else None
 
 
-@rule(ConcatOp)
+@rule
 def concat_of_one(op: ConcatOp, _rw: Rewrite) -> SSAValue | None:
     """concat(x) = x."""
     return op.inputs[0] if len(op.inputs) == 1 and op.inputs[0].type == op.result.type else None
 
 
-@rule(ReshapeOp, x=ReshapeOp)
-def reshape_of_reshape(op: ReshapeOp, rw: Rewrite) -> SSAValue:
+@rule
+def reshape_of_reshape(op: ReshapeOp, x: ReshapeOp, rw: Rewrite) -> SSAValue:
     """reshape(reshape(x)) = reshape(x)."""
-    inner = cast("ReshapeOp", op.x.owner)
-    return rw.emit(ReshapeOp, [inner.x], [element_of(op.result)], shape=op.shape)
+    return rw.emit(ReshapeOp, [x.x], [element_of(op.result)], shape=op.shape)
 
 
-@rule(TransposeOp, x=TransposeOp)
-def transpose_of_transpose(op: TransposeOp, rw: Rewrite) -> SSAValue:
+@rule
+def transpose_of_transpose(op: TransposeOp, x: TransposeOp, rw: Rewrite) -> SSAValue:
     """transpose(transpose(x, p), q) = transpose(x, p[q])."""
-    inner = cast("TransposeOp", op.x.owner)
-    perm = [ints(inner.perm)[p] for p in ints(op.perm)]
-    return rw.emit(TransposeOp, [inner.x], [element_of(op.result)], perm=perm)
+    perm = [ints(x.perm)[p] for p in ints(op.perm)]
+    return rw.emit(TransposeOp, [x.x], [element_of(op.result)], perm=perm)
 
 
-@rule(TransposeOp)
+@rule
 def transpose_in_place(op: TransposeOp, rw: Rewrite) -> SSAValue | None:
     """A transpose that keeps the order of all extents but 1 moves nothing: a reshape, or x."""
     shape, perm = shape_of(op.x), ints(op.perm)

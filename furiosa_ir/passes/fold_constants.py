@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,11 +25,9 @@ from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import AnyRule, Rewrite, rule
+from furiosa_ir.ir.rewriting import Rewrite, Rule, rule
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.limits import limit
-
-MOVES = (MoveOp, ConcatOp)
 
 _BYTES = (i8, IntegerType(8, Signedness.UNSIGNED))
 
@@ -64,8 +61,8 @@ def _may_make(op: GraphOp, count: int) -> bool:
     return True
 
 
-@rule(MOVES)
-def move_of_constant(op: GraphOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def move_of_constant(op: MoveOp | ConcatOp, rw: Rewrite) -> SSAValue | None:
     """move(constant) is a constant, also of stored integers with one scale."""
     arrays = [constant_of(v) for v in op.operands]
     operands = [a for a in arrays if a is not None]
@@ -85,8 +82,8 @@ def move_of_constant(op: GraphOp, rw: Rewrite) -> SSAValue | None:
     return _emit(rw, evaluate(op, operands)[0], op)
 
 
-@rule((UnaryOp, BinaryOp))
-def function_of_integers(op: GraphOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def function_of_integers(op: UnaryOp | BinaryOp, rw: Rewrite) -> SSAValue | None:
     """f(constants) is a constant, of plain 8-bit integers: clipped weights, for example."""
     element = element_of(op.results[0])
     if element not in _BYTES or any(element_of(v) != element for v in op.operands):
@@ -99,10 +96,10 @@ def function_of_integers(op: GraphOp, rw: Rewrite) -> SSAValue | None:
     return _emit(rw, result, op) if result.dtype == operands[0].dtype else None
 
 
-@rule(TransposeOp, x=DequantizeOp)
-def transpose_of_channels(op: TransposeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def transpose_of_channels(op: TransposeOp, x: DequantizeOp, rw: Rewrite) -> SSAValue | None:
     """transpose(DQ(constant with a scale per channel)) = DQ(transposed constant)."""
-    stored = cast("DequantizeOp", op.x.owner).x
+    stored = x.x
     quantization, constant = quantization_of(stored), constant_of(stored)
     if quantization is None or quantization.axis is None or constant is None:
         return None
@@ -115,25 +112,24 @@ def transpose_of_channels(op: TransposeOp, rw: Rewrite) -> SSAValue | None:
     return rw.emit(DequantizeOp, [moved], [element_of(op.result)])
 
 
-@rule(QuantizeOp, x=ConstantOp)
-def quantize_of_constant(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_constant(op: QuantizeOp, x: ConstantOp, rw: Rewrite) -> SSAValue | None:
     """Q(constant) is a constant of stored integers; also where it requantises one."""
-    constant, source = constant_of(op.x), quantization_of(op.x)
-    element = element_of(op.result)
-    if constant is None or not isinstance(element, UniformType):
+    source, element = quantization_of(op.x), element_of(op.result)
+    if not isinstance(element, UniformType):
         return None
-    real = constant if source is None else dequantize(constant, source)
+    real = x.value.array if source is None else dequantize(x.value.array, source)
     return _emit(rw, quantize(real, element.data), op)
 
 
-@rule(QuantizeOp, x=ConstantOp)
-def quantize_of_constant_in_float(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_constant_in_float(op: QuantizeOp, x: ConstantOp, rw: Rewrite) -> SSAValue | None:
     """Q(constant of f32) is a constant: round(x / scale) in f32, half away from 0.
 
     As LiteRT computes it (`AffineQuantize`); not of what is infinite, which is undefined there.
     """
-    constant, quantization = constant_of(op.x), quantization_of(op.result)
-    if constant is None or quantization is None or constant.dtype != np.float32:
+    constant, quantization = x.value.array, quantization_of(op.result)
+    if quantization is None or constant.dtype != np.float32:
         return None
     if quantization_of(op.x) is not None or quantization.axis is not None:
         return None
@@ -146,16 +142,15 @@ def quantize_of_constant_in_float(op: QuantizeOp, rw: Rewrite) -> SSAValue | Non
     return _emit(rw, stored.astype(quantization.dtype), op)
 
 
-@rule(StorageCastOp, x=ConstantOp)
-def cast_of_constant(op: StorageCastOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def cast_of_constant(op: StorageCastOp, x: ConstantOp, rw: Rewrite) -> SSAValue | None:
     """cast(constant) is the same bytes, if the signedness stays."""
-    constant = cast("ConstantOp", op.x.owner).value
     target = quantization_of(op.result)
-    if target is not None and target.dtype != constant.data.dtype:
+    if target is not None and target.dtype != x.value.data.dtype:
         return None
     if target is None and quantization_of(op.x) is None:
         return None
-    return rw.emit(ConstantOp, [], [element_of(op.result)], value=constant)
+    return rw.emit(ConstantOp, [], [element_of(op.result)], value=x.value)
 
 
 CONSTANT_RULES = (
@@ -192,5 +187,5 @@ class FoldConstants(RewritePass):
     name = "graph-fold-constants"
     rules = (*CONSTANT_RULES, quantize_of_constant_in_float)
 
-    def rules_for(self, module: ModuleOp) -> tuple[AnyRule, ...]:
+    def rules_for(self, module: ModuleOp) -> tuple[Rule, ...]:
         return TFLITE_CONSTANT_RULES if is_from_tflite(module) else CONSTANT_RULES

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.dialects.graph.base import is_from_tflite
 from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import AnyRule
+from furiosa_ir.ir.rewriting import Rule
 from furiosa_ir.passes.fold_constants import CONSTANT_RULES, TFLITE_CONSTANT_RULES
 from furiosa_ir.passes.fuse_tables import ISLAND_RULES
 from furiosa_ir.passes.integer_types import type_integers
@@ -56,7 +56,7 @@ class FoldQuantization(RewritePass):
         quantize_of_accumulator,
     )
 
-    def rules_for(self, module: ModuleOp) -> tuple[AnyRule, ...]:
+    def rules_for(self, module: ModuleOp) -> tuple[Rule, ...]:
         if is_from_tflite(module):
             return (*TFLITE_CONSTANT_RULES, *TFLITE_MOVEMENT_RULES)
         return self.rules

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from xdsl.ir import SSAValue
 
@@ -24,48 +23,45 @@ def _narrower(inner: tuple[int, int], outer: tuple[int, int]) -> tuple[int, int]
     return low, high
 
 
-@rule(ClampOp, x=RescaleOp)
-def clamp_of_rescale(op: ClampOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def clamp_of_rescale(op: ClampOp, x: RescaleOp, rw: Rewrite) -> SSAValue | None:
     """clamp(rescale(x)) = rescale(x) with the narrower range, if nobody else reads the rescale."""
-    rescale = cast("RescaleOp", op.x.owner)
-    if not has_one_reader(rescale.result):
+    if not has_one_reader(x.result):
         return None
-    minimum, maximum = _narrower(_range(rescale), _range(op))
+    minimum, maximum = _narrower(_range(x), _range(op))
     return rw.emit(
         RescaleOp,
-        [rescale.x, rescale.multiplier, rescale.shift],
+        [x.x, x.multiplier, x.shift],
         [element_of(op.result)],
-        input_zp=rescale.input_zp,
-        output_zp=rescale.output_zp,
+        input_zp=x.input_zp,
+        output_zp=x.output_zp,
         minimum=minimum,
         maximum=maximum,
-        rounding=rescale.rounding,
+        rounding=x.rounding,
     )
 
 
-@rule(ClampOp, x=ClampOp)
-def clamp_of_clamp(op: ClampOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def clamp_of_clamp(op: ClampOp, x: ClampOp, rw: Rewrite) -> SSAValue | None:
     """clamp(clamp(x)) = clamp(x) with the narrower range."""
-    inner = cast("ClampOp", op.x.owner)
-    minimum, maximum = _narrower(_range(inner), _range(op))
-    return rw.emit(ClampOp, [inner.x], [element_of(op.result)], minimum=minimum, maximum=maximum)
+    minimum, maximum = _narrower(_range(x), _range(op))
+    return rw.emit(ClampOp, [x.x], [element_of(op.result)], minimum=minimum, maximum=maximum)
 
 
-@rule((ClampOp, LookupOp), x=ReshapeOp)
-def function_of_reshape(op: ClampOp | LookupOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def function_of_reshape(op: ClampOp | LookupOp, x: ReshapeOp, rw: Rewrite) -> SSAValue | None:
     """f(reshape(x)) = reshape(f(x)) for a function from i8 to i8, if nobody else reads the reshape.
 
     So it comes to what computes x: a 1-D convolution is a 2-D one between reshapes.
     """
-    reshape = cast("ReshapeOp", op.x.owner)
     element = element_of(op.result)
-    if not has_one_reader(reshape.result) or element != element_of(op.x):
+    if not has_one_reader(x.result) or element != element_of(op.x):
         return None
     if isinstance(op, LookupOp):
-        made = rw.emit(LookupOp, [reshape.x, op.table], [element])
+        made = rw.emit(LookupOp, [x.x, op.table], [element])
     else:
-        made = rw.emit(ClampOp, [reshape.x], [element], minimum=op.minimum, maximum=op.maximum)
-    return rw.emit(ReshapeOp, [made], [element], shape=reshape.shape)
+        made = rw.emit(ClampOp, [x.x], [element], minimum=op.minimum, maximum=op.maximum)
+    return rw.emit(ReshapeOp, [made], [element], shape=x.shape)
 
 
 @dataclass(frozen=True)

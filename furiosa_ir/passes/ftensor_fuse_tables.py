@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from xdsl.dialects.builtin import i8
@@ -25,11 +25,11 @@ from furiosa_ir.ir.shaped_operation import element_of, shape_of
 _LONGEST = 64
 """Operations in an expression; a bound on the work, not on what could be tabulated."""
 
-_ELEMENTWISE = (BinaryOp, ClampOp, LookupOp, RescaleOp)
+_Elementwise: TypeAlias = BinaryOp | ClampOp | LookupOp | RescaleOp
 
 
-@rule(_ELEMENTWISE)
-def function_of_one_byte(op: TensorOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def function_of_one_byte(op: _Elementwise, rw: Rewrite) -> SSAValue | None:
     """f(g(x), h(x)) = lookup(x), if nothing else reads what is computed on the way."""
     result = op.results[0]
     if element_of(result) != i8:
@@ -38,7 +38,7 @@ def function_of_one_byte(op: TensorOp, rw: Rewrite) -> SSAValue | None:
     if found is None:
         return None
     source, steps = found
-    rw.also(*steps)
+    rw.fuse_locations(*steps)
     table = rw.emit(ConstantOp, [], [i8], value=BlobAttr.of(_table(source, steps)))
     return rw.emit(LookupOp, [source, table], [i8])
 
@@ -60,7 +60,7 @@ def _expression(root: TensorOp) -> tuple[SSAValue, list[TensorOp]] | None:
         ready = [
             v
             for v in frontier
-            if isinstance(v.owner, _ELEMENTWISE) and all(u.operation in steps for u in v.uses)
+            if isinstance(v.owner, _Elementwise) and all(u.operation in steps for u in v.uses)
         ]
         if not ready:
             break

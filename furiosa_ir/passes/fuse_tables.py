@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
@@ -12,13 +11,13 @@ from furiosa_ir.dialects.graph.base import GraphOp, is_from_tflite, quantization
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, TableOp, UnaryOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import AnyRule, Rewrite, rule
+from furiosa_ir.ir.rewriting import Rewrite, Rule, rule
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.passes.elementwise_expression import Expression, find_expression, is_byte
 
 
 def _emit(expression: Expression, op: GraphOp, rw: Rewrite) -> SSAValue:
-    rw.also(*expression.steps)
+    rw.fuse_locations(*expression.steps)
     return rw.emit(
         TableOp,
         [expression.source],
@@ -28,18 +27,17 @@ def _emit(expression: Expression, op: GraphOp, rw: Rewrite) -> SSAValue:
     )
 
 
-@rule(QuantizeOp, x=(UnaryOp, BinaryOp))
-def quantize_of_expression(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_expression(op: QuantizeOp, x: UnaryOp | BinaryOp, rw: Rewrite) -> SSAValue | None:
     """Q(f(g(DQ(x)))) = table of x, for float functions of one quantised value and scalars."""
-    inner = cast("GraphOp", op.x.owner)
-    if not is_byte(op.result) or all(isinstance(v.owner, DequantizeOp) for v in inner.operands):
+    if not is_byte(op.result) or all(isinstance(v.owner, DequantizeOp) for v in x.operands):
         return None  # one operator between Q and DQ stays what it is
     expression = find_expression(op.result)
     return None if expression is None else _emit(expression, op, rw)
 
 
-@rule((UnaryOp, BinaryOp, QuantizeOp))
-def chain(op: GraphOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def chain(op: UnaryOp | BinaryOp | QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """f(g(x)) = table of x, for quantised operators in a row, as x * sigmoid(x)."""
     if not is_byte(op.results[0]) or quantization_of(op.operands[0]) is None:
         return None
@@ -72,7 +70,7 @@ class FuseTables(RewritePass):
     name = "graph-fuse-tables"
     rules = (chain,)
 
-    def rules_for(self, module: ModuleOp) -> tuple[AnyRule, ...]:
+    def rules_for(self, module: ModuleOp) -> tuple[Rule, ...]:
         # How TFLite's operators round, only their lowerings know: there `ftensor-fuse-tables` does
         # the same on integers.
         return () if is_from_tflite(module) else self.rules

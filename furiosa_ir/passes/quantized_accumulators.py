@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from xdsl.ir import Attribute, SSAValue
@@ -19,12 +19,13 @@ from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
-from furiosa_ir.passes.affine_expression import AFFINE, find_affine, real_constant, stored_of
+from furiosa_ir.passes.affine_expression import Affine, find_affine, real_constant, stored_of
+from furiosa_ir.passes.clone import clone_with
 from furiosa_ir.passes.elementwise_expression import is_byte
 from furiosa_ir.passes.quantized_movement import only_quantized
-from furiosa_ir.passes.quantized_operators import CONTRACTIONS, accumulator_integers
+from furiosa_ir.passes.quantized_operators import Contraction, accumulator_integers
 
-PRODUCTS = (*CONTRACTIONS, MatMulOp)
+ProductOp: TypeAlias = Contraction | MatMulOp
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Product:
         return uniform(np.dtype(np.int32), scales, 0, axis)
 
 
-@rule(QuantizeOp, x=(*PRODUCTS, *AFFINE))
-def quantize_of_accumulator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_accumulator(op: QuantizeOp, x: ProductOp | Affine, rw: Rewrite) -> SSAValue | None:
     """Q(conv(DQ(x), DQ(w)) * c + d) = affine(conv(x, w), c, d) on conv's i32 accumulator.
 
     c and d are whatever constants follow: a bias that is no multiple of the accumulator's unit, a
@@ -74,7 +75,7 @@ def quantize_of_accumulator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     """
     if not only_quantized(op.x) or not is_byte(op.result):
         return None
-    affine = find_affine(op.x)
+    affine = find_affine(x.results[0])
     if affine.source is not op.x and not affine.source.has_one_use():
         return None
     product = _product(affine.source)
@@ -86,15 +87,15 @@ def quantize_of_accumulator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
     offset = affine.factor * product.offset + affine.offset
     if shape_of(op.x) != shape_of(affine.source):
         return None  # a constant of more elements than the product
-    rw.also(*affine.steps, product.op)
+    rw.fuse_locations(*affine.steps, product.op)
     if isinstance(affine.source.owner, DequantizeOp):
-        rw.also(affine.source.owner)
+        rw.fuse_locations(affine.source.owner)
     element = element_of(op.result)
     if affine.steps:
         whole = _whole(product, factor, offset, element, rw)
         if whole is not None:
             return whole
-    sums = _again(product.op, [product.x, product.weight], product.accumulator, rw)
+    sums = _on_quantized(product.op, [product.x, product.weight], product.accumulator, rw)
     factor, offset = (np.atleast_1d(a) for a in (factor, offset))
     return rw.emit(AffineOp, [sums], [element], factor=factor, offset=offset)
 
@@ -103,7 +104,7 @@ def _product(value: SSAValue) -> Product | None:
     """The product of 8-bit values that a float one is; also of an accumulator dequantised."""
     stored = stored_of(value)
     owner = value.owner if stored is None else stored.owner
-    if not isinstance(owner, PRODUCTS) or not shape_of(value):
+    if not isinstance(owner, ProductOp) or not shape_of(value):
         return None  # a product of vectors has no channels
     x, weight, *bias = owner.operands
     if stored is None:
@@ -196,18 +197,16 @@ def _whole(
             return None
         type_ = uniform(np.dtype(np.int32), scales * x.scale, 0, 0)
         operands.append(rw.emit(ConstantOp, [], [type_], value=integers))
-    return _again(op, operands, element, rw)
+    return _on_quantized(op, operands, element, rw)
 
 
-def _again(
+def _on_quantized(
     op: GraphOp, operands: Sequence[SSAValue | None], element: Attribute, rw: Rewrite
 ) -> SSAValue:
     """The operation on quantised operands, the factors of a Gemm being 1."""
-    properties: dict[str, Any] = {k: v for k, v in op.properties.items() if k != "origin"}
-    if isinstance(op, GemmOp):
-        properties.update(alpha=1.0, beta=1.0)
+    applied = {"alpha": 1.0, "beta": 1.0} if isinstance(op, GemmOp) else {}
     count = 2 if isinstance(op, MatMulOp) else 3
-    return rw.emit(type(op), [*operands, None][:count], [element], **properties)
+    return clone_with(rw, op, [*operands, None][:count], element, **applied)[0]
 
 
 def _of_channels(array: Array, channels: int, axis: int) -> Array | None:

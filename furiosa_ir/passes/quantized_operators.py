@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast, get_args
 
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, f64
@@ -34,45 +34,44 @@ from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
-from furiosa_ir.passes.affine_expression import AFFINE, find_affine, real_constant, stored_of
-from furiosa_ir.passes.quantized_movement import again, only_quantized
+from furiosa_ir.passes.affine_expression import Affine, find_affine, real_constant, stored_of
+from furiosa_ir.passes.clone import clone_with
+from furiosa_ir.passes.quantized_movement import only_quantized
 
-CONTRACTIONS = (ConvOp, ConvTransposeOp, GemmOp)
+Contraction: TypeAlias = ConvOp | ConvTransposeOp | GemmOp
 """x, weight, bias: the weight may be quantised per output channel, the bias is an accumulator."""
 
 _OWN_RULES = (
-    *(*CONTRACTIONS, MatMulOp, MoveOp, SplitOp, ConcatOp, PadOp),
+    *(*get_args(Contraction), MatMulOp, MoveOp, SplitOp, ConcatOp, PadOp),
     *(QuantizeOp, DequantizeOp, StorageCastOp, ConstantOp, OpaqueOp),
 )
 """Operations that other rules know how to quantise, or that compute nothing."""
 
 
-@rule(QuantizeOp, x=GraphOp)
-def quantize_of_operator(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_operator(op: QuantizeOp, x: GraphOp, rw: Rewrite) -> SSAValue | None:
     """Q(f(DQ(x), DQ(y))) = f(x, y) on quantised types: that is what they mean."""
-    inner = cast("GraphOp", op.x.owner)
-    if isinstance(inner, _OWN_RULES) or len(inner.results) != 1:
+    if isinstance(x, _OWN_RULES) or len(x.results) != 1:
         return None
-    stored = [stored_of(v) for v in inner.operands]
+    stored = [stored_of(v) for v in x.operands]
     if not only_quantized(op.x) or not _per_tensor(op.result) or None in stored:
         return None
     operands = [v for v in stored if v is not None]
     if not all(_per_tensor(v) for v in operands):
         return None
-    grouped = [operands] if isinstance(inner, NaryOp) else operands
-    return again(rw, inner, grouped, element_of(op.result))[0]
+    grouped = [operands] if isinstance(x, NaryOp) else operands
+    return clone_with(rw, x, grouped, element_of(op.result))[0]
 
 
-@rule(QuantizeOp, x=AFFINE)
-def quantize_of_affine(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_affine(op: QuantizeOp, x: Affine, rw: Rewrite) -> SSAValue | None:
     """Q(DQ(x) * c + d) with real constants c and d: one factor and offset for each channel.
 
     A batch normalisation; sums, products and quotients with constants that are no 8-bit ones.
     """
-    inner = cast("GraphOp", op.x.owner)
     if not only_quantized(op.x) or not _per_tensor(op.result):
         return None
-    if all(v is not None and _per_tensor(v) for v in map(stored_of, inner.operands)):
+    if all(v is not None and _per_tensor(v) for v in map(stored_of, x.operands)):
         return None  # 8-bit constants take less space
     affine = find_affine(op.x)
     stored = stored_of(affine.source)
@@ -80,20 +79,20 @@ def quantize_of_affine(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
         return None
     if shape_of(op.x) != shape_of(stored):
         return None  # a constant of more elements than x
-    rw.also(*affine.steps)
+    rw.fuse_locations(*affine.steps)
     factor, offset = (np.atleast_1d(a) for a in (affine.factor, affine.offset))
     return rw.emit(AffineOp, [stored], [element_of(op.result)], factor=factor, offset=offset)
 
 
-@rule(QuantizeOp, x=(PReluOp, StandardizeOp))
-def quantize_with_real_parameters(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_with_real_parameters(
+    op: QuantizeOp, x: PReluOp | StandardizeOp, rw: Rewrite
+) -> SSAValue | None:
     """Q(f(DQ(x), c)) = f(x, c) on a quantised x, where the parameters c are real constants.
 
     The slopes of a PRelu, scale and bias of a normalisation.
     """
-    inner = cast("GraphOp", op.x.owner)
-    x, *parameters = inner.operands
-    stored = stored_of(x)
+    stored, parameters = stored_of(x.operands[0]), x.operands[1:]
     constants = [real_constant(c) for c in parameters]
     if not only_quantized(op.x) or stored is None or not _per_tensor(stored):
         return None
@@ -104,25 +103,22 @@ def quantize_with_real_parameters(op: QuantizeOp, rw: Rewrite) -> SSAValue | Non
         for c, array in zip(parameters, constants, strict=True)
         if array is not None
     ]
-    missing = [None] * (len(type(inner).get_irdl_definition().operands) - 1 - len(real))
-    return again(rw, inner, [stored, *real, *missing], element_of(op.result))[0]
+    missing = [None] * (len(type(x).get_irdl_definition().operands) - 1 - len(real))
+    return clone_with(rw, x, [stored, *real, *missing], element_of(op.result))[0]
 
 
-@rule(QuantizeOp, x=(MinimumOp, MaximumOp))
-def quantize_of_extremum(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_extremum(op: QuantizeOp, x: MinimumOp | MaximumOp, rw: Rewrite) -> SSAValue | None:
     """Q(max(a, b)) = max(Q(a), Q(b)), for Q is monotone: of more than two operands, of constants.
 
     Only where a and b come from quantised values and constants.
     """
-    inner = cast("MinimumOp | MaximumOp", op.x.owner)
     if not only_quantized(op.x) or not _per_tensor(op.result):
         return None
-    if not all(_is_extremum_of_stored(v) for v in inner.operands):
+    if not all(_is_extremum_of_stored(v) for v in x.operands):
         return None
     element = element_of(op.result)
-    return again(rw, inner, [rw.emit(QuantizeOp, [v], [element]) for v in inner.operands], element)[
-        0
-    ]
+    return clone_with(rw, x, [rw.emit(QuantizeOp, [v], [element]) for v in x.operands], element)[0]
 
 
 def _is_extremum_of_stored(value: SSAValue) -> bool:
@@ -132,64 +128,58 @@ def _is_extremum_of_stored(value: SSAValue) -> bool:
     return stored_of(value) is not None or constant_of(value) is not None
 
 
-@rule(QuantizeOp, x=WhereOp)
-def quantize_of_where(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_where(op: QuantizeOp, x: WhereOp, rw: Rewrite) -> SSAValue | None:
     """Q(where(c, DQ(a), DQ(b))) = where(c, a, b) on quantised types; a constant is quantised."""
-    inner = cast("WhereOp", op.x.owner)
     if not only_quantized(op.x) or not _per_tensor(op.result):
         return None
     element = element_of(op.result)
     chosen: list[SSAValue] = []
-    for value in (inner.a, inner.b):
+    for value in (x.a, x.b):
         stored = stored_of(value)
         if stored is None and constant_of(value) is None:
             return None
         chosen.append(rw.emit(QuantizeOp, [value], [element]) if stored is None else stored)
     if not all(_per_tensor(v) for v in chosen):
         return None
-    return again(rw, inner, [inner.condition, *chosen], element)[0]
+    return clone_with(rw, x, [x.condition, *chosen], element)[0]
 
 
-@rule(QuantizeOp, x=MatMulOp)
-def quantize_of_mat_mul(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_mat_mul(op: QuantizeOp, x: MatMulOp, rw: Rewrite) -> SSAValue | None:
     """Q(DQ(a) @ DQ(b)) = a @ b on quantised types; a constant b may have scales per column."""
-    inner = cast("MatMulOp", op.x.owner)
-    a, b = stored_of(inner.a), stored_of(inner.b)
+    a, b = stored_of(x.a), stored_of(x.b)
     if not only_quantized(op.x) or a is None or b is None or not _takes_product(op.result, a, b):
         return None
     if not _per_tensor(a) or not _channels_on(b, len(shape_of(b)) - 1):
         return None
-    return again(rw, inner, [a, b], element_of(op.result))[0]
+    return clone_with(rw, x, [a, b], element_of(op.result))[0]
 
 
-@rule(QuantizeOp, x=CONTRACTIONS)
-def quantize_of_contraction(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_contraction(op: QuantizeOp, x: Contraction, rw: Rewrite) -> SSAValue | None:
     """Q(conv(DQ(x), DQ(w)) + b) = conv(x, w, b') with b' = b / (x_scale * w_scale) in i32.
 
     Only where b' is integer: a bias that another scale or a float holds may not be, and then
     `quantize_of_accumulator` adds it.
     """
-    inner = cast("ConvOp | ConvTransposeOp | GemmOp", op.x.owner)
-    x, weight = stored_of(inner.operands[0]), stored_of(inner.operands[1])
-    if not only_quantized(op.x) or x is None or weight is None:
+    data, weight = stored_of(x.operands[0]), stored_of(x.operands[1])
+    if not only_quantized(op.x) or data is None or weight is None:
         return None
-    if not _takes_product(op.result, x, weight):
+    if not _takes_product(op.result, data, weight):
         return None
-    if not _per_tensor(x) or not _channels_on(weight, _output_axis(inner)):
+    if not _per_tensor(data) or not _channels_on(weight, _output_axis(x)):
         return None
-    operands: list[Any] = [x, weight, None]
-    properties: dict[str, Any] = {k: v for k, v in inner.properties.items() if k != "origin"}
-    if len(inner.operands) == 3:
-        bias = _accumulator_bias(inner, x, weight, rw)
+    bias = None
+    if len(x.operands) == 3:
+        bias = _accumulator_bias(x, data, weight, rw)
         if bias is None:
             return None
-        operands[2] = bias
-        if isinstance(inner, GemmOp):
-            properties["beta"] = 1.0
-    return rw.emit(type(inner), operands, [element_of(op.result)], **properties)
+    applied = {"beta": 1.0} if bias is not None and isinstance(x, GemmOp) else {}
+    return clone_with(rw, x, [data, weight, bias], element_of(op.result), **applied)[0]
 
 
-@rule(AddOp)
+@rule
 def add_of_mat_mul(op: AddOp, rw: Rewrite) -> SSAValue | None:
     """DQ(a) @ DQ(w) + b = gemm(DQ(a), DQ(w), b) for a constant matrix w and one b for a column.
 
@@ -215,7 +205,7 @@ def add_of_mat_mul(op: AddOp, rw: Rewrite) -> SSAValue | None:
     shape, result = shape_of(bias), shape_of(op.result)
     if result != shape_of(product) or math.prod(shape) != columns or shape[-1:] != (columns,):
         return None
-    rw.also(inner)
+    rw.fuse_locations(inner)
     element = element_of(op.result)
     rows = _reshaped(rw, a, [math.prod(result[:-1]), inside])
     total = rw.emit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import numpy as np
 from xdsl.ir import SSAValue
@@ -15,7 +14,8 @@ from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import quantize
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of
-from furiosa_ir.passes.quantized_movement import again, only_quantized
+from furiosa_ir.passes.clone import clone_with
+from furiosa_ir.passes.quantized_movement import only_quantized
 
 
 def _bounds(op: ClipOp | ReluOp) -> tuple[float, float]:
@@ -32,21 +32,20 @@ def binds(op: ClipOp | ReluOp, quantization: Quantization) -> bool:
     return (low, high) != quantization.storage_range
 
 
-@rule(QuantizeOp, x=(ClipOp, ReluOp))
-def quantize_of_clip(op: QuantizeOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def quantize_of_clip(op: QuantizeOp, x: ClipOp | ReluOp, rw: Rewrite) -> SSAValue | None:
     """Q(clip(x)) = clip(Q(x)), for Q is monotone; Q(x) where Q saturates at the bounds anyway."""
-    clip = cast("ClipOp | ReluOp", op.x.owner)
     quantization = quantization_of(op.result)
     if quantization is None or quantization.axis is not None or not only_quantized(op.x):
         return None
-    if isinstance(clip.x.owner, DequantizeOp):
+    if isinstance(x.x.owner, DequantizeOp):
         return None  # one operator on quantised types: the rule for those does it
     element = element_of(op.result)
-    quantized = rw.emit(QuantizeOp, [clip.x], [element])
-    return again(rw, clip, [quantized], element)[0] if binds(clip, quantization) else quantized
+    quantized = rw.emit(QuantizeOp, [x.x], [element])
+    return clone_with(rw, x, [quantized], element)[0] if binds(x, quantization) else quantized
 
 
-@rule((ClipOp, ReluOp))
+@rule
 def clip_that_does_not_bind(op: ClipOp | ReluOp, rw: Rewrite) -> SSAValue | None:
     """clip(x) = x, or a requantisation, where the quantised types cannot leave the bounds."""
     source, target = quantization_of(op.x), quantization_of(op.result)

@@ -197,6 +197,10 @@ class GraphOp(ShapedOp):
 
     origin = opt_prop_def(OriginAttr)
 
+    def semantic_properties(self) -> dict[str, Attribute]:
+        """The properties that say what the operation computes: all but its origin."""
+        return {name: value for name, value in self.properties.items() if name != "origin"}
+
     @override
     def verify_(self) -> None:
         super().verify_()

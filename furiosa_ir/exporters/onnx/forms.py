@@ -69,7 +69,7 @@ def default_form(op: GraphOp, w: OnnxWriter) -> None:
     A property that ONNX does not name says what every ONNX operator means (a layout, a factor 1).
     """
     domain, _, short = onnx_operator(op).rpartition("::")
-    attributes = {k: _python(v) for k, v in op.properties.items() if k != "origin"}
+    attributes = {k: _python(v) for k, v in op.semantic_properties().items()}
     if not domain:
         known = onnx.defs.get_schema(short, w.opset).attributes
         attributes = {k: v for k, v in attributes.items() if k in known}

@@ -45,7 +45,7 @@ class Imported:
     @staticmethod
     def of(op: GraphOp) -> Imported:
         """An operation as it stands."""
-        properties = {k: v for k, v in op.properties.items() if k != "origin"}
+        properties = op.semantic_properties()
         return Imported(type(op), properties, tuple(r.type for r in op.results))
 
     def difference(self, op: GraphOp) -> str:

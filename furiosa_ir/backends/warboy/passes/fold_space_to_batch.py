@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -19,52 +18,52 @@ from furiosa_ir.ir.rewriting import Rewrite, RewriteDriver, rule
 from furiosa_ir.ir.shaped_operation import element_of, ints
 
 
-@rule(BatchToSpaceOp, x=(ReluOp, ClipOp))
-def batch_to_space_of_activation(op: BatchToSpaceOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def batch_to_space_of_activation(
+    op: BatchToSpaceOp, x: ReluOp | ClipOp, rw: Rewrite
+) -> SSAValue | None:
     """batch_to_space(relu(x)) = relu(batch_to_space(x)), if nobody else reads the activation."""
-    activation = cast("ReluOp | ClipOp", op.x.owner)
-    if not activation.result.has_one_use():
+    if not x.result.has_one_use():
         return None
     moved = rw.emit(
         BatchToSpaceOp,
-        [activation.x],
-        [element_of(activation.x)],
+        [x.x],
+        [element_of(x.x)],
         blocks=op.blocks,
         crops=op.crops,
     )
     element = element_of(op.result)
-    if isinstance(activation, ReluOp):
+    if isinstance(x, ReluOp):
         return rw.emit(ReluOp, [moved], [element])
-    low, high = activation.minimum, activation.maximum
+    low, high = x.minimum, x.maximum
     return rw.emit(ClipOp, [moved], [element], minimum=low, maximum=high)
 
 
-@rule(BatchToSpaceOp, x=ConvOp)
-def batch_to_space_of_conv(op: BatchToSpaceOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def batch_to_space_of_conv(op: BatchToSpaceOp, x: ConvOp, rw: Rewrite) -> SSAValue | None:
     """batch_to_space(conv(space_to_batch(x))) = conv(x) dilated by the block, for conv's stride 1.
 
     What space_to_batch pads and batch_to_space does not crop is the convolution's padding.
     """
-    conv = cast("ConvOp", op.x.owner)
-    split = conv.x.owner
-    if not isinstance(split, SpaceToBatchOp) or conv.layout.data != "NHWC":
+    split = x.x.owner
+    if not isinstance(split, SpaceToBatchOp) or x.layout.data != "NHWC":
         return None
-    plain = {ints(conv.strides), ints(conv.dilations)} == {(1, 1)} and not any(ints(conv.pads))
+    plain = {ints(x.strides), ints(x.dilations)} == {(1, 1)} and not any(ints(x.pads))
     pads = [p - c for p, c in zip(ints(split.pads), ints(op.crops), strict=True)]
-    same = element_of(split.x) == element_of(conv.x)
+    same = element_of(split.x) == element_of(x.x)
     if not plain or min(pads) < 0 or ints(split.blocks) != ints(op.blocks) or not same:
         return None
-    rw.also(split)
+    rw.fuse_locations(split)
     return rw.emit(
         ConvOp,
-        [split.x, conv.weight, conv.bias],
+        [split.x, x.weight, x.bias],
         [element_of(op.result)],
-        layout=conv.layout,
-        kernel_layout=conv.kernel_layout,
-        strides=conv.strides,
+        layout=x.layout,
+        kernel_layout=x.kernel_layout,
+        strides=x.strides,
         pads=pads,
         dilations=op.blocks,
-        group=conv.group,
+        group=x.group,
     )
 
 

@@ -23,6 +23,7 @@ from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, RewriteDriver, rule
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
+from furiosa_ir.passes.clone import clone_with
 from furiosa_ir.passes.compose_movement import (
     reshape_of_reshape,
     same_shape,
@@ -30,25 +31,22 @@ from furiosa_ir.passes.compose_movement import (
     transpose_of_transpose,
 )
 from furiosa_ir.passes.fold_constants import move_of_constant
-from furiosa_ir.passes.quantized_movement import again
 
 
-@rule((UnaryOp, QuantizeOp), x=(TransposeOp, ReshapeOp))
-def function_of_move(op: GraphOp, rw: Rewrite) -> SSAValue:
+@rule
+def function_of_move(op: UnaryOp | QuantizeOp, x: TransposeOp | ReshapeOp, rw: Rewrite) -> SSAValue:
     """f(move(x)) = move(f(x)), for a function of each element and a move that keeps them all."""
-    move = cast("GraphOp", op.operands[0].owner)
     element = element_of(op.results[0])
-    return again(rw, move, again(rw, op, [move.operands[0]], element), element)[0]
+    return clone_with(rw, x, clone_with(rw, op, [x.operands[0]], element), element)[0]
 
 
-@rule(AffineOp, x=TransposeOp)
-def affine_of_transpose(op: AffineOp, rw: Rewrite) -> SSAValue:
+@rule
+def affine_of_transpose(op: AffineOp, x: TransposeOp, rw: Rewrite) -> SSAValue:
     """T(x) * c + d = T(x * T'(c) + T'(d)), T' being T backwards."""
-    perm = ints(cast("TransposeOp", op.x.owner).perm)
+    perm = ints(x.perm)
     factor, offset = (_backwards(b.array, perm) for b in (op.factor, op.offset))
     element = element_of(op.result)
-    x = cast("TransposeOp", op.x.owner).x
-    made = rw.emit(AffineOp, [x], [element], factor=factor, offset=offset)
+    made = rw.emit(AffineOp, [x.x], [element], factor=factor, offset=offset)
     return rw.emit(TransposeOp, [made], [element], perm=perm)
 
 
@@ -58,8 +56,8 @@ def _backwards(array: Array, perm: Sequence[int]) -> Array:
     return whole.transpose(np.argsort(perm))
 
 
-@rule((BinaryOp, NaryOp))
-def function_of_transposes(op: GraphOp, rw: Rewrite) -> SSAValue | None:
+@rule
+def function_of_transposes(op: BinaryOp | NaryOp, rw: Rewrite) -> SSAValue | None:
     """f(T(x), T(y)) = T(f(x, y)); also where another operand is T(y) for nothing, as a constant."""
     perm = _permutation(op)
     if perm is None or len(perm) != len(shape_of(op.results[0])):
@@ -68,11 +66,11 @@ def function_of_transposes(op: GraphOp, rw: Rewrite) -> SSAValue | None:
     if operands is None:
         return None
     element = element_of(op.results[0])
-    made = again(rw, op, [operands] if isinstance(op, NaryOp) else operands, element)
+    made = clone_with(rw, op, [operands] if isinstance(op, NaryOp) else operands, element)
     return rw.emit(TransposeOp, made, [element], perm=perm)
 
 
-@rule(ConcatOp)
+@rule
 def concat_of_transposes(op: ConcatOp, rw: Rewrite) -> SSAValue | None:
     """concat(T(x), T(y), axis) = T(concat(x, y, the axis that T moves there))."""
     perm = _permutation(op)
@@ -84,16 +82,15 @@ def concat_of_transposes(op: ConcatOp, rw: Rewrite) -> SSAValue | None:
     return rw.emit(TransposeOp, [made], [element], perm=perm)
 
 
-@rule(PadOp, x=TransposeOp)
-def pad_of_transpose(op: PadOp, rw: Rewrite) -> SSAValue:
+@rule
+def pad_of_transpose(op: PadOp, x: TransposeOp, rw: Rewrite) -> SSAValue:
     """pad(T(x)) = T(pad(x)), where a convolution or pool may take the padding over."""
-    move = cast("TransposeOp", op.x.owner)
-    perm, pads, rank = ints(move.perm), ints(op.pads), len(shape_of(op.x))
+    perm, pads, rank = ints(x.perm), ints(op.pads), len(shape_of(op.x))
     before = [0] * (2 * rank)
     for axis, source in enumerate(perm):
         before[source], before[source + rank] = pads[axis], pads[axis + rank]
     element = element_of(op.result)
-    made = rw.emit(PadOp, [move.x], [element], pads=before, mode=op.mode, value=op.value)
+    made = rw.emit(PadOp, [x.x], [element], pads=before, mode=op.mode, value=op.value)
     return rw.emit(TransposeOp, [made], [element], perm=perm)
 
 
