@@ -108,13 +108,15 @@ class FuriosaError(Exception):
         text = ": ".join(part for part in (file, layer, readable(self.message)) if part)
         return f"{text} ({readable(self.hint)})" if self.hint else text
 
-    def at(self, *, file: str | None = None, layer: str | None = None) -> FuriosaError:
-        """This error with the file or layer filled in where it had none."""
+    def at(
+        self, *, file: str | None = None, layer: str | None = None, hint: str | None = None
+    ) -> FuriosaError:
+        """This error with the file, layer or hint filled in where it had none."""
         copy = type(self)(
             self.message,
             file=self.file or file,
             layer=self.layer or layer,
-            hint=self.hint,
+            hint=self.hint or hint,
         )
         copy.diagnostics, copy.unlisted = self.diagnostics, self.unlisted
         return copy

@@ -162,4 +162,4 @@ def _converted(array: Array, description: InputDescription, file: str | None) ->
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise FuriosaError(f"the input '{description.name}' has a NaN or an infinity", file=file)
-    return np.ascontiguousarray(array, description.dtype)
+    return np.ascontiguousarray(array, description.dtype).reshape(array.shape)

@@ -250,7 +250,8 @@ def _own_constant(
 ) -> str:
     """A constant in place of an input that other nodes may have too; its name."""
     name = fresh(f"{node.input[at]}_{node.name or node.output[0]}_{at}", taken)
-    constant = numpy_helper.from_array(np.ascontiguousarray(elements), name)
+    whole = np.ascontiguousarray(elements).reshape(elements.shape)
+    constant = numpy_helper.from_array(whole, name)
     model.graph.initializer.append(constant)
     return name
 

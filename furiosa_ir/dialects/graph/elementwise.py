@@ -18,6 +18,8 @@ from furiosa_ir.numerics import elementary
 
 _TFLITE_CLIPS = {"RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 
+_POT_SCALE = {"PotScaleInt16": "of 16 bits, which stay on the host as the file has them"}
+
 Affine = tuple[Array, Array]
 """A factor and an offset, which broadcast to the operand: x * factor + offset."""
 
@@ -76,6 +78,7 @@ class AddOp(BinaryOp):
     name = "graph.add"
     ONNX: ClassVar = ("Add",)
     TFLITE: ClassVar = ("ADD",)
+    IGNORED: ClassVar = _POT_SCALE
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.add(*operands)]
@@ -92,6 +95,7 @@ class SubOp(BinaryOp):
     name = "graph.sub"
     ONNX: ClassVar = ("Sub",)
     TFLITE: ClassVar = ("SUB",)
+    IGNORED: ClassVar = _POT_SCALE
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         return [np.subtract(*operands)]

@@ -154,9 +154,9 @@ class ArgExtremeOp(GraphOp):
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         axis = node.constant(1)
-        # LiteRT makes the type of the option, which is 2 for int32, 4 for int64; not that which the
-        # file says of the result.
-        type_ = {2: i32, 4: i64}.get(node.options.OutputType(), node.result_types[0].element_type)
+        # LiteRT makes the type of the option, which is 2 for int32, 4 for int64 and nothing else;
+        # not that which the file says of the result.
+        type_ = {2: i32, 4: i64}.get(node.options.OutputType())
         if axis is None or type_ != node.result_types[0].element_type:
             return node.unsupported()
         (front,) = axes_from_front([int(axis.reshape(-1)[0])], len(node.shape(0)))
@@ -336,7 +336,7 @@ class NormalizedExpOp(GraphOp):
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
         axis, beta = len(node.shape(0)) - 1, 1.0
-        if hasattr(node.options, "Beta"):
+        if node.options is not None:  # LOG_SOFTMAX has none
             beta = float(node.options.Beta())
         return node.emit(cls, node.operands, axis=axis, beta=beta)
 

@@ -162,13 +162,16 @@ def slice_bounds(node: TFLiteNode) -> tuple[list[int], list[int], list[int], Sha
 
 
 def pad_arguments(node: TFLiteNode) -> dict[str, Any] | None:
-    """The properties of PAD, PADV2 or MIRROR_PAD; None where the paddings are not constant."""
+    """The properties of PAD, PADV2 or MIRROR_PAD; None where only LiteRT tells what they are."""
     pads = node.constant(1)
     if pads is None:
         return None
     mode, value = "constant", 0.0
     if node.op_type == "MIRROR_PAD":
-        mode = ("reflect", "symmetric")[int(node.options.Mode())]
+        modes = {0: "reflect", 1: "symmetric"}
+        if node.options.Mode() not in modes:
+            return None
+        mode = modes[node.options.Mode()]
     if node.op_type == "PADV2":
         fill, operand = node.constant(2), node.operands[2]
         if fill is None or operand is None:

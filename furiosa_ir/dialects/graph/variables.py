@@ -70,7 +70,7 @@ class VariableOp(IRDLOperation):
             properties={
                 "sym_name": StringAttr(name),
                 "type": tensor,
-                "initial": BlobAttr.of(np.ascontiguousarray(initial)),
+                "initial": BlobAttr.of(np.ascontiguousarray(initial).reshape(initial.shape)),
             }
         )
 

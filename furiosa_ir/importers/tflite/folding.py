@@ -81,8 +81,11 @@ def fold(node: ImportedOperator) -> Array | None:
             return np.array(len(shape), np.int32)
         dtype = plain_dtype(node.result_types[0].element_type)
         # LiteRT makes the type of the option, not that which the file says of the result.
-        made = {tflite.TensorType.INT32: np.int32, tflite.TensorType.INT64: np.int64}
-        if made.get(node.options.OutType(), dtype) != dtype:
+        made = {
+            tflite.TensorType.INT32: np.dtype(np.int32),
+            tflite.TensorType.INT64: np.dtype(np.int64),
+        }
+        if dtype is None or made.get(node.options.OutType()) != dtype:
             return None
         return None if DYNAMIC in shape else np.array(shape, dtype)
     function = _ON_CONSTANTS.get(node.op_type)

@@ -178,11 +178,8 @@ def _table(op: Operator) -> str | None:
 
 
 def _softmax(op: Operator) -> str | None:
-    """`PreprocessSoftmaxScaling`: a factor above 1, of 26 bits.
-
-    Without options, or with another operator's, SOFTMAX has a beta of 0.
-    """
-    return _scaled(op, float(op.options.Beta()) if hasattr(op.options, "Beta") else 0.0)
+    """`PreprocessSoftmaxScaling`: a factor above 1, of 26 bits."""
+    return _scaled(op, float(op.options.Beta()))
 
 
 def _log_softmax(op: Operator) -> str | None:

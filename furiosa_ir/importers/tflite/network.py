@@ -38,6 +38,7 @@ from furiosa_ir.importers.tflite.kernel_types import kernel_shapes
 from furiosa_ir.importers.tflite.names import UniqueNames
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
+from furiosa_ir.importers.tflite.option_tables import lacks_options
 from furiosa_ir.importers.tflite.shapes import result_shapes
 from furiosa_ir.importers.tflite.subgraphs import (
     OPERATOR_BYTES,
@@ -211,16 +212,19 @@ class SubgraphImporter:
         layer = self._layers.unique(self._prefix + (name or record.op_type))
         try:
             self._import_operator(record, layer)
-        except ImportFailure as error:
-            raise error.at(layer=layer) from None
         except FuriosaError as error:
-            raise ImportFailure(
-                error.message, file=error.file, layer=error.layer or layer
-            ) from None
+            failure = error
+            if not isinstance(error, ImportFailure):
+                failure = ImportFailure(
+                    error.message, file=error.file, layer=error.layer, hint=error.hint
+                )
+            raise failure.at(layer=layer, hint=_what_it_lacks(record)) from None
         except CORRUPTION as error:
             raise_plugin_failure(error, layer)
             raise ImportFailure(
-                f"the arguments of {record.op_type} make no sense", layer=layer
+                f"the arguments of {record.op_type} make no sense",
+                layer=layer,
+                hint=_what_it_lacks(record),
             ) from error
 
     def _import_operator(self, record: OperatorRecord, layer: str) -> None:
@@ -502,6 +506,13 @@ def insert_constants(block: Block, values: Sequence[SSAValue]) -> None:
         owner = value.owner
         if isinstance(owner, Operation) and owner.parent is None:
             block.add_op(owner)
+
+
+def _what_it_lacks(record: OperatorRecord) -> str | None:
+    """What to say of an operator that is refused and has no options of its own kind."""
+    if record.is_custom or not lacks_options(record.reader, record.op_type):
+        return None
+    return f"the file has no options of {record.op_type}, or another operator's"
 
 
 _GROWTH = 16

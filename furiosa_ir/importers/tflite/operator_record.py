@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -15,14 +14,10 @@ from flatbuffers.number_types import Int32Flags
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.custom import checked_options
+from furiosa_ir.importers.tflite.option_tables import read_options
 from furiosa_ir.importers.tflite.vectors import Vectors, enum_names
 
 _NAMES = enum_names(tflite.BuiltinOperator)
-_OPTIONS_NAMES = {
-    "BuiltinOptions": enum_names(tflite.BuiltinOptions),
-    "BuiltinOptions2": enum_names(tflite.BuiltinOptions2),
-}
-"""The unions that hold options: the first is full, so later operators have theirs in the second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +48,8 @@ class OperatorRecord:
         inputs: tensor indices; -1 for one left out.
         outputs: tensor indices.
         intermediates: indices of tensors that describe what happens inside (LSTM).
-        options: the reader of the options table, of the class that its union type names; None if
-            there is no table.
+        options: the reader of the options table that LiteRT reads of such an operator, or of one
+            that says what it means without; None if it reads none.
         custom_options: a custom operator's.
         reader: the flatbuffers reader.
     """
@@ -136,44 +131,10 @@ def read_operator(
         vectors.indices(reader.InputsAsNumpy(), tensors, what, optional=True),
         vectors.indices(reader.OutputsAsNumpy(), tensors, what),
         vectors.indices(reader.IntermediatesAsNumpy(), tensors, what),
-        read_options(reader, op_type),
+        None if code.is_custom else read_options(reader, op_type),
         custom,
         reader,
     )
-
-
-def read_options(reader: Any, op_type: str) -> Any:
-    """The reader of an operator's options table; of an empty one if the operator may lack it.
-
-    Raises:
-        ImportFailure: the options are of no known kind.
-    """
-    for union, names in _OPTIONS_NAMES.items():
-        number = getattr(reader, f"{union}Type")()
-        name = names.get(number)
-        if name is None:
-            raise ImportFailure(f"corrupt: an operator {op_type} has options of kind {number}")
-        table = getattr(reader, union)()
-        if table is not None and name != "NONE":
-            options = getattr(tflite, name)()
-            options.Init(table.Bytes, table.Pos)
-            return options
-    return _default_options(op_type)
-
-
-_OPTIONS_OF = {
-    "BATCH_MATMUL": "BatchMatMul",
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), "Reducer"),
-}
-"""Options that are not named as their operator, where LiteRT accepts that there are none."""
-
-
-@lru_cache
-def _default_options(op_type: str) -> Any:
-    """An empty table of the operator's options (each field has its default), if it has any."""
-    name = _OPTIONS_OF.get(op_type) or "".join(word.capitalize() for word in op_type.split("_"))
-    options = getattr(tflite, f"{name}Options", None)
-    return None if options is None else empty_options(options)
 
 
 _SUBGRAPH_OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -196,13 +157,3 @@ _SUBGRAPH_OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def subgraph_options(operator: OperatorRecord) -> Sequence[str]:
     """The options of an operator that are indices of subgraphs, as their reader calls them."""
     return () if operator.is_custom else _SUBGRAPH_OPTIONS.get(operator.op_type, ())
-
-
-@lru_cache
-def empty_options(options: Any) -> Any:
-    """A reader of that class over a table whose fields all have their defaults."""
-    # A table at 4 whose vtable (4 bytes: its own size and the table's) lies behind it.
-    empty = (4).to_bytes(4, "little") + (-4).to_bytes(4, "little", signed=True) + b"\4\0\4\0"
-    reader = options()
-    reader.Init(empty, 4)
-    return reader

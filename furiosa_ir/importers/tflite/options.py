@@ -7,7 +7,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from furiosa_ir.importers.tflite.operator_record import empty_options
+from furiosa_ir.importers.tflite.option_tables import empty_options
 
 _VECTOR = ("AsNumpy", "Length", "IsNone")
 """What the accessors of a vector's field are called besides."""

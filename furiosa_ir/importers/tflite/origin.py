@@ -40,6 +40,7 @@ from furiosa_ir.importers.tflite.operator_record import (
     OperatorRecord,
     subgraph_options,
 )
+from furiosa_ir.importers.tflite.option_tables import UNIONS, given_options
 from furiosa_ir.ir.constants import Array, BlobAttr, Constant
 
 
@@ -203,12 +204,15 @@ class _Serializer:
             "LargeCustomOptionsSize": 0,
             "DebugMetadataIndex": -1,
         }
-        names = subgraph_options(operator)
-        if names:
+        given = None if operator.is_custom else given_options(operator.reader, operator.op_type)
+        for union in UNIONS:
+            if given is None or given[0] != union:
+                # Another operator's table: nobody reads it.
+                replace |= {union: None, f"{union}Type": 0}
+                continue
+            names = subgraph_options(operator)
             numbers = {n: self._numbers[getattr(operator.options, n)()] for n in names}
-            for union in ("BuiltinOptions", "BuiltinOptions2"):
-                if getattr(operator.reader, f"{union}Type")():
-                    replace[union] = _copy(builder, operator.options, replace=numbers)
+            replace[union] = _copy(builder, operator.options, replace=numbers)
         return _copy(builder, operator.reader, replace=replace)
 
     def _code(self, code: OperatorCode) -> int:

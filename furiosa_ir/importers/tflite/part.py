@@ -14,6 +14,7 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
+from furiosa_ir.importers.tflite.option_tables import read_options
 from furiosa_ir.importers.tflite.unpacking import unpacked
 from furiosa_ir.importers.tflite.vectors import Vectors
 from furiosa_ir.network_part import Part, Shape, checked_shape, missing_value
@@ -139,11 +140,9 @@ class _State:
     ) -> None:
         """Takes in an operator, in the file's order."""
         if kind == tflite.BuiltinOperator.VAR_HANDLE:
-            options, table = tflite.VarHandleOptions(), reader.BuiltinOptions()
-            if table is not None:
-                options.Init(table.Bytes, table.Pos)
-                names = options.Container(), options.SharedName()
-                self._variables[number] = tuple(map(self._vectors.text, names))
+            options = read_options(reader, "VAR_HANDLE")
+            names = options.Container(), options.SharedName()
+            self._variables[number] = tuple(map(self._vectors.text, names))
             self._handles.update(dict.fromkeys(results, self._variables.get(number)))
         elif kind == tflite.BuiltinOperator.ASSIGN_VARIABLE and inputs:
             self._changing[self._handles.get(inputs[0])].append(number)

@@ -22,7 +22,8 @@ from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.importers.tflite.elements import element_of_tensor
 from furiosa_ir.importers.tflite.file import CORRUPTION, read_buffers, read_tensor
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
-from furiosa_ir.importers.tflite.operator_record import OperatorRecord, read_code, read_options
+from furiosa_ir.importers.tflite.operator_record import OperatorRecord, read_code
+from furiosa_ir.importers.tflite.option_tables import read_options
 from furiosa_ir.importers.tflite.vectors import Vectors
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.plugins import raise_plugin_failure
