@@ -13,7 +13,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from furiosa_ir.numerics.array import Array
 
 
 def send_json(connection: Connection, value: Any) -> None:

@@ -21,10 +21,9 @@ from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import write_whole
 from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import limit, way_out
+from furiosa_ir.numerics.array import Array
 
 _LOG = logging.getLogger(__name__)
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def read_arrays(

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from furiosa_ir.array_messages import Array
 from furiosa_ir.limits import limit
 from furiosa_ir.native_process import SHARED, Answer, Job, Order
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.onnx_messages import check_complete
 
 

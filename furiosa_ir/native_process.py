@@ -32,16 +32,11 @@ from pathlib import Path
 from typing import Any
 
 from furiosa_ir import errors
-from furiosa_ir.array_messages import (
-    Array,
-    receive_arrays,
-    receive_json,
-    send_arrays,
-    send_json,
-)
+from furiosa_ir.array_messages import receive_arrays, receive_json, send_arrays, send_json
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.leftovers import take_away_leftovers
 from furiosa_ir.limits import limit, way_out
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.pool import Pool
 from furiosa_ir.python_process import end_with_parent, python_command
 

@@ -23,6 +23,7 @@ from onnx.backend.base import Backend, BackendRep
 
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.runtime import Session, session
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "supports_device",
 ]
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Inputs = Mapping[str, ArrayLike] | Sequence[ArrayLike] | ArrayLike
 """One array, several in order, or by name."""
 

@@ -15,9 +15,8 @@ from typing import Any, cast
 import ml_dtypes
 import numpy as np
 
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.onnx_messages import check_complete
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 # TensorProto.DataType -> (dtype, bits of an element). The numbers are ONNX's, for good.
 _TYPES: dict[int, tuple[np.dtype[Any], int]] = {

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from furiosa_ir.numerics.array import Array
 
 
 def read_only(array: Array) -> Array:

@@ -16,8 +16,9 @@ from typing import Any, cast
 import numpy as np
 
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import is_registered_from_outside, plugin_failure
-from furiosa_ir.read_only import Array, read_only
+from furiosa_ir.read_only import read_only
 
 Shape = tuple[int, ...]
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from furiosa_ir.host_kernels import Array, HostOperator
+from furiosa_ir.host_kernels import HostOperator
+from furiosa_ir.numerics.array import Array
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 from flatbuffers import flexbuffers
 
 from furiosa_ir.errors import ExecutionFailure
-from furiosa_ir.host_kernels import Array, HostOperator, HostTensor
+from furiosa_ir.host_kernels import HostOperator, HostTensor
 from furiosa_ir.host_kernels.sub_model import Step, SubModel
+from furiosa_ir.numerics.array import Array
 
 _DTYPES = {
     tflite.TensorType.FLOAT32: np.float32,

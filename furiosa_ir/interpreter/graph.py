@@ -29,9 +29,9 @@ from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.interpreter.elements import is_float, numpy_dtype
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.numerics.array import Array
 
 ORDER_ONLY = (
     *(MoveOp, SplitOp, ConcatOp),

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.limits import limit
 from furiosa_ir.native_onnx import run_model
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
+from furiosa_ir.numerics.array import Array
 
 
 def run_opaque(op: GraphOp, operands: Sequence[Array]) -> list[Array]:

@@ -21,9 +21,9 @@ from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.interpreter.elements import is_float, numpy_dtype
 from furiosa_ir.interpreter.graph import evaluate_exactly, evaluate_float32, is_float32_input
 from furiosa_ir.interpreter.opaque import run_opaque
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
+from furiosa_ir.numerics.array import Array
 
 LowerOperation = Callable[[GraphOp, str], FuncOp | None]
 """From an operation and its numerics to an `ftensor` function of its operands.

@@ -20,8 +20,9 @@ import numpy as np
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.files import whole_file
 from furiosa_ir.input_files import open_input
-from furiosa_ir.ir.constants import Array, Constant, ConstantTable, StoredConstant
+from furiosa_ir.ir.constants import Constant, ConstantTable, StoredConstant
 from furiosa_ir.ir.sizes import check_shape
+from furiosa_ir.numerics.array import Array
 
 _SAFETENSORS_NAME: dict[str, str] = {
     "bool": "BOOL",

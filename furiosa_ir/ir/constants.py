@@ -21,8 +21,7 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
 from furiosa_ir.errors import FuriosaError
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from furiosa_ir.numerics.array import Array
 
 INLINE_ELEMENTS = 16
 """Constants of at most this many elements print in line."""

@@ -25,8 +25,9 @@ from xdsl.irdl import IRDLOperation, traits_def
 from xdsl.traits import Pure
 
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.sizes import check_shape
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import wrong_result
 
 Shape = tuple[int, ...]

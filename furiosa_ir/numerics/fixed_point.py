@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.numerics.array import Array
 
-IntArray: TypeAlias = npt.NDArray[Any]
 Rounding: TypeAlias = Literal["even", "near_even", "up", "away", "double", "floor"]
 
 MAX_SHIFT = 62
@@ -66,7 +66,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return (multiplier if real > 0 else -multiplier), _INT32_BITS - exponent
 
 
-def quantize_multipliers(real: npt.ArrayLike) -> tuple[IntArray, IntArray]:
+def quantize_multipliers(real: npt.ArrayLike) -> tuple[Array, Array]:
     """:func:`quantize_multiplier` of each element: int32 multipliers and int32 shifts."""
     values = np.asarray(real, np.float64)
     if not np.all(np.abs(values) < GREATEST_FACTOR):
@@ -117,9 +117,9 @@ def _round_half_even(value: int, shift: int) -> int:
 
 
 def rescale(
-    x: IntArray,
-    multiplier: int | IntArray,
-    shift: int | IntArray,
+    x: Array,
+    multiplier: int | Array,
+    shift: int | Array,
     *,
     input_zero_point: int = 0,
     output_zero_point: int = 0,
@@ -127,7 +127,7 @@ def rescale(
     minimum: int | None = None,
     maximum: int | None = None,
     dtype: npt.DTypeLike = np.int8,
-) -> IntArray:
+) -> Array:
     """``clamp(round((x - input_zero_point) * multiplier * 2**-shift) + output_zero_point)``.
 
     ``x`` is an integer array of any shape, with ``|x - input_zero_point| <= 2**31`` for 31-bit
@@ -172,40 +172,38 @@ def rescale(
 # takes a block of x, the zero point and that, and returns a new int64 array before the clamp.
 
 
-def _prepare_floor(multiplier: IntArray, shift: IntArray, _reach: int) -> tuple[IntArray, ...]:
+def _prepare_floor(multiplier: Array, shift: Array, _reach: int) -> tuple[Array, ...]:
     return multiplier, np.zeros_like(shift), shift
 
 
-def _prepare_up(multiplier: IntArray, shift: IntArray, _reach: int) -> tuple[IntArray, ...]:
+def _prepare_up(multiplier: Array, shift: Array, _reach: int) -> tuple[Array, ...]:
     return multiplier, _half(shift), shift
 
 
-def _single(
-    x: IntArray, zero_point: IntArray, multiplier: IntArray, half: IntArray, shift: IntArray
-) -> IntArray:
+def _single(x: Array, zero_point: Array, multiplier: Array, half: Array, shift: Array) -> Array:
     value = _product(x, zero_point, multiplier)
     value += half
     value >>= shift
     return value
 
 
-def _prepare_signed(multiplier: IntArray, shift: IntArray, _reach: int) -> tuple[IntArray, ...]:
+def _prepare_signed(multiplier: Array, shift: Array, _reach: int) -> tuple[Array, ...]:
     """With a mask that is -1, or 0 where a shift of 0 leaves nothing to round."""
     return multiplier, -(shift > 0).astype(np.int64), _half(shift), shift
 
 
 def _away(
-    x: IntArray,
-    zero_point: IntArray,
-    multiplier: IntArray,
-    mask: IntArray,
-    half: IntArray,
-    shift: IntArray,
-) -> IntArray:
+    x: Array,
+    zero_point: Array,
+    multiplier: Array,
+    mask: Array,
+    half: Array,
+    shift: Array,
+) -> Array:
     return _divide_away(_product(x, zero_point, multiplier), mask, half, shift)
 
 
-def _divide_away(value: IntArray, mask: IntArray, half: IntArray, shift: IntArray) -> IntArray:
+def _divide_away(value: Array, mask: Array, half: Array, shift: Array) -> Array:
     negative = value >> 63
     negative &= mask
     value += negative
@@ -215,13 +213,13 @@ def _divide_away(value: IntArray, mask: IntArray, half: IntArray, shift: IntArra
 
 
 def _even(
-    x: IntArray,
-    zero_point: IntArray,
-    multiplier: IntArray,
-    mask: IntArray,
-    half: IntArray,
-    shift: IntArray,
-) -> IntArray:
+    x: Array,
+    zero_point: Array,
+    multiplier: Array,
+    mask: Array,
+    half: Array,
+    shift: Array,
+) -> Array:
     value = _product(x, zero_point, multiplier)
     # Adds half, less 1 where the integer below is even.
     even = value >> shift
@@ -234,7 +232,7 @@ def _even(
     return value
 
 
-def _prepare_near_even(multiplier: IntArray, shift: IntArray, reach: int) -> tuple[IntArray, ...]:
+def _prepare_near_even(multiplier: Array, shift: Array, reach: int) -> tuple[Array, ...]:
     """With how far from a tie an element may lie that the clamp does not hide; 0: unknown.
 
     Where a shift of 0 leaves nothing to round it is -1.
@@ -246,13 +244,13 @@ def _prepare_near_even(multiplier: IntArray, shift: IntArray, reach: int) -> tup
 
 
 def _near_even(
-    x: IntArray,
-    zero_point: IntArray,
-    multiplier: IntArray,
-    half: IntArray,
-    shift: IntArray,
-    slack: IntArray,
-) -> IntArray:
+    x: Array,
+    zero_point: Array,
+    multiplier: Array,
+    half: Array,
+    shift: Array,
+    slack: Array,
+) -> Array:
     value = _product(x, zero_point, multiplier)
     one = np.left_shift(np.int64(1), shift)
     if not slack.any():
@@ -275,21 +273,21 @@ def _near_even(
     return rounded
 
 
-def _prepare_double(multiplier: IntArray, shift: IntArray, reach: int) -> tuple[IntArray, ...]:
+def _prepare_double(multiplier: Array, shift: Array, reach: int) -> tuple[Array, ...]:
     right = np.maximum(shift - _INT32_BITS, 0)
     left = np.maximum(_INT32_BITS - shift, 0)
     return multiplier, left, *_prepare_signed(multiplier, right, reach)[1:]
 
 
 def _double(
-    x: IntArray,
-    zero_point: IntArray,
-    multiplier: IntArray,
-    left: IntArray,
-    mask: IntArray,
-    half: IntArray,
-    right: IntArray,
-) -> IntArray:
+    x: Array,
+    zero_point: Array,
+    multiplier: Array,
+    left: Array,
+    mask: Array,
+    half: Array,
+    right: Array,
+) -> Array:
     """``MultiplyByQuantizedMultiplier``: SaturatingRoundingDoublingHighMul, RoundingDivideByPOT."""
     value = np.subtract(x, zero_point, dtype=np.int64)
     if left.any():
@@ -301,7 +299,7 @@ def _double(
     return _divide_away(value, mask, half, right)
 
 
-def _product(x: IntArray, zero_point: IntArray, multiplier: IntArray) -> IntArray:
+def _product(x: Array, zero_point: Array, multiplier: Array) -> Array:
     """(x - zero_point) * multiplier in int64."""
     if not zero_point:
         return np.multiply(x, multiplier, dtype=np.int64)
@@ -310,12 +308,12 @@ def _product(x: IntArray, zero_point: IntArray, multiplier: IntArray) -> IntArra
     return value
 
 
-def _half(shift: IntArray) -> IntArray:
+def _half(shift: Array) -> Array:
     """``2**(shift - 1)``, or 0 for a shift of 0."""
     return np.left_shift(np.int64(1), shift) >> 1
 
 
-_KERNELS: dict[Rounding, tuple[Callable[..., tuple[IntArray, ...]], Callable[..., IntArray]]] = {
+_KERNELS: dict[Rounding, tuple[Callable[..., tuple[Array, ...]], Callable[..., Array]]] = {
     "floor": (_prepare_floor, _single),
     "up": (_prepare_up, _single),
     "away": (_prepare_signed, _away),
@@ -325,7 +323,7 @@ _KERNELS: dict[Rounding, tuple[Callable[..., tuple[IntArray, ...]], Callable[...
 }
 
 
-def _may_tie(dtype: np.dtype[Any], multiplier: int | IntArray, shift: int | IntArray) -> bool:
+def _may_tie(dtype: np.dtype[Any], multiplier: int | Array, shift: int | Array) -> bool:
     """Whether some x of the dtype, less a zero point, times a factor falls between two integers.
 
     That takes an x that is an odd multiple of 2**(shift - 1 - trailing zeros of the multiplier).
@@ -353,14 +351,14 @@ def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice | int, ...]]:
             yield (*outer, slice(start, start + step))
 
 
-def rounding_divide_by_pot(x: IntArray, exponent: int | IntArray) -> IntArray:
+def rounding_divide_by_pot(x: Array, exponent: int | Array) -> Array:
     """gemmlowp ``RoundingDivideByPOT``: ``x * 2**-exponent``, ties away from zero, int64."""
     value = np.asarray(x, np.int64)
     half = np.left_shift(np.int64(1), exponent) >> 1
     return (value + half + np.where(np.asarray(exponent) > 0, value >> 63, 0)) >> exponent
 
 
-def rounding_high_multiply(a: IntArray, b: int | IntArray) -> IntArray:
+def rounding_high_multiply(a: Array, b: int | Array) -> Array:
     """gemmlowp ``SaturatingRoundingDoublingHighMul`` of int32 values: ``a * b * 2**-31``, int64.
 
     Ties go up; the one product that saturates, (-2**31)**2, becomes 2**31 - 1.
@@ -369,7 +367,7 @@ def rounding_high_multiply(a: IntArray, b: int | IntArray) -> IntArray:
     return np.minimum((product + (1 << 30)) >> 31, (1 << 31) - 1)
 
 
-def saturating_left_shift(x: IntArray, exponent: int) -> IntArray:
+def saturating_left_shift(x: Array, exponent: int) -> Array:
     """gemmlowp ``SaturatingRoundingMultiplyByPOT`` with a positive exponent, on int32 values."""
     return np.clip(np.asarray(x, np.int64) << exponent, -(1 << 31), (1 << 31) - 1)
 
@@ -378,7 +376,7 @@ def saturating_left_shift(x: IntArray, exponent: int) -> IntArray:
 _EXP_FACTORS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
 
 
-def exp_on_negative_values(x: IntArray) -> IntArray:
+def exp_on_negative_values(x: Array) -> Array:
     """gemmlowp ``exp_on_negative_values``: ``exp`` of Q5.26 values <= 0, as Q0.31 in int64."""
     value = np.asarray(x, np.int64)
     quarter = 1 << 24
@@ -399,7 +397,7 @@ def exp_on_negative_values(x: IntArray) -> IntArray:
     return np.where(value == 0, (1 << 31) - 1, result)
 
 
-def reciprocal(x: IntArray, integer_bits: int) -> tuple[IntArray, IntArray]:
+def reciprocal(x: Array, integer_bits: int) -> tuple[Array, Array]:
     """LiteRT ``GetReciprocal`` of positive Q``integer_bits`` int32 values.
 
     Returns ``(scale, bits)`` in int64: ``1 / x = scale * 2**-31 * 2**-bits`` with a scale in Q0.31

@@ -15,8 +15,8 @@ from furiosa_ir.dialects.graph.normalization import BatchNormOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.dialects.quant.arithmetic import dequantize
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.numerics.array import Array
 
 Affine: TypeAlias = BinaryOp | BatchNormOp
 """Operations that may be affine in their one operand that is not constant."""

@@ -14,8 +14,8 @@ from furiosa_ir.dialects.graph.evaluation import evaluate_table
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.numerics.array import Array
 
 _LONGEST = 64
 """Operations in an expression; a bound on the work, not on what could be tabulated."""

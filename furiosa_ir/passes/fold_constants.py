@@ -23,11 +23,12 @@ from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, Sto
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, Rule, rule
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.limits import limit
+from furiosa_ir.numerics.array import Array
 
 _BYTES = (i8, IntegerType(8, Signedness.UNSIGNED))
 

@@ -17,10 +17,11 @@ from furiosa_ir.dialects.ftensor.arithmetic import (
     RescaleOp,
 )
 from furiosa_ir.dialects.ftensor.base import TensorOp
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.numerics.array import Array
 
 _LONGEST = 64
 """Operations in an expression; a bound on the work, not on what could be tabulated."""

@@ -16,9 +16,9 @@ from furiosa_ir.dialects.graph.normalization import AffineOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType, uniform
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.passes.affine_expression import Affine, find_affine, real_constant, stored_of
 from furiosa_ir.passes.clone import clone_with
 from furiosa_ir.passes.elementwise_expression import is_byte

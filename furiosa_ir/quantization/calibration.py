@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from furiosa_ir.arrays import Array, read_arrays
+from furiosa_ir.arrays import read_arrays
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.numerics.array import Array
 
 Sample = Mapping[str, Array]
 """An array for each input of the network, of the shape that the network takes."""

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from furiosa_ir.arrays import Array
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.quantization.names import (
     fresh,
     graphs_of,

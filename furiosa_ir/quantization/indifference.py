@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from furiosa_ir.arrays import Array
+from furiosa_ir.numerics.array import Array
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from furiosa_ir.arrays import Array
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.quantization.calibration import Sample
 from furiosa_ir.quantization.indifference import (
     Limits,

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import onnx
 
-from furiosa_ir.arrays import Array
 from furiosa_ir.leftovers import temporary_folder
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.quantization.calibration import Sample
 from furiosa_ir.quantization.libraries import refusals
 from furiosa_ir.quantization.preparation import IN_ONE_FILE, copy_of

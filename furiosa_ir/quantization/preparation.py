@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
-from furiosa_ir.arrays import Array
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.embedding import embed_external_data
 from furiosa_ir.importers.onnx.file import read_model
 from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.names import fresh, value_names
 from furiosa_ir.quantization.opset import (

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from furiosa_ir.arrays import Array
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.quantization.tflite_preparation import packed
 
 _MOST_STEPS = 1 << 30

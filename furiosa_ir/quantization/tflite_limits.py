@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from furiosa_ir.arrays import Array
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.quantization.calibration import Sample
 from furiosa_ir.quantization.indifference import (
     WIDE,

@@ -11,8 +11,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from furiosa_ir.arrays import Array
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.quantization.names import fresh
 
 

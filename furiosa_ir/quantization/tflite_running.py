@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from furiosa_ir.arrays import Array
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.libraries import refusals
 

@@ -14,8 +14,8 @@ from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.exporters import export_segment
 from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.interpreter.opaque import run_opaque
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.runtime.host import host_engine
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 

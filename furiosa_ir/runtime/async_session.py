@@ -26,6 +26,7 @@ from typing import Any, Self, Unpack
 
 from furiosa_ir.errors import ExecutionFailure, readable
 from furiosa_ir.network_part import PartArguments
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime.errors import (
     QueueWaitTimeout,
@@ -35,7 +36,7 @@ from furiosa_ir.runtime.errors import (
 )
 from furiosa_ir.runtime.model import Described, Inputs, Model
 from furiosa_ir.runtime.session import ModelSource, Session, create
-from furiosa_ir.runtime.tensor import Array, TensorArray
+from furiosa_ir.runtime.tensor import TensorArray
 
 DEFAULT_QUEUE_SIZE = 1024
 """Much larger than the number of workers: much code submits all its inputs before it receives."""

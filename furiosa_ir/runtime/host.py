@@ -15,10 +15,10 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import HostSegment, Tensor
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from furiosa_ir.pool import Pool
 from furiosa_ir.runtime.kernels import NEEDS_PLUGIN, KernelEngine, has_kernels
-from furiosa_ir.runtime.tensor import Array
 
 
 class HostEngine(Protocol):

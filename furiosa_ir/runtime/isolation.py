@@ -14,8 +14,8 @@ from typing import Any
 from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.native_process import SHARED, Answer, Job, NativeCrash, NativeProcesses, Order
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.runtime.host import HostEngine, engine_here, engine_type, layer_of
-from furiosa_ir.runtime.tensor import Array
 
 
 class IsolatedEngine:

@@ -15,14 +15,9 @@ from numpy.typing import ArrayLike
 from furiosa_ir.backends.warboy.enf.records import Program
 from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.runtime.errors import InvalidInput, InvalidInputType
-from furiosa_ir.runtime.tensor import (
-    Array,
-    DataType,
-    TensorArray,
-    TensorDesc,
-    tensor_format,
-)
+from furiosa_ir.runtime.tensor import DataType, TensorArray, TensorDesc, tensor_format
 
 Inputs = Mapping[str, ArrayLike] | Sequence[ArrayLike] | ArrayLike
 """One array, several in order, or by name."""

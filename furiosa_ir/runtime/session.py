@@ -20,6 +20,7 @@ from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Prog
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import PartArguments, part_of
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import Plugin, find_plugin, load_plugins, plugin_list
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.errors import SessionClosed
@@ -33,7 +34,7 @@ from furiosa_ir.runtime.host import (
 )
 from furiosa_ir.runtime.model import Described, Inputs, Model
 from furiosa_ir.runtime.state import State
-from furiosa_ir.runtime.tensor import Array, Tensor, TensorArray
+from furiosa_ir.runtime.tensor import Tensor, TensorArray
 
 if TYPE_CHECKING:
     from furiosa_ir.backends.warboy.simulator import Simulator

@@ -8,7 +8,8 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import Program
 from furiosa_ir.errors import ExecutionFailure
-from furiosa_ir.runtime.tensor import Array, DataType
+from furiosa_ir.numerics.array import Array
+from furiosa_ir.runtime.tensor import DataType
 
 
 class State:

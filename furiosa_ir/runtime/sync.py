@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from furiosa_ir.network_part import PartArguments
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime.model import Inputs, Model
 from furiosa_ir.runtime.session import ModelSource, Session, create
-from furiosa_ir.runtime.tensor import Array
 
 
 def create_runner(

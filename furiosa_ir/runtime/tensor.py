@@ -12,8 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from furiosa_ir.errors import ExecutionFailure
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from furiosa_ir.numerics.array import Array
 
 
 class DataType(Enum):

@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from furiosa_ir.arrays import Array, read_arrays, require_readable, write_arrays
+from furiosa_ir.arrays import read_arrays, require_readable, write_arrays
 from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import check_writable, refuse_terminal
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.runtime import session
 from furiosa_ir.runtime.tensor import DataType, TensorDesc

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.ir.constants import Array
+from furiosa_ir.numerics.array import Array
 
 FLOAT_TOLERANCE = 1e-5
 """Of the greatest value: what float32 arithmetic in another order may differ by."""

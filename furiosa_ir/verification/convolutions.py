@@ -17,8 +17,8 @@ from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.dialects.ftensor.contraction import MOST_FLOAT32_TERMS, pad_spatial, spatial_windows
 from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.quant import Quantization
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import ints
+from furiosa_ir.numerics.array import Array
 
 _MOST_TERMS = (1 << 31) // (255 * 255) - 1
 """Sums of more products might not fit 32 bits."""

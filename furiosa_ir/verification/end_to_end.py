@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from furiosa_ir.ir.constants import Array
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.verification.comparison import close
 
 Run = Callable[[Mapping[str, Array]], Sequence[Array]]

@@ -23,8 +23,8 @@ from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.interpreter.elements import numpy_dtype
 from furiosa_ir.interpreter.run import value_names
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
+from furiosa_ir.numerics.array import Array
 
 Feeds = dict[str, Array]
 """One input of a network, by name."""

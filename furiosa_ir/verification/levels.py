@@ -26,9 +26,9 @@ from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.ftensor.contraction import ConvOp
 from furiosa_ir.interpreter import Interpreter
 from furiosa_ir.interpreter.elements import is_float
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.reports.host_operator import run_host_operator
 from furiosa_ir.runtime.host import HostEngine, check_declared, host_engine
 from furiosa_ir.runtime.isolation import SharedProcessEngine

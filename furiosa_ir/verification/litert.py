@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of
 from furiosa_ir.native_process import Answer, Job, NativeCrash, NativeProcesses, Order
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.verification.reference import ReferenceValues
 from furiosa_ir.verification.trace import CompileTrace
 

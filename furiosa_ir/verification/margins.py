@@ -11,8 +11,8 @@ from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.quant.arithmetic import quantize
 from furiosa_ir.interpreter.elements import is_float
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.verification.comparison import FLOAT_TOLERANCE
 
 

@@ -30,12 +30,12 @@ from furiosa_ir.importers.onnx.embedding import embed_external_data
 from furiosa_ir.importers.onnx.file import read_model
 from furiosa_ir.importers.onnx.part import take_part
 from furiosa_ir.interpreter.elements import is_float
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 from furiosa_ir.limits import limit
 from furiosa_ir.native_onnx import run_model
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.verification.comparison import Where, check_equal
 from furiosa_ir.verification.reference import ReferenceValues
 from furiosa_ir.verification.trace import CompileTrace

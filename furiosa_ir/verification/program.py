@@ -36,9 +36,9 @@ from furiosa_ir.backends.warboy.passes.schedule import issue, memory_addresses
 from furiosa_ir.backends.warboy.planning.views import LETTERS
 from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.backends.warboy.simulator.memory import Memory, TileAccess, slice_stride
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.verification.comparison import (
     Coverage,
     Disagreement,

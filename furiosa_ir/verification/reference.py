@@ -25,9 +25,9 @@ from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.interpreter import Interpreter
 from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.interpreter.graph import evaluate_exactly, exact_bias
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import is_ours
 from furiosa_ir.reports.host_operator import run_host_operator
 from furiosa_ir.verification.comparison import Where, check_equal

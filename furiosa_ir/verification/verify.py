@@ -17,10 +17,10 @@ from furiosa_ir.dialects.graph.variables import variables_of
 from furiosa_ir.importers import load
 from furiosa_ir.importers.tflite.part import content_of_part
 from furiosa_ir.interpreter import run_module
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 from furiosa_ir.runtime.session import Session, usable_processors
 from furiosa_ir.verification.commands import check_same_commands, has_commands, program_of

@@ -50,9 +50,9 @@ from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp, variables_of
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.exporters import export_segment
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
+from furiosa_ir.numerics.array import Array
 
 Codegen = Callable[[FuncOp, Machine], tuple[NpuSegment, Sequence[Layer]]]
 """From a planned NPU function to its segment and the rows of its layers (segment index 0)."""

@@ -17,10 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.enf.records import (
     ENGINE,
@@ -46,8 +45,8 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.written import Written
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.limits import Budget, limit, way_out
+from furiosa_ir.numerics.array import Array
 
-Array: TypeAlias = npt.NDArray[Any]
 Place: TypeAlias = SramTile | SramFlat
 LINE = 32
 

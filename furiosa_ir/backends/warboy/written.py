@@ -9,11 +9,11 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.bool_]]
+Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 _MOST_RUNS = 1 << 16
 """Of one window."""
@@ -63,8 +63,8 @@ class Written:
         self._least_run = least_run
         self._whole = Ranges()
         # Their pages come to be as they are touched.
-        self._lines: Array = np.zeros(-(-size // _LINE), np.bool_)
-        self._bytes: Array = np.zeros(size, np.bool_)
+        self._lines: Flags = np.zeros(-(-size // _LINE), np.bool_)
+        self._bytes: Flags = np.zeros(size, np.bool_)
         # What `_bytes` does not tell of yet.
         self._whole_only, self._lines_only = Ranges(), Ranges()
 
@@ -160,7 +160,7 @@ class _Window:
             starts = np.add.outer(starts, np.arange(n) * stride).reshape(-1)
         return [(start, start + self.run) for start in starts.tolist()]
 
-    def flags(self, flags: Array, unit: int = 1) -> Array:
+    def flags(self, flags: Flags, unit: int = 1) -> Flags:
         """A view of flags that stand for so many bytes each."""
         shape = (*(n for n, _ in self.outer), self.run // unit)
         strides = (*(stride // unit for _, stride in self.outer), 1)

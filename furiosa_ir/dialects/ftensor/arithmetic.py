@@ -16,9 +16,10 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_limits
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, shape_of
 from furiosa_ir.numerics import fixed_point
+from furiosa_ir.numerics.array import Array
 
 ROUNDINGS = ("even", "near_even", "up", "away", "double", "floor")
 """`fixed_point.rescale` documents them."""

@@ -13,7 +13,6 @@ from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_zero_points
 from furiosa_ir.dialects.graph.window import window_extents
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import (
     Shape,
     broadcast_shapes,
@@ -22,6 +21,7 @@ from furiosa_ir.ir.shaped_operation import (
     ints,
     shape_of,
 )
+from furiosa_ir.numerics.array import Array
 
 
 @irdl_op_definition

@@ -10,7 +10,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.irdl import IRDLOperation, region_def, result_def, var_operand_def
 
 from furiosa_ir.dialects.ftensor.base import TensorOp
-from furiosa_ir.ir.constants import Array
+from furiosa_ir.numerics.array import Array
 
 
 class FusedOp(IRDLOperation):

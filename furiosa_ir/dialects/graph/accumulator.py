@@ -10,8 +10,8 @@ from xdsl.ir import SSAValue
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.quant import Quantization
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.numerics.array import Array
 
 _LIMIT = 1 << 31
 """What the magnitude of a 32-bit accumulator must stay below."""

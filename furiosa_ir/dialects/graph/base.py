@@ -19,7 +19,7 @@ from xdsl.printer import Printer
 
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import (
     DYNAMIC,
     AnyTensor,
@@ -29,6 +29,7 @@ from furiosa_ir.ir.shaped_operation import (
     shape_of,
     shape_text,
 )
+from furiosa_ir.numerics.array import Array
 
 
 @irdl_attr_definition

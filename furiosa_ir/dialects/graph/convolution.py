@@ -50,9 +50,9 @@ from furiosa_ir.dialects.graph.window import (
     window_extents,
 )
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 
 SAME_BIAS_SCALE = 1e-6
 """Two float32 roundings: a bias scale this near to x_scale * weight_scale means the product."""

@@ -12,9 +12,10 @@ from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, r
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.onnx_arguments import number, variable
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, shape_of
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 
 _TFLITE_CLIPS = {"RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 

@@ -12,9 +12,9 @@ from typing import Any, cast
 import numpy as np
 
 from furiosa_ir.dialects.graph.base import GraphOp
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of, shape_text
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import is_ours, plugin_failure, wrong_result
 from furiosa_ir.read_only import read_only
 

@@ -15,8 +15,8 @@ from xdsl.irdl import irdl_op_definition, opt_prop_def
 
 from furiosa_ir.dialects.graph.base import OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 
 
 @irdl_op_definition

@@ -40,7 +40,6 @@ from furiosa_ir.dialects.graph.tflite_arguments import (
     split_takes,
 )
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import (
     Shape,
     broadcast_shapes,
@@ -49,6 +48,7 @@ from furiosa_ir.ir.shaped_operation import (
     normal_axis,
     shape_of,
 )
+from furiosa_ir.numerics.array import Array
 
 
 class MoveOp(GraphOp):

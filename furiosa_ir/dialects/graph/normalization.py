@@ -20,8 +20,9 @@ from xdsl.irdl import (
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode
 from furiosa_ir.dialects.graph.elementwise import AddOp, Affine
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, normal_axis, shape_of
+from furiosa_ir.numerics.array import Array
 
 
 @irdl_op_definition

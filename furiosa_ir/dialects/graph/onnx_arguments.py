@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from furiosa_ir.dialects.graph.base import OnnxNode
-from furiosa_ir.ir.constants import Array
+from furiosa_ir.numerics.array import Array
 
 
 def given(node: OnnxNode, index: int) -> bool:

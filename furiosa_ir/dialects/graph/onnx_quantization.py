@@ -19,8 +19,8 @@ from furiosa_ir.dialects.graph.base import OnnxNode
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, given
 from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.numerics.array import Array
 
 _DType = np.dtype[Any]
 

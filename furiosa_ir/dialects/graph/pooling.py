@@ -23,8 +23,8 @@ from furiosa_ir.dialects.graph.window import (
     same_pads,
     window_extents,
 )
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
+from furiosa_ir.numerics.array import Array
 
 
 class WindowPoolOp(GraphOp):

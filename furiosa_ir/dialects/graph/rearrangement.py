@@ -15,8 +15,8 @@ from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.movement import MoveOp, ReshapeOp
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, ints, normal_axis, shape_of
+from furiosa_ir.numerics.array import Array
 
 _CHANNEL_ORDER = {"DCR": "yxC", "CRD": "Cyx"}
 """What one channel index counts: y and x are the position within a block."""

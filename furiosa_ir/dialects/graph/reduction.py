@@ -14,9 +14,9 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.movement import ReshapeOp
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, flag, int_list, variable
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape, distinct_axes, ints, normal_axis, shape_of
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 
 
 class ReduceOp(GraphOp):

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import ints, shape_of
+from furiosa_ir.numerics.array import Array
 
 if TYPE_CHECKING:  # movement imports this module
     from furiosa_ir.dialects.graph.movement import ResizeOp

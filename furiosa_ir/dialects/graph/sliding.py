@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 
 
 def to_layout(array: Array, source: str, target: str) -> Array:

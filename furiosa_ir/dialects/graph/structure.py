@@ -16,8 +16,9 @@ from xdsl.irdl import (
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
+from furiosa_ir.numerics.array import Array
 
 
 @irdl_op_definition

@@ -8,8 +8,8 @@ from typing import ClassVar
 from xdsl.irdl import irdl_op_definition
 
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 
 
 @irdl_op_definition

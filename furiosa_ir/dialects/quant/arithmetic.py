@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from furiosa_ir.dialects.quant import Quantization
-
-Array = np.ndarray[Any, np.dtype[Any]]
-
+from furiosa_ir.numerics.array import Array
 
 _PIECE = 1 << 14
 """Elements that are quantised at a time."""

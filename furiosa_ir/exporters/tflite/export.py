@@ -28,9 +28,9 @@ from furiosa_ir.exporters.tflite.kernels import check_kernels
 from furiosa_ir.exporters.tflite.schema import schema, tensor_record
 from furiosa_ir.importers.tflite.file import CORRUPTION
 from furiosa_ir.importers.tflite.reimport import Imported, reimported
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import ints
+from furiosa_ir.numerics.array import Array
 
 _IDENTIFIER = b"TFL3"
 

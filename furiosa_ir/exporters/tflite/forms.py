@@ -35,8 +35,8 @@ from furiosa_ir.dialects.graph.reduction import (
     SoftmaxOp,
 )
 from furiosa_ir.errors import CompilationFailure
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import ints, shape_of
+from furiosa_ir.numerics.array import Array
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from furiosa_ir.importers.onnx.folding import Folding
 from furiosa_ir.importers.onnx.kernel_types import kernel_types
 from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
 from furiosa_ir.importers.onnx.order import used_names
-from furiosa_ir.ir.constants import Array, BlobAttr, Constant
+from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.shaped_operation import (
     DYNAMIC,
     AnyTensor,
@@ -36,6 +36,7 @@ from furiosa_ir.ir.shaped_operation import (
 from furiosa_ir.ir.sizes import words
 from furiosa_ir.ir.value_tracking import note_tensor
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import raise_plugin_failure
 
 _NARROW = frozenset(np.dtype(t) for t in (np.float16, np.float32, ml_dtypes.bfloat16))

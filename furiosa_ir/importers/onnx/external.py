@@ -16,8 +16,8 @@ import numpy as np
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.input_files import bytes_on_disk
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.limits import limit, way_out
+from furiosa_ir.numerics.array import Array
 
 _NO_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 """A FIFO in place of a file is opened without waiting, and refused."""

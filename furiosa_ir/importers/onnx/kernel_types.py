@@ -13,8 +13,8 @@ from furiosa_ir.host_kernels.onnx_model import attributes_of
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.opaque import ResultType
 from furiosa_ir.importers.onnx.order import node_label
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
+from furiosa_ir.numerics.array import Array
 
 _UNKNOWN = np.dtype(np.float32)
 """Of results, whose type is to be told."""

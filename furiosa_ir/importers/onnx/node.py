@@ -15,8 +15,9 @@ from xdsl.ir import Attribute, SSAValue
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.importers.onnx.builder import Builder
 from furiosa_ir.importers.onnx.tensors import attribute_value
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import Shape, element_of, shape_of
+from furiosa_ir.numerics.array import Array
 
 
 def node_domain(proto: Any) -> str:

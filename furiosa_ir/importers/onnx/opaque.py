@@ -30,11 +30,12 @@ from furiosa_ir.importers.onnx.messages import one_sentence
 from furiosa_ir.importers.onnx.opsets import raise_opset
 from furiosa_ir.importers.onnx.order import all_nodes, subgraphs, used_names
 from furiosa_ir.importers.onnx.shape_rules import ResultType, TypedNode, ruled_types
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.native_onnx import infer_shapes, run_model
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
+from furiosa_ir.numerics.array import Array
 
 _VALUES_FOR_INFERENCE = 4096
 """Constants of up to this many elements take part in shape inference (Reshape's shape, ...)."""

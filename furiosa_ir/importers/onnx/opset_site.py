@@ -9,7 +9,7 @@ import numpy as np
 from onnx import AttributeProto, helper, numpy_helper
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.ir.constants import Array
+from furiosa_ir.numerics.array import Array
 
 
 class Inexpressible(ImportFailure):

@@ -21,9 +21,9 @@ from furiosa_ir.importers.onnx.extra_operators import is_extra, schema_opset
 from furiosa_ir.importers.onnx.opset_rules import RULES
 from furiosa_ir.importers.onnx.opset_site import Inexpressible, Site
 from furiosa_ir.importers.onnx.order import all_nodes, node_label, subgraphs
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.native_onnx import infer_shapes
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
+from furiosa_ir.numerics.array import Array
 
 __all__ = ["Inexpressible", "changed_between", "raise_opset", "raised_nodes"]
 

@@ -23,9 +23,9 @@ from onnx import TensorProto, helper
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.builder import Builder, is_static
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.limits import limit
+from furiosa_ir.numerics.array import Array
 
 _MOST_DIMENSIONS = 5
 """Of an operand of ConvInteger and MatMulInteger; what the NPU cannot take stays one operator."""

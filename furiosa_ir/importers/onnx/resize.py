@@ -14,8 +14,8 @@ from furiosa_ir.dialects.graph.base import constant_of
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front
 from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.builder import Builder
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of
+from furiosa_ir.numerics.array import Array
 
 
 def settled(builder: Builder, node: Any) -> Any:

@@ -15,9 +15,9 @@ from xdsl.ir import Attribute
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx import tensors
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, shape_text
 from furiosa_ir.ir.sizes import check_shape
+from furiosa_ir.numerics.array import Array
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.external import ExternalData
 from furiosa_ir.importers.onnx.order import all_nodes, subgraphs
 from furiosa_ir.importers.onnx.tensors import constant_of_tensor, element_type, tensor_of_array
-from furiosa_ir.ir.constants import Array, Constant
+from furiosa_ir.ir.constants import Constant
 from furiosa_ir.ir.sizes import check_shape, words
 from furiosa_ir.limits import Budget, limit, way_out
+from furiosa_ir.numerics.array import Array
 
 _GROWTH = 64
 """A sparse tensor may become as many times its values, however many those are."""

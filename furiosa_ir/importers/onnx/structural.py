@@ -16,9 +16,10 @@ from furiosa_ir.dialects.graph.quantization import DequantizeOp, StorageCastOp
 from furiosa_ir.importers.onnx.node import Node
 from furiosa_ir.importers.onnx.sparse import dense_constant, dense_size, may_be_dense
 from furiosa_ir.importers.onnx.tensors import dtype_of_element
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.limits import limit
+from furiosa_ir.numerics.array import Array
 
 Hook = Callable[[Node], Sequence[SSAValue]]
 

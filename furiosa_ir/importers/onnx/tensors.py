@@ -33,7 +33,8 @@ from xdsl.ir import Attribute
 from furiosa_ir.dialects.graph.base import StringType
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.external import ExternalData
-from furiosa_ir.ir.constants import Array, Constant
+from furiosa_ir.ir.constants import Constant
+from furiosa_ir.numerics.array import Array
 
 _UNSIGNED = {n: IntegerType(n, Signedness.UNSIGNED) for n in (2, 4, 8, 16, 32, 64)}
 

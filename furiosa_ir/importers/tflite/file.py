@@ -31,10 +31,10 @@ from furiosa_ir.importers.tflite.part import given_shapes, select, without_doubl
 from furiosa_ir.importers.tflite.sparsity import dense_elements
 from furiosa_ir.importers.tflite.vectors import LEAST_OPERATOR, Vectors, checked_length, enum_names
 from furiosa_ir.input_files import open_input
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.numerics.array import Array
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every TFLite file."""

@@ -14,8 +14,8 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.importers.tflite.elements import plain_dtype
 from furiosa_ir.importers.tflite.operator import FOLDED_ELEMENTS, ImportedOperator
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import DYNAMIC
+from furiosa_ir.numerics.array import Array
 
 
 def _gather(node: ImportedOperator, *arrays: Array) -> Array | None:

@@ -41,7 +41,8 @@ from furiosa_ir.importers.tflite.operator_record import (
     subgraph_options,
 )
 from furiosa_ir.importers.tflite.option_tables import UNIONS, given_options
-from furiosa_ir.ir.constants import Array, BlobAttr, Constant
+from furiosa_ir.ir.constants import BlobAttr, Constant
+from furiosa_ir.numerics.array import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,8 +17,8 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.vectors import Vectors, checked_length
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import Shape
+from furiosa_ir.numerics.array import Array
 
 _VECTORS = {
     tflite.SparseIndexVector.Int32Vector: (tflite.Int32Vector, np.int32),

@@ -31,9 +31,10 @@ from furiosa_ir.importers.tflite.file import FileRecord, SubgraphRecord, TensorR
 from furiosa_ir.importers.tflite.names import UniqueNames
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.subgraphs import called_subgraphs, reached_subgraphs
-from furiosa_ir.ir.constants import Array, BlobAttr, Constant
+from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, shape_text
 from furiosa_ir.limits import Budget, limit, way_out
+from furiosa_ir.numerics.array import Array
 
 RESOURCE_OPERATORS = ("CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 """Operators that become reads and assignments, or nothing."""

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.limits import Budget, limit, way_out
+from furiosa_ir.numerics.array import Array
 
 LEAST_OPERATOR = 12
 """Bytes of an operator: its offset, and a table with two fields."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf.section import GatheredSection
-from furiosa_ir.ir.constants import Array, Constant
+from furiosa_ir.ir.constants import Constant
+from furiosa_ir.numerics.array import Array
 
 ALIGNMENT = 64
 """Constants begin at multiples of this (a cache line; ENF sections are mapped, not read)."""

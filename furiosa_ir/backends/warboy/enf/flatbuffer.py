@@ -14,11 +14,11 @@ from typing import Any, TypeAlias, cast
 
 import flatbuffers
 import numpy as np
-import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.enf.layout import IDENTIFIER, TABLES, Field
 from furiosa_ir.errors import FormatFailure
 from furiosa_ir.limits import Budget
+from furiosa_ir.numerics.array import Array
 
 Row: TypeAlias = dict[str, Any]
 """A table's fields by name. Strings are str, vectors numpy arrays, tables are rows."""
@@ -63,13 +63,13 @@ def _encode_table(builder: flatbuffers.Builder, table: str, row: Mapping[str, An
     return cast("int", builder.EndObject())
 
 
-def _encode_vector(builder: flatbuffers.Builder, array: npt.NDArray[Any]) -> int:
+def _encode_vector(builder: flatbuffers.Builder, array: Array) -> int:
     builder.StartVector(array.itemsize, array.size, max(array.dtype.alignment, 4))
     _write(builder, array.tobytes())
     return cast("int", builder.EndVector())
 
 
-def _place(builder: flatbuffers.Builder, value: npt.NDArray[Any], dtype: np.dtype[Any]) -> None:
+def _place(builder: flatbuffers.Builder, value: Array, dtype: np.dtype[Any]) -> None:
     builder.Prep(dtype.alignment, dtype.itemsize)
     _write(builder, value.tobytes())
 
@@ -167,7 +167,7 @@ class _Decoder:
         except UnicodeDecodeError:
             raise FormatFailure("a name is not UTF-8 text") from None
 
-    def _vector(self, field: Field, at: int) -> npt.NDArray[Any]:
+    def _vector(self, field: Field, at: int) -> Array:
         start, count = self._bounds(at, field.dtype.itemsize)
         if start % field.dtype.alignment:
             raise FormatFailure(f"vector '{field.name}' is not aligned")
@@ -184,7 +184,7 @@ def _shared() -> FormatFailure:
 
 
 @cache
-def _empty(dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _empty(dtype: np.dtype[Any]) -> Array:
     """The one vector of that type without elements: a million tables may leave theirs out."""
     return np.empty(0, dtype)
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy.typing as npt
-
 from furiosa_ir.backends.warboy.enf import layout
 from furiosa_ir.backends.warboy.enf.flatbuffer import Row, decode
 from furiosa_ir.backends.warboy.enf.records import (
@@ -42,6 +40,7 @@ from furiosa_ir.backends.warboy.enf.validation import validate_program
 from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import Budget
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.onnx_messages import check_complete
 
 _DTYPES = frozenset(
@@ -248,7 +247,7 @@ def _by_name(rows: Sequence[Row], what: str) -> dict[str, Any]:
     return values
 
 
-def _ints(array: npt.NDArray[Any]) -> tuple[int, ...]:
+def _ints(array: Array) -> tuple[int, ...]:
     return tuple(array.tolist())
 
 

@@ -7,12 +7,11 @@ written, some MiB at a time, so that gigabytes of weights are never in memory tw
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]
+from furiosa_ir.numerics.array import Array
 
 _CHUNK = 4 << 20
 """Bytes of a part that are put in order at a time."""

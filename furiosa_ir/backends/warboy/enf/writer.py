@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.enf import layout
 from furiosa_ir.backends.warboy.enf.flatbuffer import Row, encode
@@ -34,6 +33,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 )
 from furiosa_ir.backends.warboy.enf.section import Section, section_chunks, section_size
 from furiosa_ir.files import whole_file
+from furiosa_ir.numerics.array import Array
 
 _ORDER = {name: i for i, name in enumerate(layout.ORDERS)}
 _REGION = {name: i for i, name in enumerate(layout.REGIONS)}
@@ -147,7 +147,7 @@ def _program_row(program: Program, sections: list[Section]) -> Row:
     }
 
 
-def _u32(values: Iterable[int]) -> npt.NDArray[Any]:
+def _u32(values: Iterable[int]) -> Array:
     return np.array(list(values), "<u4")
 
 
@@ -201,7 +201,7 @@ def _npu_row(segment: NpuSegment, sections: list[Section]) -> Row:
     }
 
 
-def _structs(rows: Sequence[tuple[Any, ...]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _structs(rows: Sequence[tuple[Any, ...]], dtype: np.dtype[Any]) -> Array:
     # Zeros first: the padding between fields is part of the file.
     array = np.zeros(len(rows), dtype)
     if rows:

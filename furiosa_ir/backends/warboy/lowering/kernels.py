@@ -16,8 +16,8 @@ from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp
 from furiosa_ir.dialects.graph.reduction import ReduceOp
 from furiosa_ir.dialects.graph.resampling import linear_weights
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
+from furiosa_ir.numerics.array import Array
 
 Rescale = Callable[[SSAValue, int], SSAValue]
 """From an accumulator (i32) and its channel axis to the i8 result."""

@@ -21,9 +21,10 @@ from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
-from furiosa_ir.ir.constants import Array, BlobAttr
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import is_registered_from_outside, wrong_result
 
 Constraint = Callable[[Any], "hints.Hint | None"]

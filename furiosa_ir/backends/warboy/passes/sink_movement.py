@@ -19,10 +19,10 @@ from furiosa_ir.dialects.graph.elementwise import BinaryOp, UnaryOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ReshapeOp, TransposeOp
 from furiosa_ir.dialects.graph.normalization import AffineOp, NaryOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp, StorageCastOp
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, RewriteDriver, rule
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.passes.clone import clone_with
 from furiosa_ir.passes.compose_movement import (
     reshape_of_reshape,

@@ -9,8 +9,9 @@ import numpy as np
 from furiosa_ir.backends.warboy.enf.records import Instruction, Shape4, SramTile
 from furiosa_ir.backends.warboy.simulator.instructions import run_program
 from furiosa_ir.backends.warboy.simulator.lines import LineProgram, Register, Scratch
-from furiosa_ir.backends.warboy.simulator.memory import DTYPES, Array, Memory, TileAccess
+from furiosa_ir.backends.warboy.simulator.memory import DTYPES, Memory, TileAccess
 from furiosa_ir.backends.warboy.simulator.rounding import Range
+from furiosa_ir.numerics.array import Array
 
 _RANGES: dict[int, Range] = {
     1: (-128, 127),

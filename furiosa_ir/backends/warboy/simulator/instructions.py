@@ -11,9 +11,10 @@ from typing import cast
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import Instruction
-from furiosa_ir.backends.warboy.simulator.memory import DTYPES, Array
+from furiosa_ir.backends.warboy.simulator.memory import DTYPES
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.numerics import fixed_point
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import Rounding
 
 _BINARY = {

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import Instruction
-from furiosa_ir.backends.warboy.simulator.memory import Array
 from furiosa_ir.backends.warboy.simulator.rounding import Range
+from furiosa_ir.numerics.array import Array
 
 _LOW_BYTE = 0 if sys.byteorder == "little" else 7
 

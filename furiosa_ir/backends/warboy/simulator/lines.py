@@ -16,8 +16,9 @@ import numpy as np
 from furiosa_ir.backends.warboy.enf.records import Instruction
 from furiosa_ir.backends.warboy.simulator.instructions import check_factor, execute
 from furiosa_ir.backends.warboy.simulator.integer_rounding import IntegerRescale
-from furiosa_ir.backends.warboy.simulator.memory import DTYPES, Array
+from furiosa_ir.backends.warboy.simulator.memory import DTYPES
 from furiosa_ir.backends.warboy.simulator.rounding import EXACT, Range, Rescale
+from furiosa_ir.numerics.array import Array
 
 _LINE = 512
 _BLOCK = 1 << 14  # elements: 128 KiB of float64, and a handful of them fits L2

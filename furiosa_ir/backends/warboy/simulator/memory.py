@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 import numpy as np
-import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.enf.records import (
     DramFlat,
@@ -24,9 +23,8 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramTile,
 )
 from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.pool import Pool
-
-Array: TypeAlias = npt.NDArray[Any]
 
 DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<i1"),

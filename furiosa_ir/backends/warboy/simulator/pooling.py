@@ -9,7 +9,8 @@ from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.simulator.contraction import PaddedInput
 from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue
 from furiosa_ir.backends.warboy.simulator.lines import Register
-from furiosa_ir.backends.warboy.simulator.memory import Array, Memory, Step, TileAccess
+from furiosa_ir.backends.warboy.simulator.memory import Memory, Step, TileAccess
+from furiosa_ir.numerics.array import Array
 
 
 def prepare_pool(command: Pool, parameters: list[Array], slice_stride: int) -> Step:

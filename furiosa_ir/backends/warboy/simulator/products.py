@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.simulator.memory import Array
+from furiosa_ir.numerics.array import Array
 
 if TYPE_CHECKING:
     import onnxruntime as ort

@@ -17,8 +17,8 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import Instruction
-from furiosa_ir.backends.warboy.simulator.memory import Array
 from furiosa_ir.numerics import fixed_point
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import TIE_PRECISION, Rounding
 
 EXACT = 1 << 51

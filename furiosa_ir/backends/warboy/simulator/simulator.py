@@ -33,7 +33,6 @@ from furiosa_ir.backends.warboy.simulator.contraction import prepare_dot
 from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue
 from furiosa_ir.backends.warboy.simulator.memory import (
     DTYPES,
-    Array,
     Memory,
     Step,
     TileAccess,
@@ -42,6 +41,7 @@ from furiosa_ir.backends.warboy.simulator.memory import (
 )
 from furiosa_ir.backends.warboy.simulator.pooling import prepare_pool
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.numerics.array import Array
 
 POISON = 0xA5
 """What memory holds before anything is written, where a run is traced."""

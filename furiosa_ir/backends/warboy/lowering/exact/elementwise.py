@@ -50,9 +50,9 @@ from furiosa_ir.dialects.graph.evaluation import evaluate_table
 from furiosa_ir.dialects.graph.normalization import MeanOp, SumOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.quant import arithmetic as quant
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 
 CODES = np.arange(-128, 128)
 """The values of an i8, in the order of a table."""

@@ -38,9 +38,9 @@ from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
 from furiosa_ir.dialects.graph.normalization import AffineOp, BatchNormOp
 from furiosa_ir.dialects.graph.reduction import LogSoftmaxOp, LpNormalizationOp
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import normal_axis, shape_of
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 
 
 def neither_8bit_nor_accumulator(op: AffineOp) -> hints.Hint | None:

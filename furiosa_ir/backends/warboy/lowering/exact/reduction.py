@@ -41,9 +41,9 @@ from furiosa_ir.dialects.graph.reduction import (
     ReduceSumSquareOp,
     SoftmaxOp,
 )
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 
 
 @lowers(

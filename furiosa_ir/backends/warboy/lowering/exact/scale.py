@@ -21,8 +21,8 @@ from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import GREATEST_FACTOR, too_large
 
 MULTIPLIER_BITS = 31

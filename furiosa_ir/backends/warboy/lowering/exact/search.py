@@ -19,7 +19,7 @@ from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant import arithmetic as quant
-from furiosa_ir.ir.constants import Array
+from furiosa_ir.numerics.array import Array
 
 CANDIDATES = np.arange(-128, 128)
 TIE_TOLERANCE = 1e-9

@@ -52,8 +52,8 @@ from furiosa_ir.dialects.ftensor import arithmetic, contraction
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.normalization import InstanceNormOp, LayerNormOp, StandardizeOp
 from furiosa_ir.dialects.quant import Quantization
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.numerics.array import Array
 
 VARIANCE_BITS = 45
 """What count**2 * (variance + epsilon) may take, in units of x_scale**2."""

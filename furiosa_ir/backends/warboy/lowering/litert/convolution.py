@@ -24,8 +24,8 @@ from furiosa_ir.dialects.ftensor import arithmetic, contraction
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.numerics.array import Array
 
 INT48_LIMIT = 1 << 47
 

@@ -21,8 +21,8 @@ from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic, movement
 from furiosa_ir.dialects.graph.base import constant_of, quantization_of
 from furiosa_ir.dialects.graph.elementwise import DivOp
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import reciprocal
 
 CODES = np.arange(-128, 128, dtype=np.int64)

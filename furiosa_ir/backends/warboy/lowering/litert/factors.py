@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from furiosa_ir.numerics.fixed_point import MAX_SHIFT, IntArray, quantize_multiplier, rescale
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+from furiosa_ir.numerics.array import Array, Reals
+from furiosa_ir.numerics.fixed_point import MAX_SHIFT, quantize_multiplier, rescale
 
 
 class Factor(NamedTuple):
@@ -105,9 +104,7 @@ def mean(input_scale: float, output_scale: float, count: int) -> Factor:
     return Factor((multiplier << left) // count, shift + left)
 
 
-def real_factors(
-    input_scale: float, filter_scales: Sequence[float], output_scale: float
-) -> FloatArray:
+def real_factors(input_scale: float, filter_scales: Sequence[float], output_scale: float) -> Reals:
     """FULLY_CONNECTED: ``effective_output_scale``, which its kernel applies as a float64."""
     left, right = float(np.float32(input_scale)), float(np.float32(output_scale))
     return left * np.asarray(filter_scales, np.float32).astype(np.float64) / right
@@ -116,7 +113,7 @@ def real_factors(
 CODES = 256
 
 
-def first_reaching(real: FloatArray) -> IntArray:
+def first_reaching(real: Reals) -> Array:
     """The least accumulator that ``round(acc * real)`` takes to k + 1, for k = 0 ... 255.
 
     ``real`` is [C], the result [C, 256] in int64. The product is rounded to float64 as in C.
@@ -128,14 +125,14 @@ def first_reaching(real: FloatArray) -> IntArray:
     return np.where(acc * real >= threshold, acc, acc + 1).astype(np.int64)
 
 
-def _rounded_products(acc: IntArray, real: FloatArray) -> IntArray:
+def _rounded_products(acc: Array, real: Reals) -> Array:
     """``round(acc * real)`` in float64, for acc >= 0: ties away from zero."""
     products = acc * real
     below = np.floor(products)
     return (below + (products - below >= 0.5)).astype(np.int64)
 
 
-def matching(real: FloatArray, reach: IntArray) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
+def matching(real: Reals, reach: Array) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
     """31-bit factors that round ("away") just as float64 does, for |accumulators| <= reach.
 
     ``real`` and ``reach`` are [C]. Returns multiplier, shift and whether they match, each [C].

@@ -15,7 +15,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.dialects.ftensor import arithmetic
-from furiosa_ir.ir.constants import Array
+from furiosa_ir.numerics.array import Array
 
 INT32: dict[str, Any] = {"element": i32, "minimum": -(1 << 31), "maximum": (1 << 31) - 1}
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.numerics import elementary
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import (
     exp_on_negative_values,
     quantize_multiplier,
@@ -27,7 +28,6 @@ from furiosa_ir.numerics.fixed_point import (
 
 Float32: TypeAlias = npt.NDArray[np.float32]
 Table: TypeAlias = npt.NDArray[np.int8]
-Integers: TypeAlias = npt.NDArray[Any]
 
 CODES = np.arange(-128, 128, dtype=np.int32)
 
@@ -230,11 +230,11 @@ def _to_int16(multiplier: int) -> int:
     return min((multiplier + (1 << 15)) >> 16, (1 << 15) - 1)
 
 
-def _high_multiply_int16(a: Integers, b: int) -> Integers:
+def _high_multiply_int16(a: Array, b: int) -> Array:
     return (a * b + (1 << 14)) >> 15
 
 
-def _saturate_int16(x: Integers) -> Integers:
+def _saturate_int16(x: Array) -> Array:
     return np.clip(x, -(1 << 15), (1 << 15) - 1)
 
 
@@ -250,20 +250,20 @@ def requantize_float(source: Quantization, target: Quantization) -> Table:
 
 def add_operand(
     zero_point: int, factor: factors.Factor, left_shift: int = factors.ADD_LEFT_SHIFT
-) -> Integers:
+) -> Array:
     """An operand of ADD or SUB: ``(q - zero_point) * 2**20`` times its factor, int32[256]."""
     x = (CODES - zero_point) << left_shift
     return rescale(x, *factor, rounding="double", dtype=np.int32)
 
 
-def softmax_exp(scale: float, beta: float) -> Integers:
+def softmax_exp(scale: float, beta: float) -> Array:
     """SOFTMAX: ``exp`` in Q0.31 of the differences 0, -1, ..., -255, as int32[256]."""
     scaled, smallest = _softmax_differences(scale, beta)
     counts = -np.arange(256) >= smallest
     return np.where(counts, exp_on_negative_values(scaled), 0).astype(np.int32)
 
 
-def log_softmax_difference(scale: float) -> Integers:
+def log_softmax_difference(scale: float) -> Array:
     """LOG_SOFTMAX: the differences 0, -1, ..., -255 in Q5.26, as int32[256].
 
     Not below -20: from -16 on the result is the smallest stored integer, and the kernel cuts off
@@ -275,7 +275,7 @@ def log_softmax_difference(scale: float) -> Integers:
     return np.where(counts, np.maximum(scaled, lowest), lowest).astype(np.int32)
 
 
-def _softmax_differences(scale: float, beta: float) -> tuple[Integers, int]:
+def _softmax_differences(scale: float, beta: float) -> tuple[Array, int]:
     """``PreprocessSoftmaxScaling``: 0, -1, ..., -255 times scale and beta in Q5.26; `diff_min`.
 
     What lies below `diff_min` has its value.

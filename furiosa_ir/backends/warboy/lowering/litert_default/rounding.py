@@ -15,8 +15,8 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.dialects.ftensor import movement
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.numerics.array import Array
 
 HIGH_SHIFT = 31
 """``vqrdmulhq_s32`` divides by 2**31; what a factor's shift has beyond that is the second step."""

@@ -14,8 +14,8 @@ from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import constant_of
 from furiosa_ir.dialects.graph.elementwise import WhereOp
 from furiosa_ir.dialects.graph.reduction import ArgExtremeOp, ArgMaxOp, ArgMinOp
-from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.shaped_operation import element_of, normal_axis, shape_of
+from furiosa_ir.numerics.array import Array
 
 INDEX_BITS = 22
 """What an index may take: with the 8 bits of the element, and a sign, it fits an i32."""
