@@ -37,7 +37,8 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
             1 << 19, "attributes that aliases in IR text stand for, each time that they are named"
         ),
         "DENSE_ELEMENTS": Limit(
-            1 << 22, "elements of `dense` attributes in IR text; one element may stand for many"
+            1 << 22,
+            "elements of `dense` attributes in IR text, and of constants of one repeated element",
         ),
         "DIGITS": Limit(1 << 10, "digits of a number in IR text"),
         "NESTING": Limit(64, "levels of brackets in IR text, of subgraphs and functions"),

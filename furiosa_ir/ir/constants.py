@@ -2,8 +2,9 @@
 
 A `Constant` is an array that nobody copies: a view of the mapped model file or of a buffer. Its
 SHA-256 is computed once, when it is first compared or printed. `#graph.blob<"sha">` refers to it by
-that digest; at most 16 elements print in line: `#graph.blob<i32 [4] (1, 2, 3, 4)>`. The text form's
-elements live in a safetensors file beside it (see `furiosa_ir.ir.text`).
+that digest; at most 16 elements print in line: `#graph.blob<i32 [4] (1, 2, 3, 4)>`, and one element
+that fills a shape by strides of 0, as `dense<7>` does in MLIR: `#graph.blob<i8 [4, 100] (7)>`. The
+text form's elements live in a safetensors file beside it (see `furiosa_ir.ir.text`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from math import prod
+from typing import Any, Protocol, runtime_checkable
 
 import ml_dtypes
 import numpy as np
@@ -21,6 +23,7 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.numerics.array import Array
 
 INLINE_ELEMENTS = 16
@@ -74,6 +77,14 @@ class Constant:
     def size(self) -> int:
         """How many elements."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def is_splat(self) -> bool:
+        """Whether it is one element in memory that fills the shape by strides of 0.
+
+        Elements are not compared: what is not loaded yet is none, nor what only looks like one.
+        """
+        return self._array is not None and self.size > 1 and not any(self._array.strides)
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -147,6 +158,20 @@ xDSL's attribute parser gives an attribute no access to anything but the text an
 its context takes no user data; a stack that `ir.text` pushes and pops is the way in.
 """
 
+
+@runtime_checkable
+class CountsElements(Protocol):
+    """A parser that lets one element stand for no more than so many in a text (`ir.text`'s)."""
+
+    def take_elements(self, count: int) -> None:
+        """Takes so many from what a text may have.
+
+        Raises:
+            ImportFailure: there are not so many left.
+        """
+        ...
+
+
 _DTYPE_OF_NAME = {
     "i1": np.dtype(np.bool_),
     "i8": np.dtype(np.int8),
@@ -172,7 +197,10 @@ def element_name(dtype: np.dtype[Any]) -> str:
 
 @irdl_attr_definition
 class BlobAttr(Data[Constant]):
-    """`#graph.blob<"sha256">` or, up to 16 elements, `#graph.blob<i32 [2, 2] (1, 2, 3, 4)>`."""
+    """`#graph.blob<"sha256">` or, up to 16 elements, `#graph.blob<i32 [2, 2] (1, 2, 3, 4)>`.
+
+    A single element fills the shape: `#graph.blob<i8 [4, 100] (7)>`.
+    """
 
     name = "graph.blob"
 
@@ -189,7 +217,8 @@ class BlobAttr(Data[Constant]):
     @property
     def prints_inline(self) -> bool:
         """Whether text shows its elements instead of its digest."""
-        return self.data.size <= INLINE_ELEMENTS and self.data.dtype in _NAME_OF_DTYPE
+        few = self.data.size <= INLINE_ELEMENTS or self.data.is_splat
+        return few and self.data.dtype in _NAME_OF_DTYPE
 
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> Constant:
@@ -212,9 +241,15 @@ class BlobAttr(Data[Constant]):
             values = parser.parse_comma_separated_list(
                 parser.Delimiter.PAREN, lambda: _parse_element(parser)
             )
-        if len(values) != int(np.prod(shape, dtype=np.int64)):
+        if min(shape, default=0) < 0 or len(values) not in (1, prod(shape)):
             parser.raise_error(f"{len(values)} elements do not fill the shape {shape}")
-        return Constant(np.array(values, _DTYPE_OF_NAME[name]).reshape(shape))
+        check_shape(shape, "a constant")
+        array = np.array(values, _DTYPE_OF_NAME[name])
+        if len(values) == prod(shape):
+            return Constant(array.reshape(shape))
+        if isinstance(parser, CountsElements):
+            parser.take_elements(prod(shape))
+        return Constant(np.broadcast_to(array[0], shape))
 
     def print_parameter(self, printer: Printer) -> None:
         constant = self.data
@@ -223,7 +258,9 @@ class BlobAttr(Data[Constant]):
                 printer.print_string(f'"{constant.digest}"')
                 return
             name = _NAME_OF_DTYPE[constant.dtype]
-            elements = ", ".join(_element_text(v) for v in constant.array.reshape(-1))
+            flat = constant.array.flat
+            shown = [flat[0]] if constant.is_splat else flat
+            elements = ", ".join(map(_element_text, shown))
             shape = ", ".join(map(str, constant.shape))
             printer.print_string(f"{name} [{shape}] ({elements})")
 

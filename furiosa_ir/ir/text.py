@@ -331,8 +331,12 @@ class _Parser(Parser):
 
     def _parse_dense_literal_type(self) -> RankedStructure[Any]:
         made = super()._parse_dense_literal_type()
-        self._dense_elements.take(prod(made.get_shape()))
+        self.take_elements(prod(made.get_shape()))
         return made
+
+    def take_elements(self, count: int) -> None:
+        """Counts what one element of the text stands for (`ir.constants.CountsElements`)."""
+        self._dense_elements.take(count)
 
     def _get_op_by_name(self, name: str) -> type[Operation]:
         try:
@@ -344,7 +348,7 @@ class _Parser(Parser):
 
 def _too_many_elements() -> ImportFailure:
     return ImportFailure(
-        "its dense attributes have too many elements",
+        "its dense attributes and repeated elements stand for too many elements",
         hint=f"large constants are #graph.blob; {way_out('DENSE_ELEMENTS')}",
     )
 

@@ -105,17 +105,22 @@ class SegmentCheck:
         self.ready = _ready(function)
         self.windows = self._ports()
 
-    def _ports(self) -> dict[int, list[tuple[SSAValue, Port]]]:
+    def _ports(self) -> dict[int, list[tuple[SSAValue, str, Port]]]:
         """For each buffer the values that lie in it, as kernels read and write them."""
-        found: dict[int, dict[tuple[SSAValue, Port], None]] = {}
+        found: dict[int, dict[tuple[SSAValue, str, Port], None]] = {}
         for kernel in self.kernels:
             plan = kernel.plan.data if kernel.plan is not None else None
             if not isinstance(plan, KernelPlan):
                 continue
-            ports = [*zip(kernel.inputs, plan.operands, strict=True), (kernel.result, plan.result)]
-            for value, port in ports:
-                if port is not None:
-                    found.setdefault(port.buffer, {})[value, port] = None
+            views = kernel.kernel_views
+            for value, view, port in zip(
+                (*kernel.inputs, kernel.result),
+                (*views.operands, views.result),
+                (*plan.operands, plan.result),
+                strict=True,
+            ):
+                if view is not None and port is not None:
+                    found.setdefault(port.buffer, {})[value, view, port] = None
         return {buffer: list(windows) for buffer, windows in found.items()}
 
     def run(
@@ -176,21 +181,20 @@ class _Run:
 
     def _window(self, number: int, window: Window, memory: Memory) -> None:
         kernel = self._check.kernels[self._check.numbers[number]]
-        plan = kernel.kernel_plan
-        ports = (*plan.operands, plan.result)
-        port = ports[window.operand]
-        assert port is not None
+        views = kernel.kernel_views
+        view = (*views.operands, views.result)[window.operand]
+        assert view is not None
         value = (*kernel.inputs, kernel.result)[window.operand]
         self._compare(
-            number, value, port.view, window.offset, window.extent, self._written(number, memory)
+            number, value, view, window.offset, window.extent, self._written(number, memory)
         )
 
     def _buffer(self, number: int, buffer: int, got: Array, last: int) -> None:
         """Those values of a buffer that kernels up to number `last` make."""
-        for value, port in self._check.windows.get(buffer, ()):
+        for value, view, port in self._check.windows.get(buffer, ()):
             if self._check.ready[value] <= last:
                 part = got[_slices(port.offset, port.extent)]
-                self._compare(number, value, port.view, (0, 0, 0, 0), port.extent, part)
+                self._compare(number, value, view, (0, 0, 0, 0), port.extent, part)
 
     def _copy(self, number: int, memory: Memory) -> None:
         """A copy's whole result, after the last of its commands."""

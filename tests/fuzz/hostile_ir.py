@@ -28,6 +28,8 @@ REFUSED: dict[str, str] = {
     "splat": _module("dense<1.0> : tensor<400000000xf32>"),
     "splat_of_hexadecimal_digits": _module('dense<"0x00"> : tensor<4000000000xi8>'),
     "splats": _module("[" + ", ".join(["dense<1> : tensor<300000xi64>"] * 2000) + "]"),
+    "repeated_element": _module("#graph.blob<i8 [4000000000] (1)>"),
+    "repeated_elements": _module("[" + ", ".join(["#graph.blob<i64 [300000] (1)>"] * 2000) + "]"),
     "alias_of_aliases": _aliases("#", '"x"', _eight("[", "]"), 20),
     "dictionary_of_aliases": _aliases("#", '"x"', lambda a: f"{{b = {a}, c = {a}}}", 40),
     "location_of_aliases": _aliases("#", 'loc("x")', _eight("loc(fused[", "])"), 20),

@@ -126,6 +126,7 @@ def test_a_needed_pass_that_is_left_out_is_named(left_out: str):
         "graph-partition",
         "lower-to-ftensor",
         "fuse-kernels",
+        "assign-views",
         "plan-tiles",
         "allocate",
         "schedule",
@@ -139,7 +140,9 @@ def test_a_needed_pass_that_is_left_out_is_named(left_out: str):
         assert f"run {left_out} first" in bad(opt_main, ONNX, "-p", passes)
 
 
-@pytest.mark.parametrize("late", ["fuse-kernels", "plan-tiles", "allocate", "schedule"])
+@pytest.mark.parametrize(
+    "late", ["fuse-kernels", "assign-views", "plan-tiles", "allocate", "schedule"]
+)
 def test_a_pass_behind_the_last(late: str):
     passes = ",".join([*PASSES, late])
     assert f"'{late}' comes too late" in bad(opt_main, ONNX, "-p", passes)

@@ -44,7 +44,7 @@ class Spoil(Pass):
 PASSES = (
     "graph-fold-quantization,graph-compose-movement,graph-fuse-tables,graph-fold-constants,"
     "graph-partition,lower-to-ftensor,{},ftensor-fold-clamps,ftensor-fuse-tables,fuse-kernels,{},"
-    "plan-tiles,allocate,schedule"
+    "assign-views,plan-tiles,allocate,schedule"
 )
 
 
@@ -188,7 +188,9 @@ def test_a_few_decisions_of_a_host_segment_that_a_late_pass_turns_are_found(tmp_
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), source)
     plugin.write_text(LATE)
     write_arrays([("x", np.linspace(-1, 1, 1000, dtype=np.float32)[None])], inputs)
-    passes = "graph-partition,lower-to-ftensor,fuse-kernels,plan-tiles,allocate,schedule"
+    passes = (
+        "graph-partition,lower-to-ftensor,fuse-kernels,assign-views,plan-tiles,allocate,schedule"
+    )
     for late, code in ((passes, 0), (f"{passes},spoil-late", 1)):
         arguments = ["--pass-pipeline", late, "--load", plugin, "-o", tmp_path / "x.enf"]
         got, text = furiosa("compile", source, "--verify", "--verify-inputs", inputs, *arguments)

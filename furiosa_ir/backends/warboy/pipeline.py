@@ -46,7 +46,10 @@ WARBOY = Phase(
     "kernels with tile plans, a schedule and addresses",
     (
         "fuse-kernels",
-        # Tiles and residence need to know which operations share a kernel.
+        # Once it is known which operations share a kernel, so is what each kernel wants of its
+        # operands; where two disagree, copies are made, which the plan has to count.
+        "assign-views",
+        # From here on nothing is rewritten: all kernels and the buffers that they fill are there.
         "plan-tiles",
         # The plan says how long each buffer lives, and that, where it can lie ...
         "allocate",

@@ -12,9 +12,11 @@ from dataclasses import replace
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Operation
 
 from furiosa_ir.backends.warboy.dialect.kernels import MOVEMENT, KernelOp
 from furiosa_ir.backends.warboy.passes.graph_partition import PLACEMENT, body_of, is_npu
+from furiosa_ir.backends.warboy.planning.assigned_views import VIEW
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.dialects.graph.base import GraphOp
@@ -28,6 +30,7 @@ STAGES = (
     "graph-partition",
     "lower-to-ftensor",
     "fuse-kernels",
+    "assign-views",
     "plan-tiles",
     "allocate",
     "schedule",
@@ -148,6 +151,9 @@ def _missing_in_segment(function: FuncOp) -> tuple[str, str, str | None] | None:
                 layer_name(op),
             )
     for op in operations:
+        if VIEW not in op.attributes if isinstance(op, MOVEMENT) else _lacks_views(op):
+            return "assign-views", f"'{op.name}' in {name} has no views", layer_name(op)
+    for op in operations:
         if isinstance(op, KernelOp) and op.plan is None:
             return "plan-tiles", f"'{op.name}' in {name} has no plan", layer_name(op)
     if MEMORY not in function.attributes:
@@ -155,3 +161,7 @@ def _missing_in_segment(function: FuncOp) -> tuple[str, str, str | None] | None:
     if ADDRESSES not in function.attributes:
         return "allocate", f"{name} has no '{ADDRESSES}'", None
     return "schedule", f"{name} has no commands", None
+
+
+def _lacks_views(op: Operation) -> bool:
+    return isinstance(op, KernelOp) and op.views is None

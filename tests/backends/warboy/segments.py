@@ -18,6 +18,7 @@ from furiosa_ir.backends.warboy.enf.records import Layer, NpuSegment, Program, T
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
 from furiosa_ir.backends.warboy.passes.allocate import allocate
+from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
 from furiosa_ir.backends.warboy.passes.plan_tiles import plan_tiles
 from furiosa_ir.backends.warboy.passes.schedule import schedule
@@ -73,6 +74,7 @@ def evaluate(function: FuncOp, inputs: Sequence[Array]) -> list[Array]:
 def compile_segment(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[Layer]]:
     """Everything from `ftensor` to the segment; the function is transformed in place."""
     fuse_kernels(function)
+    assign_views(function)
     plan_tiles(function, machine)
     allocate(function, machine)
     schedule(function, machine)

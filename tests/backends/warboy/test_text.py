@@ -9,6 +9,7 @@ from xdsl.dialects.func import FuncOp
 from furiosa_ir.backends.warboy.commands.segment import generate
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.passes.allocate import allocate
+from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
 from furiosa_ir.backends.warboy.passes.plan_tiles import plan_tiles
 from furiosa_ir.backends.warboy.passes.schedule import schedule
@@ -40,6 +41,7 @@ def movement(e, a):
 
 PASSES = {
     "fuse": fuse_kernels,
+    "views": assign_views,
     "plan": lambda f: plan_tiles(f, MACHINE),
     "allocate": lambda f: allocate(f, MACHINE),
     "schedule": lambda f: schedule(f, MACHINE),
@@ -99,6 +101,7 @@ def test_planned_and_allocated_kernels_still_evaluate() -> None:
     expected = evaluate(function, inputs)
     fuse_kernels(function)
     np.testing.assert_array_equal(run_kernels(function, inputs), expected[0])
+    assign_views(function)
     plan_tiles(function, MACHINE)
     np.testing.assert_array_equal(run_kernels(function, inputs), expected[0])
 

@@ -12,5 +12,8 @@
 %2 = "graph.constant"() <{value = #graph.blob<i1 [2] (1, 0)>}> : () -> tensor<2xi1>
 // CHECK: #graph.blob<bf16 [] (3.140625)>
 %3 = "graph.constant"() <{value = #graph.blob<bf16 [] (3.14)>}> : () -> tensor<bf16>
+// One element fills any shape, and is written once however large that is.
+// CHECK: #graph.blob<i8 [4, 100] (7)>
+%s = "graph.constant"() <{value = #graph.blob<i8 [4, 100] (7)>}> : () -> tensor<4x100xi8>
 // CHECK: #graph.blob<f32 [0, 3] ()>
 %4 = "graph.constant"() <{value = #graph.blob<f32 [0, 3] ()>}> : () -> tensor<0x3xf32>

@@ -1,4 +1,4 @@
-// RUN: furiosa-opt %s -p "assign-target{npu=warboy},fuse-kernels,plan-tiles" | filecheck %s
+// RUN: furiosa-opt %s -p "assign-target{npu=warboy},fuse-kernels,assign-views,plan-tiles" | filecheck %s
 
 // A transpose into the pool's layout costs nothing: the argument is read under another view.
 
@@ -12,7 +12,7 @@ func.func private @npu_0(%x : tensor<1x4x6x2xi8>) -> tensor<1x2x4x6xi8> attribut
 // CHECK-SAME:    buffer(shape = (1, 4, 6, 2), {{.*}} home = home(kind = "result", index = 0, offset = 0, strides = (0, 6, 1, 24), size = 48))
 // CHECK-NOT:     warboy.copy
 // CHECK:         [[T:%.+]] = "ftensor.transpose"(%x)
-// CHECK-NEXT:    "warboy.pool"([[T]]) <{plan = #warboy.plan<kernel_plan(operands = (port(view = "NCHW", buffer = 0, offset = (0, 0, 0, 0), extent = (1, 4, 6, 2), stage = none)), result = port(view = "NCHW", buffer = 1,
+// CHECK-NEXT:    "warboy.pool"([[T]]) <{views = #warboy.views<("NCHW") -> "NCHW">, plan = #warboy.plan<kernel_plan(operands = (port(buffer = 0, offset = (0, 0, 0, 0), extent = (1, 4, 6, 2), stage = none)), result = port(buffer = 1,
 
 // A reshape that no view expresses is an alias of the operand's bytes in DRAM: nothing moves.
 
@@ -25,7 +25,7 @@ func.func private @npu_1(%x : tensor<2x6xi8>) -> tensor<3x4xi8> attributes {grap
 }
 // CHECK-LABEL: func.func private @npu_1
 // CHECK-SAME:    home = home(kind = "alias", index = 0, offset = 0, strides = (0, 4, 0, 1), size = 0)
-// CHECK:         "warboy.copy"(%x) <{plan = #warboy.plan<copy_plan(operands = (0), result = 1, moves = ())>}> ({
+// CHECK:         "warboy.copy"(%x) <{views = {{[^{}]*}} plan = #warboy.plan<copy_plan(operands = (0), result = 1, moves = ())>}> ({
 // CHECK:         "warboy.vector"
 
 // A reshape of transposed elements is an alias of nothing: what makes them stores them in its order.
@@ -41,5 +41,5 @@ func.func private @npu_2(%x : tensor<1x2x4x6xi8>) -> tensor<8x6xi8> attributes {
 }
 // CHECK-LABEL: func.func private @npu_2
 // CHECK:         "warboy.pool"
-// CHECK:         "warboy.copy"({{.*}}) <{plan = #warboy.plan<copy_plan({{.*}} moves = ())>}> ({
+// CHECK:         "warboy.copy"({{.*}}) <{views = {{[^{}]*}} plan = #warboy.plan<copy_plan({{.*}} moves = ())>}> ({
 // CHECK:         "warboy.vector"

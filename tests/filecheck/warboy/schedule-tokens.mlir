@@ -1,4 +1,4 @@
-// RUN: furiosa-opt %s -p "assign-target{npu=warboy},fuse-kernels,plan-tiles,allocate,schedule" | filecheck %s
+// RUN: furiosa-opt %s -p "assign-target{npu=warboy},fuse-kernels,assign-views,plan-tiles,allocate,schedule" | filecheck %s
 
 // Each engine waits for the other only where bytes of SRAM pass between them.
 // The result may take the bytes of the argument, which is in SRAM by then.

@@ -30,10 +30,9 @@ from furiosa_ir.backends.warboy.planning.geometry import (
     element_bytes,
     groups_in,
     reading,
-    table_operands,
     tile_ranges,
 )
-from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
+from furiosa_ir.backends.warboy.planning.kernel_views import table_operands, weight_operands
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
 from furiosa_ir.dialects.ftensor import contraction
@@ -159,7 +158,7 @@ class KernelSteps:
         self._weight = next((i for i, role in roles.items() if role == "weight"), -1)
         self._bias = next((i for i, role in roles.items() if role == "bias"), -1)
         self._program: tuple[Instruction, ...] = vector_program(
-            op, self._plan.result.view, self._tiles, self._parameters
+            op, op.kernel_views.result, self._tiles, self._parameters
         )
         self.steps = list(self._make_steps())
 

@@ -9,6 +9,7 @@ from furiosa_ir.backends.warboy.dialect.attributes import (
     MemoryAttr,
     PlanAttr,
     TokenType,
+    ViewsAttr,
 )
 from furiosa_ir.backends.warboy.dialect.commands import COMMANDS, EndOp
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, DotOp, PoolOp, VectorOp, YieldOp
@@ -16,7 +17,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, DotOp, PoolOp, Ve
 Warboy = Dialect(
     "warboy",
     [DotOp, PoolOp, VectorOp, CopyOp, YieldOp, *COMMANDS, EndOp],
-    [PlanAttr, MemoryAttr, AddressesAttr, CommandAttr, LayersAttr, TokenType],
+    [ViewsAttr, PlanAttr, MemoryAttr, AddressesAttr, CommandAttr, LayersAttr, TokenType],
 )
 
 __all__ = ["Warboy"]

@@ -14,6 +14,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     CopyPlan,
     KernelAddresses,
     KernelPlan,
+    KernelViews,
     LayerTable,
     MemoryAddresses,
     MemoryPlan,
@@ -40,6 +41,32 @@ def _parse(parser: AttrParser, *expected: type[Any]) -> Any:
 def _print(value: object, printer: Printer) -> None:
     with printer.in_angle_brackets():
         print_value(value, printer)
+
+
+@irdl_attr_definition
+class ViewsAttr(Data[KernelViews]):
+    """`#warboy.views<("NCHW", none) -> "NCHW">`: of a kernel's operands and its result."""
+
+    name = "warboy.views"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> KernelViews:
+        with parser.in_angle_brackets():
+            operands = parser.parse_comma_separated_list(
+                AttrParser.Delimiter.PAREN, lambda: _parse_view(parser)
+            )
+            parser.parse_punctuation("->")
+            return KernelViews(tuple(operands), parser.parse_str_literal())
+
+    def print_parameter(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string(self.data.text)
+
+
+def _parse_view(parser: AttrParser) -> str | None:
+    if parser.parse_optional_keyword("none") is not None:
+        return None
+    return parser.parse_str_literal()
 
 
 @irdl_attr_definition

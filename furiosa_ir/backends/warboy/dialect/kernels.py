@@ -11,10 +11,11 @@ To add a kind of kernel: a class here with its rule for the body, a case in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, cast
 
-from xdsl.dialects.builtin import TensorType
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
+from xdsl.ir import Block, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
@@ -24,9 +25,18 @@ from xdsl.irdl import (
 )
 from xdsl.traits import IsTerminator, Pure
 
-from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, PlanAttr
-from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelAddresses, KernelPlan
-from furiosa_ir.backends.warboy.dialect.plan_rules import verify_addresses, verify_plan
+from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, PlanAttr, ViewsAttr
+from furiosa_ir.backends.warboy.dialect.plan import (
+    CopyPlan,
+    KernelAddresses,
+    KernelPlan,
+    KernelViews,
+)
+from furiosa_ir.backends.warboy.dialect.plan_rules import (
+    verify_addresses,
+    verify_plan,
+    verify_views,
+)
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.fused import FusedOp
 from furiosa_ir.errors import VerificationFailure
@@ -81,6 +91,7 @@ class KernelOp(FusedOp):
     BODY: ClassVar[tuple[type[TensorOp], ...]] = ()
     """What the body may hold (beside the head)."""
 
+    views = opt_prop_def(ViewsAttr)
     plan = opt_prop_def(PlanAttr)
     addresses = opt_prop_def(AddressesAttr)
     traits = traits_def(Pure())
@@ -89,6 +100,17 @@ class KernelOp(FusedOp):
     def head(self) -> TensorOp:
         """The contraction or window reduction that the kernel begins with."""
         return cast("TensorOp", self.body.block.first_op)
+
+    @property
+    def kernel_views(self) -> KernelViews:
+        """The views of the operands and of the result.
+
+        Raises:
+            VerificationFailure: the kernel has none yet.
+        """
+        if self.views is None:
+            raise VerificationFailure(f"{self.name}: no views are assigned")
+        return self.views.data
 
     @property
     def kernel_plan(self) -> KernelPlan:
@@ -121,12 +143,14 @@ class KernelOp(FusedOp):
         self._verify_plan()
 
     def _verify_plan(self) -> None:
+        if self.views is not None:
+            verify_views(self, self.result, self.views.data)
         if self.plan is None:
             return
         plan = self.plan.data
         if isinstance(plan, CopyPlan) != isinstance(self, CopyOp):
             raise VerificationFailure(f"{self.name}: the plan is another kernel's")
-        verify_plan(self, self.result, plan)
+        verify_plan(self, self.result, plan, self.kernel_views)
         if self.addresses is not None:
             addresses = self.addresses.data
             if not isinstance(plan, KernelPlan) or not isinstance(addresses, KernelAddresses):
@@ -166,3 +190,17 @@ class CopyOp(KernelOp):
 
     name = "warboy.copy"
     BODY: ClassVar[tuple[type[TensorOp], ...]] = MOVEMENT
+
+
+def make_kernel(
+    kind: type[KernelOp],
+    inputs: Sequence[SSAValue],
+    like: SSAValue,
+    location: LocationAttr = UNKNOWN_LOC,
+) -> KernelOp:
+    """A kernel whose body only yields a value of `like`'s type (its first argument, for now)."""
+    block = Block(arg_types=[v.type for v in inputs])
+    block.add_op(YieldOp.build(operands=[block.args[0]]))
+    kernel = kind.build(operands=[list(inputs)], regions=[Region(block)], result_types=[like.type])
+    kernel.location = location
+    return kernel

@@ -15,6 +15,25 @@ Shape4 = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class KernelViews:
+    """Under which views a kernel reads its operands and makes its result.
+
+    Attributes:
+        operands: one entry for each operand; None for weights, biases and tables, which have none.
+        result: the result's.
+    """
+
+    operands: tuple[str | None, ...]
+    result: str
+
+    @property
+    def text(self) -> str:
+        """As IR has it: `("NCHW", none) -> "NCHW"`."""
+        operands = ", ".join("none" if v is None else f'"{v}"' for v in self.operands)
+        return f'({operands}) -> "{self.result}"'
+
+
+@dataclass(frozen=True, slots=True)
 class Home:
     """A buffer's place in DRAM.
 
@@ -93,13 +112,11 @@ class Port:
     """How a kernel's operand or result lies in its buffer.
 
     Attributes:
-        view: how the tensor's axes become (N, H, W, C).
         buffer: index into the function's buffers.
         offset, extent: the tensor's window of the buffer.
         stage: SRAM for its tiles; None where the buffer is resident.
     """
 
-    view: str
     buffer: int
     offset: Shape4
     extent: Shape4

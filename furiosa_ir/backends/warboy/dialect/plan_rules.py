@@ -13,6 +13,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     CopyPlan,
     KernelAddresses,
     KernelPlan,
+    KernelViews,
     MemoryAddresses,
     MemoryPlan,
     Port,
@@ -24,7 +25,23 @@ LINE = 32
 """Bytes that addresses in SRAM are multiples of."""
 
 
-def verify_plan(op: Operation, result: SSAValue, plan: KernelPlan | CopyPlan) -> None:
+def verify_views(op: Operation, result: SSAValue, views: KernelViews) -> None:
+    """Checks that there is a view for each operand, one letter an axis.
+
+    Raises:
+        VerificationFailure: a rule is broken.
+    """
+    if len(views.operands) != len(op.operands):
+        raise VerificationFailure(f"{op.name}: the views are for another number of operands")
+    for view, value in zip((*views.operands, views.result), (*op.operands, result), strict=True):
+        shape = shape_of(value)
+        if view is not None and (len(view) != len(shape) or set(view) - set("NHWC")):
+            raise VerificationFailure(f'{op.name}: "{view}" is no view of {list(shape)}')
+
+
+def verify_plan(
+    op: Operation, result: SSAValue, plan: KernelPlan | CopyPlan, views: KernelViews
+) -> None:
     """Checks a plan against the kernel's types, and against the function's buffers if it has any.
 
     Raises:
@@ -37,9 +54,14 @@ def verify_plan(op: Operation, result: SSAValue, plan: KernelPlan | CopyPlan) ->
         for buffer in (*plan.operands, plan.result):
             _find(op, buffers, buffer)
         return
-    for port, value in zip((*plan.operands, plan.result), (*op.operands, result), strict=True):
+    for port, view, value in zip(
+        (*plan.operands, plan.result),
+        (*views.operands, views.result),
+        (*op.operands, result),
+        strict=True,
+    ):
         if port is not None:
-            _verify_port(op, port, shape_of(value), buffers)
+            _verify_port(op, port, view, shape_of(value), buffers)
     if not all(0 < part <= n for part, n in zip(plan.tile, plan.result.extent, strict=True)):
         raise VerificationFailure(f"{op.name}: the tile {plan.tile} does not fit the result")
 
@@ -59,17 +81,20 @@ def _find(op: Operation, buffers: tuple[Buffer, ...] | None, index: int) -> Buff
 
 
 def _verify_port(
-    op: Operation, port: Port, shape: Sequence[int], buffers: tuple[Buffer, ...] | None
+    op: Operation,
+    port: Port,
+    view: str | None,
+    shape: Sequence[int],
+    buffers: tuple[Buffer, ...] | None,
 ) -> None:
-    if len(port.view) != len(shape) or set(port.view) - set("NHWC"):
-        raise VerificationFailure(f'{op.name}: "{port.view}" is no view of {list(shape)}')
+    if view is None:
+        raise VerificationFailure(f"{op.name}: weights, biases and tables have no port")
     extents = tuple(
-        prod(n for n, d in zip(shape, port.view, strict=True) if d == letter) for letter in "NHWC"
+        prod(n for n, d in zip(shape, view, strict=True) if d == letter) for letter in "NHWC"
     )
     if extents != port.extent:
         raise VerificationFailure(
-            f'{op.name}: under "{port.view}" {list(shape)} has the extents {extents}, '
-            f"not {port.extent}"
+            f'{op.name}: under "{view}" {list(shape)} has the extents {extents}, not {port.extent}'
         )
     buffer = _find(op, buffers, port.buffer)
     if buffer is None:

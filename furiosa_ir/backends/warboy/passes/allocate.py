@@ -30,7 +30,6 @@ from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.errors import CompilationFailure, VerificationFailure
 from furiosa_ir.ir.constants import Constant
 from furiosa_ir.ir.passes import Pass
-from furiosa_ir.ir.shaped_operation import shape_of
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,8 @@ def planned_kernels(kernels: Sequence[KernelOp]) -> list[PlannedKernel]:
         if isinstance(op, CopyOp):
             continue
         plan = op.kernel_plan
-        view = plan.result.view
-        views = [
-            port.view if port is not None else view[max(len(view) - len(shape_of(v)), 0) :]
-            for port, v in zip(plan.operands, op.inputs, strict=True)
-        ]
         elements = tuple(element_bytes(v) for v in (*op.inputs, op.result))
-        geometry = kernel_geometry(op, views, view)
+        geometry = kernel_geometry(op)
         result.append(PlannedKernel(number, geometry, plan, elements))
     return result
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import UNKNOWN_LOC, IntegerType, LocationAttr, ModuleOp
+from xdsl.dialects.builtin import IntegerType, ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import (
     ELEMENTWISE,
@@ -19,6 +19,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import (
     PoolOp,
     VectorOp,
     YieldOp,
+    make_kernel,
 )
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.kernel_views import has_view
@@ -360,17 +361,3 @@ def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) 
             elif operand in arguments:
                 op.operands[index] = arguments[operand]
     cast("YieldOp", body.last_op).operands[0] = last.results[0]
-
-
-def make_kernel(
-    kind: type[KernelOp],
-    inputs: Sequence[SSAValue],
-    like: SSAValue,
-    location: LocationAttr = UNKNOWN_LOC,
-) -> KernelOp:
-    """A kernel whose body only yields a value of `like`'s type (its first argument, for now)."""
-    block = Block(arg_types=[v.type for v in inputs])
-    block.add_op(YieldOp.build(operands=[block.args[0]]))
-    kernel = kind.build(operands=[list(inputs)], regions=[Region(block)], result_types=[like.type])
-    kernel.location = location
-    return kernel

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.dialect.attributes import MemoryAttr, PlanAttr
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
@@ -16,10 +14,10 @@ from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, Port
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
-from furiosa_ir.backends.warboy.planning.assignment import assign_views
+from furiosa_ir.backends.warboy.planning.assigned_views import read_views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.intervals import place_intervals
-from furiosa_ir.backends.warboy.planning.kernel_views import kernel_views, weight_operands
+from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
 from furiosa_ir.backends.warboy.planning.layout_choice import choose_layouts
 from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.residency import Program, Residency, plan_residency
@@ -39,15 +37,15 @@ CAPACITIES = (32, 30, 28, 25, 22, 18)
 class PlanTiles(Pass):
     """Gives every kernel of every `@npu_K` its plan, and every function its buffers.
 
-    Views, buffers, slice layouts, residence in SRAM or DRAM, tiles: see `planning`. Movements that
-    no view or window expresses become `warboy.copy`.
+    Buffers, slice layouts, residence in SRAM or DRAM, tiles: see `planning`. It changes no
+    operation.
 
-        %y = "warboy.dot"(%x, %w, %b, %m, %s) ({ ... }) : (...) -> tensor<1x8x4x4xi8>
+        %y = "warboy.dot"(%x, %w, %b, %m, %s) <{views = ...}> ({ ... }) : ... -> tensor<1x8x4x4xi8>
 
     becomes
 
-        %y = "warboy.dot"(%x, %w, %b, %m, %s) <{plan = #warboy.plan<kernel_plan(operands = (port(
-          view = "NCHW", buffer = 0, ...), none, ...), result = ..., tile = (1, 4, 4, 8), ...)>}>
+        %y = "warboy.dot"(%x, %w, %b, %m, %s) <{views = ..., plan = #warboy.plan<kernel_plan(
+          operands = (port(buffer = 0, ...), none, ...), result = ..., tile = (1, 4, 4, 8), ...)>}>
     """
 
     name = "plan-tiles"
@@ -68,13 +66,10 @@ def plan_tiles(function: FuncOp, machine: Machine) -> None:
     Raises:
         CompilationFailure: a kernel does not fit into SRAM in any way.
     """
-    views = assign_views(function)
-    storage = assign_storage(function, views)
+    storage = assign_storage(function, read_views(function))
     kernels = [op for op in function.body.block.ops if isinstance(op, KernelOp)]
     tasks = {
-        k: make_task(k, op, views, storage)
-        for k, op in enumerate(kernels)
-        if not isinstance(op, CopyOp)
+        k: make_task(k, op, storage) for k, op in enumerate(kernels) if not isinstance(op, CopyOp)
     }
     for k, task in tasks.items():
         for buffer in task.reads:
@@ -90,21 +85,18 @@ def plan_tiles(function: FuncOp, machine: Machine) -> None:
         op.plan = PlanAttr(storage.copies[k] if k in storage.copies else residency.plans[k])
 
 
-def make_task(
-    number: int, kernel: KernelOp, views: Mapping[SSAValue, str], storage: StorageMap
-) -> Task:
+def make_task(number: int, kernel: KernelOp, storage: StorageMap) -> Task:
     """A kernel's loops and ports."""
-    operand_views, view = kernel_views(kernel, views)
-    geometry = kernel_geometry(kernel, operand_views, view)
+    views, geometry = kernel.kernel_views, kernel_geometry(kernel)
     ports: list[Port | None] = []
-    for value, mine, extents in zip(kernel.inputs, operand_views, geometry.operands, strict=True):
-        if extents is None:
+    for value, view, extents in zip(kernel.inputs, views.operands, geometry.operands, strict=True):
+        if extents is None or view is None:
             ports.append(None)
         else:
-            place = storage.place(value, mine)
-            ports.append(Port(mine, place.buffer, place.offset, extents, None))
-    place = storage.place(kernel.result, view)
-    result = Port(view, place.buffer, place.offset, geometry.result, None)
+            place = storage.place(value, view)
+            ports.append(Port(place.buffer, place.offset, extents, None))
+    place = storage.place(kernel.result, views.result)
+    result = Port(place.buffer, place.offset, geometry.result, None)
     elements = tuple(element_bytes(v) for v in (*kernel.inputs, kernel.result))
     roles = weight_operands(kernel)
     return Task(

@@ -44,6 +44,7 @@ from furiosa_ir.backends.warboy.passes.allocate import (
     planned_kernels,
 )
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
+from furiosa_ir.backends.warboy.planning.assigned_views import erase_views
 from furiosa_ir.backends.warboy.stages import ADDRESSES, LAYERS, MEMORY, require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
@@ -115,8 +116,8 @@ def schedule(function: FuncOp, machine: Machine) -> None:
         op.detach()
         op.erase(safe_erase=False)
     _emit(block, commands, locations)
-    for name in (MEMORY,):
-        function.attributes.pop(name, None)
+    function.attributes.pop(MEMORY, None)
+    erase_views(function)
 
 
 def _emit(block: Block, commands: Sequence[Command], locations: Sequence[object]) -> None:

@@ -21,7 +21,7 @@ from furiosa_ir.backends.warboy.planning.kernel_views import (
     weight_operands,
 )
 from furiosa_ir.backends.warboy.planning.views import LETTERS, shape4
-from furiosa_ir.dialects.ftensor import arithmetic, contraction
+from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 
@@ -79,20 +79,22 @@ class Reading:
     pads: Shape4
 
 
-def kernel_geometry(kernel: KernelOp, views: Sequence[str], view: str) -> Geometry:
-    """The loops of a kernel whose operands have `views` and whose result has `view`."""
+def kernel_geometry(kernel: KernelOp) -> Geometry:
+    """The loops of a kernel that has views.
+
+    Raises:
+        VerificationFailure: it has none.
+    """
+    views, view = kernel.kernel_views.operands, kernel.kernel_views.result
     result = shape4(shape_of(kernel.result), view)
     roles = weight_operands(kernel)
-    tables = table_operands(kernel)
     is_vector = not isinstance(kernel, DotOp | PoolOp)
     whole = _whole(kernel, view) if is_vector else frozenset[int]()
     operands: list[Shape4 | None] = []
     axes: list[int | None] = []
     sizes: list[int] = []
-    for index, value in enumerate(kernel.inputs):
-        extents = (
-            None if index in roles or index in tables else shape4(shape_of(value), views[index])
-        )
+    for index, (value, mine) in enumerate(zip(kernel.inputs, views, strict=True)):
+        extents = None if mine is None else shape4(shape_of(value), mine)
         is_parameter = extents is None or (is_constant(value) and extents[:3] == (1, 1, 1))
         if is_parameter and _is_first(kernel, index):
             is_parameter = False
@@ -162,16 +164,6 @@ def _pair(attribute: object) -> tuple[int, int]:
 def _four(values: Sequence[int]) -> Shape4:
     a, b, c, d = values
     return a, b, c, d
-
-
-def table_operands(kernel: KernelOp) -> set[int]:
-    """The numbers of the operands that are tables."""
-    args = list(kernel.body.block.args)
-    return {
-        args.index(op.table)  # pyright: ignore[reportArgumentType]
-        for op in kernel.operations
-        if isinstance(op, arithmetic.LookupOp)
-    }
 
 
 def _is_first(kernel: KernelOp, index: int) -> bool:

@@ -53,6 +53,16 @@ def weight_operands(kernel: KernelOp) -> dict[int, str]:
     return roles
 
 
+def table_operands(kernel: KernelOp) -> set[int]:
+    """The numbers of the operands that are tables."""
+    args = list(kernel.body.block.args)
+    return {
+        args.index(op.table)  # pyright: ignore[reportArgumentType]
+        for op in kernel.operations
+        if isinstance(op, arithmetic.LookupOp)
+    }
+
+
 def kernel_views(kernel: KernelOp, known: Mapping[SSAValue, str]) -> tuple[list[str], str]:
     """The views of the operands (of constants too) and of the result.
 

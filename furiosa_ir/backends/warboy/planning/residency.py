@@ -369,4 +369,4 @@ def _prefetch(sweep: _Sweep, k: int, size: int) -> int:
 
 
 def _with_stage(port: Port, stage: Stage | None) -> Port:
-    return Port(port.view, port.buffer, port.offset, port.extent, stage)
+    return Port(port.buffer, port.offset, port.extent, stage)

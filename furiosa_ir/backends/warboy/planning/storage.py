@@ -11,7 +11,7 @@ from xdsl.ir import Block, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp, VectorOp
 from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, Home, Move, Shape4
-from furiosa_ir.backends.warboy.planning.assignment import Views
+from furiosa_ir.backends.warboy.planning.assigned_views import Views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes
 from furiosa_ir.backends.warboy.planning.views import (
     axis_strides,
@@ -209,7 +209,7 @@ def part_offsets(op: movement.ConcatOp) -> list[tuple[int, ...]]:
 def _is_repeated(op: arithmetic.ConstantOp) -> bool:
     """Whether the constant is one element repeated by strides of 0 (a border of padding)."""
     copied = all(isinstance(u.operation, VectorOp) for u in op.result.uses)
-    return copied and op.value.data.size > 1 and not any(op.value.array.strides)
+    return copied and op.value.data.is_splat
 
 
 def _bind_results(build: _Builder) -> None:

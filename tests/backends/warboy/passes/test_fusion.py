@@ -12,6 +12,7 @@ from xdsl.ir import Operation
 
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, DotOp, KernelOp, VectorOp
 from furiosa_ir.backends.warboy.passes.assign_target import AssignTarget
+from furiosa_ir.backends.warboy.passes.assign_views import AssignViews
 from furiosa_ir.backends.warboy.passes.fuse_kernels import FuseKernels
 from furiosa_ir.backends.warboy.passes.plan_tiles import PlanTiles
 from furiosa_ir.compiler import compile_source
@@ -294,7 +295,7 @@ def test_nothing_but_data_moves_between_convolutions(
 ) -> None:
     """No copy in DRAM anywhere, and no kernel without arithmetic that leads to a convolution."""
     module = compile_source(corpus(name), target_ir="ftensor").module
-    for each in (AssignTarget("warboy-2pe"), FuseKernels(), PlanTiles()):
+    for each in (AssignTarget("warboy-2pe"), FuseKernels(), AssignViews(), PlanTiles()):
         each.apply(make_context(), module)
     kernels = [op for op in module.walk() if isinstance(op, KernelOp)]
     copies = [op for op in kernels if isinstance(op, CopyOp) and op.plan.data.moves]

@@ -1,15 +1,13 @@
-"""The view of every tensor of a function, and copies where two uses want different ones.
-
-Convolutions and pools say by their `layout` what is H, W and C; the other kernels take what comes.
-So views spread from contractions: forwards along kernels and free movements, then backwards to
-what comes before the first contraction. Neither ONNX's NCHW nor TFLite's NHWC needs a transpose.
-"""
+"""`assign-views`: which axes of every tensor are N, H, W and C, and copies where uses disagree."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 
@@ -21,53 +19,87 @@ from furiosa_ir.backends.warboy.dialect.kernels import (
     PoolOp,
     VectorOp,
     YieldOp,
+    make_kernel,
 )
-from furiosa_ir.backends.warboy.passes.fuse_kernels import make_kernel
+from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
+from furiosa_ir.backends.warboy.planning.assigned_views import Views, is_free, is_same, note_views
 from furiosa_ir.backends.warboy.planning.kernel_views import (
     is_batched,
     is_constant,
     kernel_views,
     weight_operands,
 )
-from furiosa_ir.backends.warboy.planning.views import (
-    before_transpose,
-    default_view,
-    is_valid,
-    is_window,
-    layout_key,
-    through_reshape,
-    through_transpose,
-)
-from furiosa_ir.dialects.ftensor import NUMPY_DTYPE, TensorOp, arithmetic, contraction, movement
+from furiosa_ir.backends.warboy.planning.view_inference import infer_views
+from furiosa_ir.backends.warboy.planning.views import is_window
+from furiosa_ir.backends.warboy.stages import require
+from furiosa_ir.dialects.ftensor import NUMPY_DTYPE, arithmetic, contraction, movement
+from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
 
-Views = dict[SSAValue, str]
+
+@dataclass(frozen=True)
+class AssignViews(Pass):
+    """Gives every tensor of every `@npu_K` its view: which of its axes are N, H, W and C.
+
+    A kernel's `views` are those of its operands and its result; arguments and movements outside of
+    kernels have theirs in `warboy.view`. What is left of movement outside of kernels is then free,
+    a window or another view of a buffer. All else becomes kernels: `ftensor.pad` a concatenation
+    with constants, other movement, and operands that two uses want under different views, a
+    `warboy.copy` in DRAM.
+
+        func.func private @npu_0(%x: tensor<1x4x6x2xi8>) -> tensor<1x2x3x8xi8> {
+          %t = "ftensor.transpose"(%x) <{perm = array<i64: 0, 3, 1, 2>}> : ...
+          %p = "warboy.pool"(%t) ({ ... }) : (tensor<1x2x4x6xi8>) -> tensor<1x2x4x6xi8>
+          %r = "ftensor.reshape"(%p) <{shape = array<i64: 1, 2, 3, 8>}> : ...
+          func.return %r
+
+    becomes
+
+        func.func private @npu_0(%x: tensor<1x4x6x2xi8> {warboy.view = "NHWC"}) -> ... {
+          %t = "ftensor.transpose"(%x) <{perm = ...}> {warboy.view = "NCHW"} : ...
+          %p = "warboy.pool"(%t) <{views = #warboy.views<("NCHW") -> "NCHW">}> ({ ... }) : ...
+          %r = "warboy.copy"(%p) <{views = #warboy.views<("NCHW") -> "NHWC">}> ({
+          ^bb0(%p_: tensor<1x2x4x6xi8>):
+            %r_ = "ftensor.reshape"(%p_) <{shape = array<i64: 1, 2, 3, 8>}> : ...
+            "warboy.yield"(%r_)
+          }) : ...
+          func.return %r
+    """
+
+    name = "assign-views"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        require(op, self.name)
+        for function in op.ops:
+            if isinstance(function, FuncOp) and is_npu(function):
+                assign_views(function)
 
 
-def assign_views(function: FuncOp) -> Views:
-    """Decides all views; makes kernels of the movements that are not free.
+def assign_views(function: FuncOp) -> None:
+    """Decides all views of one segment; makes kernels of the movements that are not free.
 
-    Afterwards every operand of a kernel has the view that the kernel needs, `ftensor` movements
-    are windows and views, and `warboy.copy` is what has to go through DRAM.
+    Raises:
+        CompilationFailure: a kernel needs more than four dimensions.
     """
     block = function.body.block
     for op in list(block.ops):
         if isinstance(op, movement.PadOp):
             _pad_by_concat(op)
     _broadcast_batches(block)
-    views = _spread(block)
+    views = infer_views(block)
     for op in list(block.ops):
         if isinstance(op, KernelOp):
             _match_operands(op, views)
         elif isinstance(op, movement.ConcatOp):
             _match_parts(op, views)
-        elif isinstance(op, MOVEMENT) and not _is_free(op, views):
+        elif isinstance(op, MOVEMENT) and not is_free(op, views):
             _wrap(op, views)
     _fill_parts(block, views)
     _separate_results(block, views)
-    return views
+    note_views(function, views)
 
 
 def _pad_by_concat(op: movement.PadOp) -> None:
@@ -123,79 +155,6 @@ def _broadcast_batches(block: Block) -> None:
             argument._type = wide.result.type  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
 
 
-def _spread(block: Block) -> Views:
-    views: Views = {}
-    operations = list(block.ops)
-    for final in (False, True):
-        for op in operations:
-            if isinstance(op, KernelOp):
-                _from_kernel(op, views, final)
-            elif isinstance(op, MOVEMENT):
-                _forwards(op, views, final)
-        for op in reversed(operations):
-            if isinstance(op, KernelOp):
-                _from_kernel(op, views, final)
-            elif isinstance(op, MOVEMENT):
-                _backwards(op, views)
-    for value in (*block.args, *(r for op in operations for r in op.results)):
-        if value not in views:
-            views[value] = default_view(shape_of(value))
-    return views
-
-
-def _from_kernel(kernel: KernelOp, views: Views, final: bool) -> None:
-    if kernel.result in views and all(v in views or is_constant(v) for v in kernel.inputs):
-        return
-    anchored = isinstance(kernel, DotOp | PoolOp)
-    known = kernel.result in views or any(v in views for v in kernel.inputs)
-    if not (anchored or known or final):
-        return
-    operands, result = kernel_views(kernel, views)
-    views.setdefault(kernel.result, result)
-    for value, view in zip(kernel.inputs, operands, strict=True):
-        if not is_constant(value) and is_valid(shape_of(value), view):
-            views.setdefault(value, view)
-
-
-def _forwards(op: TensorOp, views: Views, final: bool) -> None:
-    result = op.results[0]
-    if result in views:
-        return
-    for operand in op.operands:
-        if operand not in views:
-            continue
-        view: str | None = views[operand]
-        if isinstance(op, movement.ReshapeOp):
-            view = through_reshape(shape_of(operand), views[operand], shape_of(result))
-        elif isinstance(op, movement.TransposeOp):
-            view = through_transpose(shape_of(operand), views[operand], ints(op.perm))
-        elif len(views[operand]) != len(shape_of(result)):
-            view = None  # ftensor.broadcast may add axes
-        if view is not None and is_valid(shape_of(result), view):
-            views[result] = view
-            return
-    if final:
-        views[result] = default_view(shape_of(result))
-
-
-def _backwards(op: TensorOp, views: Views) -> None:
-    result = op.results[0]
-    if result not in views:
-        return
-    for operand in op.operands:
-        if operand in views:
-            continue
-        view: str | None = views[result]
-        if isinstance(op, movement.ReshapeOp):
-            view = through_reshape(shape_of(result), views[result], shape_of(operand))
-        elif isinstance(op, movement.TransposeOp):
-            view = before_transpose(views[result], ints(op.perm))
-        elif len(shape_of(operand)) != len(shape_of(result)):
-            view = None
-        if view is not None and is_valid(shape_of(operand), view):
-            views[operand] = view
-
-
 def _match_operands(kernel: KernelOp, views: Views) -> None:
     """Operands that come under another view go through DRAM, where strides make any view."""
     if isinstance(kernel, CopyOp):
@@ -206,13 +165,8 @@ def _match_operands(kernel: KernelOp, views: Views) -> None:
     for index, (value, view) in enumerate(zip(kernel.inputs, required, strict=True)):
         if is_constant(value) or index in skip:
             continue
-        if not _same(value, views[value], view):
+        if not is_same(value, views[value], view):
             kernel.operands[index] = _relaid(value, view, kernel, views)
-
-
-def _same(value: SSAValue, view: str, other: str) -> bool:
-    shape = shape_of(value)
-    return layout_key(shape, view) == layout_key(shape, other)
 
 
 def _relaid(value: SSAValue, view: str, before: Operation, views: Views) -> SSAValue:
@@ -220,28 +174,6 @@ def _relaid(value: SSAValue, view: str, before: Operation, views: Views) -> SSAV
     cast("Block", before.parent).insert_op_before(copy, before)
     views[copy.result] = view
     return copy.result
-
-
-def _is_free(op: TensorOp, views: Views) -> bool:
-    """Whether the result is the operand's buffer, or a window of it, under its view."""
-    x, result = op.operands[0], op.results[0]
-    if is_constant(x):
-        return False
-    match op:
-        case movement.ReshapeOp():
-            return layout_key(shape_of(x), views[x]) == layout_key(shape_of(result), views[result])
-        case movement.TransposeOp():
-            moved = through_transpose(shape_of(x), views[x], ints(op.perm))
-            return moved is not None and _same(result, moved, views[result])
-        case movement.SliceOp():
-            whole, part = shape_of(x), shape_of(result)
-            return (
-                set(ints(op.steps)) == {1}
-                and layout_key(whole, views[x]) == layout_key(whole, views[result])
-                and is_window(whole, part, views[x])
-            )
-        case _:
-            return False
 
 
 def _wrap(op: TensorOp, views: Views) -> CopyOp:
@@ -270,7 +202,7 @@ def _match_parts(op: movement.ConcatOp, views: Views) -> None:
         _wrap(op, views)
         return
     for index, value in enumerate(op.operands):
-        if not _same(value, views[value], view):
+        if not is_same(value, views[value], view):
             op.operands[index] = _relaid(value, view, op, views)
 
 
