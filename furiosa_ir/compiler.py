@@ -16,22 +16,15 @@ from typing import Unpack
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
-from furiosa_ir import __version__
+from furiosa_ir import __version__, hints
 from furiosa_ir.arguments import optional_text, positive_integer
-from furiosa_ir.backends.warboy import hints
-from furiosa_ir.backends.warboy.assembly import Provenance, assemble
-from furiosa_ir.backends.warboy.checker import check_program
-from furiosa_ir.backends.warboy.commands.segment import generate
-from furiosa_ir.backends.warboy.dialect.commands import CommandOp
-from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program, Resumption
-from furiosa_ir.backends.warboy.enf.validation import CommandFailure
+from furiosa_ir.backends import backend_for
+from furiosa_ir.backends.target import module_target
+from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.enf.writer import write_program
-from furiosa_ir.backends.warboy.machine import load_machine
-from furiosa_ir.backends.warboy.passes.assign_target import with_target
 from furiosa_ir.backends.warboy.passes.graph_partition import PLACEMENT, body_of
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.backends.warboy.stages import remaining_phases, require
-from furiosa_ir.backends.warboy.target import machine_of, module_target
 from furiosa_ir.cache.compilation import compile_program
 from furiosa_ir.cache.settings import CacheSettings
 from furiosa_ir.errors import (
@@ -39,7 +32,6 @@ from furiosa_ir.errors import (
     FuriosaError,
     ImportFailure,
     MissingKernel,
-    VerificationFailure,
 )
 from furiosa_ir.importers import load
 from furiosa_ir.importers.way_out import with_way_out
@@ -47,10 +39,11 @@ from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, Timing, run_pipeline
 from furiosa_ir.ir.positions import Positions
-from furiosa_ir.ir.verifier import OperationFailure
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import WHOLE, Part, PartArguments, part_of
+from furiosa_ir.passes.assign_target import with_target
 from furiosa_ir.plugins import Plugin, load_plugins, plugin_failure, plugin_list
+from furiosa_ir.program import HostSegment, Program, Provenance, Resumption
 
 _LOG = logging.getLogger(__name__)
 
@@ -167,7 +160,7 @@ def compile_source(
         batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
     optional_text(target, "target", CompilationFailure)
     if target is not None:
-        load_machine(target)
+        backend_for(target)
     load_plugins(plugin_list(plugins))
     announce = on_phase or _ignore
     seconds: list[tuple[str, float]] = []
@@ -254,7 +247,7 @@ def _assemble(module: ModuleOp, options: dict[str, str], digest: str) -> Program
     require(module, "enf")
     framework = module.attributes.get("graph.source")
     history = history_of(module)
-    target, machine = module_target(module), machine_of(module)
+    target = module_target(module)
     assert target is not None
     provenance = Provenance(
         compiler=f"furiosa-ir {__version__}",
@@ -264,23 +257,7 @@ def _assemble(module: ModuleOp, options: dict[str, str], digest: str) -> Program
         source_hash=digest,
         source_framework=framework.data if isinstance(framework, StringAttr) else "onnx",
     )
-    program = assemble(module, target, machine, provenance, generate)
-    try:
-        check_program(program)
-    except CommandFailure as error:
-        raise _of_operation(error, module) from error
-    return program
-
-
-def _of_operation(error: CommandFailure, module: ModuleOp) -> VerificationFailure:
-    """The failure of a command as that of its operation."""
-    for function in module.ops:
-        if isinstance(function, FuncOp) and function.sym_name.data == error.segment:
-            commands = [op for op in body_of(function).ops if isinstance(op, CommandOp)]
-            failure = OperationFailure(error.message, layer=error.layer, hint=error.hint)
-            failure.operation = commands[error.index]
-            return failure
-    return error
+    return backend_for(target).assemble(module, provenance)
 
 
 _PRODUCTS = frozenset({"conv", "conv_transpose", "depthwise_conv", "gemm", "mat_mul"})

@@ -404,10 +404,14 @@ def is_registered_from_outside(declared: object) -> bool:
     """
     if is_ours(declared):
         return False
-    module = str(getattr(declared, "__module__", ""))
+    note_registration(str(getattr(declared, "__module__", "")))
+    return True
+
+
+def note_registration(module: str) -> None:
+    """Takes down that a module from outside has registered something."""
     if not _is_plugin(module):
         _untracked.add(module)
-    return True
 
 
 def is_ours(declared: object) -> bool:

@@ -30,7 +30,7 @@ from furiosa_ir.backends.warboy.commands.command_operations import command_op
 from furiosa_ir.backends.warboy.dialect.attributes import LayersAttr
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.enf.records import NpuSegment, Program
+from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.errors import ExecutionFailure, FuriosaError, readable
@@ -38,6 +38,7 @@ from furiosa_ir.interpreter import Interpreter, run_module
 from furiosa_ir.interpreter.elements import numpy_dtype
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.ir.text import read_module, write_module
+from furiosa_ir.program import Program
 from furiosa_ir.runtime import session
 from furiosa_ir.verification.commands import check_same_commands, program_of
 from furiosa_ir.verification.comparison import Coverage

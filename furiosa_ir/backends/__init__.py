@@ -1,1 +1,269 @@
-"""Backends: one package a machine."""
+"""Backends: what a machine is to the rest of the compiler, as a value, and the register of them.
+
+Everything outside of this package asks the register and knows no machine by name. Importing it is
+cheap: the parts of a backend are imported when they are first used (`lazily`), so that a session
+loads no compiler and a look into the cache not even numpy. docs/adding-a-backend.md adds one.
+
+    BACKEND = Backend(
+        name="toy",
+        module=__name__,
+        targets={"toy": "one multiply-accumulate a cycle"},
+        ...
+    )
+    register(BACKEND)
+
+Three ways lead into the register: those that come with the project, the entry points
+`furiosa_ir.backends` of installed distributions, and plug-ins (`--load`) that call `register`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from furiosa_ir.errors import CompilationFailure, FuriosaError
+from furiosa_ir.input_files import open_input
+from furiosa_ir.ir import extensions
+
+if TYPE_CHECKING:
+    import os
+
+    from xdsl.dialects.builtin import ModuleOp
+    from xdsl.dialects.func import FuncOp
+
+    from furiosa_ir.costs import Costs
+    from furiosa_ir.dialects.graph.base import GraphOp
+    from furiosa_ir.hints import Hint
+    from furiosa_ir.ir.pipeline import Pipeline
+    from furiosa_ir.numerics.array import Array
+    from furiosa_ir.program import Head, Program, Provenance
+
+_BUILT_IN = ("furiosa_ir.backends.warboy:BACKEND",)
+"""The first one is the default."""
+
+ENTRY_POINTS = "furiosa_ir.backends"
+"""The group of entry points whose modules register a backend: `toy = "toy_backend"`."""
+
+_MAGIC = 16
+"""Bytes that the longest magic may have."""
+
+CHECKED = 10
+"""Where the bytes of a container begin that the cache has a CRC-32 of (`Container.head`)."""
+
+
+class Executor(Protocol):
+    """Runs the device segments of one program; any thread may call it."""
+
+    def run_segment(self, index: int, inputs: Mapping[int, Array]) -> Mapping[int, Array]:
+        """Runs a device segment.
+
+        Args:
+            index: which of the program's segments.
+            inputs: by tensor index; shapes and dtypes as the tensors declare.
+
+        Returns:
+            The segment's outputs by tensor index, as new arrays.
+
+        Raises:
+            ExecutionFailure: the program breaks a rule of the machine.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Container:
+    """The file format of a backend's programs.
+
+    Attributes:
+        name: what options and file names call it: "enf".
+        title: what sentences call it: "ENF".
+        magic: the bytes that a file begins with.
+        read: the program of a file, given its path or content, checked before anything is used;
+            raises FormatFailure.
+        write: writes a program to an empty file that can be sought in; the same program gives the
+            same bytes.
+        head: target and source of a whole file without a look at the rest, for a hit in the cache;
+            beside the content it is given the CRC-32 of the bytes from `CHECKED` on. Raises
+            FormatFailure. It imports neither numpy nor xDSL.
+        disassemble: a program as lines of text.
+        foreign: what can be said of a file with this magic that is no program of ours, for people;
+            None of one that is.
+    """
+
+    name: str
+    title: str
+    magic: bytes
+    read: Callable[[str | os.PathLike[str] | bytes | memoryview], Program]
+    write: Callable[[Program, BinaryIO], None]
+    head: Callable[[bytes | memoryview, int], Head]
+    disassemble: Callable[[Program], Iterable[str]]
+    foreign: Callable[[bytes], dict[str, Any] | None] | None = None
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A family of machines that networks are compiled for.
+
+    Attributes:
+        name: unique: "warboy".
+        title: what sentences call it: "Warboy".
+        module: the module that declares it (`__name__`): whose code the programs depend on.
+        targets: target -> what it is, in half a sentence.
+        default_target: what networks are compiled for where this backend is named alone.
+        levels: the levels of IR in order of compilation, which are the phases of `pipeline`.
+        container: the format of its programs.
+        pipeline: the passes from an imported network to what `assemble` takes.
+        refusal: why an operation of the graph level cannot run on the device, given the numerics of
+            its module as well; None if it can.
+        assemble: the program of a module that has been through the pipeline, checked. Raises
+            FuriosaError.
+        executor: what runs the device segments of a program. Raises FuriosaError for one that
+            breaks a rule of the machine.
+        costs: what a program costs.
+        dialects: dialect -> "module:object", of its own levels.
+        pass_packages: packages whose modules declare its passes.
+        stages: the passes that a program cannot do without behind `lower-to-ftensor`, in order.
+        missing: which of `stages` a segment's function lacks: (pass, where that can be seen,
+            layer); None if it is complete.
+        devices: (regular expression, target) in order: what `device` of a session may be, beside
+            the targets' names.
+        device_hint: how to specify a device, for who has got it wrong.
+    """
+
+    name: str
+    title: str
+    module: str
+    targets: Mapping[str, str]
+    default_target: str
+    levels: tuple[str, ...]
+    container: Container
+    pipeline: Callable[[], Pipeline]
+    refusal: Callable[[GraphOp, str], Hint | None]
+    assemble: Callable[[ModuleOp, Provenance], Program]
+    executor: Callable[[Program], Executor]
+    costs: Callable[[Program], Costs]
+    dialects: Mapping[str, str] = field(default_factory=dict[str, str])
+    pass_packages: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    missing: Callable[[FuncOp], tuple[str, str, str | None] | None] | None = None
+    devices: tuple[tuple[str, str], ...] = ()
+    device_hint: str = ""
+
+
+def lazily(target: str) -> Callable[..., Any]:
+    """A function that is imported when it is first called.
+
+    Args:
+        target: "module:function".
+    """
+    found: list[Callable[..., Any]] = []
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if not found:
+            module, _, name = target.partition(":")
+            found.append(getattr(importlib.import_module(module), name))
+        return found[0](*arguments, **options)
+
+    call.__qualname__ = call.__name__ = target
+    return call
+
+
+_registered: dict[str, Backend] = {}
+
+
+def register(backend: Backend) -> Backend:
+    """Makes a backend known to everything; a plug-in that is loaded again does so again.
+
+    Raises:
+        FuriosaError: another one has its name, or one of its targets, or its files begin alike.
+    """
+    for other in _registered.values():
+        if other.name == backend.name and other.module == backend.module:
+            continue
+        same = "name" if other.name == backend.name else _conflict(backend, other)
+        if same:
+            raise FuriosaError(
+                f"the backends of {other.module} and {backend.module} have the same {same}"
+            )
+    if backend.module.partition(".")[0] != __name__.partition(".")[0]:
+        from furiosa_ir.plugins import note_registration  # noqa: PLC0415  # few processes need it
+
+        note_registration(backend.module)
+    _registered[backend.name] = backend
+    for name, target in backend.dialects.items():
+        extensions.add_dialect(name, target)
+    for package in backend.pass_packages:
+        extensions.add_pass_package(package)
+    return backend
+
+
+def _conflict(one: Backend, other: Backend) -> str | None:
+    if one.targets.keys() & other.targets.keys():
+        return "target"
+    a, b = one.container.magic, other.container.magic
+    if a.startswith(b) or b.startswith(a) or one.container.name == other.container.name:
+        return "file format"
+    return "dialect" if one.dialects.keys() & other.dialects.keys() else None
+
+
+def backends() -> tuple[Backend, ...]:
+    """The backends that are registered, the default one first."""
+    return tuple(_registered.values())
+
+
+def default_backend() -> Backend:
+    """What networks are compiled for where nobody says anything else."""
+    return next(iter(_registered.values()))
+
+
+def targets() -> dict[str, str]:
+    """Every target, with what it is."""
+    return {name: text for b in backends() for name, text in b.targets.items()}
+
+
+def backend_for(target: str) -> Backend:
+    """The backend of a target.
+
+    Raises:
+        CompilationFailure: there is no such target.
+    """
+    for backend in backends():
+        if target in backend.targets:
+            return backend
+    raise CompilationFailure(
+        f"there is no target '{target}'", hint=f"choose one of {', '.join(targets())}"
+    )
+
+
+def backend_of_content(head: bytes | memoryview) -> Backend | None:
+    """The backend whose programs begin like this; None if none's do."""
+    start = bytes(head[:_MAGIC])
+    return next((b for b in backends() if start.startswith(b.container.magic)), None)
+
+
+def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> Program:
+    """The program of a file, given its path or its content.
+
+    Raises:
+        FormatFailure: it is no program, or damaged.
+    """
+    backend = backend_of_content(_head(source)) or default_backend()  # which says what is wrong
+    return backend.container.read(source)
+
+
+def _head(source: str | os.PathLike[str] | bytes | memoryview) -> bytes:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source[:_MAGIC])
+    try:
+        with open_input(Path(source)) as file:
+            return file.read(_MAGIC)
+    except (OSError, ValueError):  # the reader says so
+        return b""
+
+
+for _target in _BUILT_IN:
+    _module, _, _name = _target.partition(":")
+    register(getattr(importlib.import_module(_module), _name))

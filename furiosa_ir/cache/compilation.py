@@ -29,8 +29,8 @@ from furiosa_ir.cache.store import Store, StoreFailure
 from furiosa_ir.network_part import WHOLE, Part
 
 if TYPE_CHECKING:
-    from furiosa_ir.backends.warboy.enf.records import Program
     from furiosa_ir.plugins import Plugin
+    from furiosa_ir.program import Program
 
 # A hit needs one of the stores, and neither the compiler with all of xDSL, nor numpy.
 # ruff: noqa: PLC0415

@@ -9,9 +9,10 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-from furiosa_ir.backends.warboy.enf.head import Head, read_head
+from furiosa_ir.backends.warboy.enf.head import read_head
 from furiosa_ir.cache.entry import Entry
 from furiosa_ir.errors import FormatFailure
+from furiosa_ir.program import Head
 
 
 def fault_of_hit(entry: Entry, target: str | None, source_hash: str | None) -> str | None:

@@ -8,15 +8,7 @@ from collections.abc import Callable
 from xdsl.context import Context
 from xdsl.ir import Dialect
 
-DIALECTS: dict[str, str] = {
-    "builtin": "xdsl.dialects.builtin:Builtin",
-    "func": "xdsl.dialects.func:Func",
-    "quant": "furiosa_ir.dialects.quant:Quant",
-    "graph": "furiosa_ir.dialects.graph:Graph",
-    "ftensor": "furiosa_ir.dialects.ftensor:FTensor",
-    "warboy": "furiosa_ir.backends.warboy.dialect:Warboy",
-}
-"""Dialect -> "module:object". Names, so that this layer imports no dialect; a plug-in adds here."""
+from furiosa_ir.ir.extensions import dialects
 
 
 def make_context(*, lazily: bool = True) -> Context:
@@ -26,7 +18,7 @@ def make_context(*, lazily: bool = True) -> Context:
         lazily: import a dialect when text first names it, rather than now.
     """
     context = Context(allow_unregistered=False)
-    for name, target in DIALECTS.items():
+    for name, target in dialects().items():
         context.register_dialect(name, _loader(target))
         # The parser needs builtin's attributes from the first token on.
         if name == "builtin" or not lazily:

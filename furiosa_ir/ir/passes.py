@@ -12,7 +12,7 @@ A pass is a frozen dataclass; its fields are its options:
 
 Declaring the class registers it. Pass modules are imported when a name is first asked for: first
 the module that is called like the pass (`graph-set-batch` -> `graph_set_batch` or `set_batch`),
-then all of `PASS_PACKAGES`.
+then all of the packages (`ir.extensions`).
 """
 
 from __future__ import annotations
@@ -37,14 +37,12 @@ from xdsl.utils.exceptions import ArgSpecParseError
 from xdsl.utils.hints import isa, type_repr
 
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.ir.extensions import pass_packages
 from furiosa_ir.ir.rewriting import RewriteDriver, Rule
 from furiosa_ir.plugins import is_ours
 
 PASSES: dict[str, type[Pass]] = {}
 """Name -> pass, of the pass modules imported so far; use `find_pass`, `all_passes`."""
-
-PASS_PACKAGES = ["furiosa_ir.passes", "furiosa_ir.backends.warboy.passes"]
-"""Packages whose modules declare passes. A plug-in may append its own."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +151,8 @@ def all_passes() -> dict[str, type[Pass]]:
 
 
 def import_pass_modules() -> None:
-    """Imports every module of `PASS_PACKAGES`."""
-    for package in PASS_PACKAGES:
+    """Imports every module that declares passes."""
+    for package in pass_packages():
         if importlib.util.find_spec(package) is None:
             continue
         path = importlib.import_module(package).__path__
@@ -164,7 +162,7 @@ def import_pass_modules() -> None:
 
 def _import_by_name(name: str) -> None:
     words = name.split("-")
-    for package in PASS_PACKAGES:
+    for package in pass_packages():
         if importlib.util.find_spec(package) is None:
             continue
         for candidate in ("_".join(words), "_".join(words[1:])):

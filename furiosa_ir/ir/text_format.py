@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
+
+from furiosa_ir.ir.extensions import dialects
 
 # Possessive, as what is read may be hostile: nothing is looked at twice.
 _PREAMBLE = re.compile(
@@ -17,16 +20,13 @@ _PREAMBLE = re.compile(
     re.VERBOSE,
 )
 
-_OPERATION = re.compile(
-    rb"""(?:builtin\.)?module\s*+(?:[@{]|attributes\b|loc\()
-    | (?:builtin|func|graph|ftensor|warboy)\.[a-z]
+_OPERATION = rb"""(?:builtin\.)?module\s*+(?:[@{]|attributes\b|loc\()
+    | (?:DIALECTS)\.[a-z]
     | "[A-Za-z_][\w$]*+(?:\.[\w$-]++)++"\s*+\(    # generic
     | [a-z_]\w*+(?:\.\w++)++\s++[%@]              # of another dialect
     | %[\w$.-]++(?::\d++)?+\s*+(?:,\s*+%|=)
     | \{-\#                                       # resources
-    """,
-    re.VERBOSE,
-)
+    """
 
 
 def is_ir_text(head: bytes) -> bool:
@@ -38,7 +38,14 @@ def is_ir_text(head: bytes) -> bool:
     assert preamble is not None
     if preamble.end() == len(head):
         return b"//" in head or b"=" in head  # more than blanks
-    return _OPERATION.match(head, preamble.end()) is not None
+    return _operation(*dialects()).match(head, preamble.end()) is not None
+
+
+@cache
+def _operation(*names: str) -> re.Pattern[bytes]:
+    """What an operation begins with, given the dialects' names."""
+    known = "|".join(map(re.escape, names)).encode()
+    return re.compile(_OPERATION.replace(b"DIALECTS", known), re.VERBOSE)
 
 
 def constants_path(path: Path) -> Path:

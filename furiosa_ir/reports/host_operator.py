@@ -8,7 +8,6 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region, SSAValue
 
-from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.exporters import export_segment
@@ -16,6 +15,7 @@ from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.interpreter.opaque import run_opaque
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import HostSegment
 from furiosa_ir.runtime.host import host_engine
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 

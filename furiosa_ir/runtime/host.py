@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.records import HostSegment, Tensor
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from furiosa_ir.pool import Pool
+from furiosa_ir.program import HostSegment, Tensor
 from furiosa_ir.runtime.kernels import NEEDS_PLUGIN, KernelEngine, has_kernels
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.native_process import SHARED, Answer, Job, NativeCrash, NativeProcesses, Order
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import HostSegment
 from furiosa_ir.runtime.host import HostEngine, engine_here, engine_type, layer_of
 
 

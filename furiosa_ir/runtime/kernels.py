@@ -6,11 +6,11 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.host_kernels import find_kernel, run_kernel
 from furiosa_ir.host_kernels.sub_model import SubModel
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import HostSegment
 
 
 def has_kernels(segment: HostSegment) -> bool:

@@ -12,10 +12,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from furiosa_ir.backends.warboy.enf.records import Program
-from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import Program
+from furiosa_ir.program import Tensor as TensorRecord
 from furiosa_ir.runtime.errors import InvalidInput, InvalidInputType
 from furiosa_ir.runtime.tensor import DataType, TensorArray, TensorDesc, tensor_format
 

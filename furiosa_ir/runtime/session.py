@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 from numpy.typing import ArrayLike
 
 from furiosa_ir.arguments import positive_integer
-from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
+from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import PartArguments, part_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import Plugin, find_plugin, load_plugins, plugin_list
+from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.errors import SessionClosed
 from furiosa_ir.runtime.host import (
@@ -377,14 +378,14 @@ def _run_segments(loaded: _Loaded, values: dict[int, Array]) -> dict[int, Array]
     """All tensors of the program by index, given its inputs and its state."""
     program = loaded.program
     for index, segment in enumerate(program.segments):
-        if isinstance(segment, NpuSegment):
-            assert loaded.simulator is not None
-            needed = {b.tensor: values[b.tensor] for b in segment.inputs}
-            values.update(loaded.simulator.run_segment(index, needed))
+        if isinstance(segment, HostSegment):
+            results = loaded.hosts[index].run([values[t] for t in segment.reads])
+            check_declared(segment, [program.tensors[t] for t in segment.makes], results)
+            values.update(_bound(segment.makes, results))
         else:
-            results = loaded.hosts[index].run([values[t] for t in segment.inputs])
-            check_declared(segment, [program.tensors[t] for t in segment.outputs], results)
-            values.update(_bound(segment.outputs, results))
+            assert loaded.simulator is not None
+            needed = {t: values[t] for t in segment.reads}
+            values.update(loaded.simulator.run_segment(index, needed))
     return values
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.records import Program
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import Program
 from furiosa_ir.runtime.tensor import DataType
 
 

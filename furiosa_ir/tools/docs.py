@@ -12,8 +12,7 @@ from pathlib import Path
 
 import click
 
-from furiosa_ir import limits
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints, limits
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, find_lowering
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.dialects import ftensor, graph

@@ -9,9 +9,10 @@ import click
 
 from furiosa_ir.backends.warboy.enf.disassembler import disassemble
 from furiosa_ir.backends.warboy.enf.reader import read_program
+from furiosa_ir.backends.warboy.enf.vendor import vendor_header
 from furiosa_ir.errors import FormatFailure, FuriosaError, readable
 from furiosa_ir.input_files import open_input
-from furiosa_ir.reports.inspect import summary, vendor_header
+from furiosa_ir.reports.inspect import summary
 
 
 def inspect_file(file: Path, *, as_json: bool, disassembled: bool) -> None:

@@ -163,7 +163,7 @@ def _parse(text: str, file: Path, settings: Settings, positions: Positions) -> M
 
 def _phases(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
     """What is to run, `assign-target` in front if the module needs it."""
-    from furiosa_ir.backends.warboy.passes.assign_target import with_target
+    from furiosa_ir.passes.assign_target import with_target
 
     return with_target(_asked_for(module, settings), module, settings.target)
 

@@ -11,13 +11,11 @@ from dataclasses import replace
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
-from furiosa_ir.backends.warboy.assembly import Provenance, assemble
-from furiosa_ir.backends.warboy.commands.segment import generate
+from furiosa_ir.backends.warboy.assembly import assemble_program
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
-from furiosa_ir.backends.warboy.enf.records import NpuSegment, Program
+from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.enf.section import section_view
-from furiosa_ir.backends.warboy.machine import load_machine
-from furiosa_ir.backends.warboy.target import module_target
+from furiosa_ir.program import Program, Provenance
 from furiosa_ir.verification.comparison import Coverage, Disagreement
 
 
@@ -32,10 +30,8 @@ def program_of(module: ModuleOp) -> Program:
     Raises:
         CompilationFailure: a host segment cannot be written in its framework.
     """
-    target = module_target(module)
-    assert target is not None, "planning assigns a target"
     nowhere = Provenance("", {}, "", (), "", "")
-    return assemble(module, target, load_machine(target), nowhere, generate)
+    return assemble_program(module, nowhere)
 
 
 def check_same_commands(program: Program, source: Program, coverage: Coverage) -> None:

@@ -17,7 +17,6 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import CallOp, FuncOp
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
 from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
@@ -29,6 +28,7 @@ from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.reports.host_operator import run_host_operator
 from furiosa_ir.runtime.host import HostEngine, check_declared, host_engine
 from furiosa_ir.runtime.isolation import SharedProcessEngine
@@ -121,7 +121,7 @@ class LevelCheck:
         for index, (call, segment) in enumerate(zip(calls, program.segments, strict=True)):
             self.segments[call] = index
             function = functions[segment.name]
-            if isinstance(segment, NpuSegment):
+            if not isinstance(segment, HostSegment):
                 self.checks[index] = SegmentCheck(simulator, index, function)
             else:
                 self.hosts[index] = host_engine(segment, SharedProcessEngine)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.records import Program
 from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.compiler import level_of
 from furiosa_ir.dialects.graph.variables import variables_of
@@ -21,6 +20,7 @@ from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import Program
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 from furiosa_ir.runtime.session import Session, usable_processors
 from furiosa_ir.verification.commands import check_same_commands, has_commands, program_of

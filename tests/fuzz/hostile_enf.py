@@ -10,9 +10,10 @@ import flatbuffers
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf import flatbuffer, layout
-from furiosa_ir.backends.warboy.enf.records import DramTile, Load, Program, Vector
+from furiosa_ir.backends.warboy.enf.records import DramTile, Load, Vector
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.backends.warboy.machine import load_machine
+from furiosa_ir.program import Program
 from tests.backends.warboy.simulator.program_builder import ProgramBuilder
 from tests.fuzz.mutators import seal_enf
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from xdsl.dialects.builtin import ModuleOp
 
-from furiosa_ir.backends.warboy.passes.assign_target import with_target
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.importers import load
 from furiosa_ir.ir.constants import ConstantTable
@@ -16,6 +15,7 @@ from furiosa_ir.ir.equivalence import difference
 from furiosa_ir.ir.pipeline import Pipeline, run_pipeline
 from furiosa_ir.ir.text import large_constants, parse_module, print_module
 from furiosa_ir.ir.verifier import verify_module
+from furiosa_ir.passes.assign_target import with_target
 from tests.conftest import DIGITS, SHARED
 
 SMALL = 2 << 20

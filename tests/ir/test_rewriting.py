@@ -10,7 +10,6 @@ from xdsl.dialects.builtin import FusedLoc, ModuleOp, TensorType, UnknownLoc, f3
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region
 
-from furiosa_ir.backends.warboy.passes.assign_target import AssignTarget
 from furiosa_ir.backends.warboy.passes.fuse_kernels import FuseKernels
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.dialects.graph.base import GraphOp
@@ -34,6 +33,7 @@ from furiosa_ir.ir.rewriting import (
     rule,
 )
 from furiosa_ir.ir.verifier import verify_module
+from furiosa_ir.passes.assign_target import AssignTarget
 from furiosa_ir.plugins import is_ours
 from tests.conftest import DIGITS
 

@@ -9,8 +9,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment
+from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.compiler import compile_model
+from furiosa_ir.program import HostSegment
 from furiosa_ir.runtime.session import Session
 from tests.importers.onnx.networks import network
 from tests.importers.tflite.single import options

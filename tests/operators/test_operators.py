@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.importers.onnx import import_onnx
 from furiosa_ir.interpreter import run_module
+from furiosa_ir.program import HostSegment
 from furiosa_ir.runtime import session
 from tests.operators.networks import ON_THE_HOST, ON_THE_NPU, Builder
 from tests.passes.qdq import QDQ

@@ -8,14 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from furiosa_ir.backends.warboy.enf.records import (
-    HostSegment,
-    Layer,
-    NpuSegment,
-    Program,
-    Tensor,
-    Vector,
-)
+from furiosa_ir.backends.warboy.enf.records import NpuSegment, Vector
+from furiosa_ir.program import HostSegment, Layer, Program, Tensor
 from tests.backends.warboy.simulator.program_builder import ProgramBuilder
 
 HINT = ("argmax", "y", 1, "argmax cannot be accelerated by Warboy; it runs on the host")

@@ -15,9 +15,9 @@ import pytest
 
 from furiosa.runtime import errors
 from furiosa.runtime.session import create_async
-from furiosa_ir.backends.warboy.enf.records import Tensor
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.program import Tensor
 from furiosa_ir.runtime import DataType, Session, TensorArray
 from furiosa_ir.runtime.async_session import AsyncSession, CompletionQueue, _Exchange
 from furiosa_ir.runtime.errors import RunFailure

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from furiosa.runtime import errors
-from furiosa_ir.backends.warboy.enf.records import Tensor
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.files import write_whole
+from furiosa_ir.program import Tensor
 from furiosa_ir.runtime import Session, session
 from furiosa_ir.runtime.host import HostEngine
 from furiosa_ir.runtime.tensor import Array

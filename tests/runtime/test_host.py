@@ -18,11 +18,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from furiosa_ir import native_process
-from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
-from furiosa_ir.backends.warboy.enf.records import Tensor as TensorRecord
 from furiosa_ir.compiler import compile_model, compile_source
 from furiosa_ir.errors import ExecutionFailure, FuriosaError, ImportFailure
 from furiosa_ir.native_process import SHARED
+from furiosa_ir.program import HostSegment, Program
+from furiosa_ir.program import Tensor as TensorRecord
 from furiosa_ir.runtime import Session, session
 from furiosa_ir.runtime.host import (
     MakeEngine,

@@ -17,10 +17,10 @@ from flatbuffers import flexbuffers
 from onnx import TensorProto, helper, numpy_helper
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.host_kernels import HostOperator, host_kernel
+from furiosa_ir.program import HostSegment
 from furiosa_ir.runtime import session
 from furiosa_ir.runtime.host import host_engine
 from furiosa_ir.tools.furiosa import main

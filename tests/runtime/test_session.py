@@ -13,9 +13,9 @@ import pytest
 
 import furiosa.runtime.session as documented
 from furiosa.runtime import sync
-from furiosa_ir.backends.warboy.enf.records import Tensor
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.errors import ExecutionFailure, FormatFailure, FuriosaError
+from furiosa_ir.program import Tensor
 from furiosa_ir.runtime import DataType, session
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.session import Session

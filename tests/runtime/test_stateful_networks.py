@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from furiosa_ir.backends.warboy.enf.records import HostSegment, Program
 from furiosa_ir.compiler import compile_source
+from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session
 from furiosa_ir.runtime.session import Session

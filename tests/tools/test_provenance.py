@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.enf.records import Program
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.program import Program
 from furiosa_ir.runtime import session
 from furiosa_ir.tools.furiosa import main
 from furiosa_ir.tools.opt import main as opt_main
@@ -152,8 +152,8 @@ def test_the_target_reaches_given_passes():
     passes = ",".join(PASSES[: PASSES.index("allocate")])
     one = call(opt_main, TFLITE, "--target-npu", "warboy", "-p", passes)
     two = call(opt_main, TFLITE, "-p", passes)
-    assert 'warboy.target = "warboy"' in one
-    assert 'warboy.target = "warboy-2pe"' in two
+    assert 'furiosa.target = "warboy"' in one
+    assert 'furiosa.target = "warboy-2pe"' in two
     assert one != two
     assert one == call(opt_main, TFLITE, "-p", f"assign-target{{npu=warboy}},{passes}")
     compiled(TFLITE, "--target-npu", "warboy", "--pass-pipeline", ",".join(PASSES))
@@ -194,13 +194,13 @@ def test_plans_for_another_target():
     opt(TFLITE, "x.mlir", "--target-npu", "warboy", "-p", until)
     text = Path("x.mlir").read_text()
     head, body = text[: text.index("func.func")], text[text.index("func.func") :]
-    assert all(part.count('warboy.target = "warboy"') == 1 for part in (head, body))
+    assert all(part.count('furiosa.target = "warboy"') == 1 for part in (head, body))
     Path("x.mlir").write_text(head.replace('"warboy"', '"warboy-2pe"') + body)
     sentence = "@npu_0 is planned for 'warboy', the module's target is 'warboy-2pe'"
     assert sentence in bad(main, "compile", "x.mlir")
     assert sentence in bad(opt_main, "x.mlir", "-p", "allocate")
     # Without the module's attribute the plans say it.
-    Path("x.mlir").write_text(head.replace('warboy.target = "warboy"', "x.y") + body)
+    Path("x.mlir").write_text(head.replace('furiosa.target = "warboy"', "x.y") + body)
     compiled("x.mlir")
     assert read_program(Path("a.enf")).target == "warboy"
 
@@ -209,10 +209,10 @@ def test_a_target_that_is_none():
     opt(TFLITE, "x.mlir", "--target-npu", "warboy")
     text = Path("x.mlir").read_text()
     for wrong, sentence in (
-        ('warboy.target = "warboy-3pe"', "there is no target 'warboy-3pe'"),
-        ("warboy.target = 3 : i64", "'warboy.target' is not a text"),
+        ('furiosa.target = "warboy-3pe"', "there is no target 'warboy-3pe'"),
+        ("furiosa.target = 3 : i64", "'furiosa.target' is not a text"),
     ):
-        Path("x.mlir").write_text(text.replace('warboy.target = "warboy"', wrong))
+        Path("x.mlir").write_text(text.replace('furiosa.target = "warboy"', wrong))
         assert sentence in bad(main, "compile", "x.mlir")
 
 
@@ -226,7 +226,7 @@ def test_a_program_for_another_target(tmp_path: Path):
 
 def test_graph_text_is_for_any_target():
     opt(TFLITE, "x.mlir", "--to", "graph")
-    assert "warboy.target" not in Path("x.mlir").read_text()
+    assert "furiosa.target" not in Path("x.mlir").read_text()
     for target in ("warboy", "warboy-2pe"):
         compiled("x.mlir", "--target-npu", target)
         assert read_program(Path("a.enf")).target == target

@@ -18,12 +18,12 @@ from furiosa_ir.backends.warboy.enf.records import (
     Load,
     NpuSegment,
     Pool,
-    Program,
     SramTile,
     Store,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import section_view
+from furiosa_ir.program import Program
 
 Change = Callable[[np.random.Generator], Program]
 

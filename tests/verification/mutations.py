@@ -23,15 +23,7 @@ from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.enf.records import (
-    Copy,
-    HostSegment,
-    Load,
-    Program,
-    SramFlat,
-    SramTile,
-    Store,
-)
+from furiosa_ir.backends.warboy.enf.records import Copy, Load, SramFlat, SramTile, Store
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.backends.warboy.simulator.memory import Memory, TileAccess, slice_stride
@@ -39,6 +31,7 @@ from furiosa_ir.compiler import compile_source
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation
+from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.runtime.host import host_engine
 from furiosa_ir.verification.comparison import Coverage, Disagreement
 from furiosa_ir.verification.inputs import Feeds, drawn_inputs, network_inputs

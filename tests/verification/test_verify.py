@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper
 
 from furiosa_ir.arrays import write_arrays
-from furiosa_ir.backends.warboy.enf.records import Command, Dot, NpuSegment, Program
+from furiosa_ir.backends.warboy.enf.records import Command, Dot, NpuSegment
 from furiosa_ir.compiler import compile_source
+from furiosa_ir.program import Program
 from furiosa_ir.tools.furiosa import main
 from furiosa_ir.verification import CompileTrace, verify_compile
 from furiosa_ir.verification.comparison import Disagreement

@@ -23,7 +23,6 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import (
     ENGINE,
-    Binding,
     Command,
     Copy,
     Dot,
@@ -33,7 +32,6 @@ from furiosa_ir.backends.warboy.enf.records import (
     Load,
     NpuSegment,
     Pool,
-    Program,
     SramFlat,
     SramTile,
     Store,
@@ -46,6 +44,7 @@ from furiosa_ir.backends.warboy.written import Written
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import Binding, Program
 
 Place: TypeAlias = SramTile | SramFlat
 LINE = 32

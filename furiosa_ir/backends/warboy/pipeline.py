@@ -63,3 +63,8 @@ PIPELINE = Pipeline("warboy", (GRAPH, FTENSOR, WARBOY))
 
 `assign-target` stands in front of it where the module has no target (`with_target`).
 """
+
+
+def pipeline() -> Pipeline:
+    """`PIPELINE`."""
+    return PIPELINE

@@ -119,7 +119,7 @@ def _missing(module: ModuleOp) -> Iterator[tuple[str, str, str | None]]:
         if function.sym_name.data == "main":
             found = _missing_in_main(function)
         elif is_npu(function):
-            found = _missing_in_segment(function)
+            found = missing_in_segment(function)
         if found is not None:
             yield found
 
@@ -135,7 +135,8 @@ def _missing_in_main(main: FuncOp) -> tuple[str, str, str | None] | None:
     return None
 
 
-def _missing_in_segment(function: FuncOp) -> tuple[str, str, str | None] | None:
+def missing_in_segment(function: FuncOp) -> tuple[str, str, str | None] | None:
+    """The first of `STAGES` that an NPU segment lacks, where that can be seen, and the layer."""
     if LAYERS in function.attributes:
         return None
     name = f"@{function.sym_name.data}"

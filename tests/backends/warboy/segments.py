@@ -14,7 +14,7 @@ from xdsl.ir import Block, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from furiosa_ir.backends.warboy.commands.segment import generate
-from furiosa_ir.backends.warboy.enf.records import Layer, NpuSegment, Program, Tensor
+from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
 from furiosa_ir.backends.warboy.passes.allocate import allocate
@@ -25,6 +25,7 @@ from furiosa_ir.backends.warboy.passes.schedule import schedule
 from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.program import Layer, Program, Tensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Build = Callable[[Emitter, list[SSAValue]], SSAValue | Sequence[SSAValue]]
@@ -78,7 +79,7 @@ def compile_segment(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Seq
     plan_tiles(function, machine)
     allocate(function, machine)
     schedule(function, machine)
-    return generate(function, machine)
+    return generate(function)
 
 
 def make_program(

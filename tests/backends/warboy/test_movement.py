@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from furiosa_ir.backends.warboy.enf.records import Copy, Program
+from furiosa_ir.backends.warboy.enf.records import Copy
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.program import Program
 from tests.backends.warboy.networks import Pieces
 from tests.backends.warboy.segments import WARBOY, check, small_machine
 

@@ -80,7 +80,7 @@ def test_text_of_every_stage(shape: tuple[int, ...], build: Build) -> None:
             apply(function)
             if through_text:
                 function = reread(function)
-        segment, layers = generate(function, MACHINE)
+        segment, layers = generate(function)
         assert layers
         segments.append(segment)
     direct, read = segments

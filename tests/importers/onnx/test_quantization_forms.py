@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.enf.records import HostSegment
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.interpreter.run import run_module
+from furiosa_ir.program import HostSegment
 from furiosa_ir.runtime import session
 from tests.importers.onnx.networks import imported, network
 from tests.importers.onnx.old_opsets import by_onnxruntime

@@ -10,7 +10,6 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from furiosa_ir.backends.warboy.enf.records import Program
 from furiosa_ir.compiler import compile_model, compile_source
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite, subgraphs
@@ -18,6 +17,7 @@ from furiosa_ir.importers.tflite.file import FileRecord
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.subgraphs import called_subgraphs
 from furiosa_ir.importers.tflite.variables import assignments
+from furiosa_ir.program import Program
 from furiosa_ir.runtime.session import Session
 from tests.oracle.litert import Operator, Stream, Subgraph, Tensor, build_model
 from tests.oracle.streaming import StreamingNetwork, options

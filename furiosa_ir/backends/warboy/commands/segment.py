@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 from xdsl.dialects.builtin import ArrayAttr
@@ -13,25 +14,28 @@ from furiosa_ir.backends.warboy.commands.command_operations import command_recor
 from furiosa_ir.backends.warboy.commands.constant_section import build_section, lay_out
 from furiosa_ir.backends.warboy.dialect.attributes import LayersAttr
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
-from furiosa_ir.backends.warboy.enf.records import Binding, Command, Layer, NpuSegment
-from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.enf.records import Command, NpuSegment
 from furiosa_ir.backends.warboy.passes.schedule import CONSTANTS, memory_addresses
 from furiosa_ir.backends.warboy.stages import LAYERS
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.verifier import OperationFailure
+from furiosa_ir.program import Binding, Layer
 
 
-def generate(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[Layer]]:
+def generate(function: FuncOp, first: int = 0) -> tuple[NpuSegment, Sequence[Layer]]:
     """The segment of a scheduled function, and the rows of its layers.
 
     Bindings have the number of the function's argument or result for tensor, layers the segment 0:
-    whoever assembles the program knows better.
+    whoever assembles the program knows better (`furiosa_ir.assembly`).
+
+    Args:
+        function: the segment.
+        first: the program's row of its first layer, from which its commands count on.
 
     Raises:
         VerificationFailure: the function is not scheduled, or a command is none.
     """
-    del machine
     addresses = memory_addresses(function)
     constants_attribute = function.attributes.get(CONSTANTS)
     layers = function.attributes.get(LAYERS)
@@ -45,14 +49,14 @@ def generate(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[L
         outputs=tuple(Binding(i, at) for i, at in enumerate(addresses.outputs)),
         workspace_bytes=addresses.workspace_bytes,
         sram_bytes=addresses.sram_bytes,
-        commands=_commands(function, len(layers.data.rows)),
+        commands=_commands(function, len(layers.data.rows), first),
         constants=build_section(constants, lay_out(constants)),
     )
     rows = [Layer(r.name, r.operator, 0, r.macs, r.weight_bytes) for r in layers.data.rows]
     return segment, rows
 
 
-def _commands(function: FuncOp, layers: int) -> tuple[Command, ...]:
+def _commands(function: FuncOp, layers: int, first: int) -> tuple[Command, ...]:
     numbers: dict[SSAValue, int] = {}
     commands: list[Command] = []
     for op in function.body.block.ops:
@@ -60,10 +64,10 @@ def _commands(function: FuncOp, layers: int) -> tuple[Command, ...]:
             waits = tuple(numbers[token] for token in op.waits)
             numbers[op.token] = len(commands)
             command = command_record(op, waits)
-            # Assembling counts on from the segments before, so that any number might be a layer.
+            # Behind other segments' rows, any number might be a layer.
             if not 0 <= command.layer < layers:
                 raise OperationFailure.of(
                     op, f"there is no layer {command.layer} in a table of {layers}"
                 )
-            commands.append(command)
+            commands.append(replace(command, layer=first + command.layer) if first else command)
     return tuple(commands)

@@ -6,10 +6,8 @@ segment, and whoever reads it comes later. A variable's is there before the firs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.program import Program
 
 
 def check_dataflow(program: Program) -> None:
@@ -26,25 +24,15 @@ def check_dataflow(program: Program) -> None:
         _make(program, maker, variable.before, f"the variable '{variable.name}'")
     for segment in program.segments:
         what = f"segment '{segment.name}'"
-        inputs, outputs = segment_tensors(segment)
-        for index in inputs:
+        for index in segment.reads:
             _require_made(program, maker, index, f"{what} reads")
-        for index in outputs:
+        for index in segment.makes:
             _make(program, maker, index, what)
     for index in program.outputs:
         _require_made(program, maker, index, "the network returns")
     for variable in program.variables:
         what = f"the variable '{variable.name}' takes"
         _require_made(program, maker, variable.after, what)
-
-
-def segment_tensors(
-    segment: NpuSegment | HostSegment,
-) -> tuple[Sequence[int], Sequence[int]]:
-    """(indices of the tensors that it reads, of those that it makes), in order."""
-    if isinstance(segment, HostSegment):
-        return segment.inputs, segment.outputs
-    return [b.tensor for b in segment.inputs], [b.tensor for b in segment.outputs]
 
 
 def _make(program: Program, maker: dict[int, str], index: int, what: str) -> None:

@@ -12,19 +12,17 @@ from furiosa_ir.backends.warboy.enf.records import (
     DramFlat,
     DramTile,
     DramView,
-    HostSegment,
     Instruction,
     Load,
     NpuSegment,
     Pool,
-    Program,
     SramFlat,
     SramTile,
     Store,
-    Tensor,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import section_size
+from furiosa_ir.program import HostSegment, Program, Tensor
 
 _MOST_IMMEDIATES = 8
 
@@ -49,10 +47,10 @@ def disassemble(program: Program) -> Iterator[str]:
         yield f"variable {_tensor(replace(before, name=variable.name))} <- {after.name}"
     for segment in program.segments:
         yield ""
-        if isinstance(segment, HostSegment):
-            yield from _host(program, segment)
-        else:
+        if isinstance(segment, NpuSegment):
             yield from _npu(program, segment)
+        elif isinstance(segment, HostSegment):
+            yield from _host(program, segment)
 
 
 def _tensor(tensor: Tensor) -> str:

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from furiosa_ir.errors import FormatFailure
+from furiosa_ir.program import Head
 
 MAGIC = b"enf"
 VERSION = bytes([1, 0, 0])
@@ -22,19 +22,6 @@ TARGET_SLOT, SOURCE_HASH_SLOT = 0, 10
 """Fields of the root table, by their places in the schema."""
 
 _U16, _U32, _I32 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<i")
-
-
-@dataclass(frozen=True)
-class Head:
-    """What a program is.
-
-    Attributes:
-        target: what it was compiled for.
-        source_hash: SHA-256 of the model that it was made from, as hexadecimal digits.
-    """
-
-    target: str
-    source_hash: str
 
 
 def read_head(data: bytes | memoryview, checksum: int) -> Head:

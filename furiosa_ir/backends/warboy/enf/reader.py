@@ -13,27 +13,20 @@ from typing import Any, cast
 from furiosa_ir.backends.warboy.enf import layout
 from furiosa_ir.backends.warboy.enf.flatbuffer import Row, decode
 from furiosa_ir.backends.warboy.enf.records import (
-    Binding,
     Command,
     Copy,
     Dot,
     DramFlat,
     DramTile,
     DramView,
-    HostSegment,
     Instruction,
-    Layer,
     Load,
     NpuSegment,
     Parameter,
     Pool,
-    Program,
-    Resumption,
     SramFlat,
     SramTile,
     Store,
-    Tensor,
-    Variable,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.validation import validate_program
@@ -42,6 +35,7 @@ from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import Budget
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.onnx_messages import check_complete
+from furiosa_ir.program import Binding, HostSegment, Layer, Program, Resumption, Tensor, Variable
 
 _DTYPES = frozenset(
     {"bool", "string", "float16", "float32", "float64", "bfloat16", "complex64", "complex128"}

@@ -1,4 +1,4 @@
-"""What an ENF program consists of, as plain data: the interface of code generator and simulator.
+"""What NPU segments consist of, as plain data: the interface of code generator and simulator.
 
 Activations on the NPU have four dimensions, always in the order (N, H, W, C), whatever order their
 framework uses: a tensor of another rank is folded into them by the planner, and a DRAM tensor's
@@ -12,9 +12,10 @@ engine, that must be complete before this one starts. Nothing else orders the tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from furiosa_ir.backends.warboy.enf.section import Section
+from furiosa_ir.program import DeviceSegment
 
 Shape4 = tuple[int, int, int, int]
 """(N, H, W, C)."""
@@ -306,33 +307,7 @@ ENGINE = {Load: "dma", Store: "dma", Copy: "dma", Vector: "npu", Dot: "npu", Poo
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
-    """A tensor that segments, inputs and outputs exchange.
-
-    Attributes:
-        name: the framework's name.
-        dtype: name in numpy or ml_dtypes ("float32", "int8", "bfloat16", ...), or "string".
-        shape: extents; -1 where only running the network tells (between host segments).
-        scale, zero_point: how 8-bit data is quantised, for people; scale 0 if it is not.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    scale: float = 0.0
-    zero_point: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A tensor's place in a segment's DRAM: dense, row-major in the tensor's own shape."""
-
-    tensor: int
-    address: int
-
-
-@dataclass(frozen=True, slots=True)
-class NpuSegment:
+class NpuSegment(DeviceSegment):
     """Commands that run on the NPU.
 
     Attributes:
@@ -345,128 +320,7 @@ class NpuSegment:
         constants: the constant section.
     """
 
-    name: str
-    inputs: tuple[Binding, ...]
-    outputs: tuple[Binding, ...]
     workspace_bytes: int
     sram_bytes: int
     commands: tuple[Command, ...]
     constants: Section
-
-
-@dataclass(frozen=True, slots=True)
-class HostSegment:
-    """A sub-model that runs on the host in its own framework.
-
-    Attributes:
-        name: "host_0", ...
-        framework: "onnx" (run by onnxruntime) or "tflite" (run by LiteRT).
-        inputs, outputs: indices of tensors, in the order of the sub-model's inputs and outputs.
-        model: the sub-model's file.
-        operators: rows of (operator, layer name, hint number, reason).
-    """
-
-    name: str
-    framework: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    model: memoryview | bytes
-    operators: tuple[tuple[str, str, int, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A row of the report: one layer of the network as it was compiled.
-
-    Attributes:
-        name: the framework's layer name(s).
-        operator: the framework's operator.
-        segment: index of its segment.
-        macs: multiply-accumulates of the layer (0 if it has none).
-        weight_bytes: its parameters.
-    """
-
-    name: str
-    operator: str
-    segment: int
-    macs: int
-    weight_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Resumption:
-    """A place where a compile went on from IR text.
-
-    Attributes:
-        passes: how many passes of `Program.pipeline` had run before.
-        text: "unedited" (as the compiler wrote it), "edited", or "foreign" (not written by it).
-    """
-
-    passes: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """What a program keeps from one run to the next.
-
-    Attributes:
-        name: the framework's.
-        before: index of the tensor that holds it when a run begins; no segment makes that tensor.
-        after: index of the tensor whose elements it has when the run has ended: an input's, a
-            segment's result, or `before` of this or another variable.
-        initial: its elements before the first run: dense, row-major, little endian.
-    """
-
-    name: str
-    before: int
-    after: int
-    initial: memoryview | bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A whole ENF file.
-
-    Attributes:
-        target: "warboy" or "warboy-2pe".
-        machine: the parameters it was compiled for (name -> integer), see `machine`.
-        tensors: all that segments exchange.
-        inputs, outputs: indices into tensors.
-        segments: in order of execution.
-        layers: the report's rows, NPU and host.
-        compiler: name and version.
-        options: name -> text.
-        pipeline: the passes that ran, in order, as `furiosa-opt -p` takes them.
-        source_hash: SHA-256 of the model file (hexadecimal digits).
-        source_framework: "onnx" or "tflite".
-        resumed: where the compile went on from IR text; nowhere, if it began with the model.
-        output_names: of the outputs; none where each is called as its tensor. An output that is an
-            input, or that is another output as well, has a name of its own, but no tensor.
-        variables: what it keeps from run to run; none, for most networks.
-    """
-
-    target: str
-    machine: dict[str, int]
-    tensors: tuple[Tensor, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    segments: tuple[NpuSegment | HostSegment, ...]
-    layers: tuple[Layer, ...]
-    compiler: str = ""
-    options: dict[str, str] = field(default_factory=dict[str, str])
-    pipeline: str = ""
-    source_hash: str = ""
-    source_framework: str = ""
-    resumed: tuple[Resumption, ...] = ()
-    output_names: tuple[str, ...] = ()
-    variables: tuple[Variable, ...] = ()
-
-    @property
-    def output_tensors(self) -> tuple[Tensor, ...]:
-        """The network's outputs under their names."""
-        tensors = tuple(self.tensors[i] for i in self.outputs)
-        if not self.output_names:
-            return tensors
-        named = zip(tensors, self.output_names, strict=True)
-        return tuple(replace(tensor, name=name) for tensor, name in named)

@@ -16,23 +16,19 @@ from furiosa_ir.backends.warboy.enf import layout
 from furiosa_ir.backends.warboy.enf.dataflow import check_dataflow
 from furiosa_ir.backends.warboy.enf.instruction_rules import result_register
 from furiosa_ir.backends.warboy.enf.records import (
-    Binding,
     Command,
     Copy,
     Dot,
     DramFlat,
     DramTile,
     DramView,
-    HostSegment,
     Load,
     NpuSegment,
     Parameter,
     Pool,
-    Program,
     SramFlat,
     SramTile,
     Store,
-    Tensor,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import section_size
@@ -40,6 +36,7 @@ from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.machine import TARGETS, Machine
 from furiosa_ir.errors import FuriosaError, VerificationFailure
 from furiosa_ir.limits import limit, way_out
+from furiosa_ir.program import Binding, HostSegment, Program, Tensor
 
 ELEMENTS = (1, 4, 8)
 _NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
@@ -119,7 +116,7 @@ def validate_program(program: Program) -> None:
                 raise VerificationFailure(f"framework '{segment.framework}' does not exist")
             _indices(segment.inputs, tensors, f"segment '{segment.name}'")
             _indices(segment.outputs, tensors, f"segment '{segment.name}'")
-        else:
+        elif isinstance(segment, NpuSegment):
             _Segment(program, segment, machine).validate()
     _variables(program)
     check_dataflow(program)

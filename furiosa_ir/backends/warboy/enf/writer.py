@@ -20,20 +20,18 @@ from furiosa_ir.backends.warboy.enf.records import (
     DramFlat,
     DramTile,
     DramView,
-    HostSegment,
     Load,
     NpuSegment,
     Pool,
-    Program,
     SramFlat,
     SramTile,
     Store,
-    Tensor,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import Section, section_chunks, section_size
 from furiosa_ir.files import whole_file
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import DeviceSegment, HostSegment, Program, Tensor
 
 _ORDER = {name: i for i, name in enumerate(layout.ORDERS)}
 _REGION = {name: i for i, name in enumerate(layout.REGIONS)}
@@ -101,6 +99,13 @@ def _section(data: Section, sections: list[Section]) -> tuple[int, int]:
     return offset * layout.SECTION_ALIGNMENT, section_size(data)
 
 
+def _segment_row(segment: DeviceSegment | HostSegment, sections: list[Section]) -> Row:
+    if isinstance(segment, HostSegment):
+        return {"host": _host_row(segment, sections)}
+    assert isinstance(segment, NpuSegment), "a segment of another backend"
+    return {"npu": _npu_row(segment, sections)}
+
+
 def _program_row(program: Program, sections: list[Section]) -> Row:
     return {
         "target": program.target,
@@ -108,12 +113,7 @@ def _program_row(program: Program, sections: list[Section]) -> Row:
         "tensors": [_tensor_row(tensor) for tensor in program.tensors],
         "inputs": _u32(program.inputs),
         "outputs": _u32(program.outputs),
-        "segments": [
-            {"npu": _npu_row(segment, sections)}
-            if isinstance(segment, NpuSegment)
-            else {"host": _host_row(segment, sections)}
-            for segment in program.segments
-        ],
+        "segments": [_segment_row(segment, sections) for segment in program.segments],
         "layers": [
             {
                 "name": layer.name,

@@ -10,7 +10,7 @@ import numpy as np
 from xdsl.dialects.builtin import IntegerType, Signedness
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.enf.validation import GREATEST_STEP, MOST_PADDING
 from furiosa_ir.dialects.graph.accumulator import output_channels, sums_fit
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of

@@ -13,7 +13,7 @@ from xdsl.builder import Builder
 from xdsl.dialects.builtin import IntegerType, LocationAttr, i8, i32
 from xdsl.ir import Attribute, SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.dialect.kernels import VECTOR
 from furiosa_ir.backends.warboy.lowering.constraints import extreme_scale, scales_far_apart
 from furiosa_ir.backends.warboy.planning.kernel_views import has_view, reduced_axes

@@ -18,7 +18,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Block, BlockArgument, Operation, OpResult, Region, SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.lowering import refusal
 from furiosa_ir.backends.warboy.lowering.constraints import dynamic
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, LITERT_DEFAULT

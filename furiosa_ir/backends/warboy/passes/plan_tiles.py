@@ -8,6 +8,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
+from furiosa_ir.backends.target import note_plan
 from furiosa_ir.backends.warboy.dialect.attributes import MemoryAttr, PlanAttr
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, Port
@@ -24,7 +25,7 @@ from furiosa_ir.backends.warboy.planning.residency import Program, Residency, pl
 from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
 from furiosa_ir.backends.warboy.planning.tiles import Task
 from furiosa_ir.backends.warboy.stages import MEMORY, require
-from furiosa_ir.backends.warboy.target import machine_of, note_plan
+from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass

@@ -11,7 +11,6 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.enf.records import (
-    Binding,
     Command,
     Copy,
     Dot,
@@ -20,11 +19,9 @@ from furiosa_ir.backends.warboy.enf.records import (
     NpuSegment,
     Parameter,
     Pool,
-    Program,
     SramFlat,
     SramTile,
     Store,
-    Tensor,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import section_view
@@ -42,6 +39,7 @@ from furiosa_ir.backends.warboy.simulator.memory import (
 from furiosa_ir.backends.warboy.simulator.pooling import prepare_pool
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import Binding, Program, Tensor
 
 POISON = 0xA5
 """What memory holds before anything is written, where a run is traced."""

@@ -18,19 +18,15 @@ from furiosa_ir.backends.warboy.enf.records import (
     Copy,
     Dot,
     DramView,
-    HostSegment,
     Instruction,
-    Layer,
     NpuSegment,
     Pool,
-    Program,
-    Tensor,
-    Variable,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.writer import save_program, write_program
 from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.errors import FormatFailure, FuriosaError
+from furiosa_ir.program import HostSegment, Layer, Program, Tensor, Variable
 from tests.backends.warboy.enf.schema import enf_generated
 from tests.backends.warboy.simulator.program_builder import ProgramBuilder, rescale
 

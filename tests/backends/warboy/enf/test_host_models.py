@@ -13,10 +13,10 @@ from onnx import TensorProto, helper
 
 from furiosa.runtime import session
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.enf.records import Program, Tensor
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.onnxruntime_session import onnx_session
+from furiosa_ir.program import Program, Tensor
 from tests.external_tensors import INITIALIZER, places, put
 from tests.runtime.programs import host_program
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.enf.disassembler import disassemble
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.enf.records import HostSegment, NpuSegment, Program, Tensor
+from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.errors import FormatFailure, FuriosaError, VerificationFailure
+from furiosa_ir.program import HostSegment, Program, Tensor
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import Session
 from tests import bounded

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from furiosa_ir.backends.warboy.enf.records import Copy, Dot, HostSegment, Pool, Program, Vector
+from furiosa_ir.backends.warboy.enf.records import Copy, Dot, Pool, Vector
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.importers.onnx import import_onnx
 from furiosa_ir.interpreter import run_module
+from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.runtime import session
 from tests.oracle.exact import SCRIPT, run_exactly
 from tests.passes.qdq import QDQ

@@ -11,13 +11,13 @@ from onnx import TensorProto, helper
 from xdsl.ir import Operation
 
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, DotOp, KernelOp, VectorOp
-from furiosa_ir.backends.warboy.passes.assign_target import AssignTarget
 from furiosa_ir.backends.warboy.passes.assign_views import AssignViews
 from furiosa_ir.backends.warboy.passes.fuse_kernels import FuseKernels
 from furiosa_ir.backends.warboy.passes.plan_tiles import PlanTiles
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.passes.assign_target import AssignTarget
 from tests.backends.warboy.passes.fusion_networks import TO_NCHW, TO_NHWC, Layers, check
 from tests.passes.qdq import QDQ
 

@@ -8,25 +8,22 @@ from dataclasses import replace
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import (
-    Binding,
     Command,
     Dot,
     DramFlat,
     DramTile,
     Instruction,
-    Layer,
     Load,
     NpuSegment,
     Parameter,
     Pool,
-    Program,
     SramFlat,
     SramTile,
     Store,
-    Tensor,
     Vector,
 )
 from furiosa_ir.backends.warboy.machine import load_machine
+from furiosa_ir.program import Binding, Layer, Program, Tensor
 
 
 class ProgramBuilder:

@@ -34,7 +34,7 @@ import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import Attribute, SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit_activation, variable_weight
 from furiosa_ir.backends.warboy.lowering.exact.scale import (
     WIDE_LIMIT,

@@ -14,7 +14,7 @@ import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import Attribute, SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import factors, gemmlowp
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers

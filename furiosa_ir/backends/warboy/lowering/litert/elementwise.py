@@ -6,7 +6,7 @@ import numpy as np
 from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import factors, tables
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers

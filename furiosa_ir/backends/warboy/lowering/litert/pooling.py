@@ -6,7 +6,7 @@ import numpy as np
 from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.lowering.constraints import many_windows, not_8bit, wide_window
 from furiosa_ir.backends.warboy.lowering.kernels import window_counts
 from furiosa_ir.backends.warboy.lowering.litert import factors

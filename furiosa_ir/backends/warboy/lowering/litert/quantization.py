@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import factors
 from furiosa_ir.backends.warboy.lowering.registry import LITERT, Emitter, lowers

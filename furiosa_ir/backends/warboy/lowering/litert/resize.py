@@ -9,7 +9,7 @@ import numpy as np
 from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.lowering.constraints import long_gather, not_8bit
 from furiosa_ir.backends.warboy.lowering.kernels import emit_interpolation
 from furiosa_ir.backends.warboy.lowering.litert import factors

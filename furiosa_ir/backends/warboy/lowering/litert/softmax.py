@@ -12,7 +12,7 @@ import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
 from furiosa_ir.backends.warboy.lowering.litert import gemmlowp, tables
 from furiosa_ir.backends.warboy.lowering.litert.gemmlowp import INT32

@@ -8,7 +8,7 @@ import numpy as np
 from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.lowering.kernels import emit_conv, emit_conv_transpose
 from furiosa_ir.backends.warboy.lowering.litert import convolution as reference
 from furiosa_ir.backends.warboy.lowering.litert import factors

@@ -6,7 +6,7 @@ import numpy as np
 from xdsl.dialects.builtin import IntegerType, Signedness, i8, i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy import hints
+from furiosa_ir import hints
 from furiosa_ir.backends.warboy.lowering.constraints import not_8bit_values
 from furiosa_ir.backends.warboy.lowering.registry import EXACT, LITERT, Emitter, lowers
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement

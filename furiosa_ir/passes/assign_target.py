@@ -8,13 +8,10 @@ from dataclasses import dataclass, replace
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 
-from furiosa_ir.backends.warboy import target
+from furiosa_ir.backends import default_backend, target
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Phase
-
-DEFAULT_TARGET = "warboy-2pe"
-"""The target where neither the command, nor the text, nor the pipeline names one."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class AssignTarget(Pass):
 
     becomes, by `assign-target{npu=warboy-2pe}`,
 
-        builtin.module attributes {warboy.target = "warboy-2pe"} { ... }
+        builtin.module attributes {furiosa.target = "warboy-2pe"} { ... }
     """
 
     name = "assign-target"
@@ -49,7 +46,7 @@ def with_target(
     """The phases with `assign-target` in front, where the module needs it.
 
     It does if a target is given that it does not have yet, or if none is known and a pass (or what
-    follows) reads it: that is the one place where `DEFAULT_TARGET` applies.
+    follows) reads it: that is the one place where the default target applies.
 
     Args:
         phases: what is about to run.
@@ -76,7 +73,7 @@ def with_target(
         return tuple(phases)
     if given is None and not is_needed and not any(what.reads_target for what in passes):
         return tuple(phases)
-    first = AssignTarget(given or DEFAULT_TARGET)
+    first = AssignTarget(given or default_backend().default_target)
     if not phases:
         return (Phase(level, "the target", (first,)),)
     return (replace(phases[0], passes=(first, *phases[0].passes)), *phases[1:])

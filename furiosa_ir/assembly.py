@@ -1,0 +1,289 @@
+"""A compiled module as a program: what `@main` calls, bound to tensors and segments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    ComplexType,
+    DictionaryAttr,
+    Float4E2M1FNType,
+    Float8E4M3FNType,
+    Float8E4M3FNUZType,
+    Float8E5M2FNUZType,
+    Float8E5M2Type,
+    Float8E8M0FNUType,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+    ModuleOp,
+    Signedness,
+    StringAttr,
+    bf16,
+    f16,
+    f32,
+    f64,
+)
+from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.ir import Attribute, SSAValue
+
+from furiosa_ir.backends.warboy.passes.graph_partition import is_npu, main_function
+from furiosa_ir.dialects.graph.base import GraphOp, StringType, quantization_of
+from furiosa_ir.dialects.graph.macs import macs_of
+from furiosa_ir.dialects.graph.quantization import StorageCastOp
+from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
+from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp, variables_of
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.exporters import export_segment
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
+from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import (
+    Binding,
+    DeviceSegment,
+    HostSegment,
+    Layer,
+    Program,
+    Provenance,
+    Tensor,
+    Variable,
+)
+
+Codegen = Callable[[FuncOp, int], tuple[DeviceSegment, Sequence[Layer]]]
+"""From the function of a device segment, and the number of layers before it, to the segment and the
+rows of its own layers. Bindings have the number of the function's argument or result for tensor,
+rows the segment 0: both are known only here."""
+
+_NAMES: dict[Attribute, str] = {
+    f16: "float16",
+    bf16: "bfloat16",
+    f32: "float32",
+    f64: "float64",
+    ComplexType(f32): "complex64",
+    ComplexType(f64): "complex128",
+    Float8E4M3FNType(): "float8_e4m3fn",
+    Float8E4M3FNUZType(): "float8_e4m3fnuz",
+    Float8E5M2Type(): "float8_e5m2",
+    Float8E5M2FNUZType(): "float8_e5m2fnuz",
+    Float8E8M0FNUType(): "float8_e8m0fnu",
+    Float4E2M1FNType(): "float4_e2m1fn",
+    StringType(): "string",
+}
+
+_MOST_MACS = (1 << 64) - 1
+"""What a program can say."""
+
+
+def assemble(
+    module: ModuleOp,
+    target: str,
+    machine: dict[str, int],
+    provenance: Provenance,
+    codegen: Codegen,
+) -> Program:
+    """The program of a module whose device segments are ready for code generation.
+
+    Args:
+        module: `@main` calls `@npu_K` and `@host_K` only, with storage casts in between, and reads
+            and assigns variables.
+        target: what it is compiled for.
+        machine: the target's parameters, as a program carries them.
+        provenance: for the file's header.
+        codegen: makes the device segments.
+
+    Raises:
+        CompilationFailure: a host segment cannot be written in its framework, or the network was
+            not partitioned.
+    """
+    main = main_function(module)
+    functions = {f.sym_name.data: f for f in module.ops if isinstance(f, FuncOp)}
+    tensors: list[Tensor] = []
+    indices: dict[SSAValue, int] = {}
+
+    def add(value: SSAValue, attributes: DictionaryAttr) -> None:
+        indices[value] = len(tensors)
+        tensors.append(_tensor(value, attributes))
+
+    for value, attributes in zip(main.body.block.args, _attributes(main.arg_attrs), strict=True):
+        add(value, attributes)
+    segments: list[DeviceSegment | HostSegment] = []
+    layers: list[Layer] = []
+    before: dict[str, int] = {}  # variable -> the tensor that holds it when a run begins
+    after: dict[str, int] = {}  # the tensor that holds it now
+    operations = list(main.body.block.ops)
+    for op in operations:
+        if isinstance(op, StorageCastOp):
+            indices[op.result] = indices[op.x]
+        elif isinstance(op, CallOp):
+            function = functions[op.callee.string_value()]
+            for result, attributes in zip(op.results, _attributes(function.res_attrs), strict=True):
+                # The quantised view of an NPU's result carries more than the lowered one. A host's
+                # result is quantised itself, and its storage cast is what an NPU takes.
+                view = _outer_view(result) if is_npu(function) else result
+                add(view, attributes)
+                indices[result] = indices[view]
+            inputs = tuple(indices[v] for v in op.operands)
+            outputs = tuple(indices[v] for v in op.results)
+            segment, rows = (
+                _bound(codegen(function, len(layers)), inputs, outputs)
+                if is_npu(function)
+                else _host_segment(function, inputs, outputs)
+            )
+            segments.append(segment)
+            layers.extend(replace(row, segment=len(segments) - 1) for row in rows)
+        elif isinstance(op, ReadVariableOp):
+            if op.symbol not in after:
+                add(op.result, DictionaryAttr({"graph.name": StringAttr(op.symbol)}))
+                before[op.symbol] = after[op.symbol] = indices[op.result]
+            indices[op.result] = after[op.symbol]
+        elif isinstance(op, AssignVariableOp):
+            after[op.symbol] = indices[op.x]
+        elif not isinstance(op, ReturnOp):
+            raise CompilationFailure(
+                f"'{op.name}' stands in @main, outside of all segments",
+                layer=layer_name(op),
+                hint="run graph-partition before the passes of the backend",
+            )
+    returned = [indices[v] for v in cast("ReturnOp", operations[-1]).arguments]
+    names = _name_outputs(tensors, indices, returned, _attributes(main.res_attrs))
+    return Program(
+        target=target,
+        machine=machine,
+        tensors=tuple(tensors),
+        inputs=tuple(range(len(main.body.block.args))),
+        outputs=tuple(returned),
+        segments=tuple(segments),
+        layers=tuple(layers),
+        compiler=provenance.compiler,
+        options=provenance.options,
+        pipeline=provenance.pipeline,
+        source_hash=provenance.source_hash,
+        source_framework=provenance.source_framework,
+        resumed=provenance.resumed,
+        output_names=names,
+        variables=tuple(
+            # One that nothing reads first is as good as none.
+            Variable(name, before[name], after[name], _initial(variable.initial.array))
+            for name, variable in variables_of(module).items()
+            if name in before
+        ),
+    )
+
+
+def _initial(elements: Array) -> bytes:
+    return elements.astype(elements.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _attributes(attributes: ArrayAttr[DictionaryAttr] | None) -> Sequence[DictionaryAttr]:
+    return tuple(attributes or ())
+
+
+def _outer_view(value: SSAValue) -> SSAValue:
+    """What the rest of `@main` knows a call's result as: the storage cast of it, if any."""
+    for use in value.uses:
+        if isinstance(use.operation, StorageCastOp):
+            return use.operation.result
+    return value
+
+
+def _tensor(value: SSAValue, attributes: DictionaryAttr) -> Tensor:
+    name = cast("StringAttr", attributes.data["graph.name"]).data
+    q = quantization_of(value)
+    if q is not None:
+        dtype, scale, zero_point = np.dtype(q.dtype).name, q.scale, q.zero_point
+        return Tensor(name, dtype, _extents(value), scale, zero_point)
+    if "graph.scale" in attributes.data:
+        return Tensor(
+            name,
+            cast("StringAttr", attributes.data["graph.dtype"]).data,
+            _extents(value),
+            cast("FloatAttr", attributes.data["graph.scale"]).value.data,
+            cast("IntegerAttr", attributes.data["graph.zero_point"]).value.data,
+        )
+    return Tensor(name, dtype_name(element_of(value)), _extents(value))
+
+
+def _extents(value: SSAValue) -> tuple[int, ...]:
+    """The shape as a program has it: -1 where only running the network tells."""
+    return tuple(-1 if n == DYNAMIC else n for n in shape_of(value))
+
+
+def dtype_name(element: Attribute) -> str:
+    """The name of a plain element type: numpy's or ml_dtypes', or "string"."""
+    if isinstance(element, IntegerType):
+        width = cast("IntegerType", element).width.data
+        if width == 1:
+            return "bool"
+        return f"{'u' if element.signedness.data == Signedness.UNSIGNED else ''}int{width}"
+    return _NAMES.get(element, str(element))
+
+
+def _name_outputs(
+    tensors: list[Tensor],
+    indices: dict[SSAValue, int],
+    returned: Sequence[int],
+    attributes: Sequence[DictionaryAttr],
+) -> tuple[str, ...]:
+    """Gives the tensors that `@main` returns the network's output names.
+
+    An input that is returned, or a tensor returned twice, keeps its first name.
+
+    Returns:
+        The names of the outputs, where one of them is not that of its tensor.
+    """
+    inputs = {i for v, i in indices.items() if not hasattr(v, "op")}
+    named: set[int] = set()
+    names = [cast("StringAttr", entry.data["graph.name"]).data for entry in attributes]
+    for index, name in zip(returned, names, strict=True):
+        if index not in named and index not in inputs:
+            tensors[index] = replace(tensors[index], name=name)
+            named.add(index)
+    differ = any(tensors[i].name != name for i, name in zip(returned, names, strict=True))
+    return tuple(names) if differ else ()
+
+
+def _bound(
+    made: tuple[DeviceSegment, Sequence[Layer]],
+    inputs: tuple[int, ...],
+    outputs: tuple[int, ...],
+) -> tuple[DeviceSegment, Sequence[Layer]]:
+    """A device segment whose bindings name the program's tensors."""
+    segment, layers = made
+    bound = replace(
+        segment,
+        inputs=tuple(Binding(t, b.address) for t, b in zip(inputs, segment.inputs, strict=True)),
+        outputs=tuple(Binding(t, b.address) for t, b in zip(outputs, segment.outputs, strict=True)),
+    )
+    return bound, layers
+
+
+def _host_segment(
+    function: FuncOp, inputs: tuple[int, ...], outputs: tuple[int, ...]
+) -> tuple[HostSegment, Sequence[Layer]]:
+    framework, model = export_segment(function)
+    rows: list[tuple[str, str, int, str]] = []
+    layers: list[Layer] = []
+    for op in function.body.block.ops:
+        if not isinstance(op, GraphOp) or isinstance(op, ConstantOp | StorageCastOp):
+            continue  # no operators of the network
+        name = layer_name(op)
+        operator = op.operator.data if isinstance(op, OpaqueOp) else op.name.removeprefix("graph.")
+        hint = op.attributes.get("graph.hint")
+        number, reason = 0, ""
+        match hint:
+            case ArrayAttr(data=(IntegerAttr() as first, StringAttr(data=reason))):
+                number = first.value.data
+            case None:
+                pass
+            case _:
+                raise CompilationFailure(
+                    f"graph.hint is {hint}", layer=name, hint="it is [number, reason]"
+                )
+        rows.append((operator, name, number, reason))
+        layers.append(Layer(name, operator, 0, min(macs_of(op), _MOST_MACS), 0))
+    symbol = function.sym_name.data
+    return HostSegment(symbol, framework, inputs, outputs, model, tuple(rows)), layers

@@ -1,0 +1,101 @@
+"""What an ENF program costs: its commands' times, multiplications and memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from furiosa_ir.backends.warboy.enf.records import Dot, NpuSegment
+from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.simulator.timeline import TimelineEntry, timeline
+from furiosa_ir.costs import Costs, LayerCost, SegmentCost
+from furiosa_ir.program import Program
+
+
+def program_costs(program: Program) -> Costs:
+    """The costs of a program.
+
+    The multiply-accumulates of a layer are counted in its commands, and no layer has more weights
+    than its segment has bytes for, whatever the file says.
+    """
+    machine = Machine.from_parameters(program.machine)
+    segments = {i: s for i, s in enumerate(program.segments) if isinstance(s, NpuSegment)}
+    entries = timeline(program)
+    cycles = max((entry.end for entry in entries), default=0)
+    return Costs(
+        cycles=cycles,
+        latency_us=cycles / machine.clock_hz * 1e6,
+        sram_peak_bytes=max((s.sram_bytes for s in segments.values()), default=0) * machine.slices,
+        dram_bytes=sum(len(s.constants) for s in segments.values())
+        + max((s.workspace_bytes for s in segments.values()), default=0),
+        segments={
+            index: SegmentCost(
+                len(s.commands),
+                len(s.constants),
+                s.workspace_bytes,
+                {"sram_slice_bytes": s.sram_bytes},
+            )
+            for index, s in segments.items()
+        },
+        layers=_layers(program, segments, entries),
+    )
+
+
+@dataclass
+class _Use:
+    """What a layer's commands cost."""
+
+    cycles: int = 0
+    tiles: int = 0
+    load: int = 0
+    operate: int = 0
+    store: int = 0
+
+
+def _layers(
+    program: Program, segments: dict[int, NpuSegment], entries: list[TimelineEntry]
+) -> dict[int, LayerCost]:
+    uses = [_Use() for _ in program.layers]
+    reached = 0
+    for entry in sorted(entries, key=lambda e: (e.end, e.start)):
+        command = segments[entry.segment].commands[entry.command]
+        use = uses[command.layer]
+        kind = type(command).__name__
+        use.cycles += max(0, entry.end - reached)
+        reached = max(reached, entry.end)
+        busy = entry.end - entry.start
+        if entry.engine == "npu":
+            use.tiles += 1
+            use.operate += busy
+        elif kind == "Load":
+            use.load += busy
+        else:
+            use.store += busy
+    macs = _macs(program, segments)
+    return {
+        index: LayerCost(
+            macs[index],
+            min(layer.weight_bytes, len(segments[layer.segment].constants)),
+            use.cycles,
+            use.tiles,
+            use.load,
+            use.operate,
+            use.store,
+        )
+        for index, (layer, use) in enumerate(zip(program.layers, uses, strict=True))
+        if layer.segment in segments
+    }
+
+
+def _macs(program: Program, segments: dict[int, NpuSegment]) -> list[int]:
+    """The multiply-accumulates of each layer, as its commands do them."""
+    products: list[dict[int, int]] = [{} for _ in program.layers]  # by what dilation divides them
+    for segment in segments.values():
+        for command in segment.commands:
+            if isinstance(command, Dot):
+                inner = command.x.extent[3:] if command.batched else command.weight_shape[1:]
+                count = prod(accumulator_shape(command)) * prod(inner)
+                layer, spread = products[command.layer], prod(command.input_dilation)
+                layer[spread] = layer.get(spread, 0) + count
+    return [sum(n // d for d, n in counts.items()) for counts in products]
