@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -51,25 +53,31 @@ def _expression(root: TensorOp) -> tuple[SSAValue, list[TensorOp]] | None:
     """
     shape = shape_of(root.results[0])
     steps: dict[Operation, None] = {root: None}
-    frontier = dict.fromkeys(_variables(root))
+    frontier: dict[SSAValue, int] = {}  # value -> when it came
+    ready: list[tuple[int, SSAValue]] = []  # of the frontier, a heap: nothing but steps read them
     found: tuple[SSAValue, list[TensorOp]] | None = None
-    while len(steps) < _LONGEST and all(shape_of(v) == shape for v in frontier):
+    step, came, ends = root, itertools.count(), 0  # ends: values that stay in the frontier
+    while True:
+        for v in dict.fromkeys(_variables(step)):
+            if v not in frontier:
+                frontier[v] = next(came)
+                if shape_of(v) != shape:
+                    return found
+                ends += not isinstance(v.owner, _Elementwise)
+            if isinstance(v.owner, _Elementwise) and all(u.operation in steps for u in v.uses):
+                heapq.heappush(ready, (frontier[v], v))
+        if len(steps) == _LONGEST or ends > 1:
+            return found
         if len(frontier) == 1 and len(steps) > 1:
             (source,) = frontier
             if element_of(source) == i8:
                 found = source, [cast("TensorOp", s) for s in steps]
-        ready = [
-            v
-            for v in frontier
-            if isinstance(v.owner, _Elementwise) and all(u.operation in steps for u in v.uses)
-        ]
         if not ready:
-            break
-        step = cast("TensorOp", ready[0].owner)
-        del frontier[ready[0]]
+            return found
+        _, value = heapq.heappop(ready)
+        del frontier[value]
+        step = cast("TensorOp", value.owner)
         steps[step] = None
-        frontier |= dict.fromkeys(_variables(step))
-    return found
 
 
 def _variables(op: TensorOp) -> list[SSAValue]:

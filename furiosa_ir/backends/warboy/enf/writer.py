@@ -6,6 +6,7 @@ import io
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,11 +56,11 @@ def write_sections(program: Program, file: BinaryIO) -> None:
         program: the program.
         file: an empty file that can be sought in.
     """
-    sections: list[Section] = []
+    sections = _Sections()
     body = encode("Program", _program_row(program, sections))
     checksum = 0
     file.write(layout.MAGIC + bytes(4) + layout.VERSION)
-    for part in _parts(body, sections):
+    for part in _parts(body, sections.sections):
         checksum = zlib.crc32(part, checksum)
         file.write(part)
     file.seek(len(layout.MAGIC))
@@ -90,23 +91,34 @@ def save_program(program: Program, path: str | os.PathLike[str]) -> None:
         write_sections(program, file)
 
 
-def _section(data: Section, sections: list[Section]) -> tuple[int, int]:
-    """Appends a section; its (offset, size) from the first section on."""
-    offset = 0
-    for section in sections:
-        offset += -(-section_size(section) // layout.SECTION_ALIGNMENT)
-    sections.append(data)
-    return offset * layout.SECTION_ALIGNMENT, section_size(data)
+@dataclass
+class _Sections:
+    """The sections of a file.
+
+    Attributes:
+        sections: in order.
+        end: bytes from the first section to where the next one begins.
+    """
+
+    sections: list[Section] = field(default_factory=list[Section])
+    end: int = 0
+
+    def add(self, data: Section) -> tuple[int, int]:
+        """Appends a section; its (offset, size) from the first section on."""
+        offset, size = self.end, section_size(data)
+        self.end += -(-size // layout.SECTION_ALIGNMENT) * layout.SECTION_ALIGNMENT
+        self.sections.append(data)
+        return offset, size
 
 
-def _segment_row(segment: DeviceSegment | HostSegment, sections: list[Section]) -> Row:
+def _segment_row(segment: DeviceSegment | HostSegment, sections: _Sections) -> Row:
     if isinstance(segment, HostSegment):
         return {"host": _host_row(segment, sections)}
     assert isinstance(segment, NpuSegment), "a segment of another backend"
     return {"npu": _npu_row(segment, sections)}
 
 
-def _program_row(program: Program, sections: list[Section]) -> Row:
+def _program_row(program: Program, sections: _Sections) -> Row:
     return {
         "target": program.target,
         "machine": [{"name": k, "value": v} for k, v in program.machine.items()],
@@ -139,7 +151,7 @@ def _program_row(program: Program, sections: list[Section]) -> Row:
                 "name": variable.name,
                 "before": variable.before,
                 "after": variable.after,
-                "initial": _section(variable.initial, sections),
+                "initial": sections.add(variable.initial),
             }
             for variable in program.variables
         ]
@@ -161,19 +173,19 @@ def _tensor_row(tensor: Tensor) -> Row:
     }
 
 
-def _host_row(segment: HostSegment, sections: list[Section]) -> Row:
+def _host_row(segment: HostSegment, sections: _Sections) -> Row:
     names = ("operator", "layer", "hint", "reason")
     return {
         "name": segment.name,
         "framework": layout.FRAMEWORKS.index(segment.framework),
         "inputs": _u32(segment.inputs),
         "outputs": _u32(segment.outputs),
-        "model": _section(segment.model, sections),
+        "model": sections.add(segment.model),
         "operators": [dict(zip(names, row, strict=True)) for row in segment.operators],
     }
 
 
-def _npu_row(segment: NpuSegment, sections: list[Section]) -> Row:
+def _npu_row(segment: NpuSegment, sections: _Sections) -> Row:
     packed = _Packed()
     for command in segment.commands:
         packed.add(command)
@@ -183,7 +195,7 @@ def _npu_row(segment: NpuSegment, sections: list[Section]) -> Row:
         "outputs": _structs([(b.address, b.tensor) for b in segment.outputs], layout.BINDING),
         "workspace_bytes": segment.workspace_bytes,
         "sram_bytes": segment.sram_bytes,
-        "constants": _section(segment.constants, sections),
+        "constants": sections.add(segment.constants),
         "commands": _structs(packed.commands, layout.COMMAND),
         "waits": _u32(packed.waits),
         "load_tiles": _structs(packed.load_tiles, layout.LOAD_TILE),

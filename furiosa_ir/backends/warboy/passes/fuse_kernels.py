@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerType, ModuleOp
@@ -102,6 +102,9 @@ def fuse_kernels(function: FuncOp) -> None:
         elif isinstance(op, contraction.MatMulOp):
             _transpose_weight(op)
     operations = [op for op in block.ops if isinstance(op, TensorOp)]
+    elementwise, vector = (
+        {op for op in operations if isinstance(op, k)} for k in (ELEMENTWISE, VECTOR)
+    )
     position = {op: index for index, op in enumerate(block.ops)}
     taken: set[Operation] = set()
     clusters: list[tuple[type[KernelOp], list[TensorOp]]] = []
@@ -111,12 +114,12 @@ def fuse_kernels(function: FuncOp) -> None:
         if kind is not None:
             fits = _fits_head(op)
             head, *epilogue = _epilogue(op, taken, position, fits)
-            members = [head, *_pull(epilogue, {*taken, head}, ELEMENTWISE, fits)]
+            members = [head, *_pull(epilogue, {*taken, head}, elementwise, fits, len(operations))]
             taken.update(members)
             clusters.append((kind, members))
     for op in reversed(operations):
-        if isinstance(op, VECTOR) and op not in taken:
-            members = _pull([op], taken, VECTOR, _fits_vector)
+        if op in vector and op not in taken:
+            members = _pull([op], taken, vector, has_view, MAX_VECTOR)
             taken.update(members)
             clusters.append((VectorOp, members))
     for kind, members in clusters:
@@ -237,11 +240,6 @@ def _is_byte(value: SSAValue) -> bool:
     return cast("IntegerType", element_of(value)).width.data == 8
 
 
-def _fits_vector(members: Sequence[TensorOp]) -> bool:
-    """What fits a kernel without a head."""
-    return len(members) <= MAX_VECTOR and has_view(members)
-
-
 def _fits_head(head: TensorOp) -> Fits:
     """What fits the view of a contraction, which it does not choose by what follows.
 
@@ -261,23 +259,25 @@ def _fits_head(head: TensorOp) -> Fits:
 def _pull(
     members: list[TensorOp],
     taken: set[Operation],
-    kinds: tuple[type[TensorOp], ...],
+    candidates: Set[Operation],
     fits: Fits,
+    most: int,
 ) -> list[TensorOp]:
-    """`members` and the operations of these kinds that nothing but they read, transitively.
+    """`members` and those of the candidates that nothing but they read, transitively.
 
-    If all of them do not fit one kernel, then as many as do. Whole operators are preferred to parts
-    of them: what passes from kernel to kernel is bytes then.
+    If all of them do not fit one kernel, then as many as do, and `most` of them. Whole operators
+    are preferred to parts of them: what passes from kernel to kernel is bytes then.
     """
-    everything = _with_producers(members, taken, kinds)
-    if fits(everything):
+    everything = _with_producers(members, taken, candidates, most)
+    if len(everything) <= most and fits(everything):
         return everything
     joined, refused = list(members), set(taken)
-    while (owner := next(_exclusive(joined, refused, kinds), None)) is not None:
-        within = _with_producers([*joined, owner], refused, kinds, stop_at_bytes=True)
-        if fits(within):
+    while (owner := next(_exclusive(joined, refused, candidates), None)) is not None:
+        more = [*joined, owner]
+        within = _with_producers(more, refused, candidates, most, stop_at_bytes=True)
+        if len(within) <= most and fits(within):
             joined = within
-        elif not _is_byte(owner.results[0]) and fits([*joined, owner]):
+        elif not _is_byte(owner.results[0]) and len(more) <= most and fits(more):
             joined.append(owner)
         else:
             refused.add(owner)
@@ -287,17 +287,19 @@ def _pull(
 def _with_producers(
     members: list[TensorOp],
     taken: set[Operation],
-    kinds: tuple[type[TensorOp], ...],
+    candidates: Set[Operation],
+    most: int,
     *,
     stop_at_bytes: bool = False,
 ) -> list[TensorOp]:
+    """All of them; where there are more than `most`, some more than that."""
     inside: set[Operation] = set(members)
     members = list(members)
     worklist = list(members)
-    while worklist:
+    while worklist and len(members) <= most:
         for operand in worklist.pop().operands:
-            owner = operand.owner
-            if owner in inside or owner in taken or not isinstance(owner, kinds):
+            owner: Any = operand.owner
+            if owner not in candidates or owner in inside or owner in taken:
                 continue
             if stop_at_bytes and _is_byte(operand):
                 continue
@@ -305,27 +307,29 @@ def _with_producers(
                 inside.add(owner)
                 members.append(owner)
                 worklist.append(owner)
+    if len(members) > most:
+        return members
     # An operation may have become exclusive only after another reader joined.
     grown = [
         owner
-        for owner in _exclusive(members, taken, kinds)
+        for owner in _exclusive(members, taken, candidates)
         if not (stop_at_bytes and _is_byte(owner.results[0]))
     ]
     if grown:
         members = [*members, *dict.fromkeys(grown)]
-        return _with_producers(members, taken, kinds, stop_at_bytes=stop_at_bytes)
+        return _with_producers(members, taken, candidates, most, stop_at_bytes=stop_at_bytes)
     return members
 
 
 def _exclusive(
-    members: Sequence[TensorOp], taken: set[Operation], kinds: tuple[type[TensorOp], ...]
+    members: Sequence[TensorOp], taken: set[Operation], candidates: Set[Operation]
 ) -> Iterator[TensorOp]:
-    """The operations of these kinds whose results `members` read, and nothing else does."""
+    """Those of the candidates whose results `members` read, and nothing else does."""
     inside: set[Operation] = set(members)
     for op in members:
         for operand in op.operands:
-            owner = operand.owner
-            if not isinstance(owner, kinds) or owner in inside or owner in taken:
+            owner: Any = operand.owner
+            if owner not in candidates or owner in inside or owner in taken:
                 continue
             if all(use.operation in inside for use in operand.uses):
                 yield owner

@@ -158,15 +158,15 @@ def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
             op, planned[number], op.addresses.data, homes, by_kernel[number], parameters, machine
         )
 
-    starts, ends = _moments(memory.residences)
+    starts, ends = _moments(memory.residences, addresses.residences)
     ahead: dict[int, list[int]] = {}
     for number, kernel in planned.items():
         if kernel.plan.prefetch:
             ahead.setdefault(number - kernel.plan.prefetch, []).append(number)
     prefetched: dict[int, KernelSteps] = {}
     for number, op in enumerate(kernels):
-        for stay in starts.get(number, ()):
-            fill = _fill(homes, memory, addresses, stay, number)
+        for stay, address in starts.get(number, ()):
+            fill = _fill(homes, memory, stay, address, number)
             yield fill, WholeBuffer(stay.buffer, complete=False)
         following = {other: make(other) for other in ahead.get(number, ())}
         if isinstance(op, CopyOp):
@@ -182,8 +182,8 @@ def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
                 yield from steps.load_parameters(steps.steps[0])
             yield from _kernel(steps, list(following.values()))
         prefetched.update(following)
-        for stay in ends.get(number, ()):
-            spill = _spill(homes, memory, addresses, stay, number)
+        for stay, address in ends.get(number, ()):
+            spill = _spill(homes, memory, stay, address, number)
             yield spill, WholeBuffer(stay.buffer, complete=True)
 
 
@@ -196,34 +196,32 @@ def _residents(memory: MemoryPlan, addresses: MemoryAddresses, count: int) -> li
     return result
 
 
+Stay = tuple[Residence, int]
+"""A residence and its address."""
+
+
 def _moments(
-    residences: Iterable[Residence],
-) -> tuple[dict[int, list[Residence]], dict[int, list[Residence]]]:
+    residences: Iterable[Residence], addresses: Iterable[int]
+) -> tuple[dict[int, list[Stay]], dict[int, list[Stay]]]:
     """(residences to fill before each kernel, those to spill after it)."""
-    starts: dict[int, list[Residence]] = {}
-    ends: dict[int, list[Residence]] = {}
-    for stay in residences:
+    starts: dict[int, list[Stay]] = {}
+    ends: dict[int, list[Stay]] = {}
+    for stay, address in zip(residences, addresses, strict=True):
         if stay.filled:
-            starts.setdefault(stay.first, []).append(stay)
+            starts.setdefault(stay.first, []).append((stay, address))
         if stay.spilled:
-            ends.setdefault(stay.last, []).append(stay)
+            ends.setdefault(stay.last, []).append((stay, address))
     return starts, ends
 
 
-def _fill(
-    homes: Homes, memory: MemoryPlan, addresses: MemoryAddresses, stay: Residence, number: int
-) -> Command:
+def _fill(homes: Homes, memory: MemoryPlan, stay: Residence, at: int, number: int) -> Command:
     buffer = memory.buffers[stay.buffer]
-    at = addresses.residences[memory.residences.index(stay)]
     source = homes.tile(stay.buffer, _ORIGIN, buffer.shape)
     return Load(source, resident_tile(buffer, at, _ORIGIN, buffer.shape), number)
 
 
-def _spill(
-    homes: Homes, memory: MemoryPlan, addresses: MemoryAddresses, stay: Residence, number: int
-) -> Command:
+def _spill(homes: Homes, memory: MemoryPlan, stay: Residence, at: int, number: int) -> Command:
     buffer = memory.buffers[stay.buffer]
-    at = addresses.residences[memory.residences.index(stay)]
     target = homes.tile(stay.buffer, _ORIGIN, buffer.shape)
     return Store(resident_tile(buffer, at, _ORIGIN, buffer.shape), target, number)
 

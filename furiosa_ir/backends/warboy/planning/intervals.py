@@ -31,27 +31,26 @@ def place_intervals(intervals: Sequence[Interval]) -> tuple[list[int], int]:
         key=lambda i: (-intervals[i].size, intervals[i].first, intervals[i].last, i),
     )
     addresses = [0] * len(intervals)
-    placed: list[tuple[int, int, int, int]] = []  # (address, end, first, last)
-    # Most of thousands of intervals never meet: numpy finds the few that do.
-    firsts, lasts = np.empty((2, len(intervals)), np.int64)
-    peak = 0
+    # What is placed, by address: numpy looks through thousands at once.
+    placed = np.empty((4, len(intervals)), np.int64)
+    count = peak = 0
     for i in order:
         item = intervals[i]
         if item.size == 0:
             continue
-        best, best_gap, low = -1, 1 << 62, 0
-        count = len(placed)
-        meets = (firsts[:count] <= item.last) & (lasts[:count] >= item.first)
-        for address, end, _, _ in sorted(placed[n] for n in np.flatnonzero(meets)):
-            gap = address - low
-            if item.size <= gap < best_gap:
-                best, best_gap = low, gap
-            low = max(low, end)
-        if best < 0:
-            best = low
+        starts, ends, firsts, lasts = placed[:, :count]
+        meets = (firsts <= item.last) & (lasts >= item.first)
+        starts, ends = starts[meets], ends[meets]
+        below = np.zeros(len(ends) + 1, np.int64)
+        np.maximum.accumulate(ends, out=below[1:])
+        gaps = starts - below[:-1]
+        taking = np.flatnonzero(gaps >= item.size)
+        best = int(below[taking[gaps[taking].argmin()]] if taking.size else below[-1])
         addresses[i] = best
         end = best + item.size
         peak = max(peak, end)
-        firsts[count], lasts[count] = item.first, item.last
-        placed.append((best, end, item.first, item.last))
+        at = int(placed[0, :count].searchsorted(best))
+        placed[:, at + 1 : count + 1] = placed[:, at:count]
+        placed[:, at] = best, end, item.first, item.last
+        count += 1
     return addresses, peak

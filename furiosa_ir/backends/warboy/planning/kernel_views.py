@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from xdsl.ir import SSAValue
+from xdsl.ir import BlockArgument, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
 from furiosa_ir.backends.warboy.planning.views import (
@@ -55,12 +55,8 @@ def weight_operands(kernel: KernelOp) -> dict[int, str]:
 
 def table_operands(kernel: KernelOp) -> set[int]:
     """The numbers of the operands that are tables."""
-    args = list(kernel.body.block.args)
-    return {
-        args.index(op.table)  # pyright: ignore[reportArgumentType]
-        for op in kernel.operations
-        if isinstance(op, arithmetic.LookupOp)
-    }
+    tables = [op.table for op in kernel.operations if isinstance(op, arithmetic.LookupOp)]
+    return {table.index for table in tables if isinstance(table, BlockArgument)}
 
 
 def kernel_views(kernel: KernelOp, known: Mapping[SSAValue, str]) -> tuple[list[str], str]:
