@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_NAME
 
 
 def send_json(connection: Connection, value: Any) -> None:
@@ -42,7 +42,7 @@ def receive_arrays(connection: Connection) -> list[Array]:
     """What `send_arrays` sent."""
     arrays: list[Array] = []
     for name, shape in receive_json(connection):
-        array: Array = np.empty(shape, np.dtype(getattr(ml_dtypes, name, name)))
+        array: Array = np.empty(shape, BY_NAME[name].dtype if name in BY_NAME else name)
         if array.dtype == object:
             texts = receive_json(connection)
             array.reshape(-1)[:] = [t.encode("latin-1") if raw else t for raw, t in texts]

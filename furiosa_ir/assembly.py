@@ -9,24 +9,11 @@ from typing import cast
 import numpy as np
 from xdsl.dialects.builtin import (
     ArrayAttr,
-    ComplexType,
     DictionaryAttr,
-    Float4E2M1FNType,
-    Float8E4M3FNType,
-    Float8E4M3FNUZType,
-    Float8E5M2FNUZType,
-    Float8E5M2Type,
-    Float8E8M0FNUType,
     FloatAttr,
     IntegerAttr,
-    IntegerType,
     ModuleOp,
-    Signedness,
     StringAttr,
-    bf16,
-    f16,
-    f32,
-    f64,
 )
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, SSAValue
@@ -39,6 +26,7 @@ from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp, variables_of
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.exporters import export_segment
+from furiosa_ir.ir.element_types import element_type_of
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 from furiosa_ir.numerics.array import Array
@@ -58,21 +46,6 @@ Codegen = Callable[[FuncOp, int], tuple[DeviceSegment, Sequence[Layer]]]
 rows of its own layers. Bindings have the number of the function's argument or result for tensor,
 rows the segment 0: both are known only here."""
 
-_NAMES: dict[Attribute, str] = {
-    f16: "float16",
-    bf16: "bfloat16",
-    f32: "float32",
-    f64: "float64",
-    ComplexType(f32): "complex64",
-    ComplexType(f64): "complex128",
-    Float8E4M3FNType(): "float8_e4m3fn",
-    Float8E4M3FNUZType(): "float8_e4m3fnuz",
-    Float8E5M2Type(): "float8_e5m2",
-    Float8E5M2FNUZType(): "float8_e5m2fnuz",
-    Float8E8M0FNUType(): "float8_e8m0fnu",
-    Float4E2M1FNType(): "float4_e2m1fn",
-    StringType(): "string",
-}
 
 _MOST_MACS = (1 << 64) - 1
 """What a program can say."""
@@ -214,12 +187,10 @@ def _extents(value: SSAValue) -> tuple[int, ...]:
 
 def dtype_name(element: Attribute) -> str:
     """The name of a plain element type: numpy's or ml_dtypes', or "string"."""
-    if isinstance(element, IntegerType):
-        width = cast("IntegerType", element).width.data
-        if width == 1:
-            return "bool"
-        return f"{'u' if element.signedness.data == Signedness.UNSIGNED else ''}int{width}"
-    return _NAMES.get(element, str(element))
+    if isinstance(element, StringType):
+        return "string"
+    plain = element_type_of(element)
+    return str(element) if plain is None else plain.name
 
 
 def _name_outputs(

@@ -16,23 +16,11 @@ import ml_dtypes
 import numpy as np
 
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_ONNX, by_dtype
 from furiosa_ir.onnx_messages import check_complete
 
-# TensorProto.DataType -> (dtype, bits of an element). The numbers are ONNX's, for good.
-_TYPES: dict[int, tuple[np.dtype[Any], int]] = {
-    16: (np.dtype(ml_dtypes.bfloat16), 16),
-    17: (np.dtype(ml_dtypes.float8_e4m3fn), 8),
-    18: (np.dtype(ml_dtypes.float8_e4m3fnuz), 8),
-    19: (np.dtype(ml_dtypes.float8_e5m2), 8),
-    20: (np.dtype(ml_dtypes.float8_e5m2fnuz), 8),
-    21: (np.dtype(ml_dtypes.uint4), 4),
-    22: (np.dtype(ml_dtypes.int4), 4),
-    23: (np.dtype(ml_dtypes.float4_e2m1fn), 4),
-    24: (np.dtype(ml_dtypes.float8_e8m0fnu), 8),
-    25: (np.dtype(ml_dtypes.uint2), 2),
-    26: (np.dtype(ml_dtypes.int2), 2),
-}
-_CODES = {dtype: (code, bits) for code, (dtype, bits) in _TYPES.items()}
+_TYPES = {code: element for code, element in BY_ONNX.items() if not element.in_numpy}
+"""`TensorProto.DataType` -> the element type, of those that onnxruntime's arrays do not have."""
 
 
 _PLAIN = re.compile(
@@ -92,13 +80,14 @@ def run_session(session: Any, inputs: Sequence[Array]) -> list[Array]:
 
 def _to_ort(array: Array) -> Any:
     """An array that onnxruntime takes as it is, or the `OrtValue` of a copy."""
-    if array.dtype not in _CODES:
+    element = by_dtype().get(array.dtype)
+    if element is None or element.onnx not in _TYPES:
         return array
     import onnxruntime  # noqa: PLC0415
 
-    code, bits = _CODES[array.dtype]
-    data = _packed(np.ascontiguousarray(array).reshape(-1).view(np.uint8), bits)
-    value: Any = onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(array.shape), code)
+    data = _packed(np.ascontiguousarray(array).reshape(-1).view(np.uint8), element.bits)
+    shape = list(array.shape)
+    value: Any = onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, element.onnx)
     if data.size:
         ctypes.memmove(value.data_ptr(), data.ctypes.data, data.size)
     return value
@@ -106,15 +95,15 @@ def _to_ort(array: Array) -> Any:
 
 def _from_ort(value: Any) -> Array:
     """The elements of an `OrtValue` that holds a tensor, as an array of its own."""
-    entry = _TYPES.get(value.element_type())
-    if entry is None:
+    element = _TYPES.get(value.element_type())
+    if element is None:
         return value.numpy()
-    dtype, bits = entry
+    dtype = element.dtype
     shape = tuple(int(n) for n in value.shape())
     count = int(np.prod(shape, dtype=np.int64))
     size = value.tensor_size_in_bytes()
     data = np.frombuffer(ctypes.string_at(value.data_ptr(), size) if size else b"", np.uint8)
-    return _unpacked(data, bits, count * dtype.itemsize).view(dtype).reshape(shape)
+    return _unpacked(data, element.bits, count * dtype.itemsize).view(dtype).reshape(shape)
 
 
 def _packed(elements: np.ndarray[Any, np.dtype[np.uint8]], bits: int) -> Array:

@@ -26,3 +26,11 @@ def test_arrays_have_one_name():
     reals = r"(npt\.NDArray\[np\.float64\]|np\.ndarray\[Any, np\.dtype\[np\.float64\]\])"
     found = lines_of(any_array) + lines_of(rf"^\w+(: TypeAlias)? = {reals}")
     assert [line.partition(":")[0] for line in found] == ["numerics/array.py"] * 2
+
+
+def test_element_types_have_one_table():
+    """Nothing else lists dtypes beside what another world calls them."""
+    keys = r"""^\s*(["']u?int8["']|np\.dtype\(np\.u?int8\)|\w*\.?Tensor(Type|Proto)\.U?INT8): """
+    assert lines_of(keys) + lines_of(r"getattr\(ml_dtypes") == [
+        "numerics/element_types.py:     return np.dtype(getattr(ml_dtypes, name))"
+    ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
 from flatbuffers import flexbuffers
 
@@ -13,21 +12,9 @@ from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.host_kernels import HostOperator, HostTensor
 from furiosa_ir.host_kernels.sub_model import Step, SubModel
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_TFLITE
 
-_DTYPES = {
-    tflite.TensorType.FLOAT32: np.float32,
-    tflite.TensorType.FLOAT16: np.float16,
-    tflite.TensorType.FLOAT64: np.float64,
-    tflite.TensorType.INT8: np.int8,
-    tflite.TensorType.UINT8: np.uint8,
-    tflite.TensorType.INT16: np.int16,
-    tflite.TensorType.UINT16: np.uint16,
-    tflite.TensorType.INT32: np.int32,
-    tflite.TensorType.UINT32: np.uint32,
-    tflite.TensorType.INT64: np.int64,
-    tflite.TensorType.UINT64: np.uint64,
-    tflite.TensorType.BOOL: np.bool_,
-}
+_DTYPES = {number: e.dtype for number, e in BY_TFLITE.items() if not e.is_packed}
 
 _MOST_OPTIONS = 256
 
@@ -95,7 +82,7 @@ def _tensor(reader: Any) -> HostTensor:
         scale = float(quantization.Scale(0))
         zero_point = int(quantization.ZeroPoint(0)) if quantization.ZeroPointLength() else 0
     name = (reader.Name() or b"").decode(errors="replace")
-    return HostTensor(name, shape, np.dtype(_DTYPES[reader.Type()]), scale, zero_point)
+    return HostTensor(name, shape, _DTYPES[reader.Type()], scale, zero_point)
 
 
 def options_of(content: bytes) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-import ml_dtypes
 import numpy as np
 
 from furiosa_ir.errors import ImportFailure
@@ -23,36 +22,14 @@ from furiosa_ir.input_files import open_input
 from furiosa_ir.ir.constants import Constant, ConstantTable, StoredConstant
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_NAME, ELEMENT_TYPES
 
-_SAFETENSORS_NAME: dict[str, str] = {
-    "bool": "BOOL",
-    "uint8": "U8",
-    "int8": "I8",
-    "uint16": "U16",
-    "int16": "I16",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "uint32": "U32",
-    "int32": "I32",
-    "float32": "F32",
-    "uint64": "U64",
-    "int64": "I64",
-    "float64": "F64",
-}
-_DTYPE_NAME = {v: k for k, v in _SAFETENSORS_NAME.items()}
-
-_OTHER_DTYPES = frozenset(
-    {"complex64", "complex128", "int4", "uint4", "float8_e4m3fn", "float8_e5m2"}
-    | {"float8_e4m3fnuz", "float8_e5m2fnuz", "float4_e2m1fn"}
-)
-"""Stored as bytes (U8), with "dtype:shape" in the file's metadata under their digest."""
+_SAFETENSORS_NAME = {e.name: e.safetensors for e in ELEMENT_TYPES if e.safetensors is not None}
+"""Those of other dtypes are stored as bytes (U8), with "dtype:shape" in the metadata."""
+_ELEMENT_TYPES = {name: BY_NAME[dtype] for dtype, name in _SAFETENSORS_NAME.items()}
 
 _MAX_HEADER = 100 << 20
 _DATA_ALIGNMENT = 64
-
-
-def _dtype(name: str) -> np.dtype[Any]:
-    return np.dtype(getattr(ml_dtypes, name, name))
 
 
 def write_constants(constants: Iterable[Constant], path: Path) -> None:
@@ -159,14 +136,15 @@ def _tensors(data: memoryview) -> Iterator[tuple[str, Array]]:
 def _map(data: memoryview, entry: dict[str, Any], other: str | None) -> Array:
     first, last = entry["data_offsets"]
     shape = [int(n) for n in entry["shape"]]
-    dtype = _dtype(_DTYPE_NAME[entry["dtype"]])
+    element = _ELEMENT_TYPES[entry["dtype"]]
     if other is not None:
         name, _, extents = other.partition(":")
-        if name not in _OTHER_DTYPES:
+        if name not in BY_NAME:
             raise ValueError(f"unknown dtype '{name}'")
-        dtype = _dtype(name)
+        element = BY_NAME[name]
         shape = [int(n) for n in extents.split(",") if n]
     check_shape(shape, "a constant")
+    dtype = element.dtype
     size = dtype.itemsize
     for extent in shape:
         if extent < 0:

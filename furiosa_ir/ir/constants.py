@@ -15,7 +15,6 @@ from functools import cached_property
 from math import prod
 from typing import Any, Protocol, runtime_checkable
 
-import ml_dtypes
 import numpy as np
 from xdsl.ir import Data
 from xdsl.irdl import irdl_attr_definition
@@ -25,6 +24,7 @@ from xdsl.printer import Printer
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import COMMON
 
 INLINE_ELEMENTS = 16
 """Constants of at most this many elements print in line."""
@@ -172,21 +172,7 @@ class CountsElements(Protocol):
         ...
 
 
-_DTYPE_OF_NAME = {
-    "i1": np.dtype(np.bool_),
-    "i8": np.dtype(np.int8),
-    "ui8": np.dtype(np.uint8),
-    "i16": np.dtype(np.int16),
-    "ui16": np.dtype(np.uint16),
-    "i32": np.dtype(np.int32),
-    "ui32": np.dtype(np.uint32),
-    "i64": np.dtype(np.int64),
-    "ui64": np.dtype(np.uint64),
-    "f16": np.dtype(np.float16),
-    "bf16": np.dtype(ml_dtypes.bfloat16),
-    "f32": np.dtype(np.float32),
-    "f64": np.dtype(np.float64),
-}
+_DTYPE_OF_NAME = {element.mlir: element.dtype for element in COMMON}
 _NAME_OF_DTYPE = {dtype: name for name, dtype in _DTYPE_OF_NAME.items()}
 
 

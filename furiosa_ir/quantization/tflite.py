@@ -19,6 +19,7 @@ from furiosa_ir.importers.tflite.part import content_of_part
 from furiosa_ir.importers.tflite.unpacking import unpacked
 from furiosa_ir.native_process import OnStep, no_report
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.numerics.element_types import BY_TFLITE
 from furiosa_ir.quantization.calibration import InputDescription, Sample
 from furiosa_ir.quantization.indifference import warn_of_clipping
 from furiosa_ir.quantization.layers import LayerAccuracy, no_more_than_a_table
@@ -91,7 +92,7 @@ def _read(model: Any, content: bytes, name: str, schema: Any) -> TFLiteSource:
     signature = model.signatureDefs[0]
     arguments = {labels[m.tensorIndex]: m.name.decode() for m in signature.inputs}
     layers = tuple(labels[op.outputs[0]] for op in graph.operators if len(op.outputs))
-    inputs = tuple(_describe(graph.tensors[i], labels[i], schema, name) for i in graph.inputs)
+    inputs = tuple(_describe(graph.tensors[i], labels[i], name) for i in graph.inputs)
     outputs = tuple(labels[i] for i in graph.outputs)
     return TFLiteSource(
         name, content, signature.signatureKey.decode(), arguments, inputs, outputs, layers
@@ -104,18 +105,13 @@ def _named(schema: Any, labels: Sequence[str], index: int) -> Any:
     return entry
 
 
-def _describe(tensor: Any, name: str, schema: Any, file: str) -> InputDescription:
-    types = {
-        schema.TensorType.FLOAT32: np.float32,
-        schema.TensorType.INT32: np.int32,
-        schema.TensorType.INT64: np.int64,
-        schema.TensorType.BOOL: np.bool_,
-    }
-    if tensor.type not in types:
+def _describe(tensor: Any, name: str, file: str) -> InputDescription:
+    element = BY_TFLITE.get(tensor.type)
+    if element is None or element.name not in ("float32", "int32", "int64", "bool"):
         raise FuriosaError("this input's element type cannot be calibrated", file=file, layer=name)
     # An open dimension stays as the file has it: one sample at a time.
     shape = tuple(int(n) for n in (tensor.shape if tensor.shape is not None else ()))
-    return InputDescription(name, np.dtype(types[tensor.type]), shape)
+    return InputDescription(name, element.dtype, shape)
 
 
 def quantize_tflite(

@@ -90,7 +90,7 @@ def narrow(
     constants: dict[str, Array] = {}
     for tensor, name in zip(graph.tensors, names, strict=True):
         if name in reached and tensor.type == schema.TensorType.FLOAT32:
-            elements = elements_of(model, tensor, schema)
+            elements = elements_of(model, tensor)
             if elements is not None:
                 constants[name] = elements
     found_before = {

@@ -13,6 +13,7 @@ import numpy as np
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_TFLITE
 from furiosa_ir.quantization.names import fresh
 
 
@@ -46,19 +47,17 @@ def _names(schema: Any) -> dict[int, str]:
     return _known
 
 
-def elements_of(model: Any, tensor: Any, schema: Any) -> Array | None:
+_REAL = ("float32", "float16", "int8", "uint8")
+
+
+def elements_of(model: Any, tensor: Any) -> Array | None:
     """A constant's elements as real numbers; None of what is no constant, or of no such type."""
-    types = {
-        schema.TensorType.FLOAT32: "<f4",
-        schema.TensorType.FLOAT16: "<f2",
-        schema.TensorType.INT8: "<i1",
-        schema.TensorType.UINT8: "<u1",
-    }
+    element = BY_TFLITE.get(tensor.type)
     data = model.buffers[tensor.buffer].data
-    if data is None or not len(data) or tensor.type not in types:
+    if data is None or not len(data) or element is None or element.name not in _REAL:
         return None
     shape = [int(n) for n in (tensor.shape if tensor.shape is not None else ())]
-    stored = np.frombuffer(np.asarray(data, np.uint8).tobytes(), types[tensor.type])
+    stored = np.frombuffer(np.asarray(data, np.uint8).tobytes(), element.dtype)
     elements = stored.reshape(shape)
     if elements.dtype.kind == "f":
         return elements.astype(np.float32)
@@ -133,7 +132,7 @@ def _with_float_constants(model: Any, schema: Any) -> bool:
         source, target = int(op.inputs[0]) if len(op.inputs) else -1, None
         if operator_name(model, op, schema) == "DEQUANTIZE" and source >= 0:
             target = graph.tensors[int(op.outputs[0])]
-            elements = elements_of(model, graph.tensors[source], schema)
+            elements = elements_of(model, graph.tensors[source])
             if elements is not None and int(op.outputs[0]) not in outputs:
                 store_floats(model, target, elements, schema)
                 changed = True
@@ -143,7 +142,7 @@ def _with_float_constants(model: Any, schema: Any) -> bool:
     for index, tensor in enumerate(graph.tensors):
         takers = users.get(index, [])
         if tensor.type == schema.TensorType.INT8 and takers and _all_float(graph, takers, schema):
-            elements = elements_of(model, tensor, schema)
+            elements = elements_of(model, tensor)
             if elements is not None:
                 store_floats(model, tensor, elements, schema)
                 changed = True

@@ -8,11 +8,11 @@ from enum import Enum
 from math import prod
 from typing import Any, overload
 
-import ml_dtypes
 import numpy as np
 
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_NAME
 
 
 class DataType(Enum):
@@ -51,7 +51,7 @@ class DataType(Enum):
         """The numpy dtype: one of `ml_dtypes` where numpy has none; of strings, objects."""
         if self is DataType.STRING:
             return np.dtype(object)
-        return np.dtype(getattr(ml_dtypes, self.value, self.value))
+        return BY_NAME[self.value].dtype
 
     def __repr__(self) -> str:
         return self.name

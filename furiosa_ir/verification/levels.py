@@ -28,6 +28,7 @@ from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_NAME
 from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.reports.host_operator import run_host_operator
 from furiosa_ir.runtime.host import HostEngine, check_declared, host_engine
@@ -361,10 +362,7 @@ def _outside(array: Array, dtype: str) -> Array:
     """Elements as a program's tensor of that dtype has them."""
     if dtype == "uint8" and array.dtype == np.int8:
         return array.view(np.uint8) ^ np.uint8(0x80)
-    try:
-        return np.ascontiguousarray(array).reshape(array.shape).astype(np.dtype(dtype), copy=False)
-    except TypeError:  # of ml_dtypes, or text
-        import ml_dtypes  # noqa: PLC0415
-
-        kind = getattr(ml_dtypes, dtype, None)
-        return array if kind is None else array.astype(kind)
+    if dtype not in BY_NAME:  # text
+        return array
+    whole = np.ascontiguousarray(array).reshape(array.shape)
+    return whole.astype(BY_NAME[dtype].dtype, copy=False)

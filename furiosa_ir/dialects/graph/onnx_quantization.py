@@ -12,41 +12,33 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from xdsl.dialects.builtin import IntegerType, Signedness, bf16, f16, f32, i8, i16, i32
 from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.graph.base import OnnxNode
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, given
 from furiosa_ir.dialects.quant import UniformType, uniform
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.element_types import builtin_type, dtype_of_element
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_NAME
 
-_DType = np.dtype[Any]
-
-
-def _unsigned(width: int) -> IntegerType:
-    return IntegerType(width, Signedness.UNSIGNED)
-
-
-_FLOATS: dict[int, Attribute] = {1: f32, 10: f16, 16: bf16}
+_FLOATS = {
+    BY_NAME[name].onnx: builtin_type(BY_NAME[name]) for name in ("float32", "float16", "bfloat16")
+}
 """The codes (`TensorProto.DataType`) of the types that real numbers may have."""
 
-_STORAGE: dict[int, tuple[Attribute, _DType, _DType]] = {
-    2: (_unsigned(8), np.dtype(np.uint8), np.dtype(np.uint8)),
-    3: (i8, np.dtype(np.int8), np.dtype(np.int8)),
-    4: (_unsigned(16), np.dtype(np.uint16), np.dtype(np.uint16)),
-    5: (i16, np.dtype(np.int16), np.dtype(np.int16)),
-    6: (i32, np.dtype(np.int32), np.dtype(np.int32)),
-    21: (_unsigned(4), np.dtype(ml_dtypes.uint4), np.dtype(np.uint8)),
-    22: (IntegerType(4), np.dtype(ml_dtypes.int4), np.dtype(np.int8)),
-    25: (_unsigned(2), np.dtype(ml_dtypes.uint2), np.dtype(np.uint8)),
-    26: (IntegerType(2), np.dtype(ml_dtypes.int2), np.dtype(np.int8)),
+_INTEGERS = {
+    BY_NAME[name].onnx: BY_NAME[name]
+    for name in ("uint8", "int8", "uint16", "int16", "int32", "uint4", "int4", "uint2", "int2")
 }
-"""Code -> element type, dtype, the dtype that holds such integers here."""
+"""The codes of the types that they are stored as."""
 
-_HELD_AS = {dtype: held for _, dtype, held in _STORAGE.values()}
-_DTYPE_OF_ELEMENT = {element: dtype for element, dtype, _ in _STORAGE.values()}
+_HELD_AS = {
+    e.dtype: BY_NAME["uint8" if e.kind == "uint" else "int8"].dtype if e.is_packed else e.dtype
+    for e in _INTEGERS.values()
+}
+"""dtype -> the one that holds such integers here."""
 
 _PRECISE = (0, 1, 11)
 """Not said, float32, float64: the quotient of x and its scale is not rounded to less before."""
@@ -67,7 +59,7 @@ class LinearQuantization:
     scales: Array
     zero_points: Array
     axis: int | None
-    dtype: _DType
+    dtype: np.dtype[Any]
     real: Attribute
 
     @property
@@ -135,11 +127,12 @@ def linear_quantization(node: OnnxNode) -> LinearQuantization | None:
     code = int(node.attributes.get("output_dtype", 0))
     quantizes = node.op_type == "QuantizeLinear"
     if zero_point is not None:
-        dtype: _DType | None = zero_point.dtype
+        dtype: np.dtype[Any] | None = zero_point.dtype
     elif quantizes:
-        dtype = _STORAGE[code or 2][1] if (code or 2) in _STORAGE else None
+        stored = _INTEGERS.get(code) if code else BY_NAME["uint8"]
+        dtype = None if stored is None else stored.dtype
     else:
-        dtype = _DTYPE_OF_ELEMENT.get(element_of(x))
+        dtype = dtype_of_element(element_of(x))
     real = element_of(s) if quantizes or not code else _FLOATS.get(code)
     if dtype is None or dtype not in _HELD_AS or real is None:
         return None

@@ -18,15 +18,14 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
 from furiosa_ir.ir.constants import float_literal
+from furiosa_ir.numerics.element_types import BY_NAME
 
-_STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
-    "i8": np.dtype(np.int8),
-    "u8": np.dtype(np.uint8),
-    "i16": np.dtype(np.int16),
-    "u16": np.dtype(np.uint16),
-    "i32": np.dtype(np.int32),
+_STORAGE_DTYPES = {
+    f"{'u' if element.kind == 'uint' else 'i'}{element.bits}": element.dtype
+    for element in map(BY_NAME.__getitem__, ("int8", "uint8", "int16", "uint16", "int32"))
 }
-_STORAGE_OF_DTYPE = {dtype: name for name, dtype in _STORAGE_DTYPES.items()}
+STORAGE_OF_DTYPE = {dtype: name for name, dtype in _STORAGE_DTYPES.items()}
+"""What `!quant.uniform` calls stored integers of a dtype, of those that it takes."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def uniform(
     zero_points = tuple(int(z) for z in np.broadcast_to(zero_point, len(scales)).ravel())
     if len(scales) == 1:
         axis = None
-    return UniformType(Quantization(_STORAGE_OF_DTYPE[np.dtype(dtype)], scales, zero_points, axis))
+    return UniformType(Quantization(STORAGE_OF_DTYPE[np.dtype(dtype)], scales, zero_points, axis))
 
 
 Quant = Dialect("quant", [], [UniformType])

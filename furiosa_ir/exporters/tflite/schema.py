@@ -6,24 +6,14 @@ from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
-from xdsl.dialects.builtin import (
-    BFloat16Type,
-    ComplexType,
-    Float16Type,
-    Float32Type,
-    Float64Type,
-    IndexType,
-    IntegerType,
-    Signedness,
-    f64,
-)
+from xdsl.dialects.builtin import IndexType
 from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.element_types import element_type_of
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor
-
-_STORAGE = {"i8": "INT8", "u8": "UINT8", "i16": "INT16", "u16": "UINT16", "i32": "INT32"}
+from furiosa_ir.numerics.element_types import by_dtype
 
 
 @lru_cache
@@ -54,7 +44,7 @@ def tensor_record(tensor: Attribute) -> Any:
     if DYNAMIC in shape:
         record.shapeSignature = [-1 if n == DYNAMIC else n for n in shape]
     element = tensor.element_type
-    record.type = getattr(schema().TensorType, _type_name(element))
+    record.type = _type_number(element)
     if isinstance(element, UniformType):
         q = element.data
         record.quantization = schema().QuantizationParametersT()
@@ -64,26 +54,12 @@ def tensor_record(tensor: Attribute) -> Any:
     return record
 
 
-def _type_name(element: Attribute) -> str:
-    match element:
-        case UniformType():
-            return _STORAGE[element.data.storage]
-        case Float32Type():
-            return "FLOAT32"
-        case Float16Type():
-            return "FLOAT16"
-        case BFloat16Type():
-            return "BFLOAT16"
-        case Float64Type():
-            return "FLOAT64"
-        case ComplexType():
-            return "COMPLEX128" if element == ComplexType(f64) else "COMPLEX64"
-        case IndexType():
-            return "RESOURCE"
-        case IntegerType():
-            if element.width.data == 1:
-                return "BOOL"
-            sign = "U" if element.signedness.data == Signedness.UNSIGNED else ""
-            return f"{sign}INT{element.width.data}"
-        case _:
-            raise CompilationFailure(f"TFLite tensors of {element} are not supported")
+def _type_number(element: Attribute) -> int:
+    """The number of an element type, or of a handle's, in `TensorType`."""
+    if isinstance(element, IndexType):
+        return int(schema().TensorType.RESOURCE)
+    stored = by_dtype()[element.data.dtype] if isinstance(element, UniformType) else None
+    plain = stored or element_type_of(element)
+    if plain is None or plain.tflite is None:
+        raise CompilationFailure(f"TFLite tensors of {element} are not supported")
+    return plain.tflite

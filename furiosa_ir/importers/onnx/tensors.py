@@ -5,77 +5,29 @@ from __future__ import annotations
 from math import prod
 from typing import Any, cast
 
-import ml_dtypes
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
-from xdsl.dialects.builtin import (
-    Float4E2M1FNType,
-    Float8E4M3FNType,
-    Float8E4M3FNUZType,
-    Float8E5M2FNUZType,
-    Float8E5M2Type,
-    Float8E8M0FNUType,
-    IntegerType,
-    Signedness,
-    bf16,
-    f16,
-    f32,
-    f64,
-    i1,
-    i8,
-    i16,
-    i32,
-    i64,
-)
 from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.graph.base import StringType
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.external import ExternalData
 from furiosa_ir.ir.constants import Constant
+from furiosa_ir.ir.element_types import builtin_type, element_type_of
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_ONNX, ElementType, by_dtype
 
-_UNSIGNED = {n: IntegerType(n, Signedness.UNSIGNED) for n in (2, 4, 8, 16, 32, 64)}
-
-_TYPES: dict[int, tuple[Attribute, np.dtype[Any]]] = {
-    TensorProto.FLOAT: (f32, np.dtype(np.float32)),
-    TensorProto.UINT8: (_UNSIGNED[8], np.dtype(np.uint8)),
-    TensorProto.INT8: (i8, np.dtype(np.int8)),
-    TensorProto.UINT16: (_UNSIGNED[16], np.dtype(np.uint16)),
-    TensorProto.INT16: (i16, np.dtype(np.int16)),
-    TensorProto.INT32: (i32, np.dtype(np.int32)),
-    TensorProto.INT64: (i64, np.dtype(np.int64)),
-    TensorProto.BOOL: (i1, np.dtype(np.bool_)),
-    TensorProto.FLOAT16: (f16, np.dtype(np.float16)),
-    TensorProto.DOUBLE: (f64, np.dtype(np.float64)),
-    TensorProto.UINT32: (_UNSIGNED[32], np.dtype(np.uint32)),
-    TensorProto.UINT64: (_UNSIGNED[64], np.dtype(np.uint64)),
-    TensorProto.BFLOAT16: (bf16, np.dtype(ml_dtypes.bfloat16)),
-    # What only host operators compute with; numpy holds elements of any width in a byte or more.
-    TensorProto.FLOAT8E4M3FN: (Float8E4M3FNType(), np.dtype(ml_dtypes.float8_e4m3fn)),
-    TensorProto.FLOAT8E4M3FNUZ: (Float8E4M3FNUZType(), np.dtype(ml_dtypes.float8_e4m3fnuz)),
-    TensorProto.FLOAT8E5M2: (Float8E5M2Type(), np.dtype(ml_dtypes.float8_e5m2)),
-    TensorProto.FLOAT8E5M2FNUZ: (Float8E5M2FNUZType(), np.dtype(ml_dtypes.float8_e5m2fnuz)),
-    TensorProto.UINT4: (_UNSIGNED[4], np.dtype(ml_dtypes.uint4)),
-    TensorProto.INT4: (IntegerType(4), np.dtype(ml_dtypes.int4)),
-    TensorProto.STRING: (StringType(), np.dtype(object)),
-    # TensorProto has no names for these in every version of onnx that we support.
-    23: (Float4E2M1FNType(), np.dtype(ml_dtypes.float4_e2m1fn)),
-    24: (Float8E8M0FNUType(), np.dtype(ml_dtypes.float8_e8m0fnu)),
-    25: (_UNSIGNED[2], np.dtype(ml_dtypes.uint2)),
-    26: (IntegerType(2), np.dtype(ml_dtypes.int2)),
-}
-_PACKED = frozenset({TensorProto.UINT4, TensorProto.INT4, 23, 25, 26})
-"""Types whose elements share bytes in a file."""
-_ELEMENT_OF_DTYPE = {d: element for element, d in _TYPES.values() if d.kind != "O"}
-_CODE_OF_ELEMENT = {element: code for code, (element, _) in _TYPES.items()}
+_PLAIN = {code: e for code, e in BY_ONNX.items() if e.kind != "complex"}
+"""Type codes of plain elements that constants and values may have."""
+_TEXT = StringType()
 
 
 def element_type(code: int) -> Attribute | None:
     """The element type of an ONNX type code; None for those the IR has none for (complex)."""
-    entry = _TYPES.get(code)
-    return None if entry is None else entry[0]
+    if code == TensorProto.STRING:
+        return _TEXT
+    return builtin_type(_PLAIN[code]) if code in _PLAIN else None
 
 
 def element_of_dtype(dtype: np.dtype[Any]) -> Attribute:
@@ -84,22 +36,33 @@ def element_of_dtype(dtype: np.dtype[Any]) -> Attribute:
     Raises:
         KeyError: no constant can be of it.
     """
-    return _ELEMENT_OF_DTYPE[dtype]
+    code = by_dtype()[dtype].onnx
+    assert code is not None
+    return builtin_type(_PLAIN[code])
 
 
 def can_be_constant(code: int) -> bool:
     """Whether the IR holds constants of an ONNX type code: any that it has a type for but text."""
-    return code in _TYPES and code != TensorProto.STRING
+    return code in _PLAIN
 
 
 def dtype_of_element(element: Attribute) -> np.dtype[Any]:
-    """The numpy dtype of a plain element type."""
-    return _TYPES[_CODE_OF_ELEMENT[element]][1]
+    """The numpy dtype of a plain element type; text is of objects."""
+    return np.dtype(object) if element == _TEXT else _plain(element).dtype
 
 
 def type_code(element: Attribute) -> int:
     """The ONNX type code of a plain element type."""
-    return _CODE_OF_ELEMENT[element]
+    code = TensorProto.STRING if element == _TEXT else _plain(element).onnx
+    assert code is not None
+    return code
+
+
+def _plain(element: Attribute) -> ElementType:
+    plain = element_type_of(element)
+    if plain is None or plain.onnx not in _PLAIN:
+        raise KeyError(element)
+    return plain
 
 
 def type_name(code: int) -> str:
@@ -117,24 +80,24 @@ def constant_of_tensor(tensor: Any, external: ExternalData) -> Constant:
         ImportFailure: its type, its size or its external data are not as they should be.
     """
     name = str(tensor.name)
-    entry = _TYPES.get(tensor.data_type)
-    if entry is None or not can_be_constant(tensor.data_type):
+    element = _PLAIN.get(tensor.data_type)
+    if element is None:
         raise ImportFailure(
             f"the tensor '{name}' has elements of type {type_name(tensor.data_type)}, "
             "which is not supported"
         )
-    dtype = entry[1]
+    dtype = element.dtype
     shape = tuple(int(n) for n in tensor.dims)
     if any(n < 0 for n in shape):
         raise ImportFailure(f"the tensor '{name}' has the negative shape {list(shape)}")
     if tensor.data_location == TensorProto.EXTERNAL:
-        if tensor.data_type in _PACKED:
+        if element.is_packed:
             raise ImportFailure(
                 f"the tensor '{name}' has {type_name(tensor.data_type)} elements in external data",
                 hint="save the model with this tensor inside",
             )
         return Constant(external.elements(tensor, dtype))
-    if tensor.HasField("raw_data") and tensor.data_type not in _PACKED:
+    if tensor.HasField("raw_data") and not element.is_packed:
         return Constant(_raw(tensor, name, dtype, shape))
     try:
         return Constant(_writable_off(numpy_helper.to_array(tensor)))

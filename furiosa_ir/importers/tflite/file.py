@@ -15,7 +15,6 @@ from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
 from xdsl.utils.exceptions import VerifyException
@@ -35,6 +34,7 @@ from furiosa_ir.ir.shaped_operation import Shape
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_TFLITE
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every TFLite file."""
@@ -53,31 +53,14 @@ CORRUPTION = (
 )
 """What the flatbuffers reader, numpy and the operations raise on nonsense."""
 
-_NARROW = {int(tflite.TensorType.INT4): 4, 19: 2}
-"""Bits of types whose elements share bytes; the package `tflite` has no name for INT2."""
-
-_DTYPES: dict[int, np.dtype[Any]] = {
-    tflite.TensorType.FLOAT32: np.dtype(np.float32),
-    tflite.TensorType.FLOAT16: np.dtype(np.float16),
-    tflite.TensorType.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
-    tflite.TensorType.FLOAT64: np.dtype(np.float64),
-    tflite.TensorType.INT8: np.dtype(np.int8),
-    tflite.TensorType.UINT8: np.dtype(np.uint8),
-    tflite.TensorType.INT16: np.dtype(np.int16),
-    tflite.TensorType.UINT16: np.dtype(np.uint16),
-    tflite.TensorType.INT32: np.dtype(np.int32),
-    tflite.TensorType.UINT32: np.dtype(np.uint32),
-    tflite.TensorType.INT64: np.dtype(np.int64),
-    tflite.TensorType.UINT64: np.dtype(np.uint64),
-    tflite.TensorType.BOOL: np.dtype(np.bool_),
-    # What only host operators compute with.
-    tflite.TensorType.COMPLEX64: np.dtype(np.complex64),
-    tflite.TensorType.COMPLEX128: np.dtype(np.complex128),
+_DTYPES = {
     # Narrow weights are unpacked; every kernel that takes them computes with int8.
-    **dict.fromkeys(_NARROW, np.dtype(np.int8)),
+    **{n: np.dtype(np.int8) if e.is_packed else e.dtype for n, e in BY_TFLITE.items()},
     # A handle; only operators that run in one sub-model on the host exchange them.
-    tflite.TensorType.RESOURCE: np.dtype(np.intp),
+    int(tflite.TensorType.RESOURCE): np.dtype(np.intp),
 }
+_NARROW = {number: element.bits for number, element in BY_TFLITE.items() if element.is_packed}
+"""Bits of types whose elements share bytes."""
 
 
 _TYPE_NAMES = enum_names(tflite.TensorType)

@@ -12,8 +12,8 @@ from typing import cast
 import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
 
-from furiosa_ir.importers.tflite.elements import plain_dtype
 from furiosa_ir.importers.tflite.operator import FOLDED_ELEMENTS, ImportedOperator
+from furiosa_ir.ir.element_types import dtype_of_element
 from furiosa_ir.ir.shaped_operation import DYNAMIC
 from furiosa_ir.numerics.array import Array
 
@@ -79,7 +79,7 @@ def fold(node: ImportedOperator) -> Array | None:
         shape = node.shape(0)
         if node.op_type == "RANK":
             return np.array(len(shape), np.int32)
-        dtype = plain_dtype(node.result_types[0].element_type)
+        dtype = dtype_of_element(node.result_types[0].element_type)
         # LiteRT makes the type of the option, not that which the file says of the result.
         made = {
             tflite.TensorType.INT32: np.dtype(np.int32),
@@ -91,7 +91,7 @@ def fold(node: ImportedOperator) -> Array | None:
     function = _ON_CONSTANTS.get(node.op_type)
     if function is None:
         return None
-    dtype = plain_dtype(node.result_types[0].element_type)
+    dtype = dtype_of_element(node.result_types[0].element_type)
     arrays = [node.constant(i) for i in range(len(node.operands))]
     known = [a for a in arrays if a is not None and a.size <= FOLDED_ELEMENTS]
     if dtype is None or len(known) != len(arrays):

@@ -17,7 +17,7 @@ from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.tflite.elements import plain_dtype
+from furiosa_ir.ir.element_types import dtype_of_element
 from furiosa_ir.ir.shaped_operation import Shape
 
 Check = Callable[["Operator"], str | None]
@@ -44,7 +44,7 @@ class Operator:
     def storage(self) -> np.dtype[Any] | None:
         """What elements of the first operand are stored as."""
         element = self.operands[0]
-        return element.data.dtype if isinstance(element, UniformType) else plain_dtype(element)
+        return element.data.dtype if isinstance(element, UniformType) else dtype_of_element(element)
 
     @property
     def is_8bit(self) -> bool:
@@ -115,7 +115,9 @@ def _differ(elements: Sequence[Attribute], name: str) -> bool:
     widths = (1,) if name == "CONCATENATION" else (1, 2)
     found: set[Any] = set()
     for element in elements:
-        dtype = element.data.dtype if isinstance(element, UniformType) else plain_dtype(element)
+        dtype = (
+            element.data.dtype if isinstance(element, UniformType) else dtype_of_element(element)
+        )
         if dtype is None or dtype.kind not in "iu" or dtype.itemsize not in widths:
             continue
         if name == "CONCATENATION" and dtype.kind == "u":

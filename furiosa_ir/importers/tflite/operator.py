@@ -20,12 +20,12 @@ from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ResizeOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.tflite.elements import plain_dtype, plain_element
 from furiosa_ir.importers.tflite.file import SubgraphRecord, TensorRecord
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.options import ReadOptions
 from furiosa_ir.importers.tflite.origin import Parameter, Slot, origin_of
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.element_types import dtype_of_element, element_of_dtype
 from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, as_attribute, element_of, shape_of
 from furiosa_ir.numerics.array import Array
 
@@ -100,7 +100,7 @@ class ImportedOperator:
         """A `graph.constant` of these elements (of that element type, if it is quantised)."""
         op = ConstantOp.make(
             [],
-            [element or plain_element(array.dtype)],
+            [element or element_of_dtype(array.dtype)],
             location=self._location,
             value=BlobAttr.of(array),
         )
@@ -144,7 +144,7 @@ class ImportedOperator:
             NotModelled: it has; LiteRT's kernels take the scale for 0, and no operation knows that.
         """
         elements = [element_of(v) for v in (*op.operands, *op.results)]
-        plain = [d for e in elements if (d := plain_dtype(e)) is not None]
+        plain = [d for e in elements if (d := dtype_of_element(e)) is not None]
         narrow = any(d.kind in "iu" and d.itemsize <= 2 for d in plain)
         if narrow and len(plain) < len(elements):
             raise NotModelled
@@ -211,10 +211,10 @@ class ImportedOperator:
         arrays = [a for a in map(constant_of, op.operands) if a is not None]
         if not arrays or len(arrays) != len(op.operands):
             return None
-        dtypes = [plain_dtype(element_of(r)) for r in op.results]
+        dtypes = [dtype_of_element(element_of(r)) for r in op.results]
         values = [*op.operands, *op.results]
         if any(
-            plain_dtype(element_of(v)) is None or prod(shape_of(v)) > FOLDED_ELEMENTS
+            dtype_of_element(element_of(v)) is None or prod(shape_of(v)) > FOLDED_ELEMENTS
             for v in values
         ) or any(a.dtype.kind not in "iub" for a in arrays):
             return None

@@ -26,12 +26,13 @@ from furiosa_ir.dialects.graph.variables import (
     stored,
 )
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.tflite.elements import element_of_tensor, plain_dtype
+from furiosa_ir.importers.tflite.elements import element_of_tensor
 from furiosa_ir.importers.tflite.file import FileRecord, SubgraphRecord, TensorRecord
 from furiosa_ir.importers.tflite.names import UniqueNames
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.subgraphs import called_subgraphs, reached_subgraphs
 from furiosa_ir.ir.constants import BlobAttr, Constant
+from furiosa_ir.ir.element_types import dtype_of_element
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, shape_text
 from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.numerics.array import Array
@@ -84,7 +85,7 @@ class Variables:
             assert kind is not None
             initial = variable.initial
             if initial is None:  # assigned before it is read, in each run
-                initial = np.zeros(kind.get_shape(), plain_dtype(stored(kind)))
+                initial = np.zeros(kind.get_shape(), dtype_of_element(stored(kind)))
             made.append(VariableOp.of(variable.name, kind, initial))
         return made
 
@@ -253,7 +254,7 @@ def _bytes_of(tensor: AnyTensor) -> int:
     Raises:
         ImportFailure: no run can keep elements of that type.
     """
-    dtype = plain_dtype(stored(tensor))
+    dtype = dtype_of_element(stored(tensor))
     if dtype is None:
         raise ImportFailure(f"elements of type {stored(tensor)} cannot be kept from run to run")
     return dtype.itemsize * prod(max(n, 0) for n in tensor.get_shape())

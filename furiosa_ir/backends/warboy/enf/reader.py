@@ -34,15 +34,11 @@ from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import Budget
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.element_types import BY_NAME
 from furiosa_ir.onnx_messages import check_complete
 from furiosa_ir.program import Binding, HostSegment, Layer, Program, Resumption, Tensor, Variable
 
-_DTYPES = frozenset(
-    {"bool", "string", "float16", "float32", "float64", "bfloat16", "complex64", "complex128"}
-    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (2, 4, 8, 16, 32, 64)}
-    | {"float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"}
-    | {"float4_e2m1fn"}
-)
+_DTYPES = frozenset({*BY_NAME, "string"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,18 +36,12 @@ from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.machine import TARGETS, Machine
 from furiosa_ir.errors import FuriosaError, VerificationFailure
 from furiosa_ir.limits import limit, way_out
+from furiosa_ir.numerics.element_types import COMMON
 from furiosa_ir.program import Binding, HostSegment, Program, Tensor
 
 ELEMENTS = (1, 4, 8)
 _NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
-_STATE_BYTES = {
-    "bool": 1,
-    **{f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)},
-    "float16": 2,
-    "bfloat16": 2,
-    "float32": 4,
-    "float64": 8,
-}
+_STATE_BYTES = {element.name: element.size for element in COMMON}
 """dtype -> bytes of an element, of what variables may hold."""
 LINE_BYTES = 32
 """What addresses and innermost extents of tiles are multiples of (`records.SramTile`)."""
