@@ -53,7 +53,7 @@ def dense_elements(sparsity: Any, values: Array, shape: Shape, vectors: Vectors)
         or any(not 0 <= d < rank for d in block_map)
     ):
         raise ImportFailure(f"corrupt: the sparse dimensions {order} of shape {list(shape)}")
-    vectors.take_dense(prod(shape))
+    vectors.take_dense(prod(shape) * max(1, values.dtype.itemsize // 4))
     # For each element so far: its number on this level, and its index in each dimension.
     position = np.zeros(1, np.int64)
     indices: list[Array] = []

@@ -82,7 +82,7 @@ class Vectors:
         return indices
 
     def take_dense(self, count: int) -> None:
-        """Takes so many elements of sparse tensors, zeros included.
+        """Takes so many elements (of four bytes, or less) of sparse tensors, zeros included.
 
         Raises:
             ImportFailure: those of the file are too many.

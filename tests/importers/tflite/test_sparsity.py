@@ -128,3 +128,15 @@ def test_a_small_file_does_not_hold_a_large_tensor():
 
     with pytest.raises(ImportFailure, match="sparse tensors are too large"):
         import_tflite(densified(grow))
+
+
+@pytest.mark.parametrize("kind", ["INT64", "FLOAT64", "COMPLEX64"])
+def test_wide_elements_count_twice(kind: str):
+    """As in ONNX: 25 million elements of 4 bytes are few enough, of 8 they are not."""
+
+    def grow(tensor: Any) -> None:
+        tensor.shape = [1 << 12, 6 << 10]
+        tensor.type = getattr(schema.TensorType, kind)
+
+    with pytest.raises(ImportFailure, match="sparse tensors are too large"):
+        import_tflite(densified(grow))
