@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.errors import ImportFailure, VerificationFailure
@@ -20,6 +21,7 @@ _READABLE = "ONNX and TFLite models and the text of our IR can be read"
 __all__ = ["load"]
 
 
+@np.errstate(invalid="ignore")  # a file's NaNs may signal, at which numpy warns
 def load(
     source: bytes | Path | str,
     batch_size: int | None = None,

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 from typing_extensions import override
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -234,6 +235,7 @@ def run_pipeline(
             watch.after_phase(phase, module, seconds)
 
 
+@np.errstate(invalid="ignore")  # constants may hold NaNs that signal, at which numpy warns
 def run_pass(
     context: Context,
     module: ModuleOp,
