@@ -20,6 +20,7 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.tflite.names import boundary_names
 from furiosa_ir.importers.tflite.operator_record import (
     OperatorCode,
     OperatorRecord,
@@ -216,12 +217,18 @@ class FileRecord:
         what = f"subgraph {index}" if index else "the network"
         inputs = vectors.indices(reader.InputsAsNumpy(), count, f"{what}'s inputs")
         outputs = vectors.indices(reader.OutputsAsNumpy(), count, f"{what}'s outputs")
-        names = [vectors.text(reader.Tensors(i).Name()) for i in inputs]
+        names = [tensor.name for tensor in tensors]
+        for i in inputs:  # of one that the part leaves out, too
+            names[i] = vectors.text(reader.Tensors(i).Name())
+        for i, name in boundary_names(names, inputs, outputs).items():
+            names[i] = name
+            tensors[i] = replace(tensors[i], name=name)
+        file_inputs = [names[i] for i in inputs]
         if chosen is not None:
             inputs, outputs = chosen.inputs, chosen.outputs
             operators = without_double(operators, inputs, tensors)
         rows = [(tensors[i].name, tensors[i].shape, tensors[i].signature) for i in inputs]
-        _resize(tensors, inputs, given_shapes(part, rows, names))
+        _resize(tensors, inputs, given_shapes(part, rows, file_inputs))
         return SubgraphRecord(index, tensors, operators, inputs, outputs, reader)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.tflite.names import boundary_names
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.option_tables import read_options
 from furiosa_ir.importers.tflite.unpacking import unpacked
@@ -63,8 +64,10 @@ def select(model: Any, graph: Any, vectors: Vectors, part: Part) -> Selection:
         kind = model.OperatorCodes(reader.OpcodeIndex()).BuiltinCode()
         state.note(i, kind, reader, uses[-1], results)
     computed = {*given, *made}
-    find = _Names(names, computed)
     outputs = vectors.indices(graph.OutputsAsNumpy(), count, "the network's outputs")
+    for index, name in boundary_names(names, given, outputs).items():
+        names[index] = name
+    find = _Names(names, computed)
     if part.outputs is not None:
         outputs = tuple(map(find, part.outputs))
     inputs = given if part.inputs is None else tuple(map(find, part.inputs))
@@ -248,6 +251,8 @@ def content_of_part(data: bytes | mmap.mmap, part: Part) -> bytes:
     model: Any = unpacked(content, schema)
     graph = model.subgraphs[0]
     names = [(t.name or b"").decode(errors="replace") for t in graph.tensors]
+    for index, name in boundary_names(names, graph.inputs, graph.outputs).items():
+        names[index] = name
     file_inputs = [names[i] for i in graph.inputs]
     if part.is_cut:
         graph.inputs = np.array(chosen.inputs, np.int32)
