@@ -15,13 +15,13 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.commands.kernel_steps import (
-    Homes,
+    DramMap,
     ParameterBytes,
     WholeBuffer,
     Window,
 )
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
-from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelPlan, Port, Shape4
+from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelPlan, OperandBinding, Shape4
 from furiosa_ir.backends.warboy.enf.records import (
     Copy,
     Load,
@@ -101,26 +101,26 @@ class SegmentCheck:
                 hint="level enf",
             )
         self.memory = memory_plan(function)
-        self.homes = Homes(self.memory, memory_addresses(function).homes)
+        self.dram = DramMap(self.memory, memory_addresses(function).allocations)
         self.ready = _ready(function)
-        self.windows = self._ports()
+        self.windows = self._bindings()
 
-    def _ports(self) -> dict[int, list[tuple[SSAValue, str, Port]]]:
+    def _bindings(self) -> dict[int, list[tuple[SSAValue, str, OperandBinding]]]:
         """For each buffer the values that lie in it, as kernels read and write them."""
-        found: dict[int, dict[tuple[SSAValue, str, Port], None]] = {}
+        found: dict[int, dict[tuple[SSAValue, str, OperandBinding], None]] = {}
         for kernel in self.kernels:
             plan = kernel.plan.data if kernel.plan is not None else None
             if not isinstance(plan, KernelPlan):
                 continue
             views = kernel.kernel_views
-            for value, view, port in zip(
+            for value, view, binding in zip(
                 (*kernel.inputs, kernel.result),
                 (*views.operands, views.result),
                 (*plan.operands, plan.result),
                 strict=True,
             ):
-                if view is not None and port is not None:
-                    found.setdefault(port.buffer, {})[value, view, port] = None
+                if view is not None and binding is not None:
+                    found.setdefault(binding.buffer, {})[value, view, binding] = None
         return {buffer: list(windows) for buffer, windows in found.items()}
 
     def run(
@@ -191,10 +191,10 @@ class _Run:
 
     def _buffer(self, number: int, buffer: int, got: Array, last: int) -> None:
         """Those values of a buffer that kernels up to number `last` make."""
-        for value, view, port in self._check.windows.get(buffer, ()):
+        for value, view, binding in self._check.windows.get(buffer, ()):
             if self._check.ready[value] <= last:
-                part = got[_slices(port.offset, port.extent)]
-                self._compare(number, value, view, (0, 0, 0, 0), port.extent, part)
+                part = got[_slices(binding.offset, binding.extent)]
+                self._compare(number, value, view, (0, 0, 0, 0), binding.extent, part)
 
     def _copy(self, number: int, memory: Memory) -> None:
         """A copy's whole result, after the last of its commands."""
@@ -208,7 +208,7 @@ class _Run:
         assert plan is not None
         assert isinstance(plan.data, CopyPlan)
         buffer = plan.data.result
-        whole = check.homes.tile(buffer, (0, 0, 0, 0), check.memory.buffers[buffer].shape)
+        whole = check.dram.tile(buffer, (0, 0, 0, 0), check.memory.buffers[buffer].shape)
         self._buffer(number, buffer, memory.dram(whole), kernel)
 
     def _parameter(self, number: int, part: ParameterBytes, memory: Memory) -> None:

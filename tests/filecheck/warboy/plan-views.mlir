@@ -8,11 +8,11 @@ func.func private @npu_0(%x : tensor<1x4x6x2xi8>) -> tensor<1x2x4x6xi8> attribut
   func.return %y : tensor<1x2x4x6xi8>
 }
 // CHECK-LABEL: func.func private @npu_0
-// CHECK-SAME:    buffer(shape = (1, 4, 6, 2), {{.*}} home = home(kind = "argument", index = 0, offset = 0, strides = (0, 12, 2, 1), size = 48))
-// CHECK-SAME:    buffer(shape = (1, 4, 6, 2), {{.*}} home = home(kind = "result", index = 0, offset = 0, strides = (0, 6, 1, 24), size = 48))
+// CHECK-SAME:    buffer(shape = (1, 4, 6, 2), {{.*}} allocation = allocation(kind = "argument", index = 0, offset = 0, strides = (0, 12, 2, 1), size = 48))
+// CHECK-SAME:    buffer(shape = (1, 4, 6, 2), {{.*}} allocation = allocation(kind = "result", index = 0, offset = 0, strides = (0, 6, 1, 24), size = 48))
 // CHECK-NOT:     warboy.copy
 // CHECK:         [[T:%.+]] = "ftensor.transpose"(%x)
-// CHECK-NEXT:    "warboy.pool"([[T]]) <{views = #warboy.views<("NCHW") -> "NCHW">, plan = #warboy.plan<kernel_plan(operands = (port(buffer = 0, offset = (0, 0, 0, 0), extent = (1, 4, 6, 2), stage = none)), result = port(buffer = 1,
+// CHECK-NEXT:    "warboy.pool"([[T]]) <{views = #warboy.views<("NCHW") -> "NCHW">, plan = #warboy.plan<kernel_plan(operands = (operand_binding(buffer = 0, offset = (0, 0, 0, 0), extent = (1, 4, 6, 2), stage = none)), result = operand_binding(buffer = 1,
 
 // A reshape that no view expresses is an alias of the operand's bytes in DRAM: nothing moves.
 
@@ -24,7 +24,7 @@ func.func private @npu_1(%x : tensor<2x6xi8>) -> tensor<3x4xi8> attributes {grap
   func.return %y : tensor<3x4xi8>
 }
 // CHECK-LABEL: func.func private @npu_1
-// CHECK-SAME:    home = home(kind = "alias", index = 0, offset = 0, strides = (0, 4, 0, 1), size = 0)
+// CHECK-SAME:    allocation = allocation(kind = "alias", index = 0, offset = 0, strides = (0, 4, 0, 1), size = 0)
 // CHECK:         "warboy.copy"(%x) <{views = {{[^{}]*}} plan = #warboy.plan<copy_plan(operands = (0), result = 1, moves = ())>}> ({
 // CHECK:         "warboy.vector"
 

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from furiosa_ir.backends.warboy.commands.vector_program import vector_program
 from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
-from furiosa_ir.backends.warboy.dialect.plan import Buffer, KernelAddresses, MemoryPlan, Port
+from furiosa_ir.backends.warboy.dialect.plan import (
+    Buffer,
+    KernelAddresses,
+    MemoryPlan,
+    OperandBinding,
+)
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
     Dot,
@@ -39,25 +44,25 @@ from furiosa_ir.dialects.ftensor import contraction
 
 
 @dataclass(frozen=True, slots=True)
-class Homes:
+class DramMap:
     """Where buffers lie in DRAM: the plan's buffers and the address of each."""
 
     memory: MemoryPlan
     addresses: Sequence[int]
 
     def region(self, buffer: int) -> str:
-        """The region that a buffer's home is in: "constant" or "workspace"."""
-        home = self.memory.buffers[buffer].home
-        if home is not None and home.kind == "alias":
-            home = self.memory.buffers[home.index].home
-        assert home is not None
-        return "constant" if home.kind == "constant" else "workspace"
+        """The region that a buffer's allocation is in: "constant" or "workspace"."""
+        allocation = self.memory.buffers[buffer].allocation
+        if allocation is not None and allocation.kind == "alias":
+            allocation = self.memory.buffers[allocation.index].allocation
+        assert allocation is not None
+        return "constant" if allocation.kind == "constant" else "workspace"
 
     def tile(self, buffer: int, offset: Shape4, extent: Shape4) -> DramTile:
         """A window of a buffer in DRAM."""
         plan = self.memory.buffers[buffer]
-        assert plan.home is not None
-        strides = plan.home.strides
+        assert plan.allocation is not None
+        strides = plan.allocation.strides
         address = self.addresses[buffer] + sum(o * s for o, s in zip(offset, strides, strict=True))
         return DramTile(self.region(buffer), address, extent, strides, plan.element)
 
@@ -122,7 +127,7 @@ class KernelSteps:
         op: the kernel.
         kernel: its plan and loops.
         addresses: of its areas.
-        homes: DRAM.
+        dram: DRAM.
         resident: buffer -> SRAM address, of the buffers that are resident during this kernel.
         constants: for each operand the address in the constant section, of parameters.
         machine: for the striping of parameters.
@@ -133,7 +138,7 @@ class KernelSteps:
         op: KernelOp,
         kernel: PlannedKernel,
         addresses: KernelAddresses,
-        homes: Homes,
+        dram: DramMap,
         resident: dict[int, int],
         constants: Sequence[int],
         machine: Machine,
@@ -142,7 +147,7 @@ class KernelSteps:
         self._kernel = kernel
         self._plan = kernel.plan
         self._addresses = addresses
-        self._homes = homes
+        self._dram = dram
         self._resident = resident
         self._constants = constants
         self._machine = machine
@@ -151,9 +156,9 @@ class KernelSteps:
         self._windows: dict[tuple[int, int], SramTile] = {}
         roles = weight_operands(op)
         first = 1 if isinstance(op, DotOp | PoolOp) else 0
-        ports = self._plan.operands
-        self._tiles = [i for i, p in enumerate(ports) if p is not None and i >= first]
-        self._parameters = [i for i, p in enumerate(ports) if p is None and i not in roles]
+        bindings = self._plan.operands
+        self._tiles = [i for i, p in enumerate(bindings) if p is not None and i >= first]
+        self._parameters = [i for i, p in enumerate(bindings) if p is None and i not in roles]
         self._tables = table_operands(op)
         self._weight = next((i for i, role in roles.items() if role == "weight"), -1)
         self._bias = next((i for i, role in roles.items() if role == "bias"), -1)
@@ -218,24 +223,24 @@ class KernelSteps:
 
     def load_tiles(self, step: Step) -> Iterator[Issued]:
         """Tiles of the operands that are not resident, unless they are there from before."""
-        for operand, port in enumerate(self._plan.operands):
-            if port is None or port.stage is None:
+        for operand, binding in enumerate(self._plan.operands):
+            if binding is None or binding.stage is None:
                 continue
             window = step.reads.windows[operand]
             assert window is not None
             known = self._loaded.get(operand)
             if known is None or known[1] != window:
-                slot = 0 if known is None else (known[0] + 1) % port.stage.slots
+                slot = 0 if known is None else (known[0] + 1) % binding.stage.slots
                 self._loaded[operand] = (slot, window)
                 offset, extent = window
-                target = self._stage(operand, port, slot, extent)
-                source = self._homes.tile(port.buffer, _add(port.offset, offset), extent)
+                target = self._stage(operand, binding, slot, extent)
+                source = self._dram.tile(binding.buffer, _add(binding.offset, offset), extent)
                 yield Load(source, target, self._layer), Window(operand, offset, extent)
             slot = self._loaded[operand][0]
-            self._windows[operand, step.number] = self._stage(operand, port, slot, window[1])
+            self._windows[operand, step.number] = self._stage(operand, binding, slot, window[1])
 
-    def _stage(self, operand: int, port: Port, slot: int, extent: Shape4) -> SramTile:
-        stage = port.stage
+    def _stage(self, operand: int, binding: OperandBinding, slot: int, extent: Shape4) -> SramTile:
+        stage = binding.stage
         assert stage is not None
         return SramTile(
             self._addresses.stages[operand][slot],
@@ -248,30 +253,32 @@ class KernelSteps:
         )
 
     def _operand(self, step: Step, operand: int) -> SramTile:
-        port = self._plan.operands[operand]
+        binding = self._plan.operands[operand]
         window = step.reads.windows[operand]
-        assert port is not None
+        assert binding is not None
         assert window is not None
-        if port.stage is not None:
+        if binding.stage is not None:
             return self._windows[operand, step.number]
-        return self._window(port, *window)
+        return self._window(binding, *window)
 
-    def _window(self, port: Port, offset: Shape4, extent: Shape4) -> SramTile:
-        buffer = self._homes.memory.buffers[port.buffer]
-        return resident_tile(buffer, self._resident[port.buffer], _add(port.offset, offset), extent)
+    def _window(self, binding: OperandBinding, offset: Shape4, extent: Shape4) -> SramTile:
+        buffer = self._dram.memory.buffers[binding.buffer]
+        return resident_tile(
+            buffer, self._resident[binding.buffer], _add(binding.offset, offset), extent
+        )
 
     def _result(self, step: Step) -> SramTile:
-        port = self._plan.result
-        if port.stage is None:
-            return self._window(port, step.offset, step.extent)
-        slot = step.number % port.stage.slots
-        return self._stage(len(self._plan.operands), port, slot, step.extent)
+        binding = self._plan.result
+        if binding.stage is None:
+            return self._window(binding, step.offset, step.extent)
+        slot = step.number % binding.stage.slots
+        return self._stage(len(self._plan.operands), binding, slot, step.extent)
 
     def store(self, step: Step) -> Iterator[Issued]:
-        """The step's result to its home, if it goes there."""
+        """The step's result to its allocation, if it goes there."""
         if self._plan.store:
-            port = self._plan.result
-            target = self._homes.tile(port.buffer, _add(port.offset, step.offset), step.extent)
+            binding = self._plan.result
+            target = self._dram.tile(binding.buffer, _add(binding.offset, step.offset), step.extent)
             yield Store(self._result(step), target, self._layer), self._made(step)
 
     def execute(self, step: Step) -> Issued:
@@ -310,10 +317,10 @@ class KernelSteps:
     ) -> Dot:
         geometry, head = self._kernel.geometry, op.head
         window = geometry.window
-        kernel, strides, dilations, spread = ((1, 1),) * 4
+        kernel, strides, dilations, input_dilation = ((1, 1),) * 4
         if window is not None:
             kernel, strides = window.kernel, window.strides
-            dilations, spread = window.dilations, window.input_dilation
+            dilations, input_dilation = window.dilations, window.input_dilation
         if isinstance(head, contraction.ConvOp):
             x_zp, weight_zp = head.x_zp.value.data, head.weight_zp.value.data
         else:
@@ -328,7 +335,7 @@ class KernelSteps:
             bias=None if self._bias < 0 else self._parameter(step, self._bias),
             strides=strides,
             dilations=dilations,
-            input_dilation=spread,
+            input_dilation=input_dilation,
             pads=step.reads.pads,
             group=groups_in(geometry, step.offset[CHANNELS], outputs),
             x_zp=x_zp,

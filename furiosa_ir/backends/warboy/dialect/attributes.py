@@ -85,7 +85,7 @@ class PlanAttr(Data[KernelPlan | CopyPlan]):
 
 @irdl_attr_definition
 class MemoryAttr(Data[MemoryPlan]):
-    """`#warboy.memory<memory_plan(...)>`: a function's buffers and residences (planned stage)."""
+    """`#warboy.memory<memory_plan(...)>`: a function's buffers and live ranges (planned stage)."""
 
     name = "warboy.memory"
 

@@ -34,12 +34,12 @@ class KernelViews:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class Allocation:
     """A buffer's place in DRAM.
 
     Attributes:
         kind: "argument" or "result" (number `index` of the function), "own" (the workspace),
-            "constant" (the constant of operation number `index`), "alias" (inside the home of
+            "constant" (the constant of operation number `index`), "alias" (inside the allocation of
             buffer `index`).
         index: see `kind`.
         offset: bytes from the beginning of that place ("alias" only, else 0).
@@ -63,25 +63,25 @@ class Buffer:
         element: bytes of an element: 1 (i8), 4 (i32) or 8 (i48).
         slices: (Ho, Co), how many slices share height and channels while it is in SRAM.
         order: "HCW" or "HWC", how a slice holds its block.
-        home: its place in DRAM; None if it never goes there.
+        allocation: its place in DRAM; None if it never goes there.
     """
 
     shape: Shape4
     element: int
     slices: tuple[int, int]
     order: str
-    home: Home | None
+    allocation: Allocation | None
 
 
 @dataclass(frozen=True, slots=True)
-class Residence:
+class LiveRange:
     """A stretch of the program during which a buffer lies whole in SRAM.
 
     Attributes:
         buffer: which.
         first, last: kernels; the first one writes it, or it is loaded just before.
-        filled: it is loaded from its home before kernel `first`.
-        spilled: it is stored to its home after kernel `last`.
+        filled: it is loaded from its allocation before kernel `first`.
+        spilled: it is stored to its allocation after kernel `last`.
     """
 
     buffer: int
@@ -108,7 +108,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
+class OperandBinding:
     """How a kernel's operand or result lies in its buffer.
 
     Attributes:
@@ -132,12 +132,12 @@ class KernelPlan:
             tables), which are loaded a block of channels at a time.
         result: where the result goes.
         tile: (N, H, W, C) of the part of the result that one step makes.
-        store: each step's result is also stored to the buffer's home.
+        store: each step's result is also stored to DRAM.
         prefetch: how many kernels ahead the first block's parameters are loaded; 0: just before.
     """
 
-    operands: tuple[Port | None, ...]
-    result: Port
+    operands: tuple[OperandBinding | None, ...]
+    result: OperandBinding
     tile: Shape4
     store: bool
     prefetch: int
@@ -145,11 +145,11 @@ class KernelPlan:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A strided copy from one home to another.
+    """A strided copy from one allocation to another.
 
     Attributes:
         source: the buffer read.
-        source_offset: bytes from the beginning of its home.
+        source_offset: bytes from the beginning of its allocation.
         source_strides: bytes along each dimension.
         target_offset, target_strides: the same of the buffer that the copy makes.
         extent: elements along each dimension.
@@ -170,7 +170,7 @@ class CopyPlan:
     Attributes:
         operands: the buffers it reads.
         result: the buffer it makes.
-        moves: what has to be moved; nothing if the result is an alias of the operand's home, or if
+        moves: what has to be moved; nothing if the result is an alias of the operand's, or if
             the operands' kernels store straight into it.
     """
 
@@ -184,7 +184,7 @@ class MemoryPlan:
     """All buffers of a function, and when they lie in SRAM."""
 
     buffers: tuple[Buffer, ...]
-    residences: tuple[Residence, ...]
+    live_ranges: tuple[LiveRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +205,16 @@ class MemoryAddresses:
     """Addresses of everything that outlives a kernel.
 
     Attributes:
-        residences: SRAM address of each residence.
-        homes: DRAM workspace address of each buffer (constant section for constants; -1: none).
+        live_ranges: SRAM address of each live range.
+        allocations: DRAM address of each buffer (in the workspace; for constants in the constant
+            section; -1: none).
         sram_bytes: greatest byte used in any slice.
         workspace_bytes: size of the workspace.
         inputs, outputs: workspace addresses of the function's arguments and results.
     """
 
-    residences: tuple[int, ...]
-    homes: tuple[int, ...]
+    live_ranges: tuple[int, ...]
+    allocations: tuple[int, ...]
     sram_bytes: int
     workspace_bytes: int
     inputs: tuple[int, ...]
@@ -238,11 +239,11 @@ class LayerTable:
 
 
 PLAN_TYPES: tuple[type[object], ...] = (
-    Home,
+    Allocation,
     Buffer,
-    Residence,
+    LiveRange,
     Stage,
-    Port,
+    OperandBinding,
     KernelPlan,
     Move,
     CopyPlan,

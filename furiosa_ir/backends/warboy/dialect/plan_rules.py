@@ -16,7 +16,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     KernelViews,
     MemoryAddresses,
     MemoryPlan,
-    Port,
+    OperandBinding,
 )
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.shaped_operation import shape_of
@@ -54,14 +54,14 @@ def verify_plan(
         for buffer in (*plan.operands, plan.result):
             _find(op, buffers, buffer)
         return
-    for port, view, value in zip(
+    for binding, view, value in zip(
         (*plan.operands, plan.result),
         (*views.operands, views.result),
         (*op.operands, result),
         strict=True,
     ):
-        if port is not None:
-            _verify_port(op, port, view, shape_of(value), buffers)
+        if binding is not None:
+            _verify_binding(op, binding, view, shape_of(value), buffers)
     if not all(0 < part <= n for part, n in zip(plan.tile, plan.result.extent, strict=True)):
         raise VerificationFailure(f"{op.name}: the tile {plan.tile} does not fit the result")
 
@@ -80,28 +80,29 @@ def _find(op: Operation, buffers: tuple[Buffer, ...] | None, index: int) -> Buff
     return buffers[index]
 
 
-def _verify_port(
+def _verify_binding(
     op: Operation,
-    port: Port,
+    binding: OperandBinding,
     view: str | None,
     shape: Sequence[int],
     buffers: tuple[Buffer, ...] | None,
 ) -> None:
     if view is None:
-        raise VerificationFailure(f"{op.name}: weights, biases and tables have no port")
+        raise VerificationFailure(f"{op.name}: weights, biases and tables have no binding")
     extents = tuple(
         prod(n for n, d in zip(shape, view, strict=True) if d == letter) for letter in "NHWC"
     )
-    if extents != port.extent:
+    if extents != binding.extent:
         raise VerificationFailure(
-            f'{op.name}: under "{view}" {list(shape)} has the extents {extents}, not {port.extent}'
+            f'{op.name}: under "{view}" {list(shape)} has the extents {extents}, '
+            f"not {binding.extent}"
         )
-    buffer = _find(op, buffers, port.buffer)
+    buffer = _find(op, buffers, binding.buffer)
     if buffer is None:
         return
-    window = zip(port.offset, port.extent, buffer.shape, strict=True)
+    window = zip(binding.offset, binding.extent, buffer.shape, strict=True)
     if any(low < 0 or low + count > whole for low, count, whole in window):
-        raise VerificationFailure(f"{op.name}: a window leaves buffer {port.buffer}")
+        raise VerificationFailure(f"{op.name}: a window leaves buffer {binding.buffer}")
 
 
 def verify_addresses(op: Operation, plan: KernelPlan, addresses: KernelAddresses) -> None:
@@ -110,11 +111,11 @@ def verify_addresses(op: Operation, plan: KernelPlan, addresses: KernelAddresses
     Raises:
         VerificationFailure: a rule is broken.
     """
-    ports = (*plan.operands, plan.result)
-    if len(addresses.parameters) != len(plan.operands) or len(addresses.stages) != len(ports):
+    bindings = (*plan.operands, plan.result)
+    if len(addresses.parameters) != len(plan.operands) or len(addresses.stages) != len(bindings):
         raise VerificationFailure(f"{op.name}: the addresses are another kernel's")
-    for port, slots in zip(ports, addresses.stages, strict=True):
-        needed = 0 if port is None or port.stage is None else port.stage.slots
+    for binding, slots in zip(bindings, addresses.stages, strict=True):
+        needed = 0 if binding is None or binding.stage is None else binding.stage.slots
         if len(slots) != needed:
             raise VerificationFailure(f"{op.name}: {len(slots)} addresses for {needed} stages")
     for slots in (*addresses.parameters, *addresses.stages):
@@ -125,12 +126,12 @@ def verify_addresses(op: Operation, plan: KernelPlan, addresses: KernelAddresses
 
 
 def verify_memory(memory: MemoryPlan, addresses: MemoryAddresses) -> None:
-    """Checks that every residence and buffer has an entry.
+    """Checks that every live range and buffer has an entry.
 
     Raises:
         VerificationFailure: a rule is broken.
     """
-    if len(addresses.residences) != len(memory.residences) or len(addresses.homes) != len(
+    if len(addresses.live_ranges) != len(memory.live_ranges) or len(addresses.allocations) != len(
         memory.buffers
     ):
         raise VerificationFailure("the function's addresses are another plan's")

@@ -3,7 +3,7 @@
 Plans, address tables and commands are frozen dataclasses. All of them print by the same rule, so a
 new kind of data needs no printer and no parser of its own:
 
-    port(view = "NCHW", buffer = 3, offset = (0, 0, 0, 0), extent = (1, 56, 56, 64), stage = none)
+    operand_binding(buffer = 3, offset = (0, 0, 0, 0), extent = (1, 56, 56, 64), stage = none)
 
 Values are integers, strings, `true`, `false`, `none`, tuples and structures.
 """

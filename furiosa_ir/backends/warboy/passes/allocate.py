@@ -34,7 +34,7 @@ from furiosa_ir.ir.passes import Pass
 
 @dataclass(frozen=True)
 class Allocate(Pass):
-    """Gives every area of SRAM and every home in DRAM its address.
+    """Gives every area of SRAM and every allocation in DRAM its address.
 
     Two areas share bytes if no kernel needs both. The order of kernels is the program's.
 
@@ -58,7 +58,7 @@ class Allocate(Pass):
 
 
 def memory_plan(function: FuncOp) -> MemoryPlan:
-    """The function's buffers and residences.
+    """The function's buffers and live ranges.
 
     Raises:
         VerificationFailure: it is not planned.
@@ -75,7 +75,7 @@ def kernels_of(function: FuncOp) -> list[KernelOp]:
 
 
 def constants_of(function: FuncOp) -> list[Constant]:
-    """The constants in order; a `Home` of kind "constant" has its index here."""
+    """The constants in order; an `Allocation` of kind "constant" has its index here."""
     return [op.value.data for op in function.body.block.ops if isinstance(op, ConstantOp)]
 
 
@@ -104,7 +104,7 @@ def allocate(function: FuncOp, machine: Machine) -> None:
     sram, sram_bytes = place_intervals([area.interval for area in areas])
     if sram_bytes > machine.slice_bytes:
         raise CompilationFailure(f"the plan takes {sram_bytes} bytes of a slice")
-    stays = [at for area, at in zip(areas, sram, strict=True) if area.kind == "residence"]
+    resident = [at for area, at in zip(areas, sram, strict=True) if area.kind == "live_range"]
     slots: dict[tuple[str, int, int], tuple[int, ...]] = {}
     for area, address in zip(areas, sram, strict=True):
         key = (area.kind, area.owner, area.operand)
@@ -120,7 +120,7 @@ def allocate(function: FuncOp, machine: Machine) -> None:
             )
         )
     function.attributes[ADDRESSES] = AddressesAttr(
-        _dram(function, memory, kernels, machine, tuple(stays), sram_bytes)
+        _dram(function, memory, kernels, machine, tuple(resident), sram_bytes)
     )
 
 
@@ -129,74 +129,82 @@ def _dram(
     memory: MemoryPlan,
     kernels: Sequence[KernelOp],
     machine: Machine,
-    stays: tuple[int, ...],
+    live_ranges: tuple[int, ...],
     sram_bytes: int,
 ) -> MemoryAddresses:
-    """Workspace addresses of homes; a home inside of another has the other's."""
-    lives = _home_lives(memory, kernels)
+    """Workspace addresses of allocations; one inside of another has the other's."""
+    lives = _dram_live_ranges(memory, kernels)
     constants = lay_out(constants_of(function)).addresses
     workspace = [
         buffer
         for buffer, life in lives.items()
-        if memory.buffers[buffer].home is not None and life[0] <= life[1]
+        if memory.buffers[buffer].allocation is not None and life[0] <= life[1]
     ]
     intervals: list[Interval] = []
     for buffer in workspace:
-        home = memory.buffers[buffer].home
-        assert home is not None
-        size = -(-home.size // machine.io_alignment) * machine.io_alignment
+        allocation = memory.buffers[buffer].allocation
+        assert allocation is not None
+        size = -(-allocation.size // machine.io_alignment) * machine.io_alignment
         intervals.append(Interval(size, *lives[buffer]))
     placed, workspace_bytes = place_intervals(intervals)
     address = dict(zip(workspace, placed, strict=True))
-    homes: list[int] = []
+    allocations: list[int] = []
     for number, buffer in enumerate(memory.buffers):
-        home = buffer.home
-        if home is None:
-            homes.append(-1)
-        elif home.kind == "constant":
-            homes.append(constants[home.index])
-        elif home.kind == "alias":
-            root = memory.buffers[home.index].home
+        allocation = buffer.allocation
+        if allocation is None:
+            allocations.append(-1)
+        elif allocation.kind == "constant":
+            allocations.append(constants[allocation.index])
+        elif allocation.kind == "alias":
+            root = memory.buffers[allocation.index].allocation
             assert root is not None
-            base = constants[root.index] if root.kind == "constant" else address.get(home.index, -1)
-            homes.append(base + home.offset if base >= 0 else -1)
+            base = (
+                constants[root.index]
+                if root.kind == "constant"
+                else address.get(allocation.index, -1)
+            )
+            allocations.append(base + allocation.offset if base >= 0 else -1)
         else:
-            homes.append(address.get(number, -1))
+            allocations.append(address.get(number, -1))
     inputs, outputs = (
         tuple(
-            homes[number]
+            allocations[number]
             for _, number in sorted(
-                (buffer.home.index, number)
+                (buffer.allocation.index, number)
                 for number, buffer in enumerate(memory.buffers)
-                if buffer.home is not None and buffer.home.kind == kind
+                if buffer.allocation is not None and buffer.allocation.kind == kind
             )
         )
         for kind in ("argument", "result")
     )
-    return MemoryAddresses(stays, tuple(homes), sram_bytes, workspace_bytes, inputs, outputs)
+    return MemoryAddresses(
+        live_ranges, tuple(allocations), sram_bytes, workspace_bytes, inputs, outputs
+    )
 
 
-def _home_lives(memory: MemoryPlan, kernels: Sequence[KernelOp]) -> dict[int, tuple[int, int]]:
-    """For each buffer with an address of its own the kernels (first, last) that need its home."""
+def _dram_live_ranges(
+    memory: MemoryPlan, kernels: Sequence[KernelOp]
+) -> dict[int, tuple[int, int]]:
+    """For each buffer of the workspace the kernels (first, last) that need it there."""
     end = len(kernels)
     uses: dict[int, list[int]] = {}
 
     def use(buffer: int, number: int) -> None:
-        home = memory.buffers[buffer].home
-        assert home is not None, "a buffer without a home goes to DRAM"
-        root = home.index if home.kind == "alias" else buffer
-        root_home = memory.buffers[root].home
-        if root_home is not None and root_home.kind != "constant":
+        allocation = memory.buffers[buffer].allocation
+        assert allocation is not None, "a buffer without an allocation goes to DRAM"
+        root = allocation.index if allocation.kind == "alias" else buffer
+        root_allocation = memory.buffers[root].allocation
+        if root_allocation is not None and root_allocation.kind != "constant":
             uses.setdefault(root, []).append(number)
 
     for number, buffer in enumerate(memory.buffers):
-        if buffer.home is not None and buffer.home.kind in ("argument", "result"):
-            use(number, -1 if buffer.home.kind == "argument" else end)
-    for stay in memory.residences:
-        if stay.filled:
-            use(stay.buffer, stay.first)
-        if stay.spilled:
-            use(stay.buffer, stay.last)
+        if buffer.allocation is not None and buffer.allocation.kind in ("argument", "result"):
+            use(number, -1 if buffer.allocation.kind == "argument" else end)
+    for live in memory.live_ranges:
+        if live.filled:
+            use(live.buffer, live.first)
+        if live.spilled:
+            use(live.buffer, live.last)
     for number, op in enumerate(kernels):
         for buffer in _dram_buffers(op):
             use(buffer, number)
@@ -204,13 +212,13 @@ def _home_lives(memory: MemoryPlan, kernels: Sequence[KernelOp]) -> dict[int, tu
 
 
 def _dram_buffers(op: KernelOp) -> Iterator[int]:
-    """The buffers whose homes a kernel itself reads or writes."""
+    """The buffers whose allocations a kernel itself reads or writes."""
     plan = op.plan.data if op.plan is not None else None
     if isinstance(plan, CopyPlan):
         yield from (*plan.operands, plan.result)
     elif isinstance(plan, KernelPlan):
-        for port in plan.operands:
-            if port is not None and port.stage is not None:
-                yield port.buffer
+        for binding in plan.operands:
+            if binding is not None and binding.stage is not None:
+                yield binding.buffer
         if plan.store:
             yield plan.result.buffer

@@ -11,7 +11,7 @@ from xdsl.dialects.func import FuncOp
 from furiosa_ir.backends.target import note_plan
 from furiosa_ir.backends.warboy.dialect.attributes import MemoryAttr, PlanAttr
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
-from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, Port
+from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, OperandBinding
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
@@ -21,7 +21,7 @@ from furiosa_ir.backends.warboy.planning.intervals import place_intervals
 from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
 from furiosa_ir.backends.warboy.planning.layout_choice import choose_layouts
 from furiosa_ir.backends.warboy.planning.layouts import Layout
-from furiosa_ir.backends.warboy.planning.residency import Program, Residency, plan_residency
+from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, Workload, plan_live_ranges
 from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
 from furiosa_ir.backends.warboy.planning.tiles import Task
 from furiosa_ir.backends.warboy.stages import MEMORY, require
@@ -38,7 +38,7 @@ CAPACITIES = (32, 30, 28, 25, 22, 18)
 class PlanTiles(Pass):
     """Gives every kernel of every `@npu_K` its plan, and every function its buffers.
 
-    Buffers, slice layouts, residence in SRAM or DRAM, tiles: see `planning`. It changes no
+    Buffers, slice layouts, live ranges in SRAM, tilings: see `planning`. It changes no
     operation.
 
         %y = "warboy.dot"(%x, %w, %b, %m, %s) <{views = ...}> ({ ... }) : ... -> tensor<1x8x4x4xi8>
@@ -46,7 +46,7 @@ class PlanTiles(Pass):
     becomes
 
         %y = "warboy.dot"(%x, %w, %b, %m, %s) <{views = ..., plan = #warboy.plan<kernel_plan(
-          operands = (port(buffer = 0, ...), none, ...), result = ..., tile = (1, 4, 4, 8), ...)>}>
+          operands = (operand_binding(buffer = 0, ...), none, ...), tile = (1, 4, 4, 8), ...)>}>
     """
 
     name = "plan-tiles"
@@ -77,58 +77,58 @@ def plan_tiles(function: FuncOp, machine: Machine) -> None:
             storage.buffers[buffer].readers.append(k)
         storage.buffers[task.result.buffer].writers.append(k)
     for buffer in range(len(storage.buffers)):
-        storage.home(buffer)
+        storage.allocation(buffer)
     layouts = choose_layouts(tasks, storage.buffers, machine)
-    program = Program(tasks, storage.copies, storage.buffers, layouts)
-    plan, residency = _fit(program, storage, layouts, machine)
+    workload = Workload(tasks, storage.copies, storage.buffers, layouts)
+    plan, sram = _fit(workload, storage, layouts, machine)
     function.attributes[MEMORY] = MemoryAttr(plan)
     for k, op in enumerate(kernels):
-        op.plan = PlanAttr(storage.copies[k] if k in storage.copies else residency.plans[k])
+        op.plan = PlanAttr(storage.copies[k] if k in storage.copies else sram.kernels[k])
 
 
 def make_task(number: int, kernel: KernelOp, storage: StorageMap) -> Task:
-    """A kernel's loops and ports."""
+    """A kernel's loops and bindings."""
     views, geometry = kernel.kernel_views, kernel_geometry(kernel)
-    ports: list[Port | None] = []
+    bindings: list[OperandBinding | None] = []
     for value, view, extents in zip(kernel.inputs, views.operands, geometry.operands, strict=True):
         if extents is None or view is None:
-            ports.append(None)
+            bindings.append(None)
         else:
             place = storage.place(value, view)
-            ports.append(Port(place.buffer, place.offset, extents, None))
+            bindings.append(OperandBinding(place.buffer, place.offset, extents, None))
     place = storage.place(kernel.result, views.result)
-    result = Port(place.buffer, place.offset, geometry.result, None)
+    result = OperandBinding(place.buffer, place.offset, geometry.result, None)
     elements = tuple(element_bytes(v) for v in (*kernel.inputs, kernel.result))
     roles = weight_operands(kernel)
     return Task(
         number,
         geometry,
-        tuple(ports),
+        tuple(bindings),
         result,
         elements,
-        tuple(roles.get(i, "") for i in range(len(ports))),
+        tuple(roles.get(i, "") for i in range(len(bindings))),
         len(kernel.operations) - (1 if geometry.kind != "vector" else 0),
         layer_name(kernel),
     )
 
 
 def _fit(
-    program: Program, storage: StorageMap, layouts: list[Layout], machine: Machine
-) -> tuple[MemoryPlan, Residency]:
-    """Residency whose areas also find addresses."""
+    workload: Workload, storage: StorageMap, layouts: list[Layout], machine: Machine
+) -> tuple[MemoryPlan, SramPlan]:
+    """Live ranges and tilings whose areas also find addresses."""
     for share in CAPACITIES:
         capacity = machine.slice_bytes * share // 32 // machine.line_bytes * machine.line_bytes
-        residency = plan_residency(program, machine, capacity)
+        sram = plan_live_ranges(workload, machine, capacity)
         buffers = tuple(
-            Buffer(s.shape, s.element, layout.slices, layout.order, storage.home(index))
+            Buffer(s.shape, s.element, layout.slices, layout.order, storage.allocation(index))
             for index, (s, layout) in enumerate(zip(storage.buffers, layouts, strict=True))
         )
-        memory = MemoryPlan(buffers, residency.residences)
+        memory = MemoryPlan(buffers, sram.live_ranges)
         kernels = [
-            PlannedKernel(k, program.tasks[k].geometry, plan, program.tasks[k].elements)
-            for k, plan in residency.plans.items()
+            PlannedKernel(k, workload.tasks[k].geometry, plan, workload.tasks[k].elements)
+            for k, plan in sram.kernels.items()
         ]
         areas = sram_areas(memory, kernels, machine)
         if place_intervals([area.interval for area in areas])[1] <= machine.slice_bytes:
-            return memory, residency
+            return memory, sram
     raise CompilationFailure("no SRAM addresses were found for the plan")

@@ -14,7 +14,7 @@ from furiosa_ir.backends.warboy.commands.command_operations import command_op
 from furiosa_ir.backends.warboy.commands.constant_section import lay_out
 from furiosa_ir.backends.warboy.commands.dram_copies import copy_commands
 from furiosa_ir.backends.warboy.commands.kernel_steps import (
-    Homes,
+    DramMap,
     Issued,
     KernelSteps,
     WholeBuffer,
@@ -28,9 +28,9 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     CopyPlan,
     KernelAddresses,
     LayerTable,
+    LiveRange,
     MemoryAddresses,
     MemoryPlan,
-    Residence,
     Shape4,
 )
 from furiosa_ir.backends.warboy.dialect.plan_rules import verify_memory
@@ -142,7 +142,7 @@ def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
     memory, addresses = memory_plan(function), memory_addresses(function)
     verify_memory(memory, addresses)
     kernels = kernels_of(function)
-    homes = Homes(memory, addresses.homes)
+    dram = DramMap(memory, addresses.allocations)
     section = lay_out(constants_of(function)).addresses
     numbers = [op for op in function.body.block.ops if isinstance(op, ConstantOp)]
     constant_address: dict[object, int] = dict(zip(numbers, section, strict=True))
@@ -155,24 +155,24 @@ def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
         assert isinstance(op.addresses.data, KernelAddresses)
         parameters = [constant_address.get(v.owner, 0) for v in op.inputs]
         return KernelSteps(
-            op, planned[number], op.addresses.data, homes, by_kernel[number], parameters, machine
+            op, planned[number], op.addresses.data, dram, by_kernel[number], parameters, machine
         )
 
-    starts, ends = _moments(memory.residences, addresses.residences)
+    starts, ends = _moments(memory.live_ranges, addresses.live_ranges)
     ahead: dict[int, list[int]] = {}
     for number, kernel in planned.items():
         if kernel.plan.prefetch:
             ahead.setdefault(number - kernel.plan.prefetch, []).append(number)
     prefetched: dict[int, KernelSteps] = {}
     for number, op in enumerate(kernels):
-        for stay, address in starts.get(number, ()):
-            fill = _fill(homes, memory, stay, address, number)
-            yield fill, WholeBuffer(stay.buffer, complete=False)
+        for live, address in starts.get(number, ()):
+            fill = _fill(dram, memory, live, address, number)
+            yield fill, WholeBuffer(live.buffer, complete=False)
         following = {other: make(other) for other in ahead.get(number, ())}
         if isinstance(op, CopyOp):
             plan = op.plan.data if op.plan is not None else None
             assert isinstance(plan, CopyPlan)
-            yield from copy_commands(plan, homes, number)
+            yield from copy_commands(plan, dram, number)
             for kernel in following.values():
                 yield from kernel.load_parameters(kernel.steps[0])
         else:
@@ -182,47 +182,47 @@ def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
                 yield from steps.load_parameters(steps.steps[0])
             yield from _kernel(steps, list(following.values()))
         prefetched.update(following)
-        for stay, address in ends.get(number, ()):
-            spill = _spill(homes, memory, stay, address, number)
-            yield spill, WholeBuffer(stay.buffer, complete=True)
+        for live, address in ends.get(number, ()):
+            spill = _spill(dram, memory, live, address, number)
+            yield spill, WholeBuffer(live.buffer, complete=True)
 
 
 def _residents(memory: MemoryPlan, addresses: MemoryAddresses, count: int) -> list[dict[int, int]]:
     """For each kernel the SRAM addresses of the buffers that are resident."""
     result: list[dict[int, int]] = [{} for _ in range(count)]
-    for stay, address in zip(memory.residences, addresses.residences, strict=True):
-        for number in range(stay.first, stay.last + 1):
-            result[number][stay.buffer] = address
+    for live, address in zip(memory.live_ranges, addresses.live_ranges, strict=True):
+        for number in range(live.first, live.last + 1):
+            result[number][live.buffer] = address
     return result
 
 
-Stay = tuple[Residence, int]
-"""A residence and its address."""
+Placed = tuple[LiveRange, int]
+"""A live range, and the address of its buffer in SRAM."""
 
 
 def _moments(
-    residences: Iterable[Residence], addresses: Iterable[int]
-) -> tuple[dict[int, list[Stay]], dict[int, list[Stay]]]:
-    """(residences to fill before each kernel, those to spill after it)."""
-    starts: dict[int, list[Stay]] = {}
-    ends: dict[int, list[Stay]] = {}
-    for stay, address in zip(residences, addresses, strict=True):
-        if stay.filled:
-            starts.setdefault(stay.first, []).append((stay, address))
-        if stay.spilled:
-            ends.setdefault(stay.last, []).append((stay, address))
+    live_ranges: Iterable[LiveRange], addresses: Iterable[int]
+) -> tuple[dict[int, list[Placed]], dict[int, list[Placed]]]:
+    """(live ranges to fill before each kernel, those to spill after it)."""
+    starts: dict[int, list[Placed]] = {}
+    ends: dict[int, list[Placed]] = {}
+    for live, address in zip(live_ranges, addresses, strict=True):
+        if live.filled:
+            starts.setdefault(live.first, []).append((live, address))
+        if live.spilled:
+            ends.setdefault(live.last, []).append((live, address))
     return starts, ends
 
 
-def _fill(homes: Homes, memory: MemoryPlan, stay: Residence, at: int, number: int) -> Command:
-    buffer = memory.buffers[stay.buffer]
-    source = homes.tile(stay.buffer, _ORIGIN, buffer.shape)
+def _fill(dram: DramMap, memory: MemoryPlan, live: LiveRange, at: int, number: int) -> Command:
+    buffer = memory.buffers[live.buffer]
+    source = dram.tile(live.buffer, _ORIGIN, buffer.shape)
     return Load(source, resident_tile(buffer, at, _ORIGIN, buffer.shape), number)
 
 
-def _spill(homes: Homes, memory: MemoryPlan, stay: Residence, at: int, number: int) -> Command:
-    buffer = memory.buffers[stay.buffer]
-    target = homes.tile(stay.buffer, _ORIGIN, buffer.shape)
+def _spill(dram: DramMap, memory: MemoryPlan, live: LiveRange, at: int, number: int) -> Command:
+    buffer = memory.buffers[live.buffer]
+    target = dram.tile(live.buffer, _ORIGIN, buffer.shape)
     return Store(resident_tile(buffer, at, _ORIGIN, buffer.shape), target, number)
 
 

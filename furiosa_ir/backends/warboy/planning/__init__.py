@@ -1,7 +1,19 @@
-"""What `plan-tiles` decides, one question a module.
+"""The planner: what `assign-views`, `plan-tiles` and `allocate` decide, one question a module.
 
-views: which axes of a tensor are N, H, W and C.  assignment: of every tensor of a function.
-storage: which buffer a tensor is, or is a window of.  geometry: what a tile of a result reads.
-layouts: how a buffer is sliced.  residency: what lies in SRAM when, and how kernels are tiled.
-intervals: addresses from liveness.
+None of them changes an operation; passes do, in `passes/`.
+
+| module | question |
+|---|---|
+| `views` | the algebra: which axes of a tensor are N, H, W and C |
+| `kernel_views` | which views a kernel needs of its operands, and gives its result |
+| `view_inference` | which view every tensor of a function should have |
+| `assigned_views` | which one it has: the IR's attributes, written, read and checked |
+| `geometry` | a kernel's loops; which windows of its operands a tile of its result reads |
+| `storage` | which buffer a tensor is, or is a window of; its allocation in DRAM |
+| `layouts`, `layout_choice` | over how many slices a buffer goes, in which order; the fastest |
+| `tiles` | how a kernel's loops are split into steps, and what a split takes of SRAM |
+| `estimate` | how many cycles a split takes |
+| `live_ranges` | when a buffer lies in SRAM, what is spilled; the tiling of each kernel |
+| `areas` | what all that takes of SRAM, and when |
+| `intervals` | addresses from liveness |
 """

@@ -35,7 +35,7 @@ class Area:
     """One contiguous piece of every slice.
 
     Attributes:
-        kind: "residence" (number `owner` of the memory plan), "parameter" or "stage" (of kernel
+        kind: "live_range" (number `owner` of the memory plan), "parameter" or "stage" (of kernel
             `owner`).
         owner: see `kind`.
         operand: number of the operand; one more than the last for the result.
@@ -64,24 +64,24 @@ def parameter_slots(kernel: PlannedKernel, operand: int, machine: Machine) -> tu
 def sram_areas(
     memory: MemoryPlan, kernels: Sequence[PlannedKernel], machine: Machine
 ) -> list[Area]:
-    """All areas: residences first, then each kernel's parameters and stages, slot by slot.
+    """All areas: live_ranges first, then each kernel's parameters and stages, slot by slot.
 
     Prefetched parameters are needed from the kernel on during which they are loaded.
     """
     areas: list[Area] = []
-    for number, stay in enumerate(memory.residences):
-        buffer = memory.buffers[stay.buffer]
+    for number, live in enumerate(memory.live_ranges):
+        buffer = memory.buffers[live.buffer]
         size = sram_bytes(buffer.shape, buffer.element, buffer.slices, buffer.order, machine)
-        areas.append(Area("residence", number, 0, Interval(size, stay.first, stay.last)))
+        areas.append(Area("live_range", number, 0, Interval(size, live.first, live.last)))
     for kernel in kernels:
         k, plan = kernel.number, kernel.plan
         first = k - plan.prefetch
         for operand in range(len(plan.operands)):
             size, slots = parameter_slots(kernel, operand, machine)
             areas += [Area("parameter", k, operand, Interval(size, first, k))] * slots
-        for operand, port in enumerate((*plan.operands, plan.result)):
-            if port is not None and port.stage is not None:
-                s = port.stage
+        for operand, binding in enumerate((*plan.operands, plan.result)):
+            if binding is not None and binding.stage is not None:
+                s = binding.stage
                 size = sram_bytes(s.shape, kernel.elements[operand], s.slices, s.order, machine)
                 areas += [Area("stage", k, operand, Interval(size, k, k))] * s.slots
     return areas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from furiosa_ir.backends.warboy.dialect.plan import Port, Shape4, Stage
+from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4, Stage
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
     Dot,
@@ -21,7 +21,7 @@ from furiosa_ir.backends.warboy.machine.cost import transfer_bytes
 from furiosa_ir.backends.warboy.planning.geometry import groups_in, reading
 from furiosa_ir.backends.warboy.planning.layouts import Layout, flat_bytes
 from furiosa_ir.backends.warboy.planning.storage import Storage
-from furiosa_ir.backends.warboy.planning.tiles import CHANNELS, Cut, Task, steps
+from furiosa_ir.backends.warboy.planning.tiles import CHANNELS, Split, Task, steps
 
 _BLANK = Instruction("clamp", (0,), (0, 0))
 _ORIGIN: Shape4 = (0, 0, 0, 0)
@@ -50,10 +50,10 @@ def step_command(
         return Vector(tuple(tiles), parameters, program, result, 0)
     x, *operands = tiles
     window = geometry.window
-    kernel, strides, dilations, spread = ((1, 1),) * 4
+    kernel, strides, dilations, input_dilation = ((1, 1),) * 4
     if window is not None:
         kernel, strides = window.kernel, window.strides
-        dilations, spread = window.dilations, window.input_dilation
+        dilations, input_dilation = window.dilations, window.input_dilation
     if geometry.kind == "pool":
         return Pool(
             x, "max", kernel, strides, dilations, (0, 0, 0, 0), 0, tuple(operands), parameters,
@@ -68,7 +68,7 @@ def step_command(
         bias=flat if "bias" in task.roles else None,
         strides=strides,
         dilations=dilations,
-        input_dilation=spread,
+        input_dilation=input_dilation,
         pads=(0, 0, 0, 0),
         group=groups_in(geometry, 0, result.extent[CHANNELS]),
         x_zp=0,
@@ -82,9 +82,9 @@ def step_command(
     )
 
 
-def cut_cycles(
+def split_cycles(
     task: Task,
-    cut: Cut,
+    split: Split,
     layouts: Sequence[Layout],
     storages: Sequence[Storage],
     machine: Machine,
@@ -97,28 +97,28 @@ def cut_cycles(
 
     Args:
         task: the kernel.
-        cut: how it is cut.
+        split: how its loops are split.
         layouts: of each buffer.
-        storages: all buffers, with their homes.
+        storages: all buffers, with their allocations.
         machine: the target.
         last: no kernel reads the result: it is stored, and nothing else hides that.
     """
-    reads = reading(task.geometry, _ORIGIN, cut.tile)
-    count = steps(task.geometry, cut.tile)
+    reads = reading(task.geometry, _ORIGIN, split.tile)
+    count = steps(task.geometry, split.tile)
     tiles: list[SramTile | None] = []
     moved = 0
-    for port, stage, window, element in zip(
-        task.operands, cut.stages, reads.windows, task.elements, strict=False
+    for binding, stage, window, element in zip(
+        task.operands, split.stages, reads.windows, task.elements, strict=False
     ):
-        if port is None or window is None:
+        if binding is None or window is None:
             tiles.append(None)
             continue
-        tiles.append(_tile(port, stage, window, element, layouts, storages))
+        tiles.append(_tile(binding, stage, window, element, layouts, storages))
         if stage is not None:
-            moved += _traffic(storages[port.buffer], window[1], machine) * count
-    stage, element = cut.stages[-1], task.elements[-1]
-    result = _tile(task.result, stage, (_ORIGIN, cut.tile), element, layouts, storages)
-    extent = task.geometry.result if stage is None else cut.tile
+            moved += _traffic(storages[binding.buffer], window[1], machine) * count
+    stage, element = split.stages[-1], task.elements[-1]
+    result = _tile(task.result, stage, (_ORIGIN, split.tile), element, layouts, storages)
+    extent = task.geometry.result if stage is None else split.tile
     size = _traffic(storages[task.result.buffer], extent, machine)
     size *= 1 if stage is None else count
     if last:
@@ -134,13 +134,13 @@ def cut_cycles(
 
 def _traffic(storage: Storage, extent: Shape4, machine: Machine) -> int:
     """Bytes of DRAM traffic of a window: short runs take whole bursts."""
-    assert storage.home is not None
-    tile = DramTile("workspace", 0, extent, storage.home.strides, storage.element)
+    assert storage.allocation is not None
+    tile = DramTile("workspace", 0, extent, storage.allocation.strides, storage.element)
     return transfer_bytes(tile, machine)
 
 
 def _tile(
-    port: Port,
+    binding: OperandBinding,
     stage: Stage | None,
     window: tuple[Shape4, Shape4],
     element: int,
@@ -150,6 +150,6 @@ def _tile(
     offset, extent = window
     if stage is not None:
         return SramTile(0, stage.shape, stage.slices, stage.order, element, _ORIGIN, extent)
-    layout, whole = layouts[port.buffer], storages[port.buffer].shape
-    n, h, w, c = (a + b for a, b in zip(port.offset, offset, strict=True))
+    layout, whole = layouts[binding.buffer], storages[binding.buffer].shape
+    n, h, w, c = (a + b for a, b in zip(binding.offset, offset, strict=True))
     return SramTile(0, whole, layout.slices, layout.order, element, (n, h, w, c), extent)

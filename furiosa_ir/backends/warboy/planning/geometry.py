@@ -239,12 +239,12 @@ def _span(
     window: WindowShape, d: int, offset: int, extent: int, available: int
 ) -> tuple[int, int, int, int]:
     """(first, count, padding before, behind) of the rows (d = 0) or columns that a range reads."""
-    spread = window.input_dilation[d]
+    dilation = window.input_dilation[d]
     low = offset * window.strides[d] - window.pads[d]
     high = low + (extent - 1) * window.strides[d] + (window.kernel[d] - 1) * window.dilations[d] + 1
-    first = min(max(-(-low // spread), 0), available - 1)
-    last = max(min((high - 1) // spread, available - 1), first)
-    return first, last - first + 1, first * spread - low, high - last * spread - 1
+    first = min(max(-(-low // dilation), 0), available - 1)
+    last = max(min((high - 1) // dilation, available - 1), first)
+    return first, last - first + 1, first * dilation - low, high - last * dilation - 1
 
 
 def every_tile_reads(geometry: Geometry, rows: int) -> bool:

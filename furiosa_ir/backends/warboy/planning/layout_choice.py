@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from furiosa_ir.backends.warboy.dialect.plan import Port
+from furiosa_ir.backends.warboy.dialect.plan import OperandBinding
 from furiosa_ir.backends.warboy.enf.records import SramTile
 from furiosa_ir.backends.warboy.machine import Machine, command_cost
 from furiosa_ir.backends.warboy.planning.estimate import step_command
@@ -80,8 +80,8 @@ class _Chooser:
 
     def _cost(self, k: int) -> int:
         task = self._tasks[k]
-        ports = [p for p in (*task.operands, task.result) if p is not None]
-        here = [self.layouts[p.buffer] for p in ports]
+        bindings = [p for p in (*task.operands, task.result) if p is not None]
+        here = [self.layouts[p.buffer] for p in bindings]
         key = (self._kinds[k], *[(layout.slices, layout.order) for layout in here])
         cycles = self._cycles.get(key)
         if cycles is None:
@@ -90,15 +90,21 @@ class _Chooser:
             cycles = self._cycles[key] = command_cost(command, self._machine).cycles
         return cycles
 
-    def _tile(self, port: Port) -> SramTile:
-        layout, storage = self.layouts[port.buffer], self._storages[port.buffer]
+    def _tile(self, binding: OperandBinding) -> SramTile:
+        layout, storage = self.layouts[binding.buffer], self._storages[binding.buffer]
         return SramTile(
-            0, storage.shape, layout.slices, layout.order, storage.element, port.offset, port.extent
+            0,
+            storage.shape,
+            layout.slices,
+            layout.order,
+            storage.element,
+            binding.offset,
+            binding.extent,
         )
 
 
 def _windows(task: Task) -> tuple[object, ...]:
     return tuple(
-        None if port is None else (port.offset, port.extent)
-        for port in (*task.operands, task.result)
+        None if binding is None else (binding.offset, binding.extent)
+        for binding in (*task.operands, task.result)
     )

@@ -10,7 +10,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp, VectorOp
-from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, Home, Move, Shape4
+from furiosa_ir.backends.warboy.dialect.plan import Allocation, CopyPlan, Move, Shape4
 from furiosa_ir.backends.warboy.planning.assigned_views import Views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes
 from furiosa_ir.backends.warboy.planning.views import (
@@ -32,15 +32,15 @@ class Storage:
     """A buffer while the planner works on it.
 
     Attributes:
-        shape, element, home: as in `plan.Buffer`.
+        shape, element, allocation: as in `plan.Buffer`.
         made: a kernel writes it (else it is an argument, a constant or an alias).
-        stored: what kernels write must reach its home: a result, or the source of a copy.
+        stored: what kernels write must reach DRAM: a result, or the source of a copy.
         writers, readers: numbers of the kernels that write and read it in SRAM.
     """
 
     shape: Shape4
     element: int
-    home: Home | None = None
+    allocation: Allocation | None = None
     made: bool = False
     stored: bool = False
     writers: list[int] = field(default_factory=list[int])
@@ -67,10 +67,12 @@ class _Builder:
         self.constant_places: dict[tuple[SSAValue, str], Place] = {}
         self.constants = {op: number for number, op in enumerate(constants)}
 
-    def new(self, value: SSAValue, home: Home | None = None, *, made: bool = False) -> int:
+    def new(
+        self, value: SSAValue, allocation: Allocation | None = None, *, made: bool = False
+    ) -> int:
         """A buffer of its own for a value."""
         shape = shape4(shape_of(value), self.views[value])
-        self.buffers.append(Storage(shape, element_bytes(value), home, made))
+        self.buffers.append(Storage(shape, element_bytes(value), allocation, made))
         self.roots.append(value)
         self.places[value] = Place(len(self.buffers) - 1, (0, 0, 0, 0))
         return len(self.buffers) - 1
@@ -98,12 +100,12 @@ class _Builder:
         if known is None:
             owner = cast("arithmetic.ConstantOp", value.owner)
             self.views[value] = view
-            known = Place(self.new(value, self.constant_home(owner)), (0, 0, 0, 0))
+            known = Place(self.new(value, self.constant_allocation(owner)), (0, 0, 0, 0))
             del self.places[value]
             self.constant_places[value, view] = known
         return known
 
-    def own_home(self, value: SSAValue, kind: str, index: int) -> Home:
+    def dense_allocation(self, value: SSAValue, kind: str, index: int) -> Allocation:
         """A dense place for the value, row-major in its own shape."""
         shape, element = shape_of(value), element_bytes(value)
         dense = strides4(shape, self.views[value], row_major(shape, element))
@@ -111,21 +113,23 @@ class _Builder:
         size = element
         for extent in shape:
             size *= extent
-        return Home(kind, index, 0, dense, size)
+        return Allocation(kind, index, 0, dense, size)
 
-    def constant_home(self, op: arithmetic.ConstantOp) -> Home:
+    def constant_allocation(self, op: arithmetic.ConstantOp) -> Allocation:
         """A constant's place in the constant section."""
-        home = self.own_home(op.result, "constant", self.constants[op])
+        allocation = self.dense_allocation(op.result, "constant", self.constants[op])
         if _is_repeated(op):
-            return Home("constant", home.index, 0, (0, 0, 0, 0), element_bytes(op.result))
-        return home
+            return Allocation(
+                "constant", allocation.index, 0, (0, 0, 0, 0), element_bytes(op.result)
+            )
+        return allocation
 
-    def home(self, buffer: int) -> Home:
-        """The buffer's home; what kernels write gets an own one."""
+    def allocation(self, buffer: int) -> Allocation:
+        """The buffer's allocation; what kernels write gets one of its own."""
         storage = self.buffers[buffer]
-        if storage.home is None:
-            storage.home = self.own_home(self.roots[buffer], "own", 0)
-        return storage.home
+        if storage.allocation is None:
+            storage.allocation = self.dense_allocation(self.roots[buffer], "own", 0)
+        return storage.allocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +150,13 @@ class StorageMap:
             return self.build.constant_place(value, view)
         return self.build.place(value)
 
-    def home(self, buffer: int) -> Home:
+    def allocation(self, buffer: int) -> Allocation:
         """A buffer's place in DRAM."""
-        return self.build.home(buffer)
+        return self.build.allocation(buffer)
 
 
 def assign_storage(function: FuncOp, views: Views) -> StorageMap:
-    """Buffers, places and DRAM homes of all tensors of a function.
+    """Buffers, places and DRAM allocations of all tensors of a function.
 
     A copy in DRAM whose target needs no order of its own is an alias of its source; where the
     target's order is given (a result of the function, a concatenation), or no strides make it an
@@ -167,7 +171,7 @@ def assign_storage(function: FuncOp, views: Views) -> StorageMap:
             for value, index in zip(op.inputs, part_offsets(op), strict=True):
                 build.parts[value] = (op.result, index)
     for number, argument in enumerate(block.args):
-        build.new(argument, build.own_home(argument, "argument", number))
+        build.new(argument, build.dense_allocation(argument, "argument", number))
     for op in operations:
         match op:
             case CopyOp():
@@ -216,7 +220,7 @@ def _bind_results(build: _Builder) -> None:
     end = cast("ReturnOp", build.block.last_op)
     for index, value in enumerate(end.operands):
         storage = build.buffers[build.place(value).buffer]
-        storage.home = build.own_home(value, "result", index)
+        storage.allocation = build.dense_allocation(value, "result", index)
         storage.stored = True
 
 
@@ -229,7 +233,7 @@ def _plan_copies(build: _Builder, kernels: Sequence[KernelOp]) -> dict[int, Copy
     Raises:
         CompilationFailure: no order helps.
     """
-    before = [(storage.home, storage.stored) for storage in build.buffers]
+    before = [(storage.allocation, storage.stored) for storage in build.buffers]
     dense: set[int] = set()
     while True:
         try:
@@ -238,8 +242,8 @@ def _plan_copies(build: _Builder, kernels: Sequence[KernelOp]) -> dict[int, Copy
             if failure.target in dense:
                 raise
             dense.add(failure.target)
-        for storage, (home, stored) in zip(build.buffers, before, strict=False):
-            storage.home, storage.stored = home, stored
+        for storage, (allocation, stored) in zip(build.buffers, before, strict=False):
+            storage.allocation, storage.stored = allocation, stored
 
 
 class _NoStrides(CompilationFailure):
@@ -272,15 +276,15 @@ def _plan_in_order(
         sources = tuple(build.place(v).buffer for v in op.inputs)
         for source in sources:
             build.buffers[source].stored = True
-        if build.buffers[target].home is None:
-            fresh = build.buffers[sources[0]].home is None
+        if build.buffers[target].allocation is None:
+            fresh = build.buffers[sources[0]].allocation is None
             if target not in dense and _is_alias(build, op, readers.get(target, ())):
                 copies[k] = CopyPlan(sources, target, ())
                 continue
-            build.home(target)
+            build.allocation(target)
             if fresh and not _is_concat(op):
                 # Nothing needs the source in its own order: it may lie in the target's.
-                build.buffers[sources[0]].home = None
+                build.buffers[sources[0]].allocation = None
                 if _store_straight(build, op, 0):
                     direct.add((k, 0))
         indices = [index for index in range(len(op.inputs)) if (k, index) not in direct]
@@ -297,7 +301,7 @@ def _stored_straight(
     direct: set[tuple[int, int]] = set()
     for k, op in reversed(pending):
         target = build.places[op.result].buffer
-        if build.buffers[target].home is None and not _is_concat(op):
+        if build.buffers[target].allocation is None and not _is_concat(op):
             continue
         for index, value in enumerate(op.inputs):
             if build.place(value).buffer not in dense and _store_straight(build, op, index):
@@ -311,29 +315,31 @@ def _is_alias(build: _Builder, op: CopyOp, readers: Sequence[tuple[CopyOp, int]]
     Else the result may have got the order that one of its readers needs.
     """
     storage = build.buffers[build.places[op.result].buffer]
-    # Of the readers, those count whose own targets have a home.
-    bound = [r for r in readers if build.buffers[build.places[r[0].result].buffer].home is not None]
-    storage.home = _alias(build, op)
-    if storage.home is not None:
+    # Of the readers, those count whose own targets are allocated.
+    bound = [
+        r for r in readers if build.buffers[build.places[r[0].result].buffer].allocation is not None
+    ]
+    storage.allocation = _alias(build, op)
+    if storage.allocation is not None:
         if all(_find_move(build, reader, index) is not None for reader, index in bound):
             return True
-        storage.home = None
+        storage.allocation = None
     for reader, index in bound:
         _settle_order(build, reader, index)
     return False
 
 
 def _settle_order(build: _Builder, op: CopyOp, index: int) -> None:
-    """Lets a source without a home lie in the order of the operand, if its own is none to copy.
+    """Lets a source without an allocation lie in the operand's order, if its own is none to copy.
 
     A reshape between two transposed views has no strides; its kernel stores transposed then.
     """
     value = op.inputs[index]
     storage = build.buffers[build.place(value).buffer]
     covers = storage.shape == shape4(shape_of(value), build.views[value])
-    if storage.home is not None or not covers or _find_move(build, op, index) is not None:
+    if storage.allocation is not None or not covers or _find_move(build, op, index) is not None:
         return
-    storage.home = build.own_home(value, "own", 0)
+    storage.allocation = build.dense_allocation(value, "own", 0)
 
 
 def _move(build: _Builder, op: CopyOp, index: int) -> Move:
@@ -372,8 +378,8 @@ def _is_concat(op: CopyOp) -> bool:
     return any(isinstance(inner, movement.ConcatOp) for inner in op.operations)
 
 
-def _alias(build: _Builder, op: CopyOp) -> Home | None:
-    """The result as a strided view of the source's home, if its strides fit the result's view."""
+def _alias(build: _Builder, op: CopyOp) -> Allocation | None:
+    """The result as a strided view of the source's allocation, if strides and view fit."""
     if _is_concat(op):
         return None
     source, result = op.inputs[0], op.result
@@ -384,18 +390,18 @@ def _alias(build: _Builder, op: CopyOp) -> Home | None:
     if folded is None:
         return None
     place = build.place(source)
-    home = build.home(place.buffer)
-    if home.kind == "alias":
-        return Home("alias", home.index, home.offset + offset, folded, 0)
-    return Home("alias", place.buffer, offset, folded, 0)
+    allocation = build.allocation(place.buffer)
+    if allocation.kind == "alias":
+        return Allocation("alias", allocation.index, allocation.offset + offset, folded, 0)
+    return Allocation("alias", place.buffer, offset, folded, 0)
 
 
 def value_strides(build: _Builder, value: SSAValue) -> tuple[int, tuple[int, ...]]:
-    """(bytes from its buffer's beginning, strides of its axes) of a value in its buffer's home."""
+    """(bytes from its buffer's beginning, strides of its axes) of a value as it is allocated."""
     place = build.place(value)
-    home = build.home(place.buffer)
-    offset = sum(o * s for o, s in zip(place.offset, home.strides, strict=True))
-    return offset, axis_strides(shape_of(value), build.views[value], home.strides)
+    allocation = build.allocation(place.buffer)
+    offset = sum(o * s for o, s in zip(place.offset, allocation.strides, strict=True))
+    return offset, axis_strides(shape_of(value), build.views[value], allocation.strides)
 
 
 def source_strides(
@@ -424,24 +430,26 @@ def source_strides(
 
 
 def _store_straight(build: _Builder, op: CopyOp, index: int) -> bool:
-    """Gives a source a home inside of the target's, if strides can say how; whether they can."""
+    """Allocates a source inside of the target, if strides can say how; whether they can."""
     source = op.inputs[index]
     place = build.place(source)
     storage = build.buffers[place.buffer]
     shape = shape_of(source)
     covers = storage.shape == shape4(shape, build.views[source])
     movable = storage.made or isinstance(source.owner, CopyOp)
-    if storage.home is not None or not movable or not covers:
+    if storage.allocation is not None or not movable or not covers:
         return False
     target = build.places[op.result].buffer
-    home = build.home(target)
-    strides = axis_strides(shape_of(op.result), build.views[op.result], home.strides)
+    allocation = build.allocation(target)
+    strides = axis_strides(shape_of(op.result), build.views[op.result], allocation.strides)
     offset, back = _back(op, index, strides)
     folded = None if back is None else strides4(shape, build.views[source], back)
     if folded is None:
         return False
-    base, outer = (home.index, home.offset) if home.kind == "alias" else (target, 0)
-    storage.home = Home("alias", base, outer + offset, folded, 0)
+    base, outer = (
+        (allocation.index, allocation.offset) if allocation.kind == "alias" else (target, 0)
+    )
+    storage.allocation = Allocation("alias", base, outer + offset, folded, 0)
     return True
 
 

@@ -1,4 +1,4 @@
-"""How a kernel may be cut into steps, and what a cut takes of SRAM."""
+"""How a kernel's loops may be split into steps, and what a split takes of SRAM."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from furiosa_ir.backends.warboy.dialect.plan import Port, Shape4, Stage
+from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4, Stage
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.geometry import (
     Geometry,
@@ -31,8 +31,8 @@ class Task:
     Attributes:
         number: its place in the program.
         geometry: its loops.
-        operands: for each operand its port, stages left open; None for parameters.
-        result: the result's port.
+        operands: for each operand its binding, stages left open; None for parameters.
+        result: the result's binding.
         elements: bytes of an element of each operand, then of the result.
         roles: for each operand "weight", "bias" or "".
         program_length: instructions of its vector program.
@@ -41,8 +41,8 @@ class Task:
 
     number: int
     geometry: Geometry
-    operands: tuple[Port | None, ...]
-    result: Port
+    operands: tuple[OperandBinding | None, ...]
+    result: OperandBinding
     elements: tuple[int, ...]
     roles: tuple[str, ...]
     program_length: int
@@ -51,12 +51,12 @@ class Task:
     @cached_property
     def reads(self) -> frozenset[int]:
         """The buffers it reads."""
-        return frozenset(port.buffer for port in self.operands if port is not None)
+        return frozenset(binding.buffer for binding in self.operands if binding is not None)
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A way to carry out a kernel.
+class Split:
+    """How the loops of a kernel are split, and what its steps take of SRAM.
 
     Attributes:
         tile: (N, H, W, C) of the part of the result that a step makes.
@@ -101,10 +101,10 @@ def tile_candidates(geometry: Geometry) -> tuple[list[Shape4], list[Shape4]]:
     by_channel = [whole, *((*whole[:3], block) for block in blocks)]
     tile = list(whole)
     by_row = [whole]
-    cut = [d for d in (0, 1) if d not in geometry.whole]
+    divisible = [d for d in (0, 1) if d not in geometry.whole]
     if geometry.window is None and 2 not in geometry.whole:
-        cut.append(2)
-    for d in cut:
+        divisible.append(2)
+    for d in divisible:
         for extent in _halves(whole[d], 1):
             if d == 1 and not every_tile_reads(geometry, extent):
                 break  # smaller ones neither
@@ -141,9 +141,9 @@ def steps(geometry: Geometry, tile: Shape4) -> int:
     return count
 
 
-def make_cut(
+def make_split(
     task: Task, tile: Shape4, resident: frozenset[int], machine: Machine, *, slots: int
-) -> Cut:
+) -> Split:
     """What the kernel takes with this tile if the buffers `resident` are in SRAM.
 
     Args:
@@ -158,8 +158,8 @@ def make_cut(
     extents = _greatest_windows(geometry, tile)
     stages: list[Stage | None] = []
     total = 0
-    for index, port in enumerate((*task.operands, task.result)):
-        if port is None or port.buffer in resident:
+    for index, binding in enumerate((*task.operands, task.result)):
+        if binding is None or binding.buffer in resident:
             stages.append(None)
             continue
         shape = tile if index == len(task.operands) else extents[index]
@@ -180,7 +180,7 @@ def make_cut(
             parameters += flat_bytes(block_size, machine) * (2 if blocks > 1 else 1)
         elif size:
             parameters += flat_bytes(size, machine)
-    return Cut(tile, tuple(stages), parameters, total)
+    return Split(tile, tuple(stages), parameters, total)
 
 
 def _greatest_windows(geometry: Geometry, tile: Shape4) -> list[Shape4 | None]:

@@ -15,16 +15,22 @@ from math import prod
 from furiosa_ir.backends.warboy.dialect.plan import (
     CopyPlan,
     KernelPlan,
-    Port,
-    Residence,
+    LiveRange,
+    OperandBinding,
     Shape4,
     Stage,
 )
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.estimate import cut_cycles
+from furiosa_ir.backends.warboy.planning.estimate import split_cycles
 from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.storage import Storage
-from furiosa_ir.backends.warboy.planning.tiles import Cut, Task, make_cut, steps, tile_candidates
+from furiosa_ir.backends.warboy.planning.tiles import (
+    Split,
+    Task,
+    make_split,
+    steps,
+    tile_candidates,
+)
 from furiosa_ir.errors import CompilationFailure
 
 NEVER = 1 << 30
@@ -42,12 +48,12 @@ OUTPUT_PARTS = 8
 LARGE_OUTPUT = 1 << 16
 """Bytes from which on storing a result takes some microseconds."""
 
-MAX_WAYS = 32
-"""Ways to carry out one kernel that are compared."""
+MAX_TILINGS = 32
+"""Tilings of one kernel that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class Workload:
     """The planner's input: tasks and copies in order, and the buffers they use.
 
     Attributes:
@@ -64,28 +70,33 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Residency:
-    """The planner's result."""
+class SramPlan:
+    """The planner's result.
 
-    plans: dict[int, KernelPlan]
-    residences: tuple[Residence, ...]
+    Attributes:
+        kernels: kernel number -> its plan.
+        live_ranges: of buffers in SRAM.
+    """
+
+    kernels: dict[int, KernelPlan]
+    live_ranges: tuple[LiveRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """One way to carry out a kernel.
+class Tiling:
+    """One way to carry out a kernel: what is in SRAM meanwhile, and how its loops are split.
 
     Attributes:
         evicted: buffers that make way.
         fill: operands that are loaded whole.
-        stays: the result's buffer lies in SRAM.
-        cut: the tiles.
+        keeps_result: the result's buffer lies in SRAM.
+        split: the tiles.
     """
 
     evicted: Sequence[int]
     fill: frozenset[int]
-    stays: bool
-    cut: Cut
+    keeps_result: bool
+    split: Split
 
 
 class _Retry(Exception):
@@ -97,32 +108,34 @@ class _Retry(Exception):
 
 
 @dataclass
-class _Stay:
+class _OpenRange:
+    """A live range that has not come to its end."""
+
     first: int
     filled: bool
 
 
 @dataclass
 class _Sweep:
-    program: Program
+    workload: Workload
     machine: Machine
     capacity: int
     in_dram: frozenset[int]
-    resident: dict[int, _Stay] = field(default_factory=dict[int, _Stay])
+    resident: dict[int, _OpenRange] = field(default_factory=dict[int, _OpenRange])
     valid: set[int] = field(default_factory=set[int])
-    """Buffers whose home holds their elements."""
-    residences: list[Residence] = field(default_factory=list[Residence])
+    """Buffers whose elements are in DRAM."""
+    live_ranges: list[LiveRange] = field(default_factory=list[LiveRange])
     used: dict[int, int] = field(default_factory=dict[int, int])
     plans: dict[int, KernelPlan] = field(default_factory=dict[int, KernelPlan])
     loading: int = 0
     """The kernel during which the last parameters are loaded."""
 
 
-def plan_residency(program: Program, machine: Machine, capacity: int) -> Residency:
-    """Decides residences and tiles.
+def plan_live_ranges(workload: Workload, machine: Machine, capacity: int) -> SramPlan:
+    """Decides live ranges and tilings.
 
     Args:
-        program: kernels and buffers.
+        workload: kernels and buffers.
         machine: the target.
         capacity: bytes of every slice to plan with (less than there are, if addresses turned out
             not to fit).
@@ -132,24 +145,24 @@ def plan_residency(program: Program, machine: Machine, capacity: int) -> Residen
     """
     in_dram: frozenset[int] = frozenset()
     while True:
-        sweep = _Sweep(program, machine, capacity, in_dram)
+        sweep = _Sweep(workload, machine, capacity, in_dram)
         try:
             return _run(sweep)
         except _Retry as retry:
             in_dram |= {retry.buffer}
 
 
-def _run(sweep: _Sweep) -> Residency:
-    program = sweep.program
-    sweep.valid = {b for b, s in enumerate(program.storages) if not s.made}
-    for k in sorted({*program.tasks, *program.copies}):
+def _run(sweep: _Sweep) -> SramPlan:
+    workload = sweep.workload
+    sweep.valid = {b for b, s in enumerate(workload.storages) if not s.made}
+    for k in sorted({*workload.tasks, *workload.copies}):
         _release(sweep, k)
-        if k in program.tasks:
-            _place(sweep, program.tasks[k])
+        if k in workload.tasks:
+            _place(sweep, workload.tasks[k])
         else:
-            sweep.used[k] = sum(program.layouts[b].slice_bytes for b in sweep.resident)
+            sweep.used[k] = sum(workload.layouts[b].slice_bytes for b in sweep.resident)
     _release(sweep, NEVER)
-    return Residency(sweep.plans, tuple(sweep.residences))
+    return SramPlan(sweep.plans, tuple(sweep.live_ranges))
 
 
 def _last_use(storage: Storage) -> int:
@@ -161,92 +174,94 @@ def _next_use(storage: Storage, after: int) -> int:
 
 
 def _release(sweep: _Sweep, k: int) -> None:
-    """Ends the residences of buffers that nothing reads any more."""
-    for buffer in [b for b in sweep.resident if _last_use(sweep.program.storages[b]) < k]:
+    """Ends the live ranges of buffers that nothing reads any more."""
+    for buffer in [b for b in sweep.resident if _last_use(sweep.workload.storages[b]) < k]:
         _end(sweep, buffer, k, spilled=False)
 
 
 def _end(sweep: _Sweep, buffer: int, k: int, *, spilled: bool) -> None:
-    stay = sweep.resident.pop(buffer)
-    storage = sweep.program.storages[buffer]
-    last = max(u for u in (stay.first, *storage.readers, *storage.writers) if u < k)
-    sweep.residences.append(Residence(buffer, stay.first, last, stay.filled, spilled))
+    opened = sweep.resident.pop(buffer)
+    storage = sweep.workload.storages[buffer]
+    last = max(u for u in (opened.first, *storage.readers, *storage.writers) if u < k)
+    sweep.live_ranges.append(LiveRange(buffer, opened.first, last, opened.filled, spilled))
 
 
 def _place(sweep: _Sweep, task: Task) -> None:
-    """Finds a way to carry out the kernel, and takes it."""
-    program, k = sweep.program, task.number
+    """Finds a tiling of the kernel, and takes it."""
+    workload, k = sweep.workload, task.number
     involved = task.reads | {task.result.buffer}
-    evictable = [b for b in sweep.resident if k > max(program.storages[b].writers, default=-1)]
+    evictable = [b for b in sweep.resident if k > max(workload.storages[b].writers, default=-1)]
     # Furthest next use first; what the kernel itself reads comes last of all.
-    evictable.sort(key=lambda b: (b in involved, -_next_use(program.storages[b], k)))
-    way = _best_way(sweep, task, evictable)
-    if way is not None:
-        _take(sweep, task, way)
+    evictable.sort(key=lambda b: (b in involved, -_next_use(workload.storages[b], k)))
+    tiling = _best_tiling(sweep, task, evictable)
+    if tiling is not None:
+        _take(sweep, task, tiling)
         return
     partial = [b for b in sweep.resident if b not in evictable and b not in sweep.in_dram]
     if partial:
-        raise _Retry(max(partial, key=lambda b: program.layouts[b].slice_bytes))
+        raise _Retry(max(partial, key=lambda b: workload.layouts[b].slice_bytes))
     raise CompilationFailure(
         f"it does not fit into the {sweep.capacity} bytes of a slice even in its smallest steps",
         layer=task.layer or None,
     )
 
 
-def _take(sweep: _Sweep, task: Task, way: _Way) -> None:
+def _take(sweep: _Sweep, task: Task, tiling: Tiling) -> None:
     k = task.number
-    for buffer in way.evicted:
+    for buffer in tiling.evicted:
         store = _must_store(sweep, buffer, k)
         _end(sweep, buffer, k, spilled=store)
         if store:
             sweep.valid.add(buffer)
-    for buffer in way.fill:
-        sweep.resident[buffer] = _Stay(k, filled=True)
-    if way.stays and task.result.buffer not in sweep.resident:
-        sweep.resident[task.result.buffer] = _Stay(k, filled=False)
-    _commit(sweep, task, way.cut)
+    for buffer in tiling.fill:
+        sweep.resident[buffer] = _OpenRange(k, filled=True)
+    if tiling.keeps_result and task.result.buffer not in sweep.resident:
+        sweep.resident[task.result.buffer] = _OpenRange(k, filled=False)
+    _commit(sweep, task, tiling.split)
 
 
 def _is_large_output(sweep: _Sweep, task: Task) -> bool:
     """Whether the result is only stored, and that takes so long that it should overlap."""
-    storage = sweep.program.storages[task.result.buffer]
+    storage = sweep.workload.storages[task.result.buffer]
     size = prod(storage.shape) * storage.element
     return not storage.readers and storage.writers == [task.number] and size >= LARGE_OUTPUT
 
 
 def _must_store(sweep: _Sweep, buffer: int, k: int) -> bool:
     """Whether a buffer that makes way at kernel k is needed again and not in DRAM yet."""
-    used_again = _next_use(sweep.program.storages[buffer], k) < NEVER
+    used_again = _next_use(sweep.workload.storages[buffer], k) < NEVER
     return used_again and buffer not in sweep.valid
 
 
-def _best_way(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> _Way | None:
-    """The cheapest way that fits; everything in SRAM in one step needs no comparison."""
-    found: list[_Way] = []
-    for way in _ways(sweep, task, evictable):
-        whole = way.stays and way.cut.tile == task.geometry.result
-        if whole and not way.evicted and not _is_large_output(sweep, task):
-            return way
-        found.append(way)
-        if len(found) >= MAX_WAYS:
+def _best_tiling(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Tiling | None:
+    """The cheapest tiling that fits; everything in SRAM in one step needs no comparison."""
+    found: list[Tiling] = []
+    for tiling in _tilings(sweep, task, evictable):
+        whole = tiling.keeps_result and tiling.split.tile == task.geometry.result
+        if whole and not tiling.evicted and not _is_large_output(sweep, task):
+            return tiling
+        found.append(tiling)
+        if len(found) >= MAX_TILINGS:
             break
-    return min(found, key=lambda way: _way_cycles(sweep, task, way), default=None)
+    return min(found, key=lambda tiling: _tiling_cycles(sweep, task, tiling), default=None)
 
 
-def _way_cycles(sweep: _Sweep, task: Task, way: _Way) -> float:
-    program, machine = sweep.program, sweep.machine
-    last = not program.storages[task.result.buffer].readers
-    cycles = cut_cycles(task, way.cut, program.layouts, program.storages, machine, last=last)
-    moved = sum(
-        program.layouts[b].slice_bytes * (2 if _must_store(sweep, b, task.number) else 1)
-        for b in way.evicted
+def _tiling_cycles(sweep: _Sweep, task: Task, tiling: Tiling) -> float:
+    workload, machine = sweep.workload, sweep.machine
+    last = not workload.storages[task.result.buffer].readers
+    cycles = split_cycles(
+        task, tiling.split, workload.layouts, workload.storages, machine, last=last
     )
-    moved += sum(program.layouts[b].slice_bytes for b in way.fill)
+    moved = sum(
+        workload.layouts[b].slice_bytes * (2 if _must_store(sweep, b, task.number) else 1)
+        for b in tiling.evicted
+    )
+    moved += sum(workload.layouts[b].slice_bytes for b in tiling.fill)
     return cycles + moved * machine.slices / machine.dram_bytes_per_cycle
 
 
-def _ways(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Iterator[_Way]:
-    """Ways that fit: for each choice of what stays in SRAM the largest tile of each family."""
+def _tilings(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Iterator[Tiling]:
+    """Tilings that fit: for each choice of what stays in SRAM the largest tile of each family."""
     result = task.result.buffer
     outside = [b for b in evictable if b not in task.reads and b != result]
     may_stay = _may_stay(sweep, task)
@@ -255,16 +270,16 @@ def _ways(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Iterator[_Way]
         for count in range(len(outside) + 1):
             gone = frozenset(outside[:count])
             fill = _fillable(sweep, task, gone)
-            cut = None if fill is None else _try(sweep, task, gone, fill, True, by_channel[:1], 1)
-            if fill is not None and cut is not None:
-                yield _Way(outside[:count], fill, True, cut)
+            split = None if fill is None else _try(sweep, task, gone, fill, True, by_channel[:1], 1)
+            if fill is not None and split is not None:
+                yield Tiling(outside[:count], fill, True, split)
                 if not _is_large_output(sweep, task):
                     break
                 # Storing one part while the next is made: worth several steps.
                 parts = [t for t in by_row if steps(task.geometry, t) >= OUTPUT_PARTS][:1]
-                cut = _try(sweep, task, gone, fill, False, parts, 2)
-                if cut is not None:
-                    yield _Way(outside[:count], fill, False, cut)
+                split = _try(sweep, task, gone, fill, False, parts, 2)
+                if split is not None:
+                    yield Tiling(outside[:count], fill, False, split)
                 return
     none = frozenset[int]()
     for slots in (2, 1):
@@ -272,15 +287,15 @@ def _ways(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Iterator[_Way]
         for count in range(len(evictable) + 1):
             gone = frozenset(evictable[:count])
             fill = _fillable(sweep, task, gone & task.reads) or none
-            stays = may_stay and result not in gone
-            for chosen, stay in dict.fromkeys(
-                [(fill, stays), (fill, False), (none, stays), (none, False)]
+            kept = may_stay and result not in gone
+            for chosen, keeps_result in dict.fromkeys(
+                [(fill, kept), (fill, False), (none, kept), (none, False)]
             ):
                 for tiles in (by_channel, by_row):
-                    cut = _try(sweep, task, gone, chosen, stay, tiles, slots)
-                    if cut is not None:
+                    split = _try(sweep, task, gone, chosen, keeps_result, tiles, slots)
+                    if split is not None:
                         fitting = True
-                        yield _Way(evictable[:count], chosen, stay, cut)
+                        yield Tiling(evictable[:count], chosen, keeps_result, split)
         if fitting:
             return
 
@@ -290,7 +305,7 @@ def _may_stay(sweep: _Sweep, task: Task) -> bool:
     buffer = task.result.buffer
     if buffer in sweep.resident:
         return True
-    first = min(sweep.program.storages[buffer].writers)
+    first = min(sweep.workload.storages[buffer].writers)
     return first == task.number and buffer not in sweep.in_dram
 
 
@@ -298,7 +313,7 @@ def _fillable(sweep: _Sweep, task: Task, gone: frozenset[int]) -> frozenset[int]
     """The operands that would have to be loaded whole; None if one is still incomplete."""
     missing = frozenset(b for b in task.reads if b not in sweep.resident or b in gone)
     for buffer in missing:
-        writers = sweep.program.storages[buffer].writers
+        writers = sweep.workload.storages[buffer].writers
         if writers and max(writers) >= task.number:
             return None
     return missing - gone
@@ -309,15 +324,15 @@ def _try(
     task: Task,
     gone: frozenset[int],
     fill: frozenset[int],
-    stays: bool,
+    keeps_result: bool,
     tiles: Sequence[Shape4],
     slots: int,
-) -> Cut | None:
-    """The cut with the first of these tiles with which everything fits."""
-    layouts = sweep.program.layouts
+) -> Split | None:
+    """The split with the first of these tiles with which everything fits."""
+    layouts = sweep.workload.layouts
     resident = (frozenset(sweep.resident) - gone) | fill
     result = task.result.buffer
-    if stays:
+    if keeps_result:
         resident |= {result}
     elif result in resident:
         return None
@@ -325,27 +340,27 @@ def _try(
     if room <= 0:
         return None
     for tile in tiles:
-        cut = make_cut(task, tile, resident, sweep.machine, slots=slots)
-        if cut.parameter_bytes + cut.stage_bytes <= room:
-            return cut
+        split = make_split(task, tile, resident, sweep.machine, slots=slots)
+        if split.parameter_bytes + split.stage_bytes <= room:
+            return split
     return None
 
 
-def _commit(sweep: _Sweep, task: Task, cut: Cut) -> None:
-    k, program = task.number, sweep.program
-    *operand_stages, result_stage = cut.stages
-    ports = tuple(
-        None if port is None else _with_stage(port, stage)
-        for port, stage in zip(task.operands, operand_stages, strict=True)
+def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
+    k, workload = task.number, sweep.workload
+    *operand_stages, result_stage = split.stages
+    bindings = tuple(
+        None if binding is None else _with_stage(binding, stage)
+        for binding, stage in zip(task.operands, operand_stages, strict=True)
     )
     result = _with_stage(task.result, result_stage)
-    store = result_stage is not None or program.storages[result.buffer].stored
+    store = result_stage is not None or workload.storages[result.buffer].stored
     if store:
         sweep.valid.add(result.buffer)
-    used = sum(program.layouts[b].slice_bytes for b in sweep.resident)
-    sweep.used[k] = used + cut.parameter_bytes + cut.stage_bytes
-    ahead = _prefetch(sweep, k, cut.parameter_bytes)
-    sweep.plans[k] = KernelPlan(ports, result, cut.tile, store, ahead)
+    used = sum(workload.layouts[b].slice_bytes for b in sweep.resident)
+    sweep.used[k] = used + split.parameter_bytes + split.stage_bytes
+    ahead = _prefetch(sweep, k, split.parameter_bytes)
+    sweep.plans[k] = KernelPlan(bindings, result, split.tile, store, ahead)
 
 
 def _prefetch(sweep: _Sweep, k: int, size: int) -> int:
@@ -368,5 +383,5 @@ def _prefetch(sweep: _Sweep, k: int, size: int) -> int:
     return k - first
 
 
-def _with_stage(port: Port, stage: Stage | None) -> Port:
-    return Port(port.buffer, port.offset, port.extent, stage)
+def _with_stage(binding: OperandBinding, stage: Stage | None) -> OperandBinding:
+    return OperandBinding(binding.buffer, binding.offset, binding.extent, stage)
