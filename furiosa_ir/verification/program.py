@@ -119,7 +119,7 @@ class SegmentCheck:
                 (*plan.operands, plan.result),
                 strict=True,
             ):
-                if view is not None and binding is not None:
+                if view is not None and isinstance(binding, OperandBinding):
                     found.setdefault(binding.buffer, {})[value, view, binding] = None
         return {buffer: list(windows) for buffer, windows in found.items()}
 

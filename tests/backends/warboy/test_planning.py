@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.backends.warboy.commands.constant_section import ALIGNMENT, build_section, lay_out
 from furiosa_ir.backends.warboy.commands.tokens import read_memory, written_memory
+from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.enf.records import ENGINE, Copy
-from furiosa_ir.backends.warboy.planning import views
+from furiosa_ir.backends.warboy.planning import geometry, views
 from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
 from furiosa_ir.backends.warboy.planning.layouts import best_layout, layouts
+from furiosa_ir.compiler import compile_source
 from furiosa_ir.ir.constants import Constant
+from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.pipeline import Instrumentation
 from tests.backends.warboy.networks import Pieces
 from tests.backends.warboy.segments import WARBOY, check, small_machine
+from tests.conftest import DIGITS
 
 EXTENTS = st.lists(st.integers(1, 4), min_size=1, max_size=6)
 
@@ -99,6 +107,38 @@ def test_layouts_hold_the_buffer(shape: tuple[int, int, int, int], element: int)
         held = layout.slice_bytes * layout.slices[0] * layout.slices[1]
         assert held >= np.prod(shape) * element
     assert best_layout(shape, element, WARBOY) in layouts(shape, element, 64, 32)
+
+
+@pytest.mark.parametrize("name", ["digits_int8.tflite", "digits_qdq_int8.onnx"])
+def test_geometry_is_computed_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `plan-tiles`; what comes later reads the plan, which says the same."""
+    computed: list[KernelOp] = []
+
+    def counted(kernel: KernelOp) -> geometry.Geometry:
+        computed.append(kernel)
+        return kernel_geometry(kernel)
+
+    kernel_geometry = geometry.kernel_geometry
+    for module in [m for n, m in sys.modules.items() if n.startswith("furiosa_ir.")]:
+        if vars(module).get("kernel_geometry") is kernel_geometry:
+            monkeypatch.setattr(module, "kernel_geometry", counted)
+    plans = _Plans()
+    compile_source(DIGITS / name, instrumentation=(plans,))
+    assert computed == plans.kernels
+    assert plans.planned == [kernel_geometry(kernel) for kernel in plans.fresh]
+
+
+class _Plans(Instrumentation):
+    """The kernels with steps as `schedule` finds them."""
+
+    def before_pass(self, what: Pass, module: ModuleOp) -> None:
+        if what.name == "schedule":
+            self.kernels = [op for op in module.walk() if isinstance(op, KernelOp)]
+            self.kernels = [op for op in self.kernels if not isinstance(op, CopyOp)]
+            self.planned = [geometry.planned_geometry(op) for op in self.kernels]
+            copy = module.clone()
+            self.fresh = [op for op in copy.walk() if isinstance(op, KernelOp)]
+            self.fresh = [op for op in self.fresh if not isinstance(op, CopyOp)]
 
 
 def test_small_images_take_little_room() -> None:

@@ -12,6 +12,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     KernelAddresses,
     MemoryPlan,
     OperandBinding,
+    ParameterBinding,
 )
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
@@ -29,11 +30,11 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.areas import PlannedKernel
 from furiosa_ir.backends.warboy.planning.geometry import (
     Reading,
     element_bytes,
     groups_in,
+    planned_geometry,
     reading,
     tile_ranges,
 )
@@ -125,7 +126,7 @@ class KernelSteps:
 
     Args:
         op: the kernel.
-        kernel: its plan and loops.
+        number: its place in the program.
         addresses: of its areas.
         dram: DRAM.
         resident: buffer -> SRAM address, of the buffers that are resident during this kernel.
@@ -136,7 +137,7 @@ class KernelSteps:
     def __init__(
         self,
         op: KernelOp,
-        kernel: PlannedKernel,
+        number: int,
         addresses: KernelAddresses,
         dram: DramMap,
         resident: dict[int, int],
@@ -144,21 +145,21 @@ class KernelSteps:
         machine: Machine,
     ) -> None:
         self._op = op
-        self._kernel = kernel
-        self._plan = kernel.plan
+        self._plan = op.kernel_plan
+        self._geometry = planned_geometry(op)
         self._addresses = addresses
         self._dram = dram
         self._resident = resident
         self._constants = constants
         self._machine = machine
-        self._layer = kernel.number
+        self._layer = number
         self._loaded: dict[int, tuple[int, tuple[Shape4, Shape4]]] = {}
         self._windows: dict[tuple[int, int], SramTile] = {}
         roles = weight_operands(op)
         first = 1 if isinstance(op, DotOp | PoolOp) else 0
-        bindings = self._plan.operands
-        self._tiles = [i for i, p in enumerate(bindings) if p is not None and i >= first]
-        self._parameters = [i for i, p in enumerate(bindings) if p is None and i not in roles]
+        parameters = self._geometry.parameters
+        self._tiles = [i for i, p in enumerate(parameters) if p is None and i >= first]
+        self._parameters = [i for i, p in enumerate(parameters) if p and i not in roles]
         self._tables = table_operands(op)
         self._weight = next((i for i, role in roles.items() if role == "weight"), -1)
         self._bias = next((i for i, role in roles.items() if role == "bias"), -1)
@@ -169,7 +170,7 @@ class KernelSteps:
 
     def _make_steps(self) -> Iterator[Step]:
         """Blocks of channels outermost: parameters are loaded once, tiles once a block."""
-        geometry, tile = self._kernel.geometry, self._plan.tile
+        geometry, tile = self._geometry, self._plan.tile
         ranges = [tile_ranges(geometry.result[d], tile[d]) for d in range(4)]
         number = 0
         for c in ranges[CHANNELS]:
@@ -184,8 +185,10 @@ class KernelSteps:
     @property
     def overlaps(self) -> bool:
         """Whether the next step's tiles have room while one step works."""
-        stages = [p.stage for p in (*self._plan.operands, self._plan.result) if p is not None]
-        return all(stage is None or stage.slots > 1 for stage in stages)
+        return all(
+            isinstance(b, ParameterBinding) or b.stage is None or b.stage.slots > 1
+            for b in (*self._plan.operands, self._plan.result)
+        )
 
     def _block(self, step: Step) -> int:
         return step.offset[CHANNELS] // self._plan.tile[CHANNELS]
@@ -194,18 +197,17 @@ class KernelSteps:
         """Parameters of the step's block of channels, if the step before had not the same."""
         block = self._block(step)
         before = self._block(self.steps[step.number - 1]) if step.number else -1
-        geometry = self._kernel.geometry
-        for operand, size in enumerate(geometry.parameter_bytes):
-            if not size:
+        geometry = self._geometry
+        for operand, parameter in enumerate(geometry.parameters):
+            if parameter is None:
                 continue
-            varies = geometry.parameter_axis[operand] == CHANNELS
-            if step.number and (not varies or block == before):
+            if step.number and (not parameter.by_channel or block == before):
                 continue
-            low = 0
-            if varies:
+            low, size = 0, parameter.size
+            if parameter.by_channel:
                 per_channel = size // geometry.result[CHANNELS]
                 low = step.offset[CHANNELS] * per_channel
-                size = step.extent[CHANNELS] * per_channel  # noqa: PLW2901
+                size = step.extent[CHANNELS] * per_channel
             source = DramFlat("constant", self._constants[operand] + low, size)
             load = Load(source, self._flat(operand, block, size), self._layer)
             yield load, ParameterBytes(operand, low, size)
@@ -215,16 +217,18 @@ class KernelSteps:
         return SramFlat(slots[block % len(slots)], size, flat_bytes(size, self._machine))
 
     def _parameter(self, step: Step, operand: int) -> SramFlat:
-        geometry = self._kernel.geometry
-        size = geometry.parameter_bytes[operand]
-        if geometry.parameter_axis[operand] == CHANNELS:
+        geometry = self._geometry
+        parameter = geometry.parameters[operand]
+        assert parameter is not None
+        size = parameter.size
+        if parameter.by_channel:
             size = size // geometry.result[CHANNELS] * step.extent[CHANNELS]
         return self._flat(operand, self._block(step), size)
 
     def load_tiles(self, step: Step) -> Iterator[Issued]:
         """Tiles of the operands that are not resident, unless they are there from before."""
         for operand, binding in enumerate(self._plan.operands):
-            if binding is None or binding.stage is None:
+            if isinstance(binding, ParameterBinding) or binding.stage is None:
                 continue
             window = step.reads.windows[operand]
             assert window is not None
@@ -247,7 +251,7 @@ class KernelSteps:
             stage.shape,
             stage.slices,
             stage.order,
-            self._kernel.elements[operand],
+            self._dram.memory.buffers[binding.buffer].element,
             (0, 0, 0, 0),
             extent,
         )
@@ -255,7 +259,7 @@ class KernelSteps:
     def _operand(self, step: Step, operand: int) -> SramTile:
         binding = self._plan.operands[operand]
         window = step.reads.windows[operand]
-        assert binding is not None
+        assert isinstance(binding, OperandBinding)
         assert window is not None
         if binding.stage is not None:
             return self._windows[operand, step.number]
@@ -289,7 +293,7 @@ class KernelSteps:
         return Window(len(self._plan.operands), step.offset, step.extent)
 
     def _command(self, step: Step) -> Command:
-        op, geometry = self._op, self._kernel.geometry
+        op, geometry = self._op, self._geometry
         operands = tuple(self._operand(step, i) for i in self._tiles)
         parameters = tuple(self._make_parameter(step, i) for i in self._parameters)
         result = self._result(step)
@@ -315,7 +319,7 @@ class KernelSteps:
         parameters: tuple[Parameter, ...],
         result: SramTile,
     ) -> Dot:
-        geometry, head = self._kernel.geometry, op.head
+        geometry, head = self._geometry, op.head
         window = geometry.window
         kernel, strides, dilations, input_dilation = ((1, 1),) * 4
         if window is not None:

@@ -124,21 +124,35 @@ class OperandBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class ParameterBinding:
+    """A constant operand that is loaded as it is: weights, biases, multipliers, tables.
+
+    Attributes:
+        size: bytes of it in the constant section.
+        by_channel: a block of the result's channels needs its own part, else all of it.
+    """
+
+    size: int
+    by_channel: bool
+
+
+@dataclass(frozen=True, slots=True)
 class KernelPlan:
     """How one kernel is carried out.
 
     Attributes:
-        operands: one entry for each operand; None for parameters (weights, biases, multipliers,
-            tables), which are loaded a block of channels at a time.
+        operands: one entry for each operand.
         result: where the result goes.
         tile: (N, H, W, C) of the part of the result that one step makes.
+        whole: dimensions that no tile splits, because something is reduced or gathered along them.
         store: each step's result is also stored to DRAM.
         prefetch: how many kernels ahead the first block's parameters are loaded; 0: just before.
     """
 
-    operands: tuple[OperandBinding | None, ...]
+    operands: tuple[OperandBinding | ParameterBinding, ...]
     result: OperandBinding
     tile: Shape4
+    whole: tuple[int, ...]
     store: bool
     prefetch: int
 
@@ -244,6 +258,7 @@ PLAN_TYPES: tuple[type[object], ...] = (
     LiveRange,
     Stage,
     OperandBinding,
+    ParameterBinding,
     KernelPlan,
     Move,
     CopyPlan,

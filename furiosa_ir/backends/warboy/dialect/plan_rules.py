@@ -17,9 +17,12 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     MemoryAddresses,
     MemoryPlan,
     OperandBinding,
+    ParameterBinding,
 )
+from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
+from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 
 LINE = 32
 """Bytes that addresses in SRAM are multiples of."""
@@ -54,16 +57,41 @@ def verify_plan(
         for buffer in (*plan.operands, plan.result):
             _find(op, buffers, buffer)
         return
+    channels = plan.result.extent[3]
     for binding, view, value in zip(
         (*plan.operands, plan.result),
         (*views.operands, views.result),
         (*op.operands, result),
         strict=True,
     ):
-        if binding is not None:
+        if isinstance(binding, ParameterBinding):
+            _verify_parameter(op, binding, value, channels)
+        else:
             _verify_binding(op, binding, view, shape_of(value), buffers)
     if not all(0 < part <= n for part, n in zip(plan.tile, plan.result.extent, strict=True)):
         raise VerificationFailure(f"{op.name}: the tile {plan.tile} does not fit the result")
+    if not set(plan.whole) <= {0, 1, 2, 3}:
+        raise VerificationFailure(f"{op.name}: {list(plan.whole)} are no dimensions")
+    if any(plan.tile[d] != plan.result.extent[d] for d in plan.whole):
+        raise VerificationFailure(
+            f"{op.name}: the tile {plan.tile} splits one of the dimensions {list(plan.whole)}"
+        )
+
+
+def _verify_parameter(
+    op: Operation, parameter: ParameterBinding, value: SSAValue, channels: int
+) -> None:
+    if not isinstance(value.owner, ConstantOp):
+        raise VerificationFailure(f"{op.name}: a parameter is no constant")
+    size = prod(shape_of(value)) * NUMPY_DTYPE[element_of(value)].itemsize
+    if parameter.size != size:
+        raise VerificationFailure(
+            f"{op.name}: a parameter of {size} bytes is planned with {parameter.size}"
+        )
+    if parameter.by_channel and size % channels:
+        raise VerificationFailure(
+            f"{op.name}: the {size} bytes of a parameter are not for {channels} channels"
+        )
 
 
 def _buffers(op: Operation) -> tuple[Buffer, ...] | None:
@@ -115,9 +143,13 @@ def verify_addresses(op: Operation, plan: KernelPlan, addresses: KernelAddresses
     if len(addresses.parameters) != len(plan.operands) or len(addresses.stages) != len(bindings):
         raise VerificationFailure(f"{op.name}: the addresses are another kernel's")
     for binding, slots in zip(bindings, addresses.stages, strict=True):
-        needed = 0 if binding is None or binding.stage is None else binding.stage.slots
+        stage = binding.stage if isinstance(binding, OperandBinding) else None
+        needed = 0 if stage is None else stage.slots
         if len(slots) != needed:
             raise VerificationFailure(f"{op.name}: {len(slots)} addresses for {needed} stages")
+    for binding, slots in zip(plan.operands, addresses.parameters, strict=True):
+        if isinstance(binding, ParameterBinding) != bool(slots):
+            raise VerificationFailure(f"{op.name}: a parameter has no address, or a tile has one")
     for slots in (*addresses.parameters, *addresses.stages):
         for address in slots:
             misaligned = address % LINE != 0

@@ -18,11 +18,11 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     KernelPlan,
     MemoryAddresses,
     MemoryPlan,
+    OperandBinding,
 )
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
-from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
-from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
+from furiosa_ir.backends.warboy.planning.areas import sram_areas
 from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
 from furiosa_ir.backends.warboy.stages import ADDRESSES, MEMORY, require
 from furiosa_ir.backends.warboy.target import machine_of
@@ -79,17 +79,9 @@ def constants_of(function: FuncOp) -> list[Constant]:
     return [op.value.data for op in function.body.block.ops if isinstance(op, ConstantOp)]
 
 
-def planned_kernels(kernels: Sequence[KernelOp]) -> list[PlannedKernel]:
-    """The kernels that have steps, with their loops."""
-    result: list[PlannedKernel] = []
-    for number, op in enumerate(kernels):
-        if isinstance(op, CopyOp):
-            continue
-        plan = op.kernel_plan
-        elements = tuple(element_bytes(v) for v in (*op.inputs, op.result))
-        geometry = kernel_geometry(op)
-        result.append(PlannedKernel(number, geometry, plan, elements))
-    return result
+def kernel_plans(kernels: Sequence[KernelOp]) -> dict[int, KernelPlan]:
+    """Kernel number -> plan, of the kernels that have steps (copies in DRAM have none)."""
+    return {k: op.kernel_plan for k, op in enumerate(kernels) if not isinstance(op, CopyOp)}
 
 
 def allocate(function: FuncOp, machine: Machine) -> None:
@@ -100,7 +92,7 @@ def allocate(function: FuncOp, machine: Machine) -> None:
         VerificationFailure: the function is not planned.
     """
     memory, kernels = memory_plan(function), kernels_of(function)
-    areas = sram_areas(memory, planned_kernels(kernels), machine)
+    areas = sram_areas(memory, kernel_plans(kernels), machine)
     sram, sram_bytes = place_intervals([area.interval for area in areas])
     if sram_bytes > machine.slice_bytes:
         raise CompilationFailure(f"the plan takes {sram_bytes} bytes of a slice")
@@ -218,7 +210,7 @@ def _dram_buffers(op: KernelOp) -> Iterator[int]:
         yield from (*plan.operands, plan.result)
     elif isinstance(plan, KernelPlan):
         for binding in plan.operands:
-            if binding is not None and binding.stage is not None:
+            if isinstance(binding, OperandBinding) and binding.stage is not None:
                 yield binding.buffer
         if plan.store:
             yield plan.result.buffer

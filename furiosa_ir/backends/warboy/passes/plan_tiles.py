@@ -14,7 +14,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, OperandBinding
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
-from furiosa_ir.backends.warboy.planning.areas import PlannedKernel, sram_areas
+from furiosa_ir.backends.warboy.planning.areas import sram_areas
 from furiosa_ir.backends.warboy.planning.assigned_views import read_views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.intervals import place_intervals
@@ -124,11 +124,7 @@ def _fit(
             for index, (s, layout) in enumerate(zip(storage.buffers, layouts, strict=True))
         )
         memory = MemoryPlan(buffers, sram.live_ranges)
-        kernels = [
-            PlannedKernel(k, workload.tasks[k].geometry, plan, workload.tasks[k].elements)
-            for k, plan in sram.kernels.items()
-        ]
-        areas = sram_areas(memory, kernels, machine)
+        areas = sram_areas(memory, sram.kernels, machine)
         if place_intervals([area.interval for area in areas])[1] <= machine.slice_bytes:
             return memory, sram
     raise CompilationFailure("no SRAM addresses were found for the plan")

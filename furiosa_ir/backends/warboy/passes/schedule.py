@@ -39,9 +39,9 @@ from furiosa_ir.backends.warboy.layer_table import layer_row
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.allocate import (
     constants_of,
+    kernel_plans,
     kernels_of,
     memory_plan,
-    planned_kernels,
 )
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.assigned_views import erase_views
@@ -146,7 +146,6 @@ def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
     section = lay_out(constants_of(function)).addresses
     numbers = [op for op in function.body.block.ops if isinstance(op, ConstantOp)]
     constant_address: dict[object, int] = dict(zip(numbers, section, strict=True))
-    planned = {kernel.number: kernel for kernel in planned_kernels(kernels)}
     by_kernel = _residents(memory, addresses, len(kernels))
 
     def make(number: int) -> KernelSteps:
@@ -155,14 +154,14 @@ def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
         assert isinstance(op.addresses.data, KernelAddresses)
         parameters = [constant_address.get(v.owner, 0) for v in op.inputs]
         return KernelSteps(
-            op, planned[number], op.addresses.data, dram, by_kernel[number], parameters, machine
+            op, number, op.addresses.data, dram, by_kernel[number], parameters, machine
         )
 
     starts, ends = _moments(memory.live_ranges, addresses.live_ranges)
     ahead: dict[int, list[int]] = {}
-    for number, kernel in planned.items():
-        if kernel.plan.prefetch:
-            ahead.setdefault(number - kernel.plan.prefetch, []).append(number)
+    for number, kernel_plan in kernel_plans(kernels).items():
+        if kernel_plan.prefetch:
+            ahead.setdefault(number - kernel_plan.prefetch, []).append(number)
     prefetched: dict[int, KernelSteps] = {}
     for number, op in enumerate(kernels):
         for live, address in starts.get(number, ()):

@@ -41,9 +41,9 @@ def step_command(
     geometry = task.geometry
     program = (_BLANK,) * task.program_length
     parameters = tuple(
-        Parameter(SramFlat(0, size, flat_bytes(size, machine)), (1, 1, 1, 1), 1)
-        for size, name in zip(geometry.parameter_bytes, task.roles, strict=True)
-        if size and name == ""
+        Parameter(SramFlat(0, p.size, flat_bytes(p.size, machine)), (1, 1, 1, 1), 1)
+        for p, name in zip(geometry.parameters, task.roles, strict=True)
+        if p is not None and name == ""
     )
     tiles = [tile for tile in operands_at if tile is not None]
     if geometry.kind == "vector":

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import cast
 
 from xdsl.dialects.builtin import IntegerType
+from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
-from furiosa_ir.backends.warboy.dialect.plan import Shape4
+from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, ParameterBinding, Shape4
 from furiosa_ir.backends.warboy.planning.kernel_views import (
     is_batched,
     is_constant,
@@ -44,21 +46,18 @@ class Geometry:
         kind: "dot", "batched" (a product of two activations), "pool" or "vector".
         result: extents of the result.
         operands: extents of each operand; None for parameters.
-        parameter_axis: for each operand that is a parameter, 3 if a block of channels reads a part
-            of it (of weights and biases, for example), else None.
-        parameter_bytes: for each operand that is a parameter its bytes, else 0.
+        parameters: each operand that is a parameter; None for the others.
         window: of convolutions and pools.
         group: channel groups of a convolution.
         inner: input channels of one group.
         second: the operand that stands for the weights of a batched product, or -1.
-        whole: dimensions that no tile cuts, because something is reduced or gathered along them.
+        whole: dimensions that no tile splits, because something is reduced or gathered along them.
     """
 
     kind: str
     result: Shape4
     operands: tuple[Shape4 | None, ...]
-    parameter_axis: tuple[int | None, ...]
-    parameter_bytes: tuple[int, ...]
+    parameters: tuple[ParameterBinding | None, ...]
     window: WindowShape | None
     group: int
     inner: int
@@ -86,28 +85,50 @@ def kernel_geometry(kernel: KernelOp) -> Geometry:
         VerificationFailure: it has none.
     """
     views, view = kernel.kernel_views.operands, kernel.kernel_views.result
-    result = shape4(shape_of(kernel.result), view)
-    roles = weight_operands(kernel)
     is_vector = not isinstance(kernel, DotOp | PoolOp)
     whole = _whole(kernel, view) if is_vector else frozenset[int]()
+    roles = weight_operands(kernel)
     operands: list[Shape4 | None] = []
-    axes: list[int | None] = []
-    sizes: list[int] = []
+    parameters: list[ParameterBinding | None] = []
     for index, (value, mine) in enumerate(zip(kernel.inputs, views, strict=True)):
         extents = None if mine is None else shape4(shape_of(value), mine)
         is_parameter = extents is None or (is_constant(value) and extents[:3] == (1, 1, 1))
-        if is_parameter and _is_first(kernel, index):
-            is_parameter = False
-        varies = index in roles or (extents is not None and extents[3] > 1 and 3 not in whole)
-        operands.append(None if is_parameter else extents)
-        axes.append(3 if is_parameter and varies else None)
-        size = _elements(shape_of(value)) * element_bytes(value)
-        sizes.append(size if is_parameter else 0)
+        if is_parameter and not _is_first(kernel, index):
+            by_channel = index in roles or bool(extents and extents[3] > 1 and 3 not in whole)
+            operands.append(None)
+            parameters.append(ParameterBinding(constant_bytes(value), by_channel))
+        else:
+            operands.append(extents)
+            parameters.append(None)
+    result = shape4(shape_of(kernel.result), view)
+    return _with_head(kernel, result, tuple(operands), tuple(parameters), whole)
+
+
+def planned_geometry(kernel: KernelOp) -> Geometry:
+    """The loops of a kernel that is planned: as `kernel_geometry`, which the plan was made by."""
+    plan = kernel.kernel_plan
+    return _with_head(
+        kernel,
+        plan.result.extent,
+        tuple(b.extent if isinstance(b, OperandBinding) else None for b in plan.operands),
+        tuple(b if isinstance(b, ParameterBinding) else None for b in plan.operands),
+        frozenset(plan.whole),
+    )
+
+
+def _with_head(
+    kernel: KernelOp,
+    result: Shape4,
+    operands: tuple[Shape4 | None, ...],
+    parameters: tuple[ParameterBinding | None, ...],
+    whole: frozenset[int],
+) -> Geometry:
+    """The geometry with what the contraction or window reduction says of itself."""
+    kind, window, group, inner, second = "vector", None, 1, 1, -1
     head = kernel.head if isinstance(kernel, DotOp | PoolOp) else None
-    window, group, inner, second = None, 1, 1, -1
     if isinstance(head, contraction.ConvOp):
+        kind, group = "dot", head.group.value.data
         _, kh, kw, inner = shape_of(head.weight)
-        group = head.group.value.data
         window = WindowShape(
             (kh, kw),
             _pair(head.strides),
@@ -116,44 +137,28 @@ def kernel_geometry(kernel: KernelOp) -> Geometry:
             _four(ints(head.pads)),
         )
     elif isinstance(head, contraction.ReduceWindowOp):
+        kind = "pool"
         window = WindowShape(
             _pair(head.window), _pair(head.strides), _pair(head.dilations), (1, 1),
             _four(ints(head.pads)),
         )  # fmt: skip
     elif isinstance(head, contraction.MatMulOp):
-        inner = shape_of(head.a)[-1]
+        kind, inner = "dot", shape_of(head.a)[-1]
         if is_batched(kernel):
+            kind = "batched"
             second = list(kernel.body.block.args).index(head.b)  # pyright: ignore[reportArgumentType]
-    kind = "vector"
-    if isinstance(kernel, DotOp):
-        kind = "dot" if second < 0 else "batched"
-    elif isinstance(kernel, PoolOp):
-        kind = "pool"
-    return Geometry(
-        kind,
-        result,
-        tuple(operands),
-        tuple(axes),
-        tuple(sizes),
-        window,
-        group,
-        inner,
-        second,
-        whole,
-    )
+    return Geometry(kind, result, operands, parameters, window, group, inner, second, whole)
 
 
-def element_bytes(value: object) -> int:
+def constant_bytes(value: SSAValue) -> int:
+    """Bytes of all of a value's elements."""
+    return prod(shape_of(value)) * element_bytes(value)
+
+
+def element_bytes(value: SSAValue) -> int:
     """Bytes of a value's elements: 1 (i8), 4 (i32) or 8 (i48)."""
-    width = cast("IntegerType", element_of(value)).width.data  # pyright: ignore[reportArgumentType]
+    width = cast("IntegerType", element_of(value)).width.data
     return {8: 1, 32: 4, 48: 8}[width]
-
-
-def _elements(shape: Sequence[int]) -> int:
-    product = 1
-    for extent in shape:
-        product *= extent
-    return product
 
 
 def _pair(attribute: object) -> tuple[int, int]:

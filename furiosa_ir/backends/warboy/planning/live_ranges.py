@@ -17,6 +17,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     KernelPlan,
     LiveRange,
     OperandBinding,
+    ParameterBinding,
     Shape4,
     Stage,
 )
@@ -349,10 +350,14 @@ def _try(
 def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
     k, workload = task.number, sweep.workload
     *operand_stages, result_stage = split.stages
-    bindings = tuple(
-        None if binding is None else _with_stage(binding, stage)
-        for binding, stage in zip(task.operands, operand_stages, strict=True)
-    )
+    operands: list[OperandBinding | ParameterBinding] = []
+    for binding, parameter, stage in zip(
+        task.operands, task.geometry.parameters, operand_stages, strict=True
+    ):
+        if binding is not None:
+            operands.append(_with_stage(binding, stage))
+        elif parameter is not None:
+            operands.append(parameter)
     result = _with_stage(task.result, result_stage)
     store = result_stage is not None or workload.storages[result.buffer].stored
     if store:
@@ -360,7 +365,9 @@ def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
     used = sum(workload.layouts[b].slice_bytes for b in sweep.resident)
     sweep.used[k] = used + split.parameter_bytes + split.stage_bytes
     ahead = _prefetch(sweep, k, split.parameter_bytes)
-    sweep.plans[k] = KernelPlan(bindings, result, split.tile, store, ahead)
+    sweep.plans[k] = KernelPlan(
+        tuple(operands), result, split.tile, tuple(sorted(task.geometry.whole)), store, ahead
+    )
 
 
 def _prefetch(sweep: _Sweep, k: int, size: int) -> int:

@@ -174,12 +174,12 @@ def make_split(
     channels = geometry.result[CHANNELS]
     blocks = -(-channels // tile[CHANNELS])
     parameters = 0
-    for size, axis in zip(geometry.parameter_bytes, geometry.parameter_axis, strict=True):
-        if size and axis == CHANNELS:
-            block_size = size // channels * tile[CHANNELS]
+    for parameter in geometry.parameters:
+        if parameter is not None and parameter.by_channel:
+            block_size = parameter.size // channels * tile[CHANNELS]
             parameters += flat_bytes(block_size, machine) * (2 if blocks > 1 else 1)
-        elif size:
-            parameters += flat_bytes(size, machine)
+        elif parameter is not None:
+            parameters += flat_bytes(parameter.size, machine)
     return Split(tile, tuple(stages), parameters, total)
 
 
