@@ -42,7 +42,8 @@ class Phase:
         description: half a sentence: what holds at its end.
         passes: pass specifications as in a pipeline text, or passes.
         verifier: what must hold at its end beyond each operation's own rules; raises
-            VerificationFailure.
+            VerificationFailure (`ir.verifier.raise_faults`). Only pipelines that somebody gives as
+            text have phases without.
     """
 
     name: str
@@ -286,7 +287,7 @@ def _verify_after(
     try:
         verifier(module)
     except OperationFailure as error:
-        failures = [_with_rule(each) for each in error.failures]
+        failures = [_with_rule(each) for each in error.failures or (error,)]
         count = len(failures) + error.unlisted
         raise OperationFailure.of_all(
             failures, count, before=f"after {what}: ", hint=hint

@@ -7,7 +7,7 @@ operation and the layer it came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self, cast
 
@@ -91,6 +91,23 @@ class OperationFailure(VerificationFailure):
         copy = cast("OperationFailure", super().at(file=file, layer=layer))
         copy.operation, copy.failures = self.operation, self.failures
         return copy
+
+
+Fault = tuple[Operation, str]
+"""An operation, and what is wrong with it."""
+
+
+def raise_faults(faults: Iterable[Fault]) -> None:
+    """Refuses what a verifier has found, if it has found anything.
+
+    Raises:
+        OperationFailure: one failure for all faults.
+    """
+    found = _Found()
+    for op, message in faults:
+        found.add(op, message)
+    if found.failures:
+        raise OperationFailure.of_all(found.failures, found.count)
 
 
 def verify_module(module: ModuleOp) -> None:

@@ -83,7 +83,8 @@ def passes_page() -> Iterator[str]:
     yield f"{HEADER}\n# Passes\n"
     for phase in PIPELINE.phases:
         names = ", ".join(f"`{entry}`" for entry in phase.passes)
-        yield f"* **{phase.name}**: {phase.description}: {names}"
+        holds = "" if phase.verifier is None else f". At its end: {_first_sentence(phase.verifier)}"
+        yield f"* **{phase.name}**: {phase.description}: {names}{holds}"
     # Plug-ins of this process declare passes too; the page is about the project's.
     ours = {n: p for n, p in all_passes().items() if is_ours(p)}
     for name, pass_ in ours.items():

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from furiosa_ir.backends.warboy.invariants import (
+    verify_commands,
+    verify_integers,
+    verify_segments,
+)
 from furiosa_ir.ir.pipeline import Phase, Pipeline
 
 GRAPH = Phase(
@@ -26,6 +31,7 @@ GRAPH = Phase(
         # transpose should tear apart.
         "graph-sink-movement",
     ),
+    verify_segments,
 )
 
 FTENSOR = Phase(
@@ -39,6 +45,7 @@ FTENSOR = Phase(
         # one lookup, which is one instruction of the kernel that takes it in.
         "ftensor-fuse-tables",
     ),
+    verify_integers,
 )
 
 WARBOY = Phase(
@@ -56,6 +63,7 @@ WARBOY = Phase(
         # ... and who takes over whose bytes is a part of what commands wait for.
         "schedule",
     ),
+    verify_commands,
 )
 
 PIPELINE = Pipeline("warboy", (GRAPH, FTENSOR, WARBOY))

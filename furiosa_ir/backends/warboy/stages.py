@@ -43,6 +43,9 @@ MEMORY = "warboy.memory"
 ADDRESSES = "warboy.addresses"
 """The function attribute that holds the `MemoryAddresses`."""
 
+CONSTANTS = "warboy.constants"
+"""The function attribute with the constants in the order of the constant section."""
+
 LAYERS = "warboy.layers"
 """The function attribute with the report's rows, one a kernel."""
 

@@ -15,8 +15,8 @@ from furiosa_ir.backends.warboy.commands.constant_section import build_section, 
 from furiosa_ir.backends.warboy.dialect.attributes import LayersAttr
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.records import Command, NpuSegment
-from furiosa_ir.backends.warboy.passes.schedule import CONSTANTS, memory_addresses
-from furiosa_ir.backends.warboy.stages import LAYERS
+from furiosa_ir.backends.warboy.passes.schedule import memory_addresses
+from furiosa_ir.backends.warboy.stages import CONSTANTS, LAYERS
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.verifier import OperationFailure

@@ -45,15 +45,12 @@ from furiosa_ir.backends.warboy.passes.allocate import (
 )
 from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.assigned_views import erase_views
-from furiosa_ir.backends.warboy.stages import ADDRESSES, LAYERS, MEMORY, require
+from furiosa_ir.backends.warboy.stages import ADDRESSES, CONSTANTS, LAYERS, MEMORY, require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass
-
-CONSTANTS = "warboy.constants"
-"""The function attribute with the constants in the order of the constant section."""
 
 _ORIGIN: Shape4 = (0, 0, 0, 0)
 
