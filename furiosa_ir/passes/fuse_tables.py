@@ -66,8 +66,8 @@ class FuseTables(RewritePass):
     Every step rounds as it did. An operator whose value others use too stays for them; x does not
     change by that, and one lookup costs what another does.
 
-    `ftensor-fuse-tables` comes to the same commands for most networks, but too late for those with a
-    step that the NPU has no arithmetic for: a SiLU whose sigmoid has 16 bits, x to the power of a
+    `ftensor-fuse-tables` comes to the same commands for most networks, but too late for those with
+    a step that the NPU has no arithmetic for: a SiLU whose sigmoid has 16 bits, x to the power of a
     function of x. The partition would leave these on the host, and cut the network in three.
     """
 
