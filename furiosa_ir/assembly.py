@@ -18,7 +18,6 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, SSAValue
 
-from furiosa_ir.backends.warboy.passes.graph_partition import is_npu, main_function
 from furiosa_ir.dialects.graph.base import GraphOp, StringType, quantization_of
 from furiosa_ir.dialects.graph.macs import macs_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
@@ -28,6 +27,7 @@ from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.exporters import export_segment
 from furiosa_ir.ir.element_types import element_type_of
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.segments import is_npu, main_function
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import (

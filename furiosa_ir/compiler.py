@@ -22,7 +22,6 @@ from furiosa_ir.backends import backend_for
 from furiosa_ir.backends.target import module_target
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.enf.writer import write_program
-from furiosa_ir.backends.warboy.passes.graph_partition import PLACEMENT, body_of
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.backends.warboy.stages import remaining_phases, require
 from furiosa_ir.cache.compilation import compile_program
@@ -39,6 +38,7 @@ from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, Timing, run_pipeline
 from furiosa_ir.ir.positions import Positions
+from furiosa_ir.ir.segments import PLACEMENT, body_of
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import WHOLE, Part, PartArguments, part_of
 from furiosa_ir.passes.assign_target import with_target

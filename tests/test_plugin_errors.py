@@ -113,7 +113,7 @@ from typing import ClassVar
 import numpy as np
 from xdsl.irdl import irdl_op_definition
 
-from furiosa_ir.backends.warboy.lowering.registry import EXACT, lowers
+from furiosa_ir.lowering.registry import EXACT, lowers
 from furiosa_ir.dialects.graph import register
 from furiosa_ir.dialects.graph.elementwise import ReluOp, UnaryOp
 from furiosa_ir.ir.passes import Pass, RewritePass

@@ -16,9 +16,6 @@ from xdsl.ir import Block, Region
 from xdsl.irdl import irdl_op_definition
 
 from furiosa_ir import plugins
-from furiosa_ir.backends.warboy.lowering import registry
-from furiosa_ir.backends.warboy.lowering.registry import EXACT, Lowering, refusal
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import lower_function
 from furiosa_ir.dialects.ftensor import arithmetic, i48, movement
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
 from furiosa_ir.dialects.graph.evaluation import evaluate, evaluate_table
@@ -29,6 +26,9 @@ from furiosa_ir.importers.imported import imported
 from furiosa_ir.importers.onnx.tensors import attribute_value
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.rewriting import RewriteDriver, rule
+from furiosa_ir.lowering import registry
+from furiosa_ir.lowering.function import lower_function
+from furiosa_ir.lowering.registry import EXACT, Lowering, refusal
 
 INT8 = uniform(np.dtype(np.int8), np.array([0.5]), np.array([3]))
 

@@ -309,8 +309,8 @@ FAILING = """
 import builtins, os
 from typing import ClassVar
 from xdsl.irdl import irdl_op_definition
-from furiosa_ir.backends.warboy.lowering.constraints import not_8bit
-from furiosa_ir.backends.warboy.lowering.registry import EXACT, lowers
+from furiosa_ir.lowering.constraints import not_8bit
+from furiosa_ir.lowering.registry import EXACT, lowers
 from furiosa_ir.dialects.graph import register
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
 from furiosa_ir.ir.passes import Pass
@@ -348,7 +348,7 @@ def constraint(op):
 @lowers(HalfOp, EXACT, unless=[not_8bit, constraint])
 def half(op, emit):
     fail("lowering")
-    from furiosa_ir.backends.warboy.lowering.exact.elementwise import unary
+    from furiosa_ir.lowering.exact.elementwise import unary
     return unary(op, emit)
 
 class Own(Pass):
@@ -563,7 +563,7 @@ def test_a_lowering_takes_the_place_of_the_compiler_s(tmp_path: Path):
     write(
         tmp_path,
         own="""
-            from furiosa_ir.backends.warboy.lowering.registry import EXACT, lowers
+            from furiosa_ir.lowering.registry import EXACT, lowers
             from furiosa_ir.dialects.graph.convolution import ConvOp
             @lowers(ConvOp, EXACT)
             def conv(op, emit):

@@ -7,7 +7,7 @@ operator of the graph level computes depends on the module's `graph.source`:
   computes in double precision, and the result is quantised with ties to even.
 * "tflite": LiteRT's reference kernels, which are defined by their lowering to `ftensor`. Lowerings
   belong to a layer above this one, so whoever has them passes `lower_operation` (for Warboy
-  `furiosa_ir.backends.warboy.lowering.operation.lower_operation`); the `ftensor` operations that it
+  `furiosa_ir.lowering.operation.lower_operation`); the `ftensor` operations that it
   returns are evaluated here.
 """
 

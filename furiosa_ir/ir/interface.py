@@ -21,14 +21,13 @@ from xdsl.dialects.func import CallOp, FuncOp
 from xdsl.ir import Attribute
 
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.segments import DTYPE, HOST, NAME, NPU, PLACEMENT, SCALE, SOURCE, ZERO_POINT
 
 FRAMEWORKS = ("onnx", "tflite")
-_PLACEMENTS = ("npu", "host")
-_NAME, _PLACEMENT, _SOURCE = "graph.name", "graph.placement", "graph.source"
 _BOUNDARY: Mapping[str, type[Attribute]] = {
-    "graph.dtype": StringAttr,
-    "graph.scale": FloatAttr,
-    "graph.zero_point": IntegerAttr,
+    DTYPE: StringAttr,
+    SCALE: FloatAttr,
+    ZERO_POINT: IntegerAttr,
 }
 """What an argument or result of an NPU segment says of the quantised tensor that it stands for."""
 
@@ -45,10 +44,10 @@ def complete_interface(module: ModuleOp) -> None:
             together is there.
     """
     functions = [op for op in module.ops if isinstance(op, FuncOp)]
-    source = module.attributes.setdefault(_SOURCE, StringAttr(_framework(module)))
+    source = module.attributes.setdefault(SOURCE, StringAttr(_framework(module)))
     if _text(source) not in FRAMEWORKS:
         raise VerificationFailure(
-            f"{_SOURCE} is {_shown(source)}", hint='it is "onnx" or "tflite", the framework'
+            f"{SOURCE} is {_shown(source)}", hint='it is "onnx" or "tflite", the framework'
         )
     for function in functions:
         name_boundary(function)
@@ -94,13 +93,13 @@ def _named(
             f"there are attributes for {len(entries)} {what}s {where}, which has {count}"
         )
     for i, entry in enumerate(entries):
-        name = entry.data.get(_NAME, StringAttr(f"{what}_{i}"))
+        name = entry.data.get(NAME, StringAttr(f"{what}_{i}"))
         if not _text(name):
             raise VerificationFailure(
-                f"{_NAME} of {what} {i} {where} is {_shown(name)}", hint="a name is a string"
+                f"{NAME} of {what} {i} {where} is {_shown(name)}", hint="a name is a string"
             )
         _check_boundary(entry.data, f"{what} {i} {where}")
-        entries[i] = DictionaryAttr({**entry.data, _NAME: name})
+        entries[i] = DictionaryAttr({**entry.data, NAME: name})
     return ArrayAttr(entries) if entries else None
 
 
@@ -109,21 +108,21 @@ def _check_boundary(entry: Mapping[str, Attribute], where: str) -> None:
         value = entry.get(key)
         if value is not None and not isinstance(value, kind):
             raise VerificationFailure(f"{key} of {where} is {_shown(value)}")
-    if ("graph.scale" in entry) != ("graph.zero_point" in entry):
+    if (SCALE in entry) != (ZERO_POINT in entry):
         raise VerificationFailure(f"{where} has a scale or a zero point without the other")
-    if "graph.scale" in entry and "graph.dtype" not in entry:
-        raise VerificationFailure(f"graph.dtype of {where} is missing")
-    dtype = _text(entry.get("graph.dtype"))
+    if SCALE in entry and DTYPE not in entry:
+        raise VerificationFailure(f"{DTYPE} of {where} is missing")
+    dtype = _text(entry.get(DTYPE))
     if dtype is not None and dtype not in _DTYPES:
-        raise VerificationFailure(f"graph.dtype of {where} is '{dtype}'")
-    scale, zero_point = entry.get("graph.scale"), entry.get("graph.zero_point")
+        raise VerificationFailure(f"{DTYPE} of {where} is '{dtype}'")
+    scale, zero_point = entry.get(SCALE), entry.get(ZERO_POINT)
     if isinstance(scale, FloatAttr) and not 0 < scale.value.data < float("inf"):
-        raise VerificationFailure(f"graph.scale of {where} is {scale.value.data}")
+        raise VerificationFailure(f"{SCALE} of {where} is {scale.value.data}")
     if isinstance(zero_point, IntegerAttr) and dtype is not None:
         number, kind = zero_point.value.data, np.dtype(dtype)
         limits = np.iinfo(kind) if kind.kind in "iu" else None
         if limits is None or not limits.min <= number <= limits.max:
-            raise VerificationFailure(f"graph.zero_point of {where} is {number}, of {dtype} data")
+            raise VerificationFailure(f"{ZERO_POINT} of {where} is {number}, of {dtype} data")
 
 
 _DTYPES = frozenset(np.dtype(t).name for t in (bool, "i1", "u1", "i2", "u2", "i4", "u4", "i8"))
@@ -133,17 +132,17 @@ _DTYPES = frozenset(np.dtype(t).name for t in (bool, "i1", "u1", "i2", "u2", "i4
 def _check_placements(functions: Sequence[FuncOp]) -> None:
     """Whoever calls segments knows of each where it runs."""
     for function in functions:
-        placement = function.attributes.get(_PLACEMENT)
-        if placement is not None and _text(placement) not in _PLACEMENTS:
+        placement = function.attributes.get(PLACEMENT)
+        if placement is not None and _text(placement) not in (NPU, HOST):
             raise VerificationFailure(
-                f"{_PLACEMENT} of @{function.sym_name.data} is {_shown(placement)}",
+                f"{PLACEMENT} of @{function.sym_name.data} is {_shown(placement)}",
                 hint='it is "npu" or "host"',
             )
-    placed = {f.sym_name.data for f in functions if _PLACEMENT in f.attributes}
+    placed = {f.sym_name.data for f in functions if PLACEMENT in f.attributes}
     calls = chain.from_iterable(f.walk() for f in functions if f.sym_name.data == "main")
     for call in calls:
         if isinstance(call, CallOp) and call.callee.string_value() not in placed:
             raise VerificationFailure(
-                f"@main calls @{call.callee.string_value()}, which has no {_PLACEMENT}",
+                f"@main calls @{call.callee.string_value()}, which has no {PLACEMENT}",
                 hint='segments have "npu" or "host"',
             )

@@ -17,12 +17,12 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.arrays import read_arrays
-from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.interpreter.elements import numpy_dtype
 from furiosa_ir.interpreter.run import value_names
+from furiosa_ir.ir.segments import main_function
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 from furiosa_ir.numerics.array import Array
 

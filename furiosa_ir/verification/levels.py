@@ -17,16 +17,15 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import CallOp, FuncOp
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.backends.warboy.lowering.operation import lower_operation
-from furiosa_ir.backends.warboy.passes.graph_partition import main_function
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import is_npu
 from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.ftensor.contraction import ConvOp
 from furiosa_ir.interpreter import Interpreter
 from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.segments import is_npu, main_function
 from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.element_types import BY_NAME
 from furiosa_ir.program import HostSegment, Program

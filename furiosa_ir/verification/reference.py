@@ -15,7 +15,6 @@ from typing_extensions import override
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp
@@ -27,6 +26,7 @@ from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.interpreter.graph import evaluate_exactly, exact_bias
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import is_ours
 from furiosa_ir.reports.host_operator import run_host_operator

@@ -11,14 +11,14 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import LowerToFTensor
 from furiosa_ir.backends.warboy.passes.schedule import Schedule
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation
+from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.ir.value_tracking import ValueTracker, tracking
+from furiosa_ir.passes.lower_to_ftensor import LowerToFTensor
 
 
 @dataclass(frozen=True)

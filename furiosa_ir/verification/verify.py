@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.compiler import level_of
 from furiosa_ir.dialects.graph.variables import variables_of
 from furiosa_ir.importers import load
 from furiosa_ir.importers.tflite.part import content_of_part
 from furiosa_ir.interpreter import run_module
+from furiosa_ir.ir.segments import main_function
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.network_part import WHOLE, Part

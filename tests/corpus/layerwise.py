@@ -20,8 +20,6 @@ from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 
-from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering
-from furiosa_ir.backends.warboy.passes.graph_partition import main_function
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.structure import ConstantOp
@@ -29,7 +27,9 @@ from furiosa_ir.importers import load
 from furiosa_ir.interpreter.run import Interpreter
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import find_pass
+from furiosa_ir.ir.segments import main_function
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.lowering import Emitter, find_lowering
 from tests.corpus.agreement import (
     ONNX_GENERATED,
     ONNX_TRAINED,

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.importers.onnx import import_onnx
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.interpreter import Interpreter, run_module
 from furiosa_ir.ir.equivalence import difference
 from furiosa_ir.ir.text import read_module, write_module
 from furiosa_ir.ir.verifier import verify_module
+from furiosa_ir.lowering.operation import lower_operation
 from tests.conftest import DIGITS
 from tests.oracle.litert import run_reference
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from furiosa_ir.backends.warboy.lowering.registry import LITERT
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.rearrangement import BatchToSpaceOp, SpaceToBatchOp
 from furiosa_ir.dialects.graph.window import same_pads
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.lowering.registry import LITERT
 from tests.lowering.network import ACTIVATIONS, Network, Value, case, int8_case
 
 

@@ -22,8 +22,6 @@ from xdsl.dialects.builtin import TensorType, i8
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering, refusal
-from furiosa_ir.backends.warboy.lowering.registry import LITERT
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
@@ -33,6 +31,8 @@ from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.interpreter.elements import numpy_dtype
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.lowering import Emitter, find_lowering, refusal
+from furiosa_ir.lowering.registry import LITERT
 from tests.lowering.choices import Choices, described
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 

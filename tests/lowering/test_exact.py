@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from furiosa_ir.backends.warboy.lowering import refusal
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import lower_function
 from furiosa_ir.interpreter import run_function
+from furiosa_ir.lowering import refusal
+from furiosa_ir.lowering.function import lower_function
 from tests.lowering.drawn import Drawn, drawn
 from tests.lowering.exact_cases import CASES
 

@@ -12,10 +12,10 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import OpResolverType
 from hypothesis import Phase, find, given, settings
 
-from furiosa_ir.backends.warboy.lowering.registry import LITERT, LITERT_DEFAULT
 from furiosa_ir.dialects.graph.convolution import ConvTransposeOp
 from furiosa_ir.dialects.graph.elementwise import AddOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
+from furiosa_ir.lowering.registry import LITERT, LITERT_DEFAULT
 from tests.lowering import litert_convolutions, litert_movement, litert_operators
 from tests.lowering.network import Network, Refused, forms, networks
 

@@ -14,14 +14,14 @@ from xdsl.builder import Builder, InsertPoint
 from xdsl.dialects.builtin import TensorType, f32
 from xdsl.ir import Block, SSAValue
 
-from furiosa_ir.backends.warboy.lowering import Emitter, find_lowering, refusal
-from furiosa_ir.backends.warboy.lowering.exact import standardization
-from furiosa_ir.backends.warboy.lowering.registry import EXACT
 from furiosa_ir.dialects.ftensor import TensorOp, i48
 from furiosa_ir.dialects.graph.normalization import LayerNormOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import uniform
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.lowering import Emitter, find_lowering, refusal
+from furiosa_ir.lowering.exact import standardization
+from furiosa_ir.lowering.registry import EXACT
 
 SQRT_BITS = 160
 EPSILONS = (0.0, 1e-30, 1e-12, 1e-7, 1e-5, 1e-3, 0.1)

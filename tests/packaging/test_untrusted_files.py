@@ -25,7 +25,7 @@ FORBIDDEN_CALLS |= {"tempfile.mktemp", "np.fromregex", "numpy.fromregex", "np.lo
 
 IMPORTS_BY_NAME = {
     # Modules of the project itself, found by walking its packages or named in a table.
-    "furiosa_ir/backends/warboy/lowering/registry.py",
+    "furiosa_ir/lowering/registry.py",
     "furiosa_ir/ir/context.py",
     "furiosa_ir/ir/passes.py",
     # Command groups of a table, imported when they are called.

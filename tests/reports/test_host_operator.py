@@ -7,10 +7,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import OpResolverType
 
-from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.interpreter import run_module
+from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.reports.host_operator import run_host_operator
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 

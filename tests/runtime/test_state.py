@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from furiosa.runtime import create_runner, session, sync
-from furiosa_ir.backends.warboy.lowering.operation import lower_operation
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.interpreter import Interpreter
 from furiosa_ir.ir.text import parse_module
+from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.runtime.errors import InvalidInput, SessionClosed
 
 COUNTER = """

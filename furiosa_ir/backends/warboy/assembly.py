@@ -11,9 +11,9 @@ from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.commands.segment import generate
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.validation import CommandFailure
-from furiosa_ir.backends.warboy.passes.graph_partition import body_of
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.segments import body_of
 from furiosa_ir.ir.verifier import OperationFailure
 from furiosa_ir.program import Program, Provenance
 

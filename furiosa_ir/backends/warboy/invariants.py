@@ -17,19 +17,14 @@ from xdsl.ir import Attribute, SSAValue
 from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, LayersAttr
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp, EndOp
 from furiosa_ir.backends.warboy.dialect.plan import MemoryAddresses
-from furiosa_ir.backends.warboy.lowering import find_lowering
-from furiosa_ir.backends.warboy.passes.graph_partition import (
-    PLACEMENT,
-    body_of,
-    is_npu,
-    numerics_of,
-)
 from furiosa_ir.backends.warboy.stages import ADDRESSES, CONSTANTS, LAYERS
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.ir.segments import PLACEMENT, body_of, is_npu, numerics_of
 from furiosa_ir.ir.verifier import Fault, raise_faults
+from furiosa_ir.lowering import find_lowering
 
 
 def verify_segments(module: ModuleOp) -> None:

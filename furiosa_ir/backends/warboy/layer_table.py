@@ -8,11 +8,11 @@ from xdsl.dialects.builtin import DictionaryAttr, StringAttr
 
 from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import LayerRow
-from furiosa_ir.backends.warboy.passes.lower_to_ftensor import OPERATORS
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes
 from furiosa_ir.backends.warboy.planning.kernel_views import is_constant, weight_operands
 from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.ir.location import layer_name, layer_names
+from furiosa_ir.ir.segments import OPERATORS
 from furiosa_ir.ir.shaped_operation import shape_of
 
 

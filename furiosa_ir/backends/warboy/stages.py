@@ -15,16 +15,16 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation
 
 from furiosa_ir.backends.warboy.dialect.kernels import MOVEMENT, KernelOp
-from furiosa_ir.backends.warboy.passes.graph_partition import PLACEMENT, body_of, is_npu
 from furiosa_ir.backends.warboy.planning.assigned_views import VIEW
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.dialects.graph.base import GraphOp
-from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.pipeline import Phase, Pipeline
+from furiosa_ir.ir.segments import PLACEMENT, body_of, is_npu
+from furiosa_ir.passes.partition.graph_partition import outside_of_segments
 
 STAGES = (
     "graph-partition",
@@ -120,22 +120,14 @@ def _missing(module: ModuleOp) -> Iterator[tuple[str, str, str | None]]:
             continue
         found = None
         if function.sym_name.data == "main":
-            found = _missing_in_main(function)
+            op = outside_of_segments(function)
+            if op is not None:
+                where = f"'{op.name}' stands in @main, outside of all segments"
+                found = STAGES[0], where, layer_name(op)
         elif is_npu(function):
             found = missing_in_segment(function)
         if found is not None:
             yield found
-
-
-def _missing_in_main(main: FuncOp) -> tuple[str, str, str | None] | None:
-    for op in body_of(main).ops:
-        if isinstance(op, GraphOp) and not isinstance(op, StorageCastOp):
-            return (
-                STAGES[0],
-                f"'{op.name}' stands in @main, outside of all segments",
-                layer_name(op),
-            )
-    return None
 
 
 def missing_in_segment(function: FuncOp) -> tuple[str, str, str | None] | None:

@@ -8,9 +8,9 @@ import numpy as np
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, i48, movement
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.lowering.registry import Emitter
 
 WIDE = 1 << 46
 

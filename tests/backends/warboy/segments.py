@@ -15,7 +15,6 @@ from xdsl.rewriter import InsertPoint
 
 from furiosa_ir.backends.warboy.commands.segment import generate
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
-from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
 from furiosa_ir.backends.warboy.passes.allocate import allocate
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
@@ -25,6 +24,7 @@ from furiosa_ir.backends.warboy.passes.schedule import schedule
 from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.lowering.registry import Emitter
 from furiosa_ir.program import Layer, Program, Tensor
 
 Array = np.ndarray[Any, np.dtype[Any]]

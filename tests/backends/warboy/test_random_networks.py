@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.lowering.registry import Emitter
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.lowering.registry import Emitter
 from tests.backends.warboy.networks import Pieces
 from tests.backends.warboy.segments import check, small_machine
 

@@ -21,7 +21,6 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     OperandBinding,
 )
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.areas import sram_areas
 from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
 from furiosa_ir.backends.warboy.stages import ADDRESSES, MEMORY, require
@@ -30,6 +29,7 @@ from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.errors import CompilationFailure, VerificationFailure
 from furiosa_ir.ir.constants import Constant
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.segments import is_npu
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from furiosa_ir.backends.warboy.dialect.kernels import (
     YieldOp,
     make_kernel,
 )
-from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.assigned_views import Views, is_free, is_same, note_views
 from furiosa_ir.backends.warboy.planning.kernel_views import (
     is_batched,
@@ -36,6 +35,7 @@ from furiosa_ir.dialects.ftensor import NUMPY_DTYPE, arithmetic, contraction, mo
 from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
 

@@ -21,7 +21,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import (
     YieldOp,
     make_kernel,
 )
-from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
+from furiosa_ir.backends.warboy.four_dimensions import split_dimensions
 from furiosa_ir.backends.warboy.planning.kernel_views import has_view
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
@@ -30,6 +30,7 @@ from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import fused_location, layer_name
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.ir.shaped_operation import as_attribute, element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
 
@@ -57,7 +58,8 @@ class FuseKernels(Pass):
       one i8 value is all that leaves, and the rescaling of a second operand (a residual sum).
     * What is left of arithmetic forms kernels backwards from each value that is needed elsewhere:
       an operation joins if nothing else reads its result (softmax becomes one kernel).
-    * Operations whose dimensions do not fold into four together are kernels of their own.
+    * Operations whose dimensions do not fold into four together are kernels of their own; one whose
+      own do not is several (`four_dimensions.py`).
     * `ftensor.pad` with what the window takes for padding anyway merges into the window.
 
         %a = "ftensor.conv"(%x, %w, %b) ... : (...) -> tensor<1x8x4x4xi32>
@@ -96,6 +98,7 @@ def fuse_kernels(function: FuncOp) -> None:
                 layer=layer_name(op),
                 hint="run lower-to-ftensor first",
             )
+    split_dimensions(function)
     for op in list(block.ops):
         if isinstance(op, contraction.ConvOp | contraction.ReduceWindowOp):
             _merge_pad(op)

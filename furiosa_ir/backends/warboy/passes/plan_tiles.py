@@ -13,7 +13,6 @@ from furiosa_ir.backends.warboy.dialect.attributes import MemoryAttr, PlanAttr
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, OperandBinding
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.areas import sram_areas
 from furiosa_ir.backends.warboy.planning.assigned_views import read_views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
@@ -29,6 +28,7 @@ from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.segments import is_npu
 
 CAPACITIES = (32, 30, 28, 25, 22, 18)
 """Thirty-seconds of SRAM to plan with, in turn, until the addresses fit too (fragmentation)."""

@@ -43,7 +43,6 @@ from furiosa_ir.backends.warboy.passes.allocate import (
     kernels_of,
     memory_plan,
 )
-from furiosa_ir.backends.warboy.passes.graph_partition import is_npu
 from furiosa_ir.backends.warboy.planning.assigned_views import erase_views
 from furiosa_ir.backends.warboy.stages import ADDRESSES, CONSTANTS, LAYERS, MEMORY, require
 from furiosa_ir.backends.warboy.target import machine_of
@@ -51,6 +50,7 @@ from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.segments import is_npu
 
 _ORIGIN: Shape4 = (0, 0, 0, 0)
 

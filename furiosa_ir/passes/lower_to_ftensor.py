@@ -1,0 +1,97 @@
+"""`lower-to-ftensor`: NPU segments from `graph` to `ftensor`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    FunctionType,
+    ModuleOp,
+    TensorType,
+)
+from xdsl.dialects.func import CallOp, FuncOp
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from furiosa_ir.dialects.graph.quantization import StorageCastOp
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.rewriting import remove_dead_operations
+from furiosa_ir.ir.segments import OPERATORS, is_npu, main_function, numerics_of
+from furiosa_ir.ir.value_tracking import note_replaced
+from furiosa_ir.lowering.function import lower_function
+from furiosa_ir.passes.partition.graph_partition import require_segments
+
+
+@dataclass(frozen=True)
+class LowerToFTensor(Pass):
+    """Replaces the operations of every `@npu_K` by integer arithmetic on i8 tensors.
+
+    What an operation becomes is its lowering's business (`lowering`). uint8 data
+    becomes i8 with the top bit flipped, bool i8 of 1 and 0. Results that are no 8-bit data leave as
+    i32, or as i48, which takes 64 bits in memory. `graph.dtype`, `graph.scale` and
+    `graph.zero_point` of arguments and results keep what the outside sees. In `@main`,
+    `graph.storage_cast` stands before and behind the call, where the two views of the same bytes
+    meet.
+
+        func.func private @npu_1(%x: tensor<1x4x!quant.uniform<u8:f32, 0.5:128>>) -> ... {
+          %r = "graph.relu"(%x) : ...
+          func.return %r
+        }
+
+    becomes
+
+        func.func private @npu_1(%x: tensor<1x4xi8> {graph.dtype = "uint8", ...}) -> ... {
+          %table = "ftensor.constant"() <{value = #graph.blob<"...">}> : () -> tensor<256xi8>
+          %r = "ftensor.lookup"(%x, %table) : (tensor<1x4xi8>, tensor<256xi8>) -> tensor<1x4xi8>
+          func.return %r
+        }
+    """
+
+    name = "lower-to-ftensor"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        require_segments(op, f"'{self.name}'")
+        numerics = numerics_of(op)
+        signatures: dict[str, FunctionType] = {}
+        for function in op.ops:
+            if isinstance(function, FuncOp) and is_npu(function):
+                if OPERATORS in function.attributes:
+                    what = f"@{function.sym_name.data} is lowered already"
+                    raise CompilationFailure(f"'{self.name}' comes too late: {what}")
+                lower_function(function, numerics)
+                signatures[function.sym_name.data] = function.function_type
+        remove_dead_operations(op)
+        _retype_calls(main_function(op), signatures)
+
+
+def _retype_calls(main: FuncOp, signatures: dict[str, FunctionType]) -> None:
+    """Calls the lowered segments with i8 tensors: storage casts stand where the views meet."""
+    for call in list(main.body.block.ops):
+        signature = signatures.get(call.callee.string_value()) if isinstance(call, CallOp) else None
+        if signature is None:
+            continue
+        operands = [
+            _cast(main, call, v, cast("TensorType[Attribute]", t))
+            for v, t in zip(call.operands, signature.inputs, strict=True)
+        ]
+        new = CallOp(cast("CallOp", call).callee, operands, list(signature.outputs))
+        new.location = call.location
+        main.body.block.insert_op_before(new, call)
+        for old, result in zip(call.results, new.results, strict=True):
+            view = _cast(main, call, result, cast("TensorType[Attribute]", old.type))
+            note_replaced(old, view)
+            old.replace_all_uses_with(view)
+        call.detach()
+        call.erase()
+
+
+def _cast(
+    main: FuncOp, before: Operation, value: SSAValue, type_: TensorType[Attribute]
+) -> SSAValue:
+    if value.type == type_:
+        return value
+    op = StorageCastOp.make([value], [type_.element_type])
+    main.body.block.insert_op_before(op, before)
+    return op.result
