@@ -19,7 +19,6 @@ from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, StringType, quantization_of
-from furiosa_ir.dialects.graph.macs import macs_of
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.graph.variables import AssignVariableOp, ReadVariableOp, variables_of
@@ -255,6 +254,6 @@ def _host_segment(
                     f"graph.hint is {hint}", layer=name, hint="it is [number, reason]"
                 )
         rows.append((operator, name, number, reason))
-        layers.append(Layer(name, operator, 0, min(macs_of(op), _MOST_MACS), 0))
+        layers.append(Layer(name, operator, 0, min(op.macs(), _MOST_MACS), 0))
     symbol = function.sym_name.data
     return HostSegment(symbol, framework, inputs, outputs, model, tuple(rows)), layers

@@ -11,9 +11,10 @@ from xdsl.dialects.builtin import IntegerType, Signedness
 from xdsl.ir import SSAValue
 
 from furiosa_ir import hints
-from furiosa_ir.dialects.graph.accumulator import output_channels, sums_fit
+from furiosa_ir.dialects.graph.accumulator import sums_fit
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
-from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
+from furiosa_ir.dialects.graph.contraction import ContractionOp
+from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
 from furiosa_ir.dialects.graph.elementwise import DivOp, SquaredDifferenceOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ResizeOp, SliceOp, TileOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, WindowPoolOp
@@ -117,10 +118,10 @@ def many_slices(op: ConvOp | ConvTransposeOp | WindowPoolOp) -> hints.Hint | Non
     return None
 
 
-def channels_elsewhere(op: GraphOp) -> hints.Hint | None:
+def channels_elsewhere(op: ContractionOp) -> hints.Hint | None:
     """The weight's scales belong to another dimension than its output channels."""
     q = quantization_of(op.operands[1])
-    if q is not None and q.axis is not None and q.axis != output_channels(op):
+    if q is not None and q.axis is not None and q.axis != op.weight_channel_axis:
         return hints.form(op.name, f"with scales along dimension {q.axis} of its weight")
     return None
 
@@ -245,7 +246,7 @@ def variable_weight(op: GraphOp) -> hints.Hint | None:
     return None
 
 
-def wide_sums(op: GraphOp) -> hints.Hint | None:
+def wide_sums(op: ContractionOp) -> hints.Hint | None:
     """A sum of products and its bias may not fit the 32-bit accumulator."""
     bias = constant_of(op.operands[2]) if len(op.operands) > 2 else None
     if not sums_fit(op, op.operands[0], op.operands[1], bias):
@@ -262,7 +263,7 @@ def varying_zero_points(op: GraphOp) -> hints.Hint | None:
     return None
 
 
-def bias_not_accumulator(op: GraphOp) -> hints.Hint | None:
+def bias_not_accumulator(op: ContractionOp) -> hints.Hint | None:
     """The bias (operand 2) is not an i32 constant in units of x_scale * weight_scale.
 
     The scales may differ by float32 rounding: then the exact product is meant.
@@ -272,10 +273,10 @@ def bias_not_accumulator(op: GraphOp) -> hints.Hint | None:
     x, weight, bias = (quantization_of(v) for v in op.operands[:3])
     if x is None or weight is None or bias is None:
         return without_scale(op, next(v for v in op.operands if quantization_of(v) is None))
-    factor = op.alpha.value.data if isinstance(op, GemmOp) else 1.0
-    if isinstance(op, GemmOp) and op.beta.value.data != 1.0:
+    alpha, beta = op.factors
+    if beta != 1.0:
         return hints.form(op.name, "with a bias factor beta")
-    want = np.array(weight.scales) * x.scale * factor
+    want = np.array(weight.scales) * x.scale * alpha
     if bias.storage != "i32" or not np.allclose(bias.scales, want, rtol=1e-5, atol=0):
         return hints.form(op.name, "with a bias that is not in the accumulator's scale")
     return None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from xdsl.ir import Attribute, SSAValue
 
-from furiosa_ir.dialects.graph.accumulator import output_channels, sums_fit
+from furiosa_ir.dialects.graph.accumulator import sums_fit
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
-from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.contraction import ContractionOp
+from furiosa_ir.dialects.graph.convolution import ConvolutionOp, ConvTransposeOp, GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.normalization import AffineOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
@@ -23,9 +23,7 @@ from furiosa_ir.passes.affine_expression import Affine, find_affine, real_consta
 from furiosa_ir.passes.clone import clone_with
 from furiosa_ir.passes.elementwise_expression import is_byte
 from furiosa_ir.passes.quantized_movement import only_quantized
-from furiosa_ir.passes.quantized_operators import Contraction, accumulator_integers
-
-ProductOp: TypeAlias = Contraction | MatMulOp
+from furiosa_ir.passes.quantized_operators import accumulator_integers
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,11 @@ class Product:
     sum(x * weight) * factor + offset, `offset` being shaped to broadcast to the result.
     """
 
-    op: ConvOp | ConvTransposeOp | GemmOp | MatMulOp
+    op: ContractionOp
     x: SSAValue
     weight: SSAValue
     factor: float
     offset: Array
-
-    @property
-    def channels(self) -> tuple[int, int]:
-        """How many output channels there are, and on which axis of the result."""
-        shape = shape_of(self.op.results[0])
-        axis = _channel_axis(self.op)
-        return shape[axis], axis
 
     @property
     def accumulator(self) -> UniformType:
@@ -57,15 +48,16 @@ class Product:
         x, weight = quantization_of(self.x), quantization_of(self.weight)
         assert x is not None
         assert weight is not None
-        count, axis = self.channels
         scales = np.array(weight.scales) * x.scale
         if len(scales) > 1:
-            scales = np.tile(scales, count // len(scales))
-        return uniform(np.dtype(np.int32), scales, 0, axis)
+            scales = np.tile(scales, self.op.channels // len(scales))
+        return uniform(np.dtype(np.int32), scales, 0, self.op.channel_axis)
 
 
 @rule
-def quantize_of_accumulator(op: QuantizeOp, x: ProductOp | Affine, rw: Rewrite) -> SSAValue | None:
+def quantize_of_accumulator(
+    op: QuantizeOp, x: ContractionOp | Affine, rw: Rewrite
+) -> SSAValue | None:
     """Q(conv(DQ(x), DQ(w)) * c + d) = affine(conv(x, w), c, d) on conv's i32 accumulator.
 
     c and d are whatever constants follow: a bias that is no multiple of the accumulator's unit, a
@@ -104,7 +96,7 @@ def _product(value: SSAValue) -> Product | None:
     """The product of 8-bit values that a float one is; also of an accumulator dequantised."""
     stored = stored_of(value)
     owner = value.owner if stored is None else stored.owner
-    if not isinstance(owner, ProductOp) or not shape_of(value):
+    if not isinstance(owner, ContractionOp) or not shape_of(value):
         return None  # a product of vectors has no channels
     x, weight, *bias = owner.operands
     if stored is None:
@@ -115,14 +107,15 @@ def _product(value: SSAValue) -> Product | None:
         return None
     if not sums_fit(owner, x, weight):
         return None
-    factor, offset = 1.0, np.zeros(())
+    offset = np.zeros(())
     if bias:
         reals = real_constant(bias[0]) if stored is None else None
         if reals is None or not np.all(np.isfinite(reals)):
             return None
-        offset = _along(owner, reals)
-    if isinstance(owner, GemmOp):
-        factor, offset = owner.alpha.value.data, offset * owner.beta.value.data
+        spatial = isinstance(owner, ConvolutionOp)
+        offset = reals.reshape(owner.along_channels(len(shape_of(value)))) if spatial else reals
+    factor, beta = owner.factors
+    offset = offset * beta
     product = Product(owner, x, weight, factor, offset)
     if stored is not None and (factor != 1 or element_of(stored) != product.accumulator):
         return None  # integers of another unit: they have been rounded
@@ -135,7 +128,7 @@ def _is_accumulator(op: GraphOp) -> bool:
     return quantization is not None and quantization.storage == "i32"
 
 
-def _is_weight(op: GraphOp, value: SSAValue) -> bool:
+def _is_weight(op: ContractionOp, value: SSAValue) -> bool:
     """Whether a value is of 8 bits with one zero point; a constant one may have several scales."""
     quantization = quantization_of(value)
     if quantization is None or quantization.storage not in ("i8", "u8"):
@@ -144,21 +137,7 @@ def _is_weight(op: GraphOp, value: SSAValue) -> bool:
         return False
     if constant_of(value) is None:
         return quantization.axis is None and isinstance(op, MatMulOp | GemmOp)
-    return quantization.axis in (None, output_channels(op))
-
-
-def _channel_axis(op: GraphOp) -> int:
-    """The dimension of the result that counts output channels."""
-    if isinstance(op, ConvOp | ConvTransposeOp):
-        return op.layout.data.index("C")
-    return len(shape_of(op.results[0])) - 1
-
-
-def _along(op: GraphOp, bias: Array) -> Array:
-    """A bias, so that it broadcasts to the result."""
-    if not isinstance(op, ConvOp | ConvTransposeOp):
-        return bias
-    return bias.reshape([-1 if d == "C" else 1 for d in op.layout.data])
+    return quantization.axis in (None, op.weight_channel_axis)
 
 
 def _whole(
@@ -168,7 +147,7 @@ def _whole(
 
     None where c is not positive for each channel, or d no multiple of the accumulator's unit.
     """
-    op, (channels, axis) = product.op, product.channels
+    op, channels, axis = product.op, product.op.channels, product.op.channel_axis
     rank = len(shape_of(op.results[0]))
     unit, reals = (_of_channels(a, channels, axis - rank) for a in (factor, offset))
     weight, x, stored = (
@@ -187,7 +166,7 @@ def _whole(
     if len(set(scales.tolist())) == 1:
         scales = scales[:1]
     operands: list[SSAValue | None] = [product.x]
-    type_ = uniform(np.dtype(weight.dtype), scales, weight.zero_point, output_channels(op))
+    type_ = uniform(np.dtype(weight.dtype), scales, weight.zero_point, op.weight_channel_axis)
     operands.append(rw.emit(ConstantOp, [], [type_], value=stored.value))
     if biased:
         units = np.broadcast_to(scales * x.scale, channels)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias, cast, get_args
+from typing import Any, cast
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, f64
+from xdsl.dialects.builtin import f64
 from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
-from furiosa_ir.dialects.graph.convolution import (
-    SAME_BIAS_SCALE,
-    ConvOp,
-    ConvTransposeOp,
-    GemmOp,
-    MatMulOp,
-)
+from furiosa_ir.dialects.graph.contraction import SAME_BIAS_SCALE, BiasedOp, ContractionOp
+from furiosa_ir.dialects.graph.convolution import GemmOp, MatMulOp
 from furiosa_ir.dialects.graph.elementwise import (
     AddOp,
     MaximumOp,
@@ -38,11 +33,8 @@ from furiosa_ir.passes.affine_expression import Affine, find_affine, real_consta
 from furiosa_ir.passes.clone import clone_with
 from furiosa_ir.passes.quantized_movement import only_quantized
 
-Contraction: TypeAlias = ConvOp | ConvTransposeOp | GemmOp
-"""x, weight, bias: the weight may be quantised per output channel, the bias is an accumulator."""
-
 _OWN_RULES = (
-    *(*get_args(Contraction), MatMulOp, MoveOp, SplitOp, ConcatOp, PadOp),
+    *(ContractionOp, MoveOp, SplitOp, ConcatOp, PadOp),
     *(QuantizeOp, DequantizeOp, StorageCastOp, ConstantOp, OpaqueOp),
 )
 """Operations that other rules know how to quantise, or that compute nothing."""
@@ -157,7 +149,7 @@ def quantize_of_mat_mul(op: QuantizeOp, x: MatMulOp, rw: Rewrite) -> SSAValue | 
 
 
 @rule
-def quantize_of_contraction(op: QuantizeOp, x: Contraction, rw: Rewrite) -> SSAValue | None:
+def quantize_of_contraction(op: QuantizeOp, x: BiasedOp, rw: Rewrite) -> SSAValue | None:
     """Q(conv(DQ(x), DQ(w)) + b) = conv(x, w, b') with b' = b / (x_scale * w_scale) in i32.
 
     Only where b' is integer: a bias that another scale or a float holds may not be, and then
@@ -168,7 +160,7 @@ def quantize_of_contraction(op: QuantizeOp, x: Contraction, rw: Rewrite) -> SSAV
         return None
     if not _takes_product(op.result, data, weight):
         return None
-    if not _per_tensor(data) or not _channels_on(weight, _output_axis(x)):
+    if not _per_tensor(data) or not _channels_on(weight, x.weight_channel_axis):
         return None
     bias = None
     if len(x.operands) == 3:
@@ -256,29 +248,18 @@ def _channels_on(value: SSAValue, axis: int) -> bool:
     return quantization.axis == axis and constant_of(value) is not None
 
 
-def _output_axis(op: ConvOp | ConvTransposeOp | GemmOp) -> int:
-    """The dimension of the weight that counts output channels."""
-    if isinstance(op, GemmOp):
-        return 0 if op.trans_b.value.data else 1
-    return op.kernel_layout.data.index("O")
-
-
-def _accumulator_bias(
-    op: ConvOp | ConvTransposeOp | GemmOp, x: SSAValue, weight: SSAValue, rw: Rewrite
-) -> SSAValue | None:
+def _accumulator_bias(op: BiasedOp, x: SSAValue, weight: SSAValue, rw: Rewrite) -> SSAValue | None:
     """The bias as an i32 constant in units of x_scale * weight_scale; None if it is not one."""
     x_quantization, w_quantization = quantization_of(x), quantization_of(weight)
     assert x_quantization is not None
     assert w_quantization is not None
-    alpha, beta = _factor(op, "alpha"), _factor(op, "beta")
+    alpha, beta = op.factors
     unit = np.array(w_quantization.scales, np.float64) * x_quantization.scale * alpha
     if not np.all(unit > 0):
         return None
-    channels = shape_of(weight)[_output_axis(op)]
-    if isinstance(op, ConvTransposeOp):
-        channels *= op.group.value.data
-        if w_quantization.axis is not None and op.group.value.data > 1:
-            return None  # one scale stands for a channel of every group
+    channels = op.channels
+    if w_quantization.axis is not None and channels != len(unit):
+        return None  # one scale stands for a channel of every group
     bias = op.operands[2]
     elements = np.prod(shape_of(bias), dtype=np.int64)
     if elements not in (1, channels) or (elements > 1 and shape_of(bias)[-1] != channels):
@@ -302,11 +283,6 @@ def _accumulator_bias(
         return None
     element: UniformType = uniform(np.dtype(np.int32), unit, 0, 0)
     return rw.emit(ConstantOp, [], [element], value=blob)
-
-
-def _factor(op: GraphOp, name: str) -> float:
-    attribute = op.properties.get(name)
-    return attribute.value.data if isinstance(attribute, FloatAttr) else 1.0
 
 
 def _is_accumulator(quantization: Quantization, unit: Any, beta: float) -> bool:

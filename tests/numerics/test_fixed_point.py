@@ -11,11 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from furiosa_ir.errors import CompilationFailure
-from furiosa_ir.numerics import fixed_point
 from furiosa_ir.numerics.fixed_point import (
     TIE_PRECISION,
     Rounding,
-    exact_multiplier,
     quantize_multiplier,
     rescale,
 )
@@ -86,7 +84,7 @@ def test_near_even_around_ties(tie: int, offset: int, s: int) -> None:
 
 def test_near_even_restores_real_ties() -> None:
     """Means over 12: the multiplier 1 / 12 is inexact, the sum 6 + 12 k is a tie all the same."""
-    multiplier, shift = exact_multiplier(1 / 12)
+    multiplier, shift = 2**34 // 12, 34
     sums = np.arange(-600, 601)
     got = rescale(sums, multiplier, shift, rounding="near_even", dtype=np.int64)
     assert got.tolist() == [round(Fraction(int(v), 12)) for v in sums]
@@ -179,45 +177,15 @@ def test_quantize_multiplier(real: float) -> None:
     else:
         assert 2**30 <= multiplier < 2**31
         assert abs(Fraction(multiplier, 2**shift) - Fraction(real)) <= Fraction(1, 2 ** (shift + 1))
-    multipliers, shifts = fixed_point.quantize_multipliers([real, -real, 0.0])
-    assert multipliers.tolist() == [multiplier, -multiplier, 0]
-    assert shifts.tolist() == [shift, shift, 31]
+    assert quantize_multiplier(-real) == (-multiplier, shift)
 
 
 def test_quantize_multiplier_rounds_up_to_the_next_power() -> None:
     assert quantize_multiplier(1.0 - 2.0**-40) == (1 << 30, 30)
+    assert quantize_multiplier(0.0) == (0, 31)
 
 
 @pytest.mark.parametrize("real", [2.0**32, 2.0**31, -1e300, math.inf, math.nan])
 def test_factors_beyond_fixed_point_are_refused(real: float) -> None:
     with pytest.raises(CompilationFailure, match="factors below"):
         quantize_multiplier(real)
-    with pytest.raises(CompilationFailure, match="factors below"):
-        fixed_point.quantize_multipliers([1.0, real])
-
-
-@given(n=st.integers(1, 2**31 - 1), k=st.integers(0, 62))
-@settings(max_examples=300, deadline=None)
-def test_exact_multiplier_of_dyadic(n: int, k: int) -> None:
-    multiplier, shift = exact_multiplier(n / 2**k)
-    assert Fraction(multiplier, 2**shift) == Fraction(n, 2**k)
-
-
-@given(real=st.floats(2.0**-31, 2.0**30))
-@settings(max_examples=300, deadline=None)
-def test_exact_multiplier_is_nearest(real: float) -> None:
-    multiplier, shift = exact_multiplier(real)
-    assert 0 < multiplier < 2**31
-    assert 0 <= shift <= 62
-    error = abs(Fraction(multiplier, 2**shift) - Fraction(real))
-    assert error <= Fraction(real) / 2**31
-
-
-def test_softmax_primitives_approximate_their_functions() -> None:
-    x = -np.arange(0, 2**31, 2**20)
-    exp = fixed_point.exp_on_negative_values(x)
-    assert np.allclose(exp / 2.0**31, np.exp(x / 2.0**26), atol=1e-6)
-    value = np.arange(1, 2**31, 1_000_003)
-    scale, bits = fixed_point.reciprocal(value, 12)
-    approximation = scale / 2.0**31 * np.exp2(-bits.astype(float))
-    assert np.allclose(approximation, 2.0**19 / value, rtol=1e-6)

@@ -10,7 +10,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import LayerRow
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes
 from furiosa_ir.backends.warboy.planning.kernel_views import is_constant, weight_operands
-from furiosa_ir.dialects.ftensor import contraction
+from furiosa_ir.dialects.ftensor.contraction import ContractionOp
 from furiosa_ir.ir.location import layer_name, layer_names
 from furiosa_ir.ir.segments import OPERATORS
 from furiosa_ir.ir.shaped_operation import shape_of
@@ -18,16 +18,8 @@ from furiosa_ir.ir.shaped_operation import shape_of
 
 def layer_row(op: KernelOp) -> LayerRow:
     """Name, operator, multiply-accumulates and bytes of weights (and biases) of a kernel."""
-    macs = 0
-    if isinstance(op, DotOp):
-        head = op.head
-        outputs = math.prod(shape_of(head.results[0]))
-        if isinstance(head, contraction.ConvOp):
-            macs = outputs * math.prod(shape_of(head.weight)[1:])
-            # What the dilation of the input puts between is not multiplied.
-            macs //= math.prod(head.input_dilation.get_values())  # pyright: ignore[reportArgumentType]
-        elif isinstance(head, contraction.MatMulOp):
-            macs = outputs * shape_of(head.a)[-1]
+    head = op.head if isinstance(op, DotOp) else None
+    macs = head.macs() if isinstance(head, ContractionOp) else 0
     weights = sum(
         math.prod(shape_of(op.inputs[i])) * element_bytes(op.inputs[i])
         for i in weight_operands(op)

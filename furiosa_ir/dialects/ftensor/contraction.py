@@ -24,8 +24,16 @@ from furiosa_ir.ir.shaped_operation import (
 from furiosa_ir.numerics.array import Array
 
 
+class ContractionOp(TensorOp):
+    """Sums of products: what the dot-product engine computes."""
+
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        raise NotImplementedError
+
+
 @irdl_op_definition
-class ConvOp(TensorOp):
+class ConvOp(ContractionOp):
     """Sum over a window and a group's channels of (x - x_zp) * (weight - weight_zp), plus bias.
 
     x: i8; weight: i8 constant; bias: i32 [O] or left out; result: i32. `layout` is "NCHW" or
@@ -50,6 +58,12 @@ class ConvOp(TensorOp):
     group = prop_def(IntegerAttr.constr(i64))
     x_zp = prop_def(IntegerAttr.constr(i64))
     weight_zp = prop_def(IntegerAttr.constr(i64))
+
+    @override
+    def macs(self) -> int:
+        # What the dilation of the input puts between is not multiplied.
+        products = prod(shape_of(self.result)) * prod(shape_of(self.weight)[1:])
+        return products // prod(ints(self.input_dilation))
 
     def result_shapes(self) -> Sequence[Shape]:
         layout = self.layout.data
@@ -148,7 +162,7 @@ def spatial_windows(
 
 
 @irdl_op_definition
-class MatMulOp(TensorOp):
+class MatMulOp(ContractionOp):
     """Sum over k of (a[..., m, k] - a_zp) * (b[..., k, n] - b_zp), plus bias; i8 in, i32 out.
 
     Leading dimensions broadcast. bias: i32 [n] or left out. `transpose_b` 1: b is [..., n, k].
@@ -163,6 +177,10 @@ class MatMulOp(TensorOp):
     a_zp = prop_def(IntegerAttr.constr(i64))
     b_zp = prop_def(IntegerAttr.constr(i64))
     transpose_b = prop_def(IntegerAttr.constr(i64))
+
+    @override
+    def macs(self) -> int:
+        return prod(shape_of(self.result)) * shape_of(self.a)[-1]
 
     def result_shapes(self) -> Sequence[Shape]:
         a, b = shape_of(self.a), shape_of(self.b)

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
-from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.base import constant_of, quantization_of
+from furiosa_ir.dialects.graph.contraction import ContractionOp
 from furiosa_ir.dialects.quant import Quantization
-from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.numerics.array import Array
 
 _LIMIT = 1 << 31
 """What the magnitude of a 32-bit accumulator must stay below."""
 
 
-def output_channels(op: GraphOp) -> int:
-    """The dimension of a product's right operand that its result's channels come from."""
-    match op:
-        case ConvOp() | ConvTransposeOp():
-            return op.kernel_layout.data.index("O")
-        case GemmOp():
-            return 0 if op.trans_b.value.data else 1
-        case _:
-            return len(shape_of(op.operands[1])) - 1
-
-
-def sums_fit(op: GraphOp, x: SSAValue, weight: SSAValue, bias: Array | None = None) -> bool:
+def sums_fit(op: ContractionOp, x: SSAValue, weight: SSAValue, bias: Array | None = None) -> bool:
     """Whether sum((x - x_zp) * (weight - weight_zp)) + bias surely fits 32 bits.
 
     Args:
@@ -41,19 +27,14 @@ def sums_fit(op: GraphOp, x: SSAValue, weight: SSAValue, bias: Array | None = No
         return False
     most_x = _greatest_distance(of_x)
     biases = np.zeros(1, np.int64) if bias is None else np.abs(bias.astype(np.int64)).reshape(-1)
-    shape, channels = shape_of(weight), output_channels(op)
-    summed = [i for i in range(len(shape)) if i != channels]
-    if isinstance(op, MatMulOp):  # its other dimensions are batches
-        summed = [max(len(shape) - 2, 0)]
-    terms = prod(shape[i] for i in summed)
-    if terms * most_x * _greatest_distance(of_weight) + biases.max(initial=0) < _LIMIT:
+    if op.terms * most_x * _greatest_distance(of_weight) + biases.max(initial=0) < _LIMIT:
         return True
     elements = constant_of(weight)
     if elements is None:
         return False
     distances = np.abs(elements.astype(np.int64) - of_weight.zero_points[0])
     # A channel at a time: those of zeros, with tiny scales, have the greatest biases.
-    sums = most_x * distances.sum(tuple(summed)).reshape(-1)
+    sums = most_x * distances.sum(op.summed_axes).reshape(-1)
     if len(biases) > 1:  # a transposed convolution's weight has a group's channels
         sums = np.tile(sums, len(biases) // len(sums))
     return bool((sums + biases).max(initial=0) < _LIMIT)

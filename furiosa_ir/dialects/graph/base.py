@@ -216,6 +216,10 @@ class GraphOp(ShapedOp):
                     f"{shape_text(shape)}"
                 )
 
+    def macs(self) -> int:
+        """Multiply-accumulates; 0 where only running the network tells."""
+        return 0
+
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         """Adds what the ONNX node means. Default: same operands, attributes by property name."""

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from math import prod
 from typing import ClassVar
 
-import numpy as np
+from typing_extensions import override
 from xdsl.dialects.builtin import (
     DenseArrayBase,
     FloatAttr,
     IntegerAttr,
-    ModuleOp,
     StringAttr,
     TensorType,
     f64,
     i1,
     i64,
 )
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
@@ -28,12 +27,10 @@ from xdsl.irdl import (
 )
 
 from furiosa_ir.dialects.graph.base import (
-    GraphOp,
     OnnxNode,
     TFLiteNode,
-    is_from_tflite,
-    quantization_of,
 )
+from furiosa_ir.dialects.graph.contraction import BiasedOp, ContractionOp
 from furiosa_ir.dialects.graph.movement import ReshapeOp, TransposeOp
 from furiosa_ir.dialects.graph.sliding import (
     channels_first,
@@ -54,45 +51,6 @@ from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, 
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array
 
-SAME_BIAS_SCALE = 1e-6
-"""Two float32 roundings: a bias scale this near to x_scale * weight_scale means the product."""
-
-
-class BiasedOp(GraphOp):
-    """A product of x and weight to which a bias may be added; an i32 one has the product's unit."""
-
-    def verify_(self) -> None:
-        super().verify_()
-        if len(self.operands) < 3:
-            return
-        x, weight, bias = (quantization_of(v) for v in self.operands)
-        if x is None or weight is None or bias is None or bias.storage != "i32":
-            return
-        alpha, beta = (_number(self, name) for name in ("alpha", "beta"))
-        unit = np.array(weight.scales) * x.scale * alpha
-        scales = np.array(bias.scales) * beta
-        fits = len(scales) in (1, len(unit)) or len(unit) == 1
-        if fits and np.allclose(scales, unit, rtol=SAME_BIAS_SCALE, atol=0):
-            return
-        if not _is_litert(self):
-            raise VerificationFailure(
-                f"{self.name}: the bias has the scale {scales[0]:.9g}, x and weight make "
-                f"{unit[0]:.9g}; the accumulator has one unit"
-            )
-
-
-def _number(op: GraphOp, name: str) -> float:
-    attribute = op.properties.get(name)
-    return attribute.value.data if isinstance(attribute, FloatAttr) else 1.0
-
-
-def _is_litert(op: Operation) -> bool:
-    """Whether LiteRT's kernels say what a network means: they take a bias for a sum."""
-    parent = op
-    while (above := parent.parent_op()) is not None:
-        parent = above
-    return isinstance(parent, ModuleOp) and is_from_tflite(parent)
-
 
 def _check_numbers(node: TFLiteNode) -> None:
     """Checks that no operand is boolean: kernels of LiteRT would read one as bytes.
@@ -104,8 +62,65 @@ def _check_numbers(node: TFLiteNode) -> None:
         raise VerificationFailure(f"{node.op_type} of a boolean tensor")
 
 
+class ConvolutionOp(BiasedOp):
+    """A convolution of any rank, either way.
+
+    `layout` names the dimensions of x and of the result ("NCHW", "NHWC", "NCW", "NCDHW", ...),
+    `kernel_layout` those of the weight; `pads` is begin then end of each spatial dimension; the
+    bias has an element for each output channel.
+    """
+
+    x = operand_def(TensorType)
+    weight = operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    result = result_def(TensorType)
+    layout = prop_def(StringAttr)
+    kernel_layout = prop_def(StringAttr)
+    strides = prop_def(DenseArrayBase.constr(i64))
+    pads = prop_def(DenseArrayBase.constr(i64))
+    dilations = prop_def(DenseArrayBase.constr(i64))
+    group = prop_def(IntegerAttr.constr(i64))
+
+    @property
+    @override
+    def weight_channel_axis(self) -> int:
+        return self.kernel_layout.data.index("O")
+
+    @property
+    @override
+    def channel_axis(self) -> int:
+        return self.layout.data.index("C")
+
+    def extents(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The extents of x and of the weight by the letters of their layouts.
+
+        Raises:
+            VerificationFailure: a rank does not fit its layout.
+        """
+        layout, kernel_layout = self.layout.data, self.kernel_layout.data
+        x, weight = shape_of(self.x), shape_of(self.weight)
+        if len(x) != len(layout) or len(weight) != len(kernel_layout):
+            raise VerificationFailure(
+                f"{self.name}: ranks {len(x)} and {len(weight)} do not fit the layouts "
+                f"{layout} and {kernel_layout}"
+            )
+        at = zip(layout, x, strict=True), zip(kernel_layout, weight, strict=True)
+        return dict(at[0]), dict(at[1])
+
+    def check_bias(self, channels: int) -> None:
+        """Checks that the bias, if there is one, has an element for each output channel.
+
+        Raises:
+            VerificationFailure: it has not.
+        """
+        if self.bias is not None and shape_of(self.bias) != (channels,):
+            raise VerificationFailure(
+                f"{self.name}: bias has shape {list(shape_of(self.bias))}, not [{channels}]"
+            )
+
+
 @irdl_op_definition
-class ConvOp(BiasedOp):
+class ConvOp(ConvolutionOp):
     """Convolution of any rank: cross-correlation with stride, padding, dilation and groups.
 
     `layout` names the dimensions of x and of the result ("NCHW", "NHWC", "NCW", "NCDHW", ...),
@@ -118,17 +133,6 @@ class ConvOp(BiasedOp):
     ONNX: ClassVar = ("Conv",)
     TFLITE: ClassVar = ("CONV_2D", "DEPTHWISE_CONV_2D")
     IGNORED: ClassVar = {"DepthMultiplier": "LiteRT takes it from the shapes"}
-
-    x = operand_def(TensorType)
-    weight = operand_def(TensorType)
-    bias = opt_operand_def(TensorType)
-    result = result_def(TensorType)
-    layout = prop_def(StringAttr)
-    kernel_layout = prop_def(StringAttr)
-    strides = prop_def(DenseArrayBase.constr(i64))
-    pads = prop_def(DenseArrayBase.constr(i64))
-    dilations = prop_def(DenseArrayBase.constr(i64))
-    group = prop_def(IntegerAttr.constr(i64))
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
@@ -165,25 +169,15 @@ class ConvOp(BiasedOp):
         return [node.activation(result, node.options.FusedActivationFunction())]
 
     def result_shapes(self) -> Sequence[Shape]:
-        layout, kernel_layout = self.layout.data, self.kernel_layout.data
-        x, weight = shape_of(self.x), shape_of(self.weight)
-        if len(x) != len(layout) or len(weight) != len(kernel_layout):
-            raise VerificationFailure(
-                f"graph.conv: ranks {len(x)} and {len(weight)} do not fit the layouts "
-                f"{layout} and {kernel_layout}"
-            )
-        x_at = dict(zip(layout, x, strict=True))
-        w_at = dict(zip(kernel_layout, weight, strict=True))
+        layout = self.layout.data
+        x_at, w_at = self.extents()
         group = self.group.value.data
         if group < 1 or x_at["C"] != w_at["I"] * group or w_at["O"] % group:
             raise VerificationFailure(
                 f"graph.conv: {x_at['C']} input channels and {w_at['O']} output channels do not "
-                f"fit a weight of shape {list(weight)} in {group} groups"
+                f"fit a weight of shape {list(shape_of(self.weight))} in {group} groups"
             )
-        if self.bias is not None and shape_of(self.bias) != (w_at["O"],):
-            raise VerificationFailure(
-                f"graph.conv: bias has shape {list(shape_of(self.bias))}, not [{w_at['O']}]"
-            )
+        self.check_bias(w_at["O"])
         spatial = [d for d in layout if d not in "NC"]
         extents = window_extents(
             self,
@@ -214,7 +208,7 @@ class ConvOp(BiasedOp):
 
 
 @irdl_op_definition
-class ConvTransposeOp(BiasedOp):
+class ConvTransposeOp(ConvolutionOp):
     """Transposed convolution. Layouts as in `graph.conv`; for the weight, I is x's channel.
 
     "IOHW" (ONNX; O counts the output channels of one group) or "OHWI" (TFLite). Output extent:
@@ -225,17 +219,13 @@ class ConvTransposeOp(BiasedOp):
     ONNX: ClassVar = ("ConvTranspose",)
     TFLITE: ClassVar = ("TRANSPOSE_CONV",)
 
-    x = operand_def(TensorType)
-    weight = operand_def(TensorType)
-    bias = opt_operand_def(TensorType)
-    result = result_def(TensorType)
-    layout = prop_def(StringAttr)
-    kernel_layout = prop_def(StringAttr)
-    strides = prop_def(DenseArrayBase.constr(i64))
-    pads = prop_def(DenseArrayBase.constr(i64))
     output_padding = prop_def(DenseArrayBase.constr(i64))
-    dilations = prop_def(DenseArrayBase.constr(i64))
-    group = prop_def(IntegerAttr.constr(i64))
+
+    @override
+    def _products(self) -> int:
+        # Each element of x is multiplied by a kernel for each channel of its group.
+        inputs = shape_of(self.weight)[self.kernel_layout.data.index("I")]
+        return prod(shape_of(self.x)) * (prod(shape_of(self.weight)) // max(inputs, 1))
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
@@ -290,15 +280,8 @@ class ConvTransposeOp(BiasedOp):
         )
 
     def result_shapes(self) -> Sequence[Shape]:
-        layout, kernel_layout = self.layout.data, self.kernel_layout.data
-        x, weight = shape_of(self.x), shape_of(self.weight)
-        if len(x) != len(layout) or len(weight) != len(kernel_layout):
-            raise VerificationFailure(
-                f"graph.conv_transpose: ranks {len(x)} and {len(weight)} do not fit the layouts "
-                f"{layout} and {kernel_layout}"
-            )
-        x_at = dict(zip(layout, x, strict=True))
-        w_at = dict(zip(kernel_layout, weight, strict=True))
+        layout = self.layout.data
+        x_at, w_at = self.extents()
         group = self.group.value.data
         if x_at["C"] != w_at["I"] or group < 1 or w_at["I"] % group:
             raise VerificationFailure(
@@ -306,11 +289,7 @@ class ConvTransposeOp(BiasedOp):
                 f"in {group} groups"
             )
         out = {"N": x_at["N"], "C": w_at["O"] * group}
-        if self.bias is not None and shape_of(self.bias) != (out["C"],):
-            raise VerificationFailure(
-                f"graph.conv_transpose: bias has shape {list(shape_of(self.bias))}, "
-                f"not [{out['C']}]"
-            )
+        self.check_bias(out["C"])
         spatial = [d for d in layout if d not in "NC"]
         n, pads = len(spatial), ints(self.pads)
         kernel = [w_at[d] for d in spatial]
@@ -364,6 +343,21 @@ class GemmOp(BiasedOp):
     beta = prop_def(FloatAttr.constr(f64))
     trans_a = prop_def(IntegerAttr.constr(i64))
     trans_b = prop_def(IntegerAttr.constr(i64))
+
+    @property
+    @override
+    def weight_channel_axis(self) -> int:
+        return 0 if self.trans_b.value.data else 1
+
+    @property
+    @override
+    def channel_axis(self) -> int:
+        return 1
+
+    @property
+    @override
+    def factors(self) -> tuple[float, float]:
+        return self.alpha.value.data, self.beta.value.data
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
@@ -426,7 +420,7 @@ class GemmOp(BiasedOp):
 
 
 @irdl_op_definition
-class MatMulOp(GraphOp):
+class MatMulOp(ContractionOp):
     """Numpy's matmul: batched product over the last two dimensions, the others broadcast."""
 
     name = "graph.mat_mul"
@@ -436,6 +430,21 @@ class MatMulOp(GraphOp):
     a = operand_def(TensorType)
     b = operand_def(TensorType)
     result = result_def(TensorType)
+
+    @property
+    @override
+    def weight_channel_axis(self) -> int:
+        return len(shape_of(self.b)) - 1
+
+    @property
+    @override
+    def channel_axis(self) -> int:
+        return len(shape_of(self.result)) - 1
+
+    @property
+    @override
+    def summed_axes(self) -> tuple[int, ...]:
+        return (max(len(shape_of(self.b)) - 2, 0),)  # those in front of it are batches
 
     @classmethod
     def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:

@@ -14,7 +14,6 @@ from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
-from furiosa_ir.dialects.graph.macs import macs_of
 from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.pooling import WindowPoolOp
 from furiosa_ir.dialects.graph.rearrangement import MOST_INDICES
@@ -91,9 +90,9 @@ class Folding:
         room = 0
         match op:
             case GemmOp() | MatMulOp():
-                cost = macs_of(op)
+                cost = op.macs()
             case ConvOp() | ConvTransposeOp():
-                cost = macs_of(op)
+                cost = op.macs()
                 room = _room(op, shape_of(op.weight)[2:])
             case WindowPoolOp():
                 window = ints(op.kernel_shape)

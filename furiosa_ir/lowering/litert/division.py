@@ -23,7 +23,7 @@ from furiosa_ir.lowering.constraints import not_8bit
 from furiosa_ir.lowering.litert import factors, gemmlowp
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.numerics.fixed_point import reciprocal
+from furiosa_ir.numerics.gemmlowp import reciprocal
 
 CODES = np.arange(-128, 128, dtype=np.int64)
 FACTOR_SHIFTS = range(9, 57)

@@ -17,10 +17,9 @@ from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.lowering.litert import factors
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.numerics.fixed_point import (
+from furiosa_ir.numerics.fixed_point import quantize_multiplier, rescale
+from furiosa_ir.numerics.gemmlowp import (
     exp_on_negative_values,
-    quantize_multiplier,
-    rescale,
     rounding_divide_by_pot,
     rounding_high_multiply,
     saturating_left_shift,

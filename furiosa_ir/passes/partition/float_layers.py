@@ -12,7 +12,7 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir import hints
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of
-from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
+from furiosa_ir.dialects.graph.contraction import ContractionOp
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, ClipOp, PReluOp, ReluOp
 from furiosa_ir.dialects.graph.movement import ConcatOp
 from furiosa_ir.dialects.graph.normalization import SumOp
@@ -20,7 +20,6 @@ from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.passes.affine_expression import stored_of
 
-_CONTRACTIONS = (ConvOp, ConvTransposeOp, GemmOp, MatMulOp)
 _FUSED = (ReluOp, ClipOp)
 """Operators that belong to the one in front of them, when a network is quantised."""
 
@@ -50,7 +49,7 @@ def _fused_into(op: GraphOp) -> GraphOp:
 
 def _data(op: GraphOp) -> Sequence[SSAValue]:
     """The operands that have to be quantised."""
-    if isinstance(op, _CONTRACTIONS):
+    if isinstance(op, ContractionOp):
         return op.operands[:2]
     several = isinstance(op, BinaryOp | ConcatOp | SumOp) and not isinstance(op, PReluOp)
     return op.operands if several else op.operands[:1]
@@ -58,7 +57,7 @@ def _data(op: GraphOp) -> Sequence[SSAValue]:
 
 def _name(op: GraphOp, value: SSAValue) -> str:
     index = next(i for i, v in enumerate(op.operands) if v is value)
-    if isinstance(op, _CONTRACTIONS) and index == 1:
+    if isinstance(op, ContractionOp) and index == 1:
         return "weight"
     return "constant" if constant_of(value) is not None else f"operand {index}"
 

@@ -90,7 +90,7 @@ def test_convolution_with_rescale(conv, x_layout, y_layout, rounding, use_bias, 
     except VerificationFailure:  # the window does not fit
         return
     scales = 2.0 ** rng.uniform(-14, 1, outputs)
-    multiplier, shift = fixed_point.quantize_multipliers(scales)
+    multiplier, shift = np.array([fixed_point.quantize_multiplier(s) for s in scales]).T
     shape = (1, 1, 1, outputs)
     multiplier, shift = multiplier.reshape(shape), shift.astype(np.int8).reshape(shape)
     expected = fixed_point.rescale(
