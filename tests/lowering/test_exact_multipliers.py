@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from furiosa_ir.backends.warboy.lowering.exact.scale import exact_multipliers
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.lowering.exact.scale import exact_multipliers
 
 
 def fractions(*reals: float) -> list[Fraction]:
