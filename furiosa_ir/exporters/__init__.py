@@ -37,7 +37,7 @@ def export_segment(function: FuncOp) -> tuple[str, bytes]:
     from furiosa_ir.exporters.onnx.export import export_onnx  # noqa: PLC0415
 
     model = export_onnx(function)
-    from furiosa_ir.exporters.onnx.kernels import (  # noqa: PLC0415
+    from furiosa_ir.exporters.onnx.kernel_check import (  # noqa: PLC0415
         check_kernels,
         is_foreign,
     )

@@ -122,7 +122,7 @@ def _head(path: Path) -> bytes:
 
 def _onnx(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]]:
     from furiosa_ir.importers.onnx.file import read_model  # noqa: PLC0415  # lazy frameworks
-    from furiosa_ir.importers.onnx.order import needed_nodes, node_label, used_names  # noqa: PLC0415
+    from furiosa_ir.importers.onnx.node_order import needed_nodes, node_label, used_names  # noqa: PLC0415
 
     graph: Any = read_model(source, part).model.graph
     constants = {str(t.name) for t in graph.initializer}

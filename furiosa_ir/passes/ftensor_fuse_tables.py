@@ -103,7 +103,7 @@ def _table(source: SSAValue, steps: list[TensorOp]) -> Array:
 
 
 @dataclass(frozen=True)
-class FuseTables(RewritePass):
+class FuseLookups(RewritePass):
     """Makes one lookup of the arithmetic between two 8-bit values.
 
         %s = "ftensor.lookup"(%x, %sigmoid)

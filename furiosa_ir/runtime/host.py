@@ -18,7 +18,7 @@ from furiosa_ir.numerics.array import Array
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from furiosa_ir.pool import Pool
 from furiosa_ir.program import HostSegment, Tensor
-from furiosa_ir.runtime.kernels import NEEDS_PLUGIN, KernelEngine, has_kernels
+from furiosa_ir.runtime.python_kernels import NEEDS_PLUGIN, KernelEngine, has_kernels
 
 
 class HostEngine(Protocol):

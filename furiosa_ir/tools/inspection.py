@@ -51,7 +51,7 @@ def inspect_file(file: Path, *, as_json: bool, disassembled: bool) -> None:
         # Imported here: rich takes longer than reading a program.
         from rich.console import Console  # noqa: PLC0415
 
-        from furiosa_ir.reports.tables import print_inspection  # noqa: PLC0415
+        from furiosa_ir.reports.terminal import print_inspection  # noqa: PLC0415
 
         console = Console(highlight=False)
         if not console.is_terminal:

@@ -1,8 +1,8 @@
 """What every `graph` operation shares: its place in both formats, shape rule, semantics, origin.
 
 To add an operator, copy a neighbour in the module of its family, fill in `ONNX` and `TFLITE` (the
-operator names that become it), the two import functions, the shape rule and `evaluate`, and list
-the class in `dialects/graph/__init__.py`. Nothing else names the operator on this level.
+operator names that become it), the two import functions, the shape rule and `evaluate`. Nothing
+else names the operator on this level: the dialect takes the classes of its modules.
 """
 
 from __future__ import annotations

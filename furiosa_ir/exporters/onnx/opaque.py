@@ -18,8 +18,8 @@ from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure, ImportFailure
 from furiosa_ir.exporters.onnx.writer import OnnxWriter, tensor_type
 from furiosa_ir.importers.onnx.hazards import check_hazards
+from furiosa_ir.importers.onnx.node_order import all_nodes, subgraphs
 from furiosa_ir.importers.onnx.opsets import Inexpressible, changed_between, raise_opset
-from furiosa_ir.importers.onnx.order import all_nodes, subgraphs
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of, ints
 from furiosa_ir.onnx_messages import external_tensors

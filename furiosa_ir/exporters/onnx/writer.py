@@ -13,7 +13,7 @@ from xdsl.ir import Attribute, SSAValue
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.importers.onnx import tensors
-from furiosa_ir.importers.onnx.order import subgraphs
+from furiosa_ir.importers.onnx.node_order import subgraphs
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, element_of, shape_of
 
 

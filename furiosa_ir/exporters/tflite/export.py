@@ -24,7 +24,7 @@ from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import CompilationFailure, ImportFailure
 from furiosa_ir.exporters.tflite.forms import Form, form_of
-from furiosa_ir.exporters.tflite.kernels import check_kernels
+from furiosa_ir.exporters.tflite.kernel_check import check_kernels
 from furiosa_ir.exporters.tflite.schema import schema, tensor_record
 from furiosa_ir.importers.tflite.file import CORRUPTION
 from furiosa_ir.importers.tflite.reimport import Imported, reimported

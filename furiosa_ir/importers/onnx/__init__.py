@@ -28,8 +28,8 @@ from furiosa_ir.importers.onnx.builder import Builder, is_static
 from furiosa_ir.importers.onnx.extra_operators import schema_opset
 from furiosa_ir.importers.onnx.file import UNFIT, ModelFile, read_model
 from furiosa_ir.importers.onnx.node import Node, node_domain, node_key
+from furiosa_ir.importers.onnx.node_order import needed_nodes, node_label
 from furiosa_ir.importers.onnx.opaque import check_node, declared_type
-from furiosa_ir.importers.onnx.order import needed_nodes, node_label
 from furiosa_ir.importers.onnx.qlinear import expanded
 from furiosa_ir.importers.onnx.resize import settled
 from furiosa_ir.importers.onnx.signature import batch_symbols, input_axes, input_type

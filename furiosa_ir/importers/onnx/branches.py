@@ -13,7 +13,7 @@ import onnx
 from onnx import helper
 
 from furiosa_ir.importers.onnx.builder import Builder
-from furiosa_ir.importers.onnx.order import subgraphs
+from furiosa_ir.importers.onnx.node_order import subgraphs
 
 
 def taken_branch(builder: Builder, node: Any) -> list[Any] | None:

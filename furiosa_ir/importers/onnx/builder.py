@@ -22,8 +22,8 @@ from furiosa_ir.importers.onnx import tensors
 from furiosa_ir.importers.onnx.external import ExternalData
 from furiosa_ir.importers.onnx.folding import Folding
 from furiosa_ir.importers.onnx.kernel_types import kernel_types
+from furiosa_ir.importers.onnx.node_order import used_names
 from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
-from furiosa_ir.importers.onnx.order import used_names
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.shaped_operation import (
     DYNAMIC,

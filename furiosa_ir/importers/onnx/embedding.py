@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 
 from furiosa_ir.importers.onnx.external import ExternalData
-from furiosa_ir.importers.onnx.order import used_names
+from furiosa_ir.importers.onnx.node_order import used_names
 from furiosa_ir.importers.onnx.tensors import constant_of_tensor
 
 

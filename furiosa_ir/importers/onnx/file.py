@@ -13,8 +13,8 @@ from google.protobuf.message import DecodeError
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.functions import expanded_functions
+from furiosa_ir.importers.onnx.node_order import all_nodes
 from furiosa_ir.importers.onnx.opsets import raise_opset
-from furiosa_ir.importers.onnx.order import all_nodes
 from furiosa_ir.importers.onnx.part import take_part
 from furiosa_ir.importers.onnx.soundness import check_model
 from furiosa_ir.importers.onnx.sparse import make_initializers_dense

@@ -16,8 +16,8 @@ import onnx
 from onnx import helper
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.importers.onnx.node_order import all_nodes, node_label, subgraphs
 from furiosa_ir.importers.onnx.opsets import Inexpressible, changed_between, raised_nodes
-from furiosa_ir.importers.onnx.order import all_nodes, node_label, subgraphs
 from furiosa_ir.limits import limit, way_out
 
 _Key = tuple[str, str, str]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.onnx.order import node_label
+from furiosa_ir.importers.onnx.node_order import node_label
 
 _TERM = r"[A-Za-z ]*(\.\.\.)?[A-Za-z ]*"
 _EQUATION = re.compile(f"{_TERM}(,{_TERM})*(->{_TERM})?")

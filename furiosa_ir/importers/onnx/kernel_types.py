@@ -11,8 +11,8 @@ from xdsl.ir import SSAValue
 from furiosa_ir.host_kernels import HostKernel, HostOperator, HostTensor, result_types
 from furiosa_ir.host_kernels.onnx_model import attributes_of
 from furiosa_ir.importers.onnx import tensors
+from furiosa_ir.importers.onnx.node_order import node_label
 from furiosa_ir.importers.onnx.opaque import ResultType
-from furiosa_ir.importers.onnx.order import node_label
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 from furiosa_ir.numerics.array import Array
 

@@ -27,8 +27,8 @@ from furiosa_ir.importers.onnx.extra_operators import is_extra, schema_opset
 from furiosa_ir.importers.onnx.folding import Folding
 from furiosa_ir.importers.onnx.hazards import check_hazards
 from furiosa_ir.importers.onnx.messages import one_sentence
+from furiosa_ir.importers.onnx.node_order import all_nodes, subgraphs, used_names
 from furiosa_ir.importers.onnx.opsets import raise_opset
-from furiosa_ir.importers.onnx.order import all_nodes, subgraphs, used_names
 from furiosa_ir.importers.onnx.shape_rules import ResultType, TypedNode, ruled_types
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor

@@ -18,9 +18,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from furiosa_ir.importers.onnx.extra_operators import is_extra, schema_opset
+from furiosa_ir.importers.onnx.node_order import all_nodes, node_label, subgraphs
 from furiosa_ir.importers.onnx.opset_rules import RULES
 from furiosa_ir.importers.onnx.opset_site import Inexpressible, Site
-from furiosa_ir.importers.onnx.order import all_nodes, node_label, subgraphs
 from furiosa_ir.native_onnx import infer_shapes
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
 from furiosa_ir.numerics.array import Array

@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.onnx.order import used_names
+from furiosa_ir.importers.onnx.node_order import used_names
 from furiosa_ir.native_onnx import infer_shapes
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
 from furiosa_ir.network_part import Part, Shape, checked_shape, missing_value

@@ -15,7 +15,7 @@ import onnx
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.functions import function_key
 from furiosa_ir.importers.onnx.hazards import check_hazards
-from furiosa_ir.importers.onnx.order import all_nodes
+from furiosa_ir.importers.onnx.node_order import all_nodes
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.limits import limit, way_out
 from furiosa_ir.onnx_messages import fields_of, inner_messages

@@ -11,7 +11,7 @@ import onnx
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.external import ExternalData
-from furiosa_ir.importers.onnx.order import all_nodes, subgraphs
+from furiosa_ir.importers.onnx.node_order import all_nodes, subgraphs
 from furiosa_ir.importers.onnx.tensors import constant_of_tensor, element_type, tensor_of_array
 from furiosa_ir.ir.constants import Constant
 from furiosa_ir.ir.sizes import check_shape, words

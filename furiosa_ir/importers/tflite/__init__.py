@@ -59,8 +59,8 @@ def import_tflite(
         open_model,
         read_file,
     )
-    from furiosa_ir.importers.tflite.kernels import has_reference_kernels  # noqa: PLC0415
     from furiosa_ir.importers.tflite.network import NetworkImporter  # noqa: PLC0415
+    from furiosa_ir.importers.tflite.reference_kernels import has_reference_kernels  # noqa: PLC0415
 
     name = str(source) if isinstance(source, Path) else None
     try:

@@ -21,7 +21,7 @@ from furiosa_ir.lowering.constraints import (
     wide_window,
 )
 from furiosa_ir.lowering.exact.scale import quantize_accumulator
-from furiosa_ir.lowering.kernels import (
+from furiosa_ir.lowering.integer_kernels import (
     as_shape,
     emit_conv,
     emit_conv_transpose,

@@ -17,9 +17,10 @@ from furiosa_ir.lowering.exact.scale import (
     quantize_quotient,
     requantize,
 )
-from furiosa_ir.lowering.kernels import emit_interpolation
+from furiosa_ir.lowering.integer_kernels import emit_interpolation
 from furiosa_ir.lowering.registry import EXACT, Emitter, lowers
-from furiosa_ir.lowering.shared.movement import (
+from furiosa_ir.lowering.shared.selection import emit_where, not_8bit_choices
+from furiosa_ir.lowering.shared.stored_movement import (
     GATHERED,
     MOVEMENTS,
     emit_concat,
@@ -27,7 +28,6 @@ from furiosa_ir.lowering.shared.movement import (
     emit_nearest,
     emit_pad,
 )
-from furiosa_ir.lowering.shared.selection import emit_where, not_8bit_choices
 
 
 def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:

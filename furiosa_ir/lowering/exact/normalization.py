@@ -37,7 +37,7 @@ from furiosa_ir.lowering.exact.search import (
     search,
     tie_side,
 )
-from furiosa_ir.lowering.kernels import as_shape
+from furiosa_ir.lowering.integer_kernels import as_shape
 from furiosa_ir.lowering.registry import EXACT, Emitter, lowers, refusal
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array

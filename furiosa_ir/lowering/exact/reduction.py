@@ -40,7 +40,7 @@ from furiosa_ir.lowering.exact.scale import (
     requantize,
 )
 from furiosa_ir.lowering.exact.search import quantize_monotone
-from furiosa_ir.lowering.kernels import as_rows, as_shape, least, window_counts
+from furiosa_ir.lowering.integer_kernels import as_rows, as_shape, least, window_counts
 from furiosa_ir.lowering.registry import EXACT, Emitter, lowers
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array

@@ -27,7 +27,7 @@ from furiosa_ir.dialects.graph.functions import (
     SqrtOp,
 )
 from furiosa_ir.lowering.constraints import not_8bit
-from furiosa_ir.lowering.litert import factors, tables
+from furiosa_ir.lowering.litert import factors, function_tables
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers
 
 MOST_STEPS = float(1 << 30)
@@ -79,43 +79,53 @@ def _bounded(op: UnaryOp, low: float | None, high: float | None, emit: Emitter) 
 @lowers(SigmoidOp, LITERT, unless=[not_8bit])
 def logistic(op: SigmoidOp, emit: Emitter) -> SSAValue:
     """LOGISTIC."""
-    return lookup(op, tables.from_function(tables.logistic, *_quantizations(op, emit)), emit)
+    return lookup(
+        op, function_tables.from_function(function_tables.logistic, *_quantizations(op, emit)), emit
+    )
 
 
 @lowers(TanhOp, LITERT, unless=[not_8bit])
 def tanh(op: TanhOp, emit: Emitter) -> SSAValue:
     """TANH."""
-    return lookup(op, tables.from_function(tables.tanh, *_quantizations(op, emit)), emit)
+    return lookup(
+        op, function_tables.from_function(function_tables.tanh, *_quantizations(op, emit)), emit
+    )
 
 
 @lowers(LeakyReluOp, LITERT, unless=[not_8bit])
 def leaky_relu(op: LeakyReluOp, emit: Emitter) -> SSAValue:
     """LEAKY_RELU."""
-    return lookup(op, tables.leaky_relu(*_quantizations(op, emit), op.alpha.value.data), emit)
+    return lookup(
+        op, function_tables.leaky_relu(*_quantizations(op, emit), op.alpha.value.data), emit
+    )
 
 
 @lowers(ExpOp, LITERT, unless=[not_8bit])
 def exp(op: ExpOp, emit: Emitter) -> SSAValue:
     """EXP."""
-    return lookup(op, tables.from_function(tables.exp, *_quantizations(op, emit)), emit)
+    return lookup(
+        op, function_tables.from_function(function_tables.exp, *_quantizations(op, emit)), emit
+    )
 
 
 @lowers(LogOp, LITERT, unless=[not_8bit])
 def log(op: LogOp, emit: Emitter) -> SSAValue:
     """LOG."""
-    return lookup(op, tables.log(*_quantizations(op, emit)), emit)
+    return lookup(op, function_tables.log(*_quantizations(op, emit)), emit)
 
 
 @lowers(SqrtOp, LITERT, unless=[not_8bit])
 def sqrt(op: SqrtOp, emit: Emitter) -> SSAValue:
     """SQRT."""
-    return lookup(op, tables.sqrt(*_quantizations(op, emit)), emit)
+    return lookup(op, function_tables.sqrt(*_quantizations(op, emit)), emit)
 
 
 def wide_shift(op: RsqrtOp | HardSwishOp) -> hints.Hint | None:
     """LiteRT's kernel would shift by more bits than its numbers have, or by less than 0."""
     x, y = Emitter.quantization(op.x), Emitter.quantization(op.result)
-    fits = tables.rsqrt_fits if isinstance(op, RsqrtOp) else tables.hard_swish_fits
+    fits = (
+        function_tables.rsqrt_fits if isinstance(op, RsqrtOp) else function_tables.hard_swish_fits
+    )
     if fits(x.scale, y.scale):
         return None
     return hints.form(op.name, "with scales that are millions apart")
@@ -124,46 +134,52 @@ def wide_shift(op: RsqrtOp | HardSwishOp) -> hints.Hint | None:
 @lowers(RsqrtOp, LITERT, unless=[not_8bit, wide_shift])
 def rsqrt(op: RsqrtOp, emit: Emitter) -> SSAValue:
     """RSQRT."""
-    return lookup(op, tables.rsqrt(*_quantizations(op, emit)), emit)
+    return lookup(op, function_tables.rsqrt(*_quantizations(op, emit)), emit)
 
 
 @lowers(AbsOp, LITERT, unless=[not_8bit])
 def absolute(op: AbsOp, emit: Emitter) -> SSAValue:
     """ABS."""
-    return lookup(op, tables.absolute(*_quantizations(op, emit)), emit)
+    return lookup(op, function_tables.absolute(*_quantizations(op, emit)), emit)
 
 
 @lowers(NegOp, LITERT, unless=[not_8bit])
 def neg(op: NegOp, emit: Emitter) -> SSAValue:
     """NEG."""
-    return lookup(op, tables.NEGATED, emit)
+    return lookup(op, function_tables.NEGATED, emit)
 
 
 @lowers(EluOp, LITERT, unless=[not_8bit])
 def elu(op: EluOp, emit: Emitter) -> SSAValue:
     """ELU."""
-    return lookup(op, tables.from_function(tables.elu, *_quantizations(op, emit)), emit)
+    return lookup(
+        op, function_tables.from_function(function_tables.elu, *_quantizations(op, emit)), emit
+    )
 
 
 @lowers(GeluOp, LITERT, unless=[not_8bit])
 def gelu(op: GeluOp, emit: Emitter) -> SSAValue:
     """GELU."""
     approximate = op.approximate is not None and op.approximate.data == "tanh"
-    function = tables.gelu_approximate if approximate else tables.gelu
-    return lookup(op, tables.from_function(function, *_quantizations(op, emit)), emit)
+    function = function_tables.gelu_approximate if approximate else function_tables.gelu
+    return lookup(op, function_tables.from_function(function, *_quantizations(op, emit)), emit)
 
 
 @lowers(HardSwishOp, LITERT, unless=[not_8bit, wide_shift])
 def hard_swish(op: HardSwishOp, emit: Emitter) -> SSAValue:
     """HARD_SWISH."""
-    return lookup(op, tables.hard_swish(*_quantizations(op, emit)), emit)
+    return lookup(op, function_tables.hard_swish(*_quantizations(op, emit)), emit)
 
 
-def lookup(op: UnaryOp, table: tables.Table, emit: Emitter) -> SSAValue:
+def lookup(op: UnaryOp, table: function_tables.Table, emit: Emitter) -> SSAValue:
     """A unary operator by its table."""
     return emit.emit(arithmetic.LookupOp, [emit.operand(op.x), emit.constant(table, i8)])
 
 
-def _quantizations(op: UnaryOp, emit: Emitter) -> tuple[tables.Quantization, tables.Quantization]:
+def _quantizations(
+    op: UnaryOp, emit: Emitter
+) -> tuple[function_tables.Quantization, function_tables.Quantization]:
     x, y = emit.quantization(op.x), emit.quantization(op.result)
-    return tables.Quantization(x.scale, x.zero_point), tables.Quantization(y.scale, y.zero_point)
+    return function_tables.Quantization(x.scale, x.zero_point), function_tables.Quantization(
+        y.scale, y.zero_point
+    )

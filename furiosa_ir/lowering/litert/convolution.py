@@ -22,7 +22,7 @@ from furiosa_ir.lowering.constraints import (
     variable_weight,
     wide_window,
 )
-from furiosa_ir.lowering.kernels import emit_conv, emit_conv_transpose
+from furiosa_ir.lowering.integer_kernels import emit_conv, emit_conv_transpose
 from furiosa_ir.lowering.litert import factors
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.numerics.array import Array

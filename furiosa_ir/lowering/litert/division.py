@@ -20,7 +20,7 @@ from furiosa_ir.dialects.graph.base import constant_of, quantization_of
 from furiosa_ir.dialects.graph.elementwise import DivOp
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.lowering.constraints import not_8bit
-from furiosa_ir.lowering.litert import factors, gemmlowp
+from furiosa_ir.lowering.litert import factors, gemmlowp_operations
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.gemmlowp import reciprocal
@@ -77,7 +77,7 @@ def div(op: DivOp, emit: Emitter) -> SSAValue:
 
     def of_divisor(table: Array, element: Attribute) -> SSAValue:
         if constant is None:
-            return gemmlowp.lookup(emit.operand(op.b), table, element, emit)
+            return gemmlowp_operations.lookup(emit.operand(op.b), table, element, emit)
         return emit.constant(table, element)
 
     # Where the divisor is negative, both change their signs.
@@ -86,7 +86,7 @@ def div(op: DivOp, emit: Emitter) -> SSAValue:
     dividends = [_dividend(sign * (CODES - a.zero_point)) for sign in signs]
 
     def of_dividend(tables: Sequence[Array], element: Attribute) -> SSAValue:
-        parts = [gemmlowp.lookup(x, table, element, emit) for table in tables]
+        parts = [gemmlowp_operations.lookup(x, table, element, emit) for table in tables]
         if len(parts) == 1:
             return parts[0]
         chosen = [
@@ -96,8 +96,8 @@ def div(op: DivOp, emit: Emitter) -> SSAValue:
         return emit.emit(arithmetic.AddOp, chosen, element)
 
     mantissa = of_dividend([d.mantissa for d in dividends], i32)
-    quotient = gemmlowp.high_multiply(mantissa, of_divisor(inverse, i32), emit)
-    quotient = gemmlowp.high_multiply(quotient, multiplier, emit)
+    quotient = gemmlowp_operations.high_multiply(mantissa, of_divisor(inverse, i32), emit)
+    quotient = gemmlowp_operations.high_multiply(quotient, multiplier, emit)
     right = emit.emit(
         arithmetic.AddOp,
         [
@@ -109,7 +109,7 @@ def div(op: DivOp, emit: Emitter) -> SSAValue:
     greatest = 31 + int(bits.max()) + shift - 31
     if greatest >= WORD_BITS:
         quotient, right = _beyond_a_word(quotient, right, emit)
-    return gemmlowp.scaled(
+    return gemmlowp_operations.scaled(
         quotient,
         emit.scalar(1, i32),
         right,
@@ -132,10 +132,10 @@ def _beyond_a_word(x: SSAValue, right: SSAValue, emit: Emitter) -> tuple[SSAValu
     )
     near = emit.emit(arithmetic.SubOp, [emit.scalar(1, i32), far], i32)
     beyond = emit.rescale(right, 1, 0, rounding="floor", input_zp=32, minimum=0)
-    shifted = gemmlowp.scaled(x, emit.scalar(1, i32), beyond, emit, "floor")
+    shifted = gemmlowp_operations.scaled(x, emit.scalar(1, i32), beyond, emit, "floor")
     one_up = emit.rescale(x, 1, 0, rounding="floor", output_zp=1, minimum=0, maximum=1, element=i32)
-    wrapped = gemmlowp.added(shifted, one_up, emit)
+    wrapped = gemmlowp_operations.added(shifted, one_up, emit)
     x = emit.emit(arithmetic.MulOp, [x, near], i32)
     wrapped = emit.emit(arithmetic.MulOp, [wrapped, far], i32)
     kept = emit.emit(arithmetic.MulOp, [right, emit.rescale(near, 1, 0, rounding="floor")], i8)
-    return gemmlowp.added(x, wrapped, emit), kept
+    return gemmlowp_operations.added(x, wrapped, emit), kept

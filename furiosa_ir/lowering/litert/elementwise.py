@@ -19,7 +19,7 @@ from furiosa_ir.dialects.graph.elementwise import (
     SubOp,
 )
 from furiosa_ir.lowering.constraints import not_8bit
-from furiosa_ir.lowering.litert import factors, tables
+from furiosa_ir.lowering.litert import factors, function_tables
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers
 from furiosa_ir.numerics.fixed_point import rescale
 
@@ -70,7 +70,10 @@ def _on_common_scale(
             [
                 emit.operand(v),
                 emit.constant(
-                    tables.add_operand(emit.quantization(v).zero_point, factor, left_shift), i32
+                    function_tables.add_operand(
+                        emit.quantization(v).zero_point, factor, left_shift
+                    ),
+                    i32,
                 ),
             ],
             i32,

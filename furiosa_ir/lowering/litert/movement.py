@@ -12,9 +12,10 @@ from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp
 from furiosa_ir.dialects.graph.rearrangement import BatchToSpaceOp, SpaceToBatchOp
 from furiosa_ir.ir.shaped_operation import ints
 from furiosa_ir.lowering.constraints import long_gather, not_8bit
-from furiosa_ir.lowering.litert import factors, tables
+from furiosa_ir.lowering.litert import factors, function_tables
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers
-from furiosa_ir.lowering.shared.movement import (
+from furiosa_ir.lowering.shared.selection import emit_where, not_8bit_choices
+from furiosa_ir.lowering.shared.stored_movement import (
     GATHERED,
     MOVEMENTS,
     emit_concat,
@@ -22,7 +23,6 @@ from furiosa_ir.lowering.shared.movement import (
     emit_pad,
     emit_steps,
 )
-from furiosa_ir.lowering.shared.selection import emit_where, not_8bit_choices
 
 
 def move(op: GraphOp, emit: Emitter) -> list[SSAValue]:
@@ -46,9 +46,9 @@ def concat(op: ConcatOp, emit: Emitter) -> SSAValue:
     for value in op.inputs:
         x, operand = emit.quantization(value), emit.operand(value)
         if (x.scale, x.zero_point) != (y.scale, y.zero_point):
-            table = tables.requantize_float(
-                tables.Quantization(x.scale, x.zero_point),
-                tables.Quantization(y.scale, y.zero_point),
+            table = function_tables.requantize_float(
+                function_tables.Quantization(x.scale, x.zero_point),
+                function_tables.Quantization(y.scale, y.zero_point),
             )
             operand = emit.emit(arithmetic.LookupOp, [operand, emit.constant(table, i8)])
         operands.append(operand)

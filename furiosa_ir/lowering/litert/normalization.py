@@ -11,7 +11,7 @@ from furiosa_ir.dialects.ftensor import arithmetic, contraction
 from furiosa_ir.dialects.graph.reduction import LpNormalizationOp
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.lowering.constraints import not_8bit
-from furiosa_ir.lowering.litert import gemmlowp
+from furiosa_ir.lowering.litert import gemmlowp_operations
 from furiosa_ir.lowering.litert.convolution import is_uint8
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers
 
@@ -36,11 +36,13 @@ def l2_normalization(op: LpNormalizationOp, emit: Emitter) -> SSAValue:
     uint8 multiplies by 128 before it rounds, int8 where it rounds.
     """
     x, zero_point = emit.operand(op.x), emit.quantization(op.x).zero_point
-    squares = gemmlowp.lookup(x, (CODES - zero_point) ** 2, i32, emit)
+    squares = gemmlowp_operations.lookup(x, (CODES - zero_point) ** 2, i32, emit)
     axis = len(shape_of(op.x)) - 1
     total = emit.emit(contraction.ReduceOp, [squares], i32, kind="sum", axes=[axis], x_zp=0)
-    multiplier, right = gemmlowp.inverse_root(total, emit)
+    multiplier, right = gemmlowp_operations.inverse_root(total, emit)
     before = OUTPUT_BITS if is_uint8(op.x) else 0
     shift = emit.emit(arithmetic.AddOp, [right, emit.scalar(31 + before - OUTPUT_BITS, i8)], i8)
-    wide = emit.rescale(x, 1 << before, 0, rounding="floor", input_zp=zero_point, **gemmlowp.INT32)
-    return gemmlowp.scaled(wide, multiplier, shift, emit, "double", element=i8)
+    wide = emit.rescale(
+        x, 1 << before, 0, rounding="floor", input_zp=zero_point, **gemmlowp_operations.INT32
+    )
+    return gemmlowp_operations.scaled(wide, multiplier, shift, emit, "double", element=i8)

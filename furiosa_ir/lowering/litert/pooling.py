@@ -11,7 +11,7 @@ from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPoolOp
 from furiosa_ir.ir.shaped_operation import ints
 from furiosa_ir.lowering.constraints import many_windows, not_8bit, wide_window
-from furiosa_ir.lowering.kernels import window_counts
+from furiosa_ir.lowering.integer_kernels import window_counts
 from furiosa_ir.lowering.litert import factors
 from furiosa_ir.lowering.litert.convolution import is_uint8
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers

@@ -18,7 +18,7 @@ from furiosa_ir.dialects.graph.reduction import (
 )
 from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 from furiosa_ir.lowering.constraints import not_8bit
-from furiosa_ir.lowering.kernels import least
+from furiosa_ir.lowering.integer_kernels import least
 from furiosa_ir.lowering.litert import factors
 from furiosa_ir.lowering.litert.convolution import is_uint8
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers

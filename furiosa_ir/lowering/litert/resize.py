@@ -15,7 +15,7 @@ from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.resampling import coordinates, linear_weights
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.lowering.constraints import long_gather, not_8bit
-from furiosa_ir.lowering.kernels import emit_interpolation
+from furiosa_ir.lowering.integer_kernels import emit_interpolation
 from furiosa_ir.lowering.litert import factors
 from furiosa_ir.lowering.litert.convolution import is_uint8
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers

@@ -17,8 +17,8 @@ from furiosa_ir.dialects.ftensor import arithmetic, contraction
 from furiosa_ir.dialects.graph.reduction import LogSoftmaxOp, NormalizedExpOp, SoftmaxOp
 from furiosa_ir.ir.shaped_operation import normal_axis, shape_of
 from furiosa_ir.lowering.constraints import not_8bit
-from furiosa_ir.lowering.litert import gemmlowp, tables
-from furiosa_ir.lowering.litert.gemmlowp import INT32
+from furiosa_ir.lowering.litert import function_tables, gemmlowp_operations
+from furiosa_ir.lowering.litert.gemmlowp_operations import INT32
 from furiosa_ir.lowering.registry import LITERT, Emitter, lowers
 
 ACCUMULATOR_FRACTION_BITS = 19
@@ -52,8 +52,8 @@ def _exponentials(op: NormalizedExpOp, emit: Emitter) -> _Exponentials:
     greatest = emit.emit(contraction.ReduceOp, [x], kind="max", axes=[axis], x_zp=0)
     difference = emit.emit(arithmetic.SubOp, [x, greatest], i32)
     index = emit.rescale(difference, 1, 0, rounding="floor", output_zp=127)
-    table = tables.softmax_exp(emit.quantization(op.x).scale, op.beta.value.data)[::-1]
-    exp = gemmlowp.lookup(index, table, i32, emit)
+    table = function_tables.softmax_exp(emit.quantization(op.x).scale, op.beta.value.data)[::-1]
+    exp = gemmlowp_operations.lookup(index, table, i32, emit)
     addend = emit.rescale(exp, 1, 31 - ACCUMULATOR_FRACTION_BITS, rounding="away", **INT32)
     total = emit.emit(contraction.ReduceOp, [addend], i32, kind="sum", axes=[axis], x_zp=0)
     return _Exponentials(index, exp, total)
@@ -64,7 +64,7 @@ def softmax(op: SoftmaxOp, emit: Emitter) -> SSAValue:
     """SOFTMAX: the output is q = -128 + 256 * softmax; the kernel ignores its quantisation."""
     _, exp, total = _exponentials(op, emit)
     scale, shift = _reciprocal(total, shape_of(op.x)[-1], emit)
-    return gemmlowp.scaled(exp, scale, shift, emit, "double", element=i8, output_zp=-128)
+    return gemmlowp_operations.scaled(exp, scale, shift, emit, "double", element=i8, output_zp=-128)
 
 
 def _reciprocal(total: SSAValue, depth: int, emit: Emitter) -> tuple[SSAValue, SSAValue]:
@@ -83,15 +83,15 @@ def _reciprocal(total: SSAValue, depth: int, emit: Emitter) -> tuple[SSAValue, S
         for i in range(len(octave))
     ]
     pairs = list(zip(tops, octave, strict=True))
-    halves = [gemmlowp.lookup(top, 1 << (11 - o), i32, emit) for top, o in pairs]
-    shifts = [gemmlowp.lookup(top, 54 + o, i8, emit) for top, o in pairs]
+    halves = [gemmlowp_operations.lookup(top, 1 << (11 - o), i32, emit) for top, o in pairs]
+    shifts = [gemmlowp_operations.lookup(top, 54 + o, i8, emit) for top, o in pairs]
     half, shift = halves[0], shifts[0]
     if depth > 255:
         half = emit.emit(arithmetic.MinimumOp, halves, i32)
         shift = emit.emit(arithmetic.MaximumOp, shifts)
     # Normalised to [1/2, 1) in Q0.31.
-    denominator = gemmlowp.scaled(total, half, emit.scalar(0, i8), emit)
-    return gemmlowp.reciprocal_of_half(denominator, emit), shift
+    denominator = gemmlowp_operations.scaled(total, half, emit.scalar(0, i8), emit)
+    return gemmlowp_operations.reciprocal_of_half(denominator, emit), shift
 
 
 OUTPUT_FRACTION_BITS = 22
@@ -105,9 +105,12 @@ def log_softmax(op: LogSoftmaxOp, emit: Emitter) -> SSAValue:
     LiteRT accepts one quantisation of the result only: steps of 1/16, the zero point 127.
     """
     difference, _, total = _exponentials(op, emit)
-    difference = gemmlowp.lookup(
-        difference, tables.log_softmax_difference(emit.quantization(op.x).scale)[::-1], i32, emit
+    difference = gemmlowp_operations.lookup(
+        difference,
+        function_tables.log_softmax_difference(emit.quantization(op.x).scale)[::-1],
+        i32,
+        emit,
     )
-    logarithm = gemmlowp.logarithm(total, emit)
+    logarithm = gemmlowp_operations.logarithm(total, emit)
     result = emit.emit(arithmetic.SubOp, [difference, logarithm], i32)
     return emit.rescale(result, 1, OUTPUT_FRACTION_BITS, rounding="away", output_zp=127)

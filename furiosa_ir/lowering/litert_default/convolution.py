@@ -12,7 +12,7 @@ from furiosa_ir import hints
 from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp
 from furiosa_ir.ir.shaped_operation import shape_of
-from furiosa_ir.lowering.kernels import emit_conv, emit_conv_transpose
+from furiosa_ir.lowering.integer_kernels import emit_conv, emit_conv_transpose
 from furiosa_ir.lowering.litert import convolution as reference
 from furiosa_ir.lowering.litert import factors
 from furiosa_ir.lowering.litert_default.rounding import first_channels, rescale_up

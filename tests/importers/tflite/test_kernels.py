@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from furiosa_ir.importers.tflite import import_tflite
-from furiosa_ir.importers.tflite.kernels import REFERENCE_VERSIONS
+from furiosa_ir.importers.tflite.reference_kernels import REFERENCE_VERSIONS
 from furiosa_ir.ir.text import read_module, write_module
 from tests.oracle.litert import Operator, Tensor, build_model
 

@@ -69,7 +69,7 @@ def _emit_conv_3d(op: ConvOp, emit: Emitter, rescale: Rescale) -> SSAValue:
         emit.elements(op.weight),
         strides=ints(op.strides),
         pads=ints(op.pads),
-        spread=(1, 1, 1),
+        input_dilation=(1, 1, 1),
     )
 
 
@@ -81,13 +81,13 @@ def _deep_conv(
     *,
     strides: Sequence[int],
     pads: Sequence[int],
-    spread: Sequence[int],
+    input_dilation: Sequence[int],
 ) -> SSAValue:
     """A convolution of three dimensions as one of two for each output depth.
 
     The slices under the kernel's depth stand behind one another as channels:
     [N, C, D, H, W] -> [N * Do, C * Kd, H, W], and the weight [O, I, Kd, Kh, Kw] alike. Slices in
-    the padding, or between those that `spread` parts, are one of zeros behind the others.
+    the padding, or between those that `input_dilation` parts, are one of zeros behind the others.
     """
     outputs, inner, deep, high, wide = weight.shape
     dilations = ints(op.dilations)
@@ -97,9 +97,10 @@ def _deep_conv(
     positions = [
         i * strides[0] + k * dilations[0] - pads[0] for i in range(steps) for k in range(deep)
     ]
-    inside = [p % spread[0] == 0 and 0 <= p // spread[0] < depth for p in positions]
+    inside = [p % input_dilation[0] == 0 and 0 <= p // input_dilation[0] < depth for p in positions]
     slices = [
-        p // spread[0] if there else depth for p, there in zip(positions, inside, strict=True)
+        p // input_dilation[0] if there else depth
+        for p, there in zip(positions, inside, strict=True)
     ]
     if not all(inside):
         around = [0] * 7 + [1, 0, 0]
@@ -118,7 +119,7 @@ def _deep_conv(
         strides=strides[1:],
         pads=(*pads[1:3], *pads[4:]),
         dilations=dilations[1:],
-        input_dilation=spread[1:],
+        input_dilation=input_dilation[1:],
         group=op.group.value.data,
         x_zp=x_zp,
         weight_zp=emit.quantization(op.weight).zero_point,
@@ -157,7 +158,7 @@ def emit_conv_transpose(op: ConvTransposeOp, emit: Emitter, rescale: Rescale) ->
             weight,
             strides=(1, 1, 1),
             pads=(*begins, *ends),
-            spread=strides,
+            input_dilation=strides,
         )
     if n == 1:
         x, layout = as_rows(x, layout, emit)
