@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.numerics.array import Array
 
 Rounding: TypeAlias = Literal["even", "near_even", "up", "away", "double", "floor"]
+ROUNDINGS: tuple[Rounding, ...] = get_args(Rounding)
+"""`rescale` documents them."""
 
 MAX_SHIFT = 62
 TIE_PRECISION = 10**9

@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.layout import MODES
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
     Copy,
     Dot,
     DramFlat,
     DramTile,
-    Instruction,
     Load,
     NpuSegment,
     Pool,
@@ -23,6 +21,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import section_view
+from furiosa_ir.backends.warboy.vector_engine import INSTRUCTIONS, Instruction
 from furiosa_ir.program import Program
 
 Change = Callable[[np.random.Generator], Program]
@@ -32,7 +31,7 @@ _KINDS = {
     "clamp": ("clamp bound", "clamp bound"),
     "divide": ("zero point", "clamp bound", "clamp bound"),
 }
-_ROUNDINGS = [m for m in MODES if m and m not in ("sum", "max")]
+_ROUNDINGS = list(INSTRUCTIONS["rescale"].modes)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
 from furiosa_ir.ir.constants import Array, BlobAttr
 from furiosa_ir.ir.shaped_operation import as_attribute, element_of, ints, shape_of
+from furiosa_ir.numerics import fixed_point
 
 Change = Callable[[np.random.Generator], None]
 
@@ -131,7 +132,7 @@ def _step_element(op: Operation, value: SSAValue, rng: np.random.Generator) -> N
 
 
 def _another_rounding(op: arithmetic.RescaleOp, rng: np.random.Generator) -> None:
-    others = sorted(set(arithmetic.ROUNDINGS) - {op.rounding.data})
+    others = sorted(set(fixed_point.ROUNDINGS) - {op.rounding.data})
     op.properties["rounding"] = StringAttr(others[int(rng.integers(len(others)))])
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.dialect.kernels import VECTOR
-from furiosa_ir.backends.warboy.planning.kernel_views import has_view, reduced_axes
+from furiosa_ir.backends.warboy.dialect.vector_operations import VECTOR
+from furiosa_ir.backends.warboy.planning.kernel_views import has_view, longer_axes
 from furiosa_ir.dialects.ftensor import TensorOp, contraction, movement
-from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
 
 
@@ -41,7 +41,7 @@ def split_dimensions(function: FuncOp) -> None:
 def _reduce_in_steps(op: contraction.ReduceOp) -> None:
     value, x_zp = op.x, op.x_zp.value.data
     element = element_of(op.result)
-    for axis in reduced_axes(op):
+    for axis in longer_axes(op, ints(op.axes)):
         step = contraction.ReduceOp.make(
             [value], [element], location=op.location, kind=op.kind, axes=[axis], x_zp=x_zp
         )

@@ -21,9 +21,6 @@ from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, 
 from furiosa_ir.numerics import fixed_point
 from furiosa_ir.numerics.array import Array
 
-ROUNDINGS = ("even", "near_even", "up", "away", "double", "floor")
-"""`fixed_point.rescale` documents them."""
-
 
 @irdl_op_definition
 class ConstantOp(TensorOp):
@@ -47,7 +44,8 @@ class RescaleOp(TensorOp):
 
     Operands: x of i8, i32 or i48; multiplier (i32 tensor) and shift (i8 tensor, 0 to 62), both of a
     shape that broadcasts to x's ([] for per tensor, [C, 1, 1] for NCHW channels, ...). The product
-    is taken in 64 bits. `rounding` is one of `ROUNDINGS` (TOSA's RESCALE with more roundings).
+    is taken in 64 bits. `rounding` is one of `numerics.fixed_point.ROUNDINGS` (TOSA's RESCALE with
+    more roundings).
     """
 
     name = "ftensor.rescale"
@@ -67,7 +65,7 @@ class RescaleOp(TensorOp):
         shape = broadcast_shapes(self, [x, shape_of(self.multiplier), shape_of(self.shift)])
         if shape != x:
             raise VerificationFailure("ftensor.rescale: the multiplier is larger than x")
-        if self.rounding.data not in ROUNDINGS:
+        if self.rounding.data not in fixed_point.ROUNDINGS:
             raise VerificationFailure(f"ftensor.rescale: unknown rounding '{self.rounding.data}'")
         return [x]
 

@@ -13,6 +13,7 @@ from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, TokenType
 from furiosa_ir.backends.warboy.dialect.commands import COMMAND_OF_KIND, CommandOp
 from furiosa_ir.backends.warboy.dialect.structure import Structure, kind_name, made
 from furiosa_ir.backends.warboy.enf import records
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.ir.verifier import OperationFailure
 
 _RECORDS: dict[str, type[Any]] = {
@@ -24,7 +25,7 @@ _RECORDS: dict[str, type[Any]] = {
         records.DramFlat,
         records.DramView,
         records.Parameter,
-        records.Instruction,
+        Instruction,
         records.Load,
         records.Store,
         records.Copy,

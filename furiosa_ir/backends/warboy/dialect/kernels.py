@@ -37,30 +37,10 @@ from furiosa_ir.backends.warboy.dialect.plan_rules import (
     verify_plan,
     verify_views,
 )
-from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
+from furiosa_ir.backends.warboy.dialect.vector_operations import ELEMENTWISE, VECTOR
+from furiosa_ir.dialects.ftensor import TensorOp, contraction, movement
 from furiosa_ir.dialects.ftensor.fused import FusedOp
 from furiosa_ir.errors import VerificationFailure
-
-ELEMENTWISE: tuple[type[TensorOp], ...] = (
-    arithmetic.RescaleOp,
-    arithmetic.AddOp,
-    arithmetic.SubOp,
-    arithmetic.MulOp,
-    arithmetic.MinimumOp,
-    arithmetic.MaximumOp,
-    arithmetic.DivideOp,
-    arithmetic.ClampOp,
-    arithmetic.LookupOp,
-)
-"""What the vector engine does element by element."""
-
-VECTOR: tuple[type[TensorOp], ...] = (
-    *ELEMENTWISE,
-    contraction.ReduceOp,
-    movement.GatherOp,
-    movement.InterpolateOp,
-)
-"""All instructions of the vector engine."""
 
 MOVEMENT: tuple[type[TensorOp], ...] = (
     movement.ReshapeOp,

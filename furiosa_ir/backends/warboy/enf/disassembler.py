@@ -12,7 +12,6 @@ from furiosa_ir.backends.warboy.enf.records import (
     DramFlat,
     DramTile,
     DramView,
-    Instruction,
     Load,
     NpuSegment,
     Pool,
@@ -22,6 +21,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import section_size
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.program import HostSegment, Program, Tensor
 
 _MOST_IMMEDIATES = 8

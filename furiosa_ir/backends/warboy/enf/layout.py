@@ -5,12 +5,15 @@ The writer and the verifying reader are driven by this; a test compares it with 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf import head
+from furiosa_ir.backends.warboy.vector_engine import INSTRUCTIONS
+from furiosa_ir.backends.warboy.vector_engine.instruction import mode_names
 
 MAGIC, IDENTIFIER = head.MAGIC, head.IDENTIFIER
 VERSION, VENDOR_VERSION = head.VERSION, head.VENDOR_VERSION
@@ -18,26 +21,20 @@ HEADER_BYTES = head.HEADER_BYTES
 SECTION_ALIGNMENT = 64
 DRAM_RANK = 8
 
+
+def _by_number(names: Mapping[int, str]) -> tuple[str, ...]:
+    """Names whose numbers in a file are their places."""
+    assert sorted(names) == list(range(len(names))), "numbers in files have no gaps"
+    return tuple(name for _, name in sorted(names.items()))
+
+
 ORDERS = ("HCW", "HWC")
 REGIONS = ("constant", "workspace")
 POOL_KINDS = ("max", "sum")
 FRAMEWORKS = ("onnx", "tflite")
 TEXT_STATES = ("unedited", "edited", "foreign")
-OPCODES = (
-    "rescale",
-    "add",
-    "sub",
-    "mul",
-    "minimum",
-    "maximum",
-    "divide",
-    "clamp",
-    "lookup",
-    "reduce",
-    "gather",
-    "interpolate",
-)
-MODES = ("", "even", "up", "away", "double", "floor", "sum", "max", "near_even")
+OPCODES = _by_number({d.code: d.name for d in INSTRUCTIONS.values()})
+MODES = _by_number(mode_names())
 COMMAND_KINDS = ("load_tile", "load_flat", "store", "copy", "vector", "dot", "pool")
 
 

@@ -19,7 +19,6 @@ from furiosa_ir.backends.warboy.enf.records import (
     DramFlat,
     DramTile,
     DramView,
-    Instruction,
     Load,
     NpuSegment,
     Parameter,
@@ -30,6 +29,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.validation import validate_program
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import Budget

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from furiosa_ir.backends.warboy.enf.section import Section
+from furiosa_ir.backends.warboy.vector_engine.instruction import Instruction
 from furiosa_ir.program import DeviceSegment
 
 Shape4 = tuple[int, int, int, int]
@@ -144,38 +145,6 @@ class Parameter:
     memory: SramFlat
     shape: tuple[int, ...]
     element: int
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One instruction of the vector engine; it makes one new register.
-
-    Registers are numbered: first the kernel's accumulator (`Dot` and `Pool` only), then its operand
-    tiles, then its parameters, then one for each instruction in order. The last is the result.
-
-    opcode: operands -> immediates (all semantics are those of the `ftensor` operation of that name)
-        rescale: (x, multiplier, shift) -> (input_zp, output_zp, minimum, maximum), rounding
-        add, sub, mul, minimum, maximum: (a, b)
-        divide: (a, b) -> (output_zp, minimum, maximum)
-        clamp: (x) -> (minimum, maximum)
-        lookup: (x, table)
-        reduce: (x) -> (x_zp, axis, ...), axes of (N, H, W, C), kind in `mode` "sum" or "max"
-        gather: (x) -> (axis, index, ...)
-        interpolate: (x) -> (axis, n, lower[n], upper[n], lower_weight[n], upper_weight[n])
-
-    Attributes:
-        opcode: see above.
-        operands: register numbers.
-        immediates: integers, see above.
-        mode: rescale's rounding or reduce's kind, else "".
-        element: bytes of the result's elements: 1 (i8), 4 (i32), 8 (i48).
-    """
-
-    opcode: str
-    operands: tuple[int, ...]
-    immediates: tuple[int, ...] = ()
-    mode: str = ""
-    element: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,8 @@
-"""Shapes of accumulators and registers, which commands leave unsaid."""
+"""Shapes of accumulators, which commands leave unsaid."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from furiosa_ir.backends.warboy.enf.records import Dot, Instruction, Pool, Shape4
+from furiosa_ir.backends.warboy.enf.records import Dot, Pool, Shape4
 
 
 def accumulator_shape(command: Dot | Pool) -> Shape4:
@@ -30,46 +28,3 @@ def accumulator_shape(command: Dot | Pool) -> Shape4:
             raise ValueError(f"a window of {kernel[i]} does not fit {padded} elements")
         extents.append(room // command.strides[i] + 1)
     return n, extents[0], extents[1], outputs
-
-
-def instruction_shape(
-    instruction: Instruction, operands: Sequence[tuple[int, ...]]
-) -> tuple[int, ...]:
-    """The shape of an instruction's result.
-
-    Raises:
-        ValueError: its operands do not fit together.
-    """
-    immediates = instruction.immediates
-    match instruction.opcode:
-        case "clamp" | "lookup":
-            return operands[0]
-        case "reduce":
-            axes = immediates[1:]
-            return tuple(1 if i in axes else size for i, size in enumerate(operands[0]))
-        case "gather" | "interpolate":
-            axis = immediates[0]
-            size = len(immediates) - 1 if instruction.opcode == "gather" else immediates[1]
-            return *operands[0][:axis], size, *operands[0][axis + 1 :]
-        case opcode:
-            shape = broadcast(operands)
-            if opcode == "rescale" and shape != operands[0]:
-                raise ValueError("a multiplier is larger than what it rescales")
-            return shape
-
-
-def broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """numpy's broadcasting rule.
-
-    Raises:
-        ValueError: the shapes do not fit together.
-    """
-    rank = max(map(len, shapes))
-    result = [1] * rank
-    for shape in shapes:
-        for i, size in enumerate(shape, rank - len(shape)):
-            if size != 1:
-                if result[i] not in (1, size):
-                    raise ValueError(f"shapes {shapes[0]} and {shape} do not broadcast")
-                result[i] = size
-    return tuple(result)

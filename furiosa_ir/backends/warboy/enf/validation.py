@@ -14,7 +14,6 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.enf import layout
 from furiosa_ir.backends.warboy.enf.dataflow import check_dataflow
-from furiosa_ir.backends.warboy.enf.instruction_rules import result_register
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
     Copy,
@@ -34,12 +33,15 @@ from furiosa_ir.backends.warboy.enf.records import (
 from furiosa_ir.backends.warboy.enf.section import section_size
 from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.machine import TARGETS, Machine
+from furiosa_ir.backends.warboy.vector_engine.elements import LIMITS
+from furiosa_ir.backends.warboy.vector_engine.instruction import RegisterType
+from furiosa_ir.backends.warboy.vector_engine.program import result_register
 from furiosa_ir.errors import FuriosaError, VerificationFailure
 from furiosa_ir.limits import limit, way_out
 from furiosa_ir.numerics.element_types import COMMON
 from furiosa_ir.program import Binding, HostSegment, Program, Tensor
 
-ELEMENTS = (1, 4, 8)
+ELEMENTS = tuple(LIMITS)
 _NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
 _STATE_BYTES = {element.name: element.size for element in COMMON}
 """dtype -> bytes of an element, of what variables may hold."""
@@ -290,17 +292,18 @@ class _Segment:
         self._tile(command.result)
         for parameter in command.parameters:
             self._parameter(parameter)
-        registers: list[tuple[tuple[int, ...], int]] = []
+        registers: list[RegisterType] = []
         if isinstance(command, Dot):
             self._dot(command)
-            registers.append((accumulator_shape(command), 4))
+            registers.append(RegisterType(accumulator_shape(command), 4))
         elif isinstance(command, Pool):
             self._pool(command)
-            registers.append((accumulator_shape(command), 1 if command.kind == "max" else 4))
+            element = 1 if command.kind == "max" else 4
+            registers.append(RegisterType(accumulator_shape(command), element))
         elif not command.operands:
             raise ValueError("it has no operands")
-        registers += [(tile.extent, tile.element) for tile in command.operands]
-        registers += [(p.shape, p.element) for p in command.parameters]
+        registers += [RegisterType(tile.extent, tile.element) for tile in command.operands]
+        registers += [RegisterType(p.shape, p.element) for p in command.parameters]
         shape, element = result_register(command.program, registers)
         if shape != command.result.extent or element != command.result.element:
             raise ValueError(

@@ -24,7 +24,6 @@ from furiosa_ir.backends.warboy.enf.records import (
     DramFlat,
     DramTile,
     DramView,
-    Instruction,
     Load,
     Parameter,
     Pool,
@@ -34,6 +33,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.machine.description import Machine
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 
 
 @dataclass(frozen=True, slots=True)

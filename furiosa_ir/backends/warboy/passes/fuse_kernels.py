@@ -12,8 +12,6 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import (
-    ELEMENTWISE,
-    VECTOR,
     DotOp,
     KernelOp,
     PoolOp,
@@ -21,6 +19,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import (
     YieldOp,
     make_kernel,
 )
+from furiosa_ir.backends.warboy.dialect.vector_operations import ELEMENTWISE, VECTOR
 from furiosa_ir.backends.warboy.four_dimensions import split_dimensions
 from furiosa_ir.backends.warboy.planning.kernel_views import has_view
 from furiosa_ir.backends.warboy.stages import require

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from xdsl.ir import BlockArgument, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
+from furiosa_ir.backends.warboy.dialect.vector_operations import axes_of
 from furiosa_ir.backends.warboy.planning.views import (
     LETTERS,
     default_view,
@@ -14,10 +15,10 @@ from furiosa_ir.backends.warboy.planning.views import (
     layout_key,
     name_unit_axes,
 )
-from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
+from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
-from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
+from furiosa_ir.ir.shaped_operation import Shape, shape_of
 
 Touched = list[tuple[bool, frozenset[int]]]
 """Axes that an operation runs along, and whether these may be folded."""
@@ -124,12 +125,12 @@ def vector_shapes(
     return tuple(max(extents) for extents in zip(*aligned, strict=True)), aligned
 
 
-def reduced_axes(op: contraction.ReduceOp) -> tuple[int, ...]:
-    """The axes of more than one element among those that are reduced; one axis if none has.
+def longer_axes(op: TensorOp, axes: Sequence[int]) -> tuple[int, ...]:
+    """The axes of more than one element among those that an operation runs along; one if none has.
 
     An axis of extent 1 may share its letter with a neighbour, which is not to be reduced with it.
     """
-    shape, axes = shape_of(op.x), ints(op.axes)
+    shape, axes = shape_of(op.operands[0]), tuple(axes)
     return tuple(axis for axis in axes if shape[axis] != 1) or axes[:1]
 
 
@@ -139,12 +140,14 @@ def touched_axes(
     """(may be folded, axes counted at that rank) of each reduction, gather and interpolation."""
     for op in operations:
         missing = rank - len(shape_of(op.results[0]))
-        if isinstance(op, contraction.ReduceOp):
-            axes = reduced_axes(op)
-            of_one = all(shape_of(op.x)[axis] == 1 for axis in axes)
-            yield not of_one, frozenset(axis + missing for axis in axes)
-        elif isinstance(op, movement.GatherOp | movement.InterpolateOp):
-            yield False, frozenset((op.axis.value.data + missing,))
+        along = axes_of(op)
+        if along is None:
+            continue
+        may_fold, axes = along
+        if may_fold:
+            axes = longer_axes(op, axes)
+            may_fold = any(shape_of(op.operands[0])[axis] != 1 for axis in axes)
+        yield may_fold, frozenset(axis + missing for axis in axes)
 
 
 def has_view(operations: Sequence[TensorOp]) -> bool:

@@ -12,10 +12,10 @@ import numpy as np
 from furiosa_ir.backends.warboy.enf.records import Dot
 from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue, row_chunks
-from furiosa_ir.backends.warboy.simulator.lines import Register
 from furiosa_ir.backends.warboy.simulator.memory import Memory, Step, TileAccess
 from furiosa_ir.backends.warboy.simulator.products import product
-from furiosa_ir.backends.warboy.simulator.rounding import Range
+from furiosa_ir.backends.warboy.vector_engine.elements import Range
+from furiosa_ir.backends.warboy.vector_engine.lines import Register
 from furiosa_ir.numerics.array import Array
 
 _WINDOW_BYTES = 1 << 20

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.records import Instruction, Shape4, SramTile
-from furiosa_ir.backends.warboy.simulator.instructions import run_program
-from furiosa_ir.backends.warboy.simulator.lines import LineProgram, Register, Scratch
-from furiosa_ir.backends.warboy.simulator.memory import DTYPES, Memory, TileAccess
-from furiosa_ir.backends.warboy.simulator.rounding import Range
+from furiosa_ir.backends.warboy.enf.records import Shape4, SramTile
+from furiosa_ir.backends.warboy.simulator.memory import Memory, TileAccess
+from furiosa_ir.backends.warboy.vector_engine import Instruction
+from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES, Range
+from furiosa_ir.backends.warboy.vector_engine.lines import LineProgram, Register, Scratch
+from furiosa_ir.backends.warboy.vector_engine.program import run_program
 from furiosa_ir.numerics.array import Array
 
 _RANGES: dict[int, Range] = {

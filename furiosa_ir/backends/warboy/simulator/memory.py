@@ -23,15 +23,9 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramTile,
 )
 from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
+from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.pool import Pool
-
-DTYPES: dict[int, np.dtype[Any]] = {
-    1: np.dtype("<i1"),
-    4: np.dtype("<i4"),
-    8: np.dtype("<i8"),
-}
-"""How numpy holds elements of 1 (i8), 4 (i32) and 8 bytes (i48)."""
 
 _NOTHING: Array = np.empty(0, np.uint8)
 

@@ -29,7 +29,6 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.simulator.contraction import prepare_dot
 from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue
 from furiosa_ir.backends.warboy.simulator.memory import (
-    DTYPES,
     Memory,
     Step,
     TileAccess,
@@ -37,6 +36,7 @@ from furiosa_ir.backends.warboy.simulator.memory import (
     slice_stride,
 )
 from furiosa_ir.backends.warboy.simulator.pooling import prepare_pool
+from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import Binding, Program, Tensor

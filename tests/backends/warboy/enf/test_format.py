@@ -18,13 +18,13 @@ from furiosa_ir.backends.warboy.enf.records import (
     Copy,
     Dot,
     DramView,
-    Instruction,
     NpuSegment,
     Pool,
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.writer import save_program, write_program
 from furiosa_ir.backends.warboy.simulator import Simulator
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.program import HostSegment, Layer, Program, Tensor, Variable
 from tests.backends.warboy.enf.schema import enf_generated

@@ -12,7 +12,6 @@ from furiosa_ir.backends.warboy.enf.records import (
     Dot,
     DramFlat,
     DramTile,
-    Instruction,
     Load,
     NpuSegment,
     Parameter,
@@ -23,6 +22,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.machine import load_machine
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.program import Binding, Layer, Program, Tensor
 
 

@@ -9,8 +9,9 @@ import pytest
 from xdsl.dialects import test
 from xdsl.dialects.builtin import TensorType, i8, i32
 
-from furiosa_ir.backends.warboy.enf.records import Dot, Instruction, Vector
+from furiosa_ir.backends.warboy.enf.records import Dot, Vector
 from furiosa_ir.backends.warboy.simulator import Simulator
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.dialects.ftensor import arithmetic, base, contraction, movement
 from furiosa_ir.errors import ExecutionFailure, VerificationFailure
 from furiosa_ir.numerics import fixed_point

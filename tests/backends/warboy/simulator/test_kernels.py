@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from xdsl.dialects import test
 from xdsl.dialects.builtin import TensorType, i8, i32
 
-from furiosa_ir.backends.warboy.enf.records import Dot, Instruction, Pool, Vector
+from furiosa_ir.backends.warboy.enf.records import Dot, Pool, Vector
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.numerics import fixed_point
 from tests.backends.warboy.simulator.program_builder import ProgramBuilder, rescale, simulate
 
-ROUNDINGS = ["even", "near_even", "up", "away", "double", "floor"]
+ROUNDINGS = list(fixed_point.ROUNDINGS)
 
 
 def values(*types):

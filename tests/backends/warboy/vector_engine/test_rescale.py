@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from furiosa_ir.backends.warboy.enf.records import Instruction
-from furiosa_ir.backends.warboy.simulator.integer_rounding import IntegerRescale
-from furiosa_ir.backends.warboy.simulator.rounding import Rescale
+from furiosa_ir.backends.warboy.vector_engine import Instruction
+from furiosa_ir.backends.warboy.vector_engine.float_rescale import Rescale
+from furiosa_ir.backends.warboy.vector_engine.integer_rescale import IntegerRescale
 from furiosa_ir.numerics import fixed_point
 
-ROUNDINGS = ["even", "near_even", "up", "away", "double", "floor"]
+ROUNDINGS = list(fixed_point.ROUNDINGS)
 
 
 @st.composite

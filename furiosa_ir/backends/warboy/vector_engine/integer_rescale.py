@@ -6,15 +6,15 @@ import sys
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.records import Instruction
-from furiosa_ir.backends.warboy.simulator.rounding import Range
+from furiosa_ir.backends.warboy.vector_engine.elements import Range
+from furiosa_ir.backends.warboy.vector_engine.instruction import Instruction
 from furiosa_ir.numerics.array import Array
 
 _LOW_BYTE = 0 if sys.byteorder == "little" else 7
 
 
 class IntegerRescale:
-    """One `rescale` with the rounding "double" or "floor", called like `rounding.Rescale`.
+    """One `rescale` with the rounding "double" or "floor", called like `float_rescale.Rescale`.
 
     Attributes:
         range: least and greatest result.

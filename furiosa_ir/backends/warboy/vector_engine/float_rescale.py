@@ -12,11 +12,12 @@ the value lies that near to a tie; the few that do are computed anew in integers
 from __future__ import annotations
 
 import sys
-from typing import TypeAlias, cast
+from typing import cast
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.records import Instruction
+from furiosa_ir.backends.warboy.vector_engine.elements import Range
+from furiosa_ir.backends.warboy.vector_engine.instruction import Instruction
 from furiosa_ir.numerics import fixed_point
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import TIE_PRECISION, Rounding
@@ -30,8 +31,6 @@ _MAGIC = float(3 << 51)
 _INT64 = 1 << 62
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 _LOW_BYTE = 0 if sys.byteorder == "little" else 7
-
-Range: TypeAlias = tuple[int, int]
 
 
 class Rescale:

@@ -3,7 +3,7 @@
 A program is compiled once. Whatever depends on one i8 register alone becomes a table of its 256
 values; the rest runs on blocks of rows in float64, after an interval analysis has shown that
 every value is an integer that float64 holds exactly. What cannot be shown, or has other shapes than
-rows and one value per channel, raises ValueError here and runs through `instructions` instead.
+rows and one value per channel, raises ValueError here and runs through `program` instead.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.records import Instruction
-from furiosa_ir.backends.warboy.simulator.instructions import check_factor, execute
-from furiosa_ir.backends.warboy.simulator.integer_rounding import IntegerRescale
-from furiosa_ir.backends.warboy.simulator.memory import DTYPES
-from furiosa_ir.backends.warboy.simulator.rounding import EXACT, Range, Rescale
+from furiosa_ir.backends.warboy.vector_engine import INSTRUCTIONS
+from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES, Range
+from furiosa_ir.backends.warboy.vector_engine.float_rescale import EXACT
+from furiosa_ir.backends.warboy.vector_engine.instruction import (
+    TABLE,
+    Instruction,
+    VectorInstruction,
+)
+from furiosa_ir.backends.warboy.vector_engine.line_operation import LineOperand
 from furiosa_ir.numerics.array import Array
 
 _LINE = 512
@@ -29,13 +33,6 @@ _RANGES: dict[int, Range] = {
     1: (-128, 127),
     4: (-(1 << 31), (1 << 31) - 1),
     8: (-EXACT, EXACT),
-}
-_FLOAT = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "minimum": np.minimum,
-    "maximum": np.maximum,
 }
 
 
@@ -110,7 +107,7 @@ class LineProgram:
         shape: (N, H, W, C) of the result.
 
     Raises:
-        ValueError: this program needs `instructions.run_program`.
+        ValueError: this program needs `program.run_program`.
     """
 
     def __init__(
@@ -152,8 +149,8 @@ class LineProgram:
         array = register.constant
         assert array is not None
         if register.shape == (256,):
-            rotated = np.roll(array.astype(np.int64), 128)
-            return _Value(False, register.element, register.range, integers=rotated)
+            table = array.astype(np.int64)
+            return _Value(False, register.element, register.range, integers=table)
         if array.size != 1 and register.shape != (1, 1, 1, self.channels):
             raise ValueError("a parameter is neither one number nor one a channel")
         line = array.astype(np.int64).reshape(-1)
@@ -189,39 +186,42 @@ class LineProgram:
         return value.slot
 
     def _compile(self, instruction: Instruction, operands: Sequence[_Value]) -> _Value:
-        table = self._as_table(instruction, operands)
+        declared = INSTRUCTIONS[instruction.opcode]
+        table = self._as_table(declared, instruction, operands)
         if table is not None:
             return table
-        match instruction.opcode:
-            case "rescale":
-                return self._compile_rescale(instruction, operands)
-            case "add" | "sub" | "mul" | "minimum" | "maximum":
-                return self._compile_binary(instruction, operands[0], operands[1])
-            case "clamp":
-                return self._compile_clamp(instruction, operands[0])
-            case opcode:
-                raise ValueError(f"'{opcode}' is not made for lines")
+        if declared.lines is None:
+            raise ValueError(f"'{declared.name}' is not made for lines")
+        known = [LineOperand(v.range, v.integers, v.constant) for v in operands]
+        operation = declared.lines(instruction, *known)
+        given = [v for v in operands if v.integers is None]
+        if not given:
+            raise ValueError("all operands are constant")
+        sources = [self._slot(v) for v in given]
+        rows = any(v.rows for v in given)
+        result = self._output(instruction, rows, operation.range)
+        self._operations.append(_step(operation.run, result.slot, sources, rows=rows))
+        return result
 
-    def _as_table(self, instruction: Instruction, operands: Sequence[_Value]) -> _Value | None:
+    def _as_table(
+        self, declared: VectorInstruction, instruction: Instruction, operands: Sequence[_Value]
+    ) -> _Value | None:
         """The result as a function of one i8 register, if it is one."""
-        if instruction.opcode not in ("rescale", "lookup", "clamp", *_FLOAT):
+        if not (declared.elementwise and declared.total):
             return None
         sources = [v for v in operands if v.integers is None]
         bases = {v.base for v in sources}
         if len(bases) != 1 or any(v.table is None for v in sources):
             return None
         arguments: list[Array] = []
-        for value in operands:
+        for name, value in zip(declared.operands, operands, strict=True):
             if value.table is not None:
                 arguments.append(value.table.astype(DTYPES[value.element]))
-            elif value.integers is not None and value.integers.size == 1:
+            elif value.integers is not None and (value.integers.size == 1 or name == TABLE):
                 arguments.append(value.integers.astype(DTYPES[value.element]))
-            elif instruction.opcode == "lookup" and value.integers is not None:
-                # `execute` rotates the table itself.
-                arguments.append(np.roll(value.integers, 128).astype(DTYPES[value.element]))
             else:
                 return None
-        result = execute(instruction, arguments).astype(np.int64)
+        result = declared.evaluate(instruction, *arguments).astype(np.int64)
         limits = (int(result.min()), int(result.max()))
         source = sources[0]
         return _Value(source.rows, instruction.element, limits, base=source.base, table=result)
@@ -233,70 +233,6 @@ class LineProgram:
         dtype = np.dtype(np.int8) if instruction.element == 1 else np.dtype(np.float64)
         slot = self._new_slot(dtype, rows=rows)
         return self._made(rows, instruction.element, limits, slot)
-
-    def _compile_rescale(self, instruction: Instruction, operands: Sequence[_Value]) -> _Value:
-        x, multiplier, shift = operands
-        if multiplier.integers is None or shift.integers is None or x.integers is not None:
-            raise ValueError("a factor is not constant")
-        check_factor(multiplier.integers, shift.integers)
-        factor = (multiplier.integers, shift.integers)
-        try:
-            rescale = Rescale(instruction, *factor, x.range)
-        except ValueError:
-            rescale = IntegerRescale(instruction, *factor, x.range)
-        source = self._slot(x)
-        result = self._output(instruction, x.rows, rescale.range)
-        target, rows = result.slot, x.rows
-
-        def run(slots: Slots) -> None:
-            wide, spare = slots[-2], slots[-1]
-            if not rows:
-                wide, spare = wide[:1], spare[:1]
-            rescale(slots[source], slots[target], wide, spare)
-
-        self._operations.append(run)
-        return result
-
-    def _compile_binary(self, instruction: Instruction, a: _Value, b: _Value) -> _Value:
-        limits = _binary_range(instruction.opcode, a.range, b.range)
-        function = _FLOAT[instruction.opcode]
-        if a.constant is not None and b.constant is not None:
-            raise ValueError("both operands are constant")
-        left, right = (
-            (-1, v.constant) if v.constant is not None else (self._slot(v), None) for v in (a, b)
-        )
-        result = self._output(instruction, a.rows or b.rows, limits)
-        target, narrow = result.slot, result.element == 1
-
-        def run(slots: Slots) -> None:
-            out = slots[target]
-            x = slots[left[0]] if left[1] is None else left[1]
-            y = slots[right[0]] if right[1] is None else right[1]
-            if narrow:
-                # No wrapping: the interval analysis has shown that the result fits.
-                function(x, y, out=out, casting="unsafe")
-            else:
-                function(x, y, out=out, dtype=np.float64)
-
-        self._operations.append(run)
-        return result
-
-    def _compile_clamp(self, instruction: Instruction, x: _Value) -> _Value:
-        low, high = instruction.immediates
-        limits = (min(max(x.range[0], low), high), min(max(x.range[1], low), high))
-        source = self._slot(x)
-        result = self._output(instruction, x.rows, limits)
-        target = result.slot
-        if result.element == 1:
-            raise ValueError("an i8 clamp is a table")
-
-        def run(slots: Slots) -> None:
-            out = slots[target]
-            np.maximum(slots[source], float(low), out=out, dtype=np.float64)
-            np.minimum(out, float(high), out=out)
-
-        self._operations.append(run)
-        return result
 
     # Running -------------------------------------------------------------------------------
 
@@ -370,16 +306,20 @@ class LineProgram:
             np.copyto(out, slots[self._result], casting="unsafe")
 
 
-def _binary_range(opcode: str, a: Range, b: Range) -> Range:
-    match opcode:
-        case "add":
-            return a[0] + b[0], a[1] + b[1]
-        case "sub":
-            return a[0] - b[1], a[1] - b[0]
-        case "mul":
-            corners = [x * y for x in a for y in b]
-            return min(corners), max(corners)
-        case "minimum":
-            return min(a[0], b[0]), min(a[1], b[1])
+def _step(
+    run: Callable[..., object], target: int, sources: Sequence[int], *, rows: bool
+) -> _Operation:
+    """An instruction that reads and writes slots; the usual numbers of operands cost no loop."""
+    if not rows:
+        return lambda slots: run(
+            *[slots[s] for s in sources], slots[target], slots[-2][:1], slots[-1][:1]
+        )
+    match sources:
+        case [x]:
+            return lambda slots: run(slots[x], slots[target], slots[-2], slots[-1])
+        case [x, y]:
+            return lambda slots: run(slots[x], slots[y], slots[target], slots[-2], slots[-1])
         case _:
-            return max(a[0], b[0]), max(a[1], b[1])
+            return lambda slots: run(
+                *[slots[s] for s in sources], slots[target], slots[-2], slots[-1]
+            )
