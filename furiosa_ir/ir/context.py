@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from functools import partial
 
 from xdsl.context import Context
 from xdsl.ir import Dialect
@@ -19,18 +19,16 @@ def make_context(*, lazily: bool = True) -> Context:
     """
     context = Context(allow_unregistered=False)
     for name, target in dialects().items():
-        context.register_dialect(name, _loader(target))
+        context.register_dialect(name, partial(load_dialect, target))
         # The parser needs builtin's attributes from the first token on.
         if name == "builtin" or not lazily:
             context.load_registered_dialect(name)
     return context
 
 
-def _loader(target: str) -> Callable[[], Dialect]:
-    def load() -> Dialect:
-        module, _, name = target.partition(":")
-        dialect = getattr(importlib.import_module(module), name)
-        assert isinstance(dialect, Dialect)
-        return dialect
-
-    return load
+def load_dialect(target: str) -> Dialect:
+    """The dialect that "module:object" names."""
+    module, _, name = target.partition(":")
+    dialect = getattr(importlib.import_module(module), name)
+    assert isinstance(dialect, Dialect)
+    return dialect

@@ -56,7 +56,6 @@ class LiteRTReference:
         Raises:
             FuriosaError: LiteRT refuses the input.
         """
-        del with_margins  # integers are what they are here
         arrays = list(feeds.values())
         parts: list[list[Array]] = []
         size = 1

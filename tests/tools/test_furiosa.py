@@ -176,7 +176,7 @@ def test_every_operator_on_the_host_has_a_documented_hint(tmp_path: Path):
     for row in hosts:
         assert f"  Hint [{row['hint']}]: {row['reason']} (" in printed
         assert str(row["hint"]) in documented
-    # 6 is of networks that are quantised in part: tests/backends/warboy/test_float_layers.py.
+    # 6 is of networks that are quantised in part: tests/passes/partition/test_float_layers.py.
     assert {*map(str, given.values()), "6"} == documented
 
 

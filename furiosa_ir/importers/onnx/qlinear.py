@@ -3,7 +3,7 @@
 QLinear operators of the standard and of onnxruntime (domain com.microsoft): what its quantiser
 writes with `QuantFormat.QOperator`. `graph-fold-quantization` then makes one quantised operation of
 the three, as it does of networks that are written so. Signatures and defaults are those of
-onnxruntime's docs/ContribOperators.md and of the ONNX operator schemas.
+onnxruntime/docs/ContribOperators.md and of the ONNX operator schemas.
 
 `MEANINGS` is the table: an operator is one line, or a function that adds nodes to an `_Expansion`.
 A function raises LookupError where the operator means something else than constant scales of 8-bit
