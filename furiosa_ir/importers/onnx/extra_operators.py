@@ -1,7 +1,7 @@
 """Operators of ONNX's default domain that onnxruntime has in sets in which ONNX has not.
 
-Exporters write them. LayerNormalization means in older sets what ONNX has had it mean since 17; the
-others are experiments of ONNX's first sets, which onnxruntime keeps up to set 9,
+Exporters write them. LayerNormalization means in older sets what ONNX has had it mean since 17, and
+ThresholdedRelu what it has had it mean since 10; the others are experiments of ONNX's first sets, which onnxruntime keeps up to set 9,
 SimplifiedLayerNormalization, which never came into a set, and the first GroupNormalization, which
 ONNX took back for that of set 21.
 """
@@ -25,7 +25,7 @@ EXTRA_SETS = {
 }
 """Operator -> the sets in which onnxruntime has a form of it and ONNX has none."""
 
-MEANS_THE_SAME_SINCE = {"LayerNormalization": 17}
+MEANS_THE_SAME_SINCE = {"LayerNormalization": 17, "ThresholdedRelu": 10}
 """Operator -> the set of ONNX whose schema says what it means in older ones."""
 
 

@@ -56,6 +56,13 @@ CASES: dict[str, tuple[Any, dict[str, np.ndarray], int]] = {
     ),
     "ScaledTanh": (helper.make_node("ScaledTanh", ["x"], ["y"], alpha=0.5, beta=2.0), {}, 9),
     "ThresholdedRelu": (helper.make_node("ThresholdedRelu", ["x"], ["y"], alpha=0.5), {}, 9),
+    "an Affine without attributes": (helper.make_node("Affine", ["x"], ["y"]), {}, 9),
+    "a ThresholdedRelu without": (helper.make_node("ThresholdedRelu", ["x"], ["y"]), {}, 9),
+    "a MeanVarianceNormalization without": (
+        helper.make_node("MeanVarianceNormalization", ["x"], ["y"]),
+        {},
+        8,
+    ),
 }
 """What -> the node, its constants, the newest set in which onnxruntime's own form counts."""
 
