@@ -1,9 +1,9 @@
 """Operators of ONNX's default domain that onnxruntime has in sets in which ONNX has not.
 
 Exporters write them. LayerNormalization means in older sets what ONNX has had it mean since 17, and
-ThresholdedRelu what it has had it mean since 10; the others are experiments of ONNX's first sets, which onnxruntime keeps up to set 9,
-SimplifiedLayerNormalization, which never came into a set, and the first GroupNormalization, which
-ONNX took back for that of set 21.
+ThresholdedRelu what it has had it mean since 10; the others are experiments of ONNX's first sets,
+which onnxruntime keeps up to set 9, SimplifiedLayerNormalization, which never came into a set, and
+the first GroupNormalization, which ONNX took back for that of set 21.
 """
 
 from __future__ import annotations
