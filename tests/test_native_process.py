@@ -165,7 +165,7 @@ def test_one_that_was_killed_is_replaced() -> None:
     assert idle
     for child in idle:
         os.kill(child.process.pid, signal.SIGKILL)
-    time.sleep(0.2)
+        os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
     run_model(identity(), [np.ones(4, np.float32)])
 
 
@@ -178,7 +178,7 @@ def test_one_that_is_stopped_is_an_error_of_one_call() -> None:
     started = time.monotonic()
     with pytest.raises(NativeCrash, match="did not answer because it is stopped"):
         run_model(identity(), [np.ones(4, np.float32)])
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 250
     run_model(identity(), [np.ones(4, np.float32)])
 
 

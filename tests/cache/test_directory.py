@@ -297,15 +297,29 @@ def test_a_lock_that_is_held_stays(store: DirectoryStore):
     assert not path_of(store).with_suffix(".lock").exists()
 
 
-def test_one_compiles_and_the_others_wait(store: DirectoryStore):
+def test_one_compiles_and_the_others_wait(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch):
     order: list[str] = []
-    inside = threading.Event()
+    inside, changed = threading.Event(), threading.Condition()
+    refused: set[int] = set()
+    flock = fcntl.flock
+
+    def recorded(handle: int, operation: int) -> None:
+        try:
+            flock(handle, operation)
+        except BlockingIOError:
+            with changed:
+                refused.add(threading.get_ident())
+                changed.notify_all()
+            raise
+
+    monkeypatch.setattr(fcntl, "flock", recorded)
 
     def first():
         with store.compiling(KEY, FOREVER) as waited:
             order.append(f"first {waited}")
             inside.set()
-            time.sleep(0.2)
+            with changed:
+                assert changed.wait_for(lambda: len(refused) == 2, 60)
             put(store)
             order.append("stored")
 
@@ -319,7 +333,7 @@ def test_one_compiles_and_the_others_wait(store: DirectoryStore):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert order == ["first False", "stored", "second True", "second True"]
 
 
@@ -331,13 +345,20 @@ def test_a_failed_compile_lets_the_next_one_try(store: DirectoryStore):
 
 
 class Waiting:
-    """Threads that want to compile KEY, and compile for a second unless there is an entry.
+    """Threads that want to compile KEY, and compile unless there is an entry.
 
     Attributes:
         most: how many did so at the same time.
     """
 
-    def __init__(self, store: DirectoryStore, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        store: DirectoryStore,
+        count: int,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        together: int = 1,
+    ) -> None:
         refused: set[int] = set()
         flock = fcntl.flock
 
@@ -351,7 +372,8 @@ class Waiting:
         monkeypatch.setattr(fcntl, "flock", recorded)
         self.inside = self.most = 0
         self._store = store
-        self._guard = threading.Lock()
+        self._together = together
+        self._changed = threading.Condition()
         self._threads = [threading.Thread(target=self._compile) for _ in range(count)]
         for thread in self._threads:
             thread.start()
@@ -363,17 +385,19 @@ class Waiting:
             assert waited
             if content(self._store) is not None:
                 return
-            with self._guard:
+            with self._changed:
                 self.inside += 1
                 self.most = max(self.most, self.inside)
-            time.sleep(1.0)  # the others notice meanwhile
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self.most >= self._together, 60)
+            time.sleep(0.3)  # for those who should not come in
             put(self._store)
-            with self._guard:
+            with self._changed:
                 self.inside -= 1
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive()
 
 
@@ -381,7 +405,7 @@ def test_after_a_compile_that_was_not_stored_all_compile(
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
 ):
     with store.compiling(KEY, FOREVER):
-        waiting = Waiting(store, 3, monkeypatch)
+        waiting = Waiting(store, 3, monkeypatch, together=3)
     waiting.join()
     assert waiting.most == 3
 

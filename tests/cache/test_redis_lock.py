@@ -130,7 +130,12 @@ class Waiting:
     """
 
     def __init__(
-        self, new_store: Callable[[], RedisStore], count: int, monkeypatch: pytest.MonkeyPatch
+        self,
+        new_store: Callable[[], RedisStore],
+        count: int,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        together: int = 1,
     ) -> None:
         asked: set[int] = set()
         has = RedisClient.has
@@ -141,7 +146,8 @@ class Waiting:
 
         monkeypatch.setattr(RedisClient, "has", recorded)
         self.inside = self.most = 0
-        self._guard = threading.Lock()
+        self._together = together
+        self._changed = threading.Condition()
         self._threads = [
             threading.Thread(target=self._compile, args=(new_store(),)) for _ in range(count)
         ]
@@ -154,17 +160,19 @@ class Waiting:
             assert waited
             if store.get(KEY, 60) is not None:
                 return
-            with self._guard:
+            with self._changed:
                 self.inside += 1
                 self.most = max(self.most, self.inside)
-            time.sleep(1.0)  # the others notice meanwhile
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self.most >= self._together, 60)
+            time.sleep(0.3)  # for those who should not come in
             put(store)
-            with self._guard:
+            with self._changed:
                 self.inside -= 1
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive()
 
 
@@ -172,7 +180,7 @@ def test_after_a_compile_that_was_not_stored_all_compile(
     new_store: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
 ):
     with new_store().compiling(KEY, 60):
-        waiting = Waiting(new_store, 3, monkeypatch)
+        waiting = Waiting(new_store, 3, monkeypatch, together=3)
     waiting.join()
     assert waiting.most == 3
 

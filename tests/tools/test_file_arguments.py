@@ -86,7 +86,7 @@ def refused(line: str, this: str, folder: Path, prefix: list[str]) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=250,
     )
     assert done.returncode == 1, f"{line}: {done.stderr}"
     assert done.stdout == ""
