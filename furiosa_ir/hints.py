@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+_DEVICE, _ON_HOST = "the NPU", "it runs on the host"
+
 
 @dataclass(frozen=True)
 class Hint:
@@ -17,21 +19,24 @@ class Hint:
         operator: the operator it concerns.
         reason: what follows the operator in the sentence.
         way_out: what the user can do about it.
+        device: what cannot take the operator; empty where the reason is the network's own.
     """
 
     number: int
     operator: str
     reason: str
     way_out: str
+    device: str = ""
 
     @property
     def sentence(self) -> str:
         """The reason and the way out, without the number."""
-        return f"{self.operator} {self.reason}; {self.way_out}"
+        by = f" by {self.device}" if self.device else ""
+        return f"{self.operator} {self.reason}{by}; {self.way_out}"
 
-    def called(self, operator: str) -> Hint:
-        """The same hint under the operator's name in its framework."""
-        return replace(self, operator=operator)
+    def called(self, operator: str, device: str) -> Hint:
+        """The same hint with the operator's name in its framework, and the device's."""
+        return replace(self, operator=operator, device=self.device and device)
 
     def __str__(self) -> str:
         return f"Hint [{self.number}]: {self.sentence}"
@@ -39,7 +44,7 @@ class Hint:
 
 def not_modelled(operator: str) -> Hint:
     """The operator has no NPU form here at all."""
-    return Hint(1, operator, "cannot be accelerated by Warboy", "it runs on the host")
+    return Hint(1, operator, "cannot be accelerated", _ON_HOST, _DEVICE)
 
 
 def not_quantized(operator: str, because: str = "") -> Hint:
@@ -54,7 +59,7 @@ def dynamic_shape(operator: str) -> Hint:
 
 def form(operator: str, reason: str) -> Hint:
     """A form of the operator that the machine lacks."""
-    return Hint(4, operator, f"{reason} cannot be accelerated by Warboy", "it runs on the host")
+    return Hint(4, operator, f"{reason} cannot be accelerated", _ON_HOST, _DEVICE)
 
 
 def boundary(operator: str) -> Hint:

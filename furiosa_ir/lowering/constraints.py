@@ -25,12 +25,6 @@ from furiosa_ir.numerics.fixed_point import GREATEST_FACTOR
 GREATEST_SCALE = 2.0**64
 """Real numbers of such a size, or of its inverse, are no activations of a network."""
 
-MOST_PADDING = 1 << 12
-"""Of a window on each side, and between elements of an input."""
-
-GREATEST_STEP = (1 << 31) - 1
-"""Of strides and dilations."""
-
 MOST_COUNTED = 1 << 20
 """Windows whose counts of elements become constants, of 13 bytes each."""
 
@@ -216,26 +210,6 @@ def not_two_dimensional(op: GraphOp) -> hints.Hint | None:
     rank = len(shape_of(op.operands[0]))
     if rank != 4:
         return hints.form(op.name, f"with {rank - 2} spatial dimensions")
-    return None
-
-
-def wide_window(op: ConvOp | ConvTransposeOp | WindowPoolOp) -> hints.Hint | None:
-    """Padding, or zeros between the elements of a transposed convolution, beyond the machine's."""
-    spread, strides, dilations = [*ints(op.pads)], ints(op.strides), ints(op.dilations)
-    if max(*strides, *dilations) > GREATEST_STEP:
-        return hints.form(op.name, f"with steps of more than {GREATEST_STEP}")
-    if isinstance(op, WindowPoolOp):
-        # What rounding up adds at the end is less than a stride.
-        spread += [*strides] if op.ceil_mode.value.data else []
-    if isinstance(op, ConvTransposeOp):
-        # It is a convolution over spread elements, padded by what its kernel spans.
-        spatial = [d for d in op.layout.data if d not in "NC"]
-        kernel = [shape_of(op.weight)[op.kernel_layout.data.index(d)] for d in spatial]
-        spans = [(k - 1) * d for k, d in zip(kernel, dilations, strict=True)]
-        ends = [s + p for s, p in zip(spans, ints(op.output_padding), strict=True)]
-        spread += [*ends, *strides]
-    if max(spread) > MOST_PADDING:
-        return hints.form(op.name, f"with padding of more than {MOST_PADDING}")
     return None
 
 

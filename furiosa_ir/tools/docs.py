@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from furiosa_ir import hints, limits
+from furiosa_ir.backends import default_backend
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.dialects import ftensor, graph
 from furiosa_ir.dialects.graph import variables
@@ -32,7 +33,9 @@ def operators_page() -> Iterator[str]:
         "What an operator of either format becomes, and on which numerics the NPU runs it: `exact` "
         "(ONNX) or `litert` (TFLite; `numerics.md` says what differs where LiteRT's default "
         "kernels are meant). It must be 8-bit quantised for that; what does not run on "
-        "the NPU runs on the host, with a hint that says why. Operators that are not listed are "
+        "the NPU runs on the host, with a hint that says why. A machine may refuse "
+        "more, for want of room in its commands, and says so in the same way. Operators "
+        "that are not listed are "
         "carried whole (`graph.opaque`) and run on the host.\n"
     )
     yield "| operation | ONNX | TFLite | NPU | not on the NPU when |"
@@ -100,7 +103,7 @@ def hints_page() -> Iterator[str]:
     yield "|---|---|---|"
     for make in hints.REASONS:
         words = ["OPERATOR", "REASON"][: len(inspect.signature(make).parameters)]
-        hint = make(*words)
+        hint = make(*words).called(words[0], default_backend().title)
         yield f"| {hint.number} | {_first_sentence(make)} | {hint.sentence} |"
 
 

@@ -18,7 +18,6 @@ from furiosa_ir.lowering.constraints import (
     variable_weight,
     varying_zero_points,
     wide_sums,
-    wide_window,
 )
 from furiosa_ir.lowering.exact.scale import quantize_accumulator
 from furiosa_ir.lowering.integer_kernels import (
@@ -34,7 +33,6 @@ CONV_CONSTRAINTS = (
     varying_zero_points,
     bias_not_accumulator,
     channels_elsewhere,
-    wide_window,
     wide_sums,
 )
 GEMM_CONSTRAINTS = (

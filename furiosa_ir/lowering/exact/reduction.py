@@ -31,7 +31,6 @@ from furiosa_ir.lowering.constraints import (
     many_slices,
     many_windows,
     not_8bit,
-    wide_window,
 )
 from furiosa_ir.lowering.exact.scale import (
     lookup,
@@ -49,7 +48,7 @@ from furiosa_ir.numerics.array import Array
 @lowers(
     AveragePoolOp,
     EXACT,
-    unless=[not_8bit, many_dimensional, wide_window, many_windows, many_slices],
+    unless=[not_8bit, many_dimensional, many_windows, many_slices],
 )
 def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     """The window's sum of differences over its count, which varies at the border."""
@@ -65,7 +64,7 @@ def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     return _as_result(op, emit, result)
 
 
-@lowers(MaxPoolOp, EXACT, unless=[not_8bit, many_dimensional, wide_window, many_slices])
+@lowers(MaxPoolOp, EXACT, unless=[not_8bit, many_dimensional, many_slices])
 def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
     """The greatest stored element, requantised if the scales differ."""
     result = _windows(op, emit, "max", _pads_with_ceil(op), 0)

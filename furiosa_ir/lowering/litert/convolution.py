@@ -20,7 +20,6 @@ from furiosa_ir.lowering.constraints import (
     not_8bit,
     not_two_dimensional,
     variable_weight,
-    wide_window,
 )
 from furiosa_ir.lowering.integer_kernels import emit_conv, emit_conv_transpose
 from furiosa_ir.lowering.litert import factors
@@ -44,7 +43,6 @@ CONVOLUTION = (
     not_two_dimensional,
     asymmetric_weight,
     channels_elsewhere,
-    wide_window,
 )
 
 

@@ -10,7 +10,7 @@ from furiosa_ir import hints
 from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPoolOp
 from furiosa_ir.ir.shaped_operation import ints
-from furiosa_ir.lowering.constraints import many_windows, not_8bit, wide_window
+from furiosa_ir.lowering.constraints import many_windows, not_8bit
 from furiosa_ir.lowering.integer_kernels import window_counts
 from furiosa_ir.lowering.litert import factors
 from furiosa_ir.lowering.litert.convolution import is_uint8
@@ -24,7 +24,7 @@ def not_tflite(op: WindowPoolOp) -> hints.Hint | None:
     return None
 
 
-@lowers(MaxPoolOp, LITERT, unless=[not_8bit, not_tflite, wide_window])
+@lowers(MaxPoolOp, LITERT, unless=[not_8bit, not_tflite])
 def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
     """MAX_POOL_2D."""
     return emit.emit(
@@ -40,7 +40,7 @@ def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
     )
 
 
-@lowers(AveragePoolOp, LITERT, unless=[not_8bit, not_tflite, wide_window, many_windows])
+@lowers(AveragePoolOp, LITERT, unless=[not_8bit, not_tflite, many_windows])
 def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     """AVERAGE_POOL_2D: the sum of the stored integers over their number, ties away from zero.
 

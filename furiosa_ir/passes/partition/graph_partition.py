@@ -19,6 +19,8 @@ from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Block, BlockArgument, Operation, OpResult, Region, SSAValue
 
 from furiosa_ir import hints
+from furiosa_ir.backends import Backend
+from furiosa_ir.backends.target import backend_of
 from furiosa_ir.dialects.graph import ONNX_OPERATORS, TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
@@ -41,7 +43,6 @@ from furiosa_ir.ir.segments import (
     numerics_of,
 )
 from furiosa_ir.ir.value_tracking import note_all_replaced
-from furiosa_ir.lowering import refusal
 from furiosa_ir.lowering.constraints import dynamic
 from furiosa_ir.passes.partition.float_layers import float_hint
 from furiosa_ir.passes.partition.forward_variables import forward_variables
@@ -59,11 +60,12 @@ PYTHON = "python"
 class GraphPartition(Pass):
     """Splits `@main` into maximal NPU and host segments with as few crossings as possible.
 
-    An operation runs on the NPU if its lowering takes it; otherwise its `graph.hint` attribute says
-    why not. There are as few segments as can run one after another (`segment_order`), so operations
-    that do not depend on the other side share one. Constants are copied to where they are used.
-    Variables are read in front of all segments and assigned behind them (`forward_variables`), in
-    integers where they stand for such (`narrow_variables`).
+    An operation runs on the NPU if the backend takes it (`Backend.refusal`, of the module's target
+    or the default one); otherwise its `graph.hint` attribute says why not. There are as
+    few segments as can run one after another (`segment_order`), so operations that do not depend on
+    the other side share one. Constants are copied to where they are used. Variables are read in
+    front of all segments and assigned behind them (`forward_variables`), in integers where they
+    stand for such (`narrow_variables`).
 
         func.func @main(%x: tensor<1x8xf32>) -> tensor<1x8xf32> {
           %q = "graph.quantize"(%x) : (tensor<1x8xf32>) -> tensor<1x8x!quant.uniform<i8:f32, 0.5>>
@@ -97,7 +99,7 @@ class GraphPartition(Pass):
         forward_variables(op, main)
         narrow_variables(op, main)
         operations = [o for o in main.body.block.ops if isinstance(o, GraphOp)]
-        placements = _placements(operations, numerics_of(op))
+        placements = _placements(operations, numerics_of(op), backend_of(op))
         segments = _segments(operations, placements, main)
         _outline(op, main, segments)
 
@@ -126,20 +128,20 @@ def outside_of_segments(main: FuncOp) -> GraphOp | None:
     return None
 
 
-def _placements(operations: Sequence[GraphOp], numerics: str) -> dict[Operation, str]:
+def _placements(
+    operations: Sequence[GraphOp], numerics: str, backend: Backend
+) -> dict[Operation, str]:
     """NPU or host for each operation that computes something; host ones get their hint."""
     placements: dict[Operation, str] = {}
     for op in operations:
         if isinstance(op, ConstantOp | StorageCastOp):
             continue
-        hint = _hint(op, numerics)
+        hint = _hint(op, numerics, backend)
         placements[op] = NPU if hint is None else HOST
         if hint is not None:
+            hint = hint.called(_framework_name(op, numerics), backend.title)
             op.attributes[HINT] = ArrayAttr(
-                [
-                    IntegerAttr(hint.number, i64),
-                    StringAttr(hint.called(_framework_name(op, numerics)).sentence),
-                ]
+                [IntegerAttr(hint.number, i64), StringAttr(hint.sentence)]
             )
     return placements
 
@@ -159,14 +161,14 @@ def _framework_name(op: GraphOp, numerics: str) -> str:
     return names[0] if names else op.name
 
 
-def _hint(op: GraphOp, numerics: str) -> hints.Hint | None:
+def _hint(op: GraphOp, numerics: str, backend: Backend) -> hints.Hint | None:
     if isinstance(op, OpaqueOp):
         return _hint_of_opaque(op, numerics)
     if isinstance(op, DequantizeOp) or (
         isinstance(op, QuantizeOp) and quantization_of(op.x) is None
     ):
         return hints.boundary(op.name)
-    hint = refusal(op, numerics)
+    hint = backend.refusal(op, numerics)
     is_float = hint is not None and hint.number == hints.not_quantized("").number
     return float_hint(op) if is_float and numerics == EXACT else hint
 
