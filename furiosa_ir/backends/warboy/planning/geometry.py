@@ -260,9 +260,11 @@ def every_tile_reads(geometry: Geometry, rows: int) -> bool:
     window, x = geometry.window, geometry.operands[0]
     if window is None or x is None or window.input_dilation[0] > 1:
         return True
-    spans = (
-        _span(window, 0, low, count, x[1]) for low, count in tile_ranges(geometry.result[1], rows)
-    )
+    # The first tile may lie above x, the last one below; what is between them lies between.
+    whole = geometry.result[1]
+    last = (whole - 1) // rows * rows
+    ends = ((0, min(rows, whole)), (last, whole - last))
+    spans = (_span(window, 0, low, count, x[1]) for low, count in ends)
     return all(before >= 0 and behind >= 0 for _, _, before, behind in spans)
 
 
