@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from furiosa_ir.backends.warboy.invariants import (
-    verify_commands,
-    verify_integers,
-    verify_segments,
-)
+from furiosa_ir.backends.warboy.invariants import verify_commands
 from furiosa_ir.ir.pipeline import Phase, Pipeline
+from furiosa_ir.passes.segment_invariants import verify_integers, verify_segments
 
 GRAPH = Phase(
     "graph",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir.backends.warboy.commands.segment import generate
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
+from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.allocate import allocate
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
@@ -19,6 +24,7 @@ from furiosa_ir.ir.text import large_constants, parse_module, print_module
 from furiosa_ir.ir.verifier import verify_module
 from tests.backends.warboy.networks import Pieces
 from tests.backends.warboy.segments import Build, build_function, small_machine
+from tests.backends.warboy.test_random_networks import random_network
 
 MACHINE = small_machine(3072, 4)
 
@@ -39,13 +45,14 @@ def movement(e, a):
     return [p.reshape(p.transpose(y, 0, 2, 3, 1), 1, 216), p.softmax(p.reshape(y, 6, 36), 1)]
 
 
-PASSES = {
-    "fuse": fuse_kernels,
-    "views": assign_views,
-    "plan": lambda f: plan_tiles(f, MACHINE),
-    "allocate": lambda f: allocate(f, MACHINE),
-    "schedule": lambda f: schedule(f, MACHINE),
-}
+def passes(machine: Machine) -> list[Callable[[FuncOp], None]]:
+    return [
+        fuse_kernels,
+        assign_views,
+        lambda f: plan_tiles(f, machine),
+        lambda f: allocate(f, machine),
+        lambda f: schedule(f, machine),
+    ]
 
 
 def reread(function: FuncOp) -> FuncOp:
@@ -72,11 +79,23 @@ def reread(function: FuncOp) -> FuncOp:
     ids=["residual", "movement"],
 )
 def test_text_of_every_stage(shape: tuple[int, ...], build: Build) -> None:
+    go_through_text(shape, build)
+
+
+@settings(max_examples=4)
+@given(seed=st.integers(0, 1 << 30), layout=st.sampled_from(["NCHW", "NHWC"]))
+def test_text_of_every_stage_of_random_networks(seed: int, layout: str) -> None:
+    """Padding, windows and copies among them: what a stage knows has to be in its text."""
+    shape = tuple({"N": 1, "C": 3, "H": 9, "W": 7}[d] for d in layout)
+    go_through_text(shape, random_network(seed, 6, layout), small_machine(16384, 4))
+
+
+def go_through_text(shape: tuple[int, ...], build: Build, machine: Machine = MACHINE) -> None:
     segments: list[NpuSegment] = []
     for through_text in (False, True):
         function = build_function([shape], build)
         ModuleOp([function])
-        for apply in PASSES.values():
+        for apply in passes(machine):
             apply(function)
             if through_text:
                 function = reread(function)
