@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import ModuleOp
 
+from furiosa_ir.backends.warboy import planning
 from furiosa_ir.backends.warboy.commands.constant_section import ALIGNMENT, build_section, lay_out
 from furiosa_ir.backends.warboy.commands.tokens import read_memory, written_memory
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
@@ -24,6 +27,14 @@ from furiosa_ir.ir.pipeline import Instrumentation
 from tests.backends.warboy.networks import Pieces
 from tests.backends.warboy.segments import WARBOY, check, small_machine
 from tests.conftest import DIGITS
+
+
+def test_the_package_says_what_each_module_answers() -> None:
+    assert planning.__file__ is not None
+    modules = {p.stem for p in Path(planning.__file__).parent.glob("*.py")} - {"__init__"}
+    rows = [line for line in (planning.__doc__ or "").splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall("`(.+?)`", row.split("|")[1])} == modules
+
 
 EXTENTS = st.lists(st.integers(1, 4), min_size=1, max_size=6)
 

@@ -41,6 +41,7 @@ from furiosa_ir.backends.warboy.planning.kernel_views import table_operands, wei
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
 from furiosa_ir.backends.warboy.vector_engine import Instruction
+from furiosa_ir.backends.warboy.planning.views import shifted
 from furiosa_ir.dialects.ftensor import contraction
 
 
@@ -238,7 +239,7 @@ class KernelSteps:
                 self._loaded[operand] = (slot, window)
                 offset, extent = window
                 target = self._stage(operand, binding, slot, extent)
-                source = self._dram.tile(binding.buffer, _add(binding.offset, offset), extent)
+                source = self._dram.tile(binding.buffer, shifted(binding.offset, offset), extent)
                 yield Load(source, target, self._layer), Window(operand, offset, extent)
             slot = self._loaded[operand][0]
             self._windows[operand, step.number] = self._stage(operand, binding, slot, window[1])
@@ -268,7 +269,7 @@ class KernelSteps:
     def _window(self, binding: OperandBinding, offset: Shape4, extent: Shape4) -> SramTile:
         buffer = self._dram.memory.buffers[binding.buffer]
         return resident_tile(
-            buffer, self._resident[binding.buffer], _add(binding.offset, offset), extent
+            buffer, self._resident[binding.buffer], shifted(binding.offset, offset), extent
         )
 
     def _result(self, step: Step) -> SramTile:
@@ -282,7 +283,9 @@ class KernelSteps:
         """The step's result to its allocation, if it goes there."""
         if self._plan.store:
             binding = self._plan.result
-            target = self._dram.tile(binding.buffer, _add(binding.offset, step.offset), step.extent)
+            target = self._dram.tile(
+                binding.buffer, shifted(binding.offset, step.offset), step.extent
+            )
             yield Store(self._result(step), target, self._layer), self._made(step)
 
     def execute(self, step: Step) -> Issued:
@@ -366,7 +369,3 @@ def resident_tile(buffer: Buffer, address: int, offset: Shape4, extent: Shape4) 
     return SramTile(
         address, buffer.shape, buffer.slices, buffer.order, buffer.element, offset, extent
     )
-
-
-def _add(a: Shape4, b: Shape4) -> Shape4:
-    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]

@@ -9,7 +9,9 @@ None of them changes an operation; passes do, in `passes/`.
 | `view_inference` | which view every tensor of a function should have |
 | `assigned_views` | which one it has: the IR's attributes, written, read and checked |
 | `geometry` | a kernel's loops; which windows of its operands a tile of its result reads |
-| `storage` | which buffer a tensor is, or is a window of; its allocation in DRAM |
+| `buffers` | what a buffer holds, and which tensors are it or a window of it |
+| `copy_plans` | how a copy in DRAM is carried out: an alias, a kernel that stores there, moves |
+| `storage` | the buffers, places and DRAM allocations of a whole function |
 | `layouts`, `layout_choice` | over how many slices a buffer goes, in which order; the fastest |
 | `tiles` | how a kernel's loops are split into steps, and what a split takes of SRAM |
 | `estimate` | how many cycles a split takes |

@@ -17,11 +17,12 @@ from furiosa_ir.backends.warboy.enf.records import (
 )
 from furiosa_ir.backends.warboy.machine import Machine, command_cost
 from furiosa_ir.backends.warboy.machine.cost import transfer_bytes
+from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.geometry import groups_in, reading
 from furiosa_ir.backends.warboy.planning.layouts import Layout, flat_bytes
-from furiosa_ir.backends.warboy.planning.storage import Storage
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS, Split, Task, steps
 from furiosa_ir.backends.warboy.vector_engine import Instruction
+from furiosa_ir.backends.warboy.planning.views import shifted
 
 _BLANK = Instruction("clamp", (0,), (0, 0))
 _ORIGIN: Shape4 = (0, 0, 0, 0)
@@ -151,5 +152,5 @@ def _tile(
     if stage is not None:
         return SramTile(0, stage.shape, stage.slices, stage.order, element, _ORIGIN, extent)
     layout, whole = layouts[binding.buffer], storages[binding.buffer].shape
-    n, h, w, c = (a + b for a, b in zip(binding.offset, offset, strict=True))
-    return SramTile(0, whole, layout.slices, layout.order, element, (n, h, w, c), extent)
+    at = shifted(binding.offset, offset)
+    return SramTile(0, whole, layout.slices, layout.order, element, at, extent)

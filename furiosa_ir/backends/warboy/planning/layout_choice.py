@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding
 from furiosa_ir.backends.warboy.enf.records import SramTile
 from furiosa_ir.backends.warboy.machine import Machine, command_cost
+from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.estimate import step_command
 from furiosa_ir.backends.warboy.planning.layouts import Layout, best_layout, layouts
-from furiosa_ir.backends.warboy.planning.storage import Storage
 from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
 
 SPACIOUS = 16

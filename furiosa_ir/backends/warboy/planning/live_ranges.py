@@ -22,9 +22,9 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     Stage,
 )
 from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.estimate import split_cycles
 from furiosa_ir.backends.warboy.planning.layouts import Layout
-from furiosa_ir.backends.warboy.planning.storage import Storage
 from furiosa_ir.backends.warboy.planning.tiles import (
     Split,
     Task,

@@ -118,6 +118,12 @@ def position4(shape: Sequence[int], view: str, index: Sequence[int]) -> Shape4:
     return n, h, w, c
 
 
+def shifted(position: Shape4, offset: Shape4) -> Shape4:
+    """A position counted from somewhere else: the sum."""
+    (n, h, w, c), (dn, dh, dw, dc) = position, offset
+    return n + dn, h + dh, w + dw, c + dc
+
+
 def is_window(whole: Sequence[int], part: Sequence[int], view: str) -> bool:
     """Whether a part of a tensor is a window of its four dimensions.
 
