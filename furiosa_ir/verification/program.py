@@ -22,6 +22,7 @@ from furiosa_ir.backends.warboy.commands.kernel_steps import (
 )
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelPlan, OperandBinding, Shape4
+from furiosa_ir.backends.warboy.dialect.segment import kernels_of, memory_addresses, memory_plan
 from furiosa_ir.backends.warboy.enf.records import (
     Copy,
     Load,
@@ -31,8 +32,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Store,
 )
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.passes.allocate import kernels_of, memory_plan
-from furiosa_ir.backends.warboy.passes.schedule import issue, memory_addresses
+from furiosa_ir.backends.warboy.passes.schedule import issue
 from furiosa_ir.backends.warboy.planning.views import LETTERS
 from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.backends.warboy.simulator.memory import Memory, TileAccess, slice_stride

@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 
-from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, LayersAttr
+from furiosa_ir.backends.warboy.dialect.attributes import (
+    ADDRESSES,
+    CONSTANTS,
+    LAYERS,
+    AddressesAttr,
+    LayersAttr,
+)
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp, EndOp
 from furiosa_ir.backends.warboy.dialect.plan import MemoryAddresses
-from furiosa_ir.backends.warboy.stages import ADDRESSES, CONSTANTS, LAYERS
 from furiosa_ir.ir.segments import body_of, is_npu
 from furiosa_ir.ir.verifier import Fault, raise_faults
 

@@ -14,8 +14,8 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation
 
+from furiosa_ir.backends.warboy.dialect.attributes import ADDRESSES, LAYERS, MEMORY, VIEW
 from furiosa_ir.backends.warboy.dialect.kernels import MOVEMENT, KernelOp
-from furiosa_ir.backends.warboy.planning.assigned_views import VIEW
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.dialects.graph.base import GraphOp
@@ -36,18 +36,6 @@ STAGES = (
     "schedule",
 )
 """The passes that a program cannot do without, in order."""
-
-MEMORY = "warboy.memory"
-"""The function attribute that holds the `MemoryPlan`."""
-
-ADDRESSES = "warboy.addresses"
-"""The function attribute that holds the `MemoryAddresses`."""
-
-CONSTANTS = "warboy.constants"
-"""The function attribute with the constants in the order of the constant section."""
-
-LAYERS = "warboy.layers"
-"""The function attribute with the report's rows, one a kernel."""
 
 
 def require(module: ModuleOp, what: str) -> None:

@@ -40,8 +40,8 @@ from furiosa_ir.backends.warboy.planning.geometry import (
 from furiosa_ir.backends.warboy.planning.kernel_views import table_operands, weight_operands
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
-from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.backends.warboy.planning.views import shifted
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.dialects.ftensor import contraction
 
 

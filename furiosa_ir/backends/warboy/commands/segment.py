@@ -12,11 +12,10 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.commands.command_operations import command_record
 from furiosa_ir.backends.warboy.commands.constant_section import build_section, lay_out
-from furiosa_ir.backends.warboy.dialect.attributes import LayersAttr
+from furiosa_ir.backends.warboy.dialect.attributes import CONSTANTS, LAYERS, LayersAttr
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
+from furiosa_ir.backends.warboy.dialect.segment import memory_addresses
 from furiosa_ir.backends.warboy.enf.records import Command, NpuSegment
-from furiosa_ir.backends.warboy.passes.schedule import memory_addresses
-from furiosa_ir.backends.warboy.stages import CONSTANTS, LAYERS
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.verifier import OperationFailure

@@ -26,6 +26,21 @@ from furiosa_ir.backends.warboy.dialect.structure import (
     print_value,
 )
 
+VIEW = "warboy.view"
+"""Of an argument, and of a movement outside of kernels: its view, a string."""
+
+MEMORY = "warboy.memory"
+"""Of a function: its `MemoryAttr`, from `plan-tiles` to `schedule`."""
+
+ADDRESSES = "warboy.addresses"
+"""Of a function: its `AddressesAttr`, from `allocate` on."""
+
+CONSTANTS = "warboy.constants"
+"""Of a function that is scheduled: the constants in the order of the constant section."""
+
+LAYERS = "warboy.layers"
+"""Of a function that is scheduled: its `LayersAttr`."""
+
 _TYPES: dict[str, type[Any]] = {kind_name(cls): cls for cls in PLAN_TYPES}
 
 

@@ -7,7 +7,7 @@ from math import prod
 
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.backends.warboy.dialect.attributes import MemoryAttr
+from furiosa_ir.backends.warboy.dialect.attributes import MEMORY, MemoryAttr
 from furiosa_ir.backends.warboy.dialect.plan import (
     Buffer,
     CopyPlan,
@@ -96,7 +96,7 @@ def _verify_parameter(
 
 def _buffers(op: Operation) -> tuple[Buffer, ...] | None:
     function = op.parent_op()
-    memory = None if function is None else function.attributes.get("warboy.memory")
+    memory = None if function is None else function.attributes.get(MEMORY)
     return memory.data.buffers if isinstance(memory, MemoryAttr) else None
 
 

@@ -10,7 +10,10 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir.backends.warboy.commands.constant_section import lay_out
-from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, MemoryAttr
+from furiosa_ir.backends.warboy.dialect.attributes import (
+    ADDRESSES,
+    AddressesAttr,
+)
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import (
     CopyPlan,
@@ -20,14 +23,18 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     MemoryPlan,
     OperandBinding,
 )
+from furiosa_ir.backends.warboy.dialect.segment import (
+    constants_of,
+    kernel_plans,
+    kernels_of,
+    memory_plan,
+)
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.areas import sram_areas
 from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
-from furiosa_ir.backends.warboy.stages import ADDRESSES, MEMORY, require
+from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
-from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
-from furiosa_ir.errors import CompilationFailure, VerificationFailure
-from furiosa_ir.ir.constants import Constant
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.segments import is_npu
 
@@ -55,33 +62,6 @@ class Allocate(Pass):
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
                 allocate(function, machine)
-
-
-def memory_plan(function: FuncOp) -> MemoryPlan:
-    """The function's buffers and live ranges.
-
-    Raises:
-        VerificationFailure: it is not planned.
-    """
-    memory = function.attributes.get(MEMORY)
-    if not isinstance(memory, MemoryAttr):
-        raise VerificationFailure(f"@{function.sym_name.data} is not planned")
-    return memory.data
-
-
-def kernels_of(function: FuncOp) -> list[KernelOp]:
-    """The kernels in order; a kernel's number is its index here."""
-    return [op for op in function.body.block.ops if isinstance(op, KernelOp)]
-
-
-def constants_of(function: FuncOp) -> list[Constant]:
-    """The constants in order; an `Allocation` of kind "constant" has its index here."""
-    return [op.value.data for op in function.body.block.ops if isinstance(op, ConstantOp)]
-
-
-def kernel_plans(kernels: Sequence[KernelOp]) -> dict[int, KernelPlan]:
-    """Kernel number -> plan, of the kernels that have steps (copies in DRAM have none)."""
-    return {k: op.kernel_plan for k, op in enumerate(kernels) if not isinstance(op, CopyOp)}
 
 
 def allocate(function: FuncOp, machine: Machine) -> None:

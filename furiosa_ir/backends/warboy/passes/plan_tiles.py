@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir.backends.target import note_plan
-from furiosa_ir.backends.warboy.dialect.attributes import MemoryAttr, PlanAttr
+from furiosa_ir.backends.warboy.dialect.attributes import MEMORY, MemoryAttr, PlanAttr
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, OperandBinding
 from furiosa_ir.backends.warboy.machine import Machine
@@ -23,7 +23,7 @@ from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, Workload, plan_live_ranges
 from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
 from furiosa_ir.backends.warboy.planning.tiles import Task
-from furiosa_ir.backends.warboy.stages import MEMORY, require
+from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name

@@ -21,7 +21,12 @@ from furiosa_ir.backends.warboy.commands.kernel_steps import (
     resident_tile,
 )
 from furiosa_ir.backends.warboy.commands.tokens import TokenTracker
-from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, LayersAttr
+from furiosa_ir.backends.warboy.dialect.attributes import (
+    CONSTANTS,
+    LAYERS,
+    MEMORY,
+    LayersAttr,
+)
 from furiosa_ir.backends.warboy.dialect.commands import EndOp
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp
 from furiosa_ir.backends.warboy.dialect.plan import (
@@ -34,20 +39,20 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     Shape4,
 )
 from furiosa_ir.backends.warboy.dialect.plan_rules import verify_memory
-from furiosa_ir.backends.warboy.enf.records import Command, Load, Store
-from furiosa_ir.backends.warboy.layer_table import layer_row
-from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.passes.allocate import (
+from furiosa_ir.backends.warboy.dialect.segment import (
     constants_of,
     kernel_plans,
     kernels_of,
+    memory_addresses,
     memory_plan,
 )
+from furiosa_ir.backends.warboy.enf.records import Command, Load, Store
+from furiosa_ir.backends.warboy.layer_table import layer_row
+from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.assigned_views import erase_views
-from furiosa_ir.backends.warboy.stages import ADDRESSES, CONSTANTS, LAYERS, MEMORY, require
+from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
-from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.segments import is_npu
@@ -86,18 +91,6 @@ class Schedule(Pass):
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
                 schedule(function, machine)
-
-
-def memory_addresses(function: FuncOp) -> MemoryAddresses:
-    """The addresses of a function's buffers.
-
-    Raises:
-        VerificationFailure: nothing is allocated.
-    """
-    attribute = function.attributes.get(ADDRESSES)
-    if isinstance(attribute, AddressesAttr) and isinstance(attribute.data, MemoryAddresses):
-        return attribute.data
-    raise VerificationFailure(f"@{function.sym_name.data} has no addresses")
 
 
 def schedule(function: FuncOp, machine: Machine) -> None:

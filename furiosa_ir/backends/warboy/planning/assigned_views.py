@@ -8,7 +8,7 @@ from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from furiosa_ir.backends.warboy.dialect.attributes import ViewsAttr
+from furiosa_ir.backends.warboy.dialect.attributes import VIEW, ViewsAttr
 from furiosa_ir.backends.warboy.dialect.kernels import MOVEMENT, CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import KernelViews
 from furiosa_ir.backends.warboy.planning.kernel_views import (
@@ -27,9 +27,6 @@ from furiosa_ir.dialects.ftensor import TensorOp, movement
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.shaped_operation import ints, shape_of
 from furiosa_ir.ir.verifier import OperationFailure
-
-VIEW = "warboy.view"
-"""The attribute of an argument, and of a movement outside of kernels, that holds its view."""
 
 Views = dict[SSAValue, str]
 """Each tensor's view."""

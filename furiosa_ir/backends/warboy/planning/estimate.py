@@ -21,8 +21,8 @@ from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.geometry import groups_in, reading
 from furiosa_ir.backends.warboy.planning.layouts import Layout, flat_bytes
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS, Split, Task, steps
-from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.backends.warboy.planning.views import shifted
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 
 _BLANK = Instruction("clamp", (0,), (0, 0))
 _ORIGIN: Shape4 = (0, 0, 0, 0)
