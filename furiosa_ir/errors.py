@@ -143,7 +143,7 @@ class MissingKernel(CompilationFailure):
 
 
 class FormatFailure(FuriosaError):
-    """An ENF file that is corrupt, truncated, of another version or not ours."""
+    """A program's file that is corrupt, truncated, of another version or not ours."""
 
 
 class ExecutionFailure(FuriosaError):

@@ -28,7 +28,7 @@ class ModelMessage(Protocol):
 
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | ModelMessage
-"""A path, or the content of a file: ENF, ONNX, TFLite or IR text."""
+"""A path, or the content of a file: a program, ONNX, TFLite or IR text."""
 
 _TAKEN = "give a path, bytes, a file that is open in binary mode, or an onnx.ModelProto"
 

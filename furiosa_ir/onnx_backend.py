@@ -5,7 +5,7 @@ import furiosa_ir.onnx_backend as backend
 rep = backend.prepare(onnx.load("network.onnx"))
 (result,) = rep.run([image])
 
-A model is compiled to an ENF program and run by a session, as every other user of both does. The
+A model is compiled to a program and run by a session, as every other user of both does. The
 NPU takes static shapes only: a model with open dimensions is compiled when `run` tells them, once
 for each combination of shapes.
 """
@@ -153,7 +153,7 @@ class FuriosaBackend(Backend):
         Args:
             model: the ONNX model.
             device: see `supports_device`.
-            target: the machine to compile for ("warboy", "warboy-2pe").
+            target: what to compile for, one of `furiosa_ir.backends.targets`.
             kwargs: accepted for the interface's signature.
 
         Raises:

@@ -33,8 +33,8 @@ class Binding:
 
     Attributes:
         tensor: index of the tensor.
-        address: where, in the device's own terms. On Warboy: the byte offset in the segment's DRAM
-            at which it lies dense, row-major in its own shape.
+        address: where, in the device's own terms: often the byte offset in its memory at which it
+            lies dense, row-major in its own shape.
     """
 
     tensor: int

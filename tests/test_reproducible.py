@@ -21,9 +21,10 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy._core._multiarray_umath import __cpu_dispatch__ as cpu_features
 from onnx import helper
 
+from furiosa_ir.backends import default_backend
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.backends.warboy.enf.writer import write_program
-from furiosa_ir.compiler import LEVELS, compile_model, compile_source
+from furiosa_ir.compiler import compile_model, compile_source
 from furiosa_ir.ir.equivalence import difference
 from furiosa_ir.ir.text import read_module, write_module
 from tests.conftest import ROOT
@@ -206,7 +207,7 @@ def check_every_level(path: Path, folder: Path) -> None:
     But that the program says so.
     """
     program = read_program(compile_model(path))
-    for level in LEVELS[:-1]:
+    for level in default_backend().levels:
         module = compile_source(path, target_ir=level).module
         text = folder / f"{level}.mlir"
         write_module(module, text)

@@ -13,13 +13,14 @@ loads no compiler and a look into the cache not even numpy. docs/adding-a-backen
     register(BACKEND)
 
 Three ways lead into the register: those that come with the project, the entry points
-`furiosa_ir.backends` of installed distributions, and plug-ins (`--load`) that call `register`.
+`furiosa_ir.backends` of installed distributions (`installed.py`), and plug-ins (`--load`) that call
+`register`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
@@ -39,13 +40,11 @@ if TYPE_CHECKING:
     from furiosa_ir.hints import Hint
     from furiosa_ir.ir.pipeline import Pipeline
     from furiosa_ir.numerics.array import Array
+    from furiosa_ir.plugins import Plugin
     from furiosa_ir.program import Head, Program, Provenance
 
 _BUILT_IN = ("furiosa_ir.backends.warboy:BACKEND",)
 """The first one is the default."""
-
-ENTRY_POINTS = "furiosa_ir.backends"
-"""The group of entry points whose modules register a backend: `toy = "toy_backend"`."""
 
 _MAGIC = 16
 """Bytes that the longest magic may have."""
@@ -89,8 +88,8 @@ class Container:
             beside the content it is given the CRC-32 of the bytes from `CHECKED` on. Raises
             FormatFailure. It imports neither numpy nor xDSL.
         disassemble: a program as lines of text.
-        foreign: what can be said of a file with this magic that is no program of ours, for people;
-            None of one that is.
+        foreign: what can be said of a file with this magic that is no program of ours: its header
+            as JSON has it, and as lines for people; None if nothing can.
     """
 
     name: str
@@ -100,7 +99,7 @@ class Container:
     write: Callable[[Program, BinaryIO], None]
     head: Callable[[bytes | memoryview, int], Head]
     disassemble: Callable[[Program], Iterable[str]]
-    foreign: Callable[[bytes], dict[str, Any] | None] | None = None
+    foreign: Callable[[bytes], tuple[dict[str, Any], list[str]] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +150,23 @@ class Backend:
     missing: Callable[[FuncOp], tuple[str, str, str | None] | None] | None = None
     devices: tuple[tuple[str, str], ...] = ()
     device_hint: str = ""
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Where a compile can end, in order: the levels of IR, then the program."""
+        return (*self.levels, self.container.name)
+
+    def require_stop(self, name: str | None) -> None:
+        """Refuses a place to end that compiles for this backend do not come to.
+
+        Raises:
+            CompilationFailure: it is none of `stops`.
+        """
+        if name is not None and name not in self.stops:
+            raise CompilationFailure(
+                f"there is no level of IR called '{name}'",
+                hint=f"choose of {', '.join(self.stops)}",
+            )
 
 
 def lazily(target: str) -> Callable[..., Any]:
@@ -224,24 +240,69 @@ def targets() -> dict[str, str]:
     return {name: text for b in backends() for name, text in b.targets.items()}
 
 
-def backend_for(target: str) -> Backend:
+def backend_for(target: str, plugins: Sequence[Plugin] = ()) -> Backend:
     """The backend of a target.
+
+    Args:
+        target: one of `targets`.
+        plugins: code that may declare it, which is loaded if nobody else knows it.
 
     Raises:
         CompilationFailure: there is no such target.
     """
-    for backend in backends():
-        if target in backend.targets:
-            return backend
-    raise CompilationFailure(
-        f"there is no target '{target}'", hint=f"choose one of {', '.join(targets())}"
-    )
+    backend = find(lambda backend: target in backend.targets, plugins)
+    if backend is None:
+        raise CompilationFailure(
+            f"there is no target '{target}'", hint=f"choose one of {', '.join(targets())}"
+        )
+    return backend
 
 
-def backend_of_content(head: bytes | memoryview) -> Backend | None:
-    """The backend whose programs begin like this; None if none's do."""
+def backend_of_content(
+    head: bytes | memoryview, *, further: bool = False, plugins: Sequence[Plugin] = ()
+) -> Backend | None:
+    """The backend whose programs begin like this; None if none's do.
+
+    Args:
+        head: the file's beginning, or all of it.
+        further: whether to look for backends that are not registered yet.
+        plugins: code that may declare it; only with `further`.
+    """
     start = bytes(head[:_MAGIC])
-    return next((b for b in backends() if start.startswith(b.container.magic)), None)
+    known = (b for b in backends() if start.startswith(b.container.magic))
+    found = next(known, None)
+    if found is None and further:
+        return find(lambda backend: start.startswith(backend.container.magic), plugins)
+    return found
+
+
+def find(wanted: Callable[[Backend], bool], plugins: Sequence[Plugin] = ()) -> Backend | None:
+    """The first backend that is wanted: registered, else installed, else a plug-in's.
+
+    Args:
+        wanted: whether it is this one.
+        plugins: code that may declare it.
+
+    Raises:
+        FuriosaError: a plug-in does not load.
+    """
+    found = next(filter(wanted, backends()), None)
+    if found is None:
+        look_for_installed()
+        found = next(filter(wanted, backends()), None)
+    if found is None and plugins:
+        from furiosa_ir.plugins import load_plugins  # noqa: PLC0415
+
+        load_plugins(plugins)
+        found = next(filter(wanted, backends()), None)
+    return found
+
+
+def look_for_installed() -> None:
+    """Registers the backends that are installed: for whoever meets names that may be theirs."""
+    from furiosa_ir.backends.installed import load_installed  # noqa: PLC0415  # few need it
+
+    load_installed()
 
 
 def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> Program:
@@ -250,8 +311,8 @@ def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> Program
     Raises:
         FormatFailure: it is no program, or damaged.
     """
-    backend = backend_of_content(_head(source)) or default_backend()  # which says what is wrong
-    return backend.container.read(source)
+    backend = backend_of_content(_head(source), further=True)
+    return (backend or default_backend()).container.read(source)  # which says what is wrong
 
 
 def _head(source: str | os.PathLike[str] | bytes | memoryview) -> bytes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from furiosa_ir.backends import backend_for
 from furiosa_ir.cache.entry import (
     MAX_WARNINGS,
     SOURCE,
@@ -44,7 +45,7 @@ class Compiled:
     """What a compile made.
 
     Attributes:
-        program: the ENF file's bytes, or the file that they were written to.
+        program: the bytes of the program's file, or the file that they were written to.
         source_hash: SHA-256 of the model that it was made from.
         figures: what it said about the program.
     """
@@ -59,7 +60,7 @@ class Result:
     """A program, from the cache or fresh.
 
     Attributes:
-        program: the ENF file's bytes, or the file that holds them.
+        program: the bytes of the program's file, or the file that holds them.
         metadata: what the compile said.
         from_cache: whether it was stored.
     """
@@ -105,7 +106,7 @@ def compile_program(
     """
 
     def compile_() -> Compiled:
-        from furiosa_ir.compiler import compile_source
+        from furiosa_ir.driver import compile_source
 
         result = compile_source(
             source, target=target, batch_size=batch_size, part=part, plugins=plugins
@@ -120,17 +121,14 @@ def compile_program(
 
 def describe(program: Program) -> Metadata:
     """What a compile says of its program."""
-    from furiosa_ir.reports.inspect import summary
+    from furiosa_ir.costs import host_operators, npu_mac_share
 
-    figures = summary(program)["summary"]
+    costs = backend_for(program.target).costs(program)
     return Metadata(
-        npu_mac_share=figures["npu_mac_share"],
-        cycles=figures["cycles"],
-        latency_us=figures["latency_us"],
-        host_operators=tuple(
-            HostOperator(o["operator"], o["layer"], o["hint"], o["reason"])
-            for o in figures["host_operators"]
-        ),
+        npu_mac_share=npu_mac_share(program, costs),
+        cycles=costs.cycles,
+        latency_us=costs.latency_us,
+        host_operators=tuple(HostOperator(*row) for row in host_operators(program)),
     )
 
 

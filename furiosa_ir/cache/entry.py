@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from furiosa_ir.backends.warboy.enf.head import CHECKED
+from furiosa_ir.backends import CHECKED
 
 MAGIC = b"FIRCACHE"
 VERSION = 1
@@ -148,7 +148,7 @@ class Entry:
     Attributes:
         created: seconds since 1970.
         metadata: what the compile said.
-        program: the ENF file's content, or the file that it was copied to.
+        program: the program's file as bytes, or the file that it was copied to.
         checksum: CRC-32 of the program behind the bytes that its own checksum does not cover.
     """
 

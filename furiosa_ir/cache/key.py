@@ -16,10 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from furiosa_ir.backends import look_for_installed
 from furiosa_ir.cache.external_data import external_digests, external_ranges
 from furiosa_ir.cache.fingerprint import compiler_fingerprint, installed_distributions
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.ir.text_format import constants_path, is_ir_text
+from furiosa_ir.formats import HEAD_BYTES, Format, recognise
+from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.limits import LIMITS, limit
 from furiosa_ir.network_part import WHOLE, Part
 
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 _SCHEMA = 3
 """Raise it when the meaning of a field below changes."""
-
-_HEAD = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Key:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a compile to ENF is given.
+    """What a compile to a program is given.
 
     Attributes:
-        source: a model, as in `compiler.compile_source`; of a file, whatever lies beside it and
+        source: a model, as in `driver.compile_source`; of a file, whatever lies beside it and
             belongs to it counts too (external data, the constants of IR text).
-        target: "warboy", "warboy-2pe", or None: as the source says.
+        target: one of `backends.targets`, or None: as the source says.
         batch_size: as given, None included: the program records it.
         passes: a pipeline text, where the passes are not the compiler's own.
         plugins: code that operators and passes come from, as `plugins.find_plugin` takes it; what
@@ -85,6 +85,8 @@ def compile_key(inputs: Inputs) -> Key | None:
     try:
         source = inputs.source
         content = _of_bytes(source) if isinstance(source, bytes) else _of_file(source)
+        if content.is_text:  # it may name what they declare
+            look_for_installed()
         plugins = _plugins(inputs.plugins)
     except (FuriosaError, OSError, ValueError):
         # FuriosaError: a plug-in; ValueError: a mapping of nothing, a zero character in a name
@@ -132,7 +134,8 @@ class _Content:
 
 def _of_bytes(model: bytes) -> _Content:
     # A model given as bytes cannot have files beside it: one that needs them is refused anyway.
-    return _Content(hashlib.sha256(model).hexdigest(), [], is_ir_text(model[:_HEAD]))
+    is_text = recognise(model) is Format.IR
+    return _Content(hashlib.sha256(model).hexdigest(), [], is_text)
 
 
 def _of_file(path: Path) -> _Content:
@@ -146,10 +149,10 @@ def _of_file(path: Path) -> _Content:
 
 
 def _of_mapping(path: Path, model: mmap.mmap, hashing: _Hashing) -> _Content:
-    head = model[:_HEAD]
-    if head[4:8] == b"TFL3":
+    kind = recognise(model[:HEAD_BYTES])
+    if kind is Format.TFLITE:
         return _Content(hashing.digest(), [])
-    if is_ir_text(head):
+    if kind is Format.IR:
         constants = constants_path(path)
         # Its own name says nothing: only which text it lies beside.
         beside = [("", _file_digest(constants))] if constants.is_file() else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-from furiosa_ir.backends.warboy.enf.head import read_head
+from furiosa_ir.backends import backend_of_content, default_backend, read_program
 from furiosa_ir.cache.entry import Entry
 from furiosa_ir.errors import FormatFailure
 from furiosa_ir.program import Head
@@ -39,19 +39,22 @@ def fault_of_hit(entry: Entry, target: str | None, source_hash: str | None) -> s
 
 def _head(entry: Entry) -> Head:
     if not isinstance(entry.program, Path):
-        return read_head(entry.program, entry.checksum)
+        return _head_of(entry.program, entry.checksum)
     with entry.program.open("rb") as file:
         try:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:
             raise FormatFailure("it is empty") from None
-    return read_head(memoryview(data), entry.checksum)
+    return _head_of(memoryview(data), entry.checksum)
+
+
+def _head_of(program: bytes | memoryview, checksum: int) -> Head:
+    backend = backend_of_content(program) or default_backend()  # which says what is wrong
+    return backend.container.head(program, checksum)
 
 
 def fault_of_program(file: Path) -> str | None:
-    """What the ENF reader has to say against a file, in a clause; None if it reads it."""
-    from furiosa_ir.backends.warboy.enf.reader import read_program  # noqa: PLC0415  # numpy
-
+    """What its reader has to say against a program's file, in a clause; None if it reads it."""
     try:
         read_program(file)
     except FormatFailure as failure:

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
+from furiosa_ir.backends import backend_of_content, look_for_installed
 from furiosa_ir.errors import ImportFailure, VerificationFailure
+from furiosa_ir.formats import HEAD_BYTES, Format, recognise
 from furiosa_ir.ir.interface import complete_interface
 from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.text import parse_module, read_module
-from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.ir.verifier import verify_module
 from furiosa_ir.network_part import WHOLE, Part
 
-_HEAD = 1 << 16
 _READABLE = "ONNX and TFLite models and the text of our IR can be read"
 
 __all__ = ["load"]
@@ -50,14 +50,16 @@ def load(
     if isinstance(source, str):
         source = Path(source)
     name = str(source) if isinstance(source, Path) else None
-    head = _head(source) if isinstance(source, Path) else source[:_HEAD]
+    head = _head(source) if isinstance(source, Path) else source[:HEAD_BYTES]
     if not head:
         raise ImportFailure("the file is empty", file=name, hint=_READABLE)
-    if head[4:8] == b"TFL3":
+    kind = recognise(head)
+    if kind is Format.TFLITE:
         from furiosa_ir.importers.tflite import import_tflite  # noqa: PLC0415  # lazy frameworks
 
         return _verified(import_tflite(source, batch_size=batch_size, part=part), name)
-    if is_ir_text(head):
+    if kind is Format.IR:
+        look_for_installed()  # text may name what they declare
         if batch_size is not None:
             raise ImportFailure(
                 "the batch size of IR cannot be changed",
@@ -71,6 +73,10 @@ def load(
             text = source.decode("utf-8", "replace")
             module = parse_module(text, resumed=resumed, positions=positions)
         return _complete(module, name)
+    backend = backend_of_content(head)
+    if backend is not None:
+        what = f"a compiled program ({backend.container.title}), not a model"
+        raise ImportFailure(f"this is {what}", file=name, hint=_READABLE)
     for magic, what in _NOT_MODELS.items():
         if head.startswith(magic):
             raise ImportFailure(f"this is {what}", file=name, hint=_READABLE)
@@ -98,7 +104,6 @@ def _verified(module: ModuleOp, name: str | None) -> ModuleOp:
 
 
 _NOT_MODELS = {
-    b"enf": "a compiled program (ENF), not a model",
     b"dfg": "a file of the vendor's compiler (DFG), not a model",
     b"\xff\xfe": "text in UTF-16, not a model; IR text is in UTF-8",
     b"\xfe\xff": "text in UTF-16, not a model; IR text is in UTF-8",
@@ -114,7 +119,7 @@ def _head(path: Path) -> bytes:
         if path.exists() and not path.is_file():  # reading a pipe would wait, a device never end
             raise ImportFailure("this is not a regular file", file=str(path))
         with path.open("rb") as file:
-            return file.read(_HEAD)
+            return file.read(HEAD_BYTES)
     except FileNotFoundError:
         raise ImportFailure("there is no such file", file=str(path)) from None
     except (OSError, ValueError) as error:

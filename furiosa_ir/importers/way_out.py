@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from furiosa_ir.dialects.graph import ONNX_OPERATORS
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.formats import Format, head_of, recognise
 from furiosa_ir.host_kernels import find_kernel
-from furiosa_ir.input_files import open_input
 from furiosa_ir.network_part import Part
 
 _Failure = TypeVar("_Failure", bound=FuriosaError)
@@ -109,15 +109,10 @@ def _listed(names: Sequence[str]) -> str:
 def _read(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]] | None:
     """The operators of a network in order, and the names of its outputs; None if it has a fault."""
     try:
-        head = source[:8] if isinstance(source, bytes) else _head(source)
-        return (_tflite if head[4:8] == b"TFL3" else _onnx)(source, part)
+        head = source if isinstance(source, bytes) else head_of(source)
+        return (_tflite if recognise(head) is Format.TFLITE else _onnx)(source, part)
     except Exception:  # noqa: BLE001  # the refusal that it is read for is what matters
         return None
-
-
-def _head(path: Path) -> bytes:
-    with open_input(path) as file:  # not a pipe, which would wait
-        return file.read(8)
 
 
 def _onnx(source: Path | bytes, part: Part) -> tuple[list[_Step], list[str]]:

@@ -1,6 +1,6 @@
 """Pipelines as data: named phases of passes, a verifier at the end of each, instrumentation.
 
-    PIPELINE = Pipeline("warboy", (
+    PIPELINE = Pipeline("machine", (
         Phase("graph", "the network, cleaned up and cut into segments", (
             "graph-fold-constants",
             "graph-fold-qdq",      # after constants: its patterns look for constant scales
@@ -113,6 +113,9 @@ class Pipeline:
 
 class Instrumentation:
     """What watches a pipeline run; subclasses override what they need."""
+
+    def before_stage(self, name: str) -> None:
+        """The compiler begins with a stage: "import", a phase, or the program by its format."""
 
     def before_pipeline(self, module: ModuleOp) -> None:
         """The compiler has read the module, and nothing has run."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.formats import HEAD_BYTES, Format, recognise
 from furiosa_ir.input_files import open_input
 from furiosa_ir.native_process import OnStep
 from furiosa_ir.network_part import WHOLE, Part
@@ -152,6 +153,6 @@ def _compare(
 def _is_tflite(path: Path) -> bool:
     try:
         with open_input(path) as file:
-            return file.read(8)[4:8] == b"TFL3"
+            return recognise(file.read(HEAD_BYTES)) is Format.TFLITE
     except OSError as error:
         raise FuriosaError(f"cannot be read: {error.strerror}", file=str(path)) from None

@@ -12,6 +12,7 @@ import flatbuffers
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.formats import TFLITE_IDENTIFIER
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.element_types import BY_TFLITE
 from furiosa_ir.quantization.names import fresh
@@ -25,7 +26,7 @@ def packed(model: Any, size: int) -> bytes:
         size: about as many bytes.
     """
     builder = flatbuffers.Builder(size)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    builder.Finish(model.Pack(builder), file_identifier=TFLITE_IDENTIFIER)
     return bytes(builder.Output())
 
 

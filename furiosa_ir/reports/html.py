@@ -63,7 +63,7 @@ def render(
     """The page as text.
 
     Args:
-        inspection: the dictionary with ``summary`` and ``layers`` of an ENF program.
+        inspection: the dictionary with ``summary`` and ``layers`` of a program.
         title: the page's title, such as the network's name.
         subtitle: one line below it, such as target and file.
         facts: further cards, name to value, such as ``{"accuracy": "98.5 %"}``; shown first.

@@ -16,7 +16,7 @@ from furiosa_ir.interpreter.opaque import run_opaque
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import HostSegment
-from furiosa_ir.runtime.host import host_engine
+from furiosa_ir.runtime.engines import host_engine
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 
 

@@ -1,4 +1,4 @@
-"""Sessions on the simulated NPU: ENF bytes in, results out.
+"""Sessions on the simulated NPU: a program in, results out.
 
 from furiosa_ir.runtime import session
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from furiosa_ir.arguments import optional_text
+from furiosa_ir.backends import Backend, backends, find
 from furiosa_ir.errors import ExecutionFailure
-
-_TARGETS = (
-    # "warboy(2)*1": one device of two fused PEs. "npu:0:0-1", "npu0pe0-1": PEs 0 and 1 of NPU 0.
-    (re.compile(r"warboy\(2\)\*\d+|npu:\d+:\d+-\d+|npu\d+pe\d+-\d+|npu:\d+|npu\d+"), "warboy-2pe"),
-    (re.compile(r"warboy(\(1\))?\*\d+|npu:\d+:\d+|npu\d+pe\d+"), "warboy"),
-    (re.compile(r"warboy-2pe"), "warboy-2pe"),
-    (re.compile(r"warboy"), "warboy"),
-)
+from furiosa_ir.plugins import Plugin
 
 
-def target_of(device: str | None) -> str | None:
+def target_of(device: str | None, plugins: Sequence[Plugin] = ()) -> str | None:
     """The compiler's target for a device; of several devices in a list, the first counts.
 
     None leaves it to the model: a program and IR text have their own.
+
+    Args:
+        device: as a backend specifies its devices, or a target.
+        plugins: code that may declare the backend, which is loaded if no other has such a device.
 
     Raises:
         ExecutionFailure: the text specifies no device.
@@ -28,10 +27,15 @@ def target_of(device: str | None) -> str | None:
     if device is None:
         return None
     first = device.split(",")[0].strip().lower()
-    for pattern, target in _TARGETS:
-        if pattern.fullmatch(first):
+    backend = find(lambda backend: _target(backend, first) is not None, plugins)
+    if backend is None:
+        hints = dict.fromkeys(b.device_hint or f"use {' or '.join(b.targets)}" for b in backends())
+        raise ExecutionFailure(f"'{device}' is not a device", hint="; ".join(hints))
+    return _target(backend, first)
+
+
+def _target(backend: Backend, device: str) -> str | None:
+    for pattern, target in backend.devices:
+        if re.fullmatch(pattern, device):
             return target
-    raise ExecutionFailure(
-        f"'{device}' is not a device",
-        hint="use 'warboy(1)*1' for one PE or 'warboy(2)*1' for two fused PEs",
-    )
+    return device if device in backend.targets else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 import threading
@@ -13,12 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from furiosa_ir.errors import ExecutionFailure, FuriosaError
+from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from furiosa_ir.pool import Pool
 from furiosa_ir.program import HostSegment, Tensor
-from furiosa_ir.runtime.python_kernels import NEEDS_PLUGIN, KernelEngine, has_kernels
+from furiosa_ir.runtime.python_kernels import NEEDS_PLUGIN
 
 
 class HostEngine(Protocol):
@@ -289,43 +288,6 @@ _ENGINES: Mapping[str, type[OnnxEngine] | type[TFLiteEngine]] = {
     "onnx": OnnxEngine,
     "tflite": TFLiteEngine,
 }
-
-ISOLATION = "FURIOSA_HOST_ISOLATION"
-
-
-def engine_asked_for() -> MakeEngine:
-    """What makes the engines that the environment asks for: in this process, or in their own.
-
-    Raises:
-        FuriosaError: FURIOSA_HOST_ISOLATION is neither 0 nor 1.
-    """
-    value = os.environ.get(ISOLATION) or "0"
-    if value not in ("0", "1"):
-        raise FuriosaError(f"{ISOLATION} is '{value}'", hint="set it to 0 or 1")
-    if value == "0":
-        return engine_here
-    # Its imports take 10 ms that nobody else need pay.
-    from furiosa_ir.runtime.isolation import IsolatedEngine  # noqa: PLC0415
-
-    return IsolatedEngine
-
-
-def host_engine(segment: HostSegment, make_engine: MakeEngine | None = None) -> HostEngine:
-    """What runs a host segment.
-
-    Python kernels of its operators run in this process always: another one has not loaded them,
-    which may be a script's.
-
-    Args:
-        segment: the segment.
-        make_engine: makes what runs a framework's sub-model; default: `engine_here`.
-
-    Raises:
-        ExecutionFailure: its framework is unknown, or the sub-model keeps a state of its own.
-    """
-    if has_kernels(segment):
-        return KernelEngine(segment)
-    return (make_engine or engine_here)(segment)
 
 
 def engine_here(segment: HostSegment) -> HostEngine:

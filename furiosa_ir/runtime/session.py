@@ -9,43 +9,35 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from numpy.typing import ArrayLike
 
 from furiosa_ir.arguments import positive_integer
-from furiosa_ir.backends.warboy.enf.records import NpuSegment
+from furiosa_ir.backends import backend_for, read_program
 from furiosa_ir.errors import ExecutionFailure
+from furiosa_ir.formats import Format, head_of, recognise
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import PartArguments, part_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import Plugin, find_plugin, load_plugins, plugin_list
 from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.runtime.device import target_of
+from furiosa_ir.runtime.engines import engine_asked_for, host_engine
 from furiosa_ir.runtime.errors import SessionClosed
-from furiosa_ir.runtime.host import (
-    HostEngine,
-    MakeEngine,
-    check_declared,
-    engine_asked_for,
-    engine_here,
-    host_engine,
-)
+from furiosa_ir.runtime.host import HostEngine, MakeEngine, check_declared, engine_here
 from furiosa_ir.runtime.model import Described, Inputs, Model
 from furiosa_ir.runtime.state import State
 from furiosa_ir.runtime.tensor import Tensor, TensorArray
 
 if TYPE_CHECKING:
-    from furiosa_ir.backends.warboy.simulator import Simulator
+    from furiosa_ir.backends import Executor
 
 _LOG = logging.getLogger(__name__)
 
 ModelSource = Source
 """A path, the content of a file, an open file or an `onnx.ModelProto`."""
-
-_ENF = b"enf"
 
 
 def create(
@@ -58,21 +50,22 @@ def create(
     plugins: Sequence[Plugin] = (),
     **part: Unpack[PartArguments],
 ) -> Session:
-    """A session for a model; what is no ENF program is compiled first.
+    """A session for a model; what is no program is compiled first.
 
     Args:
-        model: an ENF, ONNX or TFLite file or IR text (recognised by its content): its path, its
-            content as bytes, a file that is open in binary mode; or an `onnx.ModelProto`.
-        device: what to compile for: "warboy(1)*1" (one PE), "warboy(2)*1" (two fused). None: what a
-            program or IR text is for, and two where nothing says so.
+        model: a program, an ONNX or TFLite file or IR text (recognised by its content): its path,
+            its content as bytes, a file that is open in binary mode; or an `onnx.ModelProto`.
+        device: what to compile for: a device as its backend specifies it (`Backend.devices`), or a
+            target. None: what a program or IR text is for, and the default target where nothing
+            says so.
         worker_num: how many runs go on at once, and so how many times there is memory for one;
             further threads wait. As many as there are CPUs for this process, if it is None.
         batch_size: what the batch dimension of the inputs becomes.
         compiler_config: accepted for the vendor's signature; no setting of it applies here.
         compiler_hints: print to stderr why operators stay on the host, when compiling.
-        plugins: code that declares operators, loaded when compiling, or kernels of custom ones
-            (`furiosa_ir.host_kernels`): Python files, folders of packages, or modules by their
-            names.
+        plugins: code that declares operators or backends, loaded when compiling, or kernels of
+            custom ones (`furiosa_ir.host_kernels`): Python files, folders of packages, or modules
+            by their names.
         **part: `input_shapes` and `dims` fix extents that a network leaves open, `inputs` and
             `outputs` take what is between them (`network_part.PartArguments`).
 
@@ -85,13 +78,14 @@ def create(
         batch_size = positive_integer(batch_size, "batch size", ExecutionFailure)
     if compiler_config:
         _warn_of_settings(compiler_config)
-    target = target_of(device)
     plugins = plugin_list(plugins)
     for plugin in plugins:  # also where nothing has to be compiled, a wrong name is told
         find_plugin(plugin)
+    target = target_of(device, plugins)
     source, chosen = model_source(model), part_of(**part)
-    if _head(source) == _ENF:
-        session = Session(_with_kernels(_read(source), plugins), worker_num)
+    head = source if isinstance(source, bytes) else head_of(source)
+    if recognise(head, plugins) is Format.PROGRAM:
+        session = Session(_with_kernels(read_program(source), plugins), worker_num)
         if batch_size is not None:
             session.require_batch(batch_size)
         if target is not None:
@@ -99,13 +93,13 @@ def create(
         name = None if isinstance(source, bytes) else str(source)
         chosen.require_whole("the shapes of a program", name)
         return session
-    # A session of an ENF file needs neither the cache nor the compiler.
+    # A session of a program needs neither the cache nor the compiler.
     from furiosa_ir.cache.compilation import compile_program  # noqa: PLC0415
 
     result = compile_program(
         source, target=target, batch_size=batch_size, plugins=plugins, part=chosen
     )
-    session = Session(_with_kernels(_read(result.program), plugins), worker_num)
+    session = Session(_with_kernels(read_program(result.program), plugins), worker_num)
     if compiler_hints:
         session.print_hints()
     return session
@@ -125,51 +119,30 @@ def _warn_of_settings(given: object) -> None:
     _LOG.warning("compiler_config has no effect here: %s", names)
 
 
-def _head(source: Path | bytes) -> bytes:
-    """The first three bytes; none for a file that cannot be read, which importers explain."""
-    if isinstance(source, bytes):
-        return source[:3]
-    try:
-        if not source.is_file():  # opening a pipe would wait
-            return b""
-        with source.open("rb") as file:
-            return file.read(3)
-    except (OSError, ValueError):
-        return b""
-
-
-def _read(source: Path | bytes | memoryview) -> Program:
-    from furiosa_ir.backends.warboy.enf.reader import read_program  # noqa: PLC0415
-
-    return read_program(source)
-
-
 @dataclass(frozen=True)
 class _Loaded:
     """What runs a program.
 
     Attributes:
         program: the program, whose constants lie in the mapped file.
-        simulator: of its NPU segments; None if it has none.
+        executor: of its device segments; None if it has none.
         hosts: of its host segments, by index.
         make_engine: what made those.
         state: its variables.
     """
 
     program: Program
-    simulator: Simulator | None
+    executor: Executor | None
     hosts: Mapping[int, HostEngine]
     make_engine: MakeEngine
     state: State
 
 
 def _load(program: Program, make_engine: MakeEngine) -> _Loaded:
-    simulator = None
-    if any(isinstance(s, NpuSegment) for s in program.segments):
-        from furiosa_ir.backends.warboy.simulator import Simulator  # noqa: PLC0415
-
-        simulator = Simulator(program)
-    return _Loaded(program, simulator, _hosts(program, make_engine), make_engine, State(program))
+    executor = None
+    if not all(isinstance(s, HostSegment) for s in program.segments):
+        executor = backend_for(program.target).executor(program)
+    return _Loaded(program, executor, _hosts(program, make_engine), make_engine, State(program))
 
 
 def _hosts(program: Program, make_engine: MakeEngine) -> dict[int, HostEngine]:
@@ -191,7 +164,7 @@ class Session(Described):
     on, in memory that they share until they write to it.
 
     Args:
-        program: what the ENF reader made.
+        program: what `backends.read_program` or the compiler made.
         worker_num: see `create`.
         make_engine: makes what runs a host segment; default: an engine in this process, or, if
             the environment asks for it (`FURIOSA_HOST_ISOLATION`), in one of its own.
@@ -383,9 +356,9 @@ def _run_segments(loaded: _Loaded, values: dict[int, Array]) -> dict[int, Array]
             check_declared(segment, [program.tensors[t] for t in segment.makes], results)
             values.update(_bound(segment.makes, results))
         else:
-            assert loaded.simulator is not None
+            assert loaded.executor is not None
             needed = {t: values[t] for t in segment.reads}
-            values.update(loaded.simulator.run_segment(index, needed))
+            values.update(loaded.executor.run_segment(index, needed))
     return values
 
 

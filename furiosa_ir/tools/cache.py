@@ -139,7 +139,7 @@ def verify(as_json: bool) -> None:
 def _damage(store: Store, key: str) -> str | None:
     """What is wrong with an entry or the program in it; None if nothing is."""
     with tempfile.TemporaryDirectory(prefix="furiosa-") as folder:
-        file = Path(folder, "program.enf")
+        file = Path(folder, "program")
         damage = store.damage(key, file)
         if damage is None and file.exists():  # it may have been thrown away meanwhile
             damage = fault_of_program(file)

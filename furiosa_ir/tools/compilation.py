@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from furiosa_ir.cache.compilation import Compiled, compile_cached, describe
+from furiosa_ir.backends import backend_for, default_backend
+from furiosa_ir.cache.compilation import compile_cached
 from furiosa_ir.cache.entry import Metadata
 from furiosa_ir.cache.key import Inputs
 from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
 from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import check_writable, refuse_terminal, replacing, write_failure
-from furiosa_ir.ir.text_format import constants_path, is_ir_text
+from furiosa_ir.formats import Format, head_of, recognise
+from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.reports.units import format_value
+from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 
 if TYPE_CHECKING:
-    from furiosa_ir.compiler import CompileResult
-    from furiosa_ir.ir.pipeline import Instrumentation
     from furiosa_ir.plugins import Plugin
-    from furiosa_ir.tools.verification import Verification
 
-# The compiler and what else imports numpy and xDSL is imported where it is used: a program that
-# the cache has needs none of it.
+# What imports numpy and xDSL is imported where it is used: a program that the cache has needs none.
 # ruff: noqa: PLC0415
 
 
 def compile_file(
     source: Path,
-    output: Path,
+    output: Path | None,
     *,
     target: str | None,
-    target_ir: str,
+    target_ir: str | None,
     batch_size: int | None,
     verify: bool,
     verbose: bool,
@@ -52,51 +52,38 @@ def compile_file(
     Raises:
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
     """
+    inputs = Inputs(source, target, batch_size, passes, tuple(plugins), part)
+    backend = default_backend() if target is None else backend_for(target, inputs.plugins)
+    work = FileCompile(inputs, backend, target_ir, verbose, verify_each)
+    # A text may be of another backend, which has such a level.
+    if target is not None or recognise(head_of(source), plugins) is not Format.IR:
+        backend.require_stop(target_ir)
+    is_program = target_ir is None or target_ir == backend.container.name
+    output = output or Path(f"output.{target_ir or backend.container.name}")
     stream = check_writable(output)
-    if target_ir == "enf":
+    if is_program:
         refuse_terminal(stream)
     # Text that is written to a stream has no constants beside it.
-    is_alone = target_ir == "enf" or stream is not None
+    is_alone = is_program or stream is not None
     outputs = [output] if is_alone else [output, constants_path(output)]
-    others = [*plugin_files(plugins), *([verify_inputs] if verify_inputs is not None else [])]
+    others = [*plugin_files(plugins), *([verify_inputs] if verify_inputs else [])]
     check_outputs(outputs, source, others)
     if verify_inputs is not None and not verify:
         raise FuriosaError("--verify-inputs are inputs for --verify", hint="give --verify, too")
-    if passes is not None and target_ir != "enf":
+    if passes is not None and not is_program:
         raise FuriosaError("--pass-pipeline ends at a program", hint="use furiosa-opt -p for IR")
-
-    def compile_(*instrumentation: Instrumentation) -> CompileResult:
-        return _compile(
-            source,
-            target=target,
-            target_ir=target_ir,
-            batch_size=batch_size,
-            part=part,
-            passes=passes,
-            plugins=plugins,
-            verbose=verbose,
-            verify_each=verify_each,
-            instrumentation=instrumentation,
-        )
-
-    verification = None
     if verify:
-        from furiosa_ir.tools.verification import Verification
+        from furiosa_ir.tools.verification import VerifiedCompile
 
-        verification = Verification(source, compile_, verify_inputs, part)
-    run = compile_ if verification is None else verification.compile
-
-    if target_ir == "enf":
-        inputs = Inputs(source, target, batch_size, passes, tuple(plugins), part)
+        work = VerifiedCompile(inputs, backend, target_ir, verbose, verify_each, verify_inputs)
+    if is_program:
         # What the cache has, no pass would make again.
-        settings = None if cache and not verify_each else NO_CACHE
-        _compile_program(inputs, output, run, settings, verification)
+        _compile_program(work, output, None if cache and not verify_each else NO_CACHE)
     else:
         from furiosa_ir.ir.text import write_module
 
-        module = run().module
-        if verification is not None:
-            verification.verify_module()
+        module = work.compile().module
+        work.verify(None)
         write_module(module, output)
     click.echo(f"Written to {shown(output)}", err=True)
 
@@ -122,89 +109,18 @@ def separated_inputs(
     return (), path
 
 
-def _compile(
-    source: Path,
-    *,
-    target: str | None,
-    target_ir: str,
-    batch_size: int | None,
-    part: Part,
-    passes: str | None,
-    plugins: Sequence[Plugin],
-    verbose: bool,
-    verify_each: bool,
-    instrumentation: Sequence[Instrumentation] = (),
-) -> CompileResult:
-    from furiosa_ir.compiler import LEVELS, compile_source
-    from furiosa_ir.tools.progress import Progress
-
-    # Own passes are one step to the last level of IR.
-    levels = LEVELS[: LEVELS.index(target_ir) + 1] if passes is None else LEVELS[-2:]
-    progress = Progress(_kind(source), levels, verbose=verbose)
-    result = compile_source(
-        source,
-        target=target,
-        batch_size=batch_size,
-        part=part,
-        target_ir=target_ir,
-        passes=passes,
-        plugins=plugins,
-        instrumentation=(progress, *instrumentation),
-        on_phase=progress.phase,
-        verify_each=verify_each,
-    )
-    progress.finished()
-    return result
-
-
-def _compile_program(
-    inputs: Inputs,
-    output: Path,
-    compile_: Callable[[], CompileResult],
-    settings: CacheSettings | None,
-    verification: Verification | None,
-) -> None:
+def _compile_program(work: FileCompile, output: Path, settings: CacheSettings | None) -> None:
     started = time.perf_counter()
     try:
         with replacing(output) as file:
-
-            def compile_to_file() -> Compiled:
-                from furiosa_ir.backends.warboy.enf.writer import write_sections
-
-                try:
-                    program = compile_().program
-                except OSError as error:  # not of the output
-                    reason = error.strerror or type(error).__name__
-                    file_ = str(error.filename or inputs.source)
-                    raise FuriosaError(f"cannot be compiled: {reason}", file=file_) from error
-                assert program is not None
-                with file.open("r+b") as opened:
-                    write_sections(program, opened)
-                return Compiled(file, program.source_hash, describe(program))
-
-            result = compile_cached(inputs, compile_to_file, settings, file)
+            result = compile_cached(work.inputs, partial(work.compile_to, file), settings, file)
             if result.from_cache:
                 seconds = time.perf_counter() - started
                 click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
-            if verification is not None:
-                verification.verify_program(file)
+            work.verify(file)
     except OSError as error:
         raise write_failure(output, error) from None
     _print_summary(result.metadata)
-
-
-def _kind(source: Path) -> str:
-    """What the source seems to be, for the progress lines; the importer decides."""
-    if not source.is_file():  # opening a pipe would wait
-        return "file"
-    try:
-        with source.open("rb") as file:
-            head = file.read(4096)
-    except OSError:
-        return "file"
-    if head[4:8] == b"TFL3":
-        return "tflite"
-    return "ir" if is_ir_text(head) else "onnx"
 
 
 def _print_summary(figures: Metadata) -> None:

@@ -18,17 +18,17 @@ from furiosa_ir.tools.arguments import INPUT, OUTPUT
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options, shape_options
 from furiosa_ir.tools.program import Program
+from furiosa_ir.tools.target_options import LevelName, target_option
 
 # The modules that do the work are imported by each command: `--help` needs none of them.
 # ruff: noqa: PLC0415
 
-_TARGETS = ("warboy", "warboy-2pe")
-_LEVELS = ("graph", "ftensor", "warboy", "enf")
 _LOAD = click.option(
     "--load",
     multiple=True,
     metavar="PLUGIN",
-    help="Plug-in of operators, host kernels or passes: a .py file, a package's folder, a module.",
+    help="Plug-in of operators, host kernels, passes or backends: a .py file, a package's folder, "
+    "a module.",
 )
 
 
@@ -49,7 +49,7 @@ class _Commands(Program, click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="furiosa")
 def main() -> None:
-    """Compile int8 networks for the Warboy NPU, run and inspect them."""
+    """Compile int8 networks for an NPU, run and inspect them."""
 
 
 @main.command("compile")
@@ -57,17 +57,11 @@ def main() -> None:
 @click.option(
     "-o", "--output", type=OUTPUT, help="Default: output.<target-ir>; - is standard output."
 )
-@click.option(
-    "--target-npu",
-    type=click.Choice(_TARGETS),
-    help="One PE, or two PEs fused. Default: what IR text says, else warboy-2pe.",
-)
+@target_option("--target-npu", help="Default: what IR text says")
 @click.option(
     "--target-ir",
-    type=click.Choice(_LEVELS),
-    default="enf",
-    show_default=True,
-    help="The level to compile to; all but enf are text.",
+    type=LevelName(),
+    help="The level to compile to, as text. Default: the program, which is the last one.",
 )
 @click.option(
     "-b",
@@ -104,7 +98,7 @@ def compile_command(
     source: Path,
     output: Path | None,
     target_npu: str | None,
-    target_ir: str,
+    target_ir: str | None,
     batch_size: int | None,
     verify: bool,
     verify_inputs: Path | None,
@@ -134,7 +128,7 @@ def compile_command(
         inputs, verify_inputs = separated_inputs(inputs, verify_inputs, verify=verify)
         compile_file(
             source,
-            output or Path(f"output.{target_ir}"),
+            output,
             target=target_npu,
             target_ir=target_ir,
             batch_size=batch_size,
@@ -153,11 +147,7 @@ def compile_command(
 @click.argument("file", type=INPUT)
 @click.option("--inputs", type=INPUT, required=True, help=".npz (or .npy) of the inputs.")
 @click.option("--outputs", type=OUTPUT, help=".npz to write; default: print what they are.")
-@click.option(
-    "--target-npu",
-    type=click.Choice(_TARGETS),
-    help="Default: the program's or IR text's, else warboy-2pe.",
-)
+@target_option("--target-npu", help="Default: the program's or IR text's")
 @click.option("-b", "--batch-size", "--batch", type=click.IntRange(min=1))
 @shape_options
 @_LOAD
@@ -197,12 +187,13 @@ def run_command(
     "--json", "as_json", is_flag=True, help="Everything as JSON; with --disassemble that, too."
 )
 @click.option("--disassemble", is_flag=True, help="Every command of the program.")
-def inspect_command(file: Path, as_json: bool, disassemble: bool) -> None:
-    """Show what a compiled program (ENF) is: segments, layers, cycles, memory."""
+@_LOAD
+def inspect_command(file: Path, as_json: bool, disassemble: bool, load: tuple[str, ...]) -> None:
+    """Show what a compiled program is: segments, layers, cycles, memory."""
     with reported_errors():
         from furiosa_ir.tools.inspection import inspect_file
 
-        inspect_file(file, as_json=as_json, disassembled=disassemble)
+        inspect_file(file, as_json=as_json, disassembled=disassemble, plugins=load)
 
 
 @main.command("quantize")

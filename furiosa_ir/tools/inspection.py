@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from furiosa_ir.backends.warboy.enf.disassembler import disassemble
-from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.enf.vendor import vendor_header
+from furiosa_ir.backends import backend_of_content
 from furiosa_ir.errors import FormatFailure, FuriosaError, readable
+from furiosa_ir.formats import HEAD_BYTES
 from furiosa_ir.input_files import open_input
+from furiosa_ir.plugins import Plugin
 from furiosa_ir.reports.inspect import summary
 
 
-def inspect_file(file: Path, *, as_json: bool, disassembled: bool) -> None:
+def inspect_file(
+    file: Path, *, as_json: bool, disassembled: bool, plugins: Sequence[Plugin] = ()
+) -> None:
     """Prints what a program file is.
 
     Raises:
@@ -23,29 +27,29 @@ def inspect_file(file: Path, *, as_json: bool, disassembled: bool) -> None:
     """
     try:
         with open_input(file) as stream:
-            head = stream.read(16)
-            foreign = head[:3] == b"enf" and _is_foreign(head)
-            data = head + stream.read() if foreign else b""
+            head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise FuriosaError(f"cannot be read: {error.strerror}", file=str(file)) from None
+    backend = backend_of_content(head, further=True, plugins=plugins)
+    if backend is None:
+        hint = "compile it first: furiosa compile" if head else None
+        raise FormatFailure("it is not a compiled program", file=str(file), hint=hint)
+    container = backend.container
     try:
-        if head[:3] != b"enf":
-            hint = "compile it first: furiosa compile" if head else ""
-            raise FormatFailure("it is not a compiled program (ENF)", hint=hint or None)
-        vendor = vendor_header(data) if data else None
-        if vendor is not None:
-            _print_vendor(vendor, as_json=as_json)
-            return
-        program = read_program(file)
-    except FuriosaError as error:
-        raise error.at(file=str(file)) from error.__cause__
+        program = container.read(file)
+    except FormatFailure as error:
+        foreign = None if container.foreign is None else container.foreign(file.read_bytes())
+        if foreign is None:
+            raise error.at(file=str(file)) from error.__cause__
+        _print_foreign(*foreign, as_json=as_json)
+        return
     if as_json:
         content = summary(program)
         if disassembled:
-            content["disassembly"] = list(disassemble(program))
+            content["disassembly"] = list(container.disassemble(program))
         click.echo(json.dumps(content, indent=2, allow_nan=False))
     elif disassembled:
-        for line in disassemble(program):
+        for line in container.disassemble(program):
             click.echo(readable(line, 1 << 20))
     else:
         # Imported here: rich takes longer than reading a program.
@@ -59,18 +63,9 @@ def inspect_file(file: Path, *, as_json: bool, disassembled: bool) -> None:
         print_inspection(summary(program), console)
 
 
-def _is_foreign(head: bytes) -> bool:
-    """Whether it takes the whole file to say what it is: not one of ours, which is mapped."""
-    return head[7:10] != bytes([1, 0, 0])
-
-
-def _print_vendor(header: dict[str, object], *, as_json: bool) -> None:
+def _print_foreign(header: dict[str, Any], lines: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"header": header}, indent=2))
         return
-    validity = "valid" if header["checksum_valid"] else "does not match the content"
-    click.echo("Format: ENF of FuriosaAI's own compiler")
-    click.echo(f"Version: {header['version']}")
-    click.echo(f"CRC-32: {header['checksum']} ({validity})")
-    click.echo(f"Size: {header['bytes']} bytes")
-    click.echo("Its body is not public and not ours: it can be neither shown nor run here.")
+    for line in lines:
+        click.echo(line)

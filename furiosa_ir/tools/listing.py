@@ -5,19 +5,22 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from furiosa_ir.backends import backends
 from furiosa_ir.ir.passes import Pass, all_passes, pass_options
-from furiosa_ir.ir.pipeline import Pipeline
 
 
-def list_passes(pipeline: Pipeline) -> str:
-    """Every pass with its options, documentation and rules; then the phases of the pipeline."""
+def list_passes() -> str:
+    """Every pass with its options, documentation and rules; then each backend's phases, targets."""
     lines: list[str] = []
     for cls in all_passes().values():
         lines.extend(_pass_lines(cls))
-    lines.append(f"phases of the pipeline '{pipeline.name}', for --from and --to:")
-    for phase in pipeline.phases:
-        lines.append(f"  {phase.name:<10} {phase.description}")
-        lines.append(f"  {'':<10} {','.join(str(p) for p in phase.passes)}")
+    for backend in backends():
+        lines.append(f"phases of the pipeline '{backend.name}', for --from and --to:")
+        for phase in backend.pipeline().phases:
+            lines.append(f"  {phase.name:<10} {phase.description}")
+            lines.append(f"  {'':<10} {','.join(str(p) for p in phase.passes)}")
+        lines.append(f"targets of the pipeline '{backend.name}', for --target-npu:")
+        lines.extend(f"  {name:<10} {text}" for name, text in backend.targets.items())
     return "\n".join(lines)
 
 

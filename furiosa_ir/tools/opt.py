@@ -16,6 +16,7 @@ from furiosa_ir.tools.arguments import INPUT, OUTPUT, STDOUT
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options
 from furiosa_ir.tools.program import Program
+from furiosa_ir.tools.target_options import target_option
 
 # The modules that do the work are imported in `main`: `--help` and `--version` need none of xDSL.
 # ruff: noqa: PLC0415
@@ -29,11 +30,7 @@ from furiosa_ir.tools.program import Program
 @click.option("-o", "--output", type=OUTPUT, help="Default: standard output, as with -.")
 @click.option("--from", "first", metavar="PHASE", help="Run the compiler's phases from this one.")
 @click.option("--to", "last", metavar="PHASE", help="Run the compiler's phases up to this one.")
-@click.option(
-    "--target-npu",
-    "target",
-    help="warboy (one PE) or warboy-2pe (two fused). Default: the IR's own, else warboy-2pe.",
-)
+@target_option("--target-npu", "target", help="Default: the IR's own")
 @click.option(
     "-b", "--batch-size", type=click.IntRange(min=1), help="Samples that the inputs hold."
 )
@@ -103,10 +100,9 @@ def main(
 
             load_plugins(load)
         if list_passes:
-            from furiosa_ir.backends.warboy.pipeline import PIPELINE
             from furiosa_ir.tools.listing import list_passes as listing
 
-            click.echo(listing(PIPELINE))
+            click.echo(listing())
             return
         from furiosa_ir.network_part import part_of_options
         from furiosa_ir.tools.transform import Settings, transform_file

@@ -10,6 +10,8 @@ import click
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp
 
+from furiosa_ir.backends import Backend
+from furiosa_ir.backends.target import backend_of
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation, Phase
 
@@ -19,15 +21,19 @@ class Progress(Instrumentation):
 
     Args:
         source: "onnx", "tflite" or "ir": what the compile begins with.
-        levels: the levels of IR in order, up to the one that is asked for.
+        backend: of the target that is asked for, or the default one; a text may name another.
+        target_ir: where the compile ends; None: at the program.
         verbose: also a line for each pass.
     """
 
-    def __init__(self, source: str, levels: tuple[str, ...], *, verbose: bool) -> None:
+    def __init__(
+        self, source: str, backend: Backend, target_ir: str | None, *, verbose: bool
+    ) -> None:
         if isinstance(sys.stderr, io.TextIOWrapper):
             sys.stderr.reconfigure(errors="replace")  # not every terminal knows the symbols
         self._level = source
-        self._levels = levels
+        self._backend, self._target_ir = backend, target_ir
+        self._is_one_step = False
         self._verbose = verbose
         self._begin = self._started = time.perf_counter()
         self._step = 0
@@ -36,8 +42,24 @@ class Progress(Instrumentation):
         self._pass = 0
         self._passes = 0
 
-    def phase(self, name: str) -> None:
-        """A phase begins: "import", or the level that it makes."""
+    def is_one_step(self) -> None:
+        """Passes of the user's own are one step to the last level of IR."""
+        self._is_one_step = True
+
+    @property
+    def _levels(self) -> tuple[str, ...]:
+        """The levels of IR in order, up to the one that is asked for."""
+        stops = self._backend.stops
+        if self._is_one_step:
+            return stops[-2:]
+        return stops if self._target_ir is None else stops[: stops.index(self._target_ir) + 1]
+
+    @override
+    def before_pipeline(self, module: ModuleOp) -> None:
+        self._backend = backend_of(module) if self._level == "ir" else self._backend
+
+    @override
+    def before_stage(self, name: str) -> None:
         if name == "import":
             if self._level == "ir":
                 self._announce("🔍   Reading IR")

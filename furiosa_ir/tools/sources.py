@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from furiosa_ir.cache.external_data import external_locations
 from furiosa_ir.files import check_distinct, check_writable
-from furiosa_ir.ir.text_format import constants_path, is_ir_text
+from furiosa_ir.formats import HEAD_BYTES, Format, head_of, recognise
+from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.tools.arguments import STDOUT
 
 if TYPE_CHECKING:
@@ -56,11 +57,7 @@ def shown(output: Path) -> str:
 
 
 def _is_program(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(3) == b"enf"
-    except OSError:
-        return False
+    return recognise(head_of(path)) is Format.PROGRAM
 
 
 def _files_beside(source: Path) -> list[Path]:
@@ -72,11 +69,11 @@ def _files_beside(source: Path) -> list[Path]:
             source.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
         ):
-            head = data[:4096]
-            if head[4:8] == b"TFL3" or head[:3] == b"enf":
-                return []
-            if is_ir_text(head):
+            kind = recognise(data[:HEAD_BYTES])
+            if kind is Format.IR:
                 return [constants_path(source)]
+            if kind is not Format.ONNX:
+                return []
             return [source.parent / name for name in external_locations(data) or []]
     except (OSError, ValueError):  # an empty file cannot be mapped
         return []

@@ -10,8 +10,11 @@ from pathlib import Path
 import click
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
 
+from furiosa_ir.backends import backend_for, look_for_installed, read_program
+from furiosa_ir.backends.target import backend_of
 from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.files import check_distinct, check_writable, write_whole
+from furiosa_ir.formats import Format, recognise
 from furiosa_ir.importers import load
 from furiosa_ir.input_files import open_input
 from furiosa_ir.ir.constant_file import read_constants
@@ -25,14 +28,15 @@ from furiosa_ir.ir.text import (
     print_module,
     write_module,
 )
-from furiosa_ir.ir.text_format import constants_path, is_ir_text
+from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.passes.assign_target import with_target
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.streams import descriptor_at
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
 from furiosa_ir.tools.sources import check_outputs, plugin_files
 
-# The backend is imported by the functions that need it.
+# What only some of the options need is imported by the functions that need it.
 # ruff: noqa: PLC0415
 
 _SPLIT = re.compile(r"^// -----.*$\n?", re.MULTILINE)
@@ -72,7 +76,7 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
         check_writable(output)
     data = _read(file)
     _check_replacing(data, file, output, settings)
-    if data[:3] == b"enf":
+    if recognise(data, settings.plugins) is Format.PROGRAM:
         _show_program(data, file, settings, output)
     elif settings.split or settings.diagnostics:
         if output is not None:
@@ -85,9 +89,7 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
 def _check_names(settings: Settings) -> None:
     """Refuses names that nothing has, whether or not what is asked for comes to use them."""
     if settings.target is not None:
-        from furiosa_ir.backends.warboy.machine import load_machine
-
-        load_machine(settings.target)
+        backend_for(settings.target)
     for shown in (settings.before, settings.after):
         for name in () if isinstance(shown, bool) else sorted(shown):
             find_pass(name)
@@ -102,7 +104,7 @@ def _check_replacing(data: bytes, file: Path, output: Path | None, settings: Set
     outputs = [output] if check_writable(output) else [output, constants_path(output)]
     if str(file) == "-":
         check_distinct(outputs, read)
-    elif is_ir_text(data) and output.exists() and output.samefile(file):
+    elif recognise(data) is Format.IR and output.exists() and output.samefile(file):
         check_distinct([output], read)
     else:
         check_outputs(outputs, file, read)
@@ -127,7 +129,7 @@ def _name(file: Path) -> str:
 
 def _transform(data: bytes, file: Path, settings: Settings) -> ModuleOp:
     """Reads one module and runs what is asked for on it."""
-    if not is_ir_text(data):
+    if recognise(data) is not Format.IR:
         path = data if str(file) == "-" else file
         module = load(path, settings.batch_size, settings.part)
         _run(module, settings)
@@ -154,6 +156,7 @@ def _refuse_change(what: str, file: Path, settings: Settings) -> None:
 
 
 def _parse(text: str, file: Path, settings: Settings, positions: Positions) -> ModuleOp:
+    look_for_installed()
     beside = settings.constants or (None if str(file) == "-" else constants_path(file))
     table = None
     if beside is not None and (beside.exists() or settings.constants):
@@ -163,8 +166,6 @@ def _parse(text: str, file: Path, settings: Settings, positions: Positions) -> M
 
 def _phases(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
     """What is to run, `assign-target` in front if the module needs it."""
-    from furiosa_ir.passes.assign_target import with_target
-
     return with_target(_asked_for(module, settings), module, settings.target)
 
 
@@ -173,11 +174,11 @@ def _asked_for(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
         return Pipeline.of_text(settings.pipeline).phases
     if settings.first is None and settings.last is None:
         return ()
-    from furiosa_ir.backends.warboy.pipeline import PIPELINE
-    from furiosa_ir.compiler import phases_to_run
+    from furiosa_ir.driver import phases_to_run
 
-    phases = PIPELINE.between(settings.first, settings.last).phases
-    return phases if settings.first is not None else phases_to_run(module, phases[-1].name)
+    backend = backend_of(module) if settings.target is None else backend_for(settings.target)
+    phases = backend.pipeline().between(settings.first, settings.last).phases
+    return phases if settings.first is not None else phases_to_run(module, phases[-1].name, backend)
 
 
 def _run(module: ModuleOp, settings: Settings, positions: Positions | None = None) -> None:
@@ -286,16 +287,14 @@ def _locate(file: Path, positions: Positions) -> None:
 
 
 def _show_program(data: bytes, file: Path, settings: Settings, output: Path | None) -> None:
-    """An ENF file is the end of the road: its disassembly can be read, not transformed."""
-    from furiosa_ir.backends.warboy.enf.disassembler import disassemble
-    from furiosa_ir.backends.warboy.enf.reader import read_program
-
+    """A program is the end of the road: its disassembly can be read, not transformed."""
     name = _name(file)
     _refuse_change("a compiled program", file, settings)
     if settings.pipeline or settings.first or settings.last:
         raise FuriosaError("a compiled program cannot be transformed", file=name)
     try:
-        text = "\n".join(disassemble(read_program(data)))
+        program = read_program(data)
+        text = "\n".join(backend_for(program.target).container.disassemble(program))
     except FuriosaError as error:
         raise error.at(file=name) from error
     if output is not None:

@@ -2,81 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from typing_extensions import override
 
-from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.compiler import CompileResult, garbage_collection_paused
+from furiosa_ir.backends import read_program
+from furiosa_ir.driver import CompileResult, garbage_collection_paused
 from furiosa_ir.errors import FuriosaError, readable
-from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.verification import CompileTrace, Report, verify_compile
 
 
-class Verification:
-    """Compiles with a record of what became what, then verifies.
+@dataclass
+class VerifiedCompile(FileCompile):
+    """A compile with a record of what became what, by which its result is verified.
 
-    Args:
-        source: the file compiled.
-        compile_: compiles it; its arguments watch the passes.
-        inputs: a file of inputs; None: they are drawn.
-        part: which part of the network is compiled.
+    Attributes:
+        verify_inputs: a file of inputs; None: they are drawn.
     """
 
-    def __init__(
-        self,
-        source: Path,
-        compile_: Callable[..., CompileResult],
-        inputs: Path | None,
-        part: Part = WHOLE,
-    ) -> None:
-        self._source, self._compile, self._inputs = source, compile_, inputs
-        self._part = part
-        self._trace: CompileTrace | None = None
-        self._result: CompileResult | None = None
+    verify_inputs: Path | None = None
+    _trace: CompileTrace | None = None
 
+    @override
     def compile(self) -> CompileResult:
-        """Compiles, and keeps the record."""
         trace = CompileTrace()
         with trace.recording():
-            result = self._compile(trace)
+            result = self.run((trace,))
         trace.finish(result.module)
-        self._trace, self._result = trace, result
+        self._trace = trace
         return result
 
-    def verify_module(self) -> None:
-        """Verifies the IR that `compile` made.
+    @override
+    def verify(self, file: Path | None) -> None:
+        """Verifies a program's file, or the IR that was made.
+
+        A program from the cache is compiled again for the record.
 
         Raises:
             FuriosaError: it does not agree with the source.
         """
-        self._verify(None)
-
-    def verify_program(self, file: Path) -> None:
-        """Verifies a program file; one from the cache is compiled again for the record.
-
-        Raises:
-            FuriosaError: it does not agree with the source.
-        """
-        self._verify(file)
-
-    def _verify(self, file: Path | None) -> None:
         if self._trace is None:
             self.compile()
         assert self._trace is not None
+        source, part = self.source, self.inputs.part
         program = None if file is None else read_program(file)
         try:
             with garbage_collection_paused():  # the IR of two levels is searched time and again
                 report = verify_compile(
-                    self._trace, self._source, program, inputs=self._inputs, part=self._part
+                    self._trace, source, program, inputs=self.verify_inputs, part=part
                 )
         except FuriosaError as error:
-            raise error.at(file=str(self._source)) from error.__cause__
+            raise error.at(file=str(source)) from error.__cause__
         _print(report)
         failed = [a for a in report.outputs if not a.passed]
         if failed:
-            raise FuriosaError(f"the result does not agree: {failed[0]}", file=str(self._source))
+            raise FuriosaError(f"the result does not agree: {failed[0]}", file=str(source))
 
 
 def _print(report: Report) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from furiosa_ir.compiler import level_of
 from furiosa_ir.dialects.graph.variables import variables_of
 from furiosa_ir.importers import load
 from furiosa_ir.importers.tflite.part import content_of_part
@@ -23,6 +22,7 @@ from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import Program
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 from furiosa_ir.runtime.session import Session, usable_processors
+from furiosa_ir.stages import level_of
 from furiosa_ir.verification.commands import check_same_commands, has_commands, program_of
 from furiosa_ir.verification.comparison import Coverage, Where, check_equal
 from furiosa_ir.verification.end_to_end import (

@@ -22,7 +22,8 @@ from furiosa_ir.cache.compilation import Compiled, compile_cached, compile_progr
 from furiosa_ir.cache.entry import SOURCE, VERSION, Metadata
 from furiosa_ir.cache.key import Inputs, compile_key
 from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
-from furiosa_ir.compiler import compile_model, compile_source, source_hash
+from furiosa_ir.compiler import compile_model, compile_source
+from furiosa_ir.driver import source_hash
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text import write_module
 from furiosa_ir.ir.text_format import constants_path

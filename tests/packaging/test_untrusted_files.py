@@ -27,7 +27,11 @@ IMPORTS_BY_NAME = {
     # Modules of the project itself, found by walking its packages or named in a table.
     "furiosa_ir/lowering/registry.py",
     "furiosa_ir/ir/context.py",
+    "furiosa_ir/ir/extensions.py",
     "furiosa_ir/ir/passes.py",
+    # Backends: the parts of one, named in its value; those of installed distributions.
+    "furiosa_ir/backends/__init__.py",
+    "furiosa_ir/backends/installed.py",
     # Command groups of a table, imported when they are called.
     "furiosa_ir/tools/furiosa.py",
     # `--load PLUGIN`.

@@ -45,11 +45,11 @@ def parts_of(running: Session) -> list[Callable[[], object]]:
     """Weak references to what makes a session large."""
     loaded = running._loaded
     assert loaded is not None
-    assert loaded.simulator is not None
-    segments = list(loaded.simulator._segments.values())
+    assert loaded.executor is not None
+    segments = list(loaded.executor._segments.values())
     memories = {id(m): m for segment in segments for m in segment._memories._idle}.values()
     (host,) = loaded.hosts.values()
-    return [weakref.ref(p) for p in (loaded.simulator, *segments, *memories, host)]
+    return [weakref.ref(p) for p in (loaded.executor, *segments, *memories, host)]
 
 
 def test_everything_is_freed_at_once(file: Path) -> None:

@@ -24,13 +24,8 @@ from furiosa_ir.native_process import SHARED
 from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.program import Tensor as TensorRecord
 from furiosa_ir.runtime import Session, session
-from furiosa_ir.runtime.host import (
-    MakeEngine,
-    TFLiteEngine,
-    hides_state,
-    host_engine,
-    layer_of,
-)
+from furiosa_ir.runtime.engines import host_engine
+from furiosa_ir.runtime.host import MakeEngine, TFLiteEngine, hides_state, layer_of
 from furiosa_ir.runtime.isolation import IsolatedEngine
 from tests.importers.onnx.networks import network
 from tests.importers.onnx.old_opsets import by_onnxruntime

@@ -22,7 +22,7 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.host_kernels import HostOperator, host_kernel
 from furiosa_ir.program import HostSegment
 from furiosa_ir.runtime import session
-from furiosa_ir.runtime.host import host_engine
+from furiosa_ir.runtime.engines import host_engine
 from furiosa_ir.tools.furiosa import main
 from tests.importers.onnx.networks import network
 from tests.open_networks.tflite_networks import convolution

@@ -32,7 +32,7 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation
 from furiosa_ir.program import HostSegment, Program
-from furiosa_ir.runtime.host import host_engine
+from furiosa_ir.runtime.engines import host_engine
 from furiosa_ir.verification.comparison import Coverage, Disagreement
 from furiosa_ir.verification.inputs import Feeds, drawn_inputs, network_inputs
 from furiosa_ir.verification.reference import ReferenceValues

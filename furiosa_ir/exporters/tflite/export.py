@@ -26,13 +26,12 @@ from furiosa_ir.errors import CompilationFailure, ImportFailure
 from furiosa_ir.exporters.tflite.forms import Form, form_of
 from furiosa_ir.exporters.tflite.kernel_check import check_kernels
 from furiosa_ir.exporters.tflite.schema import schema, tensor_record
+from furiosa_ir.formats import TFLITE_IDENTIFIER
 from furiosa_ir.importers.tflite.file import CORRUPTION
 from furiosa_ir.importers.tflite.reimport import Imported, reimported
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import ints
 from furiosa_ir.numerics.array import Array
-
-_IDENTIFIER = b"TFL3"
 
 KERNELS = "kernels: "
 """How a sub-model's description begins that does not mean the reference kernels."""
@@ -301,7 +300,7 @@ class _SubModel:
         model.subgraphs, model.buffers = [graph, *self._carried_graphs], self._buffers
         model.operatorCodes = self._codes
         builder = flatbuffers.Builder(sum(_size(b) for b in self._buffers) + 65536)
-        builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+        builder.Finish(model.Pack(builder), file_identifier=TFLITE_IDENTIFIER)
         return bytes(builder.Output())
 
 

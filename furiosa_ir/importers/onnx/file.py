@@ -78,7 +78,7 @@ def read_model(source: bytes | Path, part: Part = WHOLE) -> ModelFile:
         raise ImportFailure(
             "this is not an ONNX model, or a truncated one",
             file=name,
-            hint="ONNX, TFLite and ENF files and the text of our IR can be read",
+            hint="programs, ONNX and TFLite files and the text of our IR can be read",
         ) from None
     try:
         check_model(model)

@@ -20,6 +20,7 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.formats import TFLITE_IDENTIFIER
 from furiosa_ir.importers.tflite.names import boundary_names
 from furiosa_ir.importers.tflite.operator_record import (
     OperatorCode,
@@ -37,7 +38,6 @@ from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.element_types import BY_TFLITE
 
-IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every TFLite file."""
 
 CORRUPTION = (
@@ -241,7 +241,7 @@ def open_model(source: bytes | Path) -> bytes | mmap.mmap:
     data = _map(source) if isinstance(source, Path) else bytes(source)
     if not data:
         raise ImportFailure("the file is empty")
-    if len(data) < 8 or data[4:8] != IDENTIFIER:
+    if len(data) < 8 or data[4:8] != TFLITE_IDENTIFIER:
         raise ImportFailure("not a TFLite model (bytes 4 to 8 are not 'TFL3')")
     return data
 

@@ -29,9 +29,9 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.formats import TFLITE_IDENTIFIER
 from furiosa_ir.importers.tflite.file import (
     CORRUPTION,
-    IDENTIFIER,
     SubgraphRecord,
     TensorRecord,
 )
@@ -154,7 +154,7 @@ class _Serializer:
                 "Buffers": _offsets(builder, self._buffers),
             },
         )
-        builder.Finish(model, file_identifier=IDENTIFIER)
+        builder.Finish(model, file_identifier=TFLITE_IDENTIFIER)
         return bytes(builder.Output())
 
     def _subgraph(self, graph: SubgraphRecord) -> int:

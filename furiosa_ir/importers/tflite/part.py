@@ -13,6 +13,7 @@ import numpy as np
 import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.formats import TFLITE_IDENTIFIER
 from furiosa_ir.importers.tflite.names import boundary_names
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.option_tables import read_options
@@ -269,7 +270,7 @@ def content_of_part(data: bytes | mmap.mmap, part: Part) -> bytes:
             graph.tensors[index].shape = np.array(shapes[names[index]], np.int32)
             graph.tensors[index].shapeSignature = None
     builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    builder.Finish(model.Pack(builder), file_identifier=TFLITE_IDENTIFIER)
     return bytes(builder.Output())
 
 

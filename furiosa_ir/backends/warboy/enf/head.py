@@ -14,8 +14,6 @@ MAGIC = b"enf"
 VERSION = bytes([1, 0, 0])
 VENDOR_VERSION = bytes([0, 1, 1])
 IDENTIFIER = b"ENF1"
-CHECKED = 10
-"""Where the bytes begin that the checksum in front of them covers."""
 HEADER_BYTES = 16
 
 TARGET_SLOT, SOURCE_HASH_SLOT = 0, 10

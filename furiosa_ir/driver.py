@@ -1,0 +1,211 @@
+"""The compiler: a model in, IR or a program out. It knows no cache and no machine."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import io
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+
+from furiosa_ir import __version__
+from furiosa_ir.arguments import optional_text, positive_integer
+from furiosa_ir.backends import Backend, backend_for
+from furiosa_ir.backends.target import backend_of, module_target
+from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure, MissingKernel
+from furiosa_ir.importers import load
+from furiosa_ir.importers.way_out import with_way_out
+from furiosa_ir.ir.context import make_context
+from furiosa_ir.ir.history import history_of
+from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, run_pipeline
+from furiosa_ir.ir.positions import Positions
+from furiosa_ir.model_source import Source, model_source
+from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.passes.assign_target import with_target
+from furiosa_ir.plugins import Plugin, load_plugins, plugin_failure, plugin_list
+from furiosa_ir.program import Program, Provenance, Resumption
+from furiosa_ir.recommendation import recommend_quantizing
+from furiosa_ir.stages import level_of, remaining_phases, require
+
+
+@dataclass(frozen=True)
+class CompileResult:
+    """What a compile made.
+
+    Attributes:
+        module: the IR at the level asked for; of a program: the last level before it.
+        program: the program; None if a level of IR was asked for. Its constants still lie in the
+            mapped source: a container's `write` does not hold all of them in memory.
+    """
+
+    module: ModuleOp
+    program: Program | None
+
+    @cached_property
+    def enf(self) -> bytes | None:
+        """The content of the program's file; None if a level of IR was asked for."""
+        if self.program is None:
+            return None
+        file = io.BytesIO()
+        backend_for(self.program.target).container.write(self.program, file)
+        return file.getvalue()
+
+
+def compile_source(
+    source: Source,
+    *,
+    target: str | None = None,
+    batch_size: int | None = None,
+    part: Part = WHOLE,
+    target_ir: str | None = None,
+    passes: str | None = None,
+    plugins: Sequence[Plugin] = (),
+    instrumentation: Sequence[Instrumentation] = (),
+    verify_each: bool = False,
+) -> CompileResult:
+    """Compiles a model to any level.
+
+    Args:
+        source: as in `compiler.compile_model`.
+        target: as in `compiler.compile_model`.
+        batch_size: as in `compiler.compile_model`.
+        part: which part of a network, of which extents.
+        target_ir: one of the backend's levels, or what its programs are called ("enf"); default:
+            the program.
+        passes: a pipeline text in place of the compiler's own passes, from the source to the last
+            level of IR (`furiosa-opt --list-passes` shows both); only to a program. Without, what
+            the source has been through already is known from its history and from what it holds.
+        plugins: code that declares operators or passes, which is loaded first
+            (`furiosa_ir.plugins`).
+        instrumentation: watches the passes.
+        verify_each: verify after each pass, not only at each phase's end.
+
+    Raises:
+        FuriosaError: the model cannot be read or compiled.
+    """
+    if batch_size is not None:
+        batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
+    optional_text(target, "target", CompilationFailure)
+    load_plugins(plugin_list(plugins))
+    if target is not None:
+        backend_for(target).require_stop(target_ir)
+    data = model_source(source)
+    name = None if isinstance(data, bytes) else str(data)
+    positions = Positions()
+    try:
+        with garbage_collection_paused():
+            _begin("import", instrumentation)
+            module = load(data, batch_size, part, resumed=True, positions=positions)
+            declared = module.attributes.get("graph.source_hash")
+            # IR text carries the hash of the network it came from; hashing twice takes its time.
+            digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
+            for watch in instrumentation:
+                watch.before_pipeline(module)
+
+            backend = backend_of(module) if target is None else backend_for(target)
+            backend.require_stop(target_ir)
+            is_program = target_ir in (None, backend.container.name)
+            level = backend.levels[-1] if is_program else target_ir
+            assert level is not None
+            phases = (
+                phases_to_run(module, level, backend)
+                if passes is None
+                else Pipeline.of_text(passes, name=level).phases
+            )
+            phases = with_target(phases, module, target, level=level, is_needed=is_program)
+            context = make_context()
+            for phase in phases:
+                _begin(phase.name, instrumentation)
+                run_pipeline(
+                    context,
+                    module,
+                    Pipeline(phase.name, (phase,)),
+                    instrumentation=instrumentation,
+                    verify_each=verify_each,
+                )
+            program = None
+            if is_program:
+                _begin(backend.container.name, instrumentation)
+                options = {} if batch_size is None else {"batch_size": str(batch_size)}
+                program = _assemble(module, options | part.as_options(), digest)
+                recommend_quantizing(program, name)
+            return CompileResult(module, program)
+    except Exception as error:
+        failure = plugin_failure(error)
+        if failure is not None and failure is not error:
+            raise failure from error
+        if isinstance(error, FuriosaError):
+            if isinstance(error, MissingKernel):
+                error = with_way_out(error, data, part)
+            raise positions.placed(error).at(file=name) from error.__cause__
+        if isinstance(error, RecursionError):
+            raise CompilationFailure("the network is nested too deeply", file=name) from None
+        raise
+
+
+def _begin(stage: str, instrumentation: Sequence[Instrumentation]) -> None:
+    for watch in instrumentation:
+        watch.before_stage(stage)
+
+
+def phases_to_run(module: ModuleOp, level: str, backend: Backend) -> tuple[Phase, ...]:
+    """What is left of the pipeline for a module that may have been through some of it.
+
+    Args:
+        module: at any level.
+        level: one of the backend's levels of IR, at which it is to end.
+        backend: whose pipeline.
+
+    Raises:
+        CompilationFailure: it is beyond the level asked for.
+    """
+    levels, done = backend.levels, level_of(module)
+    if done is not None and levels.index(done) > levels.index(level):
+        raise CompilationFailure(f"the source is at level '{done}', beyond '{level}'")
+    left = remaining_phases(module, backend)
+    return tuple(p for p in left if levels.index(p.name) <= levels.index(level))
+
+
+def _assemble(module: ModuleOp, options: dict[str, str], digest: str) -> Program:
+    require(module)
+    framework = module.attributes.get("graph.source")
+    history = history_of(module)
+    target = module_target(module)
+    assert target is not None
+    provenance = Provenance(
+        compiler=f"furiosa-ir {__version__}",
+        options={"target": target, **options},
+        pipeline=",".join(history.passes),
+        resumed=tuple(Resumption(r.passes, r.text) for r in history.resumed),
+        source_hash=digest,
+        source_framework=framework.data if isinstance(framework, StringAttr) else "onnx",
+    )
+    return backend_for(target).assemble(module, provenance)
+
+
+def source_hash(source: Path | bytes) -> str:
+    """SHA-256 of a model file, as hexadecimal digits."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    try:
+        with source.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ImportFailure(error.strerror or str(error), file=str(source)) from error
+
+
+@contextmanager
+def garbage_collection_paused() -> Generator[None]:
+    """No cycle collection while the IR grows: it only ever finds live operations, at 20 % cost."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,99 @@
+"""One compile of a file, as `furiosa compile` asks for it, where the cache has nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from furiosa_ir.backends import Backend
+from furiosa_ir.cache.compilation import Compiled, describe
+from furiosa_ir.cache.key import Inputs
+from furiosa_ir.errors import FuriosaError
+from furiosa_ir.formats import head_of, recognise
+
+if TYPE_CHECKING:
+    from furiosa_ir.driver import CompileResult
+    from furiosa_ir.ir.pipeline import Instrumentation
+
+# The compiler and what else imports numpy and xDSL is imported where it is used: a program that
+# the cache has needs none of it.
+# ruff: noqa: PLC0415
+
+
+@dataclass
+class FileCompile:
+    """A compile to be.
+
+    Attributes:
+        inputs: what it is given; the source is a file.
+        backend: of the target that is asked for, or the default one.
+        target_ir: where it ends; None: at the program.
+        verbose: whether to show each pass.
+        verify_each: whether to verify after each pass.
+    """
+
+    inputs: Inputs
+    backend: Backend
+    target_ir: str | None = None
+    verbose: bool = False
+    verify_each: bool = False
+
+    @property
+    def source(self) -> Path:
+        """The file."""
+        assert isinstance(self.inputs.source, Path)
+        return self.inputs.source
+
+    def compile(self) -> CompileResult:
+        """Compiles, with progress on stderr."""
+        return self.run()
+
+    def verify(self, file: Path | None) -> None:
+        """Verifies what was made, where that is asked for."""
+
+    def run(self, instrumentation: Sequence[Instrumentation] = ()) -> CompileResult:
+        """Compiles, watched by further instruments."""
+        from furiosa_ir.driver import compile_source
+        from furiosa_ir.tools.progress import Progress
+
+        given = self.inputs
+        # What the source is, the importer decides.
+        kind = recognise(head_of(self.source)).value if self.source.is_file() else "file"
+        progress = Progress(kind, self.backend, self.target_ir, verbose=self.verbose)
+        if given.passes is not None:
+            progress.is_one_step()
+        result = compile_source(
+            given.source,
+            target=given.target,
+            batch_size=given.batch_size,
+            part=given.part,
+            target_ir=self.target_ir,
+            passes=given.passes,
+            plugins=given.plugins,
+            instrumentation=(progress, *instrumentation),
+            verify_each=self.verify_each,
+        )
+        progress.finished()
+        return result
+
+    def compile_to(self, file: Path) -> Compiled:
+        """Compiles to an existing, empty file.
+
+        Raises:
+            FuriosaError: it cannot be compiled.
+            OSError: the file cannot be written.
+        """
+        from furiosa_ir.backends import backend_for
+
+        try:
+            program = self.compile().program
+        except OSError as error:  # not of the output
+            reason = error.strerror or type(error).__name__
+            name = str(error.filename or self.source)
+            raise FuriosaError(f"cannot be compiled: {reason}", file=name) from error
+        assert program is not None
+        with file.open("r+b") as opened:
+            backend_for(program.target).container.write(program, opened)
+        return Compiled(file, program.source_hash, describe(program))
