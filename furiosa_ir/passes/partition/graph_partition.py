@@ -110,7 +110,8 @@ def require_segments(module: ModuleOp, what: str) -> None:
     Raises:
         CompilationFailure: the message names an operation that stands outside of all segments.
     """
-    op = outside_of_segments(main_function(module))
+    mains = (f for f in module.ops if isinstance(f, FuncOp) and f.sym_name.data == "main")
+    op = next(filter(None, map(outside_of_segments, mains)), None)
     if op is not None:
         raise CompilationFailure(
             f"{what} needs the pass '{GraphPartition.name}', which has not run: '{op.name}' stands "
