@@ -16,9 +16,10 @@ from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.contraction import ContractionOp
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
 from furiosa_ir.dialects.graph.elementwise import DivOp, SquaredDifferenceOp
-from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ResizeOp, SliceOp, TileOp
+from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, SliceOp, TileOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp, WindowPoolOp
 from furiosa_ir.dialects.graph.rearrangement import MOST_INDICES
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.numerics.fixed_point import GREATEST_FACTOR
 

@@ -11,10 +11,9 @@ from xdsl.ir import SSAValue
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
-from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.pooling import AveragePoolOp
 from furiosa_ir.dialects.graph.reduction import ReduceOp
-from furiosa_ir.dialects.graph.resampling import linear_weights
+from furiosa_ir.dialects.graph.resize import ResizeOp, linear_weights
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.lowering.registry import Emitter
 from furiosa_ir.numerics.array import Array

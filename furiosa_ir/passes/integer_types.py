@@ -27,10 +27,11 @@ from furiosa_ir.dialects.graph.elementwise import (
 )
 from furiosa_ir.dialects.graph.evaluation import evaluate_table
 from furiosa_ir.dialects.graph.functions import AbsOp, NegOp
-from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ResizeOp, SplitOp
+from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, SplitOp
 from furiosa_ir.dialects.graph.pooling import MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.reduction import ExtremeOp
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import Quantization, UniformType, uniform
 from furiosa_ir.dialects.quant.arithmetic import dequantize

@@ -10,16 +10,11 @@ from xdsl.dialects.builtin import FloatAttr, f64
 from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
-from furiosa_ir.dialects.graph.movement import (
-    ConcatOp,
-    MoveOp,
-    PadOp,
-    ResizeOp,
-    SplitOp,
-)
+from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, SplitOp
 from furiosa_ir.dialects.graph.pooling import MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.reduction import ArgExtremeOp, ExtremeOp
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.ir.rewriting import Rewrite, is_dead, rule

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
 from furiosa_ir.tools import signals
-
-# ruff: noqa: PLC0415
 
 signals.install(signals.at_start)  # whoever imports this module begins a process
 
 
 def furiosa() -> None:
     """`furiosa`."""
-    _prepare()
-    from furiosa_ir.tools.furiosa import main
-
-    main()
+    _run("furiosa")
 
 
 def furiosa_opt() -> None:
     """`furiosa-opt`."""
-    _prepare()
-    from furiosa_ir.tools.opt import main
-
-    main()
+    _run("opt")
 
 
-def _prepare() -> None:
+def _run(command: str) -> None:
+    """The command of that module, which is imported when all is ready for it."""
     if not sys.flags.safe_path:
         sys.path[:] = _without_current_directory(sys.path)
+    importlib.import_module(f"{__package__}.{command}").main()
 
 
 def _without_current_directory(path: list[str]) -> list[str]:

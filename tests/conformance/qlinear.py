@@ -27,6 +27,7 @@ from furiosa_ir.dialects.graph import (
     reduction,
 )
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.interpreter.elements import numpy_dtype
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
@@ -363,8 +364,8 @@ def pad(op: movement.PadOp, w: Writer) -> bool | None:
     return _moved(op, w, "Pad", inputs, mode=mode)
 
 
-@_writes(movement.ResizeOp)
-def resize(op: movement.ResizeOp, w: Writer) -> bool | None:
+@_writes(ResizeOp)
+def resize(op: ResizeOp, w: Writer) -> bool | None:
     """Resize of stored integers to the nearest one."""
     if op.mode.data != "nearest":
         return None

@@ -8,6 +8,7 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph import movement, rearrangement
 from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from tests.lowering.drawn import Case, Draw
 
 
@@ -118,7 +119,7 @@ def resize(*layouts: str) -> Case:
         layout = d.choose(*layouts)
         extents = d.integers(len(layout) - 2, 1, 5)
         sizes = d.integers(len(extents), 1, 7 if len(extents) == 3 else 11)
-        return movement.ResizeOp.make(
+        return ResizeOp.make(
             [d.value((d.integer(1, 2), d.integer(1, 3), *extents))],
             [d.element()],
             layout=layout,

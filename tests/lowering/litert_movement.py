@@ -13,7 +13,6 @@ from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
     PadOp,
     ReshapeOp,
-    ResizeOp,
     SliceOp,
     TileOp,
     TransposeOp,
@@ -25,6 +24,7 @@ from furiosa_ir.dialects.graph.rearrangement import (
     SpaceToBatchOp,
     SpaceToDepthOp,
 )
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from tests.lowering.network import Network, Value, case
 
 

@@ -13,6 +13,7 @@ from furiosa_ir.dialects.graph import (
     quantization,
     rearrangement,
     reduction,
+    resize,
     structure,
     trigonometric,
     variables,
@@ -36,6 +37,7 @@ OPERATIONS: list[type[GraphOp]] = [
         normalization,
         reduction,
         movement,
+        resize,
         rearrangement,
     )
     for op in vars(module).values()

@@ -10,7 +10,6 @@ from xdsl.dialects.builtin import (
     DenseArrayBase,
     FloatAttr,
     IntegerAttr,
-    IntegerType,
     StringAttr,
     TensorType,
     f64,
@@ -28,13 +27,11 @@ from xdsl.irdl import (
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, number, variable
-from furiosa_ir.dialects.graph.onnx_geometry import reshaped, resized, sliced
-from furiosa_ir.dialects.graph.resampling import resample
+from furiosa_ir.dialects.graph.onnx_geometry import reshaped, sliced
 from furiosa_ir.dialects.graph.tflite_arguments import (
     broadcast_target,
     pad_arguments,
     reshape_target,
-    resize_arguments,
     slice_bounds,
     split_extents,
     split_takes,
@@ -452,62 +449,3 @@ class TileOp(MoveOp):
         if 0 in shape:  # numpy repeats one dimension after another: 2^31 times, then 0
             return [np.zeros(shape, operands[0].dtype)]
         return [np.tile(operands[0], ints(self.repeats))]
-
-
-@irdl_op_definition
-class ResizeOp(GraphOp):
-    """Spatial resampling to `sizes` (the result's extents of the dimensions H, W of `layout`).
-
-    `mode` is "nearest" or "linear". `coordinates` maps an output index to x's coordinate:
-    "half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric" (ONNX
-    names; TFLite's three option combinations are half_pixel, align_corners and asymmetric).
-    `nearest_mode` rounds it: "round_prefer_floor", "round_prefer_ceil", "floor", "ceil".
-    `scales` are the factors that the coordinates are computed with (output / input).
-    """
-
-    name = "graph.resize"
-    ONNX: ClassVar = ("Resize", "Upsample")
-    IGNORED: ClassVar = {
-        "cubic_coeff_a": "of cubic interpolation, which stays whole",
-        "extrapolation_value": "of tf_crop_and_resize, which stays whole",
-    }
-    TFLITE: ClassVar = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
-
-    x = operand_def(TensorType)
-    result = result_def(TensorType)
-    layout = prop_def(StringAttr)
-    mode = prop_def(StringAttr)
-    coordinates = prop_def(StringAttr)
-    nearest_mode = prop_def(StringAttr)
-    sizes = prop_def(DenseArrayBase.constr(i64))
-    scales = prop_def(DenseArrayBase.constr(f64))
-
-    @classmethod
-    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
-        arguments = resize_arguments(node)
-        if arguments is None:
-            return node.unsupported()
-        return node.emit(cls, node.operands[:1], **arguments)
-
-    @classmethod
-    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        form = resized(node)
-        (x, *_) = node.operands
-        if form is None or x is None:
-            return node.unsupported()
-        # How integers are interpolated the standard leaves open: the framework knows.
-        if form["mode"] != "nearest" and isinstance(element_of(x), IntegerType):
-            return node.unsupported()
-        return node.emit(cls, [x], **form)
-
-    def result_shapes(self) -> Sequence[Shape]:
-        sizes = iter(ints(self.sizes))
-        return [
-            tuple(
-                n if d in "NC" else next(sizes)
-                for d, n in zip(self.layout.data, shape_of(self.x), strict=True)
-            )
-        ]
-
-    def evaluate(self, *operands: Array) -> Sequence[Array]:
-        return [resample(self, operands[0])]

@@ -19,7 +19,7 @@ from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.functions import HardSwishOp
-from furiosa_ir.dialects.graph.movement import ResizeOp
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.exporters.onnx.forms import FORMS, onnx_operator, write

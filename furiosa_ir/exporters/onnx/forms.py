@@ -23,7 +23,6 @@ from furiosa_ir.dialects.graph.movement import (
     ExpandOp,
     PadOp,
     ReshapeOp,
-    ResizeOp,
     SliceOp,
     SplitOp,
     TileOp,
@@ -34,6 +33,7 @@ from furiosa_ir.dialects.graph.pooling import AveragePoolOp, MaxPoolOp, WindowPo
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.rearrangement import BlockOp, GatherOp
 from furiosa_ir.dialects.graph.reduction import CumSumOp, ReduceOp, ReduceSumOp, SoftmaxOp
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.exporters.onnx.writer import OnnxWriter, plain_dtype, tensor_type

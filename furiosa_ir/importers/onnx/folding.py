@@ -14,9 +14,9 @@ from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp, GemmOp, MatMulOp
-from furiosa_ir.dialects.graph.movement import ResizeOp
 from furiosa_ir.dialects.graph.pooling import WindowPoolOp
 from furiosa_ir.dialects.graph.rearrangement import MOST_INDICES
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from furiosa_ir.ir.shaped_operation import DYNAMIC, Shape, element_of, ints, shape_of
 from furiosa_ir.ir.sizes import words
 from furiosa_ir.limits import limit

@@ -16,8 +16,9 @@ from furiosa_ir.dialects.graph import TFLITE_OPERATORS
 from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, constant_of
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.evaluation import evaluate
-from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, ResizeOp, SplitOp
+from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, SplitOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.file import SubgraphRecord, TensorRecord

@@ -6,7 +6,8 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.elementwise import WhereOp
-from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ResizeOp
+from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp
+from furiosa_ir.dialects.graph.resize import ResizeOp
 from furiosa_ir.dialects.quant import arithmetic as quant
 from furiosa_ir.lowering.constraints import (
     long_gather,

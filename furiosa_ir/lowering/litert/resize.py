@@ -11,8 +11,7 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir import hints
 from furiosa_ir.dialects.ftensor import movement
-from furiosa_ir.dialects.graph.movement import ResizeOp
-from furiosa_ir.dialects.graph.resampling import coordinates, linear_weights
+from furiosa_ir.dialects.graph.resize import ResizeOp, coordinates, linear_weights
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.lowering.constraints import long_gather, not_8bit
 from furiosa_ir.lowering.integer_kernels import emit_interpolation

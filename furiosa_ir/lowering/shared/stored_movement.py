@@ -16,7 +16,6 @@ from furiosa_ir.dialects.graph.movement import (
     ExpandOp,
     PadOp,
     ReshapeOp,
-    ResizeOp,
     SliceOp,
     SplitOp,
     TileOp,
@@ -31,7 +30,7 @@ from furiosa_ir.dialects.graph.rearrangement import (
     SpaceToDepthOp,
     Steps,
 )
-from furiosa_ir.dialects.graph.resampling import nearest_indices
+from furiosa_ir.dialects.graph.resize import ResizeOp, nearest_indices
 from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 from furiosa_ir.lowering.registry import EXACT, LITERT, Emitter, lowers
 

@@ -1,4 +1,4 @@
-"""The coordinates of `graph.resize`, as exact fractions.
+"""Spatial resampling, `graph.resize`, and its coordinates as exact fractions.
 
 Source: ONNX Resize (coordinate_transformation_mode, nearest_mode); TFLite's half_pixel_centers and
 align_corners are two of them.
@@ -7,19 +7,41 @@ align_corners are two of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import numpy as np
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    IntegerType,
+    StringAttr,
+    TensorType,
+    f64,
+    i64,
+)
+from xdsl.ir import SSAValue
+from xdsl.irdl import (
+    irdl_op_definition,
+    operand_def,
+    prop_def,
+    result_def,
+)
 
+from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
+from furiosa_ir.dialects.graph.onnx_geometry import resized
+from furiosa_ir.dialects.graph.tflite_arguments import (
+    resize_arguments,
+)
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.shaped_operation import ints, shape_of
+from furiosa_ir.ir.shaped_operation import (
+    Shape,
+    element_of,
+    ints,
+    shape_of,
+)
 from furiosa_ir.numerics.array import Array
-
-if TYPE_CHECKING:  # movement imports this module
-    from furiosa_ir.dialects.graph.movement import ResizeOp
 
 GREATEST_DENOMINATOR = 1 << 17
 """Weights beyond 17 bits a dimension would not fit i48; such factors are rounded to it."""
@@ -113,3 +135,62 @@ def resample(op: ResizeOp, x: Array) -> Array:
         share = share.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
         x = np.take(x, lower, axis) * (1 - share) + np.take(x, upper, axis) * share
     return x
+
+
+@irdl_op_definition
+class ResizeOp(GraphOp):
+    """Spatial resampling to `sizes` (the result's extents of the dimensions H, W of `layout`).
+
+    `mode` is "nearest" or "linear". `coordinates` maps an output index to x's coordinate:
+    "half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric" (ONNX
+    names; TFLite's three option combinations are half_pixel, align_corners and asymmetric).
+    `nearest_mode` rounds it: "round_prefer_floor", "round_prefer_ceil", "floor", "ceil".
+    `scales` are the factors that the coordinates are computed with (output / input).
+    """
+
+    name = "graph.resize"
+    ONNX: ClassVar = ("Resize", "Upsample")
+    IGNORED: ClassVar = {
+        "cubic_coeff_a": "of cubic interpolation, which stays whole",
+        "extrapolation_value": "of tf_crop_and_resize, which stays whole",
+    }
+    TFLITE: ClassVar = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
+
+    x = operand_def(TensorType)
+    result = result_def(TensorType)
+    layout = prop_def(StringAttr)
+    mode = prop_def(StringAttr)
+    coordinates = prop_def(StringAttr)
+    nearest_mode = prop_def(StringAttr)
+    sizes = prop_def(DenseArrayBase.constr(i64))
+    scales = prop_def(DenseArrayBase.constr(f64))
+
+    @classmethod
+    def from_tflite(cls, node: TFLiteNode) -> Sequence[SSAValue]:
+        arguments = resize_arguments(node)
+        if arguments is None:
+            return node.unsupported()
+        return node.emit(cls, node.operands[:1], **arguments)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        form = resized(node)
+        (x, *_) = node.operands
+        if form is None or x is None:
+            return node.unsupported()
+        # How integers are interpolated the standard leaves open: the framework knows.
+        if form["mode"] != "nearest" and isinstance(element_of(x), IntegerType):
+            return node.unsupported()
+        return node.emit(cls, [x], **form)
+
+    def result_shapes(self) -> Sequence[Shape]:
+        sizes = iter(ints(self.sizes))
+        return [
+            tuple(
+                n if d in "NC" else next(sizes)
+                for d, n in zip(self.layout.data, shape_of(self.x), strict=True)
+            )
+        ]
+
+    def evaluate(self, *operands: Array) -> Sequence[Array]:
+        return [resample(self, operands[0])]
