@@ -103,6 +103,17 @@ class KernelOp(FusedOp):
             raise VerificationFailure(f"{self.name}: not planned")
         return self.plan.data
 
+    @property
+    def kernel_addresses(self) -> KernelAddresses:
+        """The addresses of a dot, pool or vector kernel's own areas.
+
+        Raises:
+            VerificationFailure: nothing is allocated.
+        """
+        if self.addresses is None or not isinstance(self.addresses.data, KernelAddresses):
+            raise VerificationFailure(f"{self.name}: not allocated")
+        return self.addresses.data
+
     def operand_of(self, argument: SSAValue) -> SSAValue:
         """The kernel's operand that a value of the body's block arguments stands for."""
         return self.inputs[self.body.block.args.index(argument)]  # pyright: ignore[reportArgumentType]

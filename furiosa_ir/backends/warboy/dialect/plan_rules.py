@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import chain
 from math import prod
 
 from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.attributes import MEMORY, MemoryAttr
 from furiosa_ir.backends.warboy.dialect.plan import (
+    Allocation,
     Buffer,
     CopyPlan,
     KernelAddresses,
@@ -18,10 +20,12 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     MemoryPlan,
     OperandBinding,
     ParameterBinding,
+    Stage,
 )
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 
 LINE = 32
@@ -157,8 +161,101 @@ def verify_addresses(op: Operation, plan: KernelPlan, addresses: KernelAddresses
                 raise VerificationFailure(f"{op.name}: address {address} is not aligned")
 
 
-def verify_memory(memory: MemoryPlan, addresses: MemoryAddresses) -> None:
-    """Checks that every live range and buffer has an entry.
+ORDERS = ("HCW", "HWC")
+"""How a slice may hold its block."""
+
+
+def verify_memory(
+    memory: MemoryPlan,
+    kernels: Sequence[tuple[Operation, KernelPlan | CopyPlan]],
+    places: Mapping[str, int],
+) -> None:
+    """Checks a function's buffers and live ranges, and that its kernels find there what they need.
+
+    Args:
+        memory: the buffers and live ranges.
+        kernels: all kernels with their plans.
+        places: how many there are of each kind of place that an allocation may be in.
+
+    Raises:
+        VerificationFailure: a rule is broken.
+    """
+    for number, buffer in enumerate(memory.buffers):
+        _verify_shape(f"buffer {number}", buffer)
+        if buffer.element not in (1, 4, 8):
+            raise VerificationFailure(f"buffer {number} has elements of {buffer.element} bytes")
+        if buffer.allocation is not None:
+            _verify_allocation(number, buffer.allocation, memory, places)
+    live: list[set[int]] = [set() for _ in kernels]
+    for each in memory.live_ranges:
+        if not 0 <= each.first <= each.last < len(kernels):
+            raise VerificationFailure(
+                f"a live range goes from kernel {each.first} to {each.last} of {len(kernels)}"
+            )
+        _in_dram(memory, each.buffer, needed=each.filled or each.spilled)
+        for number in range(each.first, each.last + 1):
+            live[number].add(each.buffer)
+    for number, (op, plan) in enumerate(kernels):
+        try:
+            if isinstance(plan, CopyPlan):
+                for index in (*plan.operands, plan.result, *(m.source for m in plan.moves)):
+                    _in_dram(memory, index)
+            else:
+                _verify_places(plan, number, memory, live[number])
+        except VerificationFailure as error:
+            raise VerificationFailure(f"{op.name}: {error.message}", layer=layer_name(op)) from None
+
+
+def _verify_shape(what: str, held: Buffer | Stage) -> None:
+    if min(*held.shape, *held.slices) < 1 or held.order not in ORDERS:
+        raise VerificationFailure(
+            f"{what} of shape {held.shape} over {held.slices} slices in order '{held.order}'"
+        )
+
+
+def _verify_allocation(
+    number: int, allocation: Allocation, memory: MemoryPlan, places: Mapping[str, int]
+) -> None:
+    kind, index = allocation.kind, allocation.index
+    count = len(memory.buffers) if kind == "alias" else places.get(kind, 0)
+    if not 0 <= index < count:
+        raise VerificationFailure(f"buffer {number} is allocated in {kind} {index} of {count}")
+    if kind == "alias":
+        root = memory.buffers[index].allocation
+        if root is None or root.kind == "alias":
+            raise VerificationFailure(f"buffer {number} is an alias of buffer {index}, no place")
+
+
+def _in_dram(memory: MemoryPlan, index: int, *, needed: bool = True) -> None:
+    if not 0 <= index < len(memory.buffers):
+        raise VerificationFailure(f"there is no buffer {index}")
+    if needed and memory.buffers[index].allocation is None:
+        raise VerificationFailure(f"buffer {index} goes to DRAM and has no allocation")
+
+
+def _verify_places(plan: KernelPlan, number: int, memory: MemoryPlan, live: Container[int]) -> None:
+    if not 0 <= plan.prefetch <= number:
+        raise VerificationFailure(f"kernel {number} cannot prefetch {plan.prefetch} kernels ahead")
+    _in_dram(memory, plan.result.buffer, needed=plan.store)
+    for binding in (*plan.operands, plan.result):
+        if isinstance(binding, ParameterBinding):
+            continue
+        if binding.stage is not None:
+            _verify_shape("a stage", binding.stage)
+            if binding.stage.slots not in (1, 2):
+                raise VerificationFailure(f"a stage of {binding.stage.slots} slots")
+            _in_dram(memory, binding.buffer)
+        elif binding.buffer not in live:
+            raise VerificationFailure(f"buffer {binding.buffer} is not live at kernel {number}")
+
+
+def verify_memory_addresses(
+    memory: MemoryPlan,
+    addresses: MemoryAddresses,
+    kernels: Iterable[KernelAddresses],
+    slice_bytes: int,
+) -> None:
+    """Checks that every live range has an address, every buffer an entry, and all lie in a slice.
 
     Raises:
         VerificationFailure: a rule is broken.
@@ -167,3 +264,9 @@ def verify_memory(memory: MemoryPlan, addresses: MemoryAddresses) -> None:
         memory.buffers
     ):
         raise VerificationFailure("the function's addresses are another plan's")
+    slots = chain.from_iterable(s for each in kernels for s in (*each.parameters, *each.stages))
+    for address in chain(addresses.live_ranges, slots):
+        if not 0 <= address < slice_bytes or address % LINE:
+            raise VerificationFailure(
+                f"the address {address} is in no slice of {slice_bytes} bytes, or not aligned"
+            )

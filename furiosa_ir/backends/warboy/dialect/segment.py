@@ -14,20 +14,29 @@ from furiosa_ir.backends.warboy.dialect.attributes import (
 )
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import KernelPlan, MemoryAddresses, MemoryPlan
+from furiosa_ir.backends.warboy.dialect.plan_rules import verify_memory
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import Constant
 
 
 def memory_plan(function: FuncOp) -> MemoryPlan:
-    """The function's buffers and live ranges.
+    """The function's buffers and live ranges, which hold what its kernels need.
 
     Raises:
-        VerificationFailure: it is not planned.
+        VerificationFailure: it is not planned, or the plan contradicts itself.
     """
     memory = function.attributes.get(MEMORY)
     if not isinstance(memory, MemoryAttr):
         raise VerificationFailure(f"@{function.sym_name.data} is not planned")
+    planned = [(op, op.plan.data) for op in kernels_of(function) if op.plan is not None]
+    places = {
+        "argument": len(function.function_type.inputs),
+        "result": len(function.function_type.outputs),
+        "constant": len(constants_of(function)),
+        "own": 1,
+    }
+    verify_memory(memory.data, planned, places)
     return memory.data
 
 

@@ -31,14 +31,13 @@ from furiosa_ir.backends.warboy.dialect.commands import EndOp
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp
 from furiosa_ir.backends.warboy.dialect.plan import (
     CopyPlan,
-    KernelAddresses,
     LayerTable,
     LiveRange,
     MemoryAddresses,
     MemoryPlan,
     Shape4,
 )
-from furiosa_ir.backends.warboy.dialect.plan_rules import verify_memory
+from furiosa_ir.backends.warboy.dialect.plan_rules import verify_memory_addresses
 from furiosa_ir.backends.warboy.dialect.segment import (
     constants_of,
     kernel_plans,
@@ -130,8 +129,9 @@ def schedule_commands(function: FuncOp, machine: Machine) -> Iterator[Command]:
 def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
     """The commands of an allocated segment, in order of issue, and what each means."""
     memory, addresses = memory_plan(function), memory_addresses(function)
-    verify_memory(memory, addresses)
     kernels = kernels_of(function)
+    areas = [op.kernel_addresses for op in kernels if not isinstance(op, CopyOp)]
+    verify_memory_addresses(memory, addresses, areas, machine.slice_bytes)
     dram = DramMap(memory, addresses.allocations)
     section = lay_out(constants_of(function)).addresses
     numbers = [op for op in function.body.block.ops if isinstance(op, ConstantOp)]
@@ -140,11 +140,9 @@ def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
 
     def make(number: int) -> KernelSteps:
         op = kernels[number]
-        assert op.addresses is not None
-        assert isinstance(op.addresses.data, KernelAddresses)
         parameters = [constant_address.get(v.owner, 0) for v in op.inputs]
         return KernelSteps(
-            op, number, op.addresses.data, dram, by_kernel[number], parameters, machine
+            op, number, op.kernel_addresses, dram, by_kernel[number], parameters, machine
         )
 
     starts, ends = _moments(memory.live_ranges, addresses.live_ranges)
