@@ -302,7 +302,7 @@ def look_for_installed() -> None:
     """Registers the backends that are installed: for whoever meets names that may be theirs."""
     from furiosa_ir.backends.installed import load_installed  # noqa: PLC0415  # few need it
 
-    load_installed()
+    load_installed(register)
 
 
 def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> Program:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from furiosa_ir.backends import register
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.plugins import load_plugins
 
@@ -27,11 +28,14 @@ GROUP = "furiosa_ir.backends"
 
 
 @cache
-def load_installed() -> None:
+def load_installed(register: Callable[[Any], object]) -> None:
     """Registers the backends that are installed, once in a process.
 
     They are plug-ins as any (`furiosa_ir.plugins`): programs in the cache depend on their code. One
     that does not load is a warning, as others may have nothing to do with it.
+
+    Args:
+        register: takes what an entry point names (`backends.register`).
     """
     if not _any_declared():
         return

@@ -8,8 +8,9 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.backends import backend_of_content, look_for_installed
-from furiosa_ir.errors import ImportFailure, VerificationFailure
+from furiosa_ir.errors import ImportFailure, UnknownOperator, VerificationFailure
 from furiosa_ir.formats import HEAD_BYTES, Format, recognise
+from furiosa_ir.importers.way_out import with_way_out
 from furiosa_ir.ir.interface import complete_interface
 from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.text import parse_module, read_module
@@ -84,7 +85,10 @@ def load(
         raise ImportFailure("this is a text file, not a model", file=name, hint=_READABLE)
     from furiosa_ir.importers.onnx import import_onnx  # noqa: PLC0415  # lazy frameworks
 
-    return _verified(import_onnx(source, batch_size=batch_size, part=part), name)
+    try:
+        return _verified(import_onnx(source, batch_size=batch_size, part=part), name)
+    except UnknownOperator as error:
+        raise with_way_out(error, source, part) from error.__cause__
 
 
 def _complete(module: ModuleOp, name: str | None) -> ModuleOp:

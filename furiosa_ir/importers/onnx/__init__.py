@@ -36,7 +36,6 @@ from furiosa_ir.importers.onnx.signature import batch_symbols, input_axes, input
 from furiosa_ir.importers.onnx.structural import STRUCTURAL, STRUCTURAL_IGNORED
 from furiosa_ir.importers.onnx.tensors import element_of_dtype, element_type, type_name
 from furiosa_ir.importers.onnx.types import check_types
-from furiosa_ir.importers.way_out import with_way_out
 from furiosa_ir.ir.history import HISTORY, NOTHING_RAN
 from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of, shape_text
@@ -68,7 +67,7 @@ def import_onnx(
     try:
         return _import(file, batch_size)
     except UnknownOperator as error:
-        raise with_way_out(error.at(file=file.name), source, part) from error.__cause__
+        raise error.at(file=file.name) from error.__cause__
     except FuriosaError as error:
         raise ImportFailure(
             error.message, file=error.file or file.name, layer=error.layer, hint=error.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from furiosa_ir.backends.warboy.command_cost import command_cost, transfer_bytes
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4, Stage
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
@@ -15,8 +16,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramTile,
     Vector,
 )
-from furiosa_ir.backends.warboy.machine import Machine, command_cost
-from furiosa_ir.backends.warboy.machine.cost import transfer_bytes
+from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.geometry import groups_in, reading
 from furiosa_ir.backends.warboy.planning.layouts import Layout, flat_bytes

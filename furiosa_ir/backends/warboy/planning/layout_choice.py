@@ -1,7 +1,7 @@
 """Which layout each buffer of a function gets: the one with the fewest cycles.
 
 A buffer's slices decide how evenly its writer's work is spread, its order how well its readers
-fill the MAC array (`machine.cost`). Buffers are decided one after the other in the order of the
+fill the MAC array (`command_cost`). Buffers are decided one after the other in the order of the
 program, each with its neighbours as they stand; equal kernels are costed once.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from furiosa_ir.backends.warboy.command_cost import command_cost
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding
 from furiosa_ir.backends.warboy.enf.records import SramTile
-from furiosa_ir.backends.warboy.machine import Machine, command_cost
+from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.estimate import step_command
 from furiosa_ir.backends.warboy.planning.layouts import Layout, best_layout, layouts

@@ -75,7 +75,7 @@ def wanted_order(geometry: Geometry, machine: Machine) -> str | None:
     """The order of the first operand that fills the MAC array's width better; None: no matter.
 
     In order HCW it takes 32 columns of one channel at once, in order HWC 32 channels of one column
-    (`machine.cost`).
+    (`command_cost`).
     """
     width = machine.mac_width
     columns = geometry.result[2]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from furiosa_ir.backends.warboy.command_cost import Cost, command_cost
 from furiosa_ir.backends.warboy.enf.records import ENGINE, Command, NpuSegment
-from furiosa_ir.backends.warboy.machine import Cost, Machine, command_cost
+from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.program import Program
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from furiosa_ir.backends.warboy.command_cost import busiest_slice, command_cost, contiguous_runs
 from furiosa_ir.backends.warboy.enf.records import (
     Dot,
     DramTile,
@@ -14,8 +15,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramTile,
     Vector,
 )
-from furiosa_ir.backends.warboy.machine import Machine, command_cost, load_machine
-from furiosa_ir.backends.warboy.machine.cost import busiest_slice, contiguous_runs
+from furiosa_ir.backends.warboy.machine import Machine, load_machine
 from furiosa_ir.errors import CompilationFailure, FormatFailure
 
 

@@ -1,0 +1,1 @@
+"""What people read of a program: figures, tables, pages."""
