@@ -1,11 +1,11 @@
-# make test | lint | demo | docs | corpus | fuzz | schema | clean. Everything runs in a virtual environment of its own.
+# make test | slow | lint | demo | docs | corpus | fuzz | schema | clean. Everything runs in a virtual environment of its own.
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test PYTEST_ARGS='-k digits'
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := test
-.PHONY: test lint format demo docs corpus fuzz schema clean
+.PHONY: test slow lint format demo docs corpus fuzz schema clean
 
 # A stamp per set of extras: a second call installs nothing. `dev` contains what the demo needs.
 $(VENV)/.installed-core: pyproject.toml .ci/venv
@@ -16,9 +16,16 @@ $(VENV)/.installed-dev: pyproject.toml .ci/venv
 	.ci/venv $(VENV) dev
 	touch $(VENV)/.installed-core $@
 
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
 test: $(VENV)/.installed-dev
 	@command -v redis-server >/dev/null || .ci/apt redis-server
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
+
+# What `make test` leaves to CI: short runs of the fuzzers, processes killed at random, soaks.
+slow: $(VENV)/.installed-dev
+	@command -v redis-server >/dev/null || .ci/apt redis-server
+	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

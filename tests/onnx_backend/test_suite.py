@@ -31,7 +31,6 @@ def cases() -> list[Case]:
     return list(select())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_what_onnxruntime_passes(group: int):
     results = [examine(case) for case in cases()[group::GROUPS]]

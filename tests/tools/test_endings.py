@@ -167,6 +167,7 @@ def what_is_wrong(
     return None if code == 128 + number and ended else f"exit code {code}: {errors[-1500:]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda n: n.name)
 def test_a_signal_at_any_moment(folder: Path, number: signal.Signals) -> None:
     """Drawn anew in each run: the moments and the commands."""
