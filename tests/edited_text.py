@@ -49,10 +49,11 @@ _OPERATION = re.compile(r'^\s*(?:%[^"]*= )?"?(?:graph|ftensor|warboy)\.', re.MUL
 _NUMBER = re.compile(r"(?<![\w.#%@x])-?\d+(?:\.\d+(?:e[+-]\d+)?)?(?![\w.x])")
 _EXTENT = re.compile(r"(?<=[<x])\d+(?=x)")
 _ELEMENT = re.compile(r"(?<=x)(?:u?i8|i32|i48|f32)(?=[>,])")
-_ATTRIBUTE = re.compile(r"\b[a-z_]+ = (?:array<[^>]*>|\"[^\"]*\"|-?[\d.e+-]+ : \w+)(?:, )?")
+_ATTRIBUTE = re.compile(r"\b[a-z_]+ = (?:\[[^\]]*\]|\([^()]*\)|\"[^\"]*\"|-?[\d.e+-]+)(?:, )?")
 _QUANTISED = re.compile(r"!quant\.uniform<[^>]*>")
 _QUANTISED_NUMBER = re.compile(r"(?<=[:, {])-?\d+(?:\.\d+(?:e[+-]?\d+)?)?(?=[:,>}])")
-_OPERANDS = re.compile(r"\((%\w+(?:, %\w+)+)\)")
+_OPERANDS = re.compile(r"(?<= )%\w+(?:, %\w+)+(?! = )")
+_CONTINUED = re.compile(r"\n {6,}(?=\S)")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Outcome:
 
 def edit(text: str, rng: random.Random) -> tuple[str, str]:
     """The text with one operation's line edited, and that line."""
-    lines = text.splitlines()
+    lines = _CONTINUED.sub(" ", text).splitlines()
     candidates = [i for i, line in enumerate(lines) if _OPERATION.match(line)]
     types = sorted(set(_QUANTISED.findall(text)))
     for _ in range(200):
@@ -88,7 +89,9 @@ def edit(text: str, rng: random.Random) -> tuple[str, str]:
         if types and rng.random() < 0.25:
             old = rng.choice(types)
             new = _replaced(old, _QUANTISED_NUMBER, rng, lambda n: _changed_number(n, rng))
-            return text.replace(old, new or old), f"{old} -> {new}"
+            if new is None or new == old:
+                continue
+            return text.replace(old, new), f"{old} -> {new}"
         change = rng.choice([_number, _number, _number, _extent, _element, _drop, _swap])
         changed = change(lines[i], rng)
         if changed is not None and changed != lines[i]:
@@ -132,9 +135,9 @@ def _drop(line: str, rng: random.Random) -> str | None:
 
 def _swap(line: str, rng: random.Random) -> str | None:
     def new(old: str) -> str:
-        names = old[1:-1].split(", ")
+        names = old.split(", ")
         rng.shuffle(names)
-        return f"({', '.join(names)})"
+        return ", ".join(names)
 
     return _replaced(line, _OPERANDS, rng, new)
 

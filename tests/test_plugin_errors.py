@@ -223,7 +223,7 @@ def test_what_a_plug_ins_pass_leaves_is_verified_before_another_runs(tmp_path: P
 
 
 def test_exceptions_of_ours_are_nobody_elses():
-    from furiosa_ir.ir.shaped_operation import as_attribute
+    from furiosa_ir.ir.attribute_values import as_attribute
 
     with pytest.raises(TypeError) as caught:
         as_attribute(object())  # the test's frame is above ours, not below

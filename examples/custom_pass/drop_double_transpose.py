@@ -21,8 +21,8 @@ def transpose_of_transpose(op: TransposeOp, x: TransposeOp, _rw: Rewrite) -> SSA
 class DropDoubleTranspose(RewritePass):
     """Removes pairs of transposes that undo each other.
 
-        %1 = "graph.transpose"(%x) <{perm = array<i64: 0, 2, 1>}>
-        %2 = "graph.transpose"(%1) <{perm = array<i64: 0, 2, 1>}>
+        %1 = graph.transpose %x {perm = [0, 2, 1]} : tensor<2x4x3xf32>
+        %2 = graph.transpose %1 {perm = [0, 2, 1]} : tensor<2x3x4xf32>
 
     becomes %x.
     """

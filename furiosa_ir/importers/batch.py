@@ -34,13 +34,13 @@ from furiosa_ir.dialects.graph.movement import (
 from furiosa_ir.dialects.graph.rearrangement import BatchToSpaceOp, SpaceToBatchOp
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import (
     DYNAMIC,
     AnyTensor,
     Shape,
-    as_attribute,
     element_of,
     ints,
     normal_axis,

@@ -10,12 +10,13 @@ text form's elements live in a safetensors file beside it (see `furiosa_ir.ir.te
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from math import prod
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+from typing_extensions import override
 from xdsl.ir import Data
 from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
@@ -169,7 +170,24 @@ class CountsElements(Protocol):
         Raises:
             ImportFailure: there are not so many left.
         """
-        ...
+
+
+class TextAlias:
+    """An attribute that text names once, in a line of its own, where it is long.
+
+    Its alias is called after the value or the operation that has it.
+    """
+
+    ALIAS_SUFFIX: ClassVar[str] = ""
+
+    @property
+    def needs_alias(self) -> bool:
+        """Whether it is too long for where it stands."""
+        raise NotImplementedError
+
+    def text_constants(self) -> Iterable[Constant]:
+        """What text refers to by digest, beside the blobs that the attribute consists of."""
+        return ()
 
 
 _DTYPE_OF_NAME = {element.mlir: element.dtype for element in COMMON}
@@ -182,7 +200,7 @@ def element_name(dtype: np.dtype[Any]) -> str:
 
 
 @irdl_attr_definition
-class BlobAttr(Data[Constant]):
+class BlobAttr(Data[Constant], TextAlias):
     """`#graph.blob<"sha256">` or, up to 16 elements, `#graph.blob<i32 [2, 2] (1, 2, 3, 4)>`.
 
     A single element fills the shape: `#graph.blob<i8 [4, 100] (7)>`.
@@ -206,18 +224,21 @@ class BlobAttr(Data[Constant]):
         few = self.data.size <= INLINE_ELEMENTS or self.data.is_splat
         return few and self.data.dtype in _NAME_OF_DTYPE
 
+    @property
+    @override
+    def needs_alias(self) -> bool:
+        return not self.prints_inline
+
+    @override
+    def text_constants(self) -> Iterable[Constant]:
+        return () if self.prints_inline else (self.data,)
+
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> Constant:
         with parser.in_angle_brackets():
             digest = parser.parse_optional_str_literal()
             if digest is not None:
-                for table in reversed(PARSE_TABLES):
-                    constant = table.get(digest)
-                    if constant is not None:
-                        return constant
-                parser.raise_error(
-                    f"no constant {digest[:12]}… in the safetensors file beside the text"
-                )
+                return constant_of_digest(parser, digest)
             name = parser.parse_identifier()
             if name not in _DTYPE_OF_NAME:
                 parser.raise_error(f"unknown element type '{name}'")
@@ -249,6 +270,38 @@ class BlobAttr(Data[Constant]):
             elements = ", ".join(map(_element_text, shown))
             shape = ", ".join(map(str, constant.shape))
             printer.print_string(f"{name} [{shape}] ({elements})")
+
+
+def constant_of_digest(parser: AttrParser, digest: str) -> Constant:
+    """The constant of a running parse that has that digest.
+
+    Raises:
+        ParseError: there is none.
+    """
+    found = (table.get(digest) for table in reversed(PARSE_TABLES))
+    constant = next((c for c in found if c is not None), None)
+    if constant is None:
+        parser.raise_error(f"no constant {digest[:12]}… in the safetensors file beside the text")
+    return constant
+
+
+def listed_constant(parser: AttrParser, digest: str, dtype: np.dtype[Any]) -> list[Any]:
+    """The numbers of a constant that text refers to where it would list them.
+
+    Raises:
+        ParseError: there is none, or it is no list of that dtype.
+    """
+    constant = constant_of_digest(parser, digest)
+    if constant.dtype != dtype or len(constant.shape) != 1:
+        parser.raise_error(f"the constant {digest[:12]}… is no list of {element_name(dtype)}")
+    if isinstance(parser, CountsElements):
+        parser.take_elements(constant.size)
+    return constant.array.tolist()
+
+
+def prints_by_reference(printer: Printer) -> bool:
+    """Whether a printer refers to what is large by its digest, instead of printing it."""
+    return bool(getattr(printer, "by_reference", False))
 
 
 def _element_text(value: np.generic) -> str:

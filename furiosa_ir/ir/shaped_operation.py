@@ -6,26 +6,20 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any, Self, cast
 
-import numpy as np
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
-    ArrayAttr,
     DenseArrayBase,
-    FloatAttr,
-    IntegerAttr,
     IntegerType,
     LocationAttr,
-    StringAttr,
     TensorType,
-    f64,
-    i64,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.irdl import IRDLOperation, traits_def
+from xdsl.irdl import traits_def
 from xdsl.traits import Pure
 
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.assembly import AssemblyOp
+from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import wrong_result
@@ -37,7 +31,7 @@ DYNAMIC = DYNAMIC_INDEX
 AnyTensor = TensorType[Attribute]
 
 
-class ShapedOp(IRDLOperation):
+class ShapedOp(AssemblyOp):
     """An operation whose results' shapes follow from its operands and properties."""
 
     traits = traits_def(Pure())
@@ -118,34 +112,6 @@ class ShapedOp(IRDLOperation):
                     f"{self.name}: result has shape {list(shape_of(result))}, "
                     f"its operands make {list(shape)}"
                 )
-
-
-def as_attribute(value: object) -> Attribute:
-    """A Python value as the attribute that properties use for it.
-
-    int, bool -> i64; float -> f64; str -> string; sequence of int -> array<i64>; of float ->
-    array<f64>; of str -> an array of strings; a numpy array -> a blob.
-    """
-    match value:
-        case Attribute():
-            return value
-        case bool() | int() | np.integer():
-            return IntegerAttr(int(value), i64)
-        case float() | np.floating():
-            return FloatAttr(float(value), f64)
-        case str():
-            return StringAttr(value)
-        case np.ndarray():
-            return BlobAttr.of(cast("Array", value))
-        case list() | tuple():
-            items = cast("Sequence[Any]", value)
-            if items and all(isinstance(i, str) for i in items):
-                return ArrayAttr([StringAttr(i) for i in items])
-            if any(isinstance(i, float | np.floating) for i in items):
-                return DenseArrayBase.from_list(f64, [float(i) for i in items])
-            return DenseArrayBase.from_list(i64, [int(i) for i in items])
-        case _:
-            raise TypeError(f"no attribute for a {type(value).__name__}")
 
 
 def shape_of(value: SSAValue) -> Shape:

@@ -6,10 +6,9 @@ included (`ir.equivalence` says what "the same" is).
 
 from __future__ import annotations
 
-import io
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,10 +16,9 @@ from weakref import ref
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, RankedStructure
-from xdsl.ir import Attribute, Operation
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.parser import AttrParser, Parser
 from xdsl.parser.generic_parser import ParserState
-from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError
 from xdsl.utils.lexer import Input, Span
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind, StringLiteral
@@ -34,6 +32,7 @@ from furiosa_ir.ir.constants import (
     BlobAttr,
     Constant,
     ConstantTable,
+    TextAlias,
 )
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import resume, with_digest
@@ -42,6 +41,7 @@ from furiosa_ir.ir.positions import Positions, diagnostic_at
 from furiosa_ir.ir.text_aliases import AliasTable, attribute_parts
 from furiosa_ir.ir.text_check import check_text
 from furiosa_ir.ir.text_format import constants_path
+from furiosa_ir.ir.text_printer import module_text
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
 from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.plugins import raise_plugin_failure
@@ -49,15 +49,20 @@ from furiosa_ir.plugins import raise_plugin_failure
 _LOG = logging.getLogger(__name__)
 
 
-def print_module(module: ModuleOp, *, locations: bool = True) -> str:
-    """The module as text; without `locations` the layers' names are left out.
+def print_module(module: ModuleOp, *, locations: bool = True, generic: bool = False) -> str:
+    """The module as text.
 
     A module with a history ends in a comment by which `ir.history` finds out whether the text has
     been edited.
+
+    Args:
+        module: what to print.
+        locations: print the layers' names.
+        generic: print operations in MLIR's generic form and everything where it belongs, for tools
+            that do not know these dialects.
     """
-    stream = io.StringIO()
-    Printer(stream, print_debuginfo=locations).print_op(module)
-    return with_digest(module, stream.getvalue())
+    text = module_text(module, locations=locations, generic=generic)
+    return with_digest(module, text)
 
 
 def parse_module(
@@ -102,10 +107,12 @@ def parse_module(
         _raise_at(_undefined(text, error) or error.span, error.msg, error)
     except (RecursionError, MemoryError) as error:
         raise ImportFailure("is nested too deeply", file=name) from error
-    except Exception as error:  # noqa: BLE001  # attributes and dialects raise what they like
+    except Exception as error:  # attributes and dialects raise what they like
         assert parser is not None
         if not isinstance(error, FuriosaError):
             raise_plugin_failure(error)
+        elif error.file is not None:  # of constants, which lie in another
+            raise
         message = error.message if isinstance(error, FuriosaError) else str(error)
         hint = error.hint if isinstance(error, FuriosaError) else None
         _raise_at(parser.span, message or type(error).__name__, error, hint)
@@ -129,7 +136,8 @@ def _layer_of(constant: Constant, module: ModuleOp | None) -> str | None:
     """The layer whose operation holds a constant, or computes with what holds it."""
     for op in module.walk() if module is not None else ():
         attributes = (*op.properties.values(), *op.attributes.values())
-        if any(constant is found for held in attributes for found in _constants(held)):
+        found = (c for held in attributes for c in _constants(held, set(), generic=False))
+        if any(constant is c for c in found):
             users = (use.operation for result in op.results for use in result.uses)
             return next((name for name in map(layer_name, (op, *users)) if name), None)
     return None
@@ -145,27 +153,44 @@ def _verify(module: ModuleOp, positions: Positions) -> None:
         ) from error
 
 
-def write_module(module: ModuleOp, path: Path | str, *, locations: bool = True) -> None:
+def write_module(
+    module: ModuleOp,
+    path: Path | str,
+    *,
+    locations: bool = True,
+    generic: bool = False,
+    paint: Callable[[str], str] | None = None,
+) -> None:
     """Writes the module's text, and its large constants beside it; each file whole or not at all.
 
-    Where the text goes to a stream (`streams`), the constants are left out, with a warning.
+    `locations` and `generic` are those of `print_module`. Where the text goes to a stream
+    (`streams`), the constants are left out, with a warning.
+
+    Args:
+        module: what to write.
+        path: where.
+        locations, generic: as of `print_module`.
+        paint: colours the text where it goes to a stream.
 
     Raises:
         FuriosaError: a file cannot be written.
     """
     path = Path(path)
     beside = constants_path(path)
-    constants = list(large_constants(module))
-    if constants and (stream := check_writable(path)) is not None:
+    constants = list(large_constants(module, generic=generic))
+    stream = check_writable(path)
+    if constants and stream is not None:
         if stream.descriptor is not None:  # else it is /dev/null or so
             _LOG.warning("%s: the text's constants have no file beside it, and are left out", path)
         constants = []
-    text = print_module(module, locations=locations).encode() + b"\n"
+    text = f"{print_module(module, locations=locations, generic=generic)}\n"
+    if paint is not None and stream is not None:
+        text = paint(text)
     failing = path
     try:
         with whole_file(path) as file:
             # An old text keeps its old constants unless the new text is on the disk.
-            file.write(text)
+            file.write(text.encode())
             file.flush()
             if constants:
                 failing = beside
@@ -209,21 +234,24 @@ def read_module(
     )
 
 
-def large_constants(module: Operation) -> Iterator[Constant]:
-    """Every constant in the module that text refers to by digest; some may come twice."""
+def large_constants(module: Operation, *, generic: bool = False) -> Iterator[Constant]:
+    """Every constant in the module that text refers to by digest, each once."""
+    seen: set[int] = set()
     for op in module.walk():
-        for attributes in (op.properties, op.attributes):
-            for attribute in attributes.values():
-                yield from _constants(attribute)
+        arguments = (a.type for region in op.regions for block in region.blocks for a in block.args)
+        held = (*op.properties.values(), *op.attributes.values(), *op.result_types, *arguments)
+        for attribute in held:
+            yield from _constants(attribute, seen, generic=generic)
 
 
-def _constants(attribute: Attribute) -> Iterator[Constant]:
-    if isinstance(attribute, BlobAttr):
-        if not attribute.prints_inline:
-            yield attribute.data
-    else:
-        for part in attribute_parts(attribute):
-            yield from _constants(part)
+def _constants(attribute: Attribute, seen: set[int], *, generic: bool) -> Iterator[Constant]:
+    if id(attribute) in seen:
+        return
+    seen.add(id(attribute))  # the module keeps it alive
+    if isinstance(attribute, BlobAttr) or (isinstance(attribute, TextAlias) and not generic):
+        yield from attribute.text_constants()
+    for part in attribute_parts(attribute):
+        yield from _constants(part, seen, generic=generic)
 
 
 _ALIASES = (MLIRTokenKind.HASH_IDENT, MLIRTokenKind.EXCLAMATION_IDENT)
@@ -307,6 +335,15 @@ class _Parser(Parser):
         self._consume_token()
         self.parse_punctuation("=")
         self.parse_attribute()
+
+    def _register_ssa_definition(
+        self, name: str, values: Sequence[SSAValue], span: Span[str]
+    ) -> None:
+        """Keeps all of a value's name: xDSL drops a number at its end, which layers have, too."""
+        super()._register_ssa_definition(name, values, span)
+        if SSAValue.is_valid_name(name):
+            for value in values:
+                value._name = name  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def parse_operation(self) -> Operation:
         span = self._begin = self._current_token.span

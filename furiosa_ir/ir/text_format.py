@@ -16,6 +16,7 @@ _PREAMBLE = re.compile(
       | [#!][A-Za-z_][\w$.-]*+[ \t]*+=[ \t]*+   # an alias: #map = affine_map<...>, !t = i8
         (?:loc\(|[#!"\[{@]|\w++<|(?:s|u)?i\d|b?f\d|tensor|index|none|unit|true|false
           |[-+]?[\d.]++[^\n:]*+:)[^\n]*+
+        (?:\n[ \t]++["\da-f.:,{}<> +-]++)*+        # more of the scales of a quantised type
     )*+""",
     re.VERBOSE,
 )
@@ -28,6 +29,8 @@ _OPERATION = rb"""(?:builtin\.)?module\s*+(?:[@{]|attributes\b|loc\()
     | \{-\#                                       # resources
     """
 
+_CUT_ALIAS = re.compile(rb"[#!](?:[A-Za-z_][\w$.-]*+[ \t]*+(?:=[^\n]*+)?+)?+\Z")
+
 
 def is_ir_text(head: bytes) -> bool:
     """Whether a file that begins with these bytes is MLIR text, in custom or in generic form.
@@ -38,7 +41,10 @@ def is_ir_text(head: bytes) -> bool:
     assert preamble is not None
     if preamble.end() == len(head):
         return b"//" in head or b"=" in head  # more than blanks
-    return _operation(*dialects()).match(head, preamble.end()) is not None
+    if _operation(*dialects()).match(head, preamble.end()) is not None:
+        return True
+    # The aliases of a large network are longer than what a reader looks at.
+    return preamble.end() > 0 and _CUT_ALIAS.match(head, preamble.end()) is not None
 
 
 @cache

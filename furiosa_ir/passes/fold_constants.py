@@ -176,13 +176,12 @@ TFLITE_CONSTANT_RULES = (
 class FoldConstants(RewritePass):
     """Computes what depends on constants alone; float weights that are quantised, among others.
 
-        %w = "graph.constant"() <{value = #graph.blob<f32 [2] (1.0, 2.0)>}> : () -> tensor<2xf32>
-        %q = "graph.quantize"(%w) : (tensor<2xf32>) -> tensor<2x!quant.uniform<i8:f32, 0.5>>
+        %w = graph.constant #graph.blob<f32 [2] (1.0, 2.0)> : tensor<2xf32>
+        %q = graph.quantize %w : tensor<2x!quant.uniform<i8:f32, 0.5>>
 
     becomes
 
-        %q = "graph.constant"() <{value = #graph.blob<i8 [2] (2, 4)>}>
-             : () -> tensor<2x!quant.uniform<i8:f32, 0.5>>
+        %q = graph.constant #graph.blob<i8 [2] (2, 4)> : tensor<2x!quant.uniform<i8:f32, 0.5>>
     """
 
     name = "graph-fold-constants"

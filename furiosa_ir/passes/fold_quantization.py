@@ -24,14 +24,13 @@ from furiosa_ir.passes.quantized_ranges import RANGE_RULES
 class FoldQuantization(RewritePass):
     """Folds dequantise - operator - quantise into the operator on quantised types.
 
-        %1 = "graph.dequantize"(%x) : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8xf32>
-        %2 = "graph.sigmoid"(%1) : (tensor<1x8xf32>) -> tensor<1x8xf32>
-        %3 = "graph.quantize"(%2) : (tensor<1x8xf32>) -> tensor<1x8x!quant.uniform<i8:f32, 0.1:3>>
+        %1 = graph.dequantize %x : tensor<1x8xf32>
+        %2 = graph.sigmoid %1 : tensor<1x8xf32>
+        %3 = graph.quantize %2 : tensor<1x8x!quant.uniform<i8:f32, 0.1:3>>
 
     becomes
 
-        %3 = "graph.sigmoid"(%x) : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>)
-                                   -> tensor<1x8x!quant.uniform<i8:f32, 0.1:3>>
+        %3 = graph.sigmoid %x : tensor<1x8x!quant.uniform<i8:f32, 0.1:3>>
 
     Elements are moved as stored integers, and what only chooses among plain 8-bit ones (a Clip
     between QuantizeLinear and DequantizeLinear) is done on quantised types (`type_integers`). A

@@ -70,12 +70,12 @@ class FoldClamps(RewritePass):
 
     Reshapes that stand between them go behind; tables do as well.
 
-        %1 = "ftensor.rescale"(%acc, %m, %s) <{minimum = -128, maximum = 127, ...}>
-        %2 = "ftensor.clamp"(%1) <{minimum = 0, maximum = 96}>
+        %1 = ftensor.rescale %acc, %m, %s {...}
+        %2 = ftensor.clamp %1 {minimum = 0, maximum = 96}
 
     becomes
 
-        %2 = "ftensor.rescale"(%acc, %m, %s) <{minimum = 0, maximum = 96, ...}>
+        %2 = ftensor.rescale %acc, %m, %s {minimum = 0, maximum = 96, ...}
     """
 
     name = "ftensor-fold-clamps"

@@ -106,13 +106,13 @@ def _table(source: SSAValue, steps: list[TensorOp]) -> Array:
 class FuseLookups(RewritePass):
     """Makes one lookup of the arithmetic between two 8-bit values.
 
-        %s = "ftensor.lookup"(%x, %sigmoid)
-        %p = "ftensor.mul"(%x_wide, %s_wide)     // both rescales of %x and %s to i32
-        %y = "ftensor.rescale"(%p, %m, %k)
+        %s = ftensor.lookup %x, %sigmoid
+        %p = ftensor.mul %x_wide, %s_wide     // both rescales of %x and %s to i32
+        %y = ftensor.rescale %p, %m, %k
 
     becomes
 
-        %y = "ftensor.lookup"(%x, %table)
+        %y = ftensor.lookup %x, %table
 
     The 256 results are what the operations compute, roundings and all, so they stay the same under
     either framework's numerics: SiLU, activations in a row, requantisation after an activation.

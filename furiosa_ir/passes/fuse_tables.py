@@ -54,14 +54,13 @@ ISLAND_RULES = (quantize_of_expression,)
 class FuseTables(RewritePass):
     """Fuses quantised elementwise operators of one value into one table of its 256 results.
 
-        %1 = "graph.sigmoid"(%x) : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>)
-                                   -> tensor<1x8x!quant.uniform<i8:f32, 0.00390625:-128>>
-        %2 = "graph.mul"(%x, %1) : ... -> tensor<1x8x!quant.uniform<i8:f32, 0.25>>
+        %1 = graph.sigmoid %x : tensor<1x8x!quant.uniform<i8:f32, 0.00390625:-128>>
+        %2 = graph.mul %x, %1 : tensor<1x8x!quant.uniform<i8:f32, 0.25>>
 
     becomes
 
-        %2 = "graph.table"(%x) <{function = "mul(x, sigmoid(x))", table = #graph.blob<"...">}>
-             : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x!quant.uniform<i8:f32, 0.25>>
+        %2 = graph.table %x {table = #table, function = "mul(x, sigmoid(x))"}
+             : tensor<1x8x!quant.uniform<i8:f32, 0.25>>
 
     Every step rounds as it did. An operator whose value others use too stays for them; x does not
     change by that, and one lookup costs what another does.

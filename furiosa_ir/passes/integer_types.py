@@ -56,14 +56,13 @@ _BYTES: dict[Attribute, np.dtype[Any]] = {
 def type_integers(module: ModuleOp) -> None:
     """Gives the operations on plain 8-bit integers that meet quantised values a quantised type.
 
-        %1 = "graph.storage_cast"(%x) : (tensor<8x!quant.uniform<i8:f32, 0.5>>) -> tensor<8xi8>
-        %2 = "graph.clip"(%1) <{minimum = -8.0 : f64, maximum = 7.0 : f64}>
-             : (tensor<8xi8>) -> tensor<8xi8>
-        %3 = "graph.storage_cast"(%2) : (tensor<8xi8>) -> tensor<8x!quant.uniform<i8:f32, 0.5>>
+        %1 = graph.storage_cast %x : tensor<8xi8>
+        %2 = graph.clip %1 {minimum = -8.0, maximum = 7.0} : tensor<8xi8>
+        %3 = graph.storage_cast %2 : tensor<8x!quant.uniform<i8:f32, 0.5>>
 
     becomes
 
-        %3 = "graph.clip"(%x) <{minimum = -4.0 : f64, maximum = 3.5 : f64}> : (...) -> ...
+        %3 = graph.clip %x {minimum = -4.0, maximum = 3.5} : ...
 
     Operations that exchange such integers get one type: that of the one quantisation in front of
     them, or behind; where there are several, scale 1 and zero point 0, which are the integers

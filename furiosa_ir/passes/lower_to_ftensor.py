@@ -36,15 +36,15 @@ class LowerToFTensor(Pass):
     meet.
 
         func.func private @npu_1(%x: tensor<1x4x!quant.uniform<u8:f32, 0.5:128>>) -> ... {
-          %r = "graph.relu"(%x) : ...
+          %r = graph.relu %x : ...
           func.return %r
         }
 
     becomes
 
         func.func private @npu_1(%x: tensor<1x4xi8> {graph.dtype = "uint8", ...}) -> ... {
-          %table = "ftensor.constant"() <{value = #graph.blob<"...">}> : () -> tensor<256xi8>
-          %r = "ftensor.lookup"(%x, %table) : (tensor<1x4xi8>, tensor<256xi8>) -> tensor<1x4xi8>
+          %table = ftensor.constant #graph.blob<"..."> : tensor<256xi8>
+          %r = ftensor.lookup %x, %table : tensor<1x4xi8>
           func.return %r
         }
     """

@@ -166,15 +166,15 @@ class SinkMovement(RewritePass):
     that framework converters put around each convolution meet and vanish. A transpose by itself
     costs nothing: it is another view of the same data.
 
-        %1 = "graph.conv"(%x, %w) <{layout = "NCHW", ...}>
-        %2 = "graph.transpose"(%1) <{perm = array<i64: 0, 2, 3, 1>}>
-        %3 = "graph.sigmoid"(%2)
-        %4 = "graph.transpose"(%3) <{perm = array<i64: 0, 3, 1, 2>}>
+        %1 = graph.conv %x, %w {layout = "NCHW", ...}
+        %2 = graph.transpose %1 {perm = [0, 2, 3, 1]}
+        %3 = graph.sigmoid %2
+        %4 = graph.transpose %3 {perm = [0, 3, 1, 2]}
 
     becomes
 
-        %1 = "graph.conv"(%x, %w) <{layout = "NCHW", ...}>
-        %3 = "graph.sigmoid"(%1)
+        %1 = graph.conv %x, %w {layout = "NCHW", ...}
+        %3 = graph.sigmoid %1
 
     Where an element lies must not matter to how it is computed. It does to some of LiteRT's
     default kernels, which compute the last few elements of a tensor otherwise: networks that mean

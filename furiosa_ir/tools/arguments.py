@@ -39,3 +39,10 @@ class OutputFile(click.ParamType[Path]):
 
 
 OUTPUT = OutputFile()
+COLOR = click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Colours in IR text; auto: on a terminal, unless NO_COLOR is set.",
+)

@@ -21,6 +21,7 @@ from furiosa_ir.formats import Format, head_of, recognise
 from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.reports.units import format_value
+from furiosa_ir.streams import Stream
 from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 
@@ -46,6 +47,8 @@ def compile_file(
     plugins: Sequence[Plugin] = (),
     cache: bool = True,
     verify_each: bool = False,
+    generic: bool = False,
+    color: str = "auto",
 ) -> None:
     """Compiles a file to a file; the options of `furiosa compile` document the arguments.
 
@@ -84,8 +87,16 @@ def compile_file(
 
         module = work.compile().module
         work.verify(None)
-        write_module(module, output)
+        write_module(module, output, generic=generic, paint=_paint(color, stream))
     click.echo(f"Written to {shown(output)}", err=True)
+
+
+def _paint(color: str, stream: Stream | None) -> Callable[[str], str] | None:
+    if stream is None:
+        return None
+    from furiosa_ir.tools.colors import is_colored, painted
+
+    return painted if is_colored(color, is_terminal=stream.is_terminal) else None
 
 
 def separated_inputs(

@@ -1,7 +1,7 @@
 """`--verify-diagnostics`: comments in the input that say which errors must occur, as in mlir-opt.
 
     // expected-error@+1 {{inner dimensions 3 and 4 differ}}
-    %0 = "graph.gemm"(...)
+    %0 = graph.gemm ...
 
 `expected-error` alone means its own line, `@+N` and `@-N` a line further down or up, `@above` and
 `@below` the neighbours, `@N` line N, `@unknown` an error without a place. The text in braces must

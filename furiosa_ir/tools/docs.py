@@ -1,7 +1,8 @@
 """`make docs`: the reference pages under docs/, written from what the code declares.
 
 `docs/operators.md` (both formats, the NPU form), `docs/passes.md`, `docs/ftensor.md`,
-`docs/hints.md`, `docs/limits.md`. The pages are committed; a test fails where they are stale.
+`docs/hints.md`, `docs/limits.md`, `docs/levels.md` (a network at each level). The pages are
+committed; a test fails where they are stale.
 """
 
 from __future__ import annotations
@@ -116,6 +117,32 @@ def limits_page() -> Iterator[str]:
         yield f"| `FURIOSA_MAX_{name}` | {entry.default:,} | {entry.what} |"
 
 
+def levels_page() -> Iterator[str]:
+    """docs/levels.md: the bundled network at each level, whole."""
+    # Other pages need no compiler.
+    from furiosa_ir.compiler import compile_source  # noqa: PLC0415
+    from furiosa_ir.ir.text import print_module  # noqa: PLC0415
+
+    yield f"{HEADER}\n# One network at each level\n"
+    yield (
+        "`examples/digits/digits_qdq_int8.onnx`, whole, as `furiosa compile --target-ir LEVEL` "
+        "writes it; files have the layers as locations, too. Every value is called after its "
+        "layer, and so are quantised types (in front) and large constants (behind, by the digest "
+        "under which the `.safetensors` file beside the text has them). What is left out of an "
+        "operation is at its default; `--print-op-generic` shows all of it, in the form that "
+        "upstream's tools read. `operators.md`, `ftensor.md` and `passes.md` say what the "
+        "operations mean and which pass makes what."
+    )
+    for phase in PIPELINE.phases:
+        module = compile_source(_NETWORK, target_ir=phase.name).module
+        yield f"\n## {phase.name}: {phase.description}\n\n```mlir"
+        yield print_module(module, locations=False)
+        yield "```"
+
+
+_NETWORK = Path(__file__).parents[2] / "examples" / "digits" / "digits_qdq_int8.onnx"
+
+
 def _code_blocks(text: str) -> str:
     """Indented IR as fenced blocks, which Markdown does not run together with lists."""
     lines: list[str] = []
@@ -139,6 +166,7 @@ PAGES = {
     "passes.md": passes_page,
     "hints.md": hints_page,
     "limits.md": limits_page,
+    "levels.md": levels_page,
 }
 """File name under docs/ -> what writes it."""
 

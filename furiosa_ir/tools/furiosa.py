@@ -14,7 +14,7 @@ from typing import ClassVar
 import click
 
 from furiosa_ir import __version__
-from furiosa_ir.tools.arguments import INPUT, OUTPUT
+from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options, shape_options
 from furiosa_ir.tools.program import Program
@@ -80,6 +80,12 @@ def main() -> None:
     type=INPUT,
     help=".npz of inputs for --verify, samples along the first axis; default: drawn ones.",
 )
+@click.option(
+    "--print-op-generic",
+    is_flag=True,
+    help="With --target-ir: MLIR's generic form, for tools that do not know these dialects.",
+)
+@COLOR
 @part_options
 @click.option(
     "-p",
@@ -102,6 +108,8 @@ def compile_command(
     batch_size: int | None,
     verify: bool,
     verify_inputs: Path | None,
+    print_op_generic: bool,
+    color: str,
     input_shape: tuple[str, ...],
     dim: tuple[str, ...],
     inputs: tuple[str, ...],
@@ -140,6 +148,8 @@ def compile_command(
             plugins=load,
             cache=not no_cache,
             verify_each=verify_each,
+            generic=print_op_generic,
+            color=color,
         )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from furiosa_ir import __version__
-from furiosa_ir.tools.arguments import INPUT, OUTPUT, STDOUT
+from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT, STDOUT
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options
 from furiosa_ir.tools.program import Program
@@ -47,6 +47,14 @@ from furiosa_ir.tools.target_options import target_option
     default=None,
     help="Print locations (layer names). Default: in files written with -o.",
 )
+@click.option(
+    "--print-op-generic",
+    "--mlir-print-op-generic",
+    "generic",
+    is_flag=True,
+    help="Print MLIR's generic form, which tools read that do not know these dialects.",
+)
+@COLOR
 @click.option("--split-input-file", is_flag=True, help="Each part between '// -----' lines alone.")
 @click.option("--verify-diagnostics", is_flag=True, help="Check 'expected-error {{...}}' comments.")
 @click.option(
@@ -83,6 +91,8 @@ def main(
     print_ir_before: tuple[str, ...],
     print_ir_after: tuple[str, ...],
     debuginfo: bool | None,
+    generic: bool,
+    color: str,
     split_input_file: bool,
     verify_diagnostics: bool,
     verify_each: bool,
@@ -121,6 +131,8 @@ def main(
             before=print_ir_before_all or frozenset(print_ir_before),
             after=print_ir_after_all or frozenset(print_ir_after),
             debuginfo=bool(output) if debuginfo is None else debuginfo,
+            generic=generic,
+            color=color,
             split=split_input_file,
             diagnostics=verify_diagnostics,
             constants=constants,

@@ -33,6 +33,7 @@ from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
 from furiosa_ir.plugins import Plugin
 from furiosa_ir.streams import descriptor_at
+from furiosa_ir.tools.colors import colored
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
 from furiosa_ir.tools.sources import check_outputs, plugin_files
 
@@ -57,6 +58,8 @@ class Settings:
     before: bool | frozenset[str] = False
     after: bool | frozenset[str] = False
     debuginfo: bool = False
+    generic: bool = False
+    color: str = "auto"
     split: bool = False
     diagnostics: bool = False
     constants: Path | None = None
@@ -201,10 +204,10 @@ def _run_phases(module: ModuleOp, settings: Settings, positions: Positions | Non
     if settings.before or settings.after:
 
         def printed(shown: ModuleOp) -> str:
-            return print_module(shown, locations=settings.debuginfo)
+            return _text(shown, settings)
 
         def to_stderr(dump: str) -> None:
-            click.echo(dump, err=True, nl=False)
+            click.echo(colored(dump, settings.color, sys.stderr), err=True, nl=False, color=True)
 
         watching.append(PrintIr(to_stderr, printed, settings.before, settings.after))
     timing = Timing()
@@ -222,14 +225,18 @@ def _run_phases(module: ModuleOp, settings: Settings, positions: Positions | Non
 
 def _write(module: ModuleOp, output: Path | None, settings: Settings) -> None:
     if output is not None:
-        write_module(module, output, locations=settings.debuginfo)
+        write_module(module, output, locations=settings.debuginfo, generic=settings.generic)
     else:
-        _print(f"{print_module(module, locations=settings.debuginfo)}\n")
+        _print(f"{_text(module, settings)}\n", settings)
 
 
-def _print(text: str) -> None:
+def _text(module: ModuleOp, settings: Settings) -> str:
+    return print_module(module, locations=settings.debuginfo, generic=settings.generic)
+
+
+def _print(text: str, settings: Settings) -> None:
     """To standard output, in UTF-8 as in a file, whatever the locale."""
-    click.echo(text.encode(), nl=False)
+    click.echo(colored(text, settings.color, sys.stdout).encode(), nl=False, color=True)
 
 
 def _run_text(data: bytes, file: Path, settings: Settings) -> None:
@@ -249,7 +256,7 @@ def _run_text(data: bytes, file: Path, settings: Settings) -> None:
             occurred.extend(Diagnostic.of(error, positions))
         if settings.diagnostics:
             failures.extend(mismatches(expectations(part), occurred, _name(file)))
-    _print("// -----\n".join(f"{o}\n" for o in outputs))
+    _print("// -----\n".join(f"{o}\n" for o in outputs), settings)
     if failures:
         for failure in failures:
             click.echo(f"ERROR: {failure}", err=True)
@@ -274,7 +281,7 @@ def _transform_part(text: str, file: Path, settings: Settings, positions: Positi
     if settings.diagnostics:
         _locate(file, positions)
     _run(module, settings, positions)
-    return print_module(module, locations=settings.debuginfo)
+    return _text(module, settings)
 
 
 def _locate(file: Path, positions: Positions) -> None:
@@ -300,4 +307,4 @@ def _show_program(data: bytes, file: Path, settings: Settings, output: Path | No
     if output is not None:
         write_whole(text.encode(), output)
     else:
-        _print(f"{text}\n")
+        _print(f"{text}\n", settings)

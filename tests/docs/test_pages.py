@@ -23,3 +23,14 @@ def test_a_stale_page_is_found(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--check", "--output", str(tmp_path)])
     assert result.exit_code == 1
     assert "stale" in result.output
+
+
+def test_a_network_at_each_level_fits_three_screens() -> None:
+    """Of 60 lines, 160 columns each."""
+    page = (Path(__file__).parents[2] / "docs" / "levels.md").read_text(encoding="utf-8")
+    levels = page.split("```mlir\n")[1:]
+    assert len(levels) == 3
+    for level in levels:
+        lines = level.partition("```")[0].splitlines()
+        assert len(lines) <= 180
+        assert max(map(len, lines)) <= 160

@@ -62,14 +62,14 @@ def run(program: bytes | None) -> Any:
 
 X = np.linspace(-9, 9, 144, dtype=np.float32).reshape(IMAGE)
 MEANT: list[tuple[str, str, str, Callable[[Any], Any]]] = [
-    ("mean", "array<i64: 1, 2>", "array<i64: 2, 1>", lambda x: x.mean((1, 2), keepdims=True)),
-    ("add_relu6", r'"graph.clip"\(%\w+\)', '"graph.clip"(%0)', lambda x: x.clip(0, 6)),
-    ("add_relu6", "maximum = 6.0+e.00", "maximum = 1.0", lambda x: (2 * x).clip(0, 1)),
-    ("mul_relu", "func.return %3", "func.return %2", lambda x: x * x),
-    ("leaky_relu", "alpha = 2.50*e-01", "alpha = 0.5", lambda x: np.maximum(x, x / 2)),
-    ("softmax", "beta = 1.0+e.00", "beta = 0.0", lambda _: 1 / 8),
+    ("mean", r"\[1, 2\]", "[2, 1]", lambda x: x.mean((1, 2), keepdims=True)),
+    ("add_relu6", r"graph.clip %\w+", "graph.clip %x", lambda x: x.clip(0, 6)),
+    ("add_relu6", "maximum = 6.0", "maximum = 1.0", lambda x: (2 * x).clip(0, 1)),
+    ("mul_relu", "func.return %y_1", "func.return %y", lambda x: x * x),
+    ("leaky_relu", "alpha = 0.25", "alpha = 0.5", lambda x: np.maximum(x, x / 2)),
+    ("softmax", r"\{axis = ", "{beta = 0.0, axis = ", lambda _: 1 / 8),
     ("mul_relu", "graph.relu", "graph.tanh", lambda x: np.tanh(x * x)),
-    ("transpose", "array<i64: 0, 3, 1, 2>", "array<i64: 0, 3, 2, 1>", lambda x: x.swapaxes(1, 3)),
+    ("transpose", r"\[0, 3, 1, 2\]", "[0, 3, 2, 1]", lambda x: x.swapaxes(1, 3)),
 ]
 """Network, what is replaced in its text, by what, and what it computes then."""
 
@@ -86,9 +86,9 @@ def test_what_the_text_says_is_computed(
 @pytest.mark.parametrize(
     ("name", "old", "new", "difference"),
     [
-        ("elu", "origin =", "alpha = 0.5, origin =", "alpha is 5.0*e-01 : f64, not left out"),
-        ("average_pool", "count_include_pad = 0", "count_include_pad = 1", "count_include_pad is"),
-        ("pad", "value = 0.0+e.00", "value = 1.0", "value is 1.0+e.00 : f64, not 0.0"),
+        ("elu", r"\{origin =", "{alpha = 0.5, origin =", "alpha is 5.0*e-01 : f64, not left out"),
+        ("average_pool", r"\{layout", "{count_include_pad = 1, layout", "count_include_pad is"),
+        ("pad", r"\{pads", "{value = 1.0, pads", "value is 1.0+e.00 : f64, not 0.0"),
     ],
 )
 def test_what_has_no_form_is_refused(
@@ -116,7 +116,7 @@ def test_a_change_of_a_pass_is_noticed_too():
     ("old", "new", "message"),
     [
         ('operator = "FLOOR_MOD"', 'operator = "FLOOR_DIV"', "'FLOOR_DIV', its origin is 'FLOOR"),
-        ("slots = array<i64: 0, 1>", "slots = array<i64: 1, 0>", r"slots \[1, 0\] of 2 operands"),
+        ('MOD", ', 'MOD", slots = [1, 0], ', r"slots \[1, 0\] of 2 operands"),
     ],
 )
 def test_operators_carried_whole_are_their_origin(old: str, new: str, message: str, tmp_path: Path):
@@ -132,15 +132,15 @@ def test_operators_carried_whole_are_their_origin(old: str, new: str, message: s
             'operator = "Softmax"',
             "operator Softmax, its origin has Hardmax",
         ),
-        ("slots = array<i64: 0>", "slots = array<i64: -1>", r"slots \[-1\], its origin has \[0\]"),
+        ('"Hardmax", ', '"Hardmax", slots = [-1], ', r"slots \[-1\], its origin has \[0\]"),
         (
-            r'"graph.opaque"\(%0\)(.*)\(tensor',
-            r'"graph.opaque"(%0, %0)\1(tensor<1x4x6x6xf32>, tensor',
+            r"graph.opaque (%\w+) {",
+            r"graph.opaque \1, \1 {slots = [0], ",
             "a number of operands of 2, its origin has 1",
         ),
         (
-            r"-> tensor<1x4x6x6xf32>(.*)\n    func.return %1 : tensor<1x4x6x6xf32>",
-            r"-> tensor<1x4x6x6xi32>\1\n    func.return %1 : tensor<1x4x6x6xi32>",
+            r": tensor<1x4x6x6xf32>(.*)\n    func.return (%\w+) : tensor<1x4x6x6xf32>",
+            r": tensor<1x4x6x6xi32>\1\n    func.return \2 : tensor<1x4x6x6xi32>",
             "a result's type code 6, its origin has 1",
         ),
     ],

@@ -15,11 +15,11 @@ from furiosa_ir.dialects.graph.elementwise import ReluOp, SigmoidOp, TanhOp
 from furiosa_ir.dialects.graph.functions import AbsOp, NegOp
 from furiosa_ir.dialects.graph.movement import TransposeOp
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.passes import Pass, RewritePass
 from furiosa_ir.ir.pipeline import Phase, Pipeline, run_pipeline
 from furiosa_ir.ir.rewriting import Rewrite, rule
-from furiosa_ir.ir.shaped_operation import as_attribute
 from furiosa_ir.ir.text import parse_module
 from furiosa_ir.ir.verifier import OperationFailure
 

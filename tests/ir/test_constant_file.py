@@ -98,6 +98,11 @@ def test_text_that_nobody_computes_with_is_not_hashed(text: Path) -> None:
     # The verifier looks at shifts, which are a few bytes a channel.
     shifts = [op.shift.owner for op in module.walk() if isinstance(op, RescaleOp)]
     looked_at = {op.value.data.digest for op in shifts if isinstance(op, ConstantOp)}
-    found = [c for c in large_constants(module) if c.digest not in looked_at]
+    # Lists of scales are types, and compared.
+    found = [
+        c
+        for c in large_constants(module)
+        if c.digest not in looked_at and c.dtype not in (np.float64, np.int32)
+    ]
     assert found
     assert all(constant._array is None for constant in found)

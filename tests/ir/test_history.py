@@ -91,7 +91,7 @@ def _same_comment(text: str) -> bool:
 
 
 def test_blanks_within_a_string_count():
-    name = re.search(r'"[^"\n]*conv[^"\n]*"', TEXT)
+    name = re.search(r'"[^"\n]*tflite[^"\n]*"', TEXT)
     assert name is not None
     assert state(TEXT.replace(name[0], name[0][:-1] + ' "', 1)) == EDITED
 

@@ -69,14 +69,17 @@ def test_an_error_with_a_place_keeps_it():
 
 
 def edited(source: bytes | Path, level: str, old: str, new: str, folder: Path) -> tuple[Path, int]:
-    """A network's text in which the first match is replaced, and the line of that."""
+    """A network's text in which the first match is replaced, and the line of its operation."""
     path = folder / "edited.mlir"
     write_module(compile_source(source, target_ir=level).module, path)
     text = path.read_text()
     match = re.search(old, text)
     assert match is not None, text
     path.write_text(text[: match.start()] + new + text[match.end() :])
-    return path, text.count("\n", 0, match.start()) + 1
+    *_, operation = re.finditer(
+        r"^ *(?:%\S+ = )?(?:graph|warboy)\.", text[: match.start()], re.MULTILINE
+    )
+    return path, text.count("\n", 0, operation.start()) + 1
 
 
 X, Y = "tensor<1x9x!quant.uniform<i8:f32, 1.0e-12>>", "tensor<1x9x!quant.uniform<i8:f32, 0.5>>"
@@ -101,21 +104,21 @@ Case = Callable[[Path, Path], tuple[Path, int]]
 
 CASES: dict[str, Case] = {
     "export of a host segment": lambda _, folder: edited(
-        TFLITE["pad"](), "graph", r"value = 0.0+e.00", "value = 1.0", folder
+        TFLITE["pad"](), "graph", r"\{pads", "{value = 1.0, pads", folder
     ),
     "a lowering": lambda _, folder: _written(folder, SOFTMAX),
     "the checker": lambda digits, folder: edited(
         digits / "digits_int8.tflite",
         "warboy",
-        r'(?<=region = "constant", address = 320, size = 16\), target = sram_flat\(address = )128',
+        r"(?<=address = 320, size = 16\), target = sram_flat\(address = )128",
         "129",
         folder,
     ),
     "a command without a field": lambda digits, folder: edited(
-        digits / "digits_int8.tflite", "warboy", r'region = "constant", ', "", folder
+        digits / "digits_int8.tflite", "warboy", r', order = "HCW"', "", folder
     ),
     "a command with another type": lambda digits, folder: edited(
-        digits / "digits_int8.tflite", "warboy", r"slice_bytes = 32", 'slice_bytes = "32"', folder
+        digits / "digits_int8.tflite", "warboy", r"size = 16", 'size = "16"', folder
     ),
 }
 
@@ -146,17 +149,17 @@ def test_furiosa_opt_places_the_errors_of_passes(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('region = "constant", ', "", "dram_flat lacks its 'region'"),
-        ("slice_bytes = 32", "slice_bytes = none", "'slice_bytes' of sram_flat is none, and must"),
-        ("slice_bytes = 32", "slice_bytes = true", "must be an integer"),
-        ("slice_bytes = 32", "slices = 32", "sram_flat has no 'slices' (it has address, size, sl"),
-        ("slice_bytes = 32", "size = 32", "sram_flat has 'size' twice"),
+        (', order = "HCW"', "", "sram_tile lacks its 'order'"),
+        ("size = 16", "size = none", "'size' of dram_flat is none, and must"),
+        ("size = 16", "size = true", "must be an integer"),
+        ("size = 16", "size = 16, slices = 3", "dram_flat has no 'slices' (it has region, address"),
+        ("size = 16", "size = 16, size = 3", "dram_flat has 'size' twice"),
         (r"slices = \(8, 1\)", "slices = (8, 1, 1)", "must be a tuple of 2, each an integer"),
         (r"sram_flat\(", "sram_heap(", "a command has no part 'sram_heap'"),
-        (r"layer = 0\)>", "layer = 0, waits = ())>", "what a command waits for are its operands"),
-        (r', mode = "double"', "", "instruction lacks its 'mode'"),
-        (r"layer = 0\)>", "layer = -1)>", "warboy.load: there is no layer -1 in a table of 8"),
-        (r"layer = 0\)>", 'layer = "0")>', "'layer' of load is \"0\", and must be an integer"),
+        (r"layer = 0\}", "layer = 0, waits = ()}", "what a command waits for are its operands"),
+        (r', mode = "double"', ", mood = 1", "instruction has no 'mood'"),
+        (r"layer = 0\}", "layer = -1}", "warboy.load: there is no layer -1 in a table of 8"),
+        (r"layer = 0\}", 'layer = "0"}', "'layer' of load is \"0\", and must be an integer"),
     ],
 )
 def test_a_command_says_what_is_wrong_with_it(

@@ -127,7 +127,7 @@ def test_dumps_and_timing_go_to_standard_error():
     assert result.stderr.count("IR Dump Before") == 1
     result = good(path, "-p", "graph-partition", "--print-ir-before-all")
     assert result.stderr.startswith(
-        "// -----// IR Dump Before graph-partition //----- //\nbuiltin.module"
+        "// -----// IR Dump Before graph-partition //----- //\n!image = !quant.uniform<"
     )
 
 

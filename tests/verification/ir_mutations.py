@@ -12,8 +12,9 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
+from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.constants import Array, BlobAttr
-from furiosa_ir.ir.shaped_operation import as_attribute, element_of, ints, shape_of
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.numerics import fixed_point
 
 Change = Callable[[np.random.Generator], None]

@@ -28,7 +28,7 @@ SPOIL = '''
 from dataclasses import dataclass
 from furiosa_ir.dialects.ftensor.arithmetic import RescaleOp
 from furiosa_ir.ir.passes import Pass
-from furiosa_ir.ir.shaped_operation import as_attribute
+from furiosa_ir.ir.attribute_values import as_attribute
 
 @dataclass(frozen=True)
 class Spoil(Pass):

@@ -7,7 +7,7 @@ operation sees to that (a 9-bit difference times a 31-bit multiplier takes 40).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from typing_extensions import override
@@ -16,7 +16,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_limits
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.constants import BlobAttr, element_name
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, shape_of
 from furiosa_ir.numerics import fixed_point
 from furiosa_ir.numerics.array import Array
@@ -28,11 +28,20 @@ class ConstantOp(TensorOp):
 
     name = "ftensor.constant"
 
+    LEADING: ClassVar = "value"
+
     result = result_def(TensorType)
     value = prop_def(BlobAttr)
 
     def result_shapes(self) -> Sequence[Shape]:
         return [self.value.data.shape]
+
+    @override
+    def verify_(self) -> None:
+        super().verify_()
+        element, held = element_of(self.result), self.value.data.dtype
+        if held != NUMPY_DTYPE[element]:
+            raise VerificationFailure(f"{self.name}: elements of {element_name(held)} as {element}")
 
     def evaluate(self, *_operands: Array) -> Sequence[Array]:
         return [self.value.array]
@@ -49,6 +58,8 @@ class RescaleOp(TensorOp):
     """
 
     name = "ftensor.rescale"
+
+    DEFAULTS: ClassVar = {"input_zp": 0, "output_zp": 0, "minimum": -128, "maximum": 127}
 
     x = operand_def(TensorType)
     multiplier = operand_def(TensorType)
@@ -176,6 +187,8 @@ class DivideOp(BinaryOp):
     """
 
     name = "ftensor.divide"
+
+    DEFAULTS: ClassVar = {"output_zp": 0, "minimum": -128, "maximum": 127}
 
     output_zp = prop_def(IntegerAttr.constr(i64))
     minimum = prop_def(IntegerAttr.constr(i64))

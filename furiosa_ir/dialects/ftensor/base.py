@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
+from typing_extensions import override
 from xdsl.dialects.builtin import IntegerAttr, IntegerType, i8, i32
 from xdsl.ir import Attribute, SSAValue
 
@@ -27,6 +28,15 @@ class TensorOp(ShapedOp):
 
     `evaluate` defines the arithmetic.
     """
+
+    @override
+    def verify_(self) -> None:
+        for value in (*self.operands, *self.results):
+            if element_of(value) not in NUMPY_DTYPE:
+                raise VerificationFailure(
+                    f"{self.name}: there are no elements of {element_of(value)} here"
+                )
+        super().verify_()
 
 
 def check_zero_points(op: TensorOp, *names: str) -> None:

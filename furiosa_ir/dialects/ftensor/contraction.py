@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -11,8 +12,9 @@ from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, Tenso
 from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_zero_points
-from furiosa_ir.dialects.graph.window import window_extents
+from furiosa_ir.dialects.graph.window import WINDOW_DEFAULTS, window_extents
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.assembly import repeated
 from furiosa_ir.ir.shaped_operation import (
     Shape,
     broadcast_shapes,
@@ -45,6 +47,14 @@ class ConvOp(ContractionOp):
     """
 
     name = "ftensor.conv"
+
+    DEFAULTS: ClassVar = {
+        **WINDOW_DEFAULTS,
+        "input_dilation": repeated(1, less=2),
+        "group": 1,
+        "x_zp": 0,
+        "weight_zp": 0,
+    }
 
     x = operand_def(TensorType)
     weight = operand_def(TensorType)
@@ -170,6 +180,8 @@ class MatMulOp(ContractionOp):
 
     name = "ftensor.matmul"
 
+    DEFAULTS: ClassVar = {"a_zp": 0, "b_zp": 0, "transpose_b": 0}
+
     a = operand_def(TensorType)
     b = operand_def(TensorType)
     bias = opt_operand_def(TensorType)
@@ -215,6 +227,8 @@ class ReduceWindowOp(TensorOp):
     """
 
     name = "ftensor.reduce_window"
+
+    DEFAULTS: ClassVar = {**WINDOW_DEFAULTS, "x_zp": 0}
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
@@ -266,6 +280,8 @@ class ReduceOp(TensorOp):
     """Over `axes` (extents of 1 stay): the sum of (x - x_zp) in the result's type, or the max."""
 
     name = "ftensor.reduce"
+
+    DEFAULTS: ClassVar = {"x_zp": 0}
 
     x = operand_def(TensorType)
     result = result_def(TensorType)

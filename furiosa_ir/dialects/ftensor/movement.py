@@ -7,6 +7,7 @@ and a pad with a region; these are its static forms.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, TensorType, i64
@@ -14,6 +15,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, var
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.assembly import repeated, result_shape
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 from furiosa_ir.numerics.array import Array
 
@@ -23,6 +25,8 @@ class ReshapeOp(TensorOp):
     """The same elements in row-major order under another shape."""
 
     name = "ftensor.reshape"
+
+    DEFAULTS: ClassVar = {"shape": result_shape}
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
@@ -84,6 +88,8 @@ class SliceOp(TensorOp):
 
     name = "ftensor.slice"
 
+    DEFAULTS: ClassVar = {"steps": repeated(1)}
+
     x = operand_def(TensorType)
     result = result_def(TensorType)
     starts = prop_def(DenseArrayBase.constr(i64))
@@ -126,6 +132,8 @@ class BroadcastOp(TensorOp):
     """x repeated along dimensions of extent 1 (numpy's rule) to `shape`."""
 
     name = "ftensor.broadcast"
+
+    DEFAULTS: ClassVar = {"shape": result_shape}
 
     x = operand_def(TensorType)
     result = result_def(TensorType)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, cast
 
 from typing_extensions import override
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ModuleOp, StringAttr, i1
 from xdsl.ir import Attribute, Data, Operation, ParametrizedAttribute, SSAValue, TypeAttribute
 from xdsl.irdl import irdl_attr_definition, opt_prop_def
 from xdsl.parser import AttrParser
@@ -19,7 +19,7 @@ from xdsl.printer import Printer
 
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.constants import BlobAttr, TextAlias
 from furiosa_ir.ir.shaped_operation import (
     DYNAMIC,
     AnyTensor,
@@ -33,7 +33,7 @@ from furiosa_ir.numerics.array import Array
 
 
 @irdl_attr_definition
-class OriginAttr(Data[tuple[str, BlobAttr]]):
+class OriginAttr(Data[tuple[str, BlobAttr]], TextAlias):
     """`#graph.origin<onnx, #graph.blob<...>>`: the operator as its file holds it.
 
     The bytes are a model of that one operator: a serialised `ModelProto` whose inputs and outputs
@@ -44,6 +44,12 @@ class OriginAttr(Data[tuple[str, BlobAttr]]):
     """
 
     name = "graph.origin"
+    ALIAS_SUFFIX: ClassVar = "_origin"
+
+    @property
+    @override
+    def needs_alias(self) -> bool:
+        return self.data[1].needs_alias
 
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> tuple[str, BlobAttr]:
@@ -196,6 +202,9 @@ class GraphOp(ShapedOp):
     absence means, stays whole, or is refused if nobody knows it.
     """
 
+    CONVERTS: ClassVar[bool] = False
+    """Whether plain elements of several types (f32 and i64, say) meet in it."""
+
     origin = opt_prop_def(OriginAttr)
 
     def semantic_properties(self) -> dict[str, Attribute]:
@@ -205,6 +214,8 @@ class GraphOp(ShapedOp):
     @override
     def verify_(self) -> None:
         super().verify_()
+        if not self.CONVERTS:
+            self._verify_elements()
         for value in (*self.operands, *self.results):
             q = quantization_of(value)
             if q is None or q.axis is None:
@@ -219,6 +230,13 @@ class GraphOp(ShapedOp):
     def macs(self) -> int:
         """Multiply-accumulates; 0 where only running the network tells."""
         return 0
+
+    def _verify_elements(self) -> None:
+        """Checks that plain elements, beside quantised and boolean ones, are of one type."""
+        elements = dict.fromkeys(element_of(v) for v in (*self.operands, *self.results))
+        plain = [e for e in elements if not isinstance(e, UniformType) and e != i1]
+        if len(plain) > 1:
+            raise VerificationFailure(f"{self.name}: elements of {plain[0]} and of {plain[1]}")
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:

@@ -39,6 +39,7 @@ from furiosa_ir.dialects.graph.sliding import (
     to_layout,
 )
 from furiosa_ir.dialects.graph.window import (
+    WINDOW_DEFAULTS,
     check_window,
     onnx_transposed_window,
     onnx_window,
@@ -47,6 +48,7 @@ from furiosa_ir.dialects.graph.window import (
     window_extents,
 )
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.assembly import repeated
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array
@@ -134,6 +136,8 @@ class ConvOp(ConvolutionOp):
     TFLITE: ClassVar = ("CONV_2D", "DEPTHWISE_CONV_2D")
     IGNORED: ClassVar = {"DepthMultiplier": "LiteRT takes it from the shapes"}
 
+    DEFAULTS: ClassVar = {**WINDOW_DEFAULTS, "group": 1}
+
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         kernel = node.shape(1)[2:]
@@ -218,6 +222,8 @@ class ConvTransposeOp(ConvolutionOp):
     name = "graph.conv_transpose"
     ONNX: ClassVar = ("ConvTranspose",)
     TFLITE: ClassVar = ("TRANSPOSE_CONV",)
+
+    DEFAULTS: ClassVar = {**WINDOW_DEFAULTS, "output_padding": repeated(0, less=2), "group": 1}
 
     output_padding = prop_def(DenseArrayBase.constr(i64))
 
@@ -334,6 +340,8 @@ class GemmOp(BiasedOp):
     name = "graph.gemm"
     ONNX: ClassVar = ("Gemm",)
     TFLITE: ClassVar = ("FULLY_CONNECTED",)
+
+    DEFAULTS: ClassVar = {"alpha": 1.0, "beta": 1.0, "trans_a": 0, "trans_b": 0}
 
     a = operand_def(TensorType)
     b = operand_def(TensorType)

@@ -225,6 +225,8 @@ class WhereOp(GraphOp):
     ONNX: ClassVar = ("Where",)
     TFLITE: ClassVar = ("SELECT_V2",)
 
+    CONVERTS: ClassVar = True
+
     condition = operand_def(TensorType)
     a = operand_def(TensorType)
     b = operand_def(TensorType)

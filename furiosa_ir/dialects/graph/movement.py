@@ -37,6 +37,7 @@ from furiosa_ir.dialects.graph.tflite_arguments import (
     split_takes,
 )
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.assembly import repeated, result_shape
 from furiosa_ir.ir.shaped_operation import (
     Shape,
     broadcast_shapes,
@@ -65,6 +66,8 @@ class ReshapeOp(MoveOp):
     name = "graph.reshape"
     ONNX: ClassVar = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
     TFLITE: ClassVar = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "UNPACK")
+
+    DEFAULTS: ClassVar = {"shape": result_shape}
 
     shape = prop_def(DenseArrayBase.constr(i64))
 
@@ -266,6 +269,8 @@ class SliceOp(MoveOp):
     ONNX: ClassVar = ("Slice",)
     TFLITE: ClassVar = ("SLICE", "STRIDED_SLICE", "REVERSE_V2")
 
+    DEFAULTS: ClassVar = {"steps": repeated(1)}
+
     starts = prop_def(DenseArrayBase.constr(i64))
     ends = prop_def(DenseArrayBase.constr(i64))
     steps = prop_def(DenseArrayBase.constr(i64))
@@ -317,6 +322,8 @@ class PadOp(GraphOp):
     name = "graph.pad"
     ONNX: ClassVar = ("Pad",)
     TFLITE: ClassVar = ("PAD", "PADV2", "MIRROR_PAD")
+
+    DEFAULTS: ClassVar = {"mode": "constant", "value": 0.0}
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
@@ -393,6 +400,8 @@ class ExpandOp(MoveOp):
     name = "graph.expand"
     ONNX: ClassVar = ("Expand",)
     TFLITE: ClassVar = ("BROADCAST_TO",)
+
+    DEFAULTS: ClassVar = {"shape": result_shape}
 
     shape = prop_def(DenseArrayBase.constr(i64))
 

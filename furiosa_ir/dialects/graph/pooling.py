@@ -18,6 +18,7 @@ from furiosa_ir.dialects.graph.sliding import (
     to_layout,
 )
 from furiosa_ir.dialects.graph.window import (
+    WINDOW_DEFAULTS,
     onnx_window,
     pads_same,
     same_pads,
@@ -33,6 +34,8 @@ class WindowPoolOp(GraphOp):
     IGNORED: ClassVar[Mapping[str, str]] = {
         "storage_order": "of the indices, with which it stays whole"
     }
+
+    DEFAULTS: ClassVar = {**WINDOW_DEFAULTS, "ceil_mode": 0}
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
@@ -134,6 +137,8 @@ class AveragePoolOp(WindowPoolOp):
     name = "graph.average_pool"
     ONNX: ClassVar = ("AveragePool",)
     TFLITE: ClassVar = ("AVERAGE_POOL_2D",)
+
+    DEFAULTS: ClassVar = {**WindowPoolOp.DEFAULTS, "count_include_pad": 0}
 
     count_include_pad = prop_def(IntegerAttr.constr(i64))
 

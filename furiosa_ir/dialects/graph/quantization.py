@@ -45,6 +45,8 @@ class QuantizeOp(GraphOp):
     }
     TFLITE: ClassVar = ("QUANTIZE",)
 
+    CONVERTS: ClassVar = True
+
     x = operand_def(TensorType)
     result = result_def(TensorType)
 
@@ -70,6 +72,8 @@ class DequantizeOp(GraphOp):
     ONNX: ClassVar = ("DequantizeLinear",)
     IGNORED: ClassVar = {"axis": "of several scales, where it is read"}
     TFLITE: ClassVar = ("DEQUANTIZE",)
+
+    CONVERTS: ClassVar = True
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
@@ -125,6 +129,8 @@ class StorageCastOp(GraphOp):
     """
 
     name = "graph.storage_cast"
+
+    CONVERTS: ClassVar = True
 
     x = operand_def(TensorType)
     result = result_def(TensorType)

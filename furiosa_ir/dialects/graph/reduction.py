@@ -22,6 +22,8 @@ from furiosa_ir.numerics.array import Array
 class ReduceOp(GraphOp):
     """A reduction over `axes` (counted from the front); `keepdims` 1 leaves extents of 1."""
 
+    DEFAULTS: ClassVar = {"keepdims": 1}
+
     x = operand_def(TensorType)
     IS_PLAIN: ClassVar = True
     """Whether reducing over no axis at all changes nothing (squares, say, stay squares)."""
@@ -145,6 +147,10 @@ class ArgExtremeOp(GraphOp):
     `select_last_index` 1: of equal ones the last. `keepdims` 1 leaves an extent of 1.
     """
 
+    CONVERTS: ClassVar = True
+
+    DEFAULTS: ClassVar = {"keepdims": 1, "select_last_index": 0}
+
     x = operand_def(TensorType)
     result = result_def(TensorType)
     axis = prop_def(IntegerAttr.constr(i64))
@@ -264,6 +270,8 @@ class CumSumOp(GraphOp):
     name = "graph.cum_sum"
     ONNX: ClassVar = ("CumSum",)
 
+    DEFAULTS: ClassVar = {"exclusive": 0, "reverse": 0}
+
     x = operand_def(TensorType)
     result = result_def(TensorType)
     axis = prop_def(IntegerAttr.constr(i64))
@@ -327,6 +335,8 @@ class LpNormalizationOp(GraphOp):
 
 class NormalizedExpOp(GraphOp):
     """exp(beta * x) over its sum along `axis`, or the logarithm of that."""
+
+    DEFAULTS: ClassVar = {"beta": 1.0}
 
     x = operand_def(TensorType)
     result = result_def(TensorType)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
+import numpy as np
+from typing_extensions import override
 from xdsl.dialects.builtin import DenseArrayBase, StringAttr, TensorType, i64
 from xdsl.irdl import (
     irdl_op_definition,
@@ -16,8 +19,10 @@ from xdsl.irdl import (
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.constants import BlobAttr
-from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
+from furiosa_ir.ir.assembly import in_order
+from furiosa_ir.ir.constants import BlobAttr, element_name
+from furiosa_ir.ir.element_types import dtype_of_element
+from furiosa_ir.ir.shaped_operation import Shape, element_of, ints, shape_of
 from furiosa_ir.numerics.array import Array
 
 
@@ -27,14 +32,30 @@ class ConstantOp(GraphOp):
 
     name = "graph.constant"
 
+    LEADING: ClassVar = "value"
+
     result = result_def(TensorType)
     value = prop_def(BlobAttr)
 
     def result_shapes(self) -> Sequence[Shape]:
         return [self.value.data.shape]
 
+    @override
+    def verify_(self) -> None:
+        super().verify_()
+        held, stored = self.value.data.dtype, dtype_of_element(element_of(self.result))
+        if stored is not None and _is_real(held) and not _is_real(stored):
+            raise VerificationFailure(
+                f"{self.name}: elements of {element_name(held)} as {element_of(self.result)}"
+            )
+
     def evaluate(self, *_operands: Array) -> Sequence[Array]:
         return [self.value.array]
+
+
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    """Whether elements are real numbers; those of `ml_dtypes` have a kind of their own."""
+    return dtype.kind in "fc" or "float" in dtype.name
 
 
 @irdl_op_definition
@@ -48,6 +69,10 @@ class OpaqueOp(GraphOp):
     """
 
     name = "graph.opaque"
+
+    CONVERTS: ClassVar = True
+
+    DEFAULTS: ClassVar = {"slots": in_order}
 
     inputs = var_operand_def(TensorType)
     outputs = var_result_def(TensorType)

@@ -40,23 +40,24 @@ from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, SymbolOpInterface
 from furiosa_ir.dialects.graph.quantization import storage_type
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.assembly import AssemblyOp
 from furiosa_ir.ir.constants import BlobAttr, element_name
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, shape_text
 from furiosa_ir.numerics.array import Array
 
 
 @irdl_op_definition
-class VariableOp(IRDLOperation):
+class VariableOp(AssemblyOp):
     """A tensor that keeps its elements from run to run, and what they are before the first one.
 
     `type` is a tensor of static shape; `initial` holds its elements (the stored integers, where it
     is quantised).
 
-        "graph.variable"() <{sym_name = "ring", type = tensor<1x2x40xi8>,
-                             initial = #graph.blob<"...">}> : () -> ()
+        graph.variable @ring {type = tensor<1x2x40xi8>, initial = #ring}
     """
 
     name = "graph.variable"
+    LEADING: ClassVar = "sym_name"
 
     sym_name = prop_def(SymbolNameConstraint())
     type = prop_def(TensorType)
@@ -96,8 +97,10 @@ class VariableOp(IRDLOperation):
             )
 
 
-class _AccessOp(IRDLOperation):
+class _AccessOp(AssemblyOp):
     """What reads and assigns have in common: a variable, and a value of its elements."""
+
+    LEADING: ClassVar = "variable"
 
     variable = prop_def(FlatSymbolRefAttrConstr)
 
@@ -135,7 +138,7 @@ class ReadVariableOp(_AccessOp):
 
     The result may be quantised otherwise than the variable: it is the same stored integers.
 
-        %0 = "graph.read_variable"() <{variable = @ring}> : () -> tensor<1x2x40xi8>
+        %0 = graph.read_variable @ring : tensor<1x2x40xi8>
     """
 
     name = "graph.read_variable"
@@ -164,7 +167,7 @@ class AssignVariableOp(_AccessOp):
 
     A session keeps what a run assigned only if the run came to its end.
 
-        "graph.assign_variable"(%0) <{variable = @ring}> : (tensor<1x2x40xi8>) -> ()
+        graph.assign_variable @ring, %0
     """
 
     name = "graph.assign_variable"

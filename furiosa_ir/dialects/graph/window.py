@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xdsl.ir import Operation
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.assembly import Default, repeated
 from furiosa_ir.ir.shaped_operation import Shape
+
+WINDOW_DEFAULTS: Mapping[str, Default] = {
+    "strides": repeated(1, less=2),
+    "pads": repeated(0, less=2, times=2),
+    "dilations": repeated(1, less=2),
+}
+"""How a window moves over an operand with batch and channels where text does not say."""
 
 
 def window_extents(

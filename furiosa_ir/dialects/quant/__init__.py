@@ -7,17 +7,26 @@ quant dialect.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 from xdsl.ir import Data, Dialect, TypeAttribute
 from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
-from furiosa_ir.ir.constants import float_literal
+from furiosa_ir.ir.constants import (
+    INLINE_ELEMENTS,
+    Constant,
+    TextAlias,
+    float_literal,
+    listed_constant,
+    prints_by_reference,
+)
 from furiosa_ir.numerics.element_types import BY_NAME
 
 _STORAGE_DTYPES = {
@@ -68,6 +77,14 @@ class Quantization:
         return int(info.min), int(info.max)
 
     @cached_property
+    def arrays(self) -> tuple[Constant, ...]:
+        """The scales as float64, and the zero points as int32 unless all are 0."""
+        scales = Constant(np.array(self.scales, np.float64))
+        if not any(self.zero_points):
+            return (scales,)
+        return scales, Constant(np.array(self.zero_points, np.int32))
+
+    @cached_property
     def _hash(self) -> int:
         return hash((self.storage, self.scales, self.zero_points, self.axis))
 
@@ -76,13 +93,24 @@ class Quantization:
 
 
 @irdl_attr_definition
-class UniformType(Data[Quantization], TypeAttribute):
+class UniformType(Data[Quantization], TypeAttribute, TextAlias):
     """`!quant.uniform<i8:f32, 0.5:3>`, or per axis `!quant.uniform<i8:f32:0, {0.5, 0.25:1}>`.
 
-    Upstream's optional storage limits (`i8<-127:127>`) are read and must equal the full range.
+    Upstream's optional storage limits (`i8<-127:127>`) are read and must equal the full range. The
+    scales of more than 16 channels are beside the text, float64 under their digest; so are their
+    zero points, int32, unless all are 0: `!quant.uniform<i8:f32:0, "sha256":"sha256">`.
     """
 
     name = "quant.uniform"
+
+    @property
+    @override
+    def needs_alias(self) -> bool:
+        return len(", ".join(_pair_texts(self.data))) > _SHORT
+
+    @override
+    def text_constants(self) -> Iterable[Constant]:
+        return self.data.arrays if len(self.data.scales) > INLINE_ELEMENTS else ()
 
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> Quantization:
@@ -106,6 +134,8 @@ class UniformType(Data[Quantization], TypeAttribute):
             parser.parse_punctuation(",")
             if axis is None:
                 pairs = [_parse_scale(parser)]
+            elif (digest := parser.parse_optional_str_literal()) is not None:
+                pairs = _parse_digests(parser, digest)
             else:
                 pairs = parser.parse_comma_separated_list(
                     parser.Delimiter.BRACES, lambda: _parse_scale(parser)
@@ -124,16 +154,38 @@ class UniformType(Data[Quantization], TypeAttribute):
 
     def print_parameter(self, printer: Printer) -> None:
         q = self.data
-        pairs = [
-            float_literal(repr(scale)) + (f":{zero_point}" if zero_point else "")
-            for scale, zero_point in zip(q.scales, q.zero_points, strict=True)
-        ]
+        constants = self.text_constants() if prints_by_reference(printer) else ()
+        if q.axis is None:
+            numbers = _pair_texts(q)[0]
+        elif constants:
+            numbers = ":".join(f'"{constant.digest}"' for constant in constants)
+        else:
+            numbers = f"{{{', '.join(_pair_texts(q))}}}"
+        axis = "" if q.axis is None else f":{q.axis}"
         with printer.in_angle_brackets():
-            printer.print_string(f"{q.storage}:{q.expressed}")
-            if q.axis is None:
-                printer.print_string(f", {pairs[0]}")
-            else:
-                printer.print_string(f":{q.axis}, {{{', '.join(pairs)}}}")
+            printer.print_string(f"{q.storage}:{q.expressed}{axis}, {numbers}")
+
+
+_SHORT = 16
+"""Letters of scales and zero points that stand where they are used."""
+
+
+def _pair_texts(q: Quantization) -> list[str]:
+    return [
+        float_literal(repr(scale)) + (f":{zero_point}" if zero_point else "")
+        for scale, zero_point in zip(q.scales, q.zero_points, strict=True)
+    ]
+
+
+def _parse_digests(parser: AttrParser, digest: str) -> list[tuple[float, int]]:
+    """Scales and zero points that lie beside the text."""
+    scales = listed_constant(parser, digest, np.dtype(np.float64))
+    zero_points: Sequence[int] = [0] * len(scales)
+    if parser.parse_optional_punctuation(":") is not None:
+        zero_points = listed_constant(parser, parser.parse_str_literal(), np.dtype(np.int32))
+    if not 0 < len(scales) == len(zero_points):
+        parser.raise_error(f"{len(zero_points)} zero points for {len(scales)} scales")
+    return list(zip(scales, zero_points, strict=True))
 
 
 def _parse_scale(parser: AttrParser) -> tuple[float, int]:

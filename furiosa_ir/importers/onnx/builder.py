@@ -24,15 +24,9 @@ from furiosa_ir.importers.onnx.folding import Folding
 from furiosa_ir.importers.onnx.kernel_types import kernel_types
 from furiosa_ir.importers.onnx.node_order import used_names
 from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
+from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.constants import BlobAttr, Constant
-from furiosa_ir.ir.shaped_operation import (
-    DYNAMIC,
-    AnyTensor,
-    Shape,
-    as_attribute,
-    element_of,
-    shape_of,
-)
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, element_of, shape_of
 from furiosa_ir.ir.sizes import words
 from furiosa_ir.ir.value_tracking import note_tensor
 from furiosa_ir.numerics import elementary

@@ -25,9 +25,10 @@ from furiosa_ir.importers.tflite.file import SubgraphRecord, TensorRecord
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.options import ReadOptions
 from furiosa_ir.importers.tflite.origin import Parameter, Slot, origin_of
+from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.element_types import dtype_of_element, element_of_dtype
-from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, as_attribute, element_of, shape_of
+from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, element_of, shape_of
 from furiosa_ir.numerics.array import Array
 
 FOLDED_ELEMENTS = 4096

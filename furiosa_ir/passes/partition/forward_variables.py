@@ -24,18 +24,18 @@ def forward_variables(module: ModuleOp, main: FuncOp) -> None:
     may be cut and ordered at will. A variable that is read behind assignments only, or not at all,
     keeps nothing, and goes.
 
-        %a = "graph.read_variable"() <{variable = @v}> : () -> tensor<4xi8>
-        %b = "graph.add"(%a, %x) : ...
-        "graph.assign_variable"(%b) <{variable = @v}> : (tensor<4xi8>) -> ()
-        %c = "graph.read_variable"() <{variable = @v}> : () -> tensor<4xi8>
-        %d = "graph.relu"(%c) : ...
+        %a = graph.read_variable @v : tensor<4xi8>
+        %b = graph.add %a, %x : tensor<4xi8>
+        graph.assign_variable @v, %b
+        %c = graph.read_variable @v : tensor<4xi8>
+        %d = graph.relu %c : tensor<4xi8>
 
     becomes
 
-        %a = "graph.read_variable"() <{variable = @v}> : () -> tensor<4xi8>
-        %b = "graph.add"(%a, %x) : ...
-        %d = "graph.relu"(%b) : ...
-        "graph.assign_variable"(%b) <{variable = @v}> : (tensor<4xi8>) -> ()
+        %a = graph.read_variable @v : tensor<4xi8>
+        %b = graph.add %a, %x : tensor<4xi8>
+        %d = graph.relu %b : tensor<4xi8>
+        graph.assign_variable @v, %b
     """
     variables = variables_of(module)
     if not variables:

@@ -32,17 +32,17 @@ def narrow_variables(module: ModuleOp, main: FuncOp) -> None:
 
     Reads and assignments are as `forward_variables` leaves them.
 
-        %a = "graph.read_variable"() <{variable = @v}> : () -> tensor<4xf32>
-        %q = "graph.quantize"(%a) : (tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 0.5>>
+        %a = graph.read_variable @v : tensor<4xf32>
+        %q = graph.quantize %a : tensor<4x!quant.uniform<i8:f32, 0.5>>
         ...
-        %f = "graph.dequantize"(%b) : (tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<4xf32>
-        "graph.assign_variable"(%f) <{variable = @v}> : (tensor<4xf32>) -> ()
+        %f = graph.dequantize %b : tensor<4xf32>
+        graph.assign_variable @v, %f
 
     becomes
 
-        %q = "graph.read_variable"() <{variable = @v}> : () -> tensor<4x!quant.uniform<...>>
+        %q = graph.read_variable @v : tensor<4x!quant.uniform<...>>
         ...
-        "graph.assign_variable"(%b) <{variable = @v}> : (tensor<4x!quant.uniform<...>>) -> ()
+        graph.assign_variable @v, %b
     """
     variables = variables_of(module)
     reads = {op.symbol: op for op in main.body.block.ops if isinstance(op, ReadVariableOp)}

@@ -9,12 +9,11 @@ builtin.module attributes {graph.source = "onnx"} {
   func.func @main(%x: tensor<1x2x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "input"})
       -> (tensor<1x2x!quant.uniform<u8:f32, 0.25:128>> {graph.name = "output"}) {
     // CHECK: #graph.blob<i32 [2] (-1, 7)>{{.*}}!quant.uniform<i32:f32:0, {0.5, 0.25:1}>> loc("weights/\C3\A9")
-    %w = "graph.constant"() <{value = #graph.blob<i32 [2] (-1, 7)>}>
-        : () -> tensor<2x!quant.uniform<i32:f32:0, {0.5, 0.25:1}>> loc("weights/é")
-    // CHECK: "graph.add"(%x, %w){{.*}}loc(fused["a", "b c"])
-    %y = "graph.add"(%x, %w) : (tensor<1x2x!quant.uniform<i8:f32, 0.5:3>>,
-        tensor<2x!quant.uniform<i32:f32:0, {0.5, 0.25:1}>>)
-        -> tensor<1x2x!quant.uniform<u8:f32, 0.25:128>> loc(fused["a", "b c"])
+    %w = graph.constant #graph.blob<i32 [2] (-1, 7)>
+        : tensor<2x!quant.uniform<i32:f32:0, {0.5, 0.25:1}>> loc("weights/é")
+    // CHECK: graph.add %x, %w{{.*}}loc(#a)
+    %y = graph.add %x, %w : tensor<1x2x!quant.uniform<u8:f32, 0.25:128>> loc(fused["a", "b c"])
     func.return %y : tensor<1x2x!quant.uniform<u8:f32, 0.25:128>>
   }
 }
+// CHECK: #a = loc(fused["a", "b c"])

@@ -2,10 +2,9 @@
 
 func.func @head(%x : tensor<2xi8>) -> tensor<2xi8> {
   // expected-error @+1 {{warboy.dot: the body does not begin with ftensor.conv or ftensor.matmul}}
-  %0 = "warboy.dot"(%x) ({
-  ^bb0(%a : tensor<2xi8>):
-    "warboy.yield"(%a) : (tensor<2xi8>) -> ()
-  }) : (tensor<2xi8>) -> tensor<2xi8>
+  %0 = warboy.dot %a = %x : tensor<2xi8> {
+    warboy.yield %a
+  }
   func.return %0 : tensor<2xi8>
 }
 
@@ -13,11 +12,10 @@ func.func @head(%x : tensor<2xi8>) -> tensor<2xi8> {
 
 func.func @body(%x : tensor<2xi8>) -> tensor<2x1xi8> {
   // expected-error @+1 {{warboy.vector: ftensor.reshape in the body}}
-  %0 = "warboy.vector"(%x) ({
-  ^bb0(%a : tensor<2xi8>):
-    %1 = "ftensor.reshape"(%a) <{shape = array<i64: 2, 1>}> : (tensor<2xi8>) -> tensor<2x1xi8>
-    "warboy.yield"(%1) : (tensor<2x1xi8>) -> ()
-  }) : (tensor<2xi8>) -> tensor<2x1xi8>
+  %0 = warboy.vector %a = %x : tensor<2x1xi8> {
+    %1 = ftensor.reshape %a : tensor<2x1xi8>
+    warboy.yield %1
+  }
   func.return %0 : tensor<2x1xi8>
 }
 
@@ -25,9 +23,9 @@ func.func @body(%x : tensor<2xi8>) -> tensor<2x1xi8> {
 
 func.func @arguments(%x : tensor<2xi8>) -> tensor<2xi8> {
   // expected-error @+1 {{warboy.vector: block arguments differ from the operands}}
-  %0 = "warboy.vector"(%x) ({
-  ^bb0(%a : tensor<3xi8>):
-    "warboy.yield"(%a) : (tensor<3xi8>) -> ()
-  }) : (tensor<2xi8>) -> tensor<2xi8>
+  %0 = warboy.vector %x : tensor<2xi8> {
+  ^bb0(%a : tensor<2xi8>, %b : tensor<2xi8>):
+    warboy.yield %a
+  }
   func.return %0 : tensor<2xi8>
 }

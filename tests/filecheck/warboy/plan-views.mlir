@@ -3,43 +3,46 @@
 // A transpose into the pool's layout costs nothing: the argument is read under another view.
 
 func.func private @npu_0(%x : tensor<1x4x6x2xi8>) -> tensor<1x2x4x6xi8> attributes {graph.placement = "npu"} {
-  %t = "ftensor.transpose"(%x) <{perm = array<i64: 0, 3, 1, 2>}> : (tensor<1x4x6x2xi8>) -> tensor<1x2x4x6xi8>
-  %y = "ftensor.reduce_window"(%t) <{kind = "max", layout = "NCHW", window = array<i64: 3, 3>, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, x_zp = 0 : i64}> : (tensor<1x2x4x6xi8>) -> tensor<1x2x4x6xi8>
+  %t = ftensor.transpose %x {perm = [0, 3, 1, 2]} : tensor<1x2x4x6xi8>
+  %y = ftensor.reduce_window %t {kind = "max", layout = "NCHW", window = [3, 3], pads = [1, 1, 1, 1]} : tensor<1x2x4x6xi8>
   func.return %y : tensor<1x2x4x6xi8>
 }
 // CHECK-LABEL: func.func private @npu_0
-// CHECK-SAME:    buffer(shape = (1, 4, 6, 2), {{.*}} allocation = allocation(kind = "argument", index = 0, offset = 0, strides = (0, 12, 2, 1), size = 48))
-// CHECK-SAME:    buffer(shape = (1, 4, 6, 2), {{.*}} allocation = allocation(kind = "result", index = 0, offset = 0, strides = (0, 6, 1, 24), size = 48))
+// CHECK:         allocation = allocation(kind = "argument", index = 0, offset = 0, strides = (0, 12, 2, 1), size = 48))
+// CHECK:         allocation = allocation(kind = "result", index = 0, offset = 0, strides = (0, 6, 1, 24), size = 48))
 // CHECK-NOT:     warboy.copy
-// CHECK:         [[T:%.+]] = "ftensor.transpose"(%x)
-// CHECK-NEXT:    "warboy.pool"([[T]]) <{views = #warboy.views<("NCHW") -> "NCHW">, plan = #warboy.plan<kernel_plan(operands = (operand_binding(buffer = 0, offset = (0, 0, 0, 0), extent = (1, 4, 6, 2), stage = none)), result = operand_binding(buffer = 1,
+// CHECK:         [[T:%.+]] = ftensor.transpose %x
+// CHECK-NEXT:    warboy.pool %x_1 = [[T]] {views = #warboy.views<("NCHW") -> "NCHW">,
+// CHECK-NEXT:    plan = #warboy.plan<kernel_plan(operands = (operand_binding(buffer = 0, offset = (0, 0, 0, 0), extent = (1, 4, 6, 2), stage = none)),
+// CHECK-NEXT:    result = operand_binding(buffer = 1,
 
 // A reshape that no view expresses is an alias of the operand's bytes in DRAM: nothing moves.
 
 func.func private @npu_1(%x : tensor<2x6xi8>) -> tensor<3x4xi8> attributes {graph.placement = "npu"} {
-  %t = "ftensor.constant"() <{value = #graph.blob<i32 [] (1)>}> : () -> tensor<i32>
-  %s = "ftensor.constant"() <{value = #graph.blob<i8 [] (2)>}> : () -> tensor<i8>
-  %r = "ftensor.reshape"(%x) <{shape = array<i64: 3, 4>}> : (tensor<2x6xi8>) -> tensor<3x4xi8>
-  %y = "ftensor.rescale"(%r, %t, %s) <{input_zp = 0 : i64, output_zp = 0 : i64, minimum = -128 : i64, maximum = 127 : i64, rounding = "even"}> : (tensor<3x4xi8>, tensor<i32>, tensor<i8>) -> tensor<3x4xi8>
+  %t = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
+  %s = ftensor.constant #graph.blob<i8 [] (2)> : tensor<i8>
+  %r = ftensor.reshape %x : tensor<3x4xi8>
+  %y = ftensor.rescale %r, %t, %s {rounding = "even"} : tensor<3x4xi8>
   func.return %y : tensor<3x4xi8>
 }
 // CHECK-LABEL: func.func private @npu_1
-// CHECK-SAME:    allocation = allocation(kind = "alias", index = 0, offset = 0, strides = (0, 4, 0, 1), size = 0)
-// CHECK:         "warboy.copy"(%x) <{views = {{[^{}]*}} plan = #warboy.plan<copy_plan(operands = (0), result = 1, moves = ())>}> ({
-// CHECK:         "warboy.vector"
+// CHECK:         allocation = allocation(kind = "alias", index = 0, offset = 0, strides = (0, 4, 0, 1), size = 0)
+// CHECK:         warboy.copy {{%.+}} = %x {views = {{[^{}]*}}, plan = #warboy.plan<copy_plan(operands = (0), result = 1, moves = ())>}
+// CHECK:         warboy.vector
 
 // A reshape of transposed elements is an alias of nothing: what makes them stores them in its order.
 
 func.func private @npu_2(%x : tensor<1x2x4x6xi8>) -> tensor<8x6xi8> attributes {graph.placement = "npu"} {
-  %m = "ftensor.constant"() <{value = #graph.blob<i32 [] (1)>}> : () -> tensor<i32>
-  %s = "ftensor.constant"() <{value = #graph.blob<i8 [] (2)>}> : () -> tensor<i8>
-  %y = "ftensor.reduce_window"(%x) <{kind = "max", layout = "NCHW", window = array<i64: 3, 3>, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, x_zp = 0 : i64}> : (tensor<1x2x4x6xi8>) -> tensor<1x2x4x6xi8>
-  %t = "ftensor.transpose"(%y) <{perm = array<i64: 0, 2, 3, 1>}> : (tensor<1x2x4x6xi8>) -> tensor<1x4x6x2xi8>
-  %r = "ftensor.reshape"(%t) <{shape = array<i64: 8, 6>}> : (tensor<1x4x6x2xi8>) -> tensor<8x6xi8>
-  %z = "ftensor.rescale"(%r, %m, %s) <{input_zp = 0 : i64, output_zp = 0 : i64, minimum = -128 : i64, maximum = 127 : i64, rounding = "even"}> : (tensor<8x6xi8>, tensor<i32>, tensor<i8>) -> tensor<8x6xi8>
+  %m = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
+  %s = ftensor.constant #graph.blob<i8 [] (2)> : tensor<i8>
+  %y = ftensor.reduce_window %x {kind = "max", layout = "NCHW", window = [3, 3], pads = [1, 1, 1, 1]} : tensor<1x2x4x6xi8>
+  %t = ftensor.transpose %y {perm = [0, 2, 3, 1]} : tensor<1x4x6x2xi8>
+  %r = ftensor.reshape %t : tensor<8x6xi8>
+  %z = ftensor.rescale %r, %m, %s {rounding = "even"} : tensor<8x6xi8>
   func.return %z : tensor<8x6xi8>
 }
 // CHECK-LABEL: func.func private @npu_2
-// CHECK:         "warboy.pool"
-// CHECK:         "warboy.copy"({{.*}}) <{views = {{[^{}]*}} plan = #warboy.plan<copy_plan({{.*}} moves = ())>}> ({
-// CHECK:         "warboy.vector"
+// CHECK:         warboy.pool
+// CHECK:         warboy.copy
+// CHECK:         copy_plan({{.*}} moves = ())>}
+// CHECK:         warboy.vector

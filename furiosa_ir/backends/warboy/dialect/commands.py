@@ -1,28 +1,36 @@
 """Commands (last stage): one operation for each ENF command, ordered by tokens.
 
-Operands are the tokens to wait for; the result is the command's own. The two engines ("dma": load,
+Operands are the tokens to wait for; the result is the command's own:
+
+    %5 = warboy.execute_dot after %4 {x = sram_tile(address = 0, ...), weight = ..., layer = 0}
+
+The two engines ("dma": load,
 store, copy_dram; "npu": the rest) work through their commands in order.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from typing_extensions import override
 from xdsl.irdl import (
-    IRDLOperation,
     irdl_op_definition,
     prop_def,
     result_def,
     traits_def,
     var_operand_def,
 )
+from xdsl.parser import Parser
+from xdsl.printer import Printer
 from xdsl.traits import IsTerminator
 
 from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, TokenType
+from furiosa_ir.backends.warboy.dialect.command_text import parse_command, print_command
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.assembly import AssemblyOp, parse_operands
 
 
-class CommandOp(IRDLOperation):
+class CommandOp(AssemblyOp):
     """What all commands share."""
 
     KIND: ClassVar[str]
@@ -31,6 +39,37 @@ class CommandOp(IRDLOperation):
     waits = var_operand_def(TokenType)
     token = result_def(TokenType)
     command = prop_def(CommandAttr)
+
+    @override
+    def print(self, printer: Printer) -> None:
+        for i, token in enumerate(self.operands):
+            printer.print_string(", " if i else " after ")
+            printer.print_operand(token)
+        command = self.command.data
+        printer.print_string(" ")
+        if command.kind == self.KIND:
+            print_command(command, printer)
+        else:
+            printer.print_string("command ")
+            printer.print_attribute(self.command)
+        printer.print_op_attributes(self.attributes, print_keyword=True)
+
+    @classmethod
+    @override
+    def parse(cls, parser: Parser) -> Self:
+        operands = [] if parser.parse_optional_keyword("after") is None else parse_operands(parser)
+        command = (
+            CommandAttr(parse_command(parser, cls.KIND))
+            if parser.parse_optional_keyword("command") is None
+            else parser.parse_attribute()
+        )
+        attributes = parser.parse_optional_attr_dict_with_keyword()
+        return cls.create(
+            operands=operands,
+            result_types=[TokenType()],
+            properties={"command": command},
+            attributes={} if attributes is None else dict(attributes.data),
+        )
 
     def verify_(self) -> None:
         if self.command.data.kind != self.KIND:
@@ -86,7 +125,7 @@ class ExecuteVectorOp(CommandOp):
 
 
 @irdl_op_definition
-class EndOp(IRDLOperation):
+class EndOp(AssemblyOp):
     """The end of a segment's commands; its outputs lie in the workspace."""
 
     name = "warboy.end"

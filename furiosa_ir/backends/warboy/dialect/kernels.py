@@ -17,7 +17,6 @@ from typing import ClassVar, cast
 from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
 from xdsl.ir import Block, Region, SSAValue
 from xdsl.irdl import (
-    IRDLOperation,
     irdl_op_definition,
     operand_def,
     opt_prop_def,
@@ -41,6 +40,7 @@ from furiosa_ir.backends.warboy.dialect.vector_operations import ELEMENTWISE, VE
 from furiosa_ir.dialects.ftensor import TensorOp, contraction, movement
 from furiosa_ir.dialects.ftensor.fused import FusedOp
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.assembly import AssemblyOp
 
 MOVEMENT: tuple[type[TensorOp], ...] = (
     movement.ReshapeOp,
@@ -54,7 +54,7 @@ MOVEMENT: tuple[type[TensorOp], ...] = (
 
 
 @irdl_op_definition
-class YieldOp(IRDLOperation):
+class YieldOp(AssemblyOp):
     """The result of a kernel's body."""
 
     name = "warboy.yield"

@@ -45,12 +45,12 @@ class Allocate(Pass):
 
     Two areas share bytes if no kernel needs both. The order of kernels is the program's.
 
-        %y = "warboy.dot"(...) <{plan = #warboy.plan<...>}> ...
+        %y = warboy.dot ... {plan = #warboy.plan<...>} ...
 
     becomes
 
-        %y = "warboy.dot"(...) <{plan = #warboy.plan<...>, addresses = #warboy.addresses<
-          kernel_addresses(parameters = ((), (4096), (4128)), stages = ((), (), (), ()))>}> ...
+        %y = warboy.dot ... {plan = #warboy.plan<...>, addresses = #warboy.addresses<
+          kernel_addresses(parameters = ((), (4096), (4128)), stages = ((), (), (), ()))>} ...
     """
 
     name = "allocate"

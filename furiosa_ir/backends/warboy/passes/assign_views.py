@@ -51,21 +51,20 @@ class AssignViews(Pass):
     `warboy.copy` in DRAM.
 
         func.func private @npu_0(%x: tensor<1x4x6x2xi8>) -> tensor<1x2x3x8xi8> {
-          %t = "ftensor.transpose"(%x) <{perm = array<i64: 0, 3, 1, 2>}> : ...
-          %p = "warboy.pool"(%t) ({ ... }) : (tensor<1x2x4x6xi8>) -> tensor<1x2x4x6xi8>
-          %r = "ftensor.reshape"(%p) <{shape = array<i64: 1, 2, 3, 8>}> : ...
+          %t = ftensor.transpose %x {perm = [0, 3, 1, 2]} : tensor<1x2x4x6xi8>
+          %p = warboy.pool %x_ = %t : tensor<1x2x4x6xi8> { ... }
+          %r = ftensor.reshape %p : tensor<1x2x3x8xi8>
           func.return %r
 
     becomes
 
         func.func private @npu_0(%x: tensor<1x4x6x2xi8> {warboy.view = "NHWC"}) -> ... {
-          %t = "ftensor.transpose"(%x) <{perm = ...}> {warboy.view = "NCHW"} : ...
-          %p = "warboy.pool"(%t) <{views = #warboy.views<("NCHW") -> "NCHW">}> ({ ... }) : ...
-          %r = "warboy.copy"(%p) <{views = #warboy.views<("NCHW") -> "NHWC">}> ({
-          ^bb0(%p_: tensor<1x2x4x6xi8>):
-            %r_ = "ftensor.reshape"(%p_) <{shape = array<i64: 1, 2, 3, 8>}> : ...
-            "warboy.yield"(%r_)
-          }) : ...
+          %t = ftensor.transpose %x {perm = ...} attributes {warboy.view = "NCHW"} : ...
+          %p = warboy.pool %x_ = %t {views = #warboy.views<("NCHW") -> "NCHW">} : ... { ... }
+          %r = warboy.copy %p_ = %p {views = #warboy.views<("NCHW") -> "NHWC">} : ... {
+            %r_ = ftensor.reshape %p_ : tensor<1x2x3x8xi8>
+            warboy.yield %r_
+          }
           func.return %r
     """
 

@@ -26,11 +26,12 @@ from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import fused_location, layer_name
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.segments import is_npu
-from furiosa_ir.ir.shaped_operation import as_attribute, element_of, ints, shape_of
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
 
 MAX_EPILOGUE = 64
@@ -61,17 +62,16 @@ class FuseKernels(Pass):
       own do not is several (`four_dimensions.py`).
     * `ftensor.pad` with what the window takes for padding anyway merges into the window.
 
-        %a = "ftensor.conv"(%x, %w, %b) ... : (...) -> tensor<1x8x4x4xi32>
-        %y = "ftensor.rescale"(%a, %m, %s) ... : (...) -> tensor<1x8x4x4xi8>
+        %a = ftensor.conv %x, %w, %b {...} : tensor<1x8x4x4xi32>
+        %y = ftensor.rescale %a, %m, %s {...} : tensor<1x8x4x4xi8>
 
     becomes
 
-        %y = "warboy.dot"(%x, %w, %b, %m, %s) ({
-        ^bb0(%x_: tensor<1x3x4x4xi8>, ...):
-          %a = "ftensor.conv"(%x_, %w_, %b_) ...
-          %r = "ftensor.rescale"(%a, %m_, %s_) ...
-          "warboy.yield"(%r)
-        }) : (...) -> tensor<1x8x4x4xi8>
+        %y = warboy.dot %x_ = %x, %w_ = %w, %b_ = %b, %m_ = %m, %s_ = %s : tensor<1x8x4x4xi8> {
+          %a = ftensor.conv %x_, %w_, %b_ {...} : tensor<1x8x4x4xi32>
+          %r = ftensor.rescale %a, %m_, %s_ {...} : tensor<1x8x4x4xi8>
+          warboy.yield %r
+        }
     """
 
     name = "fuse-kernels"

@@ -41,12 +41,12 @@ class PlanTiles(Pass):
     Buffers, slice layouts, live ranges in SRAM, tilings: see `planning`. It changes no
     operation.
 
-        %y = "warboy.dot"(%x, %w, %b, %m, %s) <{views = ...}> ({ ... }) : ... -> tensor<1x8x4x4xi8>
+        %y = warboy.dot %a = %x, %b = %w, ... {views = ...} : tensor<1x8x4x4xi8> { ... }
 
     becomes
 
-        %y = "warboy.dot"(%x, %w, %b, %m, %s) <{views = ..., plan = #warboy.plan<kernel_plan(
-          operands = (operand_binding(buffer = 0, ...), none, ...), tile = (1, 4, 4, 8), ...)>}>
+        %y = warboy.dot %a = %x, %b = %w, ... {views = ..., plan = #warboy.plan<kernel_plan(
+          operands = (operand_binding(buffer = 0, ...), none, ...), tile = (1, 4, 4, 8), ...)>}
     """
 
     name = "plan-tiles"

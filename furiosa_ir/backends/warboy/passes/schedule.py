@@ -68,17 +68,15 @@ class Schedule(Pass):
     before a step executes, and the next kernel's parameters before the stores of this one; so DMA
     works ahead of the NPU as far as there is room in SRAM.
 
-        %y = "warboy.dot"(%x, %w, %m, %s) <{plan = ..., addresses = ...}> ({ ... }) : ...
+        %y = warboy.dot %a = %x, %b = %w, ... {plan = ..., addresses = ...} : tensor<...> { ... }
 
     becomes
 
-        %0 = "warboy.load"() <{command = #warboy.command<load(source = dram_tile(...), ...)>}>
-            : () -> !warboy.token
+        %0 = warboy.load {source = dram_tile(...), target = sram_tile(...), layer = 0}
         ...
-        %4 = "warboy.execute_dot"(%3) <{command = #warboy.command<dot(...)>}>
-            : (!warboy.token) -> !warboy.token
-        %5 = "warboy.store"(%4) <{command = #warboy.command<store(...)>}> : ...
-        "warboy.end"() : () -> ()
+        %4 = warboy.execute_dot after %3 {x = sram_tile(...), weight = sram_flat(...), ...}
+        %5 = warboy.store after %4 {source = sram_tile(...), target = dram_tile(...), layer = 0}
+        warboy.end
     """
 
     name = "schedule"

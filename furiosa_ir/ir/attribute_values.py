@@ -1,0 +1,119 @@
+"""Values of properties: as Python has them, and as the text of operations (`ir.assembly`) does.
+
+64-bit integers and floats are written without a type, lists of them as `[1, 2]` and `[0.5, 1.0]`;
+any other attribute is written as MLIR writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any, cast
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DenseArrayBase,
+    FloatAttr,
+    IntegerAttr,
+    StringAttr,
+    f64,
+    i64,
+)
+from xdsl.ir import Attribute
+from xdsl.parser import Parser
+from xdsl.printer import Printer
+
+from furiosa_ir.ir.constants import BlobAttr, float_literal
+from furiosa_ir.numerics.array import Array
+
+
+def as_attribute(value: object) -> Attribute:
+    """A Python value as the attribute that properties use for it.
+
+    int, bool -> i64; float -> f64; str -> string; sequence of int -> array<i64>; of float ->
+    array<f64>; of str -> an array of strings; a numpy array -> a blob.
+    """
+    match value:
+        case Attribute():
+            return value
+        case bool() | int() | np.integer():
+            return IntegerAttr(int(value), i64)
+        case float() | np.floating():
+            return FloatAttr(float(value), f64)
+        case str():
+            return StringAttr(value)
+        case np.ndarray():
+            return BlobAttr.of(cast("Array", value))
+        case list() | tuple():
+            items = cast("Sequence[Any]", value)
+            if items and all(isinstance(i, str) for i in items):
+                return ArrayAttr([StringAttr(i) for i in items])
+            if any(isinstance(i, float | np.floating) for i in items):
+                return DenseArrayBase.from_list(f64, [float(i) for i in items])
+            return DenseArrayBase.from_list(i64, [int(i) for i in items])
+        case _:
+            raise TypeError(f"no attribute for a {type(value).__name__}")
+
+
+def print_value(printer: Printer, value: Attribute) -> None:
+    """Writes a property's value."""
+    text = _text(value)
+    if text is None:
+        printer.print_attribute(value)
+    else:
+        printer.print_string(text)
+
+
+def _text(value: Attribute) -> str | None:
+    """How a value is written where that differs from MLIR's syntax, else None."""
+    match value:
+        case IntegerAttr() if value.type == i64:
+            return str(value.value.data)
+        case FloatAttr() if value.type == f64 and isfinite(value.value.data):
+            return _number_text(value.value.data)
+        case DenseArrayBase():
+            return _list_text(cast("DenseArrayBase[Any]", value))
+        case _:
+            return None
+
+
+def _list_text(value: DenseArrayBase[Any]) -> str | None:
+    numbers = cast("Sequence[float]", value.get_values())
+    if value.elt_type == i64:
+        return str(list(numbers))
+    if value.elt_type == f64 and numbers and all(map(isfinite, numbers)):
+        return f"[{', '.join(map(_number_text, numbers))}]"
+    return None
+
+
+def _number_text(number: float) -> str:
+    return float_literal(repr(number))
+
+
+def parse_value(parser: Parser) -> Attribute:
+    """Reads a property's value."""
+    items = parser.parse_optional_comma_separated_list(
+        parser.Delimiter.SQUARE, lambda: _parse_item(parser)
+    )
+    if items is None:
+        return parser.parse_attribute()
+    attributes = [item for item in items if isinstance(item, Attribute)]
+    numbers = [item for item in items if not isinstance(item, Attribute)]
+    if attributes and numbers:
+        parser.raise_error("a list of numbers, some with a type and some without")
+    if attributes:
+        return ArrayAttr(attributes)
+    if any(isinstance(number, float) for number in numbers):
+        return DenseArrayBase.from_list(f64, numbers)
+    return DenseArrayBase.from_list(i64, cast("list[int]", numbers))
+
+
+def _parse_item(parser: Parser) -> Attribute | int | float:
+    number = parser.parse_optional_number()
+    if number is None:
+        return parser.parse_attribute()
+    if parser.parse_optional_punctuation(":") is None:
+        return number
+    kind = cast("Any", parser.parse_type())
+    return FloatAttr(number, kind) if isinstance(number, float) else IntegerAttr(number, kind)
