@@ -26,7 +26,7 @@ from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.exporters import export_segment
 from furiosa_ir.ir.element_types import element_type_of
 from furiosa_ir.ir.location import layer_name
-from furiosa_ir.ir.segments import is_npu, main_function
+from furiosa_ir.ir.segments import hint_of, is_npu, main_function
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import (
@@ -242,18 +242,8 @@ def _host_segment(
             continue  # no operators of the network
         name = layer_name(op)
         operator = op.operator.data if isinstance(op, OpaqueOp) else op.name.removeprefix("graph.")
-        hint = op.attributes.get("graph.hint")
-        number, reason = 0, ""
-        match hint:
-            case ArrayAttr(data=(IntegerAttr() as first, StringAttr(data=reason))):
-                number = first.value.data
-            case None:
-                pass
-            case _:
-                raise CompilationFailure(
-                    f"graph.hint is {hint}", layer=name, hint="it is [number, reason]"
-                )
-        rows.append((operator, name, number, reason))
+        number, sentence, _ = hint_of(op)
+        rows.append((operator, name, number, sentence))
         layers.append(Layer(name, operator, 0, min(op.macs(), _MOST_MACS), 0))
     symbol = function.sym_name.data
     return HostSegment(symbol, framework, inputs, outputs, model, tuple(rows)), layers

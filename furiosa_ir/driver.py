@@ -24,6 +24,7 @@ from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, run_pipeline
 from furiosa_ir.ir.positions import Positions
+from furiosa_ir.ir.segments import causes_of
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
@@ -133,7 +134,7 @@ def compile_source(
                 _begin(backend.container.name, instrumentation)
                 options = {} if batch_size is None else {"batch_size": str(batch_size)}
                 program = _assemble(module, options | part.as_options(), digest)
-                recommend_quantizing(program, name)
+                recommend_quantizing(program, causes_of(module), name)
             return CompileResult(module, program)
     except Exception as error:
         failure = plugin_failure(error)

@@ -20,6 +20,7 @@ class Hint:
         reason: what follows the operator in the sentence.
         way_out: what the user can do about it.
         device: what cannot take the operator; empty where the reason is the network's own.
+        cause: what in the network makes it so ("its weight is not quantised"); empty if unknown.
     """
 
     number: int
@@ -27,12 +28,14 @@ class Hint:
     reason: str
     way_out: str
     device: str = ""
+    cause: str = ""
 
     @property
     def sentence(self) -> str:
         """The reason and the way out, without the number."""
         by = f" by {self.device}" if self.device else ""
-        return f"{self.operator} {self.reason}{by}; {self.way_out}"
+        why = f", for {self.cause}" if self.cause else ""
+        return f"{self.operator} {self.reason}{by}{why}; {self.way_out}"
 
     def called(self, operator: str, device: str) -> Hint:
         """The same hint with the operator's name in its framework, and the device's."""
@@ -47,9 +50,9 @@ def not_modelled(operator: str) -> Hint:
     return Hint(1, operator, "cannot be accelerated", _ON_HOST, _DEVICE)
 
 
-def not_quantized(operator: str, because: str = "") -> Hint:
+def not_quantized(operator: str, cause: str = "") -> Hint:
     """Some operand or result is of floating-point numbers."""
-    return Hint(2, operator, f"works on float data{because}", "quantise the network to int8")
+    return Hint(2, operator, "works on float data", "quantise the network to int8", cause=cause)
 
 
 def dynamic_shape(operator: str) -> Hint:

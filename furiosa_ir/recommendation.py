@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from furiosa_ir import hints
 from furiosa_ir.program import HostSegment, Program
@@ -13,11 +14,16 @@ _PRODUCTS = frozenset({"conv", "conv_transpose", "depthwise_conv", "gemm", "mat_
 """What a network spends its time on."""
 
 
-def recommend_quantizing(program: Program, name: str | None) -> None:
+def recommend_quantizing(program: Program, causes: Mapping[str, str], name: str | None) -> None:
     """Warns of a network that runs on the host for want of quantising, and says what does it.
 
     `furiosa quantize` takes what is recommended to it: a float network, and an ONNX network that is
     quantised in part.
+
+    Args:
+        program: what was compiled.
+        causes: layer -> why it stays on the host, where that is known.
+        name: the network's; None if it has none.
     """
     hosts = [s for s in program.segments if isinstance(s, HostSegment)]
     rows = [row for segment in hosts for row in segment.operators]
@@ -35,6 +41,7 @@ def recommend_quantizing(program: Program, name: str | None) -> None:
         return
     layers = ", ".join(f"'{row[1]}'" for row in floats[:3])
     more = f" and {len(floats) - 3} more" if len(floats) > 3 else ""
+    cause = causes.get(floats[0][1])
     is_onnx = program.source_framework == "onnx"
     _LOG.warning(
         "%s: the network is quantised in part: %s%s %s float data and run%s on the host%s; %s",
@@ -43,12 +50,6 @@ def recommend_quantizing(program: Program, name: str | None) -> None:
         more,
         "works on" if len(floats) == 1 else "work on",
         "s" if len(floats) == 1 else "",
-        _reason(floats[0][3]),
+        f", for {cause}" if cause else "",
         "`furiosa quantize` completes it" if is_onnx else "quantise its float source as a whole",
     )
-
-
-def _reason(sentence: str) -> str:
-    """Why a layer is of floats, if its hint says so: ", for its weight is not quantised"."""
-    _, comma, reason = sentence.partition(", for ")
-    return f"{comma}{reason.partition(';')[0]}" if comma else ""

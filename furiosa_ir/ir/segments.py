@@ -11,11 +11,12 @@ Importers write the network as `@main`; `graph-partition` makes segments of it, 
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block
+from xdsl.ir import Block, Operation
 
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.location import layer_name
 
 SOURCE = "graph.source"
 """Of a module: the framework that the network is of, "onnx" or "tflite"."""
@@ -35,7 +36,7 @@ OPERATORS = "graph.operators"
 """Of a lowered segment: layer name -> its operators in `graph` ("conv+clip")."""
 
 HINT = "graph.hint"
-"""Of an operation that stays on the host: the number and the sentence of a `hints.Hint`."""
+"""Of an operation that stays on the host: a `hints.Hint`'s number, sentence and cause, if any."""
 
 NAME = "graph.name"
 """Of an argument or result: what users call it."""
@@ -92,3 +93,35 @@ def numerics_of(module: ModuleOp) -> str:
         return EXACT
     optimized = isinstance(kernels, StringAttr) and kernels.data == "optimized"
     return LITERT_DEFAULT if optimized else LITERT
+
+
+def hint_of(op: Operation) -> tuple[int, str, str]:
+    """Number, sentence and cause of an operation's hint; 0 and no text where it has none.
+
+    Raises:
+        CompilationFailure: the attribute is something else.
+    """
+    hint = op.attributes.get(HINT)
+    match hint:
+        case None:
+            return 0, "", ""
+        case ArrayAttr(data=(IntegerAttr() as number, StringAttr() as sentence)):
+            return number.value.data, sentence.data, ""
+        case ArrayAttr(data=(IntegerAttr() as number, StringAttr() as sentence, StringAttr() as c)):
+            return number.value.data, sentence.data, c.data
+        case _:
+            raise CompilationFailure(
+                f"{HINT} is {hint}", layer=layer_name(op), hint="it is [number, sentence, cause]"
+            )
+
+
+def causes_of(module: ModuleOp) -> dict[str, str]:
+    """Layer -> why it stays on the host, of those that know what in the network makes it so."""
+    causes: dict[str, str] = {}
+    for function in module.ops:
+        if isinstance(function, FuncOp) and not is_npu(function):
+            for op in function.body.walk():
+                _, _, cause = hint_of(op)
+                if cause:
+                    causes.setdefault(layer_name(op), cause)
+    return causes

@@ -32,7 +32,7 @@ def float_hint(op: GraphOp) -> hints.Hint:
     if len(floats) == len(data) or (floats and producer is not op):
         return hints.not_quantized(op.name)
     if floats:
-        return hints.not_quantized(op.name, f", for its {_name(op, floats[0])} is not quantised")
+        return hints.not_quantized(op.name, f"its {_name(op, floats[0])} is not quantised")
     if all(_is_quantized(result) for result in op.results):
         return hints.form(op.name, "between quantisations that have no integers here")
     return hints.result_not_quantized(op.name)

@@ -141,8 +141,9 @@ def _placements(
         placements[op] = NPU if hint is None else HOST
         if hint is not None:
             hint = hint.called(_framework_name(op, numerics), backend.title)
+            cause = [StringAttr(hint.cause)] if hint.cause else []
             op.attributes[HINT] = ArrayAttr(
-                [IntegerAttr(hint.number, i64), StringAttr(hint.sentence)]
+                [IntegerAttr(hint.number, i64), StringAttr(hint.sentence), *cause]
             )
     return placements
 

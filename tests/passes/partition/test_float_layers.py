@@ -14,6 +14,9 @@ from onnx import TensorProto, helper
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.compiler import compile_model
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.segments import causes_of
+from furiosa_ir.ir.text import parse_module
 from tests.importers.onnx.networks import network
 from tests.lowering.test_scales import hints_of
 
@@ -120,3 +123,23 @@ def test_the_hint(nodes: list[Any], code: int, sentence: str) -> None:
     constants = {**CONSTANTS, "ws": np.array(-0.5, np.float32)}
     model = network(nodes, X, {"y": (None, code)}, constants)
     assert sentence in hints_of(read_program(compile_model(model.SerializeToString())))
+
+
+def test_the_cause_is_data() -> None:
+    """Not read out of a sentence: text of today's or of tomorrow's words carries it."""
+    hint = 'graph.hint = [2 : i64, "Conv rechnet mit Kommazahlen"'
+    text = """
+    builtin.module attributes {graph.source = "onnx"} {
+      func.func private @host_0(%x: tensor<4xf32>) -> tensor<4xf32>
+        attributes {graph.placement = "host"} {
+        %y = "graph.relu"(%x) {HINT} : (tensor<4xf32>) -> tensor<4xf32> loc("a")
+        func.return %y : tensor<4xf32>
+      }
+    }"""
+    with_cause = hint + ', "its weight is not quantised"]'
+    assert causes_of(parse_module(text.replace("HINT", with_cause))) == {
+        "a": "its weight is not quantised"
+    }
+    assert causes_of(parse_module(text.replace("HINT", hint + "]"))) == {}
+    with pytest.raises(CompilationFailure, match=r"layer .a.: graph\.hint is"):
+        causes_of(parse_module(text.replace("HINT", hint + ", 3 : i64]")))
