@@ -12,7 +12,7 @@ from xdsl.universe import XDSL_UNIVERSE, Universe
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from furiosa_ir.ir.passes import all_passes
-from furiosa_ir.ir.text import parse_module
+from furiosa_ir.ir.text import parse_module, print_module
 from tests.conftest import ROOT
 
 TEXT = """
@@ -72,6 +72,10 @@ def test_text_of_every_level(level: str, tmp_path: Path):
     assert xdsl_opt(generic, tmp_path) == xdsl_opt(custom, tmp_path) == custom
     assert xdsl_opt(custom, tmp_path, "--print-op-generic") == generic
     assert str(parse_module(generic)) == str(parse_module(custom))
+    # And what our own tools print, names after layers, aliases and all.
+    ours = print_module(parse_module(generic))
+    read = parse_module(xdsl_opt(ours, tmp_path, "--print-op-generic"))
+    assert read.is_structurally_equivalent(parse_module(generic))
 
 
 def test_what_is_wrong_is_refused(tmp_path: Path):
