@@ -31,6 +31,7 @@ from furiosa_ir.backends.warboy.dialect.attributes import LayersAttr
 from furiosa_ir.backends.warboy.dialect.commands import CommandOp
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
+from furiosa_ir.comparison import Coverage
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.errors import ExecutionFailure, FuriosaError, readable
 from furiosa_ir.interpreter import Interpreter, run_module
@@ -41,7 +42,6 @@ from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.program import Program
 from furiosa_ir.runtime import session
 from furiosa_ir.verification.commands import check_same_commands, program_of
-from furiosa_ir.verification.comparison import Coverage
 from tests.conftest import DIGITS
 
 LEVELS = ("graph", "ftensor", "warboy")

@@ -1,7 +1,7 @@
 """Convolutions of quantised tensors in integers: what the interpreter computes, by a fast library.
 
 The interpreter multiplies doubles; most of the time of `--verify` would go there. The products of
-8-bit differences are integers, which `simulator.products` sums exactly at a hundred times the
+8-bit differences are integers, which `numerics.products` sums exactly at a hundred times the
 speed. That the source's values and the program's come of one library proves nothing about it:
 onnxruntime's convolutions on the file (`onnx_file`), and LiteRT's, are the other witnesses.
 """
@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.simulator.products import product
 from furiosa_ir.dialects.ftensor import contraction
 from furiosa_ir.dialects.ftensor.contraction import MOST_FLOAT32_TERMS, pad_spatial, spatial_windows
 from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.ir.shaped_operation import ints
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.products import product
 
 _MOST_TERMS = (1 << 31) // (255 * 255) - 1
 """Sums of more products might not fit 32 bits."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from furiosa_ir.comparison import close
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.verification.comparison import close
 
 Run = Callable[[Mapping[str, Array]], Sequence[Array]]
 

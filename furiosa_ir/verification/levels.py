@@ -8,7 +8,7 @@ segment runs on the same operands.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,14 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import CallOp, FuncOp
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.backends.warboy.simulator import Simulator
+from furiosa_ir.backends import Executor, SegmentCheck, backend_for
+from furiosa_ir.comparison import (
+    Coverage,
+    Disagreement,
+    Where,
+    check_equal,
+    close,
+)
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.ftensor.contraction import ConvOp
 from furiosa_ir.interpreter import Interpreter
@@ -33,16 +40,8 @@ from furiosa_ir.reports.run_operator import run_host_operator
 from furiosa_ir.runtime.engines import host_engine
 from furiosa_ir.runtime.host import HostEngine, check_declared
 from furiosa_ir.runtime.isolation import SharedProcessEngine
-from furiosa_ir.verification.comparison import (
-    Coverage,
-    Disagreement,
-    Where,
-    check_equal,
-    close,
-)
 from furiosa_ir.verification.convolutions import lowered_convolution
 from furiosa_ir.verification.margins import margins
-from furiosa_ir.verification.program import SegmentCheck
 from furiosa_ir.verification.trace import CompileTrace, Snapshot
 
 LEAST_EQUAL = 0.99
@@ -64,7 +63,7 @@ class LevelCheck:
         segments: for each call of a segment which one of the program it is.
         checks: of the program's NPU segments.
         hosts: what runs its host segments.
-        changed: those of these that a pass behind `schedule` has changed, as they came to be.
+        changed: those of these that a pass behind the snapshot has changed, as they came to be.
         state: what the snapshot's variables hold, from one input to the next; threads may share
             the check of a network that has none.
     """
@@ -114,16 +113,16 @@ class LevelCheck:
             raise Disagreement(
                 f"the result does not agree: segments {', '.join(names)} "
                 f"instead of {', '.join(wanted)}",
-                hint="level enf",
+                hint=f"level {_container(program)}",
             )
+        check_of = _segment_checks(program)
         assert self.trace.final is not None
         functions, final = _functions(module), _functions(self.trace.final.module)
-        simulator = Simulator(program)
         for index, (call, segment) in enumerate(zip(calls, program.segments, strict=True)):
             self.segments[call] = index
             function = functions[segment.name]
             if not isinstance(segment, HostSegment):
-                self.checks[index] = SegmentCheck(simulator, index, function)
+                self.checks[index] = check_of(index, function)
             else:
                 self.hosts[index] = host_engine(segment, SharedProcessEngine)
                 written = final.get(segment.name)
@@ -154,6 +153,38 @@ class LevelCheck:
         ).run(feeds)
 
 
+@dataclass(frozen=True)
+class _WholeSegment:
+    """A device segment of a backend that says no more of it than what it makes."""
+
+    executor: Executor
+    index: int
+
+    def run(
+        self, inputs: Mapping[int, Array], values: Mapping[SSAValue, Array], coverage: Coverage
+    ) -> Mapping[int, Array]:
+        """Its outputs by tensor index."""
+        return self.executor.run_segment(self.index, inputs)
+
+
+def _segment_checks(program: Program) -> Callable[[int, FuncOp], SegmentCheck]:
+    """What compares a device segment with its function, by the backend of the program."""
+    backend = backend_for(program.target)
+    if backend.verification is not None:
+        return backend.verification.segment_checks(program)
+    executor = backend.executor(program)
+
+    def whole(index: int, _function: FuncOp) -> SegmentCheck:
+        return _WholeSegment(executor, index)
+
+    return whole
+
+
+def _container(program: Program) -> str:
+    """What messages call the level of the program: "enf"."""
+    return backend_for(program.target).container.name
+
+
 def _functions(module: ModuleOp) -> dict[str, FuncOp]:
     """A module's functions by name."""
     return {f.sym_name.data: f for f in module.ops if isinstance(f, FuncOp)}
@@ -181,6 +212,12 @@ class _Run(Interpreter):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.watch = self._see
+
+    @property
+    def _written(self) -> str:
+        """What the level of the program is called."""
+        assert self.check.program is not None
+        return _container(self.check.program)
 
     def _see(self, op: Operation, results: Sequence[Array]) -> None:
         snapshot = self._integers or self.check.snapshot
@@ -269,7 +306,11 @@ class _Run(Interpreter):
         outputs = self.check.checks[index].run(inputs, self._made, self.coverage)
         for binding, want in zip(segment.outputs, results, strict=True):
             tensor = program.tensors[binding.tensor]
-            check_equal(outputs[binding.tensor], want, Where(tensor.name, "enf", "segment output"))
+            check_equal(
+                outputs[binding.tensor],
+                want,
+                Where(tensor.name, _container(program), "segment output"),
+            )
         self._made.clear()
         assert is_npu(function)
         return results
@@ -293,7 +334,7 @@ class _Run(Interpreter):
         returned = function.body.block.last_op
         assert returned is not None
         if index in self.check.changed:
-            # A pass behind `schedule` has changed it; that, no rounding of the framework's hides.
+            # A pass behind the snapshot has changed it; that, no rounding of the framework's hides.
             later = self.call(self.check.changed[index], operands)
             for value, mine, want in zip(returned.operands, later, results, strict=True):
                 check_equal(mine, want, Where(_layer(value), self.check.level, "on the host"))
@@ -309,14 +350,16 @@ class _Run(Interpreter):
             for number in self.check.snapshot.names.get(value, ()):
                 want = self.want.get(number)
                 if want is not None:
-                    where = Where(self.check.trace.values[number].layer, "enf", "on the host")
+                    where = Where(
+                        self.check.trace.values[number].layer, self._written, "on the host"
+                    )
                     check_equal(np.asarray(array), want, where)
                     self.coverage.values += 1
                     self.coverage.elements += want.size
 
     def _compare_host(self, value: SSAValue, got: Array, want: Array) -> None:
         """Floats to rounding; what is quantised of them, where rounding leaves it open, too."""
-        where = Where(_layer(value), "enf", "on the host")
+        where = Where(_layer(value), self._written, "on the host")
         self.coverage.elements += got.size
         if got.shape != want.shape:
             check_equal(got, want, where)

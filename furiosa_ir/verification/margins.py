@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from xdsl.ir import Operation
 
+from furiosa_ir.comparison import FLOAT_TOLERANCE
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.dialects.quant.arithmetic import quantize
 from furiosa_ir.interpreter.elements import is_float
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.verification.comparison import FLOAT_TOLERANCE
 
 
 def margins(op: Operation, operands: Sequence[Array]) -> tuple[Array, Array] | None:

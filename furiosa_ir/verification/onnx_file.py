@@ -22,6 +22,7 @@ from google.protobuf.message import EncodeError
 from onnx import helper
 from xdsl.dialects.builtin import BFloat16Type, Float16Type
 
+from furiosa_ir.comparison import Where, check_equal
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
@@ -36,7 +37,6 @@ from furiosa_ir.native_onnx import run_model
 from furiosa_ir.native_process import NativeCrash, NativeRefusal
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.verification.comparison import Where, check_equal
 from furiosa_ir.verification.reference import ReferenceValues
 from furiosa_ir.verification.trace import CompileTrace
 

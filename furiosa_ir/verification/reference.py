@@ -15,6 +15,7 @@ from typing_extensions import override
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
+from furiosa_ir.comparison import Where, check_equal
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp
@@ -30,7 +31,6 @@ from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import is_ours
 from furiosa_ir.reports.run_operator import run_host_operator
-from furiosa_ir.verification.comparison import Where, check_equal
 from furiosa_ir.verification.convolutions import exact_convolution
 from furiosa_ir.verification.margins import margins
 from furiosa_ir.verification.trace import CompileTrace

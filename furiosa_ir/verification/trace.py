@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.backends.warboy.passes.schedule import Schedule
+from furiosa_ir.backends.target import backend_of
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
@@ -59,8 +59,8 @@ class CompileTrace(Instrumentation):
         source_count: how many are the source's.
         lowered: the module behind `lower-to-ftensor`: the first in integers; None if that pass did
             not run.
-        kernels: the module in front of `schedule`, which replaces kernels by commands; None if
-            that pass did not run.
+        kernels: the module in front of the backend's pass that replaces kernels by commands
+            (`Verification.commands_by`); None if none did.
         final: the module as the last pass left it.
     """
 
@@ -114,7 +114,8 @@ class CompileTrace(Instrumentation):
 
     @override
     def before_pass(self, what: Pass, module: ModuleOp) -> None:
-        if isinstance(what, Schedule):
+        verification = backend_of(module).verification
+        if verification is not None and what.name == verification.commands_by:
             self.kernels = self._snapshot(module)
 
     @property

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from furiosa_ir.backends.target import backend_of
+from furiosa_ir.comparison import Coverage, Where, check_equal
 from furiosa_ir.dialects.graph.variables import variables_of
 from furiosa_ir.importers import load
 from furiosa_ir.importers.tflite.part import content_of_part
@@ -24,7 +26,6 @@ from furiosa_ir.runtime.isolation import SharedProcessEngine
 from furiosa_ir.runtime.session import Session, usable_processors
 from furiosa_ir.stages import level_of
 from furiosa_ir.verification.commands import check_same_commands, has_commands, program_of
-from furiosa_ir.verification.comparison import Coverage, Where, check_equal
 from furiosa_ir.verification.end_to_end import (
     LEAST_EXACT_SHARE,
     Agreement,
@@ -298,7 +299,8 @@ def level_check(trace: CompileTrace, program: Program | None) -> LevelCheck:
         Disagreement: the program has other segments or commands than the compile makes.
     """
     assert trace.final is not None
-    level = "warboy" if trace.kernels else level_of(trace.final.module) or "graph"
+    module = trace.final.module
+    level = backend_of(module).levels[-1] if trace.kernels else level_of(module) or "graph"
     return LevelCheck.of(trace, trace.last, level, program)
 
 

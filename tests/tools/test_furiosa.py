@@ -99,8 +99,8 @@ def test_verify_runs_custom_operators_and_newer_versions(shared: Path, tmp_path:
 
 
 def test_a_result_that_disagrees_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from furiosa_ir.comparison import Coverage
     from furiosa_ir.tools import verification
-    from furiosa_ir.verification.comparison import Coverage
     from furiosa_ir.verification.end_to_end import Agreement
 
     wrong = Agreement("out", "LiteRT", 0.5, 3.0, 1.0)

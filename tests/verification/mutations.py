@@ -27,13 +27,13 @@ from furiosa_ir.backends.warboy.enf.records import Copy, Load, SramFlat, SramTil
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.backends.warboy.simulator.memory import Memory, TileAccess, slice_stride
+from furiosa_ir.comparison import Coverage, Disagreement
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation
 from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.runtime.engines import host_engine
-from furiosa_ir.verification.comparison import Coverage, Disagreement
 from furiosa_ir.verification.inputs import Feeds, drawn_inputs, network_inputs
 from furiosa_ir.verification.reference import ReferenceValues
 from furiosa_ir.verification.trace import CompileTrace

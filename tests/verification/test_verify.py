@@ -13,11 +13,11 @@ from onnx import TensorProto, helper
 
 from furiosa_ir.arrays import write_arrays
 from furiosa_ir.backends.warboy.enf.records import Command, Dot, NpuSegment
+from furiosa_ir.comparison import Disagreement
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.program import Program
 from furiosa_ir.tools.furiosa import main
 from furiosa_ir.verification import CompileTrace, verify_compile
-from furiosa_ir.verification.comparison import Disagreement
 from furiosa_ir.verification.inputs import drawn_inputs, network_inputs
 from tests.conftest import DIGITS
 from tests.oracle.streaming import NETWORKS

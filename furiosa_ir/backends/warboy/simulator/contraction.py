@@ -13,10 +13,10 @@ from furiosa_ir.backends.warboy.enf.records import Dot
 from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue, row_chunks
 from furiosa_ir.backends.warboy.simulator.memory import Memory, Step, TileAccess
-from furiosa_ir.backends.warboy.simulator.products import product
 from furiosa_ir.backends.warboy.vector_engine.elements import Range
 from furiosa_ir.backends.warboy.vector_engine.lines import Register
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.products import product
 
 _WINDOW_BYTES = 1 << 20
 _DEPTHWISE_BYTES = 1 << 18

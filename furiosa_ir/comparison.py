@@ -23,7 +23,7 @@ class Where:
 
     Attributes:
         layer: the layer(s) that make it; "" if they have no name.
-        level: the level of IR whose value is judged, or "enf".
+        level: the level of IR whose value is judged, or the name of the program's format.
         what: more about it, for the message: "" or "the load of operand 1".
     """
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from furiosa_ir.backends.warboy.simulator import products
+from furiosa_ir.numerics import products
 
 
 def test_the_embedded_model_is_what_it_says():

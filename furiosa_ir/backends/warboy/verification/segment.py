@@ -7,7 +7,8 @@ order of issue, so all that enters the first one that is wrong is right: it is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -36,16 +37,17 @@ from furiosa_ir.backends.warboy.passes.schedule import issue
 from furiosa_ir.backends.warboy.planning.views import LETTERS
 from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.backends.warboy.simulator.memory import Memory, TileAccess, slice_stride
-from furiosa_ir.ir.location import layer_name
-from furiosa_ir.ir.shaped_operation import shape_of
-from furiosa_ir.numerics.array import Array
-from furiosa_ir.verification.comparison import (
+from furiosa_ir.comparison import (
     Coverage,
     Disagreement,
     Where,
     differences,
     disagreement,
 )
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import Program
 
 Values = Mapping[SSAValue, Array]
 """The values of a segment's function, by the interpreter."""
@@ -138,6 +140,11 @@ class SegmentCheck:
         """
         run = _Run(self, values, coverage)
         return self._simulator.trace_segment(self._index, inputs, run.watch)
+
+
+def segment_checks(program: Program) -> Callable[[int, FuncOp], SegmentCheck]:
+    """What compares a segment of a program, by its index, with its function."""
+    return partial(SegmentCheck, Simulator(program))
 
 
 class _Run:

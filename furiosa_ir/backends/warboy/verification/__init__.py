@@ -1,0 +1,1 @@
+"""What `--verify` knows of Warboy: commands beside the kernels that they carry out."""
