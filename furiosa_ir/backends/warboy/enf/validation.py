@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf import layout
-from furiosa_ir.backends.warboy.enf.dataflow import check_dataflow
+from furiosa_ir.dataflow import check_dataflow
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
     Copy,

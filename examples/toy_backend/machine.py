@@ -1,0 +1,28 @@
+"""What the machine's segments consist of. Its registers hold whole tensors of integers."""
+
+from dataclasses import dataclass
+
+from furiosa_ir.program import DeviceSegment
+
+INSTRUCTIONS = ("add", "clamp", "conv", "matmul", "rescale", "reshape")  # those of `ftensor`
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An instruction, whose result is the next register, for a layer of the program."""
+
+    instruction: str
+    operands: tuple[int, ...]
+    immediates: dict[str, object]
+    dtype: str
+    shape: tuple[int, ...]
+    layer: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToySegment(DeviceSegment):
+    """Registers hold the inputs, then the constants (nested), then what each step makes."""
+
+    constants: tuple[object, ...]
+    steps: tuple[Step, ...]
