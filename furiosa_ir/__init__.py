@@ -1,4 +1,4 @@
-"""furiosa-ir: a multi-level compiler for FuriosaAI's Warboy NPU, with a bit-exact simulator."""
+"""furiosa-ir: a multi-level compiler for NPUs, with bit-exact simulation."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

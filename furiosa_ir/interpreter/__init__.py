@@ -6,9 +6,8 @@ operator of the graph level computes depends on the module's `graph.source`:
 * "onnx": exact arithmetic. Operands are dequantised in double precision, the operator's `evaluate`
   computes in double precision, and the result is quantised with ties to even.
 * "tflite": LiteRT's reference kernels, which are defined by their lowering to `ftensor`. Lowerings
-  belong to a layer above this one, so whoever has them passes `lower_operation` (for Warboy
-  `furiosa_ir.lowering.operation.lower_operation`); the `ftensor` operations that it
-  returns are evaluated here.
+  belong to a layer above this one, so whoever has them passes `lower_operation`
+  (`furiosa_ir.lowering.operation`); the `ftensor` operations that it returns are evaluated here.
 """
 
 from furiosa_ir.interpreter.run import (

@@ -23,9 +23,9 @@ class AssignTarget(Pass):
 
         builtin.module { ... }
 
-    becomes, by `assign-target{npu=warboy-2pe}`,
+    becomes, by `assign-target{npu=TARGET}`,
 
-        builtin.module attributes {furiosa.target = "warboy-2pe"} { ... }
+        builtin.module attributes {furiosa.target = "TARGET"} { ... }
     """
 
     name = "assign-target"

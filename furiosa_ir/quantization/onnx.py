@@ -123,7 +123,7 @@ def quantize_onnx(
 
     Weights are int8; activations, 8 bits. And how near each of its layers is to the float one.
 
-    Only operators that Warboy has an 8-bit form of are quantised: any other one would lose
+    Only operators that have an 8-bit form on an NPU are quantised: any other one would lose
     accuracy and still run on the host.
 
     Args:
@@ -262,7 +262,7 @@ def _kept_apart(model: onnx.ModelProto, ranges: Any) -> list[str]:
 
 
 def _quantized_operators(model: onnx.ModelProto) -> list[str]:
-    """Operator names of the network whose 8-bit form Warboy has."""
+    """Operator names of the network that have an 8-bit form on an NPU."""
     known = {
         name.rpartition("::")[2]
         for operation in OPERATIONS

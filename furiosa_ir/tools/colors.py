@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
+from furiosa_ir.ir.extensions import dialects
+
 _TOKENS = (
     r'(?P<string>"(?:[^"\\\n]|\\.)*+")|(?P<comment>//[^\n]*)'
     r"|(?P<value>%[\w$.-]+)|(?P<symbol>@[\w$.-]+)"
     r"|(?P<type>![\w$.]+|\btensor(?=<)|(?<=[x<])\w*[fiu]\d+(?=>))"
     r"|(?P<attribute>#[\w$.]+)"
-    r"|(?P<operation>\b(?:builtin|func|graph|ftensor|warboy)\.\w+|\bloc\b)"
+    r"|(?P<operation>\b(?:DIALECTS)\.\w+|\bloc\b)"
 )
 _THEME = Theme(
     {
@@ -50,7 +53,8 @@ def colored(text: str, when: str, stream: TextIO) -> str:
 def painted(text: str) -> str:
     """IR text with ANSI colours; without them it is the same text."""
     shown = Text(text, end="")
-    shown.highlight_regex(_TOKENS, style_prefix="ir.")
+    tokens = _TOKENS.replace("DIALECTS", "|".join(map(re.escape, dialects())))
+    shown.highlight_regex(tokens, style_prefix="ir.")
     file = io.StringIO()
     console = Console(
         file=file, force_terminal=True, color_system="standard", theme=_THEME, no_color=False

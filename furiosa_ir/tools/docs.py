@@ -15,7 +15,6 @@ import click
 
 from furiosa_ir import hints, limits
 from furiosa_ir.backends import default_backend
-from furiosa_ir.backends.warboy.pipeline import PIPELINE
 from furiosa_ir.dialects import ftensor, graph
 from furiosa_ir.dialects.graph import variables
 from furiosa_ir.dialects.graph.base import GraphOp
@@ -85,7 +84,7 @@ def tensor_page() -> Iterator[str]:
 def passes_page() -> Iterator[str]:
     """docs/passes.md: the pipeline's phases, then each pass with its options and rules."""
     yield f"{HEADER}\n# Passes\n"
-    for phase in PIPELINE.phases:
+    for phase in default_backend().pipeline().phases:
         names = ", ".join(f"`{entry}`" for entry in phase.passes)
         holds = "" if phase.verifier is None else f". At its end: {_first_sentence(phase.verifier)}"
         yield f"* **{phase.name}**: {phase.description}: {names}{holds}"
@@ -133,7 +132,7 @@ def levels_page() -> Iterator[str]:
         "upstream's tools read. `operators.md`, `ftensor.md` and `passes.md` say what the "
         "operations mean and which pass makes what."
     )
-    for phase in PIPELINE.phases:
+    for phase in default_backend().pipeline().phases:
         module = compile_source(_NETWORK, target_ir=phase.name).module
         yield f"\n## {phase.name}: {phase.description}\n\n```mlir"
         yield print_module(module, locations=False)

@@ -13,7 +13,6 @@ from typing import Self
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf import layout
-from furiosa_ir.dataflow import check_dataflow
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
     Copy,
@@ -36,6 +35,7 @@ from furiosa_ir.backends.warboy.machine import TARGETS, Machine
 from furiosa_ir.backends.warboy.vector_engine.elements import LIMITS
 from furiosa_ir.backends.warboy.vector_engine.instruction import RegisterType
 from furiosa_ir.backends.warboy.vector_engine.program import result_register
+from furiosa_ir.dataflow import check_dataflow
 from furiosa_ir.errors import FuriosaError, VerificationFailure
 from furiosa_ir.limits import limit, way_out
 from furiosa_ir.numerics.element_types import COMMON

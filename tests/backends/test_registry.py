@@ -1,0 +1,180 @@
+"""The register of backends: what it knows, what it refuses, and that nobody goes around it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from furiosa_ir import plugins
+from furiosa_ir.backends import (
+    Backend,
+    Container,
+    backend_for,
+    backend_of_content,
+    backends,
+    default_backend,
+    look_for_installed,
+    register,
+    targets,
+)
+from furiosa_ir.cache.key import Inputs, compile_key
+from furiosa_ir.errors import CompilationFailure, ExecutionFailure, FuriosaError
+from furiosa_ir.formats import Format, recognise
+from furiosa_ir.ir.extensions import dialects
+from furiosa_ir.runtime.device import target_of
+from tests.backends.conftest import ROOT, TOY
+
+NETWORK = ROOT / "examples" / "digits" / "digits_int8.tflite"
+
+
+def test_the_register_loads_no_part_of_a_backend() -> None:
+    script = (
+        "import json, sys\n"
+        "import furiosa_ir.formats, furiosa_ir.cache.program\n"
+        "from furiosa_ir.backends import targets\n"
+        "assert targets()\n"
+        "heavy = ('numpy', 'xdsl', 'importlib.metadata')\n"
+        "print(json.dumps([m for m in heavy if m in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert json.loads(done.stdout) == []
+
+
+def _parts(value: Backend | Container) -> dict[str, str]:
+    """The parts that are imported when they are used, by the names of their fields."""
+    given = {f.name: getattr(value, f.name) for f in fields(value)}
+    return {
+        name: part.__name__
+        for name, part in given.items()
+        if inspect.isfunction(part) and ":" in part.__name__
+    }
+
+
+@pytest.mark.parametrize("backend", backends(), ids=lambda backend: backend.name)
+def test_every_part_of_a_backend_is_there(backend: Backend) -> None:
+    parts = _parts(backend) | _parts(backend.container)
+    assert {"pipeline", "refusal", "assemble", "executor", "costs", "read", "write"} <= set(parts)
+    for target in parts.values():
+        module, _, name = target.partition(":")
+        __import__(module)
+        assert callable(getattr(sys.modules[module], name)), target
+    phases = backend.pipeline().phases
+    assert tuple(phase.name for phase in phases) == backend.levels
+    named = [what.name for phase in phases for what in phase.resolve()]
+    assert [name for name in named if name in backend.stages] == list(backend.stages)
+    assert backend.default_target in backend.targets
+    assert set(backend.dialects) <= set(dialects())
+
+
+def test_targets_have_backends() -> None:
+    for target, description in targets().items():
+        assert description
+        assert target in backend_for(target).targets
+    with pytest.raises(CompilationFailure, match="no target 'wrboy'") as caught:
+        backend_for("wrboy")
+    assert all(target in str(caught.value) for target in targets())
+
+
+def test_devices_are_the_backends() -> None:
+    assert target_of("warboy(2)*1") == "warboy-2pe"
+    assert target_of("npu0pe1, npu1") == "warboy"
+    assert target_of("warboy-2pe") == "warboy-2pe"
+    with pytest.raises(ExecutionFailure, match=r"'gpu' is not a device .*warboy\(1\)\*1"):
+        target_of("gpu")
+
+
+def _other(**changes: object) -> Backend:
+    """A backend of a plug-in's that has nothing in common with those that there are."""
+    one = default_backend()
+    container = replace(one.container, name="other", magic=b"other")
+    distinct = {
+        "name": "other",
+        "module": "elsewhere",
+        "targets": {"other": "another machine"},
+        "default_target": "other",
+        "container": container,
+        "dialects": {"other": "elsewhere:Other"},
+        "pass_packages": ("elsewhere.passes",),
+    }
+    return replace(one, **(distinct | changes))
+
+
+@pytest.mark.usefixtures("own_register")
+def test_what_is_registered_is_known_everywhere() -> None:
+    assert recognise(b"other program") is not Format.PROGRAM
+    register(_other())
+    assert "other" in targets()
+    assert "other" in dialects()
+    assert recognise(b"other program") is Format.PROGRAM
+    assert backend_of_content(b"other program") is backend_for("other")
+    assert target_of("other") == "other"
+    assert default_backend().name == "warboy"
+    # A script's: nobody can tell what code programs depend on.
+    assert plugins.scripts_that_register() == ["elsewhere"]
+    assert compile_key(Inputs(NETWORK, "other")) is None
+
+
+@pytest.mark.usefixtures("own_register")
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"name": "warboy"}, "name"),
+        ({"targets": {"warboy": ""}}, "target"),
+        ({"dialects": {"warboy": "elsewhere:Other"}}, "dialect"),
+        ({"container": replace(default_backend().container, name="x")}, "file format"),
+        (
+            {"container": replace(default_backend().container, name="x", magic=b"en")},
+            "file format",
+        ),
+    ],
+)
+def test_two_backends_do_not_share(changes: dict[str, object], what: str) -> None:
+    with pytest.raises(FuriosaError, match=f"have the same {what}"):
+        register(_other(**changes))
+    assert "other" not in targets()
+
+
+def _distribution(folder: Path, value: str) -> None:
+    info = folder / "toy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[furiosa_ir.backends]\ntoy = {value}\n")
+
+
+@pytest.mark.usefixtures("own_register")
+def test_installed_backends_are_found_when_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _distribution(tmp_path, "toy_backend:BACKEND")
+    (tmp_path / "toy_backend").symlink_to(TOY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "toy" not in targets()
+    assert backend_for("toy").module == "toy_backend"
+    assert target_of("toy") == "toy"
+    # Their code counts, as a plug-in's does.
+    assert [str(name) for name in plugins.loaded_plugins()] == ["toy_backend"]
+    key = compile_key(Inputs(NETWORK, "toy"))
+    assert key is not None
+    assert key.source is None
+
+
+@pytest.mark.usefixtures("own_register")
+def test_an_installed_backend_that_does_not_load_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _distribution(tmp_path, "broken_backend:BACKEND")
+    (tmp_path / "broken_backend.py").write_text("raise ValueError('no such machine')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    look_for_installed()
+    with pytest.raises(CompilationFailure, match="no target 'broken'"):
+        backend_for("broken")
+    assert "the backend 'toy' is not used" in caplog.text
+    assert "no such machine" in caplog.text

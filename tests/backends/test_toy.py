@@ -1,0 +1,160 @@
+"""examples/toy_backend: a second machine, through the same commands, sessions and cache."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from furiosa.runtime import session
+from furiosa_ir.cache.key import Inputs, compile_key
+from furiosa_ir.cache.settings import CacheSettings
+from furiosa_ir.compiler import compile_model
+from furiosa_ir.driver import compile_source
+from furiosa_ir.errors import FormatFailure, FuriosaError
+from furiosa_ir.importers import load
+from furiosa_ir.interpreter import run_module
+from furiosa_ir.lowering.operation import lower_operation
+from furiosa_ir.numerics.array import Array
+from furiosa_ir.plugins import load_plugins
+from furiosa_ir.program import HostSegment
+from furiosa_ir.reports.run_operator import run_host_operator
+from furiosa_ir.tools.furiosa import main
+from tests.backends.conftest import ROOT, TOY
+
+DIGITS = ROOT / "examples" / "digits"
+NETWORKS = {"digits_int8.tflite": "tflite_images", "digits_qdq_int8.onnx": "onnx_images"}
+COUNT = 12
+
+pytestmark = pytest.mark.usefixtures("own_register")
+
+
+def _images(network: str) -> Array:
+    return np.load(DIGITS / "digits_inputs.npz")[NETWORKS[network]][:COUNT]
+
+
+def _run(arguments: Sequence[str], environment: dict[str, str] | None = None) -> str:
+    done = CliRunner().invoke(main, arguments, env={"FC_CACHE_ENABLED": "0"} | (environment or {}))
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def _results(running: session.Session, images: Array) -> Array:
+    return np.stack([running.run([image[None]])[0].numpy() for image in images])
+
+
+def test_the_example_is_small() -> None:
+    files = sorted(TOY.glob("*.py"))
+    assert sum(len(file.read_text().splitlines()) for file in files) < 300
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_results_are_those_of_the_interpreter_and_of_the_default_backend(network: str) -> None:
+    source, images = DIGITS / network, _images(network)
+    with session.create(source, "toy", plugins=[TOY], compiler_hints=False) as running:
+        assert running.program.target == "toy"
+        kinds = {isinstance(segment, HostSegment) for segment in running.program.segments}
+        assert kinds == {True, False}
+        got = _results(running, images)
+    with session.create(source) as running:
+        np.testing.assert_array_equal(got, _results(running, images))
+    module = load(source)
+    for image, mine in zip(images[:3], got, strict=False):
+        (want,) = run_module(
+            module,
+            [image[None]],
+            lower_operation=lower_operation,
+            run_host=run_host_operator,
+        ).values()
+        np.testing.assert_array_equal(mine, want)
+
+
+def test_the_commands_take_it(tmp_path: Path) -> None:
+    network, program = str(DIGITS / "digits_int8.tflite"), str(tmp_path / "x.toy")
+    store = {"FC_CACHE_ENABLED": "1", "FC_CACHE_STORE_URL": str(tmp_path / "cache")}
+    compile_ = ["compile", network, "--target-npu", "toy", "--load", str(TOY), "-o", program]
+    said = _run(compile_, store)
+    assert "[3/3]" in said
+    assert "from ftensor to toy" in said
+    assert "ADD as it needs 'lookup' cannot be accelerated by the toy" in said
+    first = Path(program).read_bytes()
+    assert "Found in the cache" in _run(compile_, store)
+    assert Path(program).read_bytes() == first
+
+    load_ = ["--load", str(TOY)]
+    described = json.loads(_run(["inspect", program, "--json", *load_]))
+    assert described["target"] == "toy"
+    assert described["header"]["format"] == "TOY"
+    placed = {layer["name"]: layer for layer in described["layers"] if layer["macs"]}
+    # One product a cycle, and the rescale and clamp behind the products.
+    assert placed["stem"]["cycles"] == placed["stem"]["macs"] + 2 * 8 * 8 * 16
+    assert "SOFTMAX" in json.dumps(described["summary"]["host_operators"])
+    assert "npu_0: conv" in _run(["inspect", program, "--disassemble", *load_])
+
+    images = _images("digits_int8.tflite")
+    np.save(tmp_path / "in.npy", images[:1])
+    outputs = str(tmp_path / "out.npz")
+    _run(["run", program, "--inputs", str(tmp_path / "in.npy"), "--outputs", outputs])
+    with session.create(network) as running:
+        want = running.run([images[:1]])[0].numpy()
+    np.testing.assert_array_equal(np.load(outputs)["probabilities"], want)
+
+
+def test_a_compile_goes_on_from_its_text(tmp_path: Path) -> None:
+    network, text = str(DIGITS / "digits_int8.tflite"), tmp_path / "x.mlir"
+    options = ["--target-npu", "toy", "--target-ir", "graph", "--load", str(TOY)]
+    _run(["compile", network, *options, "-o", str(text)])
+    assert 'furiosa.target = "toy"' in text.read_text()
+    whole = compile_source(network, target="toy").program
+    gone_on = compile_source(text).program
+    assert whole is not None
+    assert gone_on is not None
+    assert gone_on.segments == whole.segments
+
+
+def test_without_the_plug_in_it_is_unknown(tmp_path: Path) -> None:
+    network = str(DIGITS / "digits_int8.tflite")
+    done = CliRunner().invoke(main, ["compile", network, "--target-npu", "toy"])
+    assert done.exit_code == 1
+    assert "there is no target 'toy'" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_its_code_is_part_of_the_key(tmp_path: Path) -> None:
+    copy = tmp_path / "toy_backend"
+    shutil.copytree(TOY, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    inputs = Inputs(DIGITS / "digits_int8.tflite", "toy", plugins=(copy,))
+    before = compile_key(inputs)
+    assert before == compile_key(inputs)
+    executor = copy / "executor.py"
+    executor.write_text(executor.read_text() + "# another machine\n")
+    assert compile_key(inputs) != before
+
+
+def test_damaged_programs_are_refused(tmp_path: Path) -> None:
+    load_plugins([TOY])
+    settings = CacheSettings(None, 0)
+    data = compile_model(DIGITS / "digits_int8.tflite", "toy", cache=settings)
+    assert data == compile_model(DIGITS / "digits_int8.tflite", "toy", cache=settings)
+    rng = np.random.default_rng(0)
+    for position in rng.integers(4, len(data), 8):
+        changed = bytearray(data)
+        changed[position] ^= 0x10
+        with pytest.raises(FormatFailure):
+            session.create(bytes(changed))
+    for body in (b"", b"{}", b"[]\n[]", b'["toy", ""]\n{"record": "os"}', data[8 : len(data) // 2]):
+        with pytest.raises(FormatFailure):
+            session.create(b"toy1" + zlib.crc32(body).to_bytes(4, "little") + body)
+
+
+def test_another_target_than_the_programs_is_refused() -> None:
+    load_plugins([TOY])
+    data = compile_model(DIGITS / "digits_int8.tflite", "toy", cache=CacheSettings(None, 0))
+    with pytest.raises(FuriosaError, match="the program is for 'toy'"):
+        session.create(data, device="warboy(1)*1")
