@@ -6,16 +6,16 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 from xdsl.builder import Builder
-from xdsl.dialects.builtin import IntegerType, LocationAttr, i8, i32
+from xdsl.dialects.builtin import LocationAttr, i8, i32
 from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir import hints
 from furiosa_ir.dialects.ftensor import arithmetic
-from furiosa_ir.dialects.ftensor.base import TensorOp
+from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.ir.constants import BlobAttr
@@ -189,7 +189,7 @@ class Emitter:
 
     def constant(self, array: Array, element: Attribute) -> SSAValue:
         """A constant of that element type; the array is converted to its dtype if need be."""
-        dtype = {8: np.int8, 32: np.int32, 48: np.int64}[cast("IntegerType", element).width.data]
+        dtype = NUMPY_DTYPE[element]
         array = np.asarray(array)
         if array.dtype != dtype:
             array = array.astype(dtype)
