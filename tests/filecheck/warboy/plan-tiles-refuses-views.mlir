@@ -51,3 +51,68 @@ func.func private @npu_0(%x : tensor<1x4x6x2xi8>) -> tensor<1x4x6x2xi8> attribut
   }
   func.return %y : tensor<1x4x6x2xi8>
 }
+
+// -----
+
+func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NHWC"}) -> tensor<1x8x6x2xi8> attributes {graph.placement = "npu"} {
+  %k = "warboy.vector"(%x) <{views = #warboy.views<("NHWC") -> "NHWC">}> ({
+  ^bb0(%a : tensor<1x4x6x2xi8>):
+    "warboy.yield"(%a) : (tensor<1x4x6x2xi8>) -> ()
+  }) : (tensor<1x4x6x2xi8>) -> tensor<1x4x6x2xi8>
+  // expected-error @+1 {{ftensor.concat: a part is not written in place by a kernel}}
+  %c = "ftensor.concat"(%k, %x) <{axis = 1 : i64}> {warboy.view = "NHWC"} : (tensor<1x4x6x2xi8>, tensor<1x4x6x2xi8>) -> tensor<1x8x6x2xi8>
+  %y = "warboy.vector"(%c) <{views = #warboy.views<("NHWC") -> "NHWC">}> ({
+  ^bb0(%a : tensor<1x8x6x2xi8>):
+    "warboy.yield"(%a) : (tensor<1x8x6x2xi8>) -> ()
+  }) : (tensor<1x8x6x2xi8>) -> tensor<1x8x6x2xi8>
+  func.return %y : tensor<1x8x6x2xi8>
+}
+
+// -----
+
+func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NHWC"}) -> tensor<1x8x6x2xi8> attributes {graph.placement = "npu"} {
+  %k = "warboy.vector"(%x) <{views = #warboy.views<("NHWC") -> "NHWC">}> ({
+  ^bb0(%a : tensor<1x4x6x2xi8>):
+    "warboy.yield"(%a) : (tensor<1x4x6x2xi8>) -> ()
+  }) : (tensor<1x4x6x2xi8>) -> tensor<1x4x6x2xi8>
+  // expected-error @+1 {{ftensor.concat: a part is not written in place by a kernel}}
+  %c = "ftensor.concat"(%k, %k) <{axis = 1 : i64}> {warboy.view = "NHWC"} : (tensor<1x4x6x2xi8>, tensor<1x4x6x2xi8>) -> tensor<1x8x6x2xi8>
+  %y = "warboy.vector"(%c) <{views = #warboy.views<("NHWC") -> "NHWC">}> ({
+  ^bb0(%a : tensor<1x8x6x2xi8>):
+    "warboy.yield"(%a) : (tensor<1x8x6x2xi8>) -> ()
+  }) : (tensor<1x8x6x2xi8>) -> tensor<1x8x6x2xi8>
+  func.return %y : tensor<1x8x6x2xi8>
+}
+
+// -----
+
+func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NHWC"}) -> (tensor<1x4x6x2xi8>, tensor<1x4x6x2xi8>) attributes {graph.placement = "npu"} {
+  %y = "warboy.vector"(%x) <{views = #warboy.views<("NHWC") -> "NHWC">}> ({
+  ^bb0(%a : tensor<1x4x6x2xi8>):
+    "warboy.yield"(%a) : (tensor<1x4x6x2xi8>) -> ()
+  }) : (tensor<1x4x6x2xi8>) -> tensor<1x4x6x2xi8>
+  // expected-error @+1 {{func.return: result 1 is no kernel's, or not all of it}}
+  func.return %y, %x : tensor<1x4x6x2xi8>, tensor<1x4x6x2xi8>
+}
+
+// -----
+
+func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NHWC"}) -> (tensor<1x4x6x2xi8>, tensor<1x4x6x2xi8>) attributes {graph.placement = "npu"} {
+  %y = "warboy.vector"(%x) <{views = #warboy.views<("NHWC") -> "NHWC">}> ({
+  ^bb0(%a : tensor<1x4x6x2xi8>):
+    "warboy.yield"(%a) : (tensor<1x4x6x2xi8>) -> ()
+  }) : (tensor<1x4x6x2xi8>) -> tensor<1x4x6x2xi8>
+  // expected-error @+1 {{func.return: result 1 is no kernel's, or not all of it}}
+  func.return %y, %y : tensor<1x4x6x2xi8>, tensor<1x4x6x2xi8>
+}
+
+// -----
+
+func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NHWC"}) -> tensor<1x4x6x2xi8> attributes {graph.placement = "npu"} {
+  // expected-error @+1 {{it reads as none what has the view "NHWC"}}
+  %y = "warboy.copy"(%x) <{views = #warboy.views<(none) -> "NHWC">}> ({
+  ^bb0(%a : tensor<1x4x6x2xi8>):
+    "warboy.yield"(%a) : (tensor<1x4x6x2xi8>) -> ()
+  }) : (tensor<1x4x6x2xi8>) -> tensor<1x4x6x2xi8>
+  func.return %y : tensor<1x4x6x2xi8>
+}

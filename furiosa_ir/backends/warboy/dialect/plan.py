@@ -1,4 +1,4 @@
-"""What the planner decides, as plain data: where tensors lie and how kernels are cut into steps.
+"""What the planner decides, as plain data: where tensors lie and how kernels are split into steps.
 
 Activations have four dimensions on the NPU, always (N, H, W, C) (`backends.warboy.enf.records`).
 A *view* says how a tensor's own axes become those: one letter an axis, as in "NCHW" or "HC".

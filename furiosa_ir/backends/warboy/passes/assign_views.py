@@ -21,7 +21,15 @@ from furiosa_ir.backends.warboy.dialect.kernels import (
     YieldOp,
     make_kernel,
 )
-from furiosa_ir.backends.warboy.planning.assigned_views import Views, is_free, is_same, note_views
+from furiosa_ir.backends.warboy.planning.assigned_views import (
+    WRITERS,
+    Views,
+    is_free,
+    is_same,
+    note_views,
+    own_result,
+    root_of,
+)
 from furiosa_ir.backends.warboy.planning.kernel_views import (
     is_batched,
     is_constant,
@@ -205,10 +213,6 @@ def _match_parts(op: movement.ConcatOp, views: Views) -> None:
             op.operands[index] = _relaid(value, view, op, views)
 
 
-_WRITERS = (DotOp, PoolOp, VectorOp, movement.ConcatOp)
-"""What can write its result into a window of a larger buffer."""
-
-
 def _fill_parts(block: Block, views: Views) -> None:
     """Every part of a concatenation gets a kernel that can write it in place.
 
@@ -222,7 +226,7 @@ def _fill_parts(block: Block, views: Views) -> None:
         mine: set[SSAValue] = set()
         foreign: list[int] = []
         for index, value in enumerate(op.operands):
-            if isinstance(value.owner, _WRITERS) and value not in claimed | mine:
+            if isinstance(value.owner, WRITERS) and value not in claimed | mine:
                 mine.add(value)
             else:
                 foreign.append(index)
@@ -252,10 +256,8 @@ def _separate_results(block: Block, views: Views) -> None:
     end = cast("ReturnOp", block.last_op)
     seen: set[SSAValue] = set()
     for index, value in enumerate(end.operands):
-        root, whole = _root(value)
-        made = isinstance(root.owner, KernelOp | movement.ConcatOp)
-        part = any(isinstance(u.operation, movement.ConcatOp) for u in root.uses)
-        if not made or not whole or part or root in seen or _is_reordered_twice(value, root):
+        root = own_result(value)
+        if root is None or root in seen or _is_reordered_twice(value, root):
             copy = make_kernel(CopyOp, [value], value, end.location)
             block.insert_op_before(copy, end)
             views[copy.result] = views[value]
@@ -279,19 +281,10 @@ def _is_reordered_twice(value: SSAValue, root: SSAValue) -> bool:
 
 def _is_reordered(value: SSAValue) -> bool:
     """Whether a value is a transposed view of an argument, or of a copy of one."""
-    root, _ = _root(value)
+    root, _ = root_of(value)
     if value is root:
         return False
     if isinstance(root.owner, CopyOp):
         source = root.owner.inputs[0]
-        return _root(source)[0] is not source
+        return root_of(source)[0] is not source
     return not isinstance(root.owner, KernelOp)
-
-
-def _root(value: SSAValue) -> tuple[SSAValue, bool]:
-    """The value whose buffer this is, and whether it is all of it."""
-    whole = True
-    while isinstance(value.owner, movement.ReshapeOp | movement.TransposeOp | movement.SliceOp):
-        whole = whole and not isinstance(value.owner, movement.SliceOp)
-        value = value.owner.x
-    return value, whole

@@ -1,4 +1,4 @@
-"""`plan-tiles`: where every tensor lies, and how every kernel is cut into steps."""
+"""`plan-tiles`: where every tensor lies, and how every kernel is split into steps."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class PlanTiles(Pass):
     becomes
 
         %y = warboy.dot %a = %x, %b = %w, ... {views = ..., plan = #warboy.plan<kernel_plan(
-          operands = (operand_binding(buffer = 0, ...), none, ...), tile = (1, 4, 4, 8), ...)>}
+          operands = (operand_binding(buffer = 0, ...), parameter_binding(size = 216, ...), ...),
+          result = ..., tile = (1, 4, 4, 8), ...)>}
     """
 
     name = "plan-tiles"

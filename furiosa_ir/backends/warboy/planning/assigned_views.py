@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr
-from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.attributes import VIEW, ViewsAttr
-from furiosa_ir.backends.warboy.dialect.kernels import MOVEMENT, CopyOp, KernelOp
+from furiosa_ir.backends.warboy.dialect.kernels import (
+    MOVEMENT,
+    CopyOp,
+    DotOp,
+    KernelOp,
+    PoolOp,
+    VectorOp,
+)
 from furiosa_ir.backends.warboy.dialect.plan import KernelViews
 from furiosa_ir.backends.warboy.planning.kernel_views import (
     is_constant,
@@ -76,20 +84,60 @@ def read_views(function: FuncOp) -> Views:
 
     Raises:
         OperationFailure: one is missing; movement is not free under its views; a kernel needs
-            others than it has, or than its operands have.
+            others than it has, or than its operands have; a part of a concatenation, or a result,
+            is not a kernel's own.
     """
     views: Views = {}
-    arguments = function.body.block.args
+    block, arguments = function.body.block, function.body.block.args
     for value, known in zip(arguments, _argument_attributes(function), strict=True):
         views[value] = _view(function, known.data.get(VIEW), value)
-    for op in function.body.block.ops:
+    for op in block.ops:
         if isinstance(op, KernelOp):
             _read_kernel(op, views)
         elif isinstance(op, TensorOp) and op.operands:
             views[op.results[0]] = _view(op, op.attributes.get(VIEW), op.results[0])
             if not isinstance(op, MOVEMENT) or not (_is_whole(op, views) or is_free(op, views)):
                 raise OperationFailure.of(op, "it is no view of its operand's buffer, nor a window")
+    _check_buffers(block)
     return views
+
+
+WRITERS = (DotOp, PoolOp, VectorOp, movement.ConcatOp)
+"""What can write its result into a window of a larger buffer."""
+
+
+def _check_buffers(block: Block) -> None:
+    """Each part of a concatenation is a window of one buffer, each result a buffer of its own."""
+    parts: set[SSAValue] = set()
+    for op in block.ops:
+        for value in op.operands if isinstance(op, movement.ConcatOp) else ():
+            if not isinstance(value.owner, WRITERS) or value in parts:
+                raise OperationFailure.of(op, "a part is not written in place by a kernel")
+            parts.add(value)
+    end = cast("ReturnOp", block.last_op)
+    roots: set[SSAValue] = set()
+    for number, value in enumerate(end.operands):
+        root = own_result(value)
+        if root is None or root in roots:
+            raise OperationFailure.of(end, f"result {number} is no kernel's, or not all of it")
+        roots.add(root)
+
+
+def own_result(value: SSAValue) -> SSAValue | None:
+    """The value whose buffer is all a result's; None if that is no kernel's, or a part of more."""
+    root, whole = root_of(value)
+    made = isinstance(root.owner, KernelOp | movement.ConcatOp)
+    part = any(isinstance(use.operation, movement.ConcatOp) for use in root.uses)
+    return root if made and whole and not part else None
+
+
+def root_of(value: SSAValue) -> tuple[SSAValue, bool]:
+    """The value whose buffer this is, and whether it is all of it."""
+    whole = True
+    while isinstance(value.owner, movement.ReshapeOp | movement.TransposeOp | movement.SliceOp):
+        whole = whole and not isinstance(value.owner, movement.SliceOp)
+        value = value.owner.x
+    return value, whole
 
 
 def _view(op: Operation, attribute: Attribute | None, value: SSAValue) -> str:
@@ -113,7 +161,7 @@ def _read_kernel(kernel: KernelOp, views: Views) -> None:
         for value, view in zip(kernel.inputs, stated.operands, strict=True):
             if is_constant(value) and view is not None:
                 views.setdefault(value, view)
-            elif views.get(value) != view:
+            elif view is None or views.get(value) != view:
                 raise _differs(kernel, views.get(value), view)
         return
     needed = _stated(kernel, {kernel.result: stated.result})
@@ -127,7 +175,8 @@ def _read_kernel(kernel: KernelOp, views: Views) -> None:
 
 
 def _differs(kernel: KernelOp, have: str | None, want: str | None) -> OperationFailure:
-    return OperationFailure.of(kernel, f'it reads as "{want}" what has the view "{have}"')
+    wanted, had = ("none" if view is None else f'"{view}"' for view in (want, have))
+    return OperationFailure.of(kernel, f"it reads as {wanted} what has the view {had}")
 
 
 def is_same(value: SSAValue, view: str, other: str) -> bool:
@@ -143,7 +192,9 @@ def _is_whole(op: TensorOp, views: Mapping[SSAValue, str]) -> bool:
     whole, view = shape_of(op.result), views[op.result]
     parts: Sequence[SSAValue] = op.inputs
     return all(
-        is_window(whole, shape_of(part), view) and is_same(part, views[part], view)
+        part in views
+        and is_window(whole, shape_of(part), view)
+        and is_same(part, views[part], view)
         for part in parts
     )
 
