@@ -13,6 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 import grimp
 import pytest
 
+from furiosa_ir.backends import backends
 from tests.conftest import ROOT
 
 PACKAGE = "furiosa_ir"
@@ -121,6 +122,17 @@ def test_the_graph_has_all_modules_and_all_kinds_of_imports() -> None:
     assert sorted(set(modules()) - set(graph.modules)) == []
     assert (REGISTER, f"{PACKAGE}.backends.installed") in arrows()  # in a function
     assert (REGISTER, f"{PACKAGE}.program") in arrows()  # for annotations
+
+
+def test_machines_have_names_in_their_backends_alone() -> None:
+    machines = {b.name for b in backends() if b.module.startswith(PACKAGE)}
+    found = [
+        str(path)
+        for path in sorted((ROOT / PACKAGE).rglob("*.py"))
+        if path.relative_to(ROOT / PACKAGE).parts[0] != "backends"
+        and any(name in path.read_text().lower() for name in machines)
+    ]
+    assert found == []
 
 
 def test_a_circle_is_found() -> None:

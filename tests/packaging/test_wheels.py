@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-LINKS = ("dialects", "passes", "backends", "tools")
+LINKS = ("dialects", "lowering", "passes", "backends", "tools")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
