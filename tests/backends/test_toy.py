@@ -6,6 +6,7 @@ import json
 import shutil
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from furiosa.runtime import session
 from furiosa_ir.cache.key import Inputs, compile_key
 from furiosa_ir.cache.settings import CacheSettings
+from furiosa_ir.comparison import Disagreement
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.driver import compile_source
 from furiosa_ir.errors import FormatFailure, FuriosaError
@@ -26,6 +28,7 @@ from furiosa_ir.plugins import load_plugins
 from furiosa_ir.program import HostSegment
 from furiosa_ir.reports.run_operator import run_host_operator
 from furiosa_ir.tools.furiosa import main
+from furiosa_ir.verification import CompileTrace, verify_compile
 from tests.backends.conftest import ROOT, TOY
 
 DIGITS = ROOT / "examples" / "digits"
@@ -104,6 +107,28 @@ def test_the_commands_take_it(tmp_path: Path) -> None:
     with session.create(network) as running:
         want = running.run([images[:1]])[0].numpy()
     np.testing.assert_array_equal(np.load(outputs)["probabilities"], want)
+
+
+def test_its_programs_are_verified() -> None:
+    """Layer by layer where the interpreter knows the level, and what device segments make."""
+    network = "digits_qdq_int8.onnx"
+    trace = CompileTrace()
+    with trace.recording():
+        made = compile_source(
+            DIGITS / network, target="toy", plugins=[TOY], instrumentation=[trace]
+        )
+    trace.finish(made.module)
+    program = made.program
+    assert program is not None
+    report = verify_compile(trace, DIGITS / network, program)
+    assert report.compared_values > 8
+    assert all(output.passed for output in report.outputs)
+    at, segment = next((i, s) for i, s in enumerate(program.segments) if hasattr(s, "constants"))
+    first, *others = segment.constants
+    wrong = replace(segment, constants=((np.asarray(first) ^ 1).tolist(), *others))
+    segments = (*program.segments[:at], wrong, *program.segments[at + 1 :])
+    with pytest.raises(Disagreement, match="level toy, segment output"):
+        verify_compile(trace, DIGITS / network, replace(program, segments=segments))
 
 
 def test_a_compile_goes_on_from_its_text(tmp_path: Path) -> None:
