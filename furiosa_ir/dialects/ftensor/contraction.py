@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, Tenso
 from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_zero_points
-from furiosa_ir.dialects.graph.window import WINDOW_DEFAULTS, window_extents
+from furiosa_ir.dialects.window_geometry import WINDOW_DEFAULTS, window_extents
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly import repeated
 from furiosa_ir.ir.shaped_operation import (
@@ -84,7 +84,13 @@ class ConvOp(ContractionOp):
         dilation = ints(self.input_dilation)
         extents = [(at[d] - 1) * s + 1 for d, s in zip("HW", dilation, strict=True)]
         high, wide = window_extents(
-            self, extents, kernel, ints(self.strides), ints(self.pads), ints(self.dilations)
+            self,
+            extents,
+            kernel,
+            ints(self.strides),
+            ints(self.pads),
+            ints(self.dilations),
+            may_crop=True,
         )
         result = {"N": at["N"], "C": out, "H": high, "W": wide}
         return [tuple(result[d] for d in layout)]
@@ -250,6 +256,7 @@ class ReduceWindowOp(TensorOp):
             ints(self.strides),
             ints(self.pads),
             ints(self.dilations),
+            may_crop=True,
         )
         result = {"N": at["N"], "C": at["C"], "H": high, "W": wide}
         return [tuple(result[d] for d in layout)]

@@ -39,14 +39,12 @@ from furiosa_ir.dialects.graph.sliding import (
     to_layout,
 )
 from furiosa_ir.dialects.graph.window import (
-    WINDOW_DEFAULTS,
-    check_window,
     onnx_transposed_window,
     onnx_window,
     pads_same,
     tflite_window,
-    window_extents,
 )
+from furiosa_ir.dialects.window_geometry import WINDOW_DEFAULTS, check_window, window_extents
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly import repeated
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of

@@ -17,13 +17,8 @@ from furiosa_ir.dialects.graph.sliding import (
     pool_maximum,
     to_layout,
 )
-from furiosa_ir.dialects.graph.window import (
-    WINDOW_DEFAULTS,
-    onnx_window,
-    pads_same,
-    same_pads,
-    window_extents,
-)
+from furiosa_ir.dialects.graph.window import onnx_window, pads_same, same_pads
+from furiosa_ir.dialects.window_geometry import WINDOW_DEFAULTS, window_extents
 from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
 from furiosa_ir.numerics.array import Array
 
