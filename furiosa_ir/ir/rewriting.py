@@ -242,21 +242,42 @@ def rule(
     patterns = {k: _classes(v) for k, v in operands.items()}
 
     def declare(function: RuleFunction) -> Rule:
-        return _checked(Rule(function.__name__, roots, patterns, function, of_root=True), {})
+        name = function.__name__
+        for what, classes in {"the root": roots, **patterns}.items():
+            if not classes:
+                raise TypeError(f"rule {name}: what stands for {what} is no class of operations")
+        if len(_parameters(function)) != 2:
+            raise TypeError(
+                f"rule {name}: below @rule(...) it takes the root operation and a Rewrite, no more"
+            )
+        return _checked(Rule(name, roots, patterns, function, of_root=True), {})
 
     return declare
 
 
+def _parameters(function: RuleFunction) -> list[str]:
+    """The names of a rule's parameters.
+
+    Raises:
+        TypeError: it is no function, or cannot be called with one argument a parameter.
+    """
+    if not inspect.isfunction(function):
+        raise TypeError(f"a rule is a function, not {function!r}")
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters):
+        raise TypeError(f"rule {function.__name__}: its parameters have no stars")
+    return [p.name for p in parameters]
+
+
 def _annotated(function: RuleFunction) -> Rule:
     """The rule that a function's annotations declare."""
-    name = function.__name__
+    names, name = _parameters(function), function.__name__
     try:
         hints = get_type_hints(function)
     except NameError as error:
         raise TypeError(
             f"rule {name}: its annotations name '{error.name}', which its module does not have"
         ) from error
-    names = list(inspect.signature(function).parameters)
     if len(names) < 2 or hints.get(names[-1]) is not Rewrite:
         raise TypeError(f"rule {name}: it takes a root operation first and a Rewrite last")
     variadic = {n: get_origin(hints.get(n)) is Sequence for n in names[1:-1]}

@@ -203,6 +203,14 @@ def no_name(op: Unheard, rw: Rewrite):  # noqa: F821
     """Of a class that is not there."""
 
 
+def stars(op: ReluOp, *rw: Rewrite):
+    """Of any number."""
+
+
+def keyword(op: ReluOp, *, rw: Rewrite):
+    """By name."""
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -211,6 +219,8 @@ def no_name(op: Unheard, rw: Rewrite):  # noqa: F821
         (a_sequence, "'x' of graph.relu is one value: annotate it with a class or a union of"),
         (no_class, "'x' is not annotated with classes of operations"),
         (no_annotation, "'op' is not annotated with classes of operations"),
+        (stars, "its parameters have no stars"),
+        (keyword, "its parameters have no stars"),
         (no_rewrite, "it takes a root operation first and a Rewrite last"),
         (no_name, "its annotations name 'Unheard', which its module does not have"),
     ],
@@ -301,6 +311,12 @@ def test_the_older_form_goes_on_working():
     assert names(module) == ["graph.relu"]
     with pytest.raises(TypeError, match="has no operand 'y'"):
         rule(ReluOp, y=ReluOp)(lambda op, rw: None)
+    with pytest.raises(TypeError, match="what stands for x is no class of operations"):
+        rule(ReluOp, x=int)(lambda op, rw: None)
+    with pytest.raises(TypeError, match="takes the root operation and a Rewrite, no more"):
+        rule(ReluOp, x=ReluOp)(relu_of_relu.function)
+    with pytest.raises(TypeError, match="a rule is a function, not 7"):
+        rule(7)
 
 
 def test_rules_of_the_package_are_annotated():
