@@ -17,25 +17,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 
+from furiosa_ir.backends.warboy.enf.commands import ENGINE, DramPlace, SramPlace, kind_of
 from furiosa_ir.backends.warboy.enf.records import (
-    ENGINE,
     Command,
-    Copy,
-    Dot,
     DramFlat,
-    DramTile,
-    DramView,
-    Load,
     NpuSegment,
-    Pool,
     SramFlat,
     SramTile,
-    Store,
-    Vector,
 )
 from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
 from furiosa_ir.backends.warboy.enf.validation import CommandFailure, validate_program
@@ -46,7 +37,6 @@ from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import Binding, Program
 
-Place: TypeAlias = SramTile | SramFlat
 LINE = 32
 
 
@@ -139,26 +129,8 @@ class _Issued:
 
     index: int
     command: Command
-    reads: Sequence[Place]
-    writes: Sequence[Place]
-
-
-def _places(command: Command) -> tuple[list[Place], list[Place]]:
-    """(SRAM read, SRAM written) by a command."""
-    match command:
-        case Load(target=target):
-            return [], [target]
-        case Store(source=source):
-            return [source], []
-        case Copy():
-            return [], []
-        case Vector() | Dot() | Pool():
-            reads: list[Place] = [*command.operands, *(p.memory for p in command.parameters)]
-            if not isinstance(command, Vector):
-                reads.append(command.x)
-            if isinstance(command, Dot):
-                reads += [flat for flat in (command.weight, command.bias) if flat is not None]
-            return reads, [command.result]
+    reads: Sequence[SramPlace]
+    writes: Sequence[SramPlace]
 
 
 _OTHER = {"dma": "npu", "npu": "dma"}
@@ -187,7 +159,7 @@ class _SegmentCheck:
         self.issued: dict[str, list[_Issued]] = {engine: [] for engine in _OTHER}
         self.position: list[int] = []
         self.known = dict.fromkeys(_OTHER, 0)
-        self._cache: dict[Place, tuple[_Lines, ...]] = {}
+        self._cache: dict[SramPlace, tuple[_Lines, ...]] = {}
         self._comparisons = Budget(limit("COMPARISONS"), partial(_too_many, segment.name))
 
     def run(self) -> None:
@@ -219,7 +191,7 @@ class _SegmentCheck:
         tensor = self.program.tensors[binding.tensor]
         return int(np.prod(tensor.shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
 
-    def _of(self, place: Place) -> tuple[_Lines, ...]:
+    def _of(self, place: SramPlace) -> tuple[_Lines, ...]:
         found = self._cache.get(place)
         if found is None:
             if isinstance(place, SramTile):
@@ -235,7 +207,9 @@ class _SegmentCheck:
         for token in command.waits:
             if ENGINE[type(self.segment.commands[token])] == other:
                 self.known[engine] = max(self.known[engine], self.position[token])
-        reads, writes = _places(command)
+        kind = kind_of(command)
+        reads, written = kind.sram_read(command), kind.sram_written(command)
+        writes = [] if written is None else [written]
         position = len(self.issued[engine]) + 1
         self.position.append(position)
         self.issued[engine].append(_Issued(index, command, reads, writes))
@@ -251,10 +225,10 @@ class _SegmentCheck:
             self._write(place, engine, position)
 
     @staticmethod
-    def _end(place: Place) -> int:
+    def _end(place: SramPlace) -> int:
         return place.address + place.slice_bytes
 
-    def _read(self, place: Place, engine: str, position: int) -> None:
+    def _read(self, place: SramPlace, engine: str, position: int) -> None:
         other = _OTHER[engine]
         for lines in self._of(place):
             if np.any(~lines.of(self.written) & lines.masks):
@@ -263,7 +237,7 @@ class _SegmentCheck:
                 self._confirm(place, engine, writes=False)
             lines.of(self.last_touch[engine])[...] = position
 
-    def _write(self, place: Place, engine: str, position: int) -> None:
+    def _write(self, place: SramPlace, engine: str, position: int) -> None:
         other = _OTHER[engine]
         for lines in self._of(place):
             if lines.of(self.last_touch[other]).max() > self.known[engine]:
@@ -273,7 +247,7 @@ class _SegmentCheck:
             view = lines.of(self.written)
             np.bitwise_or(view, lines.masks, out=view)
 
-    def _confirm(self, place: Place, engine: str, *, writes: bool) -> None:
+    def _confirm(self, place: SramPlace, engine: str, *, writes: bool) -> None:
         """A line is shared; it is a race if bytes are."""
         for rival in self.issued[_OTHER[engine]][self.known[engine] :]:
             places = [*rival.writes, *(rival.reads if writes else ())]
@@ -285,7 +259,7 @@ class _SegmentCheck:
                     f"'{self._layer(rival.command)}': they share SRAM and no token orders them"
                 )
 
-    def _overlap(self, a: Place, b: Place) -> bool:
+    def _overlap(self, a: SramPlace, b: SramPlace) -> bool:
         if a.address >= self._end(b) or b.address >= self._end(a):
             return False
         for lines in self._of(a):
@@ -298,17 +272,19 @@ class _SegmentCheck:
 
     def _dram(self, command: Command) -> None:
         """Only the DMA engine touches DRAM, in order: what is left is reading before writing."""
+        kind = kind_of(command)
+        source, target = kind.dram_read(command), kind.dram_written(command)
         if (
-            isinstance(command, (Load, Copy))
-            and command.source.region == "workspace"
-            and not self.workspace.hold(*_bytes(command.source))
+            source is not None
+            and source.region == "workspace"
+            and not self.workspace.hold(*_bytes(source))
         ):
             raise ValueError("reads DRAM that nothing wrote")
-        if isinstance(command, (Store, Copy)):
-            self.workspace.add(*_bytes(command.target))
+        if target is not None:
+            self.workspace.add(*_bytes(target))
 
 
-def _bytes(side: DramTile | DramView | DramFlat) -> tuple[int, Sequence[int], Sequence[int]]:
+def _bytes(side: DramPlace) -> tuple[int, Sequence[int], Sequence[int]]:
     """(address, extent, strides) of the bytes of a DRAM window."""
     if isinstance(side, DramFlat):
         return side.address, [side.size], [1]

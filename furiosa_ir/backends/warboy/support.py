@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from furiosa_ir import hints, lowering
-from furiosa_ir.backends.warboy.enf.validation import GREATEST_STEP, MOST_PADDING
+from furiosa_ir.backends.warboy.enf.command_rules import GREATEST_STEP, MOST_PADDING
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.convolution import ConvOp, ConvTransposeOp
 from furiosa_ir.dialects.graph.pooling import WindowPoolOp

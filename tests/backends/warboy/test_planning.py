@@ -14,9 +14,9 @@ from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.backends.warboy import planning
 from furiosa_ir.backends.warboy.commands.constant_section import ALIGNMENT, build_section, lay_out
-from furiosa_ir.backends.warboy.commands.tokens import read_memory, written_memory
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
-from furiosa_ir.backends.warboy.enf.records import ENGINE, Copy
+from furiosa_ir.backends.warboy.enf.commands import ENGINE, kind_of
+from furiosa_ir.backends.warboy.enf.records import Copy
 from furiosa_ir.backends.warboy.planning import geometry, views
 from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
 from furiosa_ir.backends.warboy.planning.layouts import best_layout, layouts
@@ -183,14 +183,23 @@ def test_waits_cover_every_hazard() -> None:
     for later, command in enumerate(commands):
         if isinstance(command, Copy):
             continue
-        reads, writes = list(read_memory(command)), list(written_memory(command))
+        reads, writes = _reads(command), _writes(command)
         for earlier, other in enumerate(commands[:later]):
             if ENGINE[type(other)] == ENGINE[type(command)] or isinstance(other, Copy):
                 continue
-            theirs = list(written_memory(other))
-            conflict = _meet(theirs, [*reads, *writes]) or _meet(read_memory(other), writes)
+            theirs = _writes(other)
+            conflict = _meet(theirs, [*reads, *writes]) or _meet(_reads(other), writes)
             if conflict:
                 assert waited[later][ENGINE[type(command)]] >= earlier
+
+
+def _reads(command):
+    return kind_of(command).sram_read(command)
+
+
+def _writes(command):
+    place = kind_of(command).sram_written(command)
+    return [] if place is None else [place]
 
 
 def _meet(some, others) -> bool:

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf.records import (
-    Command,
-    Copy,
-    Load,
-    Parameter,
-    SramFlat,
-    SramTile,
-    Store,
-)
+from furiosa_ir.backends.warboy.enf.commands import SramPlace, kind_of
+from furiosa_ir.backends.warboy.enf.records import Command
 
 DMA, NPU = 0, 1
 GRANULE = 32
@@ -44,13 +35,13 @@ class TokenTracker:
     def issue(self, command: Command) -> tuple[int, ...]:
         """The tokens that the next command waits for."""
         number, self._count = self._count, self._count + 1
-        if isinstance(command, Copy):
-            return ()
-        engine = DMA if isinstance(command, Load | Store) else NPU
+        kind = kind_of(command)
+        engine = DMA if kind.engine == "dma" else NPU
         other = 1 - engine
         latest = -1
-        reads = [_range(m) for m in read_memory(command)]
-        writes = [_range(m) for m in written_memory(command)]
+        written = kind.sram_written(command)
+        reads = [_range(place) for place in kind.sram_read(command)]
+        writes = [] if written is None else [_range(written)]
         for part in reads:
             latest = max(latest, int(self._written[other, part].max()))
         for part in writes:
@@ -69,36 +60,6 @@ class TokenTracker:
         return (latest,)
 
 
-def _range(memory: SramTile | SramFlat) -> slice:
+def _range(memory: SramPlace) -> slice:
     first = memory.address // GRANULE
     return slice(first, first + -(-memory.slice_bytes // GRANULE))
-
-
-def read_memory(command: Command) -> Iterable[SramTile | SramFlat]:
-    """SRAM that a command reads."""
-    match command:
-        case Load() | Copy():
-            return ()
-        case Store(source=source):
-            return (source,)
-        case _:
-            pass
-    parts: list[SramTile | SramFlat] = [*command.operands]
-    parameters: tuple[Parameter, ...] = command.parameters
-    parts += [p.memory for p in parameters]
-    for name in ("x", "weight", "bias"):
-        part: SramTile | SramFlat | None = getattr(command, name, None)
-        if part is not None:
-            parts.append(part)
-    return parts
-
-
-def written_memory(command: Command) -> Iterable[SramTile | SramFlat]:
-    """SRAM that a command writes."""
-    match command:
-        case Load(target=target):
-            return (target,)
-        case Store() | Copy():
-            return ()
-        case _:
-            return (command.result,)

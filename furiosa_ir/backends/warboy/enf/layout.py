@@ -5,37 +5,31 @@ The writer and the verifying reader are driven by this; a test compares it with 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf import head
-from furiosa_ir.backends.warboy.vector_engine import INSTRUCTIONS
-from furiosa_ir.backends.warboy.vector_engine.instruction import mode_names
+from furiosa_ir.backends.warboy.enf.commands import (
+    COMMANDS,
+    DRAM_FLAT,
+    DRAM_TILE,
+    DRAM_VIEW,
+    INSTRUCTION,
+    PARAMETER,
+    SRAM_FLAT,
+    SRAM_TILE,
+)
 
 MAGIC, IDENTIFIER = head.MAGIC, head.IDENTIFIER
 VERSION, VENDOR_VERSION = head.VERSION, head.VENDOR_VERSION
 HEADER_BYTES = head.HEADER_BYTES
 SECTION_ALIGNMENT = 64
-DRAM_RANK = 8
 
-
-def _by_number(names: Mapping[int, str]) -> tuple[str, ...]:
-    """Names whose numbers in a file are their places."""
-    assert sorted(names) == list(range(len(names))), "numbers in files have no gaps"
-    return tuple(name for _, name in sorted(names.items()))
-
-
-ORDERS = ("HCW", "HWC")
-REGIONS = ("constant", "workspace")
-POOL_KINDS = ("max", "sum")
 FRAMEWORKS = ("onnx", "tflite")
 TEXT_STATES = ("unedited", "edited", "foreign")
-OPCODES = _by_number({d.code: d.name for d in INSTRUCTIONS.values()})
-MODES = _by_number(mode_names())
-COMMAND_KINDS = ("load_tile", "load_flat", "store", "copy", "vector", "dot", "pool")
+COMMAND_KINDS = tuple(kind.name for kind in COMMANDS)
 
 
 def _struct(*fields: tuple[Any, ...]) -> np.dtype[Any]:
@@ -48,86 +42,19 @@ _U8, _U16, _U32, _U64, _I32, _I64 = (
 )
 
 SECTION = _struct(("offset", _U64), ("size", _U64))
-SRAM_TILE = _struct(
-    ("address", _U32),
-    ("shape", _I32, 4),
-    ("slices", _U16, 2),
-    ("offset", _I32, 4),
-    ("extent", _I32, 4),
-    ("order", _U8),
-    ("element", _U8),
-)
-SRAM_FLAT = _struct(("address", _U32), ("slice_bytes", _U32), ("size", _U64))
-DRAM_TILE = _struct(
-    ("address", _U64), ("extent", _I32, 4), ("strides", _I64, 4), ("region", _U8), ("element", _U8)
-)
-DRAM_FLAT = _struct(("address", _U64), ("size", _U64), ("region", _U8))
-DRAM_VIEW = _struct(
-    ("address", _U64),
-    ("extent", _I32, DRAM_RANK),
-    ("strides", _I64, DRAM_RANK),
-    ("rank", _U8),
-    ("region", _U8),
-    ("element", _U8),
-)
-PARAMETER = _struct(("memory", SRAM_FLAT), ("shape", _I32, 4), ("rank", _U8), ("element", _U8))
-INSTRUCTION = _struct(
-    ("opcode", _U8), ("mode", _U8), ("element", _U8), ("operands", _U8), ("immediates", _U32)
-)
-_COUNTS = (("operands", _U16), ("parameters", _U16), ("instructions", _U16))
-LOAD_TILE = _struct(("source", DRAM_TILE), ("target", SRAM_TILE))
-LOAD_FLAT = _struct(("source", DRAM_FLAT), ("target", SRAM_FLAT))
-STORE = _struct(("source", SRAM_TILE), ("target", DRAM_TILE))
-COPY = _struct(("source", DRAM_VIEW), ("target", DRAM_VIEW))
-VECTOR = _struct(("result", SRAM_TILE), *_COUNTS)
-DOT = _struct(
-    ("x", SRAM_TILE),
-    ("result", SRAM_TILE),
-    ("weight", SRAM_FLAT),
-    ("bias", SRAM_FLAT),
-    ("weight_shape", _I32, 4),
-    ("strides", _I32, 2),
-    ("dilations", _I32, 2),
-    ("input_dilation", _I32, 2),
-    ("pads", _I32, 4),
-    ("group", _I32),
-    ("x_zp", _I32),
-    ("weight_zp", _I32),
-    *_COUNTS,
-    ("has_weight", _U8),
-    ("has_bias", _U8),
-    ("batched", _U8),
-)
-POOL = _struct(
-    ("x", SRAM_TILE),
-    ("result", SRAM_TILE),
-    ("window", _I32, 2),
-    ("strides", _I32, 2),
-    ("dilations", _I32, 2),
-    ("pads", _I32, 4),
-    ("x_zp", _I32),
-    *_COUNTS,
-    ("kind", _U8),
-)
 COMMAND = _struct(("layer", _U32), ("waits", _U32), ("kind", _U8))
 BINDING = _struct(("address", _U64), ("tensor", _U32))
 
 STRUCTS: dict[str, np.dtype[Any]] = {
     "Section": SECTION,
-    "SramTile": SRAM_TILE,
-    "SramFlat": SRAM_FLAT,
-    "DramTile": DRAM_TILE,
-    "DramFlat": DRAM_FLAT,
-    "DramView": DRAM_VIEW,
-    "Parameter": PARAMETER,
-    "Instruction": INSTRUCTION,
-    "LoadTile": LOAD_TILE,
-    "LoadFlat": LOAD_FLAT,
-    "Store": STORE,
-    "Copy": COPY,
-    "Vector": VECTOR,
-    "Dot": DOT,
-    "Pool": POOL,
+    "SramTile": SRAM_TILE.dtype,
+    "SramFlat": SRAM_FLAT.dtype,
+    "DramTile": DRAM_TILE.dtype,
+    "DramFlat": DRAM_FLAT.dtype,
+    "DramView": DRAM_VIEW.dtype,
+    "Parameter": PARAMETER.dtype,
+    "Instruction": INSTRUCTION.dtype,
+    **{kind.name.title().replace("_", ""): kind.struct.dtype for kind in COMMANDS},
     "Command": COMMAND,
     "Binding": BINDING,
 }
@@ -175,16 +102,10 @@ TABLES: dict[str, tuple[Field, ...]] = {
         _field("constants", SECTION),
         _vector("commands", COMMAND),
         _vector("waits", _U32),
-        _vector("load_tiles", LOAD_TILE),
-        _vector("load_flats", LOAD_FLAT),
-        _vector("stores", STORE),
-        _vector("copies", COPY),
-        _vector("vectors", VECTOR),
-        _vector("dots", DOT),
-        _vector("pools", POOL),
-        _vector("operands", SRAM_TILE),
-        _vector("parameters", PARAMETER),
-        _vector("instructions", INSTRUCTION),
+        *(_vector(kind.vector, kind.struct.dtype) for kind in COMMANDS),
+        _vector("operands", SRAM_TILE.dtype),
+        _vector("parameters", PARAMETER.dtype),
+        _vector("instructions", INSTRUCTION.dtype),
         _vector("registers", _U16),
         _vector("immediates", _I64),
     ),

@@ -5,31 +5,16 @@ from __future__ import annotations
 import mmap
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from furiosa_ir.backends.warboy.enf import layout
+from furiosa_ir.backends.warboy.enf.command_vectors import read_commands
 from furiosa_ir.backends.warboy.enf.flatbuffer import Row, decode
-from furiosa_ir.backends.warboy.enf.records import (
-    Command,
-    Copy,
-    Dot,
-    DramFlat,
-    DramTile,
-    DramView,
-    Load,
-    NpuSegment,
-    Parameter,
-    Pool,
-    SramFlat,
-    SramTile,
-    Store,
-    Vector,
-)
+from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.enf.validation import validate_program
-from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import Budget
@@ -129,25 +114,6 @@ def _read(data: memoryview) -> Program:
     return program
 
 
-class _Pool:
-    """A vector whose elements commands take in order, some at a time."""
-
-    def __init__(self, name: str, values: list[Any]) -> None:
-        self.name = name
-        self._values = values
-        self._at = 0
-
-    def take(self, count: int) -> list[Any]:
-        self._at += count
-        if self._at > len(self._values):
-            raise FormatFailure(f"its commands refer to more {self.name} than there are")
-        return self._values[self._at - count : self._at]
-
-    def close(self) -> None:
-        if self._at != len(self._values):
-            raise FormatFailure(f"it has more {self.name} than its commands refer to")
-
-
 def _enum(names: Sequence[str], value: int, what: str) -> str:
     if value >= len(names):
         raise FormatFailure(f"{what} {value} does not exist")
@@ -220,7 +186,7 @@ class _Reader:
             tuple(Binding(tensor, address) for address, tensor in row["outputs"].tolist()),
             row["workspace_bytes"],
             row["sram_bytes"],
-            tuple(_Commands(row).read()),
+            read_commands(row),
             self._section(row["constants"]),
         )
 
@@ -246,171 +212,3 @@ def _tensor(row: Row) -> Tensor:
         raise FormatFailure(f"tensor '{row['name']}' has an unknown dtype")
     shape = _ints(row["shape"])
     return Tensor(row["name"], row["dtype"], shape, row["scale"], row["zero_point"])
-
-
-class _Commands:
-    """Commands from the vectors of a segment."""
-
-    _VECTORS = ("load_tiles", "load_flats", "stores", "copies", "vectors", "dots", "pools")
-
-    def __init__(self, row: Row) -> None:
-        self._headers: list[tuple[int, int, int]] = row["commands"].tolist()
-        self._structs = [_Pool(name, row[name].tolist()) for name in self._VECTORS]
-        self._lists = {
-            name: _Pool(name, row[name].tolist())
-            for name in (
-                "waits",
-                "operands",
-                "parameters",
-                "instructions",
-                "registers",
-                "immediates",
-            )
-        }
-
-    def read(self) -> Iterator[Command]:
-        makers = (
-            self._load_tile,
-            self._load_flat,
-            self._store,
-            self._copy,
-            self._vector,
-            self._dot,
-            self._pool,
-        )
-        for layer, count, kind in self._headers:
-            _enum(layout.COMMAND_KINDS, kind, "command kind")
-            fields: Any = self._structs[kind].take(1)[0]
-            yield makers[kind](fields, layer, tuple(self._lists["waits"].take(count)))
-        for pool in (*self._structs, *self._lists.values()):
-            pool.close()
-
-    def _load_tile(self, row: Any, layer: int, waits: tuple[int, ...]) -> Load:
-        return Load(_dram_tile(row[0]), _sram_tile(row[1]), layer, waits)
-
-    def _load_flat(self, row: Any, layer: int, waits: tuple[int, ...]) -> Load:
-        (address, size, region), target = row
-        source = DramFlat(_enum(layout.REGIONS, region, "DRAM region"), address, size)
-        return Load(source, _sram_flat(target), layer, waits)
-
-    def _store(self, row: Any, layer: int, waits: tuple[int, ...]) -> Store:
-        return Store(_sram_tile(row[0]), _dram_tile(row[1]), layer, waits)
-
-    def _copy(self, row: Any, layer: int, waits: tuple[int, ...]) -> Copy:
-        return Copy(_dram_view(row[0]), _dram_view(row[1]), layer, waits)
-
-    def _vector(self, row: Any, layer: int, waits: tuple[int, ...]) -> Vector:
-        result, *counts = row
-        operands, parameters, program = self._counted(counts)
-        return Vector(operands, parameters, program, _sram_tile(result), layer, waits)
-
-    def _counted(
-        self, counts: Sequence[int]
-    ) -> tuple[tuple[SramTile, ...], tuple[Parameter, ...], tuple[Instruction, ...]]:
-        lists = self._lists
-        operands = tuple(_sram_tile(t) for t in lists["operands"].take(counts[0]))
-        parameters = tuple(_parameter(p) for p in lists["parameters"].take(counts[1]))
-        program = tuple(
-            Instruction(
-                _enum(layout.OPCODES, opcode, "opcode"),
-                tuple(lists["registers"].take(registers)),
-                tuple(lists["immediates"].take(immediates)),
-                _enum(layout.MODES, mode, "mode"),
-                element,
-            )
-            for opcode, mode, element, registers, immediates in lists["instructions"].take(
-                counts[2]
-            )
-        )
-        return operands, parameters, program
-
-    def _dot(self, row: Any, layer: int, waits: tuple[int, ...]) -> Dot:
-        x, result, weight, bias, shape, strides, dilations, spread, pads, *rest = row
-        group, x_zp, weight_zp, *counts, has_weight, has_bias, batched = rest
-        operands, parameters, program = self._counted(counts)
-        return Dot(
-            _sram_tile(x),
-            _sram_flat(weight) if has_weight else None,
-            _four(shape),
-            _sram_flat(bias) if has_bias else None,
-            _two(strides),
-            _two(dilations),
-            _two(spread),
-            _four(pads),
-            group,
-            x_zp,
-            weight_zp,
-            bool(batched),
-            operands,
-            parameters,
-            program,
-            _sram_tile(result),
-            layer,
-            waits,
-        )
-
-    def _pool(self, row: Any, layer: int, waits: tuple[int, ...]) -> Pool:
-        x, result, window, strides, dilations, pads, x_zp, *counts, kind = row
-        operands, parameters, program = self._counted(counts)
-        return Pool(
-            _sram_tile(x),
-            _enum(layout.POOL_KINDS, kind, "pool kind"),
-            _two(window),
-            _two(strides),
-            _two(dilations),
-            _four(pads),
-            x_zp,
-            operands,
-            parameters,
-            program,
-            _sram_tile(result),
-            layer,
-            waits,
-        )
-
-
-def _four(values: Any) -> tuple[int, int, int, int]:
-    return cast("tuple[int, int, int, int]", tuple(values.tolist()))
-
-
-def _two(values: Any) -> tuple[int, int]:
-    return cast("tuple[int, int]", tuple(values.tolist()))
-
-
-def _sram_tile(row: Any) -> SramTile:
-    address, shape, slices, offset, extent, order, element = row
-    name = _enum(layout.ORDERS, order, "tile order")
-    return SramTile(
-        address, _four(shape), _two(slices), name, element, _four(offset), _four(extent)
-    )
-
-
-def _sram_flat(row: Any) -> SramFlat:
-    address, slice_bytes, size = row
-    return SramFlat(address, size, slice_bytes)
-
-
-def _dram_tile(row: Any) -> DramTile:
-    address, extent, strides, region, element = row
-    name = _enum(layout.REGIONS, region, "DRAM region")
-    return DramTile(name, address, _four(extent), _four(strides), element)
-
-
-def _dram_view(row: Any) -> DramView:
-    address, extent, strides, rank, region, element = row
-    if not 1 <= rank <= layout.DRAM_RANK:
-        raise FormatFailure(f"a DRAM view has {rank} dimensions")
-    return DramView(
-        _enum(layout.REGIONS, region, "DRAM region"),
-        address,
-        tuple(extent.tolist())[:rank],
-        tuple(strides.tolist())[:rank],
-        element,
-    )
-
-
-def _parameter(row: Any) -> Parameter:
-    memory, shape, rank, element = row
-    if not 1 <= rank <= 4:
-        raise FormatFailure(f"a parameter has {rank} dimensions")
-    return Parameter(_sram_flat(memory), tuple(shape.tolist())[:rank], element)

@@ -21,6 +21,17 @@ from furiosa_ir.program import DeviceSegment
 Shape4 = tuple[int, int, int, int]
 """(N, H, W, C)."""
 
+ORDERS = ("HCW", "HWC")
+"""Of a tile in a slice; `SramTile` says which is which."""
+
+REGIONS = ("constant", "workspace")
+"""Of DRAM: the program's constant section, which nothing writes, and the rest."""
+
+POOL_KINDS = ("max", "sum")
+
+DRAM_RANK = 8
+"""The most dimensions of a `DramView`."""
+
 
 @dataclass(frozen=True, slots=True)
 class SramTile:
@@ -271,8 +282,6 @@ class Pool:
 
 
 Command = Load | Store | Copy | Vector | Dot | Pool
-
-ENGINE = {Load: "dma", Store: "dma", Copy: "dma", Vector: "npu", Dot: "npu", Pool: "npu"}
 
 
 @dataclass(frozen=True, slots=True)

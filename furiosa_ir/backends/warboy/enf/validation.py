@@ -8,33 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite, prod
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf import layout
+from furiosa_ir.backends.warboy.enf.commands import DramPlace, SramPlace, kind_of
 from furiosa_ir.backends.warboy.enf.records import (
+    DRAM_RANK,
+    ORDERS,
     Command,
-    Copy,
-    Dot,
     DramFlat,
-    DramTile,
-    DramView,
-    Load,
     NpuSegment,
     Parameter,
-    Pool,
     SramFlat,
     SramTile,
-    Store,
-    Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import section_size
-from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.machine import TARGETS, Machine
 from furiosa_ir.backends.warboy.vector_engine.elements import LIMITS
-from furiosa_ir.backends.warboy.vector_engine.instruction import RegisterType
-from furiosa_ir.backends.warboy.vector_engine.program import result_register
 from furiosa_ir.dataflow import check_dataflow
 from furiosa_ir.errors import FuriosaError, VerificationFailure
 from furiosa_ir.limits import limit, way_out
@@ -47,10 +39,6 @@ _STATE_BYTES = {element.name: element.size for element in COMMON}
 """dtype -> bytes of an element, of what variables may hold."""
 LINE_BYTES = 32
 """What addresses and innermost extents of tiles are multiples of (`records.SramTile`)."""
-MOST_PADDING = 1 << 12
-"""Of a window on each side, and of an input dilation."""
-GREATEST_STEP = (1 << 31) - 1
-"""Of strides and dilations."""
 
 
 class CommandFailure(VerificationFailure):
@@ -163,7 +151,7 @@ class _Segment:
             "constant": section_size(segment.constants),
             "workspace": segment.workspace_bytes,
         }
-        self.seen: set[SramTile] = set()
+        self.seen: set[SramPlace] = set()
 
     def validate(self) -> None:
         segment, machine = self.segment, self.machine
@@ -205,35 +193,34 @@ class _Segment:
     def _command(self, index: int, command: Command) -> None:
         if any(not 0 <= token < index for token in command.waits):
             raise ValueError("it waits for a command that is not before it")
-        match command:
-            case Load(source=DramTile() as source, target=SramTile() as target):
-                self._dram(source, writes=False)
-                self._tile(target)
-                _alike(source, target)
-            case Load(source=DramFlat() as source, target=SramFlat() as target):
-                self._dram_flat(source)
-                self._flat(target)
-                if source.size != target.size:
-                    raise ValueError("source and target differ in size")
-            case Load():
-                raise ValueError("a tile is not loaded as plain bytes, nor bytes as a tile")
-            case Store(source=source, target=target):
-                self._tile(source)
-                self._dram(target, writes=True)
-                _alike(source, target)
-            case Copy(source=source, target=target):
-                self._dram(source, writes=False)
-                self._dram(target, writes=True)
-                _alike(source, target)
-            case Vector() | Dot() | Pool():
-                self._kernel(command)
+        kind = kind_of(command)
+        if kind.loads:
+            self._dram(getattr(command, kind.loads), writes=False)
+        places = kind.sram_read(command)
+        if kind.writes:
+            places.append(getattr(command, kind.writes))
+        for place in places:
+            if place not in self.seen:
+                self._sram(place)
+        if kind.stores:
+            self._dram(getattr(command, kind.stores), writes=True)
+        if kind.has_program:
+            with_program: Any = command
+            for parameter in with_program.parameters:
+                _parameter(parameter)
+        kind.rule(command)
+
+    def _sram(self, place: SramPlace) -> None:
+        if isinstance(place, SramTile):
+            self._tile(place)
+        else:
+            self._flat(place)
+        self.seen.add(place)
 
     def _tile(self, tile: SramTile) -> None:
-        if tile in self.seen:
-            return
         if tile.element not in ELEMENTS:
             raise ValueError(f"a tile's elements have {tile.element} bytes")
-        if tile.order not in layout.ORDERS:
+        if tile.order not in ORDERS:
             raise ValueError(f"a tile has the order '{tile.order}'")
         ho, co = tile.slices
         if min(ho, co) < 1 or ho * co > self.machine.slices:
@@ -242,7 +229,6 @@ class _Segment:
             if first < 0 or extent < 1 or first + extent > size:
                 raise ValueError("a window leaves its buffer")
         self._sram_range(tile.address, tile.slice_bytes)
-        self.seen.add(tile)
 
     def _sram_range(self, address: int, size: int) -> None:
         if address < 0 or address % self.machine.line_bytes:
@@ -260,19 +246,19 @@ class _Segment:
             raise ValueError("a parameter is larger than its slices' shares")
         self._sram_range(flat.address, flat.slice_bytes)
 
-    def _dram_flat(self, flat: DramFlat) -> None:
-        self._dram_range(flat.region, flat.address, flat.address + flat.size)
-
     def _dram_range(self, region: str, first: int, end: int) -> None:
         if region not in self.sizes:
             raise ValueError(f"there is no DRAM region '{region}'")
         if first < 0 or end < first or end > self.sizes[region]:
             raise ValueError(f"DRAM bytes {first} to {end} lie outside of the {region} region")
 
-    def _dram(self, side: DramTile | DramView, *, writes: bool) -> None:
+    def _dram(self, side: DramPlace, *, writes: bool) -> None:
+        if isinstance(side, DramFlat):
+            self._dram_range(side.region, side.address, side.address + side.size)
+            return
         if side.element not in ELEMENTS:
             raise ValueError(f"DRAM elements have {side.element} bytes")
-        if len(side.extent) != len(side.strides) or not 1 <= len(side.extent) <= layout.DRAM_RANK:
+        if len(side.extent) != len(side.strides) or not 1 <= len(side.extent) <= DRAM_RANK:
             raise ValueError("extents and strides differ in number")
         first = last = side.address
         for size, stride in zip(side.extent, side.strides, strict=True):
@@ -286,98 +272,12 @@ class _Segment:
         if writes and side.region != "workspace":
             raise ValueError("it writes to the constants")
 
-    def _kernel(self, command: Vector | Dot | Pool) -> None:
-        for tile in command.operands:
-            self._tile(tile)
-        self._tile(command.result)
-        for parameter in command.parameters:
-            self._parameter(parameter)
-        registers: list[RegisterType] = []
-        if isinstance(command, Dot):
-            self._dot(command)
-            registers.append(RegisterType(accumulator_shape(command), 4))
-        elif isinstance(command, Pool):
-            self._pool(command)
-            element = 1 if command.kind == "max" else 4
-            registers.append(RegisterType(accumulator_shape(command), element))
-        elif not command.operands:
-            raise ValueError("it has no operands")
-        registers += [RegisterType(tile.extent, tile.element) for tile in command.operands]
-        registers += [RegisterType(p.shape, p.element) for p in command.parameters]
-        shape, element = result_register(command.program, registers)
-        if shape != command.result.extent or element != command.result.element:
-            raise ValueError(
-                f"its program makes {shape} elements of {element} bytes, its result holds "
-                f"{command.result.extent} of {command.result.element}"
-            )
 
-    def _parameter(self, parameter: Parameter) -> None:
-        self._flat(parameter.memory)
-        shape = parameter.shape
-        if parameter.element not in ELEMENTS:
-            raise ValueError(f"a parameter's elements have {parameter.element} bytes")
-        if shape != (256,) and (len(shape) != 4 or min(shape) < 1):
-            raise ValueError(f"a parameter has the shape {shape}")
-        if prod(shape) * parameter.element != parameter.memory.size:
-            raise ValueError("a parameter's size is not that of its shape")
-
-    def _window(self, command: Dot | Pool) -> None:
-        self._tile(command.x)
-        if command.x.element != 1:
-            raise ValueError("its input is not int8")
-        if not -128 <= command.x_zp <= 127:
-            raise ValueError("a zero point is not an int8")
-        if min(*command.strides, *command.dilations) < 1:
-            raise ValueError("a stride or dilation is not positive")
-        steps = (*command.strides, *command.dilations)
-        if max(steps) > GREATEST_STEP or max(map(abs, command.pads)) > MOST_PADDING:
-            raise ValueError("a stride, dilation or padding is out of range")
-
-    def _pool(self, command: Pool) -> None:
-        self._window(command)
-        if command.kind not in layout.POOL_KINDS:
-            raise ValueError(f"there is no pool of kind '{command.kind}'")
-        if min(command.window) < 1 or prod(command.window) > 1 << 22:
-            raise ValueError("its window is out of range")
-        if min(command.pads) < 0:
-            raise ValueError("its padding is negative")
-
-    def _dot(self, command: Dot) -> None:
-        self._window(command)
-        if not -128 <= command.weight_zp <= 127:
-            raise ValueError("a zero point is not an int8")
-        spread = command.input_dilation
-        if min(spread) < 1 or max(spread) > MOST_PADDING:
-            raise ValueError("an input dilation is out of range")
-        if min(command.pads) < 0 and spread == (1, 1):
-            raise ValueError("its padding is negative without an input dilation")
-        if command.batched:
-            self._batched(command)
-        else:
-            outputs, _, _, inner = shape = command.weight_shape
-            if min(shape) < 1 or command.group < 1 or outputs % command.group:
-                raise ValueError("its weight's shape does not fit its groups")
-            if inner * command.group != command.x.extent[3]:
-                raise ValueError("its weight does not fit the input's channels")
-            if command.weight is None or command.weight.size != prod(shape):
-                raise ValueError("its weight's size is not that of its shape")
-            self._flat(command.weight)
-        if command.bias is not None:
-            self._flat(command.bias)
-            if command.bias.size != 4 * accumulator_shape(command)[3]:
-                raise ValueError("its bias does not fit its channels")
-
-    def _batched(self, command: Dot) -> None:
-        if command.weight is not None or not command.operands:
-            raise ValueError("its second factor is not an operand")
-        n, h, _, c = command.x.extent
-        second = command.operands[0]
-        if (second.extent[0], second.extent[1], second.extent[3]) != (n, h, c):
-            raise ValueError("its factors' shapes do not fit")
-        if second.element != 1:
-            raise ValueError("its second factor is not int8")
-
-
-def _alike(source: DramTile | DramView | SramTile, target: DramTile | DramView | SramTile) -> None:
-    if source.extent != target.extent or source.element != target.element:
-        raise ValueError("source and target differ in shape or element")
+def _parameter(parameter: Parameter) -> None:
+    shape = parameter.shape
+    if parameter.element not in ELEMENTS:
+        raise ValueError(f"a parameter's elements have {parameter.element} bytes")
+    if shape != (256,) and (len(shape) != 4 or min(shape) < 1):
+        raise ValueError(f"a parameter has the shape {shape}")
+    if prod(shape) * parameter.element != parameter.memory.size:
+        raise ValueError("a parameter's size is not that of its shape")

@@ -8,38 +8,18 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from furiosa_ir.backends.warboy.enf import layout
+from furiosa_ir.backends.warboy.enf.command_vectors import write_commands
 from furiosa_ir.backends.warboy.enf.flatbuffer import Row, encode
-from furiosa_ir.backends.warboy.enf.records import (
-    Command,
-    Copy,
-    Dot,
-    DramFlat,
-    DramTile,
-    DramView,
-    Load,
-    NpuSegment,
-    Pool,
-    SramFlat,
-    SramTile,
-    Store,
-    Vector,
-)
+from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.enf.section import Section, section_chunks, section_size
 from furiosa_ir.files import whole_file
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.program import DeviceSegment, HostSegment, Program, Tensor
-
-_ORDER = {name: i for i, name in enumerate(layout.ORDERS)}
-_REGION = {name: i for i, name in enumerate(layout.REGIONS)}
-_OPCODE = {name: i for i, name in enumerate(layout.OPCODES)}
-_MODE = {name: i for i, name in enumerate(layout.MODES)}
-_KIND = {name: i for i, name in enumerate(layout.COMMAND_KINDS)}
-_NOTHING = (0, 0, 0)
+from furiosa_ir.program import Binding, DeviceSegment, HostSegment, Program, Tensor
 
 
 def write_program(program: Program) -> bytes:
@@ -186,153 +166,20 @@ def _host_row(segment: HostSegment, sections: _Sections) -> Row:
 
 
 def _npu_row(segment: NpuSegment, sections: _Sections) -> Row:
-    packed = _Packed()
-    for command in segment.commands:
-        packed.add(command)
     return {
         "name": segment.name,
-        "inputs": _structs([(b.address, b.tensor) for b in segment.inputs], layout.BINDING),
-        "outputs": _structs([(b.address, b.tensor) for b in segment.outputs], layout.BINDING),
+        "inputs": _bindings(segment.inputs),
+        "outputs": _bindings(segment.outputs),
         "workspace_bytes": segment.workspace_bytes,
         "sram_bytes": segment.sram_bytes,
         "constants": sections.add(segment.constants),
-        "commands": _structs(packed.commands, layout.COMMAND),
-        "waits": _u32(packed.waits),
-        "load_tiles": _structs(packed.load_tiles, layout.LOAD_TILE),
-        "load_flats": _structs(packed.load_flats, layout.LOAD_FLAT),
-        "stores": _structs(packed.stores, layout.STORE),
-        "copies": _structs(packed.copies, layout.COPY),
-        "vectors": _structs(packed.vectors, layout.VECTOR),
-        "dots": _structs(packed.dots, layout.DOT),
-        "pools": _structs(packed.pools, layout.POOL),
-        "operands": _structs(packed.operands, layout.SRAM_TILE),
-        "parameters": _structs(packed.parameters, layout.PARAMETER),
-        "instructions": _structs(packed.instructions, layout.INSTRUCTION),
-        "registers": np.array(packed.registers, "<u2"),
-        "immediates": np.array(packed.immediates, "<i8"),
+        **write_commands(segment.commands),
     }
 
 
-def _structs(rows: Sequence[tuple[Any, ...]], dtype: np.dtype[Any]) -> Array:
+def _bindings(bindings: Sequence[Binding]) -> Array:
     # Zeros first: the padding between fields is part of the file.
-    array = np.zeros(len(rows), dtype)
-    if rows:
-        array[:] = rows
-    return array
-
-
-class _Packed:
-    """The commands of a segment as rows of structs."""
-
-    def __init__(self) -> None:
-        self.commands: list[tuple[Any, ...]] = []
-        self.waits: list[int] = []
-        self.load_tiles: list[tuple[Any, ...]] = []
-        self.load_flats: list[tuple[Any, ...]] = []
-        self.stores: list[tuple[Any, ...]] = []
-        self.copies: list[tuple[Any, ...]] = []
-        self.vectors: list[tuple[Any, ...]] = []
-        self.dots: list[tuple[Any, ...]] = []
-        self.pools: list[tuple[Any, ...]] = []
-        self.operands: list[tuple[Any, ...]] = []
-        self.parameters: list[tuple[Any, ...]] = []
-        self.instructions: list[tuple[Any, ...]] = []
-        self.registers: list[int] = []
-        self.immediates: list[int] = []
-
-    def add(self, command: Command) -> None:
-        kind = self._add(command)
-        self.commands.append((command.layer, len(command.waits), _KIND[kind]))
-        self.waits += command.waits
-
-    def _add(self, command: Command) -> str:
-        match command:
-            case Load(source=DramTile() as source, target=SramTile() as target):
-                self.load_tiles.append((_dram_tile(source), _sram_tile(target)))
-                return "load_tile"
-            case Load(source=DramFlat() as source, target=SramFlat() as target):
-                place = (source.address, source.size, _REGION[source.region])
-                self.load_flats.append((place, _sram_flat(target)))
-                return "load_flat"
-            case Store(source=source, target=target):
-                self.stores.append((_sram_tile(source), _dram_tile(target)))
-                return "store"
-            case Copy(source=source, target=target):
-                self.copies.append((_dram_view(source), _dram_view(target)))
-                return "copy"
-            case Vector():
-                self.vectors.append((_sram_tile(command.result), *self._counts(command)))
-                return "vector"
-            case Dot():
-                self.dots.append(self._dot(command))
-                return "dot"
-            case Pool():
-                self.pools.append(self._pool(command))
-                return "pool"
-            case Load():
-                raise ValueError("a Load moves a tile to a tile or bytes to bytes")
-
-    def _counts(self, command: Vector | Dot | Pool) -> tuple[int, int, int]:
-        """Appends what varies in length; (operands, parameters, instructions)."""
-        self.operands += [_sram_tile(tile) for tile in command.operands]
-        for p in command.parameters:
-            shape = (*p.shape, *[0] * (4 - len(p.shape)))
-            self.parameters.append((_sram_flat(p.memory), shape, len(p.shape), p.element))
-        for i in command.program:
-            counts = len(i.operands), len(i.immediates)
-            self.instructions.append((_OPCODE[i.opcode], _MODE[i.mode], i.element, *counts))
-            self.registers += i.operands
-            self.immediates += i.immediates
-        return len(command.operands), len(command.parameters), len(command.program)
-
-    def _dot(self, c: Dot) -> tuple[Any, ...]:
-        return (
-            _sram_tile(c.x),
-            _sram_tile(c.result),
-            _NOTHING if c.weight is None else _sram_flat(c.weight),
-            _NOTHING if c.bias is None else _sram_flat(c.bias),
-            c.weight_shape,
-            c.strides,
-            c.dilations,
-            c.input_dilation,
-            c.pads,
-            c.group,
-            c.x_zp,
-            c.weight_zp,
-            *self._counts(c),
-            c.weight is not None,
-            c.bias is not None,
-            c.batched,
-        )
-
-    def _pool(self, c: Pool) -> tuple[Any, ...]:
-        return (
-            _sram_tile(c.x),
-            _sram_tile(c.result),
-            c.window,
-            c.strides,
-            c.dilations,
-            c.pads,
-            c.x_zp,
-            *self._counts(c),
-            layout.POOL_KINDS.index(c.kind),
-        )
-
-
-def _sram_tile(t: SramTile) -> tuple[Any, ...]:
-    return t.address, t.shape, t.slices, t.offset, t.extent, _ORDER[t.order], t.element
-
-
-def _sram_flat(f: SramFlat) -> tuple[int, int, int]:
-    return f.address, f.slice_bytes, f.size
-
-
-def _dram_tile(t: DramTile) -> tuple[Any, ...]:
-    return t.address, t.extent, t.strides, _REGION[t.region], t.element
-
-
-def _dram_view(v: DramView) -> tuple[Any, ...]:
-    rank = len(v.extent)
-    rest = [0] * (layout.DRAM_RANK - rank)
-    region = _REGION[v.region]
-    return v.address, (*v.extent, *rest), (*v.strides, *rest), rank, region, v.element
+    structs = np.zeros(len(bindings), layout.BINDING)
+    structs["address"] = [binding.address for binding in bindings]
+    structs["tensor"] = [binding.tensor for binding in bindings]
+    return structs

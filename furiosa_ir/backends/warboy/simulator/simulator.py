@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from time import perf_counter
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from furiosa_ir.backends.warboy.checker import check_program
+from furiosa_ir.backends.warboy.enf.commands import kind_of
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
     Copy,
     Dot,
     DramFlat,
+    DramTile,
     Load,
     NpuSegment,
     Parameter,
@@ -200,32 +202,40 @@ class _Preparation:
 
     def prepare(self, command: Command) -> Step:
         """The step of the next command."""
-        match command:
-            case Load():
-                return self._load(command)
-            case Store(source=source, target=target):
-                tile = TileAccess(source, self._stride)
-                return lambda memory: tile.gather(memory, memory.dram(target))
-            case Copy(source=source, target=target):
-                return lambda memory: np.copyto(memory.dram(target), memory.dram(source))
-            case Vector() | Dot() | Pool():
-                step = self._kernel(command)
-                self._forget(command.result.address, command.result.slice_bytes)
-                return step
+        kind = kind_of(command)
+        step = _STEPS[kind.name](self, command)
+        written = kind.sram_written(command)
+        if written is not None:
+            self._forget(written.address, written.slice_bytes)
+        if isinstance(command, Load) and isinstance(command.source, DramFlat):
+            self._learn(command.source, cast("SramFlat", command.target))
+        return step
 
-    def _load(self, command: Load) -> Step:
-        source, target = command.source, command.target
-        if isinstance(target, SramTile):
-            assert not isinstance(source, DramFlat)
-            self._forget(target.address, target.slice_bytes)
-            tile = TileAccess(target, self._stride)
-            return lambda memory: tile.scatter(memory, memory.dram(source))
-        assert isinstance(source, DramFlat)
-        self._forget(target.address, target.slice_bytes)
-        if source.region == "constant":
-            end = source.address + source.size
-            self._known[target] = self._constants[source.address : end]
+    def load_tile(self, command: Load) -> Step:
+        """A tile from DRAM, sliced on the way."""
+        source, target = cast("DramTile", command.source), cast("SramTile", command.target)
+        tile = TileAccess(target, self._stride)
+        return lambda memory: tile.scatter(memory, memory.dram(source))
+
+    def load_flat(self, command: Load) -> Step:
+        """Bytes from DRAM, which are known if they are constants."""
+        source, target = cast("DramFlat", command.source), cast("SramFlat", command.target)
         return lambda memory: memory.write_flat(target, memory.dram_bytes(source))
+
+    def store(self, command: Store) -> Step:
+        """A tile to DRAM."""
+        tile, target = TileAccess(command.source, self._stride), command.target
+        return lambda memory: tile.gather(memory, memory.dram(target))
+
+    def copy(self, command: Copy) -> Step:
+        """DRAM to DRAM."""
+        source, target = command.source, command.target
+        return lambda memory: np.copyto(memory.dram(target), memory.dram(source))
+
+    def _learn(self, source: DramFlat, target: SramFlat) -> None:
+        """Notes bytes of the constant section that lie in SRAM now."""
+        if source.region == "constant":
+            self._known[target] = self._constants[source.address : source.address + source.size]
 
     def _forget(self, address: int, size: int) -> None:
         """Forgets what was known of bytes that are overwritten (in any slice)."""
@@ -237,7 +247,8 @@ class _Preparation:
         for flat in gone:
             del self._known[flat]
 
-    def _kernel(self, command: Vector | Dot | Pool) -> Step:
+    def kernel(self, command: Vector | Dot | Pool) -> Step:
+        """A step of the engines, made ready once if its parameters are known."""
         flats = [p.memory for p in command.parameters]
         if isinstance(command, Dot):
             flats += [flat for flat in (command.weight, command.bias) if flat is not None]
@@ -252,6 +263,18 @@ class _Preparation:
             _make_kernel(command, found, stride)(memory)
 
         return run
+
+
+_STEPS: dict[str, Callable[[_Preparation, Any], Step]] = {
+    "load_tile": _Preparation.load_tile,
+    "load_flat": _Preparation.load_flat,
+    "store": _Preparation.store,
+    "copy": _Preparation.copy,
+    "vector": _Preparation.kernel,
+    "dot": _Preparation.kernel,
+    "pool": _Preparation.kernel,
+}
+"""What carries out each of `enf.commands.COMMANDS`."""
 
 
 def _make_kernel(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from furiosa_ir.backends.warboy.command_cost import Cost, command_cost
-from furiosa_ir.backends.warboy.enf.records import ENGINE, Command, NpuSegment
+from furiosa_ir.backends.warboy.enf.commands import ENGINE
+from furiosa_ir.backends.warboy.enf.records import Command, NpuSegment
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.program import Program
 

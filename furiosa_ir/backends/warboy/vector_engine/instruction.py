@@ -86,6 +86,7 @@ class VectorInstruction:
         operands: their names.
         immediates: their names, in order. `x[n]` stands for as many as the immediate `n` says,
             `x[]` for one or more, up to the end.
+        table: which operand is a table, -1 if none is.
         takes: how many immediates it takes; None if they vary in number.
         mode: what its modes are, "" if it has none.
         modes: name -> number in a file.
@@ -102,6 +103,7 @@ class VectorInstruction:
     code: int
     operands: tuple[str, ...]
     immediates: tuple[str, ...]
+    table: int
     takes: int | None
     mode: str
     modes: Mapping[str, int]
@@ -165,10 +167,11 @@ def vector_instruction(
     """
 
     def declare(evaluate: Evaluator) -> Evaluator:
+        table = operands.index(TABLE) if TABLE in operands else -1
         takes = None if any("[" in name for name in immediates) else len(immediates)
         declared = VectorInstruction(
-            evaluate.__name__, code, tuple(operands), tuple(immediates), takes, mode, dict(modes),
-            shape, tuple(rules), elementwise, total, evaluate, lines,
+            evaluate.__name__, code, tuple(operands), tuple(immediates), table, takes, mode,
+            dict(modes), shape, tuple(rules), elementwise, total, evaluate, lines,
         )  # fmt: skip
         _check_numbers(declared)
         _DECLARED[declared.name] = declared

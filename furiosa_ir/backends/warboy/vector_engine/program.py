@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from furiosa_ir.backends.warboy.vector_engine import INSTRUCTIONS
 from furiosa_ir.backends.warboy.vector_engine.elements import LIMITS
 from furiosa_ir.backends.warboy.vector_engine.instruction import (
-    TABLE,
     Instruction,
     RegisterType,
 )
@@ -49,7 +48,7 @@ def _result(i: Instruction, known: Sequence[RegisterType]) -> RegisterType:
         raise ValueError("there is no such instruction")
     if len(i.operands) != len(declared.operands):
         raise ValueError(f"it takes {len(declared.operands)} operands")
-    if any(not 0 <= register < len(known) for register in i.operands):
+    if min(i.operands) < 0 or max(i.operands) >= len(known):
         raise ValueError("it reads a register that does not exist")
     if i.element not in LIMITS:
         raise ValueError(f"its result has elements of {i.element} bytes")
@@ -58,11 +57,10 @@ def _result(i: Instruction, known: Sequence[RegisterType]) -> RegisterType:
     if i.mode not in declared.modes:
         raise ValueError(f"it has no mode '{i.mode}'")
     operands = [known[register] for register in i.operands]
-    for name, operand in zip(declared.operands, operands, strict=True):
-        if name == TABLE:
-            if operand != (_TABLE_SHAPE, i.element):
-                raise ValueError("its table has not 256 entries of its result's type")
-        elif operand.shape == _TABLE_SHAPE:
+    if declared.table >= 0 and operands[declared.table] != (_TABLE_SHAPE, i.element):
+        raise ValueError("its table has not 256 entries of its result's type")
+    for place, operand in enumerate(operands):
+        if operand.shape == _TABLE_SHAPE and place != declared.table:
             raise ValueError("it reads a table as an operand")
     for rule in declared.rules:
         rule(i, operands)

@@ -10,17 +10,17 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from furiosa_ir.backends.warboy.enf import layout
+from furiosa_ir.backends.warboy.enf import commands, layout, records
 
 SCHEMA = Path(layout.__file__).with_name("enf.fbs")
 
 ENUMS: dict[str, Sequence[str]] = {
-    "Order": layout.ORDERS,
-    "Region": layout.REGIONS,
-    "PoolKind": layout.POOL_KINDS,
+    "Order": records.ORDERS,
+    "Region": records.REGIONS,
+    "PoolKind": records.POOL_KINDS,
     "Framework": layout.FRAMEWORKS,
-    "Opcode": layout.OPCODES,
-    "Mode": layout.MODES,
+    "Opcode": commands.OPCODES,
+    "Mode": commands.MODES,
     "TextState": layout.TEXT_STATES,
     "CommandKind": layout.COMMAND_KINDS,
 }
