@@ -24,9 +24,9 @@ from furiosa_ir.cache.entry import (
     Payload,
 )
 from furiosa_ir.cache.key import Inputs, Key, compile_key
-from furiosa_ir.cache.program import fault_of_hit
 from furiosa_ir.cache.settings import CacheSettings, RedisAddress, settings_from_environment
 from furiosa_ir.cache.store import Store, StoreFailure
+from furiosa_ir.cache.stored_program import fault_of_hit
 from furiosa_ir.network_part import WHOLE, Part
 
 if TYPE_CHECKING:

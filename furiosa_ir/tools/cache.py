@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 
 from furiosa_ir.cache.compilation import open_store
-from furiosa_ir.cache.program import fault_of_program
 from furiosa_ir.cache.settings import CacheSettings, settings_from_environment
 from furiosa_ir.cache.store import Pruned, Store, StoredEntry, StoreFailure
+from furiosa_ir.cache.stored_program import fault_of_program
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.reports.units import format_value
 from furiosa_ir.tools.errors import reported_errors

@@ -15,9 +15,9 @@ import click
 
 from furiosa_ir import __version__
 from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT
+from furiosa_ir.tools.command_line import Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options, shape_options
-from furiosa_ir.tools.program import Program
 from furiosa_ir.tools.target_options import LevelName, target_option
 
 # The modules that do the work are imported by each command: `--help` needs none of them.

@@ -13,9 +13,9 @@ import click
 
 from furiosa_ir import __version__
 from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT, STDOUT
+from furiosa_ir.tools.command_line import Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options
-from furiosa_ir.tools.program import Program
 from furiosa_ir.tools.target_options import target_option
 
 # The modules that do the work are imported in `main`: `--help` and `--version` need none of xDSL.

@@ -36,7 +36,7 @@ NETWORK = ROOT / "examples" / "digits" / "digits_int8.tflite"
 def test_the_register_loads_no_part_of_a_backend() -> None:
     script = (
         "import json, sys\n"
-        "import furiosa_ir.formats, furiosa_ir.cache.program\n"
+        "import furiosa_ir.formats, furiosa_ir.cache.stored_program\n"
         "from furiosa_ir.backends import targets\n"
         "assert targets()\n"
         "heavy = ('numpy', 'xdsl', 'importlib.metadata')\n"

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from furiosa_ir.comparison import Disagreement
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.importers.onnx.file import read_model
-from furiosa_ir.importers.onnx.functions import expanded_functions
+from furiosa_ir.importers.onnx.local_functions import expanded_functions
 from furiosa_ir.verification import CompileTrace, verify_compile
 from tests.conftest import DIGITS
 

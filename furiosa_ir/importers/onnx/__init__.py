@@ -31,7 +31,7 @@ from furiosa_ir.importers.onnx.node import Node, node_domain, node_key
 from furiosa_ir.importers.onnx.node_order import needed_nodes, node_label
 from furiosa_ir.importers.onnx.opaque import check_node, declared_type
 from furiosa_ir.importers.onnx.qlinear import expanded
-from furiosa_ir.importers.onnx.resize import settled
+from furiosa_ir.importers.onnx.resize_extents import settled
 from furiosa_ir.importers.onnx.signature import batch_symbols, input_axes, input_type
 from furiosa_ir.importers.onnx.structural import STRUCTURAL, STRUCTURAL_IGNORED
 from furiosa_ir.importers.onnx.tensors import element_of_dtype, element_type, type_name

@@ -12,7 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.onnx.functions import expanded_functions
+from furiosa_ir.importers.onnx.local_functions import expanded_functions
 from furiosa_ir.importers.onnx.node_order import all_nodes
 from furiosa_ir.importers.onnx.opsets import raise_opset
 from furiosa_ir.importers.onnx.part import take_part

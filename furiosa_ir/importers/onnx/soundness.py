@@ -13,8 +13,8 @@ from typing import Any, cast
 import onnx
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.onnx.functions import function_key
 from furiosa_ir.importers.onnx.hazards import check_hazards
+from furiosa_ir.importers.onnx.local_functions import function_key
 from furiosa_ir.importers.onnx.node_order import all_nodes
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.limits import limit, way_out

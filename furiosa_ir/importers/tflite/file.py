@@ -21,7 +21,6 @@ from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.formats import TFLITE_IDENTIFIER
-from furiosa_ir.importers.tflite.names import boundary_names
 from furiosa_ir.importers.tflite.operator_record import (
     OperatorCode,
     OperatorRecord,
@@ -30,6 +29,7 @@ from furiosa_ir.importers.tflite.operator_record import (
 )
 from furiosa_ir.importers.tflite.part import given_shapes, select, without_double
 from furiosa_ir.importers.tflite.sparsity import dense_elements
+from furiosa_ir.importers.tflite.tensor_names import boundary_names
 from furiosa_ir.importers.tflite.vectors import LEAST_OPERATOR, Vectors, checked_length, enum_names
 from furiosa_ir.input_files import open_input
 from furiosa_ir.ir.shaped_operation import Shape

@@ -35,11 +35,10 @@ from furiosa_ir.importers.tflite.file import (
 from furiosa_ir.importers.tflite.folding import fold
 from furiosa_ir.importers.tflite.hazards import check_hazards, check_rows
 from furiosa_ir.importers.tflite.kernel_types import kernel_shapes
-from furiosa_ir.importers.tflite.names import UniqueNames
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.option_tables import lacks_options
-from furiosa_ir.importers.tflite.shapes import result_shapes
+from furiosa_ir.importers.tflite.result_shapes import result_shapes
 from furiosa_ir.importers.tflite.subgraphs import (
     OPERATOR_BYTES,
     call_shapes,
@@ -52,6 +51,7 @@ from furiosa_ir.importers.tflite.subgraphs import (
     size_of,
     tensor_types,
 )
+from furiosa_ir.importers.tflite.tensor_names import UniqueNames
 from furiosa_ir.importers.tflite.variables import (
     RESOURCE_OPERATORS,
     Key,

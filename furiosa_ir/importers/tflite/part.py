@@ -14,9 +14,9 @@ import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.formats import TFLITE_IDENTIFIER
-from furiosa_ir.importers.tflite.names import boundary_names
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.option_tables import read_options
+from furiosa_ir.importers.tflite.tensor_names import boundary_names
 from furiosa_ir.importers.tflite.unpacking import unpacked
 from furiosa_ir.importers.tflite.vectors import Vectors
 from furiosa_ir.network_part import Part, Shape, checked_shape, missing_value

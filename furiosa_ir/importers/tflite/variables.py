@@ -28,9 +28,9 @@ from furiosa_ir.dialects.graph.variables import (
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.elements import element_of_tensor
 from furiosa_ir.importers.tflite.file import FileRecord, SubgraphRecord, TensorRecord
-from furiosa_ir.importers.tflite.names import UniqueNames
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.subgraphs import called_subgraphs, reached_subgraphs
+from furiosa_ir.importers.tflite.tensor_names import UniqueNames
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.element_types import dtype_of_element
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, shape_text

@@ -13,7 +13,7 @@ from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.exporters.tflite.export import export_tflite
 from furiosa_ir.importers.tflite import import_tflite
-from furiosa_ir.importers.tflite.shapes import _RULES
+from furiosa_ir.importers.tflite.result_shapes import _RULES
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of
 from furiosa_ir.runtime import session
 from tests.importers.tflite.single import RESOLVER, main_of, options, sample

@@ -16,7 +16,7 @@ from flatbuffers import flexbuffers
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
-from furiosa_ir.importers.tflite.names import UniqueNames
+from furiosa_ir.importers.tflite.tensor_names import UniqueNames
 from furiosa_ir.ir.text import print_module
 from tests import bounded
 from tests.fuzz.hostile_tflite import shared_custom_options

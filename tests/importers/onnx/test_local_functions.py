@@ -14,7 +14,7 @@ from hypothesis.strategies import DrawFn
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from furiosa_ir.errors import ImportFailure
-from furiosa_ir.importers.onnx.functions import expanded_functions
+from furiosa_ir.importers.onnx.local_functions import expanded_functions
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from tests.importers.onnx.networks import imported
