@@ -1,7 +1,8 @@
 """`make docs`: the reference pages under docs/, written from what the code declares.
 
 `docs/operators.md` (both formats, the NPU form), `docs/passes.md`, `docs/ftensor.md`,
-`docs/hints.md`, `docs/limits.md`, `docs/levels.md` (a network at each level). The pages are
+`docs/hints.md`, `docs/limits.md`, `docs/levels.md` (a network at each level),
+`docs/lowerings.md` and `docs/transformations.md` (the tests under `tests/filecheck`). The pages are
 committed; a test fails where they are stale.
 """
 
@@ -139,7 +140,42 @@ def levels_page() -> Iterator[str]:
         yield "```"
 
 
-_NETWORK = Path(__file__).parents[2] / "examples" / "digits" / "digits_qdq_int8.onnx"
+def lowerings_page() -> Iterator[str]:
+    """docs/lowerings.md: what becomes of each operation, from the tests that hold it."""
+    yield f"{HEADER}\n# What becomes of an operation\n"
+    yield (
+        "Each is a test: `furiosa-opt` runs the passes of the `RUN` line on what stands below it, "
+        "and the `CHECK` lines say what comes of it. `exact` is ONNX, `litert` TFLite, "
+        "`litert_default` LiteRT's default kernels, `shared` both formats (`numerics.md`). A "
+        "multiplier m and a shift s are the factor m / 2^s."
+    )
+    yield from _examples("lowering")
+
+
+def transformations_page() -> Iterator[str]:
+    """docs/transformations.md: what the passes do, from the tests that hold it."""
+    yield f"{HEADER}\n# What the passes do\n"
+    yield (
+        "Each is a test: `furiosa-opt` runs the passes of the `RUN` line on what stands below it, "
+        "and the `CHECK` lines say what comes of it. `passes.md` says what each pass is for."
+    )
+    yield from _examples("passes")
+    yield from _examples("backends")
+
+
+def _examples(folder: str) -> Iterator[str]:
+    root = _ROOT / "tests" / "filecheck"
+    family = None
+    for path in sorted((root / folder).rglob("*.mlir")):
+        here = path.parent.relative_to(root)
+        if here != family:
+            family = here
+            yield f"\n## {here.as_posix()}"
+        yield f"\n### {path.stem}\n\n```mlir\n{path.read_text(encoding='utf-8').rstrip()}\n```"
+
+
+_ROOT = Path(__file__).parents[2]
+_NETWORK = _ROOT / "examples" / "digits" / "digits_qdq_int8.onnx"
 
 
 def _code_blocks(text: str) -> str:
@@ -166,6 +202,8 @@ PAGES = {
     "hints.md": hints_page,
     "limits.md": limits_page,
     "levels.md": levels_page,
+    "lowerings.md": lowerings_page,
+    "transformations.md": transformations_page,
 }
 """File name under docs/ -> what writes it."""
 

@@ -1,0 +1,20 @@
+// RUN: furiosa-opt %s -p "assign-target{npu=warboy},graph-partition,lower-to-ftensor,fuse-kernels,assign-views,plan-tiles,allocate" | filecheck %s
+
+// Buffers that are never live together share addresses (0 and 64, in bytes of every slice): the pool's
+// result takes the argument's place, whose last reader has gone. Parameters have areas of their own
+// (96, 128, 160), each a multiple of 32.
+
+builtin.module attributes {graph.source = "tflite"} {
+  func.func @main(%x: tensor<1x8x8x4x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
+      -> (tensor<1x4x4x8x!quant.uniform<i8:f32, 0.25:-5>> {graph.name = "y"}) {
+    %w = graph.constant #graph.blob<i8 [8, 1, 1, 4] (1)> : tensor<8x1x1x4x!quant.uniform<i8:f32, 0.25>>
+    %conv = graph.conv %x, %w {layout = "NHWC", kernel_layout = "OHWI"} : tensor<1x8x8x8x!quant.uniform<i8:f32, 0.25:-5>> loc("conv")
+    %pool = graph.max_pool %conv {layout = "NHWC", kernel_shape = [2, 2], strides = [2, 2]} : tensor<1x4x4x8x!quant.uniform<i8:f32, 0.25:-5>> loc("pool")
+    func.return %pool : tensor<1x4x4x8x!quant.uniform<i8:f32, 0.25:-5>>
+  }
+}
+
+// CHECK:         warboy.addresses = #warboy.addresses<memory_addresses(live_ranges = (64, 0, 64), allocations = (0, -1, 0), sram_bytes = 192, workspace_bytes = 256,
+// CHECK-NEXT:    inputs = (0), outputs = (0))>} {
+// CHECK:         prefetch = 0)>, addresses = #warboy.addresses<kernel_addresses(parameters = ((), (96), (128), (160)), stages = ((), (), (), (), ()))>}
+// CHECK:         prefetch = 0)>, addresses = #warboy.addresses<kernel_addresses(parameters = (()), stages = ((), ()))>} : tensor<1x4x4x8xi8> {

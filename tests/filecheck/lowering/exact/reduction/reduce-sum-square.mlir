@@ -1,0 +1,21 @@
+// RUN: furiosa-opt %s -p graph-partition,lower-to-ftensor | filecheck %s
+
+// The sum of squared differences, rescaled.
+
+builtin.module attributes {graph.source = "onnx"} {
+  func.func @main(%x: tensor<1x3x5x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
+      -> tensor<1x3x1x!quant.uniform<i8:f32, 2.0:-7>> {
+    %y = graph.reduce_sum_square %x {axes = [2]} : tensor<1x3x1x!quant.uniform<i8:f32, 2.0:-7>> loc("y")
+    func.return %y : tensor<1x3x1x!quant.uniform<i8:f32, 2.0:-7>>
+  }
+}
+
+// CHECK-LABEL: func.func private @npu_0
+// CHECK:         %y_table = ftensor.constant #y_table : tensor<256xi48>
+// CHECK-NEXT:    %y = ftensor.lookup %x, %y_table : tensor<1x3x5xi48>
+// CHECK-NEXT:    %y_1 = ftensor.reduce %y {kind = "sum", axes = [2]} : tensor<1x3x1xi48>
+// CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [] (1073741824)> : tensor<i32>
+// CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (33)> : tensor<i8>
+// CHECK-NEXT:    %y_2 = ftensor.rescale %y_1, %y_multiplier, %y_shift {output_zp = -7, rounding = "near_even"} : tensor<1x3x1xi8>
+// CHECK-NEXT:    func.return %y_2 : tensor<1x3x1xi8>
+// CHECK:       #y_table = #graph.blob<"5434979987f63e796128e17ce57cce9adbd7db579ad82a0c7c8a52e4db44638a">

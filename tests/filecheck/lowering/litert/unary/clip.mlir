@@ -1,0 +1,19 @@
+// RUN: furiosa-opt %s -p graph-partition,lower-to-ftensor | filecheck %s
+
+// RELU6, RELU_N1_TO_1, RELU_0_TO_1.
+//
+// 0.5 / 0.25 is 2^30 over 2^29, rounded twice; the limits are stored integers: 0 is -5, 6.0 is 19.
+
+builtin.module attributes {graph.source = "tflite"} {
+  func.func @main(%x: tensor<1x8x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
+      -> tensor<1x8x!quant.uniform<i8:f32, 0.25:-5>> {
+    %y = graph.clip %x {minimum = 0.0, maximum = 6.0} : tensor<1x8x!quant.uniform<i8:f32, 0.25:-5>> loc("y")
+    func.return %y : tensor<1x8x!quant.uniform<i8:f32, 0.25:-5>>
+  }
+}
+
+// CHECK-LABEL: func.func private @npu_0
+// CHECK:         %y_multiplier = ftensor.constant #graph.blob<i32 [] (1073741824)> : tensor<i32>
+// CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (29)> : tensor<i8>
+// CHECK-NEXT:    %y = ftensor.rescale %x, %y_multiplier, %y_shift {input_zp = 3, output_zp = -5, minimum = -5, maximum = 19, rounding = "double"} : tensor<1x8xi8>
+// CHECK-NEXT:    func.return %y : tensor<1x8xi8>

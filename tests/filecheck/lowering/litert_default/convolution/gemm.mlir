@@ -1,0 +1,27 @@
+// RUN: furiosa-opt %s -p graph-partition,lower-to-ftensor | filecheck %s
+
+// FULLY_CONNECTED on ruy or ``CustomGemv``: as CONV_2D, where the reference uses float64.
+//
+// Two roundings, both up: the product's in 32 bits, then the shift's.
+
+builtin.module attributes {graph.source = "tflite", graph.kernels = "optimized"} {
+  func.func @main(%x: tensor<1x2x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
+      -> tensor<1x2x!quant.uniform<i8:f32, 1.0:9>> {
+    %w = graph.constant #graph.blob<i8 [2, 2] (1, 2, 3, 4)> : tensor<2x2x!quant.uniform<i8:f32, 0.25>>
+    %b = graph.constant #graph.blob<i32 [2] (10, -20)> : tensor<2x!quant.uniform<i32:f32, 0.125>>
+    %y = graph.gemm %x, %w, %b {trans_b = 1} : tensor<1x2x!quant.uniform<i8:f32, 1.0:9>> loc("y")
+    func.return %y : tensor<1x2x!quant.uniform<i8:f32, 1.0:9>>
+  }
+}
+
+// CHECK-LABEL: func.func private @npu_0
+// CHECK:         %y_b = ftensor.constant #graph.blob<i8 [2, 2] (1, 2, 3, 4)> : tensor<2x2xi8>
+// CHECK-NEXT:    %y_bias = ftensor.constant #graph.blob<i32 [2] (10, -20)> : tensor<2xi32>
+// CHECK-NEXT:    %y = ftensor.matmul %x, %y_b, %y_bias {a_zp = 3, transpose_b = 1} : tensor<1x2xi32>
+// CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [] (1073741824)> : tensor<i32>
+// CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (31)> : tensor<i8>
+// CHECK-NEXT:    %y_1 = ftensor.rescale %y, %y_multiplier, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x2xi32>
+// CHECK-NEXT:    %y_multiplier_1 = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
+// CHECK-NEXT:    %y_shift_1 = ftensor.constant #graph.blob<i8 [] (2)> : tensor<i8>
+// CHECK-NEXT:    %y_2 = ftensor.rescale %y_1, %y_multiplier_1, %y_shift_1 {output_zp = 9, rounding = "up"} : tensor<1x2xi8>
+// CHECK-NEXT:    func.return %y_2 : tensor<1x2xi8>

@@ -1,0 +1,15 @@
+// RUN: furiosa-opt %s -p graph-partition,lower-to-ftensor | filecheck %s
+
+// Stored integers under another shape.
+
+builtin.module attributes {graph.source = "onnx"} {
+  func.func @main(%x: tensor<2x6x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
+      -> tensor<3x4x!quant.uniform<i8:f32, 0.5:3>> {
+    %y = graph.reshape %x : tensor<3x4x!quant.uniform<i8:f32, 0.5:3>> loc("y")
+    func.return %y : tensor<3x4x!quant.uniform<i8:f32, 0.5:3>>
+  }
+}
+
+// CHECK-LABEL: func.func private @npu_0
+// CHECK:         %y = ftensor.reshape %x : tensor<3x4xi8>
+// CHECK-NEXT:    func.return %y : tensor<3x4xi8>
