@@ -170,7 +170,14 @@ def _hint(op: GraphOp, numerics: str, backend: Backend) -> hints.Hint | None:
         isinstance(op, QuantizeOp) and quantization_of(op.x) is None
     ):
         return hints.boundary(op.name)
-    hint = backend.refusal(op, numerics)
+    hint: object = backend.refusal(op, numerics)
+    if not isinstance(hint, hints.Hint | None):  # of a plug-in's backend
+        raise CompilationFailure(
+            f"the backend '{backend.name}' refuses {op.name} by a value of type "
+            f"{type(hint).__name__}, not a Hint or None",
+            layer=layer_name(op) or None,
+            hint=f"see {backend.module}",
+        )
     is_float = hint is not None and hint.number == hints.not_quantized("").number
     return float_hint(op) if is_float and numerics == EXACT else hint
 

@@ -9,6 +9,7 @@ import pytest
 from furiosa_ir import hints
 from furiosa_ir.backends import Backend, default_backend
 from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.segments import HINT, PLACEMENT
 from furiosa_ir.ir.text import parse_module
@@ -53,6 +54,19 @@ def test_what_runs_where_is_the_backends_business(monkeypatch: pytest.MonkeyPatc
     assert str(placed["graph.sigmoid"][0]) == '"host"'
     sentence = "Sigmoid which is a curve cannot be accelerated by Abacus; it runs on the host"
     assert sentence in str(placed["graph.sigmoid"][1])
+
+
+def test_a_backend_that_gives_no_hint_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusal(op: GraphOp, numerics: str) -> str:
+        return "no beads"
+
+    def backend_of(module: object) -> Backend:
+        return replace(default_backend(), name="abacus", refusal=refusal)
+
+    monkeypatch.setattr(graph_partition, "backend_of", backend_of)
+    what = "the backend 'abacus' refuses graph.relu by a value of type str, not a Hint or None"
+    with pytest.raises(CompilationFailure, match=what):
+        GraphPartition().apply(make_context(), parse_module(NETWORK))
 
 
 def test_reasons_of_the_network_name_no_device() -> None:
