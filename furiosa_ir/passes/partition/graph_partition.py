@@ -170,7 +170,7 @@ def _hint(op: GraphOp, numerics: str, backend: Backend) -> hints.Hint | None:
         isinstance(op, QuantizeOp) and quantization_of(op.x) is None
     ):
         return hints.boundary(op.name)
-    hint: object = backend.refusal(op, numerics)
+    hint = cast("object", backend.refusal(op, numerics))
     if not isinstance(hint, hints.Hint | None):  # of a plug-in's backend
         raise CompilationFailure(
             f"the backend '{backend.name}' refuses {op.name} by a value of type "
