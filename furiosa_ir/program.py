@@ -195,19 +195,6 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What a program's file says of itself before all of it is read.
-
-    Attributes:
-        target: what it was compiled for.
-        source_hash: SHA-256 of the model that it was made from, as hexadecimal digits.
-    """
-
-    target: str
-    source_hash: str
-
-
-@dataclass(frozen=True, slots=True)
 class Provenance:
     """What a program says of how it was made.
 

@@ -11,9 +11,7 @@ BACKEND = register(
         default_target="toy",
         levels=("graph", "ftensor"),
         container=Container(
-            name="toy",
-            title="TOY",
-            magic=b"toy1",
+            *("toy", "TOY", b"toy1"),  # its name, what sentences call it, how a file begins
             read=lazily(f"{__name__}.container:read"),
             write=lazily(f"{__name__}.container:write"),
             head=lazily(f"{__name__}.container:head"),

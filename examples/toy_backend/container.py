@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 from furiosa_ir import program as records
 from furiosa_ir.dataflow import check_dataflow
 from furiosa_ir.errors import FormatFailure, FuriosaError
-from furiosa_ir.program import Head, Program
+from furiosa_ir.program import Program
+from furiosa_ir.program_head import Head
 from toy_backend.machine import Step, ToySegment
 
 RECORDS = {**vars(records), "Step": Step, "ToySegment": ToySegment}

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from furiosa_ir.ir.pipeline import Pipeline
     from furiosa_ir.numerics.array import Array
     from furiosa_ir.plugins import Plugin
-    from furiosa_ir.program import DeviceSegment, Head, Program, Provenance
+    from furiosa_ir.program import DeviceSegment, Program, Provenance
+    from furiosa_ir.program_head import Head
 
 _BUILT_IN = ("furiosa_ir.backends.warboy:BACKEND",)
 """The first one is the default."""
@@ -93,7 +94,7 @@ class SegmentCheck(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Verification:
     """How `furiosa compile --verify` looks into the device segments of a backend's programs.
 
@@ -113,7 +114,7 @@ class Verification:
     check_same_segment: Callable[[Program, DeviceSegment, DeviceSegment, Coverage], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Container:
     """The file format of a backend's programs.
 
@@ -143,7 +144,7 @@ class Container:
     foreign: Callable[[bytes], tuple[dict[str, Any], list[str]] | None] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Backend:
     """A family of machines that networks are compiled for.
 

@@ -22,6 +22,8 @@ LIBRARIES = (
 )
 """Distributions whose versions may change a program, by their normalised names."""
 
+_PIECE = 1 << 20
+
 
 @cache
 def compiler_fingerprint() -> str:
@@ -33,8 +35,7 @@ def compiler_fingerprint() -> str:
     digest = hashlib.sha256()
     # Without a Path for each of the 300, which would take as long as all the rest.
     for path in sorted(_files(package)):
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            data = file.read()
+        data = _content(path)
         name = path.removeprefix(package).replace(os.sep, "/")
         digest.update(f"{len(name)} {len(data)} {name}\n".encode())
         digest.update(data)
@@ -42,6 +43,18 @@ def compiler_fingerprint() -> str:
     for library in LIBRARIES:
         digest.update(f"{library} {installed.get(library, '-')}\n".encode())
     return digest.hexdigest()
+
+
+def _content(path: str) -> bytes:
+    """A small file's content; a file object for each would take a fifth of the time again."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(handle, _PIECE)
+        while more := len(data) % _PIECE == 0 and os.read(handle, _PIECE):
+            data += more
+    finally:
+        os.close(handle)
+    return data
 
 
 def _files(package: str) -> Iterator[str]:

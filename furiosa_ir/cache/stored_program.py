@@ -12,7 +12,7 @@ from pathlib import Path
 from furiosa_ir.backends import backend_of_content, default_backend, read_program
 from furiosa_ir.cache.entry import Entry
 from furiosa_ir.errors import FormatFailure
-from furiosa_ir.program import Head
+from furiosa_ir.program_head import Head
 
 
 def fault_of_hit(entry: Entry, target: str | None, source_hash: str | None) -> str | None:

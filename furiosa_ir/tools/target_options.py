@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # The register is asked when help is shown, or a name completed: no other command needs it so early.
 # ruff: noqa: PLC0415
@@ -27,6 +29,8 @@ class TargetName(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The targets that begin so."""
+        from click.shell_completion import CompletionItem
+
         from furiosa_ir.backends import targets
 
         named = targets().items()
@@ -46,6 +50,8 @@ class LevelName(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The levels that begin so."""
+        from click.shell_completion import CompletionItem
+
         return [CompletionItem(name) for name in _stops() if name.startswith(incomplete)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 
 from furiosa_ir.errors import FormatFailure
-from furiosa_ir.program import Head
+from furiosa_ir.program_head import Head
 
 MAGIC = b"enf"
 VERSION = bytes([1, 0, 0])
