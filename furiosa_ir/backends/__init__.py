@@ -350,13 +350,19 @@ def look_for_installed() -> None:
     load_installed(register)
 
 
-def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> Program:
-    """The program of a file, given its path or its content.
+def read_program(
+    source: str | os.PathLike[str] | bytes | memoryview, plugins: Sequence[Plugin] = ()
+) -> Program:
+    """The program of a file.
+
+    Args:
+        source: its path or its content.
+        plugins: code that may declare its backend, which is loaded if nobody else has its format.
 
     Raises:
         FormatFailure: it is no program, or damaged.
     """
-    backend = backend_of_content(_head(source), further=True)
+    backend = backend_of_content(_head(source), further=True, plugins=plugins)
     return (backend or default_backend()).container.read(source)  # which says what is wrong
 
 

@@ -162,7 +162,7 @@ def compile_cached(
     assert store is not None
     with closing(store):
         try:
-            entry = _stored_entry(store, key, settings, inputs.target, file)
+            entry = _stored_entry(store, key, settings, inputs, file)
         except StoreFailure as failure:
             _warn(settings, failure)
             return _fresh(compile_())
@@ -173,7 +173,7 @@ def compile_cached(
         with lock or nullcontext(enter_result=False) as waited:
             if waited:
                 with suppress(StoreFailure):  # what comes after the compile will say why
-                    entry = _stored_entry(store, key, settings, inputs.target, file)
+                    entry = _stored_entry(store, key, settings, inputs, file)
                 if entry is not None:
                     return _hit(entry, name, file)
             with _recorded_warnings(name) as warnings:
@@ -189,7 +189,7 @@ def compile_cached(
 
 
 def _stored_entry(
-    store: Store, key: Key, settings: CacheSettings, target: str | None, file: Path | None
+    store: Store, key: Key, settings: CacheSettings, inputs: Inputs, file: Path | None
 ) -> Entry | None:
     """The entry of a key, if it holds a program for what the key is of.
 
@@ -199,7 +199,9 @@ def _stored_entry(
     if settings.lifetime == 0:
         return None
     entry = store.get(key.digest, settings.lifetime, file)
-    fault = None if entry is None else fault_of_hit(entry, target, key.recorded)
+    if entry is None:
+        return None
+    fault = fault_of_hit(entry, inputs.target, key.recorded, inputs.plugins)
     if fault is None:
         return entry
     try:

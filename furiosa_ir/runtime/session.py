@@ -85,7 +85,7 @@ def create(
     source, chosen = model_source(model), part_of(**part)
     head = source if isinstance(source, bytes) else head_of(source)
     if recognise(head, plugins) is Format.PROGRAM:
-        session = Session(_with_kernels(read_program(source), plugins), worker_num)
+        session = Session(_with_kernels(read_program(source, plugins), plugins), worker_num)
         if batch_size is not None:
             session.require_batch(batch_size)
         if target is not None:
@@ -99,7 +99,7 @@ def create(
     result = compile_program(
         source, target=target, batch_size=batch_size, plugins=plugins, part=chosen
     )
-    session = Session(_with_kernels(read_program(result.program), plugins), worker_num)
+    session = Session(_with_kernels(read_program(result.program, plugins), plugins), worker_num)
     if compiler_hints:
         session.print_hints()
     return session

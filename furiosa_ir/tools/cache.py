@@ -119,9 +119,19 @@ def clear() -> None:
 
 @cache.command()
 @_JSON
-def verify(as_json: bool) -> None:
+@click.option(
+    "--load",
+    multiple=True,
+    metavar="PLUGIN",
+    help="Plug-in of a backend: without it, its programs are none that anybody knows.",
+)
+def verify(as_json: bool, load: tuple[str, ...]) -> None:
     """Read every program, and throw away what is damaged; exit code 1 if something was."""
     with reported_errors(), _opened() as (_, store):
+        if load:
+            from furiosa_ir.plugins import load_plugins  # noqa: PLC0415  # few need it
+
+            load_plugins(load)
         entries = list(store.entries())
         damaged = {e.key: why for e in entries if (why := _damage(store, e.key)) is not None}
         for key in damaged:

@@ -32,8 +32,10 @@ def inspect_file(
         raise FuriosaError(f"cannot be read: {error.strerror}", file=str(file)) from None
     backend = backend_of_content(head, further=True, plugins=plugins)
     if backend is None:
-        hint = "compile it first: furiosa compile" if head else None
-        raise FormatFailure("it is not a compiled program", file=str(file), hint=hint)
+        hint = "compile it first: furiosa compile; --load its backend if that is a plug-in"
+        raise FormatFailure(
+            "it is not a compiled program", file=str(file), hint=hint if head else None
+        )
     container = backend.container
     try:
         program = container.read(file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,19 +16,26 @@ ROOT = Path(__file__).parents[2]
 TOY = ROOT / "examples" / "toy_backend"
 
 
+Forget = Callable[[], None]
+
+
 @pytest.fixture
-def own_register(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What is registered within a test is forgotten behind it."""
-    monkeypatch.setattr(backends, "_registered", dict(backends._registered))
+def own_register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forget]:
+    """What a test registers is forgotten behind it, or when what this gives is called."""
+    known = dict(backends._registered)
+
+    def forget() -> None:
+        monkeypatch.setattr(backends, "_registered", dict(known))
+        for name in ("_roots", "_loaded", "_installed"):
+            monkeypatch.setattr(plugins, name, {})
+        monkeypatch.setattr(plugins, "_untracked", set())
+        installed.load_installed.cache_clear()
+        for name in list(sys.modules):
+            if name.startswith(("furiosa_plugin_", "toy_backend")):
+                del sys.modules[name]
+
     monkeypatch.setattr(extensions, "_DIALECTS", dict(extensions._DIALECTS))
     monkeypatch.setattr(extensions, "_PASS_PACKAGES", list(extensions._PASS_PACKAGES))
-    for name in ("_roots", "_loaded", "_installed"):
-        monkeypatch.setattr(plugins, name, {})
-    monkeypatch.setattr(plugins, "_untracked", set())
-    installed.load_installed.cache_clear()
-    before = set(sys.modules)
-    yield
-    installed.load_installed.cache_clear()
-    for name in set(sys.modules) - before:
-        if name.startswith(("furiosa_plugin_", "toy_backend")):
-            del sys.modules[name]
+    forget()
+    yield forget
+    forget()

@@ -29,7 +29,7 @@ from furiosa_ir.program import HostSegment
 from furiosa_ir.reports.run_operator import run_host_operator
 from furiosa_ir.tools.furiosa import main
 from furiosa_ir.verification import CompileTrace, verify_compile
-from tests.backends.conftest import ROOT, TOY
+from tests.backends.conftest import ROOT, TOY, Forget
 
 DIGITS = ROOT / "examples" / "digits"
 NETWORKS = {"digits_int8.tflite": "tflite_images", "digits_qdq_int8.onnx": "onnx_images"}
@@ -91,6 +91,7 @@ def test_the_commands_take_it(tmp_path: Path) -> None:
     assert Path(program).read_bytes() == first
 
     load_ = ["--load", str(TOY)]
+    assert "1 programs read, 0 damaged" in _run(["cache", "verify", *load_], store)
     described = json.loads(_run(["inspect", program, "--json", *load_]))
     assert described["target"] == "toy"
     assert described["header"]["format"] == "TOY"
@@ -141,6 +142,21 @@ def test_a_compile_goes_on_from_its_text(tmp_path: Path) -> None:
     assert whole is not None
     assert gone_on is not None
     assert gone_on.segments == whole.segments
+
+
+def test_a_hit_of_text_knows_the_plug_ins_programs(tmp_path: Path, own_register: Forget) -> None:
+    network, text = str(DIGITS / "digits_int8.tflite"), str(tmp_path / "x.mlir")
+    options = ["--target-npu", "toy", "--target-ir", "graph", "--load", str(TOY)]
+    _run(["compile", network, *options, "-o", text])
+    store = {"FC_CACHE_ENABLED": "1", "FC_CACHE_STORE_URL": str(tmp_path / "cache")}
+    for is_first in (True, False):
+        own_register()  # as a process begins
+        said = _run(["compile", text, "--load", str(TOY), "-o", str(tmp_path / "x.toy")], store)
+        assert ("Found in the cache" in said) is not is_first
+        assert "thrown away" not in said
+    own_register()
+    with session.create(tmp_path / "x.toy", plugins=[TOY]) as running:
+        assert running.program.target == "toy"
 
 
 def test_without_the_plug_in_it_is_unknown(tmp_path: Path) -> None:
