@@ -12,28 +12,26 @@ from xdsl.ir import SSAValue
 from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, TokenType
 from furiosa_ir.backends.warboy.dialect.commands import COMMAND_OF_KIND, CommandOp
 from furiosa_ir.backends.warboy.dialect.structure import Structure, kind_name, made
-from furiosa_ir.backends.warboy.enf import records
-from furiosa_ir.backends.warboy.vector_engine import Instruction
+from furiosa_ir.backends.warboy.enf.commands import (
+    COMMANDS,
+    DRAM_FLAT,
+    DRAM_TILE,
+    DRAM_VIEW,
+    INSTRUCTION,
+    PARAMETER,
+    SRAM_FLAT,
+    SRAM_TILE,
+)
+from furiosa_ir.backends.warboy.enf.records import Command
 from furiosa_ir.ir.verifier import OperationFailure
 
+_PARTS = (SRAM_TILE, SRAM_FLAT, DRAM_TILE, DRAM_FLAT, DRAM_VIEW, PARAMETER, INSTRUCTION)
+
 _RECORDS: dict[str, type[Any]] = {
-    kind_name(cls): cls
-    for cls in (
-        records.SramTile,
-        records.SramFlat,
-        records.DramTile,
-        records.DramFlat,
-        records.DramView,
-        records.Parameter,
-        Instruction,
-        records.Load,
-        records.Store,
-        records.Copy,
-        records.Vector,
-        records.Dot,
-        records.Pool,
-    )
+    kind_name(struct.record): struct.record
+    for struct in (*_PARTS, *(kind.struct for kind in COMMANDS))
 }
+"""Name in text -> record."""
 
 _TOKEN = TokenType()
 
@@ -66,7 +64,7 @@ def _record(value: Any) -> Any:
     return value
 
 
-def command_op(command: records.Command, waits: Sequence[SSAValue]) -> CommandOp:
+def command_op(command: Command, waits: Sequence[SSAValue]) -> CommandOp:
     """The operation of a command that waits for these tokens."""
     kind, names = _members(type(command))
     attribute = CommandAttr(
@@ -77,7 +75,7 @@ def command_op(command: records.Command, waits: Sequence[SSAValue]) -> CommandOp
     )
 
 
-def command_record(op: CommandOp, waits: tuple[int, ...]) -> records.Command:
+def command_record(op: CommandOp, waits: tuple[int, ...]) -> Command:
     """The command of an operation.
 
     Raises:

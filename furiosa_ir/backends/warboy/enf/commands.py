@@ -7,7 +7,7 @@ text (`disassembler`), the engine that it runs on and what it waits for (`comman
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -62,8 +62,21 @@ Engine: TypeAlias = Literal["dma", "npu"]
 SramPlace: TypeAlias = SramTile | SramFlat
 DramPlace: TypeAlias = DramTile | DramView | DramFlat
 
-OPCODES = tuple(d.name for d in sorted(INSTRUCTIONS.values(), key=lambda d: d.code))
-MODES = tuple(name for _, name in sorted(mode_names().items()))
+
+def _by_number(names: Mapping[int, str]) -> tuple[str, ...]:
+    """Names at the places that are their numbers in a file.
+
+    Raises:
+        ValueError: a number between others is nobody's.
+    """
+    missing = set(range(len(names))) - set(names)
+    if missing:
+        raise ValueError(f"number {min(missing)} in files is nobody's")
+    return tuple(names[number] for number in range(len(names)))
+
+
+OPCODES = _by_number({declared.code: name for name, declared in INSTRUCTIONS.items()})
+MODES = _by_number(mode_names())
 
 SRAM_TILE = Struct(
     SramTile,
