@@ -6,11 +6,11 @@ immediates and mode, by name; axes become those of (N, H, W, C).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.backends.warboy.vector_engine import INSTRUCTIONS, VectorInstruction
 from furiosa_ir.dialects.ftensor import OPERATIONS, TensorOp
@@ -51,7 +51,7 @@ def _values(op: TensorOp, axes: Axes) -> Iterator[int]:
         else:
             # How many there are of the lists that it is the length of.
             lists = (other.partition("[") for other in names)
-            first = next(other for other, _, length in lists if length == f"{name}]")
+            first = next((other for other, _, length in lists if length == f"{name}]"), name)
             yield len(_integers(op.properties[first]))
 
 
@@ -65,6 +65,16 @@ def mode_of(op: TensorOp) -> str:
     """The mode of an operation's instruction."""
     name = instruction_of(op).mode
     return cast("StringAttr", op.properties[name]).data if name else ""
+
+
+def tables_of(operations: Iterable[TensorOp]) -> set[SSAValue]:
+    """The operands of operations that are tables; contractions among them have none."""
+    tables: set[SSAValue] = set()
+    for op in operations:
+        declared = INSTRUCTIONS.get(op.name.removeprefix("ftensor."))
+        if declared is not None and declared.table >= 0:
+            tables.add(op.operands[declared.table])
+    return tables
 
 
 def axes_of(op: TensorOp) -> tuple[bool, tuple[int, ...]] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from xdsl.ir import BlockArgument, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
-from furiosa_ir.backends.warboy.dialect.vector_operations import axes_of
+from furiosa_ir.backends.warboy.dialect.vector_operations import axes_of, tables_of
 from furiosa_ir.backends.warboy.planning.views import (
     LETTERS,
     default_view,
@@ -56,7 +56,7 @@ def weight_operands(kernel: KernelOp) -> dict[int, str]:
 
 def table_operands(kernel: KernelOp) -> set[int]:
     """The numbers of the operands that are tables."""
-    tables = [op.table for op in kernel.operations if isinstance(op, arithmetic.LookupOp)]
+    tables = tables_of(kernel.operations)
     return {table.index for table in tables if isinstance(table, BlockArgument)}
 
 
@@ -118,7 +118,7 @@ def vector_shapes(
 ) -> tuple[Shape, list[Shape]]:
     """(the greatest extents, all shapes) of the values of a vector program, as one rank."""
     values = [*inputs, *(op.results[0] for op in operations)]
-    tables = {op.table for op in operations if isinstance(op, arithmetic.LookupOp)}
+    tables = tables_of(operations)
     shapes = [shape_of(v) for v in values if v not in tables]
     rank = max((len(s) for s in shapes), default=0)
     aligned = [(1,) * (rank - len(s)) + s for s in shapes]

@@ -19,6 +19,7 @@ from furiosa_ir.backends.warboy.dialect.vector_operations import (
     immediates_of,
     instruction_of,
     mode_of,
+    tables_of,
 )
 from furiosa_ir.backends.warboy.vector_engine import INSTRUCTIONS, Instruction
 from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES, LIMITS
@@ -30,7 +31,7 @@ from furiosa_ir.backends.warboy.vector_engine.instruction import (
 )
 from furiosa_ir.backends.warboy.vector_engine.lines import LineProgram, Register
 from furiosa_ir.backends.warboy.vector_engine.program import result_register, run_program
-from furiosa_ir.dialects.ftensor import TensorOp, contraction, movement
+from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
 from furiosa_ir.numerics.fixed_point import ROUNDINGS
 
 SHAPE = (2, 3, 4, 5)
@@ -200,3 +201,10 @@ def test_properties_become_immediates() -> None:
     reduced: TensorOp = contraction.ReduceOp.make([x], [i32], kind="sum", axes=[0, 2], x_zp=7)
     assert immediates_of(reduced, lambda axes: [1, 3]) == (7, 1, 3)
     assert (mode_of(reduced), axes_of(reduced)) == ("sum", (True, (0, 2)))
+
+
+def test_a_table_is_the_operand_of_that_name() -> None:
+    x, table = test.TestOp(result_types=[TensorType(i8, (2, 3)), TensorType(i8, (256,))]).results
+    looked_up = arithmetic.LookupOp.make([x, table], [i8])
+    added = arithmetic.AddOp.make([x, looked_up.results[0]], [i8])
+    assert tables_of([looked_up, added]) == {table}
