@@ -11,7 +11,7 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, TokenType
 from furiosa_ir.backends.warboy.dialect.commands import COMMAND_OF_KIND, CommandOp
-from furiosa_ir.backends.warboy.dialect.structure import Structure, kind_name, made
+from furiosa_ir.backends.warboy.dialect.structured_data import Structure, kind_name, made
 from furiosa_ir.backends.warboy.enf.commands import (
     COMMANDS,
     DRAM_FLAT,

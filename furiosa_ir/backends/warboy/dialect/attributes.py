@@ -1,4 +1,4 @@
-"""Attributes of the `warboy` dialect: one for each kind of table, all printed by `structure`."""
+"""Attributes of the `warboy` dialect, one a kind of table; `structured_data` prints them all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     MemoryAddresses,
     MemoryPlan,
 )
-from furiosa_ir.backends.warboy.dialect.structure import (
+from furiosa_ir.backends.warboy.dialect.structured_data import (
     Structure,
     kind_name,
     parse_value,

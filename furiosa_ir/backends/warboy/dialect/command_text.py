@@ -15,7 +15,7 @@ from typing import Any, cast
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 
-from furiosa_ir.backends.warboy.dialect.structure import (
+from furiosa_ir.backends.warboy.dialect.structured_data import (
     Structure,
     Value,
     kind_name,
