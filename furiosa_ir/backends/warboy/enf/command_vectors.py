@@ -8,6 +8,7 @@ theirs. All of a vector is read at once, then dealt out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -37,19 +38,20 @@ def read_commands(row: Mapping[str, Any]) -> tuple[Command, ...]:
         FormatFailure: vectors do not fit each other, or a field means nothing.
     """
     headers: Array = row["commands"]
-    kinds = headers["kind"]
-    if kinds.size and kinds.max() >= len(COMMANDS):
-        raise FormatFailure(f"command kind {kinds.max()} does not exist")
-    waits = _dealt(row, "waits", headers["waits"], row["waits"].tolist())
+    kinds: list[int] = headers["kind"].tolist()
+    if max(kinds, default=0) >= len(COMMANDS):
+        raise FormatFailure(f"command kind {max(kinds)} does not exist")
+    waits = _dealt(row, "waits", headers["waits"].tolist(), row["waits"].tolist())
     layers: list[int] = headers["layer"].tolist()
-    places = [np.flatnonzero(kinds == number) for number in range(len(COMMANDS))]
+    places: list[list[int]] = [[] for _ in COMMANDS]
+    for number, kind in enumerate(kinds):
+        places[kind].append(number)
     for kind, mine in zip(COMMANDS, places, strict=True):
-        _same_number(kind.vector, mine.size, len(row[kind.vector]))
+        _same_number(kind.vector, len(mine), len(row[kind.vector]))
     lists = _lists(row, places)
     commands: list[Any] = [None] * len(headers)
     every = {"layer": layers, "waits": waits}
-    for kind, mine in zip(COMMANDS, places, strict=True):
-        numbers = mine.tolist()
+    for kind, numbers in zip(COMMANDS, places, strict=True):
         attributes = every | lists if kind.has_program else every
         elsewhere = {name: [values[i] for i in numbers] for name, values in attributes.items()}
         records = kind.struct.read(row[kind.vector], **elsewhere)
@@ -58,7 +60,7 @@ def read_commands(row: Mapping[str, Any]) -> tuple[Command, ...]:
     return tuple(commands)
 
 
-def _lists(row: Mapping[str, Any], places: Sequence[Array]) -> dict[str, Sequence[Any]]:
+def _lists(row: Mapping[str, Any], places: Sequence[Sequence[int]]) -> dict[str, Sequence[Any]]:
     """Operands, parameters and program of every command, by its number."""
     instructions: Array = row["instructions"]
     elements: dict[str, Sequence[Any]] = {
@@ -66,34 +68,32 @@ def _lists(row: Mapping[str, Any], places: Sequence[Array]) -> dict[str, Sequenc
         "parameters": PARAMETER.read(row["parameters"]),
         "program": INSTRUCTION.read(
             instructions,
-            operands=_dealt(row, "registers", instructions["operands"], row["registers"].tolist()),
+            operands=_dealt(
+                row, "registers", instructions["operands"].tolist(), row["registers"].tolist()
+            ),
             immediates=_dealt(
-                row, "immediates", instructions["immediates"], row["immediates"].tolist()
+                row, "immediates", instructions["immediates"].tolist(), row["immediates"].tolist()
             ),
         ),
     }
     found: dict[str, Sequence[Any]] = {}
     programs = [(k, mine) for k, mine in zip(COMMANDS, places, strict=True) if k.has_program]
     for attribute, vector in _LISTS.items():
-        counts = np.zeros(len(row["commands"]), np.int64)
+        counts = [0] * len(row["commands"])
         for kind, mine in programs:
-            if mine.size:
-                counts[mine] = row[kind.vector][vector]
+            for number, count in zip(mine, row[kind.vector][vector].tolist(), strict=True):
+                counts[number] = count
         found[attribute] = _dealt(row, vector, counts, elements[attribute])
     return found
 
 
 def _dealt(
-    row: Mapping[str, Any], vector: str, counts: Array, elements: Sequence[Any]
+    row: Mapping[str, Any], vector: str, counts: Sequence[int], elements: Sequence[Any]
 ) -> list[tuple[Any, ...]]:
     """A vector's elements in order, so many for each."""
-    ends = np.cumsum(counts, dtype=np.int64)
-    _same_number(vector, int(ends[-1]) if ends.size else 0, len(row[vector]))
-    starts = ends - counts
-    return [
-        tuple(elements[start:end])
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]
+    ends = list(accumulate(counts, initial=0))
+    _same_number(vector, ends[-1], len(row[vector]))
+    return [tuple(elements[start:end]) for start, end in pairwise(ends)]
 
 
 def _same_number(vector: str, wanted: int, there: int) -> None:
