@@ -34,16 +34,15 @@ if TYPE_CHECKING:
 
     from xdsl.dialects.builtin import ModuleOp
     from xdsl.dialects.func import FuncOp
-    from xdsl.ir import SSAValue
 
-    from furiosa_ir.comparison import Coverage
+    from furiosa_ir.backends.verification import Verification
     from furiosa_ir.costs import Costs
     from furiosa_ir.dialects.graph.base import GraphOp
     from furiosa_ir.hints import Hint
     from furiosa_ir.ir.pipeline import Pipeline
     from furiosa_ir.numerics.array import Array
     from furiosa_ir.plugins import Plugin
-    from furiosa_ir.program import DeviceSegment, Program, Provenance
+    from furiosa_ir.program import Program, Provenance
     from furiosa_ir.program_head import Head
 
 _BUILT_IN = ("furiosa_ir.backends.warboy:BACKEND",)
@@ -73,45 +72,6 @@ class Executor(Protocol):
             ExecutionFailure: the program breaks a rule of the machine.
         """
         ...
-
-
-class SegmentCheck(Protocol):
-    """Compares a device segment of a program with the operations that it was made of."""
-
-    def run(
-        self, inputs: Mapping[int, Array], values: Mapping[SSAValue, Array], coverage: Coverage
-    ) -> Mapping[int, Array]:
-        """Runs the segment on one input; its outputs by tensor index.
-
-        Args:
-            inputs: by tensor index.
-            values: every value of the segment's function on the same inputs, by the interpreter.
-            coverage: is added to.
-
-        Raises:
-            Disagreement: what is made on the way is another than the function's.
-        """
-        ...
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Verification:
-    """How `furiosa compile --verify` looks into the device segments of a backend's programs.
-
-    Attributes:
-        commands_by: the pass that makes commands, which the interpreter gives no meaning, of the
-            operations in front of it.
-        has_commands: whether a module is commands already, as text may be.
-        segment_checks: from a program to what compares one of its device segments, given its index
-            and its function in front of `commands_by`.
-        check_same_segment: compares a program's segment with the one of a source that was commands
-            already: (program, segment, the source's segment, coverage). Raises Disagreement.
-    """
-
-    commands_by: str
-    has_commands: Callable[[ModuleOp], bool]
-    segment_checks: Callable[[Program], Callable[[int, FuncOp], SegmentCheck]]
-    check_same_segment: Callable[[Program, DeviceSegment, DeviceSegment, Coverage], None]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,8 +131,8 @@ class Backend:
             layer); None if it is complete.
         devices: (regular expression, target) in order: what `device` of a session may be, beside
             the targets' names.
-        verification: how `--verify` looks into device segments; without, it compares what they
-            make.
+        verification: how `--verify` looks into device segments (`verification.py`); without, it
+            compares what they make.
         device_hint: how to specify a device, for who has got it wrong.
     """
 
@@ -194,7 +154,7 @@ class Backend:
     missing: Callable[[FuncOp], tuple[str, str, str | None] | None] | None = None
     devices: tuple[tuple[str, str], ...] = ()
     device_hint: str = ""
-    verification: Verification | None = None
+    verification: Callable[[], Verification] | None = None
 
     @property
     def stops(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from furiosa_ir.program import DeviceSegment, HostSegment, Program, Provenance
 def has_commands(module: ModuleOp) -> bool:
     """Whether a module's segments are commands."""
     verification = backend_of(module).verification
-    return verification is not None and verification.has_commands(module)
+    return verification is not None and verification().has_commands(module)
 
 
 def program_of(module: ModuleOp) -> Program:
@@ -52,7 +52,7 @@ def check_same_commands(program: Program, source: Program, coverage: Coverage) -
             and isinstance(got, DeviceSegment)
             and isinstance(want, DeviceSegment)
         ):
-            verification.check_same_segment(program, got, want, coverage)
+            verification().check_same_segment(program, got, want, coverage)
         elif got != replace(want, name=got.name):
             what = "host segment" if isinstance(got, HostSegment) else "segment"
             raise Disagreement(f"the result does not agree: {what} {got.name} differs", hint=level)

@@ -17,7 +17,8 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import CallOp, FuncOp
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.backends import Executor, SegmentCheck, backend_for
+from furiosa_ir.backends import Executor, backend_for
+from furiosa_ir.backends.verification import SegmentCheck
 from furiosa_ir.comparison import (
     Coverage,
     Disagreement,
@@ -171,7 +172,7 @@ def _segment_checks(program: Program) -> Callable[[int, FuncOp], SegmentCheck]:
     """What compares a device segment with its function, by the backend of the program."""
     backend = backend_for(program.target)
     if backend.verification is not None:
-        return backend.verification.segment_checks(program)
+        return backend.verification().segment_checks(program)
     executor = backend.executor(program)
 
     def whole(index: int, _function: FuncOp) -> SegmentCheck:

@@ -115,7 +115,7 @@ class CompileTrace(Instrumentation):
     @override
     def before_pass(self, what: Pass, module: ModuleOp) -> None:
         verification = backend_of(module).verification
-        if verification is not None and what.name == verification.commands_by:
+        if verification is not None and what.name == verification().commands_by:
             self.kernels = self._snapshot(module)
 
     @property

@@ -3,7 +3,7 @@
 What the rest of the compiler knows of it is `BACKEND`, whose parts are imported when they are used.
 """
 
-from furiosa_ir.backends import Backend, Container, Verification, lazily
+from furiosa_ir.backends import Backend, Container, lazily
 
 _HERE = __name__
 
@@ -35,12 +35,7 @@ BACKEND = Backend(
     assemble=lazily(f"{_HERE}.assembly:assemble_program"),
     executor=lazily(f"{_HERE}.simulator:Simulator"),
     costs=lazily(f"{_HERE}.costs:program_costs"),
-    verification=Verification(
-        commands_by="schedule",
-        has_commands=lazily(f"{_HERE}.verification.commands:has_commands"),
-        segment_checks=lazily(f"{_HERE}.verification.segment:segment_checks"),
-        check_same_segment=lazily(f"{_HERE}.verification.commands:check_same_segment"),
-    ),
+    verification=lazily(f"{_HERE}.verification:verification"),
     devices=(
         # "warboy(2)*1": a device of two fused PEs. "npu:0:0-1", "npu0pe0-1": PEs 0 and 1 of NPU 0.
         (r"warboy\(2\)\*\d+|npu:\d+:\d+-\d+|npu\d+pe\d+-\d+|npu:\d+|npu\d+", "warboy-2pe"),
