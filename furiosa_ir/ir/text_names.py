@@ -38,6 +38,8 @@ _LONGEST_LOCATION = 40
 """Letters of a layer's name that text repeats at each of its operations."""
 
 _INVALID = re.compile(r"[^A-Za-z0-9]+")
+_TAIL = 80
+"""Letters at the end of a name in which a quantiser's are looked for."""
 _QUANTISER = re.compile(r"_(?:Dequantize|Quantize)Linear(?:_\w+|/\w+)?$")
 """What onnxruntime's quantiser calls the nodes that it adds around a layer."""
 
@@ -61,6 +63,7 @@ class Names:
         self.locations: dict[str, Attribute] = {}
         self.forward: set[Operation] = set()
         self.alias_of: dict[Attribute, str] = {}
+        self._alias_counts: dict[tuple[bool, str], int] = {}
         self._roles = _roles(module)
         self._seen: set[int] = set()
         self._operation(module, _Scope())
@@ -138,10 +141,13 @@ class Names:
         others = (table,) if table is self.types else (self.constants, self.locations)
         base = _INVALID.sub("_", name).strip("_") or "a"
         base = name = f"n{base}" if base[0].isdigit() else base
-        count = 1
+        # Where thousands are called alike, none is tried twice.
+        key = (table is self.types, base)
+        count = self._alias_counts.get(key, 1)
         while any(name in other for other in others):
             name = f"{base}_{count}"
             count += 1
+        self._alias_counts[key] = count
         table[name] = attribute
         self.alias_of[attribute] = name
 
@@ -197,16 +203,22 @@ def layer_label(op: Operation) -> str:
 @lru_cache(maxsize=65536)
 def _label(names: tuple[str, ...]) -> str:
     """One name for several layers': that of the first which a quantiser did not add."""
-    own = [name for name in names if not _QUANTISER.search(name)] or list(names)
+    own = [name for name in names if _without_quantiser(name) == name] or list(names)
     if not own:
         return ""
     # LiteRT's converter joins the names of what it fuses.
-    text = _QUANTISER.sub("", own[0].partition(";")[0])
+    text = _without_quantiser(own[0].partition(";")[0])
     label = _INVALID.sub("_", text).strip("_")
     if len(label) > _LONGEST:
         label = label[-_LONGEST:]
         label = (label.partition("_")[2] or label).strip("_")
     return f"n{label}" if label[:1].isdigit() else label
+
+
+def _without_quantiser(name: str) -> str:
+    # Names are a file's: what is looked through is bounded.
+    begin = max(0, len(name) - _TAIL)
+    return name[:begin] + _QUANTISER.sub("", name[begin:])
 
 
 def _roles(module: Operation) -> dict[SSAValue, str]:

@@ -44,6 +44,18 @@ REFUSED: dict[str, str] = {
     "digits_of_a_constant": _module(f"#graph.blob<i64 [{'9' * 5000}] (1)>"),
     "hexadecimal_digits": _module("0x" + "f" * 300_000 + " : i64"),
     "digits_of_a_real": _module("9" * 500_000 + ".0 : f64"),
+    "operands": _main(
+        f"%x = graph.constant #graph.blob<i8 [] (1)> : tensor<i8>\n"
+        f"%y = graph.sum {', '.join(['%x'] * 50_000)} : tensor<2xi8>\nfunc.return\n"
+    ),
+    "kernels_in_kernels": _main(
+        "%x = graph.constant #graph.blob<i8 [] (1)> : tensor<i8>\n"
+        + "%y = warboy.vector %x = %x : tensor<i8> {\n" * 5000
+    ),
+    "properties": _main(
+        f"%x = graph.constant #graph.blob<i8 [] (1)> {{a = [{', '.join(['1'] * 20_000)}]}}"
+        " : tensor<i8>\nfunc.return\n"
+    ),
     "values_used_by_unreachable_blocks": _main(
         "".join(f'^b{i}:\n"func.return"(%v{i}) : (i8) -> ()\n' for i in range(2000))
     ),
@@ -55,6 +67,22 @@ ACCEPTED: dict[str, str] = {
     "comments": "// a\n" * 180_000 + "builtin.module {}\n",
     "comments_inside": "builtin.module {\n" + "//\n \n" * 180_000 + "}\n",
     "splat_of_some": _module("dense<1.5> : tensor<4000000xf64>"),
+    "operands_of_some": _main(
+        f"%x = graph.constant #graph.blob<i8 [] (1)> : tensor<i8>\n"
+        f"%y = graph.sum {', '.join(['%x'] * 20_000)} : tensor<i8>\nfunc.return\n"
+    ),
+    "layers_of_one_name": _main(
+        "".join(
+            f'%{i} = graph.constant #graph.blob<i8 [] (1)> : tensor<i8> loc(fused["a", "{i}"])\n'
+            for i in range(2000)
+        )
+        + "func.return\n"
+    ),
+    "a_long_name": _main(
+        '%0 = graph.constant #graph.blob<i8 [] (1)> : tensor<i8> loc("'
+        + "_QuantizeLinear" * 50_000
+        + '!")\nfunc.return\n'
+    ),
     "aliases_of_some": _aliases("#", '"x"', _eight("[", "]"), 6),
 }
 """Each is read, large as it is."""

@@ -148,11 +148,13 @@ def ir_texts() -> Iterator[tuple[str, bytes]]:
         for name, data in _some_models():
             for level in default_backend().levels:
                 with suppress(FuriosaError):
-                    write_module(compile_source(data, target_ir=level).module, path)
-                    beside = path.with_suffix(".safetensors")
-                    constants = b"\0" + beside.read_bytes() if beside.exists() else b""
-                    beside.unlink(missing_ok=True)
-                    yield f"{name}_{level}.mlir", path.read_bytes() + constants
+                    module = compile_source(data, target_ir=level).module
+                    for form in ("", "_generic"):
+                        write_module(module, path, generic=bool(form))
+                        beside = path.with_suffix(".safetensors")
+                        constants = b"\0" + beside.read_bytes() if beside.exists() else b""
+                        beside.unlink(missing_ok=True)
+                        yield f"{name}_{level}{form}.mlir", path.read_bytes() + constants
     yield from hostile_texts()
 
 
