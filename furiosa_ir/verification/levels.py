@@ -37,11 +37,11 @@ from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.element_types import BY_NAME
 from furiosa_ir.program import HostSegment, Program
-from furiosa_ir.reports.run_operator import run_host_operator
 from furiosa_ir.runtime.engines import host_engine
 from furiosa_ir.runtime.host import HostEngine, check_declared
 from furiosa_ir.runtime.isolation import SharedProcessEngine
 from furiosa_ir.verification.convolutions import lowered_convolution
+from furiosa_ir.verification.host_operator import run_host_operator
 from furiosa_ir.verification.margins import margins
 from furiosa_ir.verification.trace import CompileTrace, Snapshot
 

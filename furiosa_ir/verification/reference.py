@@ -30,8 +30,8 @@ from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import is_ours
-from furiosa_ir.reports.run_operator import run_host_operator
 from furiosa_ir.verification.convolutions import exact_convolution
+from furiosa_ir.verification.host_operator import run_host_operator
 from furiosa_ir.verification.margins import margins
 from furiosa_ir.verification.trace import CompileTrace
 

@@ -26,9 +26,9 @@ from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugins import load_plugins
 from furiosa_ir.program import HostSegment
-from furiosa_ir.reports.run_operator import run_host_operator
 from furiosa_ir.tools.furiosa import main
 from furiosa_ir.verification import CompileTrace, verify_compile
+from furiosa_ir.verification.host_operator import run_host_operator
 from tests.backends.conftest import ROOT, TOY, Forget
 
 DIGITS = ROOT / "examples" / "digits"

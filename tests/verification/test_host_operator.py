@@ -11,7 +11,7 @@ from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.lowering.operation import lower_operation
-from furiosa_ir.reports.run_operator import run_host_operator
+from furiosa_ir.verification.host_operator import run_host_operator
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 
 
