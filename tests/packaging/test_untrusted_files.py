@@ -34,6 +34,8 @@ IMPORTS_BY_NAME = {
     "furiosa_ir/backends/installed.py",
     # Command groups of a table, imported when they are called.
     "furiosa_ir/tools/furiosa.py",
+    # The two commands, which are imported when their process is ready.
+    "furiosa_ir/tools/launch.py",
     # `--load PLUGIN`.
     "furiosa_ir/plugins.py",
 }
