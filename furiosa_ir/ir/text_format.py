@@ -29,7 +29,8 @@ _OPERATION = rb"""(?:builtin\.)?module\s*+(?:[@{]|attributes\b|loc\()
     | \{-\#                                       # resources
     """
 
-_CUT_ALIAS = re.compile(rb"[#!](?:[A-Za-z_][\w$.-]*+[ \t]*+(?:=[^\n]*+)?+)?+\Z")
+_CUT = re.compile(rb"(?:/|[#!](?:[A-Za-z_][\w$.-]*+[ \t]*+(?:=[^\n]*+)?+)?+)\Z")
+"""An alias or a comment of which more stands behind what was looked at."""
 
 
 def is_ir_text(head: bytes) -> bool:
@@ -43,8 +44,8 @@ def is_ir_text(head: bytes) -> bool:
         return b"//" in head or b"=" in head  # more than blanks
     if _operation(*dialects()).match(head, preamble.end()) is not None:
         return True
-    # The aliases of a large network are longer than what a reader looks at.
-    return preamble.end() > 0 and _CUT_ALIAS.match(head, preamble.end()) is not None
+    # Aliases of a large network, and comments, may be longer than what a reader looks at.
+    return preamble.end() > 0 and _CUT.match(head, preamble.end()) is not None
 
 
 @cache
