@@ -87,8 +87,10 @@ class OperationFailure(VerificationFailure):
         return failure
 
     @override
-    def at(self, *, file: str | None = None, layer: str | None = None) -> OperationFailure:
-        copy = cast("OperationFailure", super().at(file=file, layer=layer))
+    def at(
+        self, *, file: str | None = None, layer: str | None = None, hint: str | None = None
+    ) -> OperationFailure:
+        copy = cast("OperationFailure", super().at(file=file, layer=layer, hint=hint))
         copy.operation, copy.failures = self.operation, self.failures
         return copy
 

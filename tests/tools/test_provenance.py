@@ -141,7 +141,8 @@ def test_a_needed_pass_that_is_left_out_is_named(left_out: str):
 
 
 @pytest.mark.parametrize(
-    "late", ["fuse-kernels", "assign-views", "plan-tiles", "allocate", "schedule"]
+    "late",
+    ["lower-to-ftensor", "fuse-kernels", "assign-views", "plan-tiles", "allocate", "schedule"],
 )
 def test_a_pass_behind_the_last(late: str):
     passes = ",".join([*PASSES, late])
