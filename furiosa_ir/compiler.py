@@ -16,7 +16,7 @@ from furiosa_ir.driver import CompileResult, compile_source
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import PartArguments, part_of
-from furiosa_ir.plugins import Plugin, plugin_list
+from furiosa_ir.plugin_source import Plugin, plugin_list
 
 __all__ = ["CompileResult", "compile_model", "compile_source"]
 

@@ -28,7 +28,8 @@ from furiosa_ir.ir.segments import causes_of
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
-from furiosa_ir.plugins import Plugin, load_plugins, plugin_failure, plugin_list
+from furiosa_ir.plugin_source import Plugin, plugin_list
+from furiosa_ir.plugins import load_plugins, plugin_failure
 from furiosa_ir.program import Program, Provenance, Resumption
 from furiosa_ir.recommendation import recommend_quantizing
 from furiosa_ir.stages import level_of, remaining_phases, require

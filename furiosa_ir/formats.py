@@ -11,7 +11,7 @@ from furiosa_ir.backends import backend_of_content
 from furiosa_ir.ir.text_format import is_ir_text
 
 if TYPE_CHECKING:
-    from furiosa_ir.plugins import Plugin
+    from furiosa_ir.plugin_source import Plugin
 
 HEAD_BYTES = 1 << 16
 """Bytes of a file's beginning that tell what it is; comments may stand in front of text."""

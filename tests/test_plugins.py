@@ -16,7 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from furiosa_ir import plugins
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.plugins import find_plugin, load_plugins, plugin_failure, plugin_frame
+from furiosa_ir.plugin_source import find_plugin
+from furiosa_ir.plugins import load_plugins, plugin_failure, plugin_frame
 from tests.conftest import DIGITS, ROOT
 
 ONNX = DIGITS / "digits_qdq_int8.onnx"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from furiosa_ir.hints import Hint
     from furiosa_ir.ir.pipeline import Pipeline
     from furiosa_ir.numerics.array import Array
-    from furiosa_ir.plugins import Plugin
+    from furiosa_ir.plugin_source import Plugin
     from furiosa_ir.program import Program, Provenance
     from furiosa_ir.program_head import Head
 

@@ -30,7 +30,7 @@ from furiosa_ir.cache.stored_program import fault_of_hit
 from furiosa_ir.network_part import WHOLE, Part
 
 if TYPE_CHECKING:
-    from furiosa_ir.plugins import Plugin
+    from furiosa_ir.plugin_source import Plugin
     from furiosa_ir.program import Program
 
 # A hit needs one of the stores, and neither the compiler with all of xDSL, nor numpy.

@@ -26,7 +26,7 @@ from furiosa_ir.limits import LIMITS, limit
 from furiosa_ir.network_part import WHOLE, Part
 
 if TYPE_CHECKING:
-    from furiosa_ir.plugins import Plugin
+    from furiosa_ir.plugin_source import Plugin
 
 _SCHEMA = 3
 """Raise it when the meaning of a field below changes."""
@@ -57,7 +57,7 @@ class Inputs:
         target: one of `backends.targets`, or None: as the source says.
         batch_size: as given, None included: the program records it.
         passes: a pipeline text, where the passes are not the compiler's own.
-        plugins: code that operators and passes come from, as `plugins.find_plugin` takes it; what
+        plugins: code that operators and passes come from, as `plugin_source.find_plugin` takes it; what
             it may import from its folder or package counts too.
         part: which part of a network, of which extents.
     """

@@ -17,7 +17,7 @@ from furiosa_ir.errors import FormatFailure
 from furiosa_ir.program_head import Head
 
 if TYPE_CHECKING:
-    from furiosa_ir.plugins import Plugin
+    from furiosa_ir.plugin_source import Plugin
 
 
 def fault_of_hit(

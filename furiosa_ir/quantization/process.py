@@ -33,11 +33,10 @@ from furiosa_ir.native_process import (
     no_report,
 )
 from furiosa_ir.network_part import Part, PartArguments, part_of
+from furiosa_ir.plugin_source import Plugin, plugin_list
 from furiosa_ir.plugins import (
-    Plugin,
     load_plugins,
     loaded_plugins,
-    plugin_list,
     raise_plugin_failure,
     scripts_that_register,
 )

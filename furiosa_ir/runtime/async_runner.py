@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar, Unpack
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.network_part import PartArguments
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.plugins import Plugin
+from furiosa_ir.plugin_source import Plugin
 from furiosa_ir.runtime.errors import SessionClosed
 from furiosa_ir.runtime.model import Inputs, Model
 from furiosa_ir.runtime.session import ModelSource, Session, create

@@ -27,7 +27,7 @@ from typing import Any, Self, Unpack
 from furiosa_ir.errors import ExecutionFailure, readable
 from furiosa_ir.network_part import PartArguments
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.plugins import Plugin
+from furiosa_ir.plugin_source import Plugin
 from furiosa_ir.runtime.errors import (
     QueueWaitTimeout,
     RunFailure,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from furiosa_ir.arguments import optional_text
 from furiosa_ir.backends import Backend, backends, find
 from furiosa_ir.errors import ExecutionFailure
-from furiosa_ir.plugins import Plugin
+from furiosa_ir.plugin_source import Plugin
 
 
 def target_of(device: str | None, plugins: Sequence[Plugin] = ()) -> str | None:

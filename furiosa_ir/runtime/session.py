@@ -21,7 +21,8 @@ from furiosa_ir.formats import Format, head_of, recognise
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import PartArguments, part_of
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.plugins import Plugin, find_plugin, load_plugins, plugin_list
+from furiosa_ir.plugin_source import Plugin, find_plugin, plugin_list
+from furiosa_ir.plugins import load_plugins
 from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.engines import engine_asked_for, host_engine

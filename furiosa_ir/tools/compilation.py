@@ -26,7 +26,7 @@ from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 
 if TYPE_CHECKING:
-    from furiosa_ir.plugins import Plugin
+    from furiosa_ir.plugin_source import Plugin
 
 # What imports numpy and xDSL is imported where it is used: a program that the cache has needs none.
 # ruff: noqa: PLC0415

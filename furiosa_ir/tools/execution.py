@@ -14,7 +14,7 @@ from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import check_writable, refuse_terminal
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.plugins import Plugin
+from furiosa_ir.plugin_source import Plugin
 from furiosa_ir.runtime import session
 from furiosa_ir.runtime.tensor import DataType, TensorDesc
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown

@@ -13,7 +13,7 @@ from furiosa_ir.backends import backend_of_content
 from furiosa_ir.errors import FormatFailure, FuriosaError, readable
 from furiosa_ir.formats import HEAD_BYTES
 from furiosa_ir.input_files import open_input
-from furiosa_ir.plugins import Plugin
+from furiosa_ir.plugin_source import Plugin
 from furiosa_ir.reports.inspect import summary
 
 

@@ -20,7 +20,7 @@ from rich.text import Text
 from furiosa_ir.errors import readable
 from furiosa_ir.files import check_writable, refuse_terminal, write_whole
 from furiosa_ir.network_part import WHOLE, Part
-from furiosa_ir.plugins import Plugin
+from furiosa_ir.plugin_source import Plugin
 from furiosa_ir.quantization import OutputAccuracy, QuantizationReport, quantize
 from furiosa_ir.quantization.calibration import calibration_files
 from furiosa_ir.quantization.layers import LayerAccuracy, worst

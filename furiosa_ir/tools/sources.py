@@ -14,7 +14,7 @@ from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.tools.arguments import STDOUT
 
 if TYPE_CHECKING:
-    from furiosa_ir.plugins import Plugin
+    from furiosa_ir.plugin_source import Plugin
 
 
 def check_outputs(outputs: Sequence[Path], source: Path, others: Iterable[Path] = ()) -> None:
@@ -46,7 +46,7 @@ def plugin_files(plugins: Iterable[Plugin]) -> list[Path]:
     """
     if not plugins:
         return []
-    from furiosa_ir.plugins import find_plugin  # noqa: PLC0415  # few compiles have any
+    from furiosa_ir.plugin_source import find_plugin  # noqa: PLC0415  # few compiles have any
 
     return [find_plugin(plugin).file for plugin in plugins]
 

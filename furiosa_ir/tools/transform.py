@@ -31,7 +31,7 @@ from furiosa_ir.ir.text import (
 from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
-from furiosa_ir.plugins import Plugin
+from furiosa_ir.plugin_source import Plugin
 from furiosa_ir.streams import descriptor_at
 from furiosa_ir.tools.colors import colored
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
