@@ -57,8 +57,8 @@ class Inputs:
         target: one of `backends.targets`, or None: as the source says.
         batch_size: as given, None included: the program records it.
         passes: a pipeline text, where the passes are not the compiler's own.
-        plugins: code that operators and passes come from, as `plugin_source.find_plugin` takes it; what
-            it may import from its folder or package counts too.
+        plugins: code that operators, passes and backends come from, as `plugin_source.find_plugin`
+            takes it; what it may import from its folder or package counts too.
         part: which part of a network, of which extents.
     """
 

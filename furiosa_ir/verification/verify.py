@@ -13,12 +13,12 @@ import numpy as np
 from furiosa_ir.backends.target import backend_of
 from furiosa_ir.comparison import Coverage, Where, check_equal
 from furiosa_ir.dialects.graph.variables import variables_of
+from furiosa_ir.formats import Format, recognise
 from furiosa_ir.importers import load
 from furiosa_ir.importers.tflite.part import content_of_part
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.ir.segments import main_function
 from furiosa_ir.ir.shaped_operation import shape_of
-from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import Program
@@ -91,7 +91,8 @@ def verify_compile(
     assert trace.source is not None
     assert trace.final is not None
     data = source.read_bytes()
-    if data[4:8] == b"TFL3":
+    is_tflite = recognise(data) is Format.TFLITE
+    if is_tflite:
         data = content_of_part(data, part)
     if program is None and has_commands(trace.final.module):
         program = program_of(trace.final.module)
@@ -122,7 +123,7 @@ def verify_compile(
         single.compare(witness, feeds[0])
     agreements = [a for one in compared for a in one.agreements]
     notes: list[str] = []
-    if data[4:8] == b"TFL3" and isinstance(reference, InterpretedReference):
+    if is_tflite and isinstance(reference, InterpretedReference):
         notes.append(
             "LiteRT does not know the plug-in's operators: they are compared with `evaluate`, to "
             "one step, and the others with their lowerings"
@@ -226,7 +227,7 @@ class _Comparison:
 
 def is_other_than_onnx(data: bytes) -> bool:
     """Whether a source is a TFLite network or text."""
-    return data[4:8] == b"TFL3" or is_ir_text(data)
+    return recognise(data) is not Format.ONNX
 
 
 @dataclass(frozen=True)
@@ -322,7 +323,7 @@ def reference_of(data: bytes, trace: CompileTrace, also: frozenset[int] = frozen
         FuriosaError: a TFLite network needs LiteRT, or it does not run there.
     """
     wanted = wanted_numbers(trace) | also
-    if data[4:8] == b"TFL3":
+    if recognise(data) is Format.TFLITE:
         assert trace.source is not None
         optimized = "graph.kernels" in trace.source.attributes
         if not any(is_of_plugin(op) for op in trace.source.walk()):

@@ -32,7 +32,8 @@ IMPORTS_BY_NAME = {
     # Backends: the parts of one, named in its value; those of installed distributions.
     "furiosa_ir/backends/__init__.py",
     "furiosa_ir/backends/installed.py",
-    # Command groups of a table, imported when they are called.
+    # Commands, and groups of them in a table, imported when they are called.
+    "furiosa_ir/tools/launch.py",
     "furiosa_ir/tools/furiosa.py",
     # The two commands, which are imported when their process is ready.
     "furiosa_ir/tools/launch.py",
