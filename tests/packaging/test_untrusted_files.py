@@ -33,7 +33,6 @@ IMPORTS_BY_NAME = {
     "furiosa_ir/backends/__init__.py",
     "furiosa_ir/backends/installed.py",
     # Commands, and groups of them in a table, imported when they are called.
-    "furiosa_ir/tools/launch.py",
     "furiosa_ir/tools/furiosa.py",
     # The two commands, which are imported when their process is ready.
     "furiosa_ir/tools/launch.py",
