@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,9 @@ def check(module: ModuleOp) -> None:
     again = parse_module(text, table)
     assert difference(module, again) is None
     assert print_module(again) == text
-    assert all(len(line) <= 200 for line in text.split("\n") if not line.startswith("#"))
+    # But for what a network calls its layers, no line of the body is long.
+    body = [line for line in text.split("\n") if not line.startswith("#")]
+    assert max(len(re.sub(r'"[^"]*"', "", line)) for line in body) <= 200
     generic = parse_module(print_module(module, generic=True), table)
     assert difference(module, generic) is None
 
