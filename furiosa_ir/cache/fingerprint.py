@@ -22,7 +22,7 @@ LIBRARIES = (
 )
 """Distributions whose versions may change a program, by their normalised names."""
 
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 
 
 @cache

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class FileCompile:
     """A compile to be.
 

@@ -39,7 +39,8 @@ pytestmark = pytest.mark.usefixtures("own_register")
 
 
 def _images(network: str) -> Array:
-    return np.load(DIGITS / "digits_inputs.npz")[NETWORKS[network]][:COUNT]
+    with np.load(DIGITS / "digits_inputs.npz") as arrays:
+        return arrays[NETWORKS[network]][:COUNT]
 
 
 def _run(arguments: Sequence[str], environment: dict[str, str] | None = None) -> str:
@@ -107,7 +108,8 @@ def test_the_commands_take_it(tmp_path: Path) -> None:
     _run(["run", program, "--inputs", str(tmp_path / "in.npy"), "--outputs", outputs])
     with session.create(network) as running:
         want = running.run([images[:1]])[0].numpy()
-    np.testing.assert_array_equal(np.load(outputs)["probabilities"], want)
+    with np.load(outputs) as written:
+        np.testing.assert_array_equal(written["probabilities"], want)
 
 
 def test_its_programs_are_verified() -> None:

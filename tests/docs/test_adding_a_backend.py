@@ -23,8 +23,8 @@ def test_the_files_are_as_they_stand_there() -> None:
 
 
 def test_commands_and_code_run(tmp_path: Path) -> None:
-    images = np.load(ROOT / "examples" / "digits" / "digits_inputs.npz")["tflite_images"]
-    np.save(tmp_path / "image.npy", images[:1])
+    with np.load(ROOT / "examples" / "digits" / "digits_inputs.npz") as arrays:
+        np.save(tmp_path / "image.npy", arrays["tflite_images"][:1])
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     commands = re.findall(r"^furiosa .*$", TEXT, re.MULTILINE)
     assert [command.split()[1] for command in commands] == ["compile", "inspect", "run"]
