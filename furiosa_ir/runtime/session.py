@@ -22,7 +22,7 @@ from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import PartArguments, part_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugin_source import Plugin, find_plugin, plugin_list
-from furiosa_ir.plugins import load_plugins
+from furiosa_ir.plugins import load_plugins, raise_plugin_failure
 from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.engines import engine_asked_for, host_engine
@@ -359,7 +359,11 @@ def _run_segments(loaded: _Loaded, values: dict[int, Array]) -> dict[int, Array]
         else:
             assert loaded.executor is not None
             needed = {t: values[t] for t in segment.reads}
-            values.update(loaded.executor.run_segment(index, needed))
+            try:
+                values.update(loaded.executor.run_segment(index, needed))
+            except Exception as error:
+                raise_plugin_failure(error, None, f"the segment '{segment.name}'")
+                raise
     return values
 
 

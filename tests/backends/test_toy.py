@@ -196,6 +196,20 @@ def test_damaged_programs_are_refused(tmp_path: Path) -> None:
             session.create(b"toy1" + zlib.crc32(body).to_bytes(4, "little") + body)
 
 
+def test_what_its_executor_raises_names_the_plug_in() -> None:
+    load_plugins([TOY])
+    data = compile_model(DIGITS / "digits_int8.tflite", "toy", cache=CacheSettings(None, 0))
+    body = data[8:].replace(b'"operands": [0, 1, 2]', b'"operands": [0, 1, 999]', 1)
+    assert body != data[8:]
+    with (
+        session.create(b"toy1" + zlib.crc32(body).to_bytes(4, "little") + body) as running,
+        pytest.raises(
+            FuriosaError, match=r"executor\.py:\d+: the plug-in raises IndexError.*npu_0"
+        ),
+    ):
+        running.run(_images("digits_int8.tflite")[:1])
+
+
 def test_another_target_than_the_programs_is_refused() -> None:
     load_plugins([TOY])
     data = compile_model(DIGITS / "digits_int8.tflite", "toy", cache=CacheSettings(None, 0))
