@@ -167,6 +167,11 @@ def phases_to_run(module: ModuleOp, level: str, backend: Backend) -> tuple[Phase
         CompilationFailure: it is beyond the level asked for.
     """
     levels, done = backend.levels, level_of(module)
+    if done is not None and done not in levels:
+        raise CompilationFailure(
+            f"the source is at level '{done}', which compiles for {backend.title} do not come to",
+            hint="begin with IR of the levels before, or with the network",
+        )
     if done is not None and levels.index(done) > levels.index(level):
         raise CompilationFailure(f"the source is at level '{done}', beyond '{level}'")
     left = remaining_phases(module, backend)

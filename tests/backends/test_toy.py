@@ -196,6 +196,14 @@ def test_damaged_programs_are_refused(tmp_path: Path) -> None:
             session.create(b"toy1" + zlib.crc32(body).to_bytes(4, "little") + body)
 
 
+def test_another_backends_level_is_refused(tmp_path: Path) -> None:
+    load_plugins([TOY])
+    text = tmp_path / "x.mlir"
+    _run(["compile", str(DIGITS / "digits_int8.tflite"), "--target-ir", "warboy", "-o", str(text)])
+    with pytest.raises(FuriosaError, match="the source is at level 'warboy'"):
+        compile_source(text, target="toy")
+
+
 def test_what_its_executor_raises_names_the_plug_in() -> None:
     load_plugins([TOY])
     data = compile_model(DIGITS / "digits_int8.tflite", "toy", cache=CacheSettings(None, 0))
