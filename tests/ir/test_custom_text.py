@@ -50,6 +50,8 @@ from tests.conformance.conformance import onnx_model
 from tests.conftest import DIGITS, SHARED
 from tests.lowering.drawn import drawn
 from tests.lowering.exact_cases import CASES
+from tests.lowering.network import forms, networks
+from tests.oracle.litert import build_model
 
 OPERATIONS = sorted(
     (op for d in (Graph, FTensor, Warboy) for op in d.operations), key=lambda op: op.name
@@ -159,7 +161,7 @@ WITHOUT_PLANS = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32))
 def test_any_operation_round_trips(seed: int):
     rng = random.Random(seed)
@@ -174,14 +176,17 @@ def test_any_operation_round_trips(seed: int):
 
 
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(st.data())
 def test_drawn_networks_round_trip_at_every_level(data: st.DataObject):
-    network = data.draw(drawn(CASES[data.draw(st.sampled_from(sorted(CASES)))]))
-    module = load(onnx_model(network))
+    name = data.draw(st.sampled_from([*CASES, *forms()]))
+    if isinstance(name, str):
+        module = load(onnx_model(data.draw(drawn(CASES[name]))))
+    else:
+        module = load(build_model(data.draw(networks(*name)).operators))
     round_trip(module)
     for phase in with_target(PIPELINE.phases, module, "warboy-2pe"):
         run_pipeline(make_context(), module, Pipeline(phase.name, (phase,)))
