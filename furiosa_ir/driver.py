@@ -15,7 +15,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from furiosa_ir import __version__
 from furiosa_ir.arguments import optional_text, positive_integer
-from furiosa_ir.backends import Backend, backend_for
+from furiosa_ir.backends import Backend, backend_for, write_program
 from furiosa_ir.backends.target import backend_of, module_target
 from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure, MissingKernel
 from furiosa_ir.importers import load
@@ -54,7 +54,7 @@ class CompileResult:
         if self.program is None:
             return None
         file = io.BytesIO()
-        backend_for(self.program.target).container.write(self.program, file)
+        write_program(self.program, file)
         return file.getvalue()
 
 

@@ -9,7 +9,8 @@ For a script, Python finds such a name by putting the folder on `sys.path`. Here
 the folder may hold files of anybody's (a `json.py` among downloads), and no import of ours or of a
 library's may find those. So plug-ins and neighbours are modules below a package that stands for the
 folder (`furiosa_plugin_1f2e3d4c.tables`); they have an `__import__` of their own, and that asks for
-neighbours only when nothing else has the name. Two folders' neighbours of one name stay two.
+neighbours only when nothing else has the name. A package's own name is itself, also where another
+copy is installed. Two folders' neighbours of one name stay two.
 """
 
 from __future__ import annotations
@@ -214,11 +215,11 @@ def _package_of_neighbour(name: str, globals_: Mapping[str, object] | None) -> s
     first = name.partition(".")[0]
     if root is None or first in _NOT_NEIGHBOURS:
         return None
+    if root.names is not None and first in root.names:
+        return top  # itself: another copy may be installed, or lie on the path
     found = None
-    # Beside the module that imports; a package may also call itself by its full name.
-    for folder in dict.fromkeys((package, top)):
-        if folder == top and root.names is not None and first not in root.names:
-            continue
+    # Beside the module that imports.
+    for folder in (package,) if root.names is not None else dict.fromkeys((package, top)):
         path = getattr(sys.modules.get(folder), "__path__", None)
         if path is not None and PathFinder.find_spec(f"{folder}.{first}", path) is not None:
             found = folder

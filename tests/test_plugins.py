@@ -221,6 +221,18 @@ def test_nothing_that_has_the_name_is_shadowed(tmp_path: Path):
     assert value_of(folder / "own.py") == np.pi
 
 
+def test_a_package_s_own_name_is_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever else has it: another copy that is installed, or the folder that a script lies in."""
+    for name in ("mine", "installed"):
+        own = "from own.part import A\nimport own.part\nVALUE = (A, own.part.A)"
+        write(tmp_path / name, own__init=own, own__part=f"A = {name!r}")
+    for found, given in (("installed", "mine"), ("mine", "installed"), ("mine", "mine")):
+        monkeypatch.syspath_prepend(str(tmp_path / found))
+        assert value_of(tmp_path / given / "own") == (given, given)
+        sys.path.remove(str(tmp_path / found))
+    assert not any(module.partition(".")[0] == "own" for module in sys.modules)
+
+
 def test_nobody_else_finds_neighbours(tmp_path: Path):
     folder = write(tmp_path, own="import tables\nVALUE = 1", tables="", ujson="")
     load_plugins([folder / "own.py"])

@@ -9,12 +9,12 @@ from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.program import Binding, Layer, Program, Provenance
-from toy_backend.machine import Step, ToySegment
+from toy_backend.machine import CLOCK_HZ, Step, ToySegment
 
 
 def assemble_program(module: ModuleOp, provenance: Provenance) -> Program:
     """The program; host segments, and what binds segments together, are every backend's."""
-    return assemble(module, "toy", {"clock_hz": 1_000_000}, provenance, _segment)
+    return assemble(module, "toy", {"clock_hz": CLOCK_HZ}, provenance, _segment)
 
 
 def _segment(function: FuncOp, first: int) -> tuple[ToySegment, list[Layer]]:

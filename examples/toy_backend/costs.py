@@ -4,7 +4,7 @@ from math import prod
 
 from furiosa_ir.costs import Costs, LayerCost, SegmentCost
 from furiosa_ir.program import Program
-from toy_backend.machine import ToySegment
+from toy_backend.machine import CLOCK_HZ, ToySegment
 
 
 def program_costs(program: Program) -> Costs:
@@ -17,4 +17,4 @@ def program_costs(program: Program) -> Costs:
         layers[step.layer] = LayerCost(cost.macs + step.macs, 0, cycles, cost.tiles + 1)
     total = sum(cost.cycles for cost in layers.values())
     segments = {i: SegmentCost(len(s.steps), 0, 0) for i, s in held.items()}
-    return Costs(total, total / program.machine["clock_hz"] * 1e6, 0, 0, segments, layers)
+    return Costs(total, total / CLOCK_HZ * 1e6, 0, 0, segments, layers)

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from furiosa_ir.errors import FormatFailure
 from furiosa_ir.program import DeviceSegment
 
+CLOCK_HZ = 1_000_000
 INSTRUCTIONS = ("add", "clamp", "conv", "matmul", "rescale", "reshape")  # those of `ftensor`
 
 
@@ -26,3 +28,11 @@ class ToySegment(DeviceSegment):
 
     constants: tuple[object, ...]
     steps: tuple[Step, ...]
+
+
+def check_segment(segment: ToySegment) -> None:
+    """Refuses steps of other instructions or with registers to come; raises FormatFailure."""
+    held = len(segment.inputs) + len(segment.constants)
+    for number, step in enumerate(segment.steps, held):
+        if step.instruction not in INSTRUCTIONS or not all(0 <= o < number for o in step.operands):
+            raise FormatFailure(f"in {segment.name}, '{step.instruction}' is no step")

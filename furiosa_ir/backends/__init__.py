@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from furiosa_ir.backends.answers import checked, imported
 from furiosa_ir.errors import CompilationFailure, FuriosaError
 from furiosa_ir.input_files import open_input
 from furiosa_ir.ir import extensions
@@ -48,8 +49,13 @@ if TYPE_CHECKING:
 _BUILT_IN = ("furiosa_ir.backends.warboy:BACKEND",)
 """The first one is the default."""
 
-_MAGIC = 16
-"""Bytes that the longest magic may have."""
+_LEAST_MAGIC, _MAGIC = 3, 16
+"""Bytes that a magic has at least, and at most."""
+
+_PROGRAM = "furiosa_ir.program:Program"
+
+_BLANK = 0x20
+"""What begins with less is how ONNX (8) and TFLite files (an offset) begin."""
 
 CHECKED = 10
 """Where the bytes of a container begin that the cache has a CRC-32 of (`Container.head`)."""
@@ -102,6 +108,11 @@ class Container:
     head: Callable[[bytes | memoryview, int], Head]
     disassemble: Callable[[Program], Iterable[str]]
     foreign: Callable[[bytes], tuple[dict[str, Any], list[str]] | None] | None = None
+
+    def __post_init__(self) -> None:
+        for part, kind in (("read", _PROGRAM), ("head", "furiosa_ir.program_head:Head")):
+            whose = f"the reader of {self.title} files"
+            object.__setattr__(self, part, checked(getattr(self, part), kind, whose))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -156,6 +167,30 @@ class Backend:
     device_hint: str = ""
     verification: Callable[[], Verification] | None = None
 
+    def __post_init__(self) -> None:
+        part = self._part
+        own = {
+            "pipeline": part("pipeline", "furiosa_ir.ir.pipeline:Pipeline", self._pipeline_fault),
+            "assemble": part("assemble", _PROGRAM, self._program_fault),
+            "costs": part("costs", "furiosa_ir.costs:Costs"),
+        }
+        for name, checked_part in own.items():
+            object.__setattr__(self, name, checked_part)
+
+    def _part(
+        self, name: str, kind: str, fault: Callable[[Any], str | None] | None = None
+    ) -> Callable[..., Any]:
+        return checked(getattr(self, name), kind, f"'{name}' of the backend '{self.name}'", fault)
+
+    def _pipeline_fault(self, pipeline: Pipeline) -> str | None:
+        phases = tuple(phase.name for phase in pipeline.phases)
+        named = f"its phases are {', '.join(phases)}, the levels {', '.join(self.levels)}"
+        return None if phases == self.levels else named
+
+    def _program_fault(self, program: Program) -> str | None:
+        is_mine = program.target in self.targets
+        return None if is_mine else f"it is for '{program.target}', none of its targets"
+
     @property
     def stops(self) -> tuple[str, ...]:
         """Where a compile can end, in order: the levels of IR, then the program."""
@@ -178,14 +213,13 @@ def lazily(target: str) -> Callable[..., Any]:
     """A function that is imported when it is first called.
 
     Args:
-        target: "module:function".
+        target: "module:function". Calling it raises FuriosaError if there is none.
     """
     found: list[Callable[..., Any]] = []
 
     def call(*arguments: Any, **options: Any) -> Any:
         if not found:
-            module, _, name = target.partition(":")
-            found.append(getattr(importlib.import_module(module), name))
+            found.append(imported(target))
         return found[0](*arguments, **options)
 
     call.__qualname__ = call.__name__ = target
@@ -199,7 +233,8 @@ def register(backend: Backend) -> Backend:
     """Makes a backend known to everything; a plug-in that is loaded again does so again.
 
     Raises:
-        FuriosaError: another one has its name, or one of its targets, or its files begin alike.
+        FuriosaError: another one has its name, or one of its targets, or its files begin alike; or
+            it contradicts itself.
     """
     for other in _registered.values():
         if other.name == backend.name and other.module == backend.module:
@@ -207,8 +242,12 @@ def register(backend: Backend) -> Backend:
         same = "name" if other.name == backend.name else _conflict(backend, other)
         if same:
             raise FuriosaError(
-                f"the backends of {other.module} and {backend.module} have the same {same}"
+                f"the backends of {other.module} and {backend.module} have the same {same}",
+                hint="use one of them: what is installed needs no --load",
             )
+    fault = _fault(backend)
+    if fault is not None:
+        raise FuriosaError(f"the backend '{backend.name}' cannot be used: {fault}")
     if backend.module.partition(".")[0] != __name__.partition(".")[0]:
         from furiosa_ir.plugins import note_registration  # noqa: PLC0415  # few processes need it
 
@@ -219,6 +258,20 @@ def register(backend: Backend) -> Backend:
     for package in backend.pass_packages:
         extensions.add_pass_package(package)
     return backend
+
+
+def _fault(backend: Backend) -> str | None:
+    """What is wrong with a backend whatever others there are, as a clause; None if nothing is."""
+    container, magic = backend.container, backend.container.magic
+    if not backend.levels:
+        return "it has no level of IR"
+    if container.name in backend.levels:
+        return f"its programs and a level of IR are both called '{container.name}'"
+    if backend.default_target not in backend.targets:
+        return f"its default target '{backend.default_target}' is none of its targets"
+    if not _LEAST_MAGIC <= len(magic) <= _MAGIC:
+        return f"a magic has {_LEAST_MAGIC} to {_MAGIC} bytes, and this one {len(magic)}"
+    return "its files begin as networks may" if magic[0] < _BLANK else None
 
 
 def _conflict(one: Backend, other: Backend) -> str | None:
@@ -324,6 +377,26 @@ def read_program(
     """
     backend = backend_of_content(_head(source), further=True, plugins=plugins)
     return (backend or default_backend()).container.read(source)  # which says what is wrong
+
+
+def write_program(program: Program, file: BinaryIO) -> None:
+    """Writes a program's file.
+
+    Args:
+        program: of any backend.
+        file: empty, can be sought in and read.
+
+    Raises:
+        FuriosaError: what its backend writes is no file of its format.
+    """
+    container = backend_for(program.target).container
+    container.write(program, file)
+    file.seek(0)
+    if file.read(len(container.magic)) != container.magic:
+        raise FuriosaError(
+            f"what writes {container.title} files begins them otherwise than their magic says",
+            hint=f"see {getattr(container.write, '__qualname__', container.write)}",
+        )
 
 
 def _head(source: str | os.PathLike[str] | bytes | memoryview) -> bytes:

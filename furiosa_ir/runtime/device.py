@@ -26,7 +26,7 @@ def target_of(device: str | None, plugins: Sequence[Plugin] = ()) -> str | None:
     optional_text(device, "device", ExecutionFailure)
     if device is None:
         return None
-    first = device.split(",")[0].strip().lower()
+    first = device.split(",")[0].strip()
     backend = find(lambda backend: _target(backend, first) is not None, plugins)
     if backend is None:
         hints = dict.fromkeys(b.device_hint or f"use {' or '.join(b.targets)}" for b in backends())
@@ -36,6 +36,6 @@ def target_of(device: str | None, plugins: Sequence[Plugin] = ()) -> str | None:
 
 def _target(backend: Backend, device: str) -> str | None:
     for pattern, target in backend.devices:
-        if re.fullmatch(pattern, device):
+        if re.fullmatch(pattern, device.lower()):
             return target
-    return device if device in backend.targets else None
+    return next((t for t in backend.targets if t.lower() == device.lower()), None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from furiosa_ir.arguments import positive_integer
@@ -23,7 +24,7 @@ from furiosa_ir.network_part import PartArguments, part_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugin_source import Plugin, find_plugin, plugin_list
 from furiosa_ir.plugins import load_plugins, raise_plugin_failure
-from furiosa_ir.program import HostSegment, Program
+from furiosa_ir.program import DeviceSegment, HostSegment, Program
 from furiosa_ir.runtime.device import target_of
 from furiosa_ir.runtime.engines import engine_asked_for, host_engine
 from furiosa_ir.runtime.errors import SessionClosed
@@ -360,11 +361,36 @@ def _run_segments(loaded: _Loaded, values: dict[int, Array]) -> dict[int, Array]
             assert loaded.executor is not None
             needed = {t: values[t] for t in segment.reads}
             try:
-                values.update(loaded.executor.run_segment(index, needed))
+                made = loaded.executor.run_segment(index, needed)
             except Exception as error:
                 raise_plugin_failure(error, None, f"the segment '{segment.name}'")
                 raise
+            _check_made(program, segment, made)
+            values.update(made)
     return values
+
+
+def _check_made(program: Program, segment: DeviceSegment, made: object) -> None:
+    """Checks what an executor answers: it may be a plug-in's.
+
+    Raises:
+        ExecutionFailure: not each of the segment's outputs is there as it is declared.
+    """
+    for index in segment.makes:
+        tensor = program.tensors[index]
+        array: object = None
+        if isinstance(made, Mapping):
+            array = cast("Mapping[int, object]", made).get(index)
+        array = cast("Array | None", array if isinstance(array, np.ndarray) else None)
+        if array is None:
+            what = f"makes no array for '{tensor.name}'"
+        elif (array.dtype.name, array.shape) != (tensor.dtype, tensor.shape):
+            made_as = f"{array.dtype.name}{list(array.shape)}"
+            declared = f"{tensor.dtype}{list(tensor.shape)}"
+            what = f"makes '{tensor.name}' as {made_as}, which is declared as {declared}"
+        else:
+            continue
+        raise ExecutionFailure(f"the executor of '{program.target}' {what}, in {segment.name}")
 
 
 def usable_processors() -> int:

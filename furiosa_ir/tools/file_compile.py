@@ -85,7 +85,7 @@ class FileCompile:
             FuriosaError: it cannot be compiled.
             OSError: the file cannot be written.
         """
-        from furiosa_ir.backends import backend_for
+        from furiosa_ir.backends import write_program
 
         try:
             program = self.compile().program
@@ -95,5 +95,5 @@ class FileCompile:
             raise FuriosaError(f"cannot be compiled: {reason}", file=name) from error
         assert program is not None
         with file.open("r+b") as opened:
-            backend_for(program.target).container.write(program, opened)
+            write_program(program, opened)
         return Compiled(file, program.source_hash, describe(program))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import subprocess
 import sys
@@ -19,14 +20,18 @@ from furiosa_ir.backends import (
     backend_of_content,
     backends,
     default_backend,
+    lazily,
     look_for_installed,
     register,
     targets,
+    write_program,
 )
 from furiosa_ir.cache.key import Inputs, compile_key
 from furiosa_ir.errors import CompilationFailure, ExecutionFailure, FuriosaError
 from furiosa_ir.formats import Format, recognise
 from furiosa_ir.ir.extensions import dialects
+from furiosa_ir.ir.pipeline import Phase, Pipeline
+from furiosa_ir.program import Program
 from furiosa_ir.runtime.device import target_of
 from tests.backends.conftest import ROOT, TOY
 
@@ -91,16 +96,18 @@ def test_devices_are_the_backends() -> None:
         target_of("gpu")
 
 
+_CONTAINER = replace(default_backend().container, name="other", magic=b"other")
+
+
 def _other(**changes: object) -> Backend:
     """A backend of a plug-in's that has nothing in common with those that there are."""
     one = default_backend()
-    container = replace(one.container, name="other", magic=b"other")
     distinct = {
         "name": "other",
         "module": "elsewhere",
         "targets": {"other": "another machine"},
         "default_target": "other",
-        "container": container,
+        "container": _CONTAINER,
         "dialects": {"other": "elsewhere:Other"},
         "pass_packages": ("elsewhere.passes",),
     }
@@ -140,6 +147,80 @@ def test_two_backends_do_not_share(changes: dict[str, object], what: str) -> Non
     with pytest.raises(FuriosaError, match=f"have the same {what}"):
         register(_other(**changes))
     assert "other" not in targets()
+
+
+@pytest.mark.usefixtures("own_register")
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"default_target": "others"}, "its default target 'others' is none of its targets"),
+        ({"targets": {}}, "none of its targets"),
+        ({"levels": ()}, "no level of IR"),
+        ({"levels": ("graph", "other")}, "both called 'other'"),
+        ({"container": replace(_CONTAINER, magic=b"ot")}, "3 to 16 bytes"),
+        ({"container": replace(_CONTAINER, magic=b"x" * 17)}, "3 to 16 bytes"),
+        ({"container": replace(_CONTAINER, magic=b"\x1c\0\0\0TFL3")}, "begin as networks"),
+        ({"container": replace(_CONTAINER, magic=b"\x08\x07\x12")}, "begin as networks"),
+    ],
+)
+def test_a_backend_that_contradicts_itself_is_refused(
+    changes: dict[str, object], fault: str
+) -> None:
+    with pytest.raises(FuriosaError, match=f"the backend 'other' cannot be used: .*{fault}"):
+        register(_other(**changes))
+    assert "other" not in targets()
+
+
+def _pipeline(*phases: str) -> Pipeline:
+    return Pipeline("other", tuple(Phase(name, "", ()) for name in phases))
+
+
+@pytest.mark.parametrize(
+    ("part", "answer", "wrong"),
+    [
+        ("pipeline", None, "of type NoneType"),
+        ("pipeline", _pipeline("graph"), "its phases are graph, the levels graph, ftensor, warboy"),
+        ("assemble", b"", "of type bytes"),
+        ("assemble", Program("toy", {}, (), (), (), (), ()), "it is for 'toy'"),
+        ("costs", {}, "of type dict"),
+        ("read", None, "of type NoneType"),
+        ("head", ("other", ""), "of type tuple"),
+    ],
+)
+def test_what_a_part_answers_is_looked_at(part: str, answer: object, wrong: str) -> None:
+    def lies(*_: object) -> object:
+        return answer
+
+    one = _other()
+    if part in ("read", "head"):
+        whole: object = replace(one.container, **{part: lies})
+    else:
+        whole = replace(one, **{part: lies})
+    with pytest.raises(FuriosaError, match=wrong) as caught:
+        getattr(whole, part)(b"", 0)
+    assert "lies" in str(caught.value)  # where to look
+
+
+@pytest.mark.parametrize("target", ["furiosa_ir.hints:nothing", "furiosa_ir.nowhere:read"])
+def test_a_part_that_is_not_there_is_named(target: str) -> None:
+    with pytest.raises(FuriosaError, match=f"names '{target}', and there is no such"):
+        lazily(target)()
+
+
+@pytest.mark.usefixtures("own_register")
+@pytest.mark.parametrize("written", [b"", b"enf and more", b"othe"])
+def test_a_program_is_written_with_its_magic(written: bytes) -> None:
+    container = replace(_CONTAINER, write=lambda _, file: file.write(written))
+    register(_other(container=container))
+    program = Program("other", {}, (), (), (), (), ())
+    with pytest.raises(FuriosaError, match="otherwise than their magic says"):
+        write_program(program, io.BytesIO())
+
+
+@pytest.mark.usefixtures("own_register")
+def test_a_target_is_a_device_in_any_case() -> None:
+    register(_other(targets={"Other-X1": ""}, default_target="Other-X1"))
+    assert target_of("Other-X1") == target_of("other-x1") == "Other-X1"
 
 
 def _distribution(folder: Path, value: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ from furiosa_ir.cache.settings import CacheSettings
 from furiosa_ir.comparison import Disagreement
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.driver import compile_source
-from furiosa_ir.errors import FormatFailure, FuriosaError
+from furiosa_ir.errors import ExecutionFailure, FormatFailure, FuriosaError
 from furiosa_ir.importers import load
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.lowering.operation import lower_operation
@@ -207,15 +210,78 @@ def test_another_backends_level_is_refused(tmp_path: Path) -> None:
 def test_what_its_executor_raises_names_the_plug_in() -> None:
     load_plugins([TOY])
     data = compile_model(DIGITS / "digits_int8.tflite", "toy", cache=CacheSettings(None, 0))
-    body = data[8:].replace(b'"operands": [0, 1, 2]', b'"operands": [0, 1, 999]', 1)
+    body = data[8:].replace(b'"x_zp":', b'"y_zp":', 1)
     assert body != data[8:]
     with (
         session.create(b"toy1" + zlib.crc32(body).to_bytes(4, "little") + body) as running,
-        pytest.raises(
-            FuriosaError, match=r"executor\.py:\d+: the plug-in raises IndexError.*npu_0"
-        ),
+        pytest.raises(FuriosaError, match=r"executor\.py:\d+: the plug-in raises KeyError.*npu_0"),
     ):
         running.run(_images("digits_int8.tflite")[:1])
+
+
+def _document() -> dict[str, Any]:
+    load_plugins([TOY])
+    data = compile_model(DIGITS / "digits_int8.tflite", "toy", cache=CacheSettings(None, 0))
+    return json.loads(data[8:].partition(b"\n")[2])
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something is in a document, constants' elements apart."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, held in entries:
+        yield (*path, key)
+        if isinstance(held, dict | list) and "constants" not in path:
+            yield from _places(held, (*path, key))
+
+
+_ODD = (None, -1, 1, 2**70, 1.5, float("nan"), "x", "", [], {}, [[1], [1, 2]], {"record": "Step"})
+_ODD += ({"record": "replace"}, {"record": ["Step"]}, {"record": "Program"}, "int8", True)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+def test_files_that_say_anything_are_refused_or_run() -> None:
+    """With a valid checksum: what is in them is looked at, and nothing else is raised."""
+    document, image = _document(), _images("digits_int8.tflite")[:1]
+    places = list(_places(document))
+    rng = np.random.default_rng(0)
+    for _ in range(250):
+        edited = copy.deepcopy(document)
+        *path, last = places[rng.integers(len(places))]
+        held: Any = edited
+        for key in path:
+            held = held[key]
+        if rng.integers(4):
+            held[last] = _ODD[rng.integers(len(_ODD))]
+        else:
+            del held[last]
+        body = b"[]\n" + json.dumps(edited).encode()
+        data = b"toy1" + zlib.crc32(body).to_bytes(4, "little") + body
+        with suppress(FuriosaError), session.create(data) as running:
+            running.run([image])
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda _: None, "makes no array for 'stem/1', in npu_0"),
+        (lambda _: {}, "makes no array"),
+        (lambda made: {t: a.tolist() for t, a in made.items()}, "makes no array"),
+        (lambda made: {t: a[:, :1] for t, a in made.items()}, r"int8\[1, 1, .* declared as int8\["),
+        (lambda made: {t: a.astype("int32") for t, a in made.items()}, "as int32"),
+    ],
+)
+def test_what_an_executor_makes_is_looked_at(
+    made: Callable[[Any], Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session.create(
+        DIGITS / "digits_int8.tflite", "toy", plugins=[TOY], compiler_hints=False
+    ) as running:
+        assert running._loaded is not None
+        executor = type(running._loaded.executor)
+        whole = executor.run_segment
+        monkeypatch.setattr(executor, "run_segment", lambda *given: made(whole(*given)))
+        with pytest.raises(ExecutionFailure, match=f"the executor of 'toy' .*{message}"):
+            running.run([_images("digits_int8.tflite")[:1]])
 
 
 def test_another_target_than_the_programs_is_refused() -> None:

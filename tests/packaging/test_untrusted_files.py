@@ -31,6 +31,7 @@ IMPORTS_BY_NAME = {
     "furiosa_ir/ir/passes.py",
     # Backends: the parts of one, named in its value; those of installed distributions.
     "furiosa_ir/backends/__init__.py",
+    "furiosa_ir/backends/answers.py",
     "furiosa_ir/backends/installed.py",
     # Commands, and groups of them in a table, imported when they are called.
     "furiosa_ir/tools/furiosa.py",

@@ -6,13 +6,11 @@ them; `checker` adds what holds between commands.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import isfinite, prod
+from math import prod
 from typing import Any, Self
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.enf import layout
 from furiosa_ir.backends.warboy.enf.commands import DramPlace, SramPlace, kind_of
 from furiosa_ir.backends.warboy.enf.records import (
     DRAM_RANK,
@@ -27,16 +25,13 @@ from furiosa_ir.backends.warboy.enf.records import (
 from furiosa_ir.backends.warboy.enf.section import section_size
 from furiosa_ir.backends.warboy.machine import TARGETS, Machine
 from furiosa_ir.backends.warboy.vector_engine.elements import LIMITS
-from furiosa_ir.dataflow import check_dataflow
 from furiosa_ir.errors import FuriosaError, VerificationFailure
 from furiosa_ir.limits import limit, way_out
-from furiosa_ir.numerics.element_types import COMMON
-from furiosa_ir.program import Binding, HostSegment, Program, Tensor
+from furiosa_ir.program import Binding, Program
+from furiosa_ir.program_rules import check_program
 
 ELEMENTS = tuple(LIMITS)
 _NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
-_STATE_BYTES = {element.name: element.size for element in COMMON}
-"""dtype -> bytes of an element, of what variables may hold."""
 LINE_BYTES = 32
 """What addresses and innermost extents of tiles are multiples of (`records.SramTile`)."""
 
@@ -80,68 +75,10 @@ def validate_program(program: Program) -> None:
         raise VerificationFailure(
             f"its machine has {machine.sram_bytes} bytes of SRAM", hint=way_out("SRAM_BYTES")
         )
-    if program.source_framework not in ("", *layout.FRAMEWORKS):
-        raise VerificationFailure(f"its framework '{program.source_framework}' does not exist")
-    tensors = len(program.tensors)
-    for tensor in program.tensors:
-        _tensor(tensor)
-    _indices(program.inputs, tensors, "an input")
-    _indices(program.outputs, tensors, "an output")
-    if program.output_names and len(program.output_names) != len(program.outputs):
-        raise VerificationFailure(
-            f"it has {len(program.outputs)} outputs and {len(program.output_names)} names for them"
-        )
-    _indices([layer.segment for layer in program.layers], len(program.segments), "a layer")
-    if any(not 0 <= n < 1 << 64 for row in program.layers for n in (row.macs, row.weight_bytes)):
-        raise VerificationFailure("a layer has impossible figures")
+    check_program(program)
     for segment in program.segments:
-        if isinstance(segment, HostSegment):
-            if segment.framework not in layout.FRAMEWORKS:
-                raise VerificationFailure(f"framework '{segment.framework}' does not exist")
-            _indices(segment.inputs, tensors, f"segment '{segment.name}'")
-            _indices(segment.outputs, tensors, f"segment '{segment.name}'")
-        elif isinstance(segment, NpuSegment):
+        if isinstance(segment, NpuSegment):
             _Segment(program, segment, machine).validate()
-    _variables(program)
-    check_dataflow(program)
-
-
-def _variables(program: Program) -> None:
-    """Checks what a program keeps from run to run."""
-    if len({variable.name for variable in program.variables}) < len(program.variables):
-        raise VerificationFailure("two of its variables have one name")
-    for variable in program.variables:
-        what = f"the variable '{variable.name}'"
-        _indices((variable.before, variable.after), len(program.tensors), what)
-        before, after = program.tensors[variable.before], program.tensors[variable.after]
-        size = _STATE_BYTES.get(before.dtype)
-        if size is None or any(extent < 0 for extent in before.shape):
-            raise VerificationFailure(f"{what} is of {before.dtype} or an open shape")
-        if (before.dtype, before.shape) != (after.dtype, after.shape):
-            raise VerificationFailure(
-                f"{what} is {before.dtype}{list(before.shape)}, and takes "
-                f"{after.dtype}{list(after.shape)}"
-            )
-        if prod(before.shape) * size != section_size(variable.initial):
-            raise VerificationFailure(
-                f"{what} has {section_size(variable.initial)} bytes of initial elements"
-            )
-
-
-def _tensor(tensor: Tensor) -> None:
-    if any(size < -1 for size in tensor.shape):
-        raise VerificationFailure(f"tensor '{tensor.name}' has a negative extent")
-    if not (isfinite(tensor.scale) and tensor.scale >= 0):
-        raise VerificationFailure(f"tensor '{tensor.name}' has the scale {tensor.scale}")
-    if len(tensor.shape) > limit("RANK"):
-        raise VerificationFailure(
-            f"tensor '{tensor.name}' has {len(tensor.shape)} dimensions", hint=way_out("RANK")
-        )
-
-
-def _indices(indices: Sequence[int], count: int, what: str) -> None:
-    if any(not 0 <= index < count for index in indices):
-        raise VerificationFailure(f"{what} refers to something that does not exist")
 
 
 class _Segment:
@@ -182,7 +119,6 @@ class _Segment:
                 ) from None
 
     def _binding(self, binding: Binding) -> None:
-        _indices([binding.tensor], len(self.program.tensors), f"segment '{self.segment.name}'")
         tensor = self.program.tensors[binding.tensor]
         if tensor.dtype not in _NPU_DTYPES or any(size < 0 for size in tensor.shape):
             raise VerificationFailure(f"tensor '{tensor.name}' is none that the NPU can take")
