@@ -56,7 +56,7 @@ def _text(value: Value) -> str:
         case int():
             return str(value)
         case str():
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+            return f'"{_SPECIAL.sub(_escaped, value)}"'
         case tuple():
             items = cast("tuple[Value, ...]", value)
             return "(" + ", ".join(_text(item) for item in items) + ")"
@@ -67,6 +67,14 @@ def _text(value: Value) -> str:
             return _structure_text(kind_name(type(value)), members)
         case _:
             raise TypeError(f"no text for a {type(value).__name__}")
+
+
+_SPECIAL = re.compile(r'[^ -~]|["\\]')
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A character as the bytes that it has, as the printer writes those of other strings."""
+    return "".join(f"\\{byte:02X}" for byte in found[0].encode())
 
 
 def _structure_text(kind: str, members: tuple[tuple[str, Value], ...]) -> str:
