@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -91,8 +91,20 @@ def _number_text(number: float) -> str:
     return float_literal(repr(number))
 
 
+@runtime_checkable
+class ReadsIntegers(Protocol):
+    """A parser that reads a row of integers at once (`ir.text`'s)."""
+
+    def parse_optional_integers(self) -> list[int] | None:
+        """The numbers of `[1, -2]`, where such a row begins."""
+
+
 def parse_value(parser: Parser) -> Attribute:
     """Reads a property's value."""
+    if isinstance(parser, ReadsIntegers):
+        row = parser.parse_optional_integers()
+        if row is not None:
+            return _integer_list(parser, row)
     items = parser.parse_optional_comma_separated_list(
         parser.Delimiter.SQUARE, lambda: _parse_item(parser)
     )
@@ -105,8 +117,15 @@ def parse_value(parser: Parser) -> Attribute:
     if attributes:
         return ArrayAttr(attributes)
     if any(isinstance(number, float) for number in numbers):
-        return DenseArrayBase.from_list(f64, numbers)
-    return DenseArrayBase.from_list(i64, cast("list[int]", numbers))
+        return DenseArrayBase.from_list(f64, [float(number) for number in numbers])
+    return _integer_list(parser, cast("list[int]", numbers))
+
+
+def _integer_list(parser: Parser, numbers: list[int]) -> Attribute:
+    beyond = next((n for n in numbers if not -(1 << 63) <= n < 1 << 63), None)
+    if beyond is not None:  # xDSL wraps it
+        parser.raise_error(f"{beyond} is no 64-bit integer")
+    return DenseArrayBase.from_list(i64, numbers)
 
 
 def _parse_item(parser: Parser) -> Attribute | int | float:

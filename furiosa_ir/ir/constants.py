@@ -10,9 +10,9 @@ text form's elements live in a safetensors file beside it (see `furiosa_ir.ir.te
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from math import prod
+from math import isfinite, prod
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -251,7 +251,7 @@ class BlobAttr(Data[Constant], TextAlias):
         if min(shape, default=0) < 0 or len(values) not in (1, prod(shape)):
             parser.raise_error(f"{len(values)} elements do not fill the shape {shape}")
         check_shape(shape, "a constant")
-        array = np.array(values, _DTYPE_OF_NAME[name])
+        array = _elements(parser, values, name)
         if len(values) == prod(shape):
             return Constant(array.reshape(shape))
         if isinstance(parser, CountsElements):
@@ -270,6 +270,21 @@ class BlobAttr(Data[Constant], TextAlias):
             elements = ", ".join(map(_element_text, shown))
             shape = ", ".join(map(str, constant.shape))
             printer.print_string(f"{name} [{shape}] ({elements})")
+
+
+def _elements(parser: AttrParser, values: Sequence[float], name: str) -> Array:
+    """Numbers of a text as elements, each of which must be one."""
+    dtype = _DTYPE_OF_NAME[name]
+    with np.errstate(over="ignore"):
+        try:
+            array = np.array(values, dtype)
+        except (OverflowError, ValueError):
+            array = np.zeros(len(values), dtype)
+    for value, element in zip(values, array.tolist(), strict=True):
+        is_same = element == value if dtype.kind in "iub" else isfinite(element) == isfinite(value)
+        if not is_same:
+            parser.raise_error(f"{value} is no {name}")
+    return array
 
 
 def constant_of_digest(parser: AttrParser, digest: str) -> Constant:

@@ -353,18 +353,31 @@ class _Parser(Parser):
 
     def _parse_tensor_literal(self) -> tuple[list[AttrParser._TensorLiteralElement], list[int]]:
         """A row of decimal integers at once: token by token, each takes 15 us."""
-        source = self._parser_state.lexer.input
-        row = _INTEGERS.match(source.content, self._current_token.span.start)
+        row = self._integer_row()
         if row is None:
             return super()._parse_tensor_literal()
+        source = self._parser_state.lexer.input
         elements = [
             self._TensorLiteralElement(
                 number[0][0] == "-", int(number[0]), Span(*number.span(), source)
             )
-            for number in _INTEGER.finditer(source.content, *row.span())
+            for number in row
         ]
-        self._resume_from(row.end())
         return elements, [len(elements)]
+
+    def parse_optional_integers(self) -> list[int] | None:
+        """A row as above, where one begins (`ir.attribute_values.ReadsIntegers`)."""
+        row = self._integer_row()
+        return None if row is None else [int(number[0]) for number in row]
+
+    def _integer_row(self) -> list[re.Match[str]] | None:
+        """The numbers of `[1, -2]`; the parser goes on behind it."""
+        text = self._parser_state.lexer.input.content
+        row = _INTEGERS.match(text, self._current_token.span.start)
+        if row is None:
+            return None
+        self._resume_from(row.end())
+        return list(_INTEGER.finditer(text, *row.span()))
 
     def _parse_dense_literal_type(self) -> RankedStructure[Any]:
         made = super()._parse_dense_literal_type()
@@ -390,27 +403,39 @@ def _too_many_elements() -> ImportFailure:
     )
 
 
-_UNDEFINED = re.compile(r"values used but not defined: \[(%[\w$.-]+)")
+_UNDEFINED = re.compile(
+    r"values used but not defined: \[(%[\w$.-]+)|undefined symbol alias '([#!][\w$.-]+)'"
+)
 
 
 def _undefined(text: str, error: ParseError) -> Span[str] | None:
-    """Where a value is used that nothing defines; xDSL names the end of the text instead."""
+    """Where what nothing defines is used first; xDSL names what stands behind it instead."""
     named = _UNDEFINED.match(error.msg)
-    used = named and re.search(re.escape(named[1]) + r"(?![\w$.-])", text)
+    used = named and re.search(re.escape(named[1] or named[2]) + r"(?![\w$.-])", text)
     return Span(used.start(), used.end(), Input(text, error.span.input.name)) if used else None
 
 
 def _raise_at(
     span: Span[str] | Span[bytes], message: str, cause: Exception, hint: str | None = None
 ) -> NoReturn:
-    sentence = "; ".join(line.strip() for line in message.splitlines() if line.strip())
-    sentence = sentence.rstrip(".!")
-    sentence = sentence[:1].lower() + sentence[1:]
+    sentence = _sentence(message)
     text = span.input.content
     failure = ImportFailure(sentence, file=str(span.get_location()), hint=hint)
     if isinstance(text, str):
         failure.diagnostics = (diagnostic_at(text, span.start, span.input.name, sentence),)
     raise failure from cause
+
+
+_NO_SENTENCES = {"Could not parse entire input": "an operation expected"}
+
+
+def _sentence(message: str) -> str:
+    """xDSL's message, of any number of lines, as the end of one of ours."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    sentence = "; ".join(lines).replace(":; ", ": ").rstrip(".!")
+    sentence = _NO_SENTENCES.get(sentence, sentence)
+    is_word = not sentence[1:2].isupper()  # "SSA value" stays
+    return sentence[:1].lower() + sentence[1:] if is_word else sentence
 
 
 __all__ = [

@@ -36,6 +36,10 @@ def attribute_parts(attribute: Attribute) -> Iterator[Attribute]:
             return
 
 
+_DEFINITION = 4
+"""Attributes that a definition counts as, beside those in it: its line takes as long to parse."""
+
+
 class AliasTable(dict[str, Attribute]):
     """Name -> what it stands for; every look-up takes from a budget what that holds.
 
@@ -62,7 +66,7 @@ class AliasTable(dict[str, Attribute]):
         size, levels = self._sizes[id(value)] = self._size(value)
         if levels > limit("NESTING"):
             raise ImportFailure(f"the alias {name} is nested too deeply", hint=way_out("NESTING"))
-        self._budget.take(size)
+        self._budget.take(size + _DEFINITION)
 
     def _size(self, attribute: Attribute) -> tuple[int, int]:
         """What an attribute holds; the text bounds how deep it is above the aliases in it."""

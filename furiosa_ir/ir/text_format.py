@@ -45,7 +45,11 @@ def is_ir_text(head: bytes) -> bool:
     if _operation(*dialects()).match(head, preamble.end()) is not None:
         return True
     # Aliases of a large network, and comments, may be longer than what a reader looks at.
-    return preamble.end() > 0 and _CUT.match(head, preamble.end()) is not None
+    if preamble.end() == 0:
+        return False
+    rest = head[preamble.end() :]
+    starts = (f"{name}." for name in dialects())
+    return _CUT.match(rest) is not None or any(s.encode().startswith(rest) for s in starts)
 
 
 @cache

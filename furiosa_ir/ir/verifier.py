@@ -44,7 +44,8 @@ class OperationFailure(VerificationFailure):
     @classmethod
     def of(cls, op: Operation, message: str) -> Self:
         """The failure of that operation, with its layer."""
-        text = "; ".join(line.strip() for line in message.splitlines() if line.strip())
+        lines = [line.strip() for line in message.splitlines() if line.strip()]
+        text = "; ".join(lines).replace(":; ", ": ")
         if not text.startswith(op.name):
             text = f"{op.name}: {text}"
         failure = cls(text, layer=layer_name(op) or None)

@@ -242,6 +242,15 @@ def test_defaults_are_not_printed_but_are_in_the_ir():
         ("%y = warboy.load after %q {layer = 0}", "%q is not defined above", 26),
         ("%y = warboy.load {layer = 0, layer = 1}", "load has 'layer' twice", 38),
         ("%y = graph.read_variable : tensor<4xf32>", "attribute expected", 28),
+        ("%y = graph.relu %x : !t", "undefined symbol alias '!t'", 24),
+        ("%y = graph.relu %x {a = #a} : tensor<4xf32>", "undefined symbol alias '#a'", 27),
+        ("%x = graph.relu %x : tensor<4xf32>", "SSA value %x is already defined", 3),
+        (f"%y = graph.relu %x {{a = [{2**63}]}} : tensor<4xf32>", "is no 64-bit integer", 48),
+        (f"%y = graph.relu %x {{a = [0.5, {9**400}]}} : tensor<4xf32>", "too large to", 416),
+        ("%y = graph.constant #graph.blob<i8 [1] (1.5)> : tensor<1xi8>", "1.5 is no i8", 49),
+        ("%y = graph.constant #graph.blob<i1 [1] (2)> : tensor<1xi1>", "2 is no i1", 47),
+        ("%y = graph.constant #graph.blob<ui8 [1] (-1)> : tensor<1xi8>", "-1 is no ui8", 49),
+        ("%y = graph.constant #graph.blob<f16 [1] (1.0e9)> : tensor<1xf16>", "is no f16", 52),
     ],
 )
 def test_errors_have_a_place(operation: str, message: str, column: int):
@@ -291,6 +300,8 @@ def test_long_lists_of_aliases_are_ir(digits_text: str):
     begin = digits_text.index("builtin.module")
     assert begin > 1000
     assert all(is_ir_text(digits_text[:end].encode()) for end in range(80, begin, 7))
+    assert all(is_ir_text(digits_text[:end].encode()) for end in range(begin, begin + 20))
+    assert all(is_ir_text(("// a\n// b\n" + digits_text)[:end].encode()) for end in range(3, 20))
 
 
 def test_lines_are_short_and_one_operation_is_found_on_its_first(digits_text: str):

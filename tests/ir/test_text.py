@@ -340,7 +340,7 @@ def test_location_aliases_behind_the_module():
     }.items():
         with pytest.raises(ImportFailure, match=message):
             parse_module(text + line)
-    with pytest.raises(ImportFailure, match="parse entire input"):
+    with pytest.raises(ImportFailure, match="an operation expected"):
         parse_module('#loc = loc("x")\n')
 
 
