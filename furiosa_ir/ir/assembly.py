@@ -82,8 +82,10 @@ class AssemblyOp(IRDLOperation):
         """Reads what follows the operation's name."""
         leading = None if cls.LEADING is None else _parse_leading(parser, cls.LEADING)
         operands: list[SSAValue] = []
-        if leading is None or parser.parse_optional_punctuation(",") is not None:
+        if leading is None:
             operands = parse_operands(parser)
+        elif parser.parse_optional_punctuation(",") is not None:
+            operands = parse_operands(parser, parser.parse_unresolved_operand())
         return cls.parse_rest(
             parser, operands, {} if leading is None else {str(cls.LEADING): leading}
         )
@@ -194,20 +196,20 @@ def parse_types(parser: Parser) -> Sequence[Attribute]:
     return [parser.parse_type()] if types is None else types
 
 
-def parse_operands(parser: Parser) -> list[SSAValue]:
-    """Reads operands that stand without their types, as many as there are."""
+def parse_operands(parser: Parser, first: UnresolvedOperand | None = None) -> list[SSAValue]:
+    """Reads operands that stand without their types, as many as there are.
+
+    Args:
+        parser: in front of them.
+        first: the first one, where it has been read.
+    """
+    named = first or parser.parse_optional_unresolved_operand()
     operands: list[SSAValue] = []
-    while (operand := parse_optional_operand(parser)) is not None:
-        operands.append(operand)
-        if parser.parse_optional_punctuation(",") is None:
-            break
+    while named is not None:
+        operands.append(defined_value(parser, named))
+        another = parser.parse_optional_punctuation(",") is not None
+        named = parser.parse_unresolved_operand() if another else None
     return operands
-
-
-def parse_optional_operand(parser: Parser) -> SSAValue | None:
-    """Reads one operand, if there is one; it must have been defined."""
-    named = parser.parse_optional_unresolved_operand()
-    return None if named is None else defined_value(parser, named)
 
 
 def defined_value(parser: Parser, named: UnresolvedOperand) -> SSAValue:

@@ -57,7 +57,8 @@ class FusedOp(AssemblyOp):
     def parse(cls, parser: Parser) -> Self:
         operands: list[SSAValue] = []
         arguments: list[Parser.Argument] = []
-        while (named := parser.parse_optional_unresolved_operand()) is not None:
+        named = parser.parse_optional_unresolved_operand()
+        while named is not None:
             if parser.parse_optional_punctuation("=") is None:
                 # Plain operands; the region's header has the arguments.
                 operands.append(defined_value(parser, named))
@@ -65,8 +66,8 @@ class FusedOp(AssemblyOp):
                 operand = defined_value(parser, parser.parse_unresolved_operand())
                 operands.append(operand)
                 arguments.append(parser.Argument(named.span, operand.type))
-            if parser.parse_optional_punctuation(",") is None:
-                break
+            another = parser.parse_optional_punctuation(",") is not None
+            named = parser.parse_unresolved_operand() if another else None
         if arguments and len(arguments) != len(operands):
             parser.raise_error("some operands stand for arguments, and some do not")
         return cls.parse_rest(parser, operands, {}, arguments or None)
