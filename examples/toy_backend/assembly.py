@@ -6,10 +6,11 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from furiosa_ir.assembly import assemble
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.program import Binding, Layer, Program, Provenance
-from toy_backend.machine import CLOCK_HZ, Step, ToySegment
+from toy_backend.machine import CLOCK_HZ, INSTRUCTIONS, Step, ToySegment
 
 
 def assemble_program(module: ModuleOp, provenance: Provenance) -> Program:
@@ -27,6 +28,8 @@ def _segment(function: FuncOp, first: int) -> tuple[ToySegment, list[Layer]]:
         if isinstance(op, ConstantOp | ReturnOp):
             continue
         (result,), name, instruction = op.results, layer_name(op), op.name.removeprefix("ftensor.")
+        if instruction not in INSTRUCTIONS:  # of text, which may be cut for another machine
+            raise CompilationFailure(f"the machine has no instruction '{instruction}'", layer=name)
         macs = op.macs() if hasattr(op, "macs") else 0
         row = rows.setdefault(name, Layer(name, instruction, 0, macs, 0))
         layer = first + list(rows.values()).index(row)

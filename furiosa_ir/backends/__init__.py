@@ -311,7 +311,8 @@ def backend_for(target: str, plugins: Sequence[Plugin] = ()) -> Backend:
     backend = find(lambda backend: target in backend.targets, plugins)
     if backend is None:
         raise CompilationFailure(
-            f"there is no target '{target}'", hint=f"choose one of {', '.join(targets())}"
+            f"there is no target '{target}'",
+            hint=f"choose one of {', '.join(targets())}; that of a plug-in needs --load",
         )
     return backend
 

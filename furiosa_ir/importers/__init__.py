@@ -18,6 +18,7 @@ from furiosa_ir.ir.verifier import verify_module
 from furiosa_ir.network_part import WHOLE, Part
 
 _READABLE = "ONNX and TFLite models and the text of our IR can be read"
+_OR_LOAD = f"{_READABLE}; for a program of a plug-in's backend, --load that"
 
 __all__ = ["load"]
 
@@ -82,7 +83,7 @@ def load(
         if head.startswith(magic):
             raise ImportFailure(f"this is {what}", file=name, hint=_READABLE)
     if _is_text(head):
-        raise ImportFailure("this is a text file, not a model", file=name, hint=_READABLE)
+        raise ImportFailure("this is a text file, not a model", file=name, hint=_OR_LOAD)
     from furiosa_ir.importers.onnx import import_onnx  # noqa: PLC0415  # lazy frameworks
 
     try:

@@ -207,6 +207,15 @@ def test_another_backends_level_is_refused(tmp_path: Path) -> None:
         compile_source(text, target="toy")
 
 
+def test_text_that_was_cut_for_another_machine_is_refused(tmp_path: Path) -> None:
+    """It names no target, and what stands in its segments the toy may not have."""
+    load_plugins([TOY])
+    text = tmp_path / "x.mlir"
+    _run(["compile", str(DIGITS / "digits_int8.tflite"), "--target-ir", "ftensor", "-o", str(text)])
+    with pytest.raises(FuriosaError, match=r"layer .residual.: .* no instruction 'lookup'"):
+        compile_source(text, target="toy")
+
+
 def test_what_its_executor_raises_names_the_plug_in() -> None:
     load_plugins([TOY])
     data = compile_model(DIGITS / "digits_int8.tflite", "toy", cache=CacheSettings(None, 0))

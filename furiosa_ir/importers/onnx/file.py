@@ -78,7 +78,8 @@ def read_model(source: bytes | Path, part: Part = WHOLE) -> ModelFile:
         raise ImportFailure(
             "this is not an ONNX model, or a truncated one",
             file=name,
-            hint="programs, ONNX and TFLite files and the text of our IR can be read",
+            hint="programs, ONNX and TFLite files and the text of our IR can be read; "
+            "for a program of a plug-in's backend, --load that",
         ) from None
     try:
         check_model(model)
