@@ -143,7 +143,7 @@ class Backend:
         devices: (regular expression, target) in order: what `device` of a session may be, beside
             the targets' names.
         verification: how `--verify` looks into device segments (`verification.py`); without, it
-            compares what they make.
+            compares what they make with what the operations do in front of the first of `stages`.
         device_hint: how to specify a device, for who has got it wrong.
     """
 

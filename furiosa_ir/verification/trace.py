@@ -60,7 +60,8 @@ class CompileTrace(Instrumentation):
         lowered: the module behind `lower-to-ftensor`: the first in integers; None if that pass did
             not run.
         kernels: the module in front of the backend's pass that replaces kernels by commands
-            (`Verification.commands_by`); None if none did.
+            (`Verification.commands_by`), of a backend that says none: of the first of its `stages`;
+            None if none did.
         final: the module as the last pass left it.
     """
 
@@ -114,8 +115,11 @@ class CompileTrace(Instrumentation):
 
     @override
     def before_pass(self, what: Pass, module: ModuleOp) -> None:
-        verification = backend_of(module).verification
-        if verification is not None and what.name == verification().commands_by:
+        backend = backend_of(module)
+        # Behind the first stage of its own there may be what the interpreter gives no meaning.
+        first = backend.stages[0] if backend.stages else None
+        last = first if backend.verification is None else backend.verification().commands_by
+        if what.name == last:
             self.kernels = self._snapshot(module)
 
     @property
