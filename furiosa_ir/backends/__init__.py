@@ -236,6 +236,8 @@ def register(backend: Backend) -> Backend:
         FuriosaError: another one has its name, or one of its targets, or its files begin alike; or
             it contradicts itself.
     """
+    if not isinstance(backend, Backend):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise FuriosaError(f"a backend cannot be of type {type(backend).__name__}")
     for other in _registered.values():
         if other.name == backend.name and other.module == backend.module:
             continue

@@ -26,6 +26,8 @@ _LOG = logging.getLogger(__name__)
 
 GROUP = "furiosa_ir.backends"
 
+_UNUSED = "the backend '%s' is not used: %s"
+
 
 @cache
 def load_installed(register: Callable[[Any], object]) -> None:
@@ -42,12 +44,15 @@ def load_installed(register: Callable[[Any], object]) -> None:
     from importlib.metadata import entry_points  # noqa: PLC0415  # 20 ms
 
     for entry in entry_points(group=GROUP):
+        if not entry.pattern.match(entry.value):
+            _LOG.warning(_UNUSED, entry.name, f"'{entry.value}' is no MODULE:NAME")
+            continue
         try:
             load_plugins([entry.module])
             if entry.attr:
                 register(getattr(import_module(entry.module), entry.attr))
-        except (FuriosaError, AttributeError) as error:
-            _LOG.warning("the backend '%s' is not used: %s", entry.name, error)
+        except (FuriosaError, AttributeError, TypeError) as error:
+            _LOG.warning(_UNUSED, entry.name, error)
 
 
 def _any_declared() -> bool:

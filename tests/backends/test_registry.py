@@ -248,6 +248,31 @@ def test_installed_backends_are_found_when_they_are_asked_for(
 
 
 @pytest.mark.usefixtures("own_register")
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("json:dumps", "cannot be of type function"),
+        ("json:nothing", "has no attribute 'nothing'"),
+        ("no such module : x", "is no MODULE:NAME"),
+        ("", "is no MODULE:NAME"),
+        ("nowhere_to_be_found:BACKEND", "does not exist"),
+    ],
+)
+def test_an_entry_point_that_names_no_backend_is_a_warning(
+    value: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _distribution(tmp_path, value)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    look_for_installed()
+    assert "the backend 'toy' is not used" in caplog.text
+    assert reason in caplog.text
+
+
+@pytest.mark.usefixtures("own_register")
 def test_an_installed_backend_that_does_not_load_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
