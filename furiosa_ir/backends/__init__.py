@@ -271,13 +271,17 @@ def _fault(backend: Backend) -> str | None:
         return f"its programs and a level of IR are both called '{container.name}'"
     if backend.default_target not in backend.targets:
         return f"its default target '{backend.default_target}' is none of its targets"
+    stray = next((d for d, target in backend.devices if target not in backend.targets), None)
+    if stray is not None:
+        return f"its device '{stray}' leads to none of its targets"
     if not _LEAST_MAGIC <= len(magic) <= _MAGIC:
         return f"a magic has {_LEAST_MAGIC} to {_MAGIC} bytes, and this one {len(magic)}"
     return "its files begin as networks may" if magic[0] < _BLANK else None
 
 
 def _conflict(one: Backend, other: Backend) -> str | None:
-    if one.targets.keys() & other.targets.keys():
+    # Without regard to case, as devices are asked for.
+    if {name.lower() for name in one.targets} & {name.lower() for name in other.targets}:
         return "target"
     a, b = one.container.magic, other.container.magic
     if a.startswith(b) or b.startswith(a) or one.container.name == other.container.name:

@@ -36,6 +36,11 @@ def target_of(device: str | None, plugins: Sequence[Plugin] = ()) -> str | None:
 
 def _target(backend: Backend, device: str) -> str | None:
     for pattern, target in backend.devices:
-        if re.fullmatch(pattern, device.lower()):
+        try:
+            is_it = re.fullmatch(pattern, device.lower())
+        except re.error as error:
+            message = f"the backend '{backend.name}' has devices '{pattern}': {error}"
+            raise ExecutionFailure(message) from error
+        if is_it:
             return target
     return next((t for t in backend.targets if t.lower() == device.lower()), None)

@@ -109,6 +109,7 @@ def _other(**changes: object) -> Backend:
         "default_target": "other",
         "container": _CONTAINER,
         "dialects": {"other": "elsewhere:Other"},
+        "devices": (),
         "pass_packages": ("elsewhere.passes",),
     }
     return replace(one, **(distinct | changes))
@@ -135,6 +136,7 @@ def test_what_is_registered_is_known_everywhere() -> None:
     [
         ({"name": "warboy"}, "name"),
         ({"targets": {"warboy": ""}}, "target"),
+        ({"targets": {"WarBoy": ""}}, "target"),
         ({"dialects": {"warboy": "elsewhere:Other"}}, "dialect"),
         ({"container": replace(default_backend().container, name="x")}, "file format"),
         (
@@ -156,6 +158,7 @@ def test_two_backends_do_not_share(changes: dict[str, object], what: str) -> Non
         ({"default_target": "others"}, "its default target 'others' is none of its targets"),
         ({"targets": {}}, "none of its targets"),
         ({"levels": ()}, "no level of IR"),
+        ({"devices": (("x", "y"),)}, "'x' leads to none of its targets"),
         ({"levels": ("graph", "other")}, "both called 'other'"),
         ({"container": replace(_CONTAINER, magic=b"ot")}, "3 to 16 bytes"),
         ({"container": replace(_CONTAINER, magic=b"x" * 17)}, "3 to 16 bytes"),
@@ -221,6 +224,13 @@ def test_a_program_is_written_with_its_magic(written: bytes) -> None:
 def test_a_target_is_a_device_in_any_case() -> None:
     register(_other(targets={"Other-X1": ""}, default_target="Other-X1"))
     assert target_of("Other-X1") == target_of("other-x1") == "Other-X1"
+
+
+@pytest.mark.usefixtures("own_register")
+def test_devices_that_are_no_regular_expression_are_named() -> None:
+    register(_other(devices=(("x(", "other"),)))
+    with pytest.raises(ExecutionFailure, match="the backend 'other' has devices 'x"):
+        target_of("gpu")
 
 
 def _distribution(folder: Path, value: str) -> None:
