@@ -1,8 +1,9 @@
 """What xDSL's own tools find here: our dialects and passes (entry point `xdsl.universe`).
 
 `xdsl-opt net.mlir -p graph-compose-movement` reads, verifies, rewrites and prints IR text of every
-level, as `furiosa-opt` does, but for constants of more than 16 elements: those are in the file
-beside the text, of which xDSL's parser knows nothing.
+level, as `furiosa-opt` does, but for constants of more than 16 elements and aliases behind the
+module: xDSL's parser knows nothing of the file beside the text, and wants an alias defined above
+(`furiosa-opt --print-op-generic` prints none).
 """
 
 from __future__ import annotations

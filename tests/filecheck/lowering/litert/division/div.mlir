@@ -25,7 +25,36 @@ builtin.module attributes {graph.source = "tflite"} {
 // CHECK-NEXT:    %y_5 = ftensor.mul %y_1, %y_4 : tensor<1x8xi32>
 // CHECK-NEXT:    %y_6 = ftensor.add %y_3, %y_5 : tensor<1x8xi32>
 // CHECK-NEXT:    %y_table_4 = ftensor.constant #y_table_4 : tensor<256xi32>
-// CHECK:         %y_27 = ftensor.rescale %y_20, %y_multiplier_1, %y_shift_1 {rounding = "floor"} : tensor<1x8xi8>
+// CHECK-NEXT:    %y_7 = ftensor.lookup %b, %y_table_4 : tensor<1x8xi32>
+// CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (31)> : tensor<i8>
+// CHECK-NEXT:    %y_8 = ftensor.rescale %y_6, %y_7, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x8xi32>
+// CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [] (1073741824)> : tensor<i32>
+// CHECK-NEXT:    %y_9 = ftensor.rescale %y_8, %y_multiplier, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x8xi32>
+// CHECK-NEXT:    %y_table_5 = ftensor.constant #y_table_5 : tensor<256xi8>
+// CHECK-NEXT:    %y_10 = ftensor.lookup %a, %y_table_5 : tensor<1x8xi8>
+// CHECK-NEXT:    %y_table_6 = ftensor.constant #y_table_6 : tensor<256xi8>
+// CHECK-NEXT:    %y_11 = ftensor.lookup %a, %y_table_6 : tensor<1x8xi8>
+// CHECK-NEXT:    %y_table_7 = ftensor.constant #y_table_7 : tensor<256xi8>
+// CHECK-NEXT:    %y_12 = ftensor.lookup %b, %y_table_7 : tensor<1x8xi8>
+// CHECK-NEXT:    %y_13 = ftensor.mul %y_10, %y_12 : tensor<1x8xi8>
+// CHECK-NEXT:    %y_table_8 = ftensor.constant #y_table_8 : tensor<256xi8>
+// CHECK-NEXT:    %y_14 = ftensor.lookup %b, %y_table_8 : tensor<1x8xi8>
+// CHECK-NEXT:    %y_15 = ftensor.mul %y_11, %y_14 : tensor<1x8xi8>
+// CHECK-NEXT:    %y_16 = ftensor.add %y_13, %y_15 : tensor<1x8xi8>
+// CHECK-NEXT:    %y_table_9 = ftensor.constant #y_table_9 : tensor<256xi8>
+// CHECK-NEXT:    %y_17 = ftensor.lookup %b, %y_table_9 : tensor<1x8xi8>
+// CHECK-NEXT:    %y_18 = ftensor.add %y_16, %y_17 : tensor<1x8xi8>
+// CHECK-NEXT:    %y_multiplier_1 = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
+// CHECK-NEXT:    %y_shift_1 = ftensor.constant #graph.blob<i8 [] (0)> : tensor<i8>
+// CHECK-NEXT:    %y_19 = ftensor.rescale %y_18, %y_multiplier_1, %y_shift_1 {input_zp = 31, minimum = 0, maximum = 1, rounding = "floor"} : tensor<1x8xi32>
+// CHECK-NEXT:    %y_20 = ftensor.sub %y_multiplier_1, %y_19 : tensor<1x8xi32>
+// CHECK-NEXT:    %y_21 = ftensor.rescale %y_18, %y_multiplier_1, %y_shift_1 {input_zp = 32, minimum = 0, rounding = "floor"} : tensor<1x8xi8>
+// CHECK-NEXT:    %y_22 = ftensor.rescale %y_9, %y_multiplier_1, %y_21 {minimum = -2147483648, maximum = 2147483647, rounding = "floor"} : tensor<1x8xi32>
+// CHECK-NEXT:    %y_23 = ftensor.rescale %y_9, %y_multiplier_1, %y_shift_1 {output_zp = 1, minimum = 0, maximum = 1, rounding = "floor"} : tensor<1x8xi32>
+// CHECK-NEXT:    %y_24 = ftensor.add %y_22, %y_23 : tensor<1x8xi32>
+// CHECK-NEXT:    %y_25 = ftensor.mul %y_9, %y_20 : tensor<1x8xi32>
+// CHECK-NEXT:    %y_26 = ftensor.mul %y_24, %y_19 : tensor<1x8xi32>
+// CHECK-NEXT:    %y_27 = ftensor.rescale %y_20, %y_multiplier_1, %y_shift_1 {rounding = "floor"} : tensor<1x8xi8>
 // CHECK-NEXT:    %y_28 = ftensor.mul %y_18, %y_27 : tensor<1x8xi8>
 // CHECK-NEXT:    %y_29 = ftensor.add %y_25, %y_26 : tensor<1x8xi32>
 // CHECK-NEXT:    %y_30 = ftensor.rescale %y_29, %y_multiplier_1, %y_28 {output_zp = 1, rounding = "away"} : tensor<1x8xi8>

@@ -25,7 +25,107 @@ builtin.module attributes {graph.source = "tflite"} {
 // CHECK-NEXT:    %y_5 = ftensor.reduce %y_4 {kind = "sum", axes = [1]} : tensor<1x1xi32>
 // CHECK-NEXT:    %y_table_1 = ftensor.constant #y_table_1 : tensor<256xi32>
 // CHECK-NEXT:    %y_6 = ftensor.lookup %y_2, %y_table_1 : tensor<1x8xi32>
-// CHECK:         %y_75 = ftensor.rescale %y_74, %y_multiplier_2, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "floor"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_7 = ftensor.rescale %y_5, %y_multiplier, %y_shift {output_zp = -128, rounding = "floor"} : tensor<1x1xi8>
+// CHECK-NEXT:    %y_table_2 = ftensor.constant #y_table_2 : tensor<256xi8>
+// CHECK-NEXT:    %y_8 = ftensor.lookup %y_7, %y_table_2 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_shift_2 = ftensor.constant #graph.blob<i8 [] (8)> : tensor<i8>
+// CHECK-NEXT:    %y_9 = ftensor.rescale %y_5, %y_multiplier, %y_shift_2 {output_zp = -128, rounding = "floor"} : tensor<1x1xi8>
+// CHECK-NEXT:    %y_table_3 = ftensor.constant #y_table_3 : tensor<256xi8>
+// CHECK-NEXT:    %y_10 = ftensor.lookup %y_9, %y_table_3 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_11 = ftensor.maximum %y_8, %y_10 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_shift_3 = ftensor.constant #graph.blob<i8 [] (16)> : tensor<i8>
+// CHECK-NEXT:    %y_12 = ftensor.rescale %y_5, %y_multiplier, %y_shift_3 {output_zp = -128, rounding = "floor"} : tensor<1x1xi8>
+// CHECK-NEXT:    %y_table_4 = ftensor.constant #y_table_4 : tensor<256xi8>
+// CHECK-NEXT:    %y_13 = ftensor.lookup %y_12, %y_table_4 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_14 = ftensor.maximum %y_11, %y_13 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_shift_4 = ftensor.constant #graph.blob<i8 [] (24)> : tensor<i8>
+// CHECK-NEXT:    %y_15 = ftensor.rescale %y_5, %y_multiplier, %y_shift_4 {output_zp = -128, rounding = "floor"} : tensor<1x1xi8>
+// CHECK-NEXT:    %y_table_5 = ftensor.constant #y_table_5 : tensor<256xi8>
+// CHECK-NEXT:    %y_16 = ftensor.lookup %y_15, %y_table_5 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_17 = ftensor.maximum %y_14, %y_16 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_table_6 = ftensor.constant #y_table_6 : tensor<256xi32>
+// CHECK-NEXT:    %y_18 = ftensor.lookup %y_17, %y_table_6 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_table_7 = ftensor.constant #y_table_7 : tensor<256xi32>
+// CHECK-NEXT:    %y_19 = ftensor.lookup %y_17, %y_table_7 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_20 = ftensor.rescale %y_5, %y_18, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_multiplier_1 = ftensor.constant #graph.blob<i32 [] (1518500250)> : tensor<i32>
+// CHECK-NEXT:    %y_shift_5 = ftensor.constant #graph.blob<i8 [] (31)> : tensor<i8>
+// CHECK-NEXT:    %y_21 = ftensor.rescale %y_20, %y_multiplier_1, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_multiplier_2 = ftensor.constant #graph.blob<i32 [] (2)> : tensor<i32>
+// CHECK-NEXT:    %y_22 = ftensor.rescale %y_21, %y_multiplier_2, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "floor"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_23 = ftensor.rescale %y_5, %y_multiplier_1, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_24 = ftensor.rescale %y_23, %y_multiplier, %y_shift {output_zp = -128, rounding = "floor"} : tensor<1x1xi8>
+// CHECK-NEXT:    %y_table_8 = ftensor.constant #y_table_2 : tensor<256xi8>
+// CHECK-NEXT:    %y_25 = ftensor.lookup %y_24, %y_table_8 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_26 = ftensor.rescale %y_23, %y_multiplier, %y_shift_2 {output_zp = -128, rounding = "floor"} : tensor<1x1xi8>
+// CHECK-NEXT:    %y_table_9 = ftensor.constant #y_table_3 : tensor<256xi8>
+// CHECK-NEXT:    %y_27 = ftensor.lookup %y_26, %y_table_9 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_28 = ftensor.maximum %y_25, %y_27 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_29 = ftensor.rescale %y_23, %y_multiplier, %y_shift_3 {output_zp = -128, rounding = "floor"} : tensor<1x1xi8>
+// CHECK-NEXT:    %y_table_10 = ftensor.constant #y_table_4 : tensor<256xi8>
+// CHECK-NEXT:    %y_30 = ftensor.lookup %y_29, %y_table_10 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_31 = ftensor.maximum %y_28, %y_30 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_32 = ftensor.rescale %y_23, %y_multiplier, %y_shift_4 {output_zp = -128, rounding = "floor"} : tensor<1x1xi8>
+// CHECK-NEXT:    %y_table_11 = ftensor.constant #y_table_5 : tensor<256xi8>
+// CHECK-NEXT:    %y_33 = ftensor.lookup %y_32, %y_table_11 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_34 = ftensor.maximum %y_31, %y_33 : tensor<1x1xi8>
+// CHECK-NEXT:    %y_table_12 = ftensor.constant #y_table_6 : tensor<256xi32>
+// CHECK-NEXT:    %y_35 = ftensor.lookup %y_34, %y_table_12 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_table_13 = ftensor.constant #y_table_13 : tensor<256xi32>
+// CHECK-NEXT:    %y_36 = ftensor.lookup %y_34, %y_table_13 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_37 = ftensor.rescale %y_5, %y_35, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_38 = ftensor.minimum %y_22, %y_37 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_39 = ftensor.maximum %y_19, %y_36 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_shift_6 = ftensor.constant #graph.blob<i8 [] (1)> : tensor<i8>
+// CHECK-NEXT:    %y_40 = ftensor.rescale %y_38, %y_multiplier, %y_shift_6 {input_zp = -1805811301, minimum = -2147483648, maximum = 2147483647, rounding = "up"}
+// CHECK-NEXT:    : tensor<1x1xi32>
+// CHECK-NEXT:    %y_41 = ftensor.rescale %y_38, %y_multiplier_2, %y_shift {input_zp = 1805811301, minimum = -2147483648, maximum = 2147483647, rounding = "floor"}
+// CHECK-NEXT:    : tensor<1x1xi32>
+// CHECK-NEXT:    %y_42 = ftensor.rescale %y_41, %y_41, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_43 = ftensor.rescale %y_41, %y_38, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_44 = ftensor.rescale %y_41, %y_42, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_multiplier_3 = ftensor.constant #graph.blob<i32 [] (117049297)> : tensor<i32>
+// CHECK-NEXT:    %y_45 = ftensor.rescale %y_44, %y_multiplier_3, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_46 = ftensor.add %y_43, %y_45 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_multiplier_4 = ftensor.constant #graph.blob<i32 [] (127690142)> : tensor<i32>
+// CHECK-NEXT:    %y_47 = ftensor.rescale %y_42, %y_multiplier_4, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_48 = ftensor.add %y_41, %y_47 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_49 = ftensor.rescale %y_48, %y_multiplier, %y_shift {output_zp = 1057819769, minimum = -2147483648, maximum = 2147483647, rounding = "floor"}
+// CHECK-NEXT:    : tensor<1x1xi32>
+// CHECK-NEXT:    %y_50 = ftensor.rescale %y_40, %y_49, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_multiplier_5 = ftensor.constant #graph.blob<i32 [] (638450708)> : tensor<i32>
+// CHECK-NEXT:    %y_51 = ftensor.rescale %y_41, %y_multiplier_5, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_52 = ftensor.add %y_50, %y_51 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_shift_7 = ftensor.constant #graph.blob<i8 [] (6)> : tensor<i8>
+// CHECK-NEXT:    %y_53 = ftensor.rescale %y_46, %y_multiplier, %y_shift_7 {minimum = -2147483648, maximum = 2147483647, rounding = "away"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_54 = ftensor.rescale %y_52, %y_multiplier, %y_shift_6 {input_zp = -2147483648, minimum = -2147483648, maximum = 2147483647, rounding = "floor"}
+// CHECK-NEXT:    : tensor<1x1xi32>
+// CHECK-NEXT:    %y_multiplier_6 = ftensor.constant #graph.blob<i32 [] (-1010580540)> : tensor<i32>
+// CHECK-NEXT:    %y_55 = ftensor.rescale %y_54, %y_multiplier_6, %y_shift_5 {output_zp = 1515870810, minimum = -2147483648, maximum = 2147483647, rounding = "up"}
+// CHECK-NEXT:    : tensor<1x1xi32>
+// CHECK-NEXT:    %y_56 = ftensor.rescale %y_54, %y_55, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_a = ftensor.constant #graph.blob<i32 [] (536870912)> : tensor<i32>
+// CHECK-NEXT:    %y_57 = ftensor.sub %y_a, %y_56 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_58 = ftensor.rescale %y_55, %y_57, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_multiplier_7 = ftensor.constant #graph.blob<i32 [] (4)> : tensor<i32>
+// CHECK-NEXT:    %y_59 = ftensor.rescale %y_58, %y_multiplier_7, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "floor"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_60 = ftensor.add %y_55, %y_59 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_61 = ftensor.rescale %y_54, %y_60, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_62 = ftensor.sub %y_a, %y_61 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_63 = ftensor.rescale %y_60, %y_62, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_64 = ftensor.rescale %y_63, %y_multiplier_7, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "floor"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_65 = ftensor.add %y_60, %y_64 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_66 = ftensor.rescale %y_54, %y_65, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_67 = ftensor.sub %y_a, %y_66 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_68 = ftensor.rescale %y_65, %y_67, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_69 = ftensor.rescale %y_68, %y_multiplier_7, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "floor"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_70 = ftensor.add %y_65, %y_69 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_71 = ftensor.rescale %y_70, %y_multiplier_2, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "floor"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_72 = ftensor.rescale %y_53, %y_71, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_multiplier_8 = ftensor.constant #graph.blob<i32 [] (1488522236)> : tensor<i32>
+// CHECK-NEXT:    %y_73 = ftensor.rescale %y_39, %y_multiplier_8, %y_shift_5 {minimum = -2147483648, maximum = 2147483647, rounding = "up"} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_74 = ftensor.add %y_73, %y_72 : tensor<1x1xi32>
+// CHECK-NEXT:    %y_75 = ftensor.rescale %y_74, %y_multiplier_2, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "floor"} : tensor<1x1xi32>
 // CHECK-NEXT:    %y_76 = ftensor.sub %y_6, %y_75 : tensor<1x8xi32>
 // CHECK-NEXT:    %y_shift_8 = ftensor.constant #graph.blob<i8 [] (22)> : tensor<i8>
 // CHECK-NEXT:    %y_77 = ftensor.rescale %y_76, %y_multiplier, %y_shift_8 {output_zp = 127, rounding = "away"} : tensor<1x8xi8>
