@@ -54,6 +54,8 @@ _LEAST_MAGIC, _MAGIC = 3, 16
 
 _PROGRAM = "furiosa_ir.program:Program"
 
+_BYTES = (bytes, bytearray, memoryview)
+
 _BLANK = 0x20
 """What begins with less is how ONNX (8) and TFLite files (an offset) begin."""
 
@@ -383,7 +385,11 @@ def read_program(
         FormatFailure: it is no program, or damaged.
     """
     backend = backend_of_content(_head(source), further=True, plugins=plugins)
-    return (backend or default_backend()).container.read(source)  # which says what is wrong
+    try:
+        return (backend or default_backend()).container.read(source)  # which says what is wrong
+    except FuriosaError as error:
+        name = None if isinstance(source, _BYTES) else str(source)
+        raise error.at(file=name) from error.__cause__
 
 
 def write_program(program: Program, file: BinaryIO) -> None:
@@ -407,7 +413,7 @@ def write_program(program: Program, file: BinaryIO) -> None:
 
 
 def _head(source: str | os.PathLike[str] | bytes | memoryview) -> bytes:
-    if isinstance(source, bytes | bytearray | memoryview):
+    if isinstance(source, _BYTES):
         return bytes(source[:_MAGIC])
     try:
         with open_input(Path(source)) as file:

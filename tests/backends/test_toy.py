@@ -199,6 +199,14 @@ def test_damaged_programs_are_refused(tmp_path: Path) -> None:
             session.create(b"toy1" + zlib.crc32(body).to_bytes(4, "little") + body)
 
 
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    load_plugins([TOY])
+    file = tmp_path / "x.toy"
+    file.write_bytes(b"toy1\0\0\0\0[]\n{}")
+    with pytest.raises(FormatFailure, match=r"x\.toy: its CRC-32"):
+        session.create(file)
+
+
 def test_another_backends_level_is_refused(tmp_path: Path) -> None:
     load_plugins([TOY])
     text = tmp_path / "x.mlir"
