@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -170,6 +172,25 @@ def test_without_the_plug_in_it_is_unknown(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "there is no target 'toy'" in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_look_at_the_head_loads_no_numpy(tmp_path: Path) -> None:
+    load_plugins([TOY])
+    file = tmp_path / "x.toy"
+    network = DIGITS / "digits_int8.tflite"
+    file.write_bytes(compile_model(network, "toy", cache=CacheSettings(None, 0)))
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from furiosa_ir.backends import backend_of_content\n"
+        "from furiosa_ir.plugins import load_plugins\n"
+        f"load_plugins([{str(TOY)!r}]); data = Path({str(file)!r}).read_bytes()\n"
+        "assert backend_of_content(data).container.head(data, 0).target == 'toy'\n"
+        "print([m for m in ('numpy', 'xdsl') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_its_code_is_part_of_the_key(tmp_path: Path) -> None:
