@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -329,7 +331,8 @@ def test_resnet50_is_for_people(tmp_path: Path):
 @pytest.fixture(scope="module")
 def iree_opt() -> str:
     """Upstream's parser, where `pip install iree-base-compiler` has put it."""
-    found = shutil.which("iree-opt")
+    here = Path(sys.executable).parent  # `make test` does not activate the environment
+    found = shutil.which("iree-opt", path=os.pathsep.join([str(here), os.environ["PATH"]]))
     if found is None:
         pytest.skip("iree-opt (package iree-base-compiler) is not installed")
     return found
