@@ -21,6 +21,7 @@ from furiosa_ir.backends.warboy.planning import geometry, views
 from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
 from furiosa_ir.backends.warboy.planning.layouts import best_layout, layouts
 from furiosa_ir.compiler import compile_source
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.constants import Constant
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation
@@ -108,6 +109,11 @@ def test_intervals_do_not_overlap(items: list[tuple[int, int, int]]) -> None:
             together = a.first <= b.last and b.first <= a.last
             apart = at + a.size <= other or other + b.size <= at
             assert not together or apart or 0 in (a.size, b.size)
+
+
+def test_more_bytes_than_addresses_are_refused() -> None:
+    with pytest.raises(CompilationFailure, match=f"the plan takes {1 << 64} bytes"):
+        place_intervals([Interval(1 << 63, 0, 1)] * 2)
 
 
 @given(st.tuples(*[st.integers(1, 70)] * 4), st.sampled_from([1, 4, 8]))

@@ -43,6 +43,7 @@ from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
 from furiosa_ir.backends.warboy.planning.views import shifted
 from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.dialects.ftensor import contraction
+from furiosa_ir.errors import VerificationFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,10 @@ class KernelSteps:
     def _parameter(self, step: Step, operand: int) -> SramFlat:
         geometry = self._geometry
         parameter = geometry.parameters[operand]
-        assert parameter is not None
+        if parameter is None:
+            raise VerificationFailure(
+                f"{self._op.name}: the plan has operand {operand} as a tile, and it is a parameter"
+            )
         size = parameter.size
         if parameter.by_channel:
             size = size // geometry.result[CHANNELS] * step.extent[CHANNELS]

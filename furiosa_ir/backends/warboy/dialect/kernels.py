@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import ClassVar, cast
 
 from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
-from xdsl.ir import Block, Region, SSAValue
+from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
@@ -131,7 +131,21 @@ class KernelOp(FusedOp):
         for op in operations[1 if self.HEAD else 0 :]:
             if not isinstance(op, self.BODY):
                 raise VerificationFailure(f"{self.name}: {op.name} in the body")
+        self._verify_reads(operations)
         self._verify_plan()
+
+    def _verify_reads(self, operations: Sequence[Operation]) -> None:
+        """Checks that the body reads its own values, and the vector engine none of the head's."""
+        held = {*self.body.block.args, *(r for op in operations for r in op.results)}
+        taken = set(operations[0].operands) if self.HEAD else set[SSAValue]()
+        for number, op in enumerate(operations):
+            for value in op.operands:
+                if value not in held:
+                    raise VerificationFailure(f"{self.name}: {op.name} reads from outside the body")
+                if number and value in taken:
+                    raise VerificationFailure(
+                        f"{self.name}: {op.name} reads what {operations[0].name} takes"
+                    )
 
     def _verify_plan(self) -> None:
         if self.views is not None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from furiosa_ir.errors import CompilationFailure
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -25,7 +27,13 @@ def place_intervals(intervals: Sequence[Interval]) -> tuple[list[int], int]:
 
     Returns:
         (an address for each interval, the greatest byte used).
+
+    Raises:
+        CompilationFailure: an edited plan wants more bytes than there are addresses.
     """
+    total = sum(interval.size for interval in intervals)
+    if total >= 1 << 63:
+        raise CompilationFailure(f"the plan takes {total} bytes")
     order = sorted(
         range(len(intervals)),
         key=lambda i: (-intervals[i].size, intervals[i].first, intervals[i].last, i),
