@@ -222,7 +222,7 @@ class BlobAttr(Data[Constant], TextAlias):
     def prints_inline(self) -> bool:
         """Whether text shows its elements instead of its digest."""
         few = self.data.size <= INLINE_ELEMENTS or self.data.is_splat
-        return few and self.data.dtype in _NAME_OF_DTYPE
+        return few and self.data.dtype in _NAME_OF_DTYPE and not _has_other_nans(self.data)
 
     @property
     @override
@@ -270,6 +270,19 @@ class BlobAttr(Data[Constant], TextAlias):
             elements = ", ".join(map(_element_text, shown))
             shape = ", ".join(map(str, constant.shape))
             printer.print_string(f"{name} [{shape}] ({elements})")
+
+
+def _has_other_nans(constant: Constant) -> bool:
+    """Whether a NaN among few elements, or a splat's, has other bits than that of text.
+
+    What x86 makes of 0 / 0 has: its sign is set.
+    """
+    if constant.dtype.kind in "iub":
+        return False
+    first = (slice(0, 1),) * len(constant.shape)
+    elements = (constant.array[first] if constant.is_splat else constant.array).reshape(-1)
+    nans = elements[np.isnan(elements)]
+    return nans.tobytes() != np.full_like(nans, np.nan).tobytes()
 
 
 def _elements(parser: AttrParser, values: Sequence[float], name: str) -> Array:
