@@ -68,8 +68,8 @@ def test_segments_run_in_order_and_outputs_go_by_name() -> None:
 
 def test_a_tflite_segment_computes_what_litert_does(digits: Path) -> None:
     model = (digits / "digits_int8.tflite").read_bytes()
-    inputs = np.load(digits / "digits_inputs.npz")
-    x = next(inputs[k] for k in inputs.files if inputs[k].ndim > 1)
+    with np.load(digits / "digits_inputs.npz") as inputs:
+        x = next(array for array in inputs.values() if array.ndim > 1)
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=model)
