@@ -322,7 +322,7 @@ def test_python_api_and_sessions_use_it(tmp_path: Path, monkeypatch: pytest.Monk
     def refuse(**_: object) -> None:
         raise AssertionError("it compiles")
 
-    monkeypatch.setattr("furiosa_ir.compiler.compile_source", refuse)
+    monkeypatch.setattr("furiosa_ir.driver.compile_source", refuse)
     assert compile_model(TFLITE) == program
     with session.create(TFLITE) as cached, session.create(program) as fresh:
         x = np.zeros(cached.input(0).shape, cached.input(0).numpy_dtype)

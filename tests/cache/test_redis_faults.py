@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from furiosa_ir import compiler
+from furiosa_ir import driver
 from furiosa_ir.cache import redis_store
 from furiosa_ir.cache.bounded import OutOfTime, TimeBudget
 from furiosa_ir.cache.compilation import compile_program
@@ -108,14 +108,14 @@ def test_restarted_during_the_compile(own_server: RedisServer, monkeypatch: pyte
     """The connection from before the compile is dead; a new one does it."""
     monkeypatch.setattr(redis_store, "PATIENCE", 60.0)
     settings = CacheSettings(RedisAddress(HOST, own_server.port))
-    compile_source = compiler.compile_source
+    compile_source = driver.compile_source
 
     def compile_(*arguments: object, **options: object) -> object:
         own_server.kill()
         own_server.start()
         return compile_source(*arguments, **options)
 
-    monkeypatch.setattr("furiosa_ir.compiler.compile_source", compile_)
+    monkeypatch.setattr("furiosa_ir.driver.compile_source", compile_)
     first = compile_program(TFLITE, target="warboy-2pe", settings=settings)
     second = compile_program(TFLITE, target="warboy-2pe", settings=settings)
     assert (first.from_cache, second.from_cache) == (False, True)
@@ -169,14 +169,14 @@ def test_it_hangs_only_when_something_is_written(
 ):
     """The read takes a part of the patience, the write the rest."""
     with own_server.client() as client:
-        compile_source = compiler.compile_source
+        compile_source = driver.compile_source
 
         def compile_(*arguments: object, **options: object) -> object:
             client.client_pause(600_000, all=False)  # writes hang
             return compile_source(*arguments, **options)
 
         with monkeypatch.context() as patched:
-            patched.setattr("furiosa_ir.compiler.compile_source", compile_)
+            patched.setattr("furiosa_ir.driver.compile_source", compile_)
             assert "it does not answer in time" in command(url_of(own_server.port))
         assert sum(waited) < PATIENCE + NOISE
         client.client_unpause()

@@ -167,6 +167,7 @@ class PowOp(BinaryOp):
 
     name = "graph.pow"
     ONNX: ClassVar = ("Pow",)
+    CONVERTS: ClassVar = True
 
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         a, b = operands
