@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -102,3 +103,15 @@ def corpus(models: Path) -> Callable[[str], Path]:
 def digits() -> Path:
     """The bundled example's folder: digits_int8.tflite, digits_qdq_int8.onnx, digits_inputs.npz."""
     return DIGITS
+
+
+@pytest.fixture
+def signals_of_a_terminal() -> Iterator[None]:
+    """What runs in the background ignores some, and so would the commands that it starts."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ignored = [n for n in numbers if signal.getsignal(n) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)

@@ -183,6 +183,7 @@ def test_a_file_that_is_an_open_descriptor(tmp_path: Path) -> None:
     assert (tmp_path / "q.onnx").exists()
 
 
+@pytest.mark.usefixtures("signals_of_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_child_ends_with_its_parent(tmp_path: Path, number: signal.Signals) -> None:
     """And temporary files are gone, too, if the parent can see to it."""

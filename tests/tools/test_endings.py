@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +60,8 @@ LINES = (
     "furiosa-opt --list-passes",
     "furiosa-opt --help",
 )
+pytestmark = pytest.mark.usefixtures("signals_of_a_terminal")
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 
@@ -115,17 +116,6 @@ def run(
         check=False,
         timeout=250,
     )
-
-
-@pytest.fixture(autouse=True)
-def signals_of_a_terminal() -> Iterator[None]:
-    """What runs in the background ignores some, and so would the commands that it starts."""
-    ignored = [n for n in SIGNALS if signal.getsignal(n) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, signal.SIG_DFL)
-    yield
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def left_behind(folder: Path) -> list[str]:
