@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from furiosa_ir.numerics.array import Array
 
 Range: TypeAlias = tuple[int, int]
 """(least, greatest) value."""
@@ -22,3 +25,10 @@ LIMITS: dict[int, Range] = {
     8: (-(1 << 63), (1 << 63) - 1),
 }
 """Bytes of an element -> the least and the greatest that memory holds."""
+
+_LOW_BYTE = 0 if sys.byteorder == "little" else 7
+
+
+def low_bytes(lines: Array) -> Array:
+    """The lowest byte of each element of `lines` (8 bytes each, [lines, elements]), as a view."""
+    return lines.view(np.int8)[:, _LOW_BYTE::8]

@@ -11,12 +11,11 @@ the value lies that near to a tie; the few that do are computed anew in integers
 
 from __future__ import annotations
 
-import sys
 from typing import cast
 
 import numpy as np
 
-from furiosa_ir.backends.warboy.vector_engine.elements import Range
+from furiosa_ir.backends.warboy.vector_engine.elements import Range, low_bytes
 from furiosa_ir.backends.warboy.vector_engine.instruction import Instruction
 from furiosa_ir.numerics import fixed_point
 from furiosa_ir.numerics.array import Array
@@ -30,7 +29,6 @@ EXACT = 1 << 51
 _MAGIC = float(3 << 51)
 _INT64 = 1 << 62
 _INT32 = (-(1 << 31), (1 << 31) - 1)
-_LOW_BYTE = 0 if sys.byteorder == "little" else 7
 
 
 class Rescale:
@@ -111,6 +109,18 @@ class Rescale:
         if np.any(multiplier <= 0):
             return None
         factor = np.ldexp(multiplier.astype(np.float64), -shift)
+
+        def unlimited(x: Array) -> Array:
+            return fixed_point.rescale(
+                x,
+                multiplier,
+                shift,
+                rounding=self.rounding,
+                minimum=-_INT64,
+                maximum=_INT64,
+                dtype=np.int64,
+            )
+
         found: list[Array] = []
         for lower, limit, end in ((True, self.low, least), (False, self.high, greatest)):
             guess = np.rint(limit / factor)
@@ -119,29 +129,12 @@ class Rescale:
             settled = np.zeros(guess.shape, bool)
             for step in (0, 1, -1):
                 candidate = np.clip(guess + step, *_INT32)
-                value = fixed_point.rescale(
-                    candidate,
-                    multiplier,
-                    shift,
-                    rounding=self.rounding,
-                    minimum=-(1 << 62),
-                    maximum=1 << 62,
-                    dtype=np.int64,
-                )
-                fits = (value == int(limit)) & ~settled
+                fits = (unlimited(candidate) == int(limit)) & ~settled
                 best = np.where(fits, candidate, best)
                 settled |= fits
             # A limit outside the range of x is never reached: x's own end will do. Then also
             # those that no candidate met are settled if their end does not saturate.
-            at_end = fixed_point.rescale(
-                np.full(guess.shape, end, np.int64),
-                multiplier,
-                shift,
-                rounding=self.rounding,
-                minimum=-(1 << 62),
-                maximum=1 << 62,
-                dtype=np.int64,
-            )
+            at_end = unlimited(np.full(guess.shape, end, np.int64))
             within = at_end >= limit if lower else at_end <= limit
             if not _INT32[0] <= end <= _INT32[1]:
                 within[:] = False  # the 64-bit product above may have wrapped
@@ -256,8 +249,7 @@ class Rescale:
             np.minimum(wide, self.high, out=wide)
         if out.dtype == np.int8:
             wide += _MAGIC
-            low_bytes = wide.view(np.int8)[:, _LOW_BYTE::8]
-            np.add(low_bytes, np.int8(((self.output_zp + 128) & 255) - 128), out=out)
+            np.add(low_bytes(wide), np.int8(((self.output_zp + 128) & 255) - 128), out=out)
         else:
             np.rint(wide, out=out)
             if self.output_zp:

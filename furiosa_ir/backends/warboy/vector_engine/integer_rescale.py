@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 
-from furiosa_ir.backends.warboy.vector_engine.elements import Range
+from furiosa_ir.backends.warboy.vector_engine.elements import Range, low_bytes
 from furiosa_ir.backends.warboy.vector_engine.instruction import Instruction
 from furiosa_ir.numerics.array import Array
-
-_LOW_BYTE = 0 if sys.byteorder == "little" else 7
 
 
 class IntegerRescale:
@@ -69,7 +65,6 @@ class IntegerRescale:
         np.maximum(value, self.low, out=value)
         np.minimum(value, self.high, out=value)
         if out.dtype == np.int8:
-            low_bytes = value.view(np.int8)[:, _LOW_BYTE::8]
-            np.add(low_bytes, np.int8(((self.output_zp + 128) & 255) - 128), out=out)
+            np.add(low_bytes(value), np.int8(((self.output_zp + 128) & 255) - 128), out=out)
         else:
             np.add(value, self.output_zp, out=out)
