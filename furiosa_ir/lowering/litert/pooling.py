@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from xdsl.dialects.builtin import i32
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import i8, i32
+from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir import hints
 from furiosa_ir.dialects.ftensor import contraction
@@ -27,17 +27,7 @@ def not_tflite(op: WindowPoolOp) -> hints.Hint | None:
 @lowers(MaxPoolOp, LITERT, unless=[not_8bit, not_tflite])
 def max_pool(op: MaxPoolOp, emit: Emitter) -> SSAValue:
     """MAX_POOL_2D."""
-    return emit.emit(
-        contraction.ReduceWindowOp,
-        [emit.operand(op.x)],
-        kind="max",
-        layout=op.layout,
-        window=op.kernel_shape,
-        strides=op.strides,
-        pads=op.pads,
-        dilations=op.dilations,
-        x_zp=0,
-    )
+    return _windows(op, emit, i8, kind="max", x_zp=0)
 
 
 @lowers(AveragePoolOp, LITERT, unless=[not_8bit, not_tflite, many_windows])
@@ -47,18 +37,7 @@ def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
     Ties are told from the stored integers, not from the real numbers: uint8 sums are unsigned.
     """
     zero = -128 if is_uint8(op.x) else 0
-    total = emit.emit(
-        contraction.ReduceWindowOp,
-        [emit.operand(op.x)],
-        i32,
-        kind="sum",
-        layout=op.layout,
-        window=op.kernel_shape,
-        strides=op.strides,
-        pads=op.pads,
-        dilations=op.dilations,
-        x_zp=zero,
-    )
+    total = _windows(op, emit, i32, kind="sum", x_zp=zero)
     counts = window_counts(op, ints(op.pads))
     distinct, index = np.unique(counts, return_inverse=True)
     multipliers, shifts = np.array([factors.division(count) for count in distinct.tolist()]).T
@@ -67,3 +46,18 @@ def average_pool(op: AveragePoolOp, emit: Emitter) -> SSAValue:
         return emit.rescale(total, *factor, rounding="away", output_zp=zero)
     index = index.reshape(counts.shape)
     return emit.rescale(total, multipliers[index], shifts[index], rounding="away", output_zp=zero)
+
+
+def _windows(op: WindowPoolOp, emit: Emitter, element: Attribute, **reduction: object) -> SSAValue:
+    """The reduced windows, of that element type; `reduction` is `kind` and `x_zp`."""
+    return emit.emit(
+        contraction.ReduceWindowOp,
+        [emit.operand(op.x)],
+        element,
+        layout=op.layout,
+        window=op.kernel_shape,
+        strides=op.strides,
+        pads=op.pads,
+        dilations=op.dilations,
+        **reduction,
+    )
