@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from furiosa_ir import hints
+from furiosa_ir.costs import host_operators
 from furiosa_ir.program import HostSegment, Program
 
 _LOG = logging.getLogger(__name__)
@@ -25,10 +26,9 @@ def recommend_quantizing(program: Program, causes: Mapping[str, str], name: str 
         causes: layer -> why it stays on the host, where that is known.
         name: the network's; None if it has none.
     """
-    hosts = [s for s in program.segments if isinstance(s, HostSegment)]
-    rows = [row for segment in hosts for row in segment.operators]
+    rows = host_operators(program)
     floats = [row for row in rows if row[2] == hints.not_quantized("").number]
-    on_npu = len(hosts) < len(program.segments)
+    on_npu = not all(isinstance(segment, HostSegment) for segment in program.segments)
     if not floats or (on_npu and not any(row[0] in _PRODUCTS for row in floats)):
         return
     numbers = {hints.boundary("").number, hints.result_not_quantized("").number}
