@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from xdsl.ir import Operation
 
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.assembly import Default, repeated
+from furiosa_ir.ir.assembly_format import Default, repeated
 from furiosa_ir.ir.shaped_operation import Shape
 
 WINDOW_DEFAULTS: Mapping[str, Default] = {

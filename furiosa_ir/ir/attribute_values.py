@@ -1,4 +1,4 @@
-"""Values of properties: as Python has them, and as the text of operations (`ir.assembly`) does.
+"""Values of properties: as Python has them, and as operations write them (`ir.assembly_format`).
 
 64-bit integers and floats are written without a type, lists of them as `[1, 2]` and `[0.5, 1.0]`;
 any other attribute is written as MLIR writes it.

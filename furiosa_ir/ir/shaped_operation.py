@@ -18,7 +18,7 @@ from xdsl.irdl import traits_def
 from xdsl.traits import Pure
 
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.assembly import AssemblyOp
+from furiosa_ir.ir.assembly_format import AssemblyOp
 from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.numerics.array import Array

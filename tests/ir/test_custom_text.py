@@ -39,7 +39,7 @@ from furiosa_ir.dialects.graph import Graph
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers import load
-from furiosa_ir.ir.assembly import AssemblyOp
+from furiosa_ir.ir.assembly_format import AssemblyOp
 from furiosa_ir.ir.constants import BlobAttr, ConstantTable
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.equivalence import difference

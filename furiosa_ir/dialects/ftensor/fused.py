@@ -13,7 +13,7 @@ from xdsl.parser import Parser
 from xdsl.printer import Printer
 
 from furiosa_ir.dialects.ftensor.base import TensorOp
-from furiosa_ir.ir.assembly import AssemblyOp, defined_value, print_types
+from furiosa_ir.ir.assembly_format import AssemblyOp, defined_value, print_types
 from furiosa_ir.numerics.array import Array
 
 

@@ -46,7 +46,7 @@ from furiosa_ir.dialects.graph.window import (
 )
 from furiosa_ir.dialects.window_geometry import WINDOW_DEFAULTS, check_window, window_extents
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.assembly import repeated
+from furiosa_ir.ir.assembly_format import repeated
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array

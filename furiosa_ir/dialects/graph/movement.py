@@ -37,7 +37,7 @@ from furiosa_ir.dialects.graph.tflite_arguments import (
     split_takes,
 )
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.assembly import repeated, result_shape
+from furiosa_ir.ir.assembly_format import repeated, result_shape
 from furiosa_ir.ir.shaped_operation import (
     Shape,
     broadcast_shapes,

@@ -19,7 +19,7 @@ from xdsl.irdl import (
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.assembly import in_order
+from furiosa_ir.ir.assembly_format import in_order
 from furiosa_ir.ir.constants import BlobAttr, element_name
 from furiosa_ir.ir.element_types import dtype_of_element
 from furiosa_ir.ir.shaped_operation import Shape, element_of, ints, shape_of

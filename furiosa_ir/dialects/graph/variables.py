@@ -40,7 +40,7 @@ from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, SymbolOpInterface
 from furiosa_ir.dialects.graph.quantization import storage_type
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.assembly import AssemblyOp
+from furiosa_ir.ir.assembly_format import AssemblyOp
 from furiosa_ir.ir.constants import BlobAttr, element_name
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, shape_text
 from furiosa_ir.numerics.array import Array

@@ -27,7 +27,7 @@ from xdsl.traits import IsTerminator
 from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, TokenType
 from furiosa_ir.backends.warboy.dialect.command_text import parse_command, print_command
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.assembly import AssemblyOp, parse_operands
+from furiosa_ir.ir.assembly_format import AssemblyOp, parse_operands
 
 
 class CommandOp(AssemblyOp):

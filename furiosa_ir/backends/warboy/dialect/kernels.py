@@ -40,7 +40,7 @@ from furiosa_ir.backends.warboy.dialect.vector_operations import ELEMENTWISE, VE
 from furiosa_ir.dialects.ftensor import TensorOp, contraction, movement
 from furiosa_ir.dialects.ftensor.fused import FusedOp
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.assembly import AssemblyOp
+from furiosa_ir.ir.assembly_format import AssemblyOp
 
 MOVEMENT: tuple[type[TensorOp], ...] = (
     movement.ReshapeOp,
