@@ -1,6 +1,6 @@
 """How operations are written for people: one grammar, from what each operation declares.
 
-    %y = graph.conv %x, %w, %b {strides = [2, 2]} : tensor<1x64x112x112x!y> loc("conv1")
+    %y = graph.conv %x, %w, %b {strides = array<i64: 2, 2>} : tensor<1x64x112x112x!y> loc("conv1")
 
     operation  ::= name (leading ","?)? operands? properties? attributes? (":" types)? regions
     leading    ::= the property that LEADING names   `graph.constant #w`, `graph.read_variable @v`

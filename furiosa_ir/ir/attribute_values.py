@@ -1,7 +1,7 @@
 """Values of properties: as Python has them, and as operations write them (`ir.assembly_format`).
 
-64-bit integers and floats are written without a type, lists of them as `[1, 2]` and `[0.5, 1.0]`;
-any other attribute is written as MLIR writes it.
+64-bit integers and floats are written without a type, any other attribute as MLIR writes it.
+Lists of numbers, `array<i64: 1, 2>`, may also be read as `[1, 2]`.
 """
 
 from __future__ import annotations
@@ -66,24 +66,26 @@ def print_value(printer: Printer, value: Attribute) -> None:
 
 
 def _text(value: Attribute) -> str | None:
-    """How a value is written where that differs from MLIR's syntax, else None."""
+    """How a value is written where MLIR's printer says more or xDSL's is slow, else None."""
     match value:
         case IntegerAttr() if value.type == i64:
             return str(value.value.data)
         case FloatAttr() if value.type == f64 and isfinite(value.value.data):
             return _number_text(value.value.data)
         case DenseArrayBase():
-            return _list_text(cast("DenseArrayBase[Any]", value))
+            return _array_text(cast("DenseArrayBase[Any]", value))
         case _:
             return None
 
 
-def _list_text(value: DenseArrayBase[Any]) -> str | None:
+def _array_text(value: DenseArrayBase[Any]) -> str | None:
     numbers = cast("Sequence[float]", value.get_values())
+    if not numbers:
+        return None
     if value.elt_type == i64:
-        return str(list(numbers))
-    if value.elt_type == f64 and numbers and all(map(isfinite, numbers)):
-        return f"[{', '.join(map(_number_text, numbers))}]"
+        return f"array<i64: {', '.join(map(str, numbers))}>"
+    if value.elt_type == f64 and all(map(isfinite, numbers)):
+        return f"array<f64: {', '.join(map(_number_text, numbers))}>"
     return None
 
 
@@ -96,7 +98,7 @@ class ReadsIntegers(Protocol):
     """A parser that reads a row of integers at once (`ir.text`'s)."""
 
     def parse_optional_integers(self) -> list[int] | None:
-        """The numbers of `[1, -2]`, where such a row begins."""
+        """The numbers of `[1, -2]` or `array<i64: 1, -2>`, where such a row begins."""
 
 
 def parse_value(parser: Parser) -> Attribute:

@@ -261,7 +261,9 @@ _NO_OPERATION = re.compile(r"[ \t\r]*+(?:[#!][\w$.-]++[ \t]*+=[^\n]*+|//[^\n]*+)
 
 
 _INTEGER = re.compile(r"-?[0-9]++")
-_INTEGERS = re.compile(r"\[\s*+(?:-?[0-9]++\s*+,\s*+)*+-?[0-9]++\s*+\]", re.ASCII)
+_INTEGERS = r"(?P<numbers>(?:-?[0-9]++\s*+,\s*+)*+-?[0-9]++\s*+)"
+_ROW = re.compile(rf"\[\s*+{_INTEGERS}\]", re.ASCII)
+_ROW_OR_ARRAY = re.compile(rf"(?:(?P<row>\[)|array<i64:)\s*+{_INTEGERS}(?(row)\]|>)", re.ASCII)
 
 
 class _Lexer(MLIRLexer):
@@ -366,18 +368,18 @@ class _Parser(Parser):
         return elements, [len(elements)]
 
     def parse_optional_integers(self) -> list[int] | None:
-        """A row as above, where one begins (`ir.attribute_values.ReadsIntegers`)."""
-        row = self._integer_row()
+        """A row or a dense array (`ir.attribute_values.ReadsIntegers`)."""
+        row = self._integer_row(_ROW_OR_ARRAY)
         return None if row is None else [int(number[0]) for number in row]
 
-    def _integer_row(self) -> list[re.Match[str]] | None:
-        """The numbers of `[1, -2]`; the parser goes on behind it."""
+    def _integer_row(self, row: re.Pattern[str] = _ROW) -> list[re.Match[str]] | None:
+        """The numbers of `[1, -2]`, what `row` names `numbers`; the parser goes on behind it."""
         text = self._parser_state.lexer.input.content
-        row = _INTEGERS.match(text, self._current_token.span.start)
-        if row is None:
+        found = row.match(text, self._current_token.span.start)
+        if found is None:
             return None
-        self._resume_from(row.end())
-        return list(_INTEGER.finditer(text, *row.span()))
+        self._resume_from(found.end())
+        return list(_INTEGER.finditer(text, *found.span("numbers")))
 
     def _parse_dense_literal_type(self) -> RankedStructure[Any]:
         made = super()._parse_dense_literal_type()

@@ -69,8 +69,8 @@ def transpose_in_place(op: TransposeOp, rw: Rewrite) -> SSAValue | None:
 class ComposeMovement(RewritePass):
     """Composes chains of transposes and of reshapes, and drops movements that move nothing.
 
-        %1 = graph.transpose %x {perm = [0, 2, 3, 1]}
-        %2 = graph.transpose %1 {perm = [0, 3, 1, 2]}
+        %1 = graph.transpose %x {perm = array<i64: 0, 2, 3, 1>}
+        %2 = graph.transpose %1 {perm = array<i64: 0, 3, 1, 2>}
         %3 = graph.reshape %2 : tensor<1x8xf32>
         %4 = graph.reshape %3 : tensor<8xf32>
 

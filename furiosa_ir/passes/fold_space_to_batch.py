@@ -74,13 +74,13 @@ class FoldSpaceToBatch(RewritePass):
     It stands behind the partition: a host segment is written from its operators' origins, and a
     folded one has none. Only NPU segments are touched.
 
-        %1 = graph.space_to_batch %x {blocks = [2], pads = [2, 2]}
+        %1 = graph.space_to_batch %x {blocks = array<i64: 2>, pads = array<i64: 2, 2>}
         %2 = graph.conv %1, %w, %b {...}
-        %3 = graph.batch_to_space %2 {blocks = [2], crops = [0, 0]}
+        %3 = graph.batch_to_space %2 {blocks = array<i64: 2>, crops = array<i64: 0, 0>}
 
     becomes
 
-        %3 = graph.conv %x, %w, %b {dilations = [2], pads = [2, 2]}
+        %3 = graph.conv %x, %w, %b {dilations = array<i64: 2>, pads = array<i64: 2, 2>}
     """
 
     name = "graph-fold-space-to-batch"

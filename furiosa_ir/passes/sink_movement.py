@@ -167,9 +167,9 @@ class SinkMovement(RewritePass):
     costs nothing: it is another view of the same data.
 
         %1 = graph.conv %x, %w {layout = "NCHW", ...}
-        %2 = graph.transpose %1 {perm = [0, 2, 3, 1]}
+        %2 = graph.transpose %1 {perm = array<i64: 0, 2, 3, 1>}
         %3 = graph.sigmoid %2
-        %4 = graph.transpose %3 {perm = [0, 3, 1, 2]}
+        %4 = graph.transpose %3 {perm = array<i64: 0, 3, 1, 2>}
 
     becomes
 

@@ -20,13 +20,13 @@ def split_dimensions(function: FuncOp) -> None:
 
     A reduction goes axis by axis, other operations get operands that are broadcast beforehand:
 
-        %y = ftensor.reduce %x {axes = [1, 3], kind = "sum"} : tensor<2x3x4x5x6xi8>
+        %y = ftensor.reduce %x {axes = array<i64: 1, 3>, kind = "sum"} : tensor<2x3x4x5x6xi8>
         %z = ftensor.add %a, %b : tensor<2x3x4x5x6xi8>
 
     becomes
 
-        %0 = ftensor.reduce %x {axes = [1], kind = "sum"} : tensor<2x3x4x5x6xi8>
-        %y = ftensor.reduce %0 {axes = [3], kind = "sum"} : tensor<2x1x4x5x6xi32>
+        %0 = ftensor.reduce %x {axes = array<i64: 1>, kind = "sum"} : tensor<2x3x4x5x6xi8>
+        %y = ftensor.reduce %0 {axes = array<i64: 3>, kind = "sum"} : tensor<2x1x4x5x6xi32>
         %1 = ftensor.broadcast %a : tensor<2x3x4x5x6xi8>
         %z = ftensor.add %1, %b : tensor<2x3x4x5x6xi8>
     """

@@ -12,7 +12,7 @@ func.func @weights() -> tensor<2x!quant.uniform<i8:f32, 0.5>> {
 
 func.func @transposed() -> tensor<3x2x!quant.uniform<i8:f32, 0.5>> {
   %0 = graph.constant #graph.blob<i8 [2, 3] (1, 2, 3, 4, 5, 6)> : tensor<2x3x!quant.uniform<i8:f32, 0.5>>
-  %1 = graph.transpose %0 {perm = [1, 0]} : tensor<3x2x!quant.uniform<i8:f32, 0.5>>
+  %1 = graph.transpose %0 {perm = array<i64: 1, 0>} : tensor<3x2x!quant.uniform<i8:f32, 0.5>>
   func.return %1 : tensor<3x2x!quant.uniform<i8:f32, 0.5>>
 }
 // CHECK-LABEL: func.func @transposed
@@ -21,7 +21,7 @@ func.func @transposed() -> tensor<3x2x!quant.uniform<i8:f32, 0.5>> {
 func.func @channels() -> tensor<2x2xf32> {
   %0 = graph.constant #graph.blob<i8 [2, 2] (1, 2, 3, 4)> : tensor<2x2x!quant.uniform<i8:f32:0, {0.5, 0.25}>>
   %1 = graph.dequantize %0 : tensor<2x2xf32>
-  %2 = graph.transpose %1 {perm = [1, 0]} : tensor<2x2xf32>
+  %2 = graph.transpose %1 {perm = array<i64: 1, 0>} : tensor<2x2xf32>
   func.return %2 : tensor<2x2xf32>
 }
 // CHECK-LABEL: func.func @channels

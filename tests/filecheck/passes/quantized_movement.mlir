@@ -4,7 +4,7 @@
 
 func.func @sinks(%x : tensor<2x4x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<8xf32> {
   %0 = graph.dequantize %x : tensor<2x4xf32>
-  %1 = graph.transpose %0 {perm = [1, 0]} : tensor<4x2xf32>
+  %1 = graph.transpose %0 {perm = array<i64: 1, 0>} : tensor<4x2xf32>
   %2 = graph.reshape %1 : tensor<8xf32>
   func.return %2 : tensor<8xf32>
 }
@@ -25,7 +25,7 @@ func.func @rises(%x : tensor<2x4xf32>) -> tensor<8x!quant.uniform<i8:f32, 0.5:3>
 // Padding by a number that the type cannot hold is no movement of its integers.
 func.func @pad(%x : tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<5xf32> {
   %0 = graph.dequantize %x : tensor<4xf32>
-  %1 = graph.pad %0 {pads = [1, 0], value = 0.3} : tensor<5xf32>
+  %1 = graph.pad %0 {pads = array<i64: 1, 0>, value = 0.3} : tensor<5xf32>
   func.return %1 : tensor<5xf32>
 }
 // CHECK-LABEL: func.func @pad

@@ -59,7 +59,7 @@ class AssignViews(Pass):
     `warboy.copy` in DRAM.
 
         func.func private @npu_0(%x: tensor<1x4x6x2xi8>) -> tensor<1x2x3x8xi8> {
-          %t = ftensor.transpose %x {perm = [0, 3, 1, 2]} : tensor<1x2x4x6xi8>
+          %t = ftensor.transpose %x {perm = array<i64: 0, 3, 1, 2>} : tensor<1x2x4x6xi8>
           %p = warboy.pool %x_ = %t : tensor<1x2x4x6xi8> { ... }
           %r = ftensor.reshape %p : tensor<1x2x3x8xi8>
           func.return %r

@@ -47,7 +47,7 @@ func.func @outside(%x : tensor<2xi8>, %z : tensor<2xi8>) -> tensor<2xi8> {
 func.func @taken(%x : tensor<1x2x2x1xi8>) -> tensor<1x2x2x1xi8> {
   // expected-error @+1 {{warboy.pool: ftensor.maximum reads what ftensor.reduce_window takes}}
   %0 = warboy.pool %a = %x : tensor<1x2x2x1xi8> {
-    %1 = ftensor.reduce_window %a {kind = "max", layout = "NHWC", window = [1, 1], strides = [1, 1], x_zp = 0} : tensor<1x2x2x1xi8>
+    %1 = ftensor.reduce_window %a {kind = "max", layout = "NHWC", window = array<i64: 1, 1>, strides = array<i64: 1, 1>, x_zp = 0} : tensor<1x2x2x1xi8>
     %2 = ftensor.maximum %1, %a : tensor<1x2x2x1xi8>
     warboy.yield %2
   }

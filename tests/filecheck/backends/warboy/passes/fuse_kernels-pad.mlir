@@ -3,20 +3,20 @@
 // Padding with the neutral value becomes the window's own.
 
 func.func private @npu_0(%x : tensor<1x4x4x2xi8>) -> tensor<1x3x3x2xi8> attributes {graph.placement = "npu"} {
-  %p = ftensor.pad %x {pads = [0, 1, 1, 0, 0, 1, 1, 0], value = -128} : tensor<1x6x6x2xi8>
-  %y = ftensor.reduce_window %p {kind = "max", layout = "NHWC", window = [2, 2], strides = [2, 2]} : tensor<1x3x3x2xi8>
+  %p = ftensor.pad %x {pads = array<i64: 0, 1, 1, 0, 0, 1, 1, 0>, value = -128} : tensor<1x6x6x2xi8>
+  %y = ftensor.reduce_window %p {kind = "max", layout = "NHWC", window = array<i64: 2, 2>, strides = array<i64: 2, 2>} : tensor<1x3x3x2xi8>
   func.return %y : tensor<1x3x3x2xi8>
 }
 // CHECK-LABEL: func.func private @npu_0
 // CHECK-NOT:     ftensor.pad
 // CHECK:         warboy.pool %x_1 = %x
-// CHECK:           ftensor.reduce_window {{.*}} {kind = "max", layout = "NHWC", window = [2, 2], strides = [2, 2], pads = [1, 1, 1, 1]
+// CHECK:           ftensor.reduce_window {{.*}} {kind = "max", layout = "NHWC", window = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 1, 1, 1, 1>
 
 // Padding of channels, or with another value, does not.
 
 func.func private @npu_1(%x : tensor<1x4x4x2xi8>) -> tensor<1x3x3x2xi8> attributes {graph.placement = "npu"} {
-  %p = ftensor.pad %x {pads = [0, 1, 1, 0, 0, 1, 1, 0], value = 0} : tensor<1x6x6x2xi8>
-  %y = ftensor.reduce_window %p {kind = "max", layout = "NHWC", window = [2, 2], strides = [2, 2]} : tensor<1x3x3x2xi8>
+  %p = ftensor.pad %x {pads = array<i64: 0, 1, 1, 0, 0, 1, 1, 0>, value = 0} : tensor<1x6x6x2xi8>
+  %y = ftensor.reduce_window %p {kind = "max", layout = "NHWC", window = array<i64: 2, 2>, strides = array<i64: 2, 2>} : tensor<1x3x3x2xi8>
   func.return %y : tensor<1x3x3x2xi8>
 }
 // CHECK-LABEL: func.func private @npu_1
@@ -27,8 +27,8 @@ func.func private @npu_1(%x : tensor<1x4x4x2xi8>) -> tensor<1x3x3x2xi8> attribut
 
 func.func private @npu_2(%x : tensor<1x4x4x2xi8>) -> tensor<1x3x3x2xi8> attributes {graph.placement = "npu"} {
   %r = ftensor.clamp %x {minimum = -100, maximum = 127} : tensor<1x4x4x2xi8>
-  %p = ftensor.pad %r {pads = [0, 1, 1, 0, 0, 1, 1, 0], value = -100} : tensor<1x6x6x2xi8>
-  %y = ftensor.reduce_window %p {kind = "max", layout = "NHWC", window = [2, 2], strides = [2, 2]} : tensor<1x3x3x2xi8>
+  %p = ftensor.pad %r {pads = array<i64: 0, 1, 1, 0, 0, 1, 1, 0>, value = -100} : tensor<1x6x6x2xi8>
+  %y = ftensor.reduce_window %p {kind = "max", layout = "NHWC", window = array<i64: 2, 2>, strides = array<i64: 2, 2>} : tensor<1x3x3x2xi8>
   func.return %y : tensor<1x3x3x2xi8>
 }
 // CHECK-LABEL: func.func private @npu_2
@@ -39,8 +39,8 @@ func.func private @npu_2(%x : tensor<1x4x4x2xi8>) -> tensor<1x3x3x2xi8> attribut
 
 func.func private @npu_3(%x : tensor<1x4x4x2xi8>) -> tensor<1x4x4x2xi8> attributes {graph.placement = "npu"} {
   %r = ftensor.clamp %x {minimum = -100, maximum = 127} : tensor<1x4x4x2xi8>
-  %p = ftensor.pad %r {pads = [0, 2, 2, 0, 0, 2, 2, 0], value = -100} : tensor<1x8x8x2xi8>
-  %y = ftensor.reduce_window %p {kind = "max", layout = "NHWC", window = [2, 2], strides = [2, 2]} : tensor<1x4x4x2xi8>
+  %p = ftensor.pad %r {pads = array<i64: 0, 2, 2, 0, 0, 2, 2, 0>, value = -100} : tensor<1x8x8x2xi8>
+  %y = ftensor.reduce_window %p {kind = "max", layout = "NHWC", window = array<i64: 2, 2>, strides = array<i64: 2, 2>} : tensor<1x4x4x2xi8>
   func.return %y : tensor<1x4x4x2xi8>
 }
 // CHECK-LABEL: func.func private @npu_3

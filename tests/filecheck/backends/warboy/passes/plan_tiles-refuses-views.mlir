@@ -3,7 +3,7 @@
 func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NCHW"}) -> tensor<1x4x6x2xi8> attributes {graph.placement = "npu"} {
   // expected-error @+1 {{it has the views ("NCHW") -> "NCHW", and needs ("NHWC") -> "NHWC"}}
   %y = warboy.pool %a = %x {views = #warboy.views<("NCHW") -> "NCHW">} : tensor<1x4x6x2xi8> {
-    %m = ftensor.reduce_window %a {kind = "max", layout = "NHWC", window = [3, 3], pads = [1, 1, 1, 1]} : tensor<1x4x6x2xi8>
+    %m = ftensor.reduce_window %a {kind = "max", layout = "NHWC", window = array<i64: 3, 3>, pads = array<i64: 1, 1, 1, 1>} : tensor<1x4x6x2xi8>
     warboy.yield %m
   }
   func.return %y : tensor<1x4x6x2xi8>
@@ -14,7 +14,7 @@ func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NCHW"}) -> tens
 func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NCHW"}) -> tensor<1x4x6x2xi8> attributes {graph.placement = "npu"} {
   // expected-error @+1 {{it reads as "NHWC" what has the view "NCHW"}}
   %y = warboy.pool %a = %x {views = #warboy.views<("NHWC") -> "NHWC">} : tensor<1x4x6x2xi8> {
-    %m = ftensor.reduce_window %a {kind = "max", layout = "NHWC", window = [3, 3], pads = [1, 1, 1, 1]} : tensor<1x4x6x2xi8>
+    %m = ftensor.reduce_window %a {kind = "max", layout = "NHWC", window = array<i64: 3, 3>, pads = array<i64: 1, 1, 1, 1>} : tensor<1x4x6x2xi8>
     warboy.yield %m
   }
   func.return %y : tensor<1x4x6x2xi8>
@@ -24,7 +24,7 @@ func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NCHW"}) -> tens
 
 func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NHWC"}) -> tensor<1x2x4x6xi8> attributes {graph.placement = "npu"} {
   // expected-error @+1 {{ftensor.transpose: it is no view of its operand's buffer, nor a window}}
-  %t = ftensor.transpose %x {perm = [0, 3, 1, 2]} attributes {warboy.view = "NHWC"} : tensor<1x2x4x6xi8>
+  %t = ftensor.transpose %x {perm = array<i64: 0, 3, 1, 2>} attributes {warboy.view = "NHWC"} : tensor<1x2x4x6xi8>
   %y = warboy.vector %a = %t {views = #warboy.views<("NHWC") -> "NHWC">} : tensor<1x2x4x6xi8> {
     warboy.yield %a
   }
@@ -35,7 +35,7 @@ func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NHWC"}) -> tens
 
 func.func private @npu_0(%x : tensor<1x4x6x2xi8> {warboy.view = "NHWC"}) -> tensor<1x2x4x6xi8> attributes {graph.placement = "npu"} {
   // expected-error @+1 {{"NHNH" is no view of [1, 2, 4, 6]}}
-  %t = ftensor.transpose %x {perm = [0, 3, 1, 2]} attributes {warboy.view = "NHNH"} : tensor<1x2x4x6xi8>
+  %t = ftensor.transpose %x {perm = array<i64: 0, 3, 1, 2>} attributes {warboy.view = "NHNH"} : tensor<1x2x4x6xi8>
   %y = warboy.vector %a = %t {views = #warboy.views<("NHWC") -> "NHWC">} : tensor<1x2x4x6xi8> {
     warboy.yield %a
   }

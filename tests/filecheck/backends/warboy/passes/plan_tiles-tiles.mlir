@@ -8,7 +8,7 @@ builtin.module attributes {graph.source = "tflite"} {
   func.func @main(%x: tensor<1x224x224x64x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
       -> (tensor<1x224x224x64x!quant.uniform<i8:f32, 0.25:-5>> {graph.name = "y"}) {
     %w = graph.constant #graph.blob<i8 [64, 3, 3, 64] (1)> : tensor<64x3x3x64x!quant.uniform<i8:f32, 0.25>>
-    %y = graph.conv %x, %w {layout = "NHWC", kernel_layout = "OHWI", pads = [1, 1, 1, 1]} : tensor<1x224x224x64x!quant.uniform<i8:f32, 0.25:-5>> loc("y")
+    %y = graph.conv %x, %w {layout = "NHWC", kernel_layout = "OHWI", pads = array<i64: 1, 1, 1, 1>} : tensor<1x224x224x64x!quant.uniform<i8:f32, 0.25:-5>> loc("y")
     func.return %y : tensor<1x224x224x64x!quant.uniform<i8:f32, 0.25:-5>>
   }
 }

@@ -3,8 +3,8 @@
 // A transpose into the pool's layout costs nothing: the argument is read under another view.
 
 func.func private @npu_0(%x : tensor<1x4x6x2xi8>) -> tensor<1x2x4x6xi8> attributes {graph.placement = "npu"} {
-  %t = ftensor.transpose %x {perm = [0, 3, 1, 2]} : tensor<1x2x4x6xi8>
-  %y = ftensor.reduce_window %t {kind = "max", layout = "NCHW", window = [3, 3], pads = [1, 1, 1, 1]} : tensor<1x2x4x6xi8>
+  %t = ftensor.transpose %x {perm = array<i64: 0, 3, 1, 2>} : tensor<1x2x4x6xi8>
+  %y = ftensor.reduce_window %t {kind = "max", layout = "NCHW", window = array<i64: 3, 3>, pads = array<i64: 1, 1, 1, 1>} : tensor<1x2x4x6xi8>
   func.return %y : tensor<1x2x4x6xi8>
 }
 // CHECK-LABEL: func.func private @npu_0
@@ -35,8 +35,8 @@ func.func private @npu_1(%x : tensor<2x6xi8>) -> tensor<3x4xi8> attributes {grap
 func.func private @npu_2(%x : tensor<1x2x4x6xi8>) -> tensor<8x6xi8> attributes {graph.placement = "npu"} {
   %m = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
   %s = ftensor.constant #graph.blob<i8 [] (2)> : tensor<i8>
-  %y = ftensor.reduce_window %x {kind = "max", layout = "NCHW", window = [3, 3], pads = [1, 1, 1, 1]} : tensor<1x2x4x6xi8>
-  %t = ftensor.transpose %y {perm = [0, 2, 3, 1]} : tensor<1x4x6x2xi8>
+  %y = ftensor.reduce_window %x {kind = "max", layout = "NCHW", window = array<i64: 3, 3>, pads = array<i64: 1, 1, 1, 1>} : tensor<1x2x4x6xi8>
+  %t = ftensor.transpose %y {perm = array<i64: 0, 2, 3, 1>} : tensor<1x4x6x2xi8>
   %r = ftensor.reshape %t : tensor<8x6xi8>
   %z = ftensor.rescale %r, %m, %s {rounding = "even"} : tensor<8x6xi8>
   func.return %z : tensor<8x6xi8>

@@ -9,7 +9,7 @@ builtin.module attributes {graph.source = "tflite"} {
       -> (tensor<1x4x4x8x!quant.uniform<i8:f32, 0.25:-5>> {graph.name = "y"}) {
     %w = graph.constant #graph.blob<i8 [8, 1, 1, 4] (1)> : tensor<8x1x1x4x!quant.uniform<i8:f32, 0.25>>
     %conv = graph.conv %x, %w {layout = "NHWC", kernel_layout = "OHWI"} : tensor<1x8x8x8x!quant.uniform<i8:f32, 0.25:-5>> loc("conv")
-    %pool = graph.max_pool %conv {layout = "NHWC", kernel_shape = [2, 2], strides = [2, 2]} : tensor<1x4x4x8x!quant.uniform<i8:f32, 0.25:-5>> loc("pool")
+    %pool = graph.max_pool %conv {layout = "NHWC", kernel_shape = array<i64: 2, 2>, strides = array<i64: 2, 2>} : tensor<1x4x4x8x!quant.uniform<i8:f32, 0.25:-5>> loc("pool")
     func.return %pool : tensor<1x4x4x8x!quant.uniform<i8:f32, 0.25:-5>>
   }
 }

@@ -4,8 +4,8 @@
 // The result may take the bytes of the argument, which is in SRAM by then.
 
 func.func private @npu_0(%x : tensor<1x4x4x2xi8>) -> tensor<1x4x4x2xi8> attributes {graph.placement = "npu"} {
-  %y = ftensor.reduce_window %x {kind = "max", layout = "NHWC", window = [3, 3], pads = [1, 1, 1, 1]} : tensor<1x4x4x2xi8>
-  %z = ftensor.reduce_window %y {kind = "max", layout = "NHWC", window = [3, 3], pads = [1, 1, 1, 1]} : tensor<1x4x4x2xi8>
+  %y = ftensor.reduce_window %x {kind = "max", layout = "NHWC", window = array<i64: 3, 3>, pads = array<i64: 1, 1, 1, 1>} : tensor<1x4x4x2xi8>
+  %z = ftensor.reduce_window %y {kind = "max", layout = "NHWC", window = array<i64: 3, 3>, pads = array<i64: 1, 1, 1, 1>} : tensor<1x4x4x2xi8>
   func.return %z : tensor<1x4x4x2xi8>
 }
 // CHECK-LABEL: func.func private @npu_0

@@ -7,11 +7,11 @@
 builtin.module attributes {graph.source = "onnx"} {
   func.func @main(%x: tensor<1x4x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
       -> tensor<1x7x!quant.uniform<i8:f32, 0.5:3>> {
-    %y = graph.pad %x {pads = [0, 1, 0, 2]} : tensor<1x7x!quant.uniform<i8:f32, 0.5:3>> loc("y")
+    %y = graph.pad %x {pads = array<i64: 0, 1, 0, 2>} : tensor<1x7x!quant.uniform<i8:f32, 0.5:3>> loc("y")
     func.return %y : tensor<1x7x!quant.uniform<i8:f32, 0.5:3>>
   }
 }
 
 // CHECK-LABEL: func.func private @npu_0
-// CHECK:         %y = ftensor.pad %x {pads = [0, 1, 0, 2], value = 3} : tensor<1x7xi8>
+// CHECK:         %y = ftensor.pad %x {pads = array<i64: 0, 1, 0, 2>, value = 3} : tensor<1x7xi8>
 // CHECK-NEXT:    func.return %y : tensor<1x7xi8>

@@ -15,14 +15,14 @@ builtin.module attributes {graph.source = "onnx"} {
 }
 
 // CHECK-LABEL: func.func private @npu_0
-// CHECK:         %y = ftensor.reduce %x {kind = "max", axes = [1]} : tensor<1x1xi8>
+// CHECK:         %y = ftensor.reduce %x {kind = "max", axes = array<i64: 1>} : tensor<1x1xi8>
 // CHECK-NEXT:    %y_1 = ftensor.sub %x, %y : tensor<1x8xi32>
 // CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
 // CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (0)> : tensor<i8>
 // CHECK-NEXT:    %y_2 = ftensor.rescale %y_1, %y_multiplier, %y_shift {output_zp = 127, rounding = "floor"} : tensor<1x8xi8>
 // CHECK-NEXT:    %y_table = ftensor.constant #y_table : tensor<256xi48>
 // CHECK-NEXT:    %y_3 = ftensor.lookup %y_2, %y_table : tensor<1x8xi48>
-// CHECK-NEXT:    %y_4 = ftensor.reduce %y_3 {kind = "sum", axes = [1]} : tensor<1x1xi48>
+// CHECK-NEXT:    %y_4 = ftensor.reduce %y_3 {kind = "sum", axes = array<i64: 1>} : tensor<1x1xi48>
 // CHECK-NEXT:    %y_table_1 = ftensor.constant #y_table_1 : tensor<256xi32>
 // CHECK-NEXT:    %y_5 = ftensor.lookup %y_2, %y_table_1 : tensor<1x8xi32>
 // CHECK-NEXT:    %y_table_2 = ftensor.constant #y_table_2 : tensor<256xi32>

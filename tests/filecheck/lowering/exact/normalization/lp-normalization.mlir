@@ -16,7 +16,7 @@ builtin.module attributes {graph.source = "onnx"} {
 // CHECK-LABEL: func.func private @npu_0
 // CHECK:         %y_table = ftensor.constant #y_table : tensor<256xi48>
 // CHECK-NEXT:    %y = ftensor.lookup %x, %y_table : tensor<1x4xi48>
-// CHECK-NEXT:    %y_1 = ftensor.reduce %y {kind = "sum", axes = [1]} : tensor<1x1xi48>
+// CHECK-NEXT:    %y_1 = ftensor.reduce %y {kind = "sum", axes = array<i64: 1>} : tensor<1x1xi48>
 // CHECK-NEXT:    %y_b = ftensor.constant #graph.blob<i64 [] (1)> : tensor<i48>
 // CHECK-NEXT:    %y_2 = ftensor.maximum %y_1, %y_b : tensor<1x1xi48>
 // CHECK-NEXT:    %y_table_1 = ftensor.constant #y_table_1 : tensor<256xi32>

@@ -7,19 +7,19 @@
 builtin.module attributes {graph.source = "onnx"} {
   func.func @main(%x: tensor<1x2x4x4x4x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
       -> tensor<1x2x2x2x2x!quant.uniform<i8:f32, 0.5:3>> {
-    %y = graph.average_pool %x {layout = "NCDHW", kernel_shape = [2, 2, 2], strides = [2, 2, 2]} : tensor<1x2x2x2x2x!quant.uniform<i8:f32, 0.5:3>> loc("y")
+    %y = graph.average_pool %x {layout = "NCDHW", kernel_shape = array<i64: 2, 2, 2>, strides = array<i64: 2, 2, 2>} : tensor<1x2x2x2x2x!quant.uniform<i8:f32, 0.5:3>> loc("y")
     func.return %y : tensor<1x2x2x2x2x!quant.uniform<i8:f32, 0.5:3>>
   }
 }
 
 // CHECK-LABEL: func.func private @npu_0
 // CHECK:         %y = ftensor.reshape %x : tensor<1x8x4x4xi8>
-// CHECK-NEXT:    %y_1 = ftensor.reduce_window %y {kind = "sum", layout = "NCHW", window = [2, 2], strides = [2, 2], x_zp = 3} : tensor<1x8x2x2xi32>
+// CHECK-NEXT:    %y_1 = ftensor.reduce_window %y {kind = "sum", layout = "NCHW", window = array<i64: 2, 2>, strides = array<i64: 2, 2>, x_zp = 3} : tensor<1x8x2x2xi32>
 // CHECK-NEXT:    %y_2 = ftensor.reshape %y_1 : tensor<1x2x4x4xi32>
-// CHECK-NEXT:    %y_3 = ftensor.pad %y_2 {pads = [0, 0, 0, 0, 0, 0, 0, 0], value = 0} : tensor<1x2x4x4xi32>
-// CHECK-NEXT:    %y_4 = ftensor.gather %y_3 {axis = 2, indices = [0, 1, 2, 3]} : tensor<1x2x4x4xi32>
+// CHECK-NEXT:    %y_3 = ftensor.pad %y_2 {pads = array<i64: 0, 0, 0, 0, 0, 0, 0, 0>, value = 0} : tensor<1x2x4x4xi32>
+// CHECK-NEXT:    %y_4 = ftensor.gather %y_3 {axis = 2, indices = array<i64: 0, 1, 2, 3>} : tensor<1x2x4x4xi32>
 // CHECK-NEXT:    %y_5 = ftensor.reshape %y_4 : tensor<1x4x2x4xi32>
-// CHECK-NEXT:    %y_6 = ftensor.reduce %y_5 {kind = "sum", axes = [2]} : tensor<1x4x1x4xi32>
+// CHECK-NEXT:    %y_6 = ftensor.reduce %y_5 {kind = "sum", axes = array<i64: 2>} : tensor<1x4x1x4xi32>
 // CHECK-NEXT:    %y_7 = ftensor.reshape %y_6 : tensor<1x2x2x4xi32>
 // CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
 // CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (0)> : tensor<i8>

@@ -11,7 +11,7 @@ builtin.module attributes {graph.source = "onnx"} {
 }
 
 // CHECK-LABEL: func.func private @npu_0
-// CHECK:         %y = ftensor.transpose %x {perm = [0, 1]} : tensor<1x3xi8>
+// CHECK:         %y = ftensor.transpose %x {perm = array<i64: 0, 1>} : tensor<1x3xi8>
 // CHECK-NEXT:    %y_1 = ftensor.reshape %y : tensor<1x3xi8>
 // CHECK-NEXT:    %y_b = ftensor.constant #graph.blob<i8 [3, 3] (1, 1, 1, 0, 1, 1, 0, 0, 1)> : tensor<3x3xi8>
 // CHECK-NEXT:    %y_2 = ftensor.matmul %y_1, %y_b {a_zp = 3} : tensor<1x3xi32>
@@ -19,5 +19,5 @@ builtin.module attributes {graph.source = "onnx"} {
 // CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (31)> : tensor<i8>
 // CHECK-NEXT:    %y_3 = ftensor.rescale %y_2, %y_multiplier, %y_shift {rounding = "near_even"} : tensor<1x3xi8>
 // CHECK-NEXT:    %y_4 = ftensor.reshape %y_3 : tensor<1x3xi8>
-// CHECK-NEXT:    %y_5 = ftensor.transpose %y_4 {perm = [0, 1]} : tensor<1x3xi8>
+// CHECK-NEXT:    %y_5 = ftensor.transpose %y_4 {perm = array<i64: 0, 1>} : tensor<1x3xi8>
 // CHECK-NEXT:    func.return %y_5 : tensor<1x3xi8>

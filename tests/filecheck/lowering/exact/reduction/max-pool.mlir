@@ -7,13 +7,13 @@
 builtin.module attributes {graph.source = "onnx"} {
   func.func @main(%x: tensor<1x2x4x4x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
       -> tensor<1x2x2x2x!quant.uniform<i8:f32, 0.25:-5>> {
-    %y = graph.max_pool %x {layout = "NCHW", kernel_shape = [2, 2], strides = [2, 2]} : tensor<1x2x2x2x!quant.uniform<i8:f32, 0.25:-5>> loc("y")
+    %y = graph.max_pool %x {layout = "NCHW", kernel_shape = array<i64: 2, 2>, strides = array<i64: 2, 2>} : tensor<1x2x2x2x!quant.uniform<i8:f32, 0.25:-5>> loc("y")
     func.return %y : tensor<1x2x2x2x!quant.uniform<i8:f32, 0.25:-5>>
   }
 }
 
 // CHECK-LABEL: func.func private @npu_0
-// CHECK:         %y = ftensor.reduce_window %x {kind = "max", layout = "NCHW", window = [2, 2], strides = [2, 2]} : tensor<1x2x2x2xi8>
+// CHECK:         %y = ftensor.reduce_window %x {kind = "max", layout = "NCHW", window = array<i64: 2, 2>, strides = array<i64: 2, 2>} : tensor<1x2x2x2xi8>
 // CHECK-NEXT:    %y_table = ftensor.constant #y_table : tensor<256xi8>
 // CHECK-NEXT:    %y_1 = ftensor.lookup %y, %y_table : tensor<1x2x2x2xi8>
 // CHECK-NEXT:    func.return %y_1 : tensor<1x2x2x2xi8>

@@ -17,7 +17,7 @@ builtin.module attributes {graph.source = "onnx"} {
 }
 
 // CHECK-LABEL: func.func private @npu_0
-// CHECK:         %y = ftensor.reduce %x {kind = "max", axes = [1]} : tensor<1x1xi8>
+// CHECK:         %y = ftensor.reduce %x {kind = "max", axes = array<i64: 1>} : tensor<1x1xi8>
 // CHECK-NEXT:    %y_1 = ftensor.sub %x, %y : tensor<1x8xi32>
 // CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
 // CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (0)> : tensor<i8>
@@ -26,7 +26,7 @@ builtin.module attributes {graph.source = "onnx"} {
 // CHECK-NEXT:    %y_3 = ftensor.lookup %y_2, %y_table : tensor<1x8xi48>
 // CHECK-NEXT:    %y_table_1 = ftensor.constant #y_table_1 : tensor<256xi48>
 // CHECK-NEXT:    %y_4 = ftensor.lookup %y_2, %y_table_1 : tensor<1x8xi48>
-// CHECK-NEXT:    %y_5 = ftensor.reduce %y_4 {kind = "sum", axes = [1]} : tensor<1x1xi48>
+// CHECK-NEXT:    %y_5 = ftensor.reduce %y_4 {kind = "sum", axes = array<i64: 1>} : tensor<1x1xi48>
 // CHECK-NEXT:    %y_6 = ftensor.divide %y_3, %y_5 {output_zp = -128} : tensor<1x8xi8>
 // CHECK-NEXT:    func.return %y_6 : tensor<1x8xi8>
 // CHECK:       #y_table = #graph.blob<"fee149447cdb22522f2bb221f0ced1a608fb86cfdba3438e2cf2455d77a70261">

@@ -15,10 +15,10 @@ builtin.module attributes {graph.source = "onnx"} {
 // CHECK-LABEL: func.func private @npu_0
 // CHECK:         %y_table = ftensor.constant #y_table : tensor<256xi48>
 // CHECK-NEXT:    %y = ftensor.lookup %x, %y_table : tensor<1x4xi48>
-// CHECK-NEXT:    %y_1 = ftensor.reduce %y {kind = "sum", axes = [1]} : tensor<1x1xi48>
+// CHECK-NEXT:    %y_1 = ftensor.reduce %y {kind = "sum", axes = array<i64: 1>} : tensor<1x1xi48>
 // CHECK-NEXT:    %y_table_1 = ftensor.constant #y_table_1 : tensor<256xi48>
 // CHECK-NEXT:    %y_2 = ftensor.lookup %x, %y_table_1 : tensor<1x4xi48>
-// CHECK-NEXT:    %y_3 = ftensor.reduce %y_2 {kind = "sum", axes = [1]} : tensor<1x1xi48>
+// CHECK-NEXT:    %y_3 = ftensor.reduce %y_2 {kind = "sum", axes = array<i64: 1>} : tensor<1x1xi48>
 // CHECK-NEXT:    %y_4 = ftensor.mul %y_1, %y_1 : tensor<1x1xi48>
 // CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [] (4)> : tensor<i32>
 // CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (0)> : tensor<i8>

@@ -15,7 +15,7 @@ builtin.module attributes {graph.source = "tflite"} {
 // CHECK-LABEL: func.func private @npu_0
 // CHECK:         %y_table = ftensor.constant #y_table : tensor<256xi32>
 // CHECK-NEXT:    %y = ftensor.lookup %x, %y_table : tensor<1x4xi32>
-// CHECK-NEXT:    %y_1 = ftensor.reduce %y {kind = "sum", axes = [1]} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_1 = ftensor.reduce %y {kind = "sum", axes = array<i64: 1>} : tensor<1x1xi32>
 // CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
 // CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (0)> : tensor<i8>
 // CHECK-NEXT:    %y_2 = ftensor.rescale %y_1, %y_multiplier, %y_shift {output_zp = -128, rounding = "floor"} : tensor<1x1xi8>

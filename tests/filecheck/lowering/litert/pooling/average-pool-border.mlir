@@ -7,13 +7,14 @@
 builtin.module attributes {graph.source = "tflite"} {
   func.func @main(%x: tensor<1x3x3x2x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
       -> tensor<1x2x2x2x!quant.uniform<i8:f32, 0.5:3>> {
-    %y = graph.average_pool %x {layout = "NHWC", kernel_shape = [2, 2], strides = [2, 2], pads = [0, 0, 1, 1]} : tensor<1x2x2x2x!quant.uniform<i8:f32, 0.5:3>> loc("y")
+    %y = graph.average_pool %x {layout = "NHWC", kernel_shape = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 1, 1>} : tensor<1x2x2x2x!quant.uniform<i8:f32, 0.5:3>> loc("y")
     func.return %y : tensor<1x2x2x2x!quant.uniform<i8:f32, 0.5:3>>
   }
 }
 
 // CHECK-LABEL: func.func private @npu_0
-// CHECK:         %y = ftensor.reduce_window %x {kind = "sum", layout = "NHWC", window = [2, 2], strides = [2, 2], pads = [0, 0, 1, 1]} : tensor<1x2x2x2xi32>
+// CHECK:         %y = ftensor.reduce_window %x {kind = "sum", layout = "NHWC", window = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 1, 1>}
+// CHECK-NEXT:        : tensor<1x2x2x2xi32>
 // CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [2, 2, 1] (1073741824, 1073741824, 1073741824, 1073741824)> : tensor<2x2x1xi32>
 // CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [2, 2, 1] (32, 31, 31, 30)> : tensor<2x2x1xi8>
 // CHECK-NEXT:    %y_1 = ftensor.rescale %y, %y_multiplier, %y_shift {rounding = "away"} : tensor<1x2x2x2xi8>

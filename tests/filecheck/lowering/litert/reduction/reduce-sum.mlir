@@ -8,7 +8,7 @@
 builtin.module attributes {graph.source = "tflite"} {
   func.func @main(%x: tensor<1x3x5x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
       -> tensor<1x3x1x!quant.uniform<i8:f32, 2.0:-7>> {
-    %y = graph.reduce_sum %x {axes = [2]} : tensor<1x3x1x!quant.uniform<i8:f32, 2.0:-7>> loc("y")
+    %y = graph.reduce_sum %x {axes = array<i64: 2>} : tensor<1x3x1x!quant.uniform<i8:f32, 2.0:-7>> loc("y")
     func.return %y : tensor<1x3x1x!quant.uniform<i8:f32, 2.0:-7>>
   }
 }
@@ -16,7 +16,7 @@ builtin.module attributes {graph.source = "tflite"} {
 // CHECK-LABEL: func.func private @npu_0
 // CHECK:         %y_table = ftensor.constant #y_table : tensor<256xi32>
 // CHECK-NEXT:    %y = ftensor.lookup %x, %y_table : tensor<1x3x5xi32>
-// CHECK-NEXT:    %y_1 = ftensor.reduce %y {kind = "sum", axes = [2]} : tensor<1x3x1xi32>
+// CHECK-NEXT:    %y_1 = ftensor.reduce %y {kind = "sum", axes = array<i64: 2>} : tensor<1x3x1xi32>
 // CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [] (1073741824)> : tensor<i32>
 // CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (32)> : tensor<i8>
 // CHECK-NEXT:    %y_2 = ftensor.rescale %y_1, %y_multiplier, %y_shift {output_zp = -135, rounding = "double"} : tensor<1x3x1xi8>

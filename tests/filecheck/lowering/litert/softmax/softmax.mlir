@@ -14,7 +14,7 @@ builtin.module attributes {graph.source = "tflite"} {
 }
 
 // CHECK-LABEL: func.func private @npu_0
-// CHECK:         %y = ftensor.reduce %x {kind = "max", axes = [1]} : tensor<1x1xi8>
+// CHECK:         %y = ftensor.reduce %x {kind = "max", axes = array<i64: 1>} : tensor<1x1xi8>
 // CHECK-NEXT:    %y_1 = ftensor.sub %x, %y : tensor<1x8xi32>
 // CHECK-NEXT:    %y_multiplier = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
 // CHECK-NEXT:    %y_shift = ftensor.constant #graph.blob<i8 [] (0)> : tensor<i8>
@@ -23,7 +23,7 @@ builtin.module attributes {graph.source = "tflite"} {
 // CHECK-NEXT:    %y_3 = ftensor.lookup %y_2, %y_table : tensor<1x8xi32>
 // CHECK-NEXT:    %y_shift_1 = ftensor.constant #graph.blob<i8 [] (12)> : tensor<i8>
 // CHECK-NEXT:    %y_4 = ftensor.rescale %y_3, %y_multiplier, %y_shift_1 {minimum = -2147483648, maximum = 2147483647, rounding = "away"} : tensor<1x8xi32>
-// CHECK-NEXT:    %y_5 = ftensor.reduce %y_4 {kind = "sum", axes = [1]} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_5 = ftensor.reduce %y_4 {kind = "sum", axes = array<i64: 1>} : tensor<1x1xi32>
 // CHECK-NEXT:    %y_shift_2 = ftensor.constant #graph.blob<i8 [] (19)> : tensor<i8>
 // CHECK-NEXT:    %y_6 = ftensor.rescale %y_5, %y_multiplier, %y_shift_2 {output_zp = -128, rounding = "floor"} : tensor<1x1xi8>
 // CHECK-NEXT:    %y_table_1 = ftensor.constant #y_table_1 : tensor<256xi32>

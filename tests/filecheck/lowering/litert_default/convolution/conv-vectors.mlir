@@ -26,7 +26,7 @@ builtin.module attributes {graph.source = "tflite", graph.kernels = "optimized"}
 // CHECK-NEXT:    %y_2 = ftensor.rescale %y_1, %y_multiplier_1, %y_shift_1 {output_zp = -5, rounding = "up"} : tensor<1x2x2x9xi8>
 // CHECK-NEXT:    %y_shift_2 = ftensor.constant #graph.blob<i8 [] (32)> : tensor<i8>
 // CHECK-NEXT:    %y_3 = ftensor.rescale %y, %y_multiplier, %y_shift_2 {output_zp = -5, rounding = "double"} : tensor<1x2x2x9xi8>
-// CHECK-NEXT:    %y_4 = ftensor.slice %y_2 {starts = [0, 0, 0, 0], ends = [1, 2, 2, 8]} : tensor<1x2x2x8xi8>
-// CHECK-NEXT:    %y_5 = ftensor.slice %y_3 {starts = [0, 0, 0, 8], ends = [1, 2, 2, 9]} : tensor<1x2x2x1xi8>
+// CHECK-NEXT:    %y_4 = ftensor.slice %y_2 {starts = array<i64: 0, 0, 0, 0>, ends = array<i64: 1, 2, 2, 8>} : tensor<1x2x2x8xi8>
+// CHECK-NEXT:    %y_5 = ftensor.slice %y_3 {starts = array<i64: 0, 0, 0, 8>, ends = array<i64: 1, 2, 2, 9>} : tensor<1x2x2x1xi8>
 // CHECK-NEXT:    %y_6 = ftensor.concat %y_4, %y_5 {axis = 3} : tensor<1x2x2x9xi8>
 // CHECK-NEXT:    func.return %y_6 : tensor<1x2x2x9xi8>

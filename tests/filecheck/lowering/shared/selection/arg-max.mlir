@@ -22,7 +22,7 @@ builtin.module attributes {graph.source = "onnx"} {
 // CHECK-NEXT:    %y = ftensor.rescale %x, %y_multiplier, %y_shift {minimum = -2147483648, maximum = 2147483647, rounding = "floor"} : tensor<1x4xi32>
 // CHECK-NEXT:    %y_b = ftensor.constant #graph.blob<i32 [1, 4] (3, 2, 1, 0)> : tensor<1x4xi32>
 // CHECK-NEXT:    %y_1 = ftensor.add %y, %y_b : tensor<1x4xi32>
-// CHECK-NEXT:    %y_2 = ftensor.reduce %y_1 {kind = "max", axes = [1]} : tensor<1x1xi32>
+// CHECK-NEXT:    %y_2 = ftensor.reduce %y_1 {kind = "max", axes = array<i64: 1>} : tensor<1x1xi32>
 // CHECK-NEXT:    %y_multiplier_1 = ftensor.constant #graph.blob<i32 [] (1)> : tensor<i32>
 // CHECK-NEXT:    %y_shift_1 = ftensor.constant #graph.blob<i8 [] (2)> : tensor<i8>
 // CHECK-NEXT:    %y_3 = ftensor.rescale %y_2, %y_multiplier_1, %y_shift_1 {minimum = -2147483648, maximum = 2147483647, rounding = "floor"} : tensor<1x1xi32>

@@ -12,6 +12,6 @@ builtin.module attributes {graph.source = "onnx"} {
 
 // CHECK-LABEL: func.func private @npu_0
 // CHECK:         %y = ftensor.reshape %x : tensor<1x1x2x2x2x2xi8>
-// CHECK-NEXT:    %y_1 = ftensor.transpose %y {perm = [0, 3, 5, 1, 2, 4]} : tensor<1x2x2x1x2x2xi8>
+// CHECK-NEXT:    %y_1 = ftensor.transpose %y {perm = array<i64: 0, 3, 5, 1, 2, 4>} : tensor<1x2x2x1x2x2xi8>
 // CHECK-NEXT:    %y_2 = ftensor.reshape %y_1 : tensor<1x4x2x2xi8>
 // CHECK-NEXT:    func.return %y_2 : tensor<1x4x2x2xi8>
