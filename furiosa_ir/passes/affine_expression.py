@@ -11,48 +11,80 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
 from furiosa_ir.dialects.graph.elementwise import BinaryOp
+from furiosa_ir.dialects.graph.movement import ReshapeOp, TransposeOp
 from furiosa_ir.dialects.graph.normalization import BatchNormOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp
 from furiosa_ir.dialects.graph.structure import OpaqueOp
 from furiosa_ir.dialects.quant.arithmetic import dequantize
-from furiosa_ir.ir.shaped_operation import element_of
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.numerics.array import Array
 
 Affine: TypeAlias = BinaryOp | BatchNormOp
 """Operations that may be affine in their one operand that is not constant."""
 
+Move: TypeAlias = ReshapeOp | TransposeOp
+"""Operations that only put elements elsewhere: what is affine behind them is so before."""
+
 
 @dataclass(frozen=True)
 class AffineExpression:
-    """A value as source * factor + offset.
+    """A value as source * factor + offset, moved.
 
     Attributes:
         source: the value it depends on.
         factor, offset: f64, of shapes that broadcast.
-        steps: the operations between them, the last one first; none if the value is the source.
+        steps: the operations that compute, the last one first; none if the value is the source.
+        moves: what is done to source * factor + offset in the end, the last one first.
     """
 
     source: SSAValue
     factor: Array
     offset: Array
     steps: tuple[GraphOp, ...]
+    moves: tuple[Move, ...] = ()
 
 
-def find_affine(value: SSAValue) -> AffineExpression:
+def find_affine(value: SSAValue, *, through_moves: bool = False) -> AffineExpression:
     """The longest affine expression of a value, in which nothing else reads what lies between.
 
     Sums, differences, products and quotients with constants, and batch normalisations.
+
+    Args:
+        value: what is computed.
+        through_moves: whether there may be reshapes and transposes between the steps.
     """
     source, factor, offset = value, np.ones(()), np.zeros(())
     steps: list[GraphOp] = []
+    moves: list[Move] = []
+    moved = value  # as the last step had it
     while source is value or source.has_one_use():
-        step = _step(source)
-        if step is None:
+        owner, step = source.owner, _step(source)
+        if step is not None:
+            steps.append(cast("GraphOp", owner))
+            source, inside, below = step
+            factor, offset = factor * inside, factor * below + offset
+        elif through_moves and isinstance(owner, Move) and shape_of(moved) == shape_of(source):
+            moves.append(owner)
+            factor, offset = _before(owner, factor), _before(owner, offset)
+            source = moved = owner.x
+        else:
             break
-        steps.append(cast("GraphOp", source.owner))
-        source, inside, below = step
-        factor, offset = factor * inside, factor * below + offset
-    return AffineExpression(source, factor, offset, tuple(steps))
+    return AffineExpression(source, factor, offset, tuple(steps), tuple(moves))
+
+
+def _before(move: Move, array: Array) -> Array:
+    """Elements that broadcast to what a move makes, as they broadcast to what it takes."""
+    shape = shape_of(move.x)
+    if array.size == 1:
+        return array.reshape(())
+    if isinstance(move, TransposeOp):
+        whole = array.reshape([1] * (len(shape) - array.ndim) + list(array.shape))
+        return np.transpose(whole, np.argsort(ints(move.perm)))
+    array = np.broadcast_to(array, shape_of(move.result)).reshape(shape)
+    for axis in range(array.ndim):
+        first = array.take([0], axis)
+        array = first if bool(np.all(array == first)) else array
+    return array
 
 
 def _step(value: SSAValue) -> tuple[SSAValue, Array, Array] | None:

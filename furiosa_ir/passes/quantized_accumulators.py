@@ -61,13 +61,14 @@ def quantize_of_accumulator(
     """Q(conv(DQ(x), DQ(w)) * c + d) = affine(conv(x, w), c, d) on conv's i32 accumulator.
 
     c and d are whatever constants follow: a bias that is no multiple of the accumulator's unit, a
-    batch normalisation, factors and sums; they are applied to the accumulator and rounded once.
+    batch normalisation, factors and sums; they are applied to the accumulator and rounded once,
+    before the reshapes and transposes that may stand between.
     Where c > 0 and d is a multiple of the unit that scale(w') = scale(w) * c makes, it is one
     operator with a bias: Q(conv(DQ(x), DQ(w')) + d).
     """
     if not only_quantized(op.x) or not is_byte(op.result):
         return None
-    affine = find_affine(x.results[0])
+    affine = find_affine(x.results[0], through_moves=True)
     if affine.source is not op.x and not affine.source.has_one_use():
         return None
     product = _product(affine.source)
@@ -77,19 +78,21 @@ def quantize_of_accumulator(
         return None  # nothing follows
     factor = affine.factor * product.factor
     offset = affine.factor * product.offset + affine.offset
-    if shape_of(op.x) != shape_of(affine.source):
+    unmoved = affine.moves[-1].x if affine.moves else op.x
+    if shape_of(unmoved) != shape_of(affine.source):
         return None  # a constant of more elements than the product
     rw.fuse_locations(*affine.steps, product.op)
     if isinstance(affine.source.owner, DequantizeOp):
         rw.fuse_locations(affine.source.owner)
     element = element_of(op.result)
-    if affine.steps:
-        whole = _whole(product, factor, offset, element, rw)
-        if whole is not None:
-            return whole
-    sums = _on_quantized(product.op, [product.x, product.weight], product.accumulator, rw)
-    factor, offset = (np.atleast_1d(a) for a in (factor, offset))
-    return rw.emit(AffineOp, [sums], [element], factor=factor, offset=offset)
+    result = _whole(product, factor, offset, element, rw) if affine.steps else None
+    if result is None:
+        sums = _on_quantized(product.op, [product.x, product.weight], product.accumulator, rw)
+        factor, offset = (np.atleast_1d(a) for a in (factor, offset))
+        result = rw.emit(AffineOp, [sums], [element], factor=factor, offset=offset)
+    for move in reversed(affine.moves):
+        (result,) = clone_with(rw, move, [result], element)
+    return result
 
 
 def _product(value: SSAValue) -> Product | None:

@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import FloatAttr, f64
 from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
+from furiosa_ir.dialects.graph.contraction import ContractionOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, SplitOp
 from furiosa_ir.dialects.graph.pooling import MaxPoolOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp, StorageCastOp
@@ -40,9 +41,14 @@ def selects(op: GraphOp, quantization: Quantization) -> bool:
 
 @rule
 def select_of_dequantize(op: Selection, x: DequantizeOp, rw: Rewrite) -> SSAValue | None:
-    """move(DQ(x)) = DQ(move(x)), with one scale for the whole tensor."""
+    """move(DQ(x)) = DQ(move(x)), with one scale for the whole tensor.
+
+    Not an accumulator's: what follows is applied to it where it is (`quantize_of_accumulator`).
+    """
     quantization = quantization_of(x.x)
     if quantization is None or quantization.axis is not None or not selects(op, quantization):
+        return None
+    if quantization.storage == "i32" and isinstance(x.x.owner, ContractionOp):
         return None
     (moved,) = clone_with(rw, op, [x.x], element_of(x.x))
     return rw.emit(DequantizeOp, [moved], [element_of(op.results[0])])

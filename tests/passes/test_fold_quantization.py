@@ -312,6 +312,46 @@ def test_any_operator_equals_exact_arithmetic(net: QDQ, seed: int) -> None:
     agree(net, module, seed)
 
 
+@st.composite
+def moved_product(draw: Callable[..., Any]) -> QDQ:
+    """A product, then sums and products with constants, with transposes and reshapes between."""
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    net = QDQ()
+    if draw(st.booleans()):
+        shape = [1, 3, 2, 4]
+        x = net.input("x", [1, 2, 3, 5], 0.125, draw(st.integers(-9, 9)))
+        weight = rng.integers(-99, 100, (3, 2, 2, 2)).astype(np.int8)
+        y = net.add("Conv", [x, net.weight(weight, rng.uniform(0.001, 0.02, 3))])
+    else:
+        shape = [6, 4]
+        x = net.input("x", [6, 5], 0.125, draw(st.integers(-9, 9)))
+        weight = rng.integers(-99, 100, (5, 4)).astype(np.int8)
+        y = net.add("MatMul", [x, net.weight(weight, 0.015625)])
+    steps = st.lists(st.sampled_from(["Add", "Mul", "Transpose", "Reshape"]), max_size=4)
+    for step in [*draw(steps), draw(st.sampled_from(["Transpose", "Reshape"])), "Mul", "Add"]:
+        if step == "Transpose":
+            perm = draw(st.permutations(range(len(shape))))
+            shape = [shape[p] for p in perm]
+            y = net.add("Transpose", [y], perm=perm)
+        elif step == "Reshape":
+            size = int(np.prod(shape))
+            shape = draw(st.sampled_from([[size], [2, size // 2], [3, 4, size // 12]]))
+            y = net.add("Reshape", [y, net.constant(np.array(shape))])
+        else:
+            along = draw(st.sampled_from([[], shape, [*shape[:1], *[1] * (len(shape) - 1)]]))
+            numbers = rng.normal(0, 1, along) * (rng.integers(0, 4, along) > 0)
+            y = net.add(step, [y, net.constant(numbers.astype(np.float32))])
+    net.output(y, draw(scales), draw(st.integers(-128, 127)))
+    return net
+
+
+@given(moved_product())
+def test_what_follows_a_product_is_its_accumulators_wherever_it_is_moved(net: QDQ) -> None:
+    module = folded(net)
+    assert set(float_operations(module)) <= {"graph.storage_cast"}
+    agree(net, module)
+
+
 QUANTISED = [
     "ad_fc_ae_qdq_i8.onnx",
     "ic_resnet8_qdq_i8.onnx",

@@ -117,3 +117,21 @@ func.func @alpha(%x : tensor<2x2x!quant.uniform<i8:f32, 1.0:3>>) -> tensor<2x2x!
 // CHECK:         graph.gemm {{.*}} {alpha = 0.5
 // CHECK-NOT:     graph.affine
 // CHECK:         func.return
+
+// What stands behind a transpose is applied before it, along the axis that its numbers had there.
+
+func.func @transposed(%x : tensor<2x2x!quant.uniform<i8:f32, 1.0:3>>) -> tensor<2x2x!quant.uniform<i8:f32, 0.5>> {
+  %w = graph.constant #graph.blob<i8 [2, 2] (1, 2, 3, 4)> : tensor<2x2x!quant.uniform<i8:f32, 1.0>>
+  %c = graph.constant #graph.blob<f32 [2, 1] (0.25, -0.125)> : tensor<2x1xf32>
+  %0 = graph.mat_mul %x, %w : tensor<2x2x!quant.uniform<i32:f32, 1.0>>
+  %1 = graph.dequantize %0 : tensor<2x2xf32>
+  %2 = graph.transpose %1 {perm = array<i64: 1, 0>} : tensor<2x2xf32>
+  %3 = graph.mul %2, %c : tensor<2x2xf32>
+  %4 = graph.quantize %3 : tensor<2x2x!quant.uniform<i8:f32, 0.5>>
+  func.return %4 : tensor<2x2x!quant.uniform<i8:f32, 0.5>>
+}
+// CHECK-LABEL: func.func @transposed
+// CHECK:         [[ACC:%.+]] = graph.mat_mul %x, %w : tensor<2x2x!quant.uniform<i32:f32, 1.0>>
+// CHECK-NEXT:    [[SUM:%.+]] = graph.affine [[ACC]] {factor = #graph.blob<f64 [1, 2] (0.25, -0.125)>, offset = #graph.blob<f64 [1, 2] (0.0, 0.0)>}
+// CHECK:         graph.transpose [[SUM]] {perm = array<i64: 1, 0>} : tensor<2x2x!quant.uniform<i8:f32, 0.5>>
+// CHECK-NEXT:    func.return
