@@ -219,14 +219,20 @@ import json, sys, time
 from pathlib import Path
 from furiosa_ir.backends.warboy.enf.writer import save_program
 from furiosa_ir.compiler import compile_source
-from furiosa_ir.ir.pipeline import Timing
+from furiosa_ir.instrumentation.timing import Timing
 source, output, target = sys.argv[1:]
 timing = Timing()
 started = time.perf_counter()
-result = compile_source(Path(source), target=target, instrumentation=[timing])
+with timing.recording():
+    result = compile_source(Path(source), target=target)
 written = time.perf_counter()
 save_program(result.program, output)
-phases = [*timing.phases, ("write", time.perf_counter() - written)]
+phases = [
+    (name.removeprefix("phase "), span.seconds)
+    for name, span in timing.root.children.items()
+    if name.startswith("phase ")
+]
+phases.append(("write", time.perf_counter() - written))
 seconds = time.perf_counter() - started
 # Not getrusage: its maximum begins with the process that started this one.
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

@@ -22,7 +22,13 @@ from furiosa_ir.importers import load
 from furiosa_ir.importers.way_out import with_way_out
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import history_of
-from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, run_pipeline
+from furiosa_ir.ir.pipeline import (
+    Instrumentation,
+    Phase,
+    Pipeline,
+    failures_told,
+    run_pipeline,
+)
 from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.segments import causes_of
 from furiosa_ir.model_source import Source, model_source
@@ -32,6 +38,7 @@ from furiosa_ir.plugin_source import Plugin, plugin_list
 from furiosa_ir.plugins import load_plugins, plugin_failure
 from furiosa_ir.program import Program, Provenance, Resumption
 from furiosa_ir.recommendation import recommend_quantizing
+from furiosa_ir.spans import span
 from furiosa_ir.stages import level_of, remaining_phases, require
 
 
@@ -102,10 +109,11 @@ def compile_source(
     try:
         with garbage_collection_paused():
             _begin("import", instrumentation)
-            module = load(data, batch_size, part, resumed=True, positions=positions)
-            declared = module.attributes.get("graph.source_hash")
-            # IR text carries the hash of the network it came from; hashing twice takes its time.
-            digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
+            with span("import"):
+                module = load(data, batch_size, part, resumed=True, positions=positions)
+                declared = module.attributes.get("graph.source_hash")
+                # IR text carries the hash of the network it came from: hashing takes its time.
+                digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
             for watch in instrumentation:
                 watch.before_pipeline(module)
 
@@ -134,7 +142,8 @@ def compile_source(
             if is_program:
                 _begin(backend.container.name, instrumentation)
                 options = {} if batch_size is None else {"batch_size": str(batch_size)}
-                program = _assemble(module, options | part.as_options(), digest)
+                with failures_told("the assembly", module, instrumentation), span("assembly"):
+                    program = _assemble(module, options | part.as_options(), digest)
                 recommend_quantizing(program, causes_of(module), name)
             return CompileResult(module, program)
     except Exception as error:

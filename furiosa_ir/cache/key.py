@@ -21,7 +21,7 @@ from furiosa_ir.cache.external_data import external_digests, external_ranges
 from furiosa_ir.cache.fingerprint import compiler_fingerprint, installed_distributions
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.formats import HEAD_BYTES, Format, recognise
-from furiosa_ir.ir.text_format import constants_path
+from furiosa_ir.ir.text_format import constants_to_read
 from furiosa_ir.limits import LIMITS, limit
 from furiosa_ir.network_part import WHOLE, Part
 
@@ -153,7 +153,7 @@ def _of_mapping(path: Path, model: mmap.mmap, hashing: _Hashing) -> _Content:
     if kind is Format.TFLITE:
         return _Content(hashing.digest(), [])
     if kind is Format.IR:
-        constants = constants_path(path)
+        constants = constants_to_read(path)
         # Its own name says nothing: only which text it lies beside.
         beside = [("", _file_digest(constants))] if constants.is_file() else []
         return _Content(hashing.digest(), beside, is_text=True)

@@ -22,7 +22,7 @@ from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
-from furiosa_ir.errors import FuriosaError
+from furiosa_ir.errors import FuriosaError, ImportFailure
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.element_types import COMMON
@@ -203,7 +203,8 @@ def element_name(dtype: np.dtype[Any]) -> str:
 class BlobAttr(Data[Constant], TextAlias):
     """`#graph.blob<"sha256">` or, up to 16 elements, `#graph.blob<i32 [2, 2] (1, 2, 3, 4)>`.
 
-    A single element fills the shape: `#graph.blob<i8 [4, 100] (7)>`.
+    A single element fills the shape: `#graph.blob<i8 [4, 100] (7)>`. `#graph.blob<elided>` is what
+    text has that was printed without constants, for people alone.
     """
 
     name = "graph.blob"
@@ -239,6 +240,7 @@ class BlobAttr(Data[Constant], TextAlias):
             digest = parser.parse_optional_str_literal()
             if digest is not None:
                 return constant_of_digest(parser, digest)
+            refuse_elided(parser)
             name = parser.parse_identifier()
             if name not in _DTYPE_OF_NAME:
                 parser.raise_error(f"unknown element type '{name}'")
@@ -262,7 +264,7 @@ class BlobAttr(Data[Constant], TextAlias):
         constant = self.data
         with printer.in_angle_brackets():
             if not self.prints_inline:
-                printer.print_string(f'"{constant.digest}"')
+                printer.print_string(ELIDED if elides(printer) else f'"{constant.digest}"')
                 return
             name = _NAME_OF_DTYPE[constant.dtype]
             flat = constant.array.flat
@@ -330,6 +332,28 @@ def listed_constant(parser: AttrParser, digest: str, dtype: np.dtype[Any]) -> li
 def prints_by_reference(printer: Printer) -> bool:
     """Whether a printer refers to what is large by its digest, instead of printing it."""
     return bool(getattr(printer, "by_reference", False))
+
+
+ELIDED = "elided"
+"""What stands in text where a constant was left out."""
+
+
+def elides(printer: Printer) -> bool:
+    """Whether a printer leaves large constants out, and what they are with them."""
+    return bool(getattr(printer, "elides", False))
+
+
+def refuse_elided(parser: AttrParser) -> None:
+    """Refuses text without its constants.
+
+    Raises:
+        ImportFailure: what comes next says that a constant was left out.
+    """
+    if parser.parse_optional_keyword(ELIDED) is not None:
+        raise ImportFailure(
+            "a constant was left out when this text was printed, so it cannot be compiled",
+            hint="print it again without --elide-constants",
+        )
 
 
 def _element_text(value: np.generic) -> str:

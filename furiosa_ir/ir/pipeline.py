@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
-from typing_extensions import override
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.utils.exceptions import DiagnosticException
@@ -28,9 +28,11 @@ from xdsl.utils.exceptions import DiagnosticException
 from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
 from furiosa_ir.ir.history import record_pass
 from furiosa_ir.ir.passes import Pass, parse_passes, pipeline_text
+from furiosa_ir.ir.rewrite_watch import RewriteListener, watched_rewrites
 from furiosa_ir.ir.rewriting import made_by
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
 from furiosa_ir.plugins import is_ours, raise_plugin_failure
+from furiosa_ir.spans import span
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Pipeline:
         return Pipeline("command line", (Phase(name, "as given", passes),))
 
 
-class Instrumentation:
+class Instrumentation(RewriteListener):
     """What watches a pipeline run; subclasses override what they need."""
 
     def before_stage(self, name: str) -> None:
@@ -132,74 +134,8 @@ class Instrumentation:
     def after_phase(self, phase: Phase, module: ModuleOp, seconds: float) -> None:
         """The phase has run and what it left verifies."""
 
-
-@dataclass
-class Timing(Instrumentation):
-    """Seconds spent in each pass and each phase.
-
-    Attributes:
-        passes: (phase, pass, seconds) in order of execution.
-        phases: (phase, seconds), passes and verification together.
-    """
-
-    passes: list[tuple[str, str, float]] = field(default_factory=list[tuple[str, str, float]])
-    phases: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
-    _phase: str = ""
-
-    @override
-    def before_phase(self, phase: Phase, module: ModuleOp) -> None:
-        self._phase = phase.name
-
-    @override
-    def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
-        self.passes.append((self._phase, what.name, seconds))
-
-    @override
-    def after_phase(self, phase: Phase, module: ModuleOp, seconds: float) -> None:
-        self.phases.append((phase.name, seconds))
-
-    def table(self) -> str:
-        """A line for each pass, the share of the whole in front."""
-        total = sum(s for _, s in self.phases)
-        lines = [f"total {total:.4f} s"]
-        for phase, name, seconds in [*self.passes, *self._verification()]:
-            share = seconds / total if total else 0.0
-            lines.append(f"{share:6.1%} {seconds:9.4f} s  {f'{phase}: ' if phase else ''}{name}")
-        return "\n".join(lines)
-
-    def _verification(self) -> Iterable[tuple[str, str, float]]:
-        for phase, seconds in self.phases:
-            inside = sum(s for p, _, s in self.passes if p == phase)
-            yield phase, "(verification)", max(0.0, seconds - inside)
-
-
-@dataclass
-class PrintIr(Instrumentation):
-    """Writes the module before or after passes.
-
-    Attributes:
-        write: takes text.
-        print_module: from a module to its text.
-        before, after: print before or after each pass; True, False or the names of passes.
-    """
-
-    write: Callable[[str], object]
-    print_module: Callable[[ModuleOp], str]
-    before: bool | frozenset[str] = False
-    after: bool | frozenset[str] = False
-
-    @override
-    def before_pass(self, what: Pass, module: ModuleOp) -> None:
-        self._print("Before", self.before, what, module)
-
-    @override
-    def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
-        self._print("After", self.after, what, module)
-
-    def _print(self, when: str, which: bool | frozenset[str], what: Pass, module: ModuleOp) -> None:
-        if which is True or (not isinstance(which, bool) and what.name in which):
-            header = f"// -----// IR Dump {when} {what.spec()} //----- //"
-            self.write(f"{header}\n{self.print_module(module)}\n")
+    def failed(self, what: str, module: ModuleOp) -> None:
+        """Something failed, "the pass 'x'" or "the phase 'y'", and left the module like this."""
 
 
 def run_pipeline(
@@ -225,18 +161,36 @@ def run_pipeline(
     """
     for phase in pipeline.phases:
         started = time.perf_counter()
-        for watch in instrumentation:
-            watch.before_phase(phase, module)
-        for what in phase.resolve():
-            verify = verify_each or not is_ours(type(what))
-            run_pass(context, module, what, instrumentation, verify)
-        if not verify_each or not phase.passes:
-            _verify_after(f"the phase '{phase.name}'", verify_module, module, _TELLS_PASS)
-        if phase.verifier is not None:
-            _verify_after(f"the phase '{phase.name}'", phase.verifier, module)
-        seconds = time.perf_counter() - started
-        for watch in instrumentation:
-            watch.after_phase(phase, module, seconds)
+        with span(f"phase {phase.name}" if phase.name else "passes"):
+            with span(_WATCHING):
+                for watch in instrumentation:
+                    watch.before_phase(phase, module)
+            for what in phase.resolve():
+                verify = verify_each or not is_ours(type(what))
+                run_pass(context, module, what, instrumentation, verify)
+            with failures_told(f"the phase '{phase.name}'", module, instrumentation):
+                if not verify_each or not phase.passes:
+                    _verify_after(f"the phase '{phase.name}'", verify_module, module, _TELLS_PASS)
+                if phase.verifier is not None:
+                    _verify_after(f"the phase '{phase.name}'", phase.verifier, module)
+            seconds = time.perf_counter() - started
+            with span(_WATCHING):
+                for watch in instrumentation:
+                    watch.after_phase(phase, module, seconds)
+
+
+@contextmanager
+def failures_told(
+    what: str, module: ModuleOp, instrumentation: Sequence[Instrumentation]
+) -> Generator[None]:
+    """Who watches hears of what fails within it."""
+    try:
+        yield
+    except Exception:
+        with span(_WATCHING):
+            for watch in instrumentation:
+                watch.failed(what, module)
+        raise
 
 
 @np.errstate(invalid="ignore")  # constants may hold NaNs that signal, at which numpy warns
@@ -252,9 +206,24 @@ def run_pass(
     Raises:
         FuriosaError: it failed, or what it left does not verify; the message names the pass.
     """
-    for watch in instrumentation:
-        watch.before_pass(what, module)
+    with span(_WATCHING):
+        for watch in instrumentation:
+            watch.before_pass(what, module)
     started = time.perf_counter()
+    name = f"the pass '{what.name}'"
+    with span(what.name), failures_told(name, module, instrumentation):
+        with watched_rewrites(what.name, instrumentation):
+            _apply(context, module, what)
+        record_pass(module, str(what.spec()))
+        if verify:
+            _verify_after(name, verify_module, module)
+    seconds = time.perf_counter() - started
+    with span(_WATCHING):
+        for watch in instrumentation:
+            watch.after_pass(what, module, seconds)
+
+
+def _apply(context: Context, module: ModuleOp, what: Pass) -> None:
     try:
         what.apply(context, module)
     except DiagnosticException as error:
@@ -273,14 +242,9 @@ def run_pass(
         if not isinstance(error, FuriosaError):
             raise_plugin_failure(error, None, f"the pass '{what.name}'")
         raise
-    record_pass(module, str(what.spec()))
-    if verify:
-        _verify_after(f"the pass '{what.name}'", verify_module, module)
-    seconds = time.perf_counter() - started
-    for watch in instrumentation:
-        watch.after_pass(what, module, seconds)
 
 
+_WATCHING = "instrumentation"
 _TELLS_PASS = "--verify-each tells which pass did it"  # noqa: S105  # no password
 
 
@@ -288,7 +252,8 @@ def _verify_after(
     what: str, verifier: Callable[[ModuleOp], None], module: ModuleOp, hint: str | None = None
 ) -> None:
     try:
-        verifier(module)
+        with span("verification"):
+            verifier(module)
     except OperationFailure as error:
         failures = [_with_rule(each) for each in error.failures or (error,)]
         count = len(failures) + error.unlisted

@@ -17,6 +17,7 @@ from xdsl.traits import IsTerminator, Pure
 
 from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
 from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.rewrite_watch import RewriteWatch, rewrite_watch
 from furiosa_ir.ir.rules import Definition, Rewrite, Rule, rule
 from furiosa_ir.ir.value_tracking import note_replaced
 from furiosa_ir.plugins import raise_plugin_failure, wrong_result
@@ -112,6 +113,7 @@ class RewriteDriver:
         limit = self.limit if self.limit is not None else 1000 + 32 * len(ops)
         ops.reverse()  # a stack: the first operation is popped first
         table = self._table
+        watch = rewrite_watch()
         changed = False
         count = 0
         while ops:
@@ -130,7 +132,7 @@ class RewriteDriver:
                 definitions = candidate.match(op)
                 if definitions is None:
                     continue
-                touched = self._apply(candidate.rule, op, definitions)
+                touched = self._apply(candidate.rule, op, definitions, watch)
                 if touched is not None:
                     changed = True
                     count += 1
@@ -147,9 +149,17 @@ class RewriteDriver:
         return entry
 
     def _apply(
-        self, rule: Rule, op: Operation, definitions: Sequence[Definition]
+        self,
+        rule: Rule,
+        op: Operation,
+        definitions: Sequence[Definition],
+        watch: RewriteWatch | None,
     ) -> list[Operation] | None:
         """One attempt: None if the rule does not apply, else what to look at again."""
+        if watch is not None:
+            if not watch.may_apply(rule.name, op):
+                return None
+            watch.before(rule.name, op)
         rewrite = Rewrite(op, self.options)
         try:
             result = rule.function(op, *(() if rule.of_root else definitions), rewrite)
@@ -164,6 +174,8 @@ class RewriteDriver:
             raise
         if result is None:
             rewrite.undo()
+            if watch is not None:
+                watch.after(rule.name, None)
             return None
         values = _values_of(result)
         if values is None:
@@ -177,6 +189,9 @@ class RewriteDriver:
                 layer=layer_name(op) or None,
             )
         rewrite.finish(definitions)
+        fired = None
+        if watch is not None:
+            fired = watch.application(rule.name, op, rewrite.emitted, values)
         touched: list[Operation] = []
         for old, new in zip(op.results, values, strict=True):
             if old.type is not new.type and old.type != new.type:
@@ -194,6 +209,8 @@ class RewriteDriver:
         name = self._name(rule)
         for new in rewrite.emitted:
             _MADE_BY[new] = name
+        if watch is not None:
+            watch.after(rule.name, fired)
         return touched
 
     def _name(self, rule: Rule) -> str:

@@ -40,8 +40,8 @@ from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.positions import Positions, diagnostic_at
 from furiosa_ir.ir.text_aliases import AliasTable, attribute_parts
 from furiosa_ir.ir.text_check import check_text
-from furiosa_ir.ir.text_format import constants_path
-from furiosa_ir.ir.text_printer import module_text
+from furiosa_ir.ir.text_format import constants_path, constants_to_read
+from furiosa_ir.ir.text_printer import Style, module_text
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
 from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.plugins import raise_plugin_failure
@@ -49,7 +49,9 @@ from furiosa_ir.plugins import raise_plugin_failure
 _LOG = logging.getLogger(__name__)
 
 
-def print_module(module: ModuleOp, *, locations: bool = True, generic: bool = False) -> str:
+def print_module(
+    module: ModuleOp, *, locations: bool = True, generic: bool = False, elide: bool = False
+) -> str:
     """The module as text.
 
     A module with a history ends in a comment by which `ir.history` finds out whether the text has
@@ -60,8 +62,9 @@ def print_module(module: ModuleOp, *, locations: bool = True, generic: bool = Fa
         locations: print the layers' names.
         generic: print operations in MLIR's generic form and everything where it belongs, for tools
             that do not know these dialects.
+        elide: leave large constants out: such text is for people, and refused where it is read.
     """
-    text = module_text(module, locations=locations, generic=generic)
+    text = module_text(module, Style(locations, generic, elide))
     return with_digest(module, text)
 
 
@@ -159,17 +162,18 @@ def write_module(
     *,
     locations: bool = True,
     generic: bool = False,
+    elide: bool = False,
     paint: Callable[[str], str] | None = None,
 ) -> None:
     """Writes the module's text, and its large constants beside it; each file whole or not at all.
 
-    `locations` and `generic` are those of `print_module`. Where the text goes to a stream
-    (`streams`), the constants are left out, with a warning.
+    Where the text goes to a stream (`streams`), the constants are left out, with a warning.
 
     Args:
         module: what to write.
         path: where.
         locations, generic: as of `print_module`.
+        elide: as of `print_module`; then there is no file of constants.
         paint: colours the text where it goes to a stream.
 
     Raises:
@@ -177,13 +181,13 @@ def write_module(
     """
     path = Path(path)
     beside = constants_path(path)
-    constants = list(large_constants(module, generic=generic))
+    constants = [] if elide else list(large_constants(module, generic=generic))
     stream = check_writable(path)
     if constants and stream is not None:
         if stream.descriptor is not None:  # else it is /dev/null or so
             _LOG.warning("%s: the text's constants have no file beside it, and are left out", path)
         constants = []
-    text = f"{print_module(module, locations=locations, generic=generic)}\n"
+    text = f"{print_module(module, locations=locations, generic=generic, elide=elide)}\n"
     if paint is not None and stream is not None:
         text = paint(text)
     failing = path
@@ -222,7 +226,7 @@ def read_module(
                 f"the text has {size} bytes", file=str(path), hint=way_out("TEXT_BYTES")
             )
         text = path.read_text(encoding="utf-8")
-        beside = constants_path(path)
+        beside = constants_to_read(path)
         table = read_constants(beside) if beside.exists() else None
     except OSError as error:
         file = str(error.filename or path)

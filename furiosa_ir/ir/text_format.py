@@ -68,3 +68,13 @@ def constants_path(path: Path) -> Path:
     if path.suffix == ".mlir":
         return path.with_suffix(".safetensors")
     return path.parent / f"{path.name}.safetensors"
+
+
+SHARED_CONSTANTS = "shared-constants.safetensors"
+"""The constants of all texts in a folder that have none beside them: of the dumps of a compile."""
+
+
+def constants_to_read(path: Path) -> Path:
+    """Where the large constants of a text file are read from, which need not be there."""
+    beside, shared = constants_path(path), path.parent / SHARED_CONSTANTS
+    return shared if shared.exists() and not beside.exists() else beside

@@ -13,41 +13,111 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import LocationAttr, UnknownLoc
+from xdsl.dialects.builtin import LocationAttr, ModuleOp, UnknownLoc
 from xdsl.ir import Attribute, Operation, SSAValue, TypeAttribute
 from xdsl.printer import Printer
 
-from furiosa_ir.ir.constants import TextAlias
+from furiosa_ir.ir.constants import BlobAttr, TextAlias
 from furiosa_ir.ir.text_names import Names
 
 WIDTH = 160
 """Columns of a line, where it can be broken; those of aliases behind the module never are."""
 
 
-def module_text(module: Operation, *, locations: bool, generic: bool) -> str:
-    """The text of a module, or of any operation, without a digest.
+@dataclass(frozen=True)
+class Style:
+    """How IR is printed.
 
-    Args:
-        module: what to print.
+    Attributes:
         locations: whether layers' names are printed.
         generic: MLIR's generic form instead of the operations' own.
+        elide: leave large constants out: the text is for people, and refused where it is read.
     """
-    names = Names(module)
-    stream = io.StringIO()
-    printer = TextPrinter(stream, print_debuginfo=locations, print_generic_format=generic)
-    printer.names = names
+
+    locations: bool = True
+    generic: bool = False
+    elide: bool = False
+
+
+def module_text(module: Operation, style: Style) -> str:
+    """The text of a module, or of any operation, without a digest."""
+    printer = _printer(module, style)
     printer.print_op(module)
-    text = stream.getvalue()
-    if generic:
+    text = printer.taken()
+    if style.generic:
         return text
+    names = printer.known
     lines = [*_aliases("!", names.types, printer), *text.split("\n")]
-    behind = names.constants | names.locations if locations else names.constants
+    behind = names.constants | names.locations if style.locations else names.constants
     return "\n".join([*map(_wrapped, lines), *_aliases("#", behind, printer)])
+
+
+def operation_texts(module: Operation, style: Style) -> OperationTexts:
+    """The texts of single operations of a module, of which each thing is called as in its text."""
+    return OperationTexts(_printer(module, style), style)
+
+
+def brief_text(attribute: Attribute) -> str:
+    """An attribute or a type in a sentence: without what is large in it."""
+    printer = _printer(ModuleOp([]), Style(locations=False, elide=True))
+    printer.print_attribute(attribute)
+    return printer.taken()
+
+
+def _printer(module: Operation, style: Style) -> TextPrinter:
+    printer = TextPrinter(
+        io.StringIO(), print_debuginfo=style.locations, print_generic_format=style.generic
+    )
+    printer.names, printer.elides = Names(module), style.elide
+    return printer
+
+
+class OperationTexts:
+    """Texts of single operations, types and values, and the aliases that they mention."""
+
+    def __init__(self, printer: TextPrinter, style: Style) -> None:
+        self._printer, self._style = printer, style
+        self._names = printer.known
+
+    def operation(self, op: Operation) -> str:
+        """An operation, in as many lines as it needs."""
+        self._printer.print_op(op)
+        return "\n".join(map(_wrapped, self._printer.taken().split("\n")))
+
+    def typed_value(self, value: SSAValue) -> str:
+        """`%name : type`."""
+        self._printer.print_ssa_value(value)
+        self._printer.print_string(" : ")
+        self._printer.print_attribute(value.type)
+        return self._printer.taken()
+
+    def definitions(self, text: str) -> tuple[list[str], list[str]]:
+        """The aliases that a text mentions, and those that these mention: types, and others."""
+        if self._style.generic:
+            return [], []
+        names = self._names
+        known = {
+            **{f"!{name}": attribute for name, attribute in names.types.items()},
+            **{f"#{name}": a for name, a in (names.constants | names.locations).items()},
+        }
+        found: dict[str, str] = {}
+        pending = [text]
+        while pending:
+            for name in dict.fromkeys(_ALIAS.findall(pending.pop())):
+                if name in known and name not in found:
+                    found[name] = f"{name} = {self._printer.definition(known[name])}"
+                    pending.append(found[name].partition(" = ")[2])
+        lines = [found[name] for name in known if name in found]
+        return [n for n in lines if n[0] == "!"], [n for n in lines if n[0] == "#"]
+
+
+_ALIAS = re.compile(r"[!#][A-Za-z_]\w*+")
 
 
 def _aliases(sigil: str, aliases: Mapping[str, Attribute], printer: TextPrinter) -> Iterator[str]:
     for name, attribute in aliases.items():
-        yield f"{sigil}{name} = {printer.definition(attribute)}"
+        if not printer.is_elided(attribute):
+            yield f"{sigil}{name} = {printer.definition(attribute)}"
 
 
 @dataclass(eq=False, repr=False)
@@ -56,9 +126,11 @@ class TextPrinter(Printer):
 
     Attributes:
         names: those of what is printed; None: there are no aliases.
+        elides: whether large constants are left out.
     """
 
     names: Names | None = None
+    elides: bool = False
     _is_defining: bool = False
 
     @property
@@ -68,6 +140,24 @@ class TextPrinter(Printer):
         Else it stands in the text.
         """
         return self.names is not None and not self.print_generic_format
+
+    @property
+    def known(self) -> Names:
+        """The names, of a printer that has some."""
+        assert self.names is not None
+        return self.names
+
+    def taken(self) -> str:
+        """What has been printed, which is forgotten."""
+        assert isinstance(self.stream, io.StringIO)
+        text = self.stream.getvalue()
+        self.stream.seek(0)
+        self.stream.truncate()
+        return text
+
+    def is_elided(self, attribute: Attribute) -> bool:
+        """Whether nothing of a constant is printed, so that no alias is worth its line."""
+        return self.elides and isinstance(attribute, BlobAttr) and not attribute.prints_inline
 
     def definition(self, attribute: Attribute) -> str:
         """What an alias of an attribute stands for."""
@@ -115,7 +205,7 @@ class TextPrinter(Printer):
         else:
             return None
         assert self.names is not None
-        if sigils is None or self._is_defining:
+        if sigils is None or self._is_defining or self.is_elided(attribute):
             return None
         name = self.names.alias_of.get(attribute)
         return None if name is None else f"{sigils[0]}{name}{sigils[1]}"

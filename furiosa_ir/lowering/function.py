@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from furiosa_ir.dialects.ftensor.base import i48
@@ -32,6 +32,7 @@ from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import CompilationFailure, FuriosaError
 from furiosa_ir.ir.location import layer_name, layer_names
+from furiosa_ir.ir.rewrite_watch import rewrite_watch
 from furiosa_ir.ir.segments import DTYPE, OPERATORS, SCALE, ZERO_POINT, body_of
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.ir.value_tracking import note_all_replaced
@@ -50,6 +51,7 @@ def lower_function(function: FuncOp, numerics: str) -> None:
     values: dict[SSAValue, SSAValue] = dict(zip(old.args, new.args, strict=True))
     emit = Emitter(Builder(InsertPoint.at_end(new)), values)
     operators: dict[str, list[str]] = {}
+    watch = rewrite_watch()
     for op in old.ops:
         if isinstance(op, ConstantOp):
             continue
@@ -64,6 +66,10 @@ def lower_function(function: FuncOp, numerics: str) -> None:
         emit.location = op.location
         for name in layer_names(op):
             operators.setdefault(name, []).append(op.name.removeprefix("graph."))
+        last = new.last_op
+        rule = lowering.function.__name__
+        if watch is not None:
+            watch.before(rule, op)
         try:
             results = lowering.function(op, emit)
         except FuriosaError as error:
@@ -74,6 +80,9 @@ def lower_function(function: FuncOp, numerics: str) -> None:
         results = _checked(lowering, op, results)
         values.update(zip(op.results, results, strict=True))
         note_all_replaced(dict(zip(op.results, results, strict=True)))
+        if watch is not None:
+            made = _behind(last, new)
+            watch.after(rule, watch.application(rule, op, made, results))
     # What reports call a kernel's layers, once their operators are gone.
     function.attributes[OPERATORS] = DictionaryAttr(
         {name: StringAttr("+".join(dict.fromkeys(found))) for name, found in operators.items()}
@@ -89,6 +98,16 @@ def lower_function(function: FuncOp, numerics: str) -> None:
     function.function_type = FunctionType.from_lists(
         [a.type for a in new.args], [v.type for v in cast("ReturnOp", new.last_op).arguments]
     )
+
+
+def _behind(last: Operation | None, block: Block) -> list[Operation]:
+    """The operations of a block behind one of them; None: all."""
+    made: list[Operation] = []
+    op = block.first_op if last is None else last.next_op
+    while op is not None:
+        made.append(op)
+        op = op.next_op
+    return made
 
 
 def _checked(lowering: Lowering, op: GraphOp, made: object) -> list[SSAValue]:

@@ -50,6 +50,25 @@ def colored(text: str, when: str, stream: TextIO) -> str:
     return painted(text) if is_colored(when, is_terminal=stream.isatty()) else text
 
 
+def colored_difference(text: str, when: str, stream: TextIO) -> str:
+    """A unified diff with the colours of git's, where the stream is to have them."""
+    if not is_colored(when, is_terminal=stream.isatty()):
+        return text
+    lines = text.split("\n")
+    return "\n".join(_painted_difference(line) for line in lines)
+
+
+_OF_DIFFERENCE = {"---": "1", "+++": "1", "@@ ": "36", "-": "31", "+": "32", "//": "90"}
+"""Beginning of a line -> its colour (ECMA-48, SGR)."""
+
+
+def _painted_difference(line: str) -> str:
+    for begin, color in _OF_DIFFERENCE.items():
+        if line.startswith(begin):
+            return f"\x1b[{color}m{line}\x1b[0m"
+    return line
+
+
 def painted(text: str) -> str:
     """IR text with ANSI colours; without them it is the same text."""
     shown = Text(text, end="")

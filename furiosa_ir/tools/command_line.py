@@ -16,7 +16,36 @@ from furiosa_ir.tools import signals
 from furiosa_ir.tools.errors import reported_errors
 
 
-class Program(click.Command):
+class OptionalValue(click.Option):
+    """An option that takes a value behind `=` alone: `--timing`, `--timing=json`.
+
+    What stands behind it without one is the next argument.
+
+    Args:
+        alone: the value that it has then.
+    """
+
+    def __init__(self, *args: Any, alone: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.alone = alone
+
+
+class Command(click.Command):
+    """A command that may have options of `OptionalValue`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Gives those that stand alone their value, which click would take from what follows."""
+        alone = {
+            name: f"{name}={option.alone}"
+            for option in self.params
+            if isinstance(option, OptionalValue)
+            for name in option.opts
+        }
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, [*(alone.get(a, a) for a in args[:end]), *args[end:]])
+
+
+class Program(Command):
     """A command that ends in order: with one sentence where something is wrong, never a traceback.
 
     Exit codes: 0; 1 where a file, a network or an output is not as it should be; 2 where the

@@ -24,6 +24,7 @@ from furiosa_ir.reports.units import format_value
 from furiosa_ir.streams import Stream
 from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
+from furiosa_ir.tools.watch_options import Watch
 
 if TYPE_CHECKING:
     from furiosa_ir.plugin_source import Plugin
@@ -47,6 +48,7 @@ def compile_file(
     plugins: Sequence[Plugin] = (),
     cache: bool = True,
     verify_each: bool = False,
+    watch: Watch | None = None,
     generic: bool = False,
     color: str = "auto",
 ) -> None:
@@ -55,6 +57,7 @@ def compile_file(
     Raises:
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
     """
+    watch = watch or Watch()
     inputs = Inputs(source, target, batch_size, passes, tuple(plugins), part)
     backend = default_backend() if target is None else backend_for(target, inputs.plugins)
     work = FileCompile(inputs, backend, target_ir, verbose, verify_each)
@@ -79,15 +82,24 @@ def compile_file(
         from furiosa_ir.tools.verification import VerifiedCompile
 
         work = VerifiedCompile(inputs, backend, target_ir, verbose, verify_each, verify_inputs)
-    if is_program:
-        # What the cache has, no pass would make again.
-        _compile_program(work, output, None if cache and not verify_each else NO_CACHE)
-    else:
-        from furiosa_ir.ir.text import write_module
+    with watch.instruments(generic=generic, color=color) as instruments:
+        work.instruments = instruments
+        if is_program:
+            # What the cache has, no pass would make again.
+            cache = cache and not verify_each and not watch.options.watches
+            _compile_program(work, output, None if cache else NO_CACHE)
+        else:
+            from furiosa_ir.ir.text import write_module
 
-        module = work.compile().module
-        work.verify(None)
-        write_module(module, output, generic=generic, paint=_paint(color, stream))
+            module = work.compile().module
+            work.verify(None)
+            write_module(
+                module,
+                output,
+                generic=generic,
+                elide=watch.options.elide,
+                paint=_paint(color, stream),
+            )
     click.echo(f"Written to {shown(output)}", err=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from furiosa_ir.cache.compilation import Compiled, describe
 from furiosa_ir.cache.key import Inputs
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.formats import head_of, recognise
+from furiosa_ir.spans import span
 
 if TYPE_CHECKING:
     from furiosa_ir.driver import CompileResult
@@ -32,6 +33,7 @@ class FileCompile:
         target_ir: where it ends; None: at the program.
         verbose: whether to show each pass.
         verify_each: whether to verify after each pass.
+        instruments: what the user wants to see of it.
     """
 
     inputs: Inputs
@@ -39,6 +41,7 @@ class FileCompile:
     target_ir: str | None = None
     verbose: bool = False
     verify_each: bool = False
+    instruments: Sequence[Instrumentation] = field(default=(), kw_only=True)
 
     @property
     def source(self) -> Path:
@@ -72,7 +75,7 @@ class FileCompile:
             target_ir=self.target_ir,
             passes=given.passes,
             plugins=given.plugins,
-            instrumentation=(progress, *instrumentation),
+            instrumentation=(progress, *instrumentation, *self.instruments),
             verify_each=self.verify_each,
         )
         progress.finished()
@@ -94,6 +97,6 @@ class FileCompile:
             name = str(error.filename or self.source)
             raise FuriosaError(f"cannot be compiled: {reason}", file=name) from error
         assert program is not None
-        with file.open("r+b") as opened:
+        with span("write"), file.open("r+b") as opened:
             write_program(program, opened)
         return Compiled(file, program.source_hash, describe(program))

@@ -15,10 +15,11 @@ import click
 
 from furiosa_ir import __version__
 from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT
-from furiosa_ir.tools.command_line import Program
+from furiosa_ir.tools.command_line import Command, Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options, shape_options
 from furiosa_ir.tools.target_options import LevelName, target_option
+from furiosa_ir.tools.watch_options import Watch, watch_options
 
 # The modules that do the work are imported by each command: `--help` needs none of them.
 # ruff: noqa: PLC0415
@@ -52,7 +53,7 @@ def main() -> None:
     """Compile int8 networks for an NPU, run and inspect them."""
 
 
-@main.command("compile")
+@main.command("compile", cls=Command)
 @click.argument("source", type=INPUT)
 @click.option(
     "-o", "--output", type=OUTPUT, help="Default: output.<target-ir>; - is standard output."
@@ -98,6 +99,7 @@ def main() -> None:
 @click.option(
     "--verify-each", is_flag=True, help="Verify the IR after each pass, without the compiler cache."
 )
+@watch_options
 @click.option("-v", "--verbose", is_flag=True, help="Show every pass.")
 @click.version_option(__version__, prog_name="furiosa")
 def compile_command(
@@ -118,13 +120,15 @@ def compile_command(
     load: tuple[str, ...],
     no_cache: bool,
     verify_each: bool,
+    watch: Watch,
     verbose: bool,
 ) -> None:
     """Compile SOURCE, an ONNX or TFLite network or one of our IRs, to a program.
 
     What SOURCE is, its content says. Progress and the summary go to standard error. Programs are
     kept in the compiler cache (FC_CACHE_ENABLED, FC_CACHE_STORE_URL, FC_CACHE_LIFETIME; see
-    `furiosa cache`), and found there by what is in SOURCE and by every option.
+    `furiosa cache`), and found there by what is in SOURCE and by every option; whatever is to be
+    seen of a compile (--print-ir-..., --timing, ...) compiles without it.
 
     With --inputs and --outputs, values by their names, the part of the network between them is
     compiled; SOURCE may then have anything outside of it.
@@ -148,6 +152,7 @@ def compile_command(
             plugins=load,
             cache=not no_cache,
             verify_each=verify_each,
+            watch=watch,
             generic=print_op_generic,
             color=color,
         )

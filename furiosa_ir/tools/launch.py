@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 
 from furiosa_ir.tools import signals
+
+_IMPORTED = time.perf_counter()
+_is_running = False
 
 signals.install(signals.at_start)  # whoever imports this module begins a process
 
@@ -23,9 +27,19 @@ def furiosa_opt() -> None:
 
 def _run(command: str) -> None:
     """The command of that module, which is imported when all is ready for it."""
+    global _is_running  # noqa: PLW0603  # there is one process
+    _is_running = True
     if not sys.flags.safe_path:
         sys.path[:] = _without_current_directory(sys.path)
     importlib.import_module(f"{__package__}.{command}").main()
+
+
+def began() -> float | None:
+    """When this module was imported, as `time.perf_counter`, if a console script runs.
+
+    None where a program calls the commands, which does other things as well.
+    """
+    return _IMPORTED if _is_running else None
 
 
 def _without_current_directory(path: list[str]) -> list[str]:

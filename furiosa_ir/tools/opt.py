@@ -17,6 +17,7 @@ from furiosa_ir.tools.command_line import Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options
 from furiosa_ir.tools.target_options import target_option
+from furiosa_ir.tools.watch_options import Watch, watch_options
 
 # The modules that do the work are imported in `main`: `--help` and `--version` need none of xDSL.
 # ruff: noqa: PLC0415
@@ -36,10 +37,7 @@ from furiosa_ir.tools.target_options import target_option
 )
 @part_options
 @click.option("--list-passes", is_flag=True, help="Passes with options, rules and documentation.")
-@click.option("--print-ir-before-all", is_flag=True, help="Dump IR before each pass, on stderr.")
-@click.option("--print-ir-after-all", is_flag=True, help="Dump IR after each pass, on stderr.")
-@click.option("--print-ir-before", multiple=True, metavar="PASS", help="Only before this pass.")
-@click.option("--print-ir-after", multiple=True, metavar="PASS", help="Only after this pass.")
+@watch_options
 @click.option(
     "--print-debuginfo/--no-print-debuginfo",
     "--mlir-print-debuginfo/--no-mlir-print-debuginfo",
@@ -60,7 +58,6 @@ from furiosa_ir.tools.target_options import target_option
 @click.option(
     "--verify-each/--no-verify-each", default=True, help="Verify after each pass (the default)."
 )
-@click.option("--timing", is_flag=True, help="Seconds spent in each pass, on stderr.")
 @click.option(
     "--load",
     multiple=True,
@@ -86,17 +83,13 @@ def main(
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     list_passes: bool,
-    print_ir_before_all: bool,
-    print_ir_after_all: bool,
-    print_ir_before: tuple[str, ...],
-    print_ir_after: tuple[str, ...],
+    watch: Watch,
     debuginfo: bool | None,
     generic: bool,
     color: str,
     split_input_file: bool,
     verify_diagnostics: bool,
     verify_each: bool,
-    timing: bool,
     load: tuple[str, ...],
     constants: Path | None,
 ) -> None:
@@ -127,9 +120,7 @@ def main(
             batch_size=batch_size,
             part=part_of_options(input_shape, dim, inputs, outputs),
             verify_each=verify_each,
-            timing=timing,
-            before=print_ir_before_all or frozenset(print_ir_before),
-            after=print_ir_after_all or frozenset(print_ir_after),
+            watch=watch,
             debuginfo=bool(output) if debuginfo is None else debuginfo,
             generic=generic,
             color=color,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from furiosa_ir.cache.external_data import external_locations
 from furiosa_ir.files import check_distinct, check_writable
 from furiosa_ir.formats import HEAD_BYTES, Format, head_of, recognise
-from furiosa_ir.ir.text_format import constants_path
+from furiosa_ir.ir.text_format import constants_to_read
 from furiosa_ir.tools.arguments import STDOUT
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _files_beside(source: Path) -> list[Path]:
         ):
             kind = recognise(data[:HEAD_BYTES])
             if kind is Format.IR:
-                return [constants_path(source)]
+                return [constants_to_read(source)]
             if kind is not Format.ONNX:
                 return []
             return [source.parent / name for name in external_locations(data) or []]

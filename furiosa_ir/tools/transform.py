@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -20,22 +21,23 @@ from furiosa_ir.input_files import open_input
 from furiosa_ir.ir.constant_file import read_constants
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import resume
-from furiosa_ir.ir.passes import find_pass
-from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, PrintIr, Timing, run_pipeline
+from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline, run_pipeline
 from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.text import (
     parse_module,
     print_module,
     write_module,
 )
-from furiosa_ir.ir.text_format import constants_path
+from furiosa_ir.ir.text_format import constants_path, constants_to_read
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
 from furiosa_ir.plugin_source import Plugin
+from furiosa_ir.spans import span
 from furiosa_ir.streams import descriptor_at
 from furiosa_ir.tools.colors import colored
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
 from furiosa_ir.tools.sources import check_outputs, plugin_files
+from furiosa_ir.tools.watch_options import Watch
 
 # What only some of the options need is imported by the functions that need it.
 # ruff: noqa: PLC0415
@@ -45,7 +47,11 @@ _SPLIT = re.compile(r"^// -----.*$\n?", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line asks for; the options of `furiosa-opt` document the fields."""
+    """What the command line asks for; the options of `furiosa-opt` document the fields.
+
+    Attributes:
+        instruments: made of `watch`, for as long as it watches.
+    """
 
     pipeline: str | None = None
     first: str | None = None
@@ -54,9 +60,8 @@ class Settings:
     batch_size: int | None = None
     part: Part = WHOLE
     verify_each: bool = True
-    timing: bool = False
-    before: bool | frozenset[str] = False
-    after: bool | frozenset[str] = False
+    watch: Watch = field(default_factory=Watch)
+    instruments: Sequence[Instrumentation] = ()
     debuginfo: bool = False
     generic: bool = False
     color: str = "auto"
@@ -74,7 +79,15 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
     """
     if (settings.first or settings.last) and settings.pipeline is not None:
         raise FuriosaError("--pipeline goes with neither --from nor --to")
-    _check_names(settings)
+    if settings.target is not None:
+        backend_for(settings.target)
+    with settings.watch.instruments(
+        locations=settings.debuginfo, generic=settings.generic, color=settings.color
+    ) as instruments:
+        _transform_file(file, output, replace(settings, instruments=instruments))
+
+
+def _transform_file(file: Path, output: Path | None, settings: Settings) -> None:
     if output is not None:
         check_writable(output)
     data = _read(file)
@@ -87,15 +100,6 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
         _run_text(data, file, settings)
     else:
         _write(_transform(data, file, settings), output, settings)
-
-
-def _check_names(settings: Settings) -> None:
-    """Refuses names that nothing has, whether or not what is asked for comes to use them."""
-    if settings.target is not None:
-        backend_for(settings.target)
-    for shown in (settings.before, settings.after):
-        for name in () if isinstance(shown, bool) else sorted(shown):
-            find_pass(name)
 
 
 def _check_replacing(data: bytes, file: Path, output: Path | None, settings: Settings) -> None:
@@ -160,7 +164,7 @@ def _refuse_change(what: str, file: Path, settings: Settings) -> None:
 
 def _parse(text: str, file: Path, settings: Settings, positions: Positions) -> ModuleOp:
     look_for_installed()
-    beside = settings.constants or (None if str(file) == "-" else constants_path(file))
+    beside = settings.constants or (None if str(file) == "-" else constants_to_read(file))
     table = None
     if beside is not None and (beside.exists() or settings.constants):
         table = read_constants(beside)
@@ -200,43 +204,44 @@ def _run_phases(module: ModuleOp, settings: Settings, positions: Positions | Non
         resume(module, positions.text, always=bool(phases))
     if not phases:
         return
-    watching: list[Instrumentation] = []
-    if settings.before or settings.after:
-
-        def printed(shown: ModuleOp) -> str:
-            return _text(shown, settings)
-
-        def to_stderr(dump: str) -> None:
-            click.echo(colored(dump, settings.color, sys.stderr), err=True, nl=False, color=True)
-
-        watching.append(PrintIr(to_stderr, printed, settings.before, settings.after))
-    timing = Timing()
-    watching.append(timing)
+    for watch in settings.instruments:
+        watch.before_pipeline(module)
     run_pipeline(
         make_context(),
         module,
         Pipeline("command line", phases),
-        instrumentation=watching,
+        instrumentation=settings.instruments,
         verify_each=settings.verify_each,
     )
-    if settings.timing:
-        click.echo(timing.table(), err=True)
 
 
 def _write(module: ModuleOp, output: Path | None, settings: Settings) -> None:
     if output is not None:
-        write_module(module, output, locations=settings.debuginfo, generic=settings.generic)
+        write_module(
+            module,
+            output,
+            locations=settings.debuginfo,
+            generic=settings.generic,
+            elide=settings.watch.options.elide,
+        )
     else:
         _print(f"{_text(module, settings)}\n", settings)
 
 
 def _text(module: ModuleOp, settings: Settings) -> str:
-    return print_module(module, locations=settings.debuginfo, generic=settings.generic)
+    with span("print"):
+        return print_module(
+            module,
+            locations=settings.debuginfo,
+            generic=settings.generic,
+            elide=settings.watch.options.elide,
+        )
 
 
 def _print(text: str, settings: Settings) -> None:
     """To standard output, in UTF-8 as in a file, whatever the locale."""
-    click.echo(colored(text, settings.color, sys.stdout).encode(), nl=False, color=True)
+    with span("write"):
+        click.echo(colored(text, settings.color, sys.stdout).encode(), nl=False, color=True)
 
 
 def _run_text(data: bytes, file: Path, settings: Settings) -> None:

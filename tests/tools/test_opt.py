@@ -120,7 +120,7 @@ def test_dumps_and_timing_go_to_standard_error():
         path, "-p", "graph-partition,lower-to-ftensor", "--print-ir-after-all", "--timing"
     )
     assert result.stderr.count("IR Dump After") == 2
-    assert "lower-to-ftensor" in result.stderr.rsplit("total", 1)[1]
+    assert "lower-to-ftensor" in result.stderr.rsplit("memory  where", 1)[1]
     result = good(
         path, "-p", "graph-partition,lower-to-ftensor", "--print-ir-before", "lower-to-ftensor"
     )

@@ -20,12 +20,15 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
 from furiosa_ir.ir.constants import (
+    ELIDED,
     INLINE_ELEMENTS,
     Constant,
     TextAlias,
+    elides,
     float_literal,
     listed_constant,
     prints_by_reference,
+    refuse_elided,
 )
 from furiosa_ir.numerics.element_types import BY_NAME
 
@@ -132,6 +135,7 @@ class UniformType(Data[Quantization], TypeAttribute, TextAlias):
             if parser.parse_optional_punctuation(":") is not None:
                 axis = parser.parse_integer()
             parser.parse_punctuation(",")
+            refuse_elided(parser)
             if axis is None:
                 pairs = [_parse_scale(parser)]
             elif (digest := parser.parse_optional_str_literal()) is not None:
@@ -157,6 +161,8 @@ class UniformType(Data[Quantization], TypeAttribute, TextAlias):
         constants = self.text_constants() if prints_by_reference(printer) else ()
         if q.axis is None:
             numbers = _pair_texts(q)[0]
+        elif constants and elides(printer):
+            numbers = ELIDED
         elif constants:
             numbers = ":".join(f'"{constant.digest}"' for constant in constants)
         else:

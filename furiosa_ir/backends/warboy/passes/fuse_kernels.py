@@ -30,6 +30,7 @@ from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import fused_location, layer_name
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.rewrite_watch import rewrite_watch
 from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
@@ -39,6 +40,9 @@ MAX_EPILOGUE = 64
 
 MAX_VECTOR = 192
 """Operations that a kernel without a head may have: planning takes each operand's part in each."""
+
+_OUTLINE = "outline"
+"""What logs of rewrites call the forming of a kernel."""
 
 Fits = Callable[[Sequence[TensorOp]], bool]
 """Whether operations fit one kernel's four dimensions."""
@@ -351,7 +355,13 @@ def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) 
             v for op in members if op is not head for v in op.operands if v.owner not in inside
         )
     )
+    watch = rewrite_watch()
+    if watch is not None:
+        watch.before(_OUTLINE, members[0])
     kernel = make_kernel(kind, [*first, *rest], last.results[0], fused_location(members))
+    fired = None
+    if watch is not None:
+        fired = watch.application(_OUTLINE, members[0], [kernel], [kernel.result])
     block = cast("Block", last.parent)
     block.insert_op_after(kernel, last)
     body = kernel.body.block
@@ -367,3 +377,5 @@ def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) 
             elif operand in arguments:
                 op.operands[index] = arguments[operand]
     cast("YieldOp", body.last_op).operands[0] = last.results[0]
+    if watch is not None:
+        watch.after(_OUTLINE, fired)

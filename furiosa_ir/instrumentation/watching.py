@@ -1,0 +1,114 @@
+"""The instruments that are asked for, made in one place for every tool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Protocol
+
+from furiosa_ir.instrumentation.dumps import Dump, IrDumps
+from furiosa_ir.instrumentation.layers import LayerFilter
+from furiosa_ir.instrumentation.options import WatchOptions
+from furiosa_ir.instrumentation.rewrite_log import RewriteLog
+from furiosa_ir.instrumentation.rule_timing import RuleTiming
+from furiosa_ir.instrumentation.statistics import Statistics
+from furiosa_ir.instrumentation.timing import Timing
+from furiosa_ir.instrumentation.tree import TreeDirectory
+from furiosa_ir.instrumentation.view import PLAIN, View
+from furiosa_ir.ir.passes import find_pass
+from furiosa_ir.ir.pipeline import Instrumentation
+from furiosa_ir.ir.text_printer import Style
+
+
+class Sink(Protocol):
+    """Where a tool shows what is seen."""
+
+    def ir(self, text: str) -> None:
+        """IR text."""
+        ...
+
+    def difference(self, text: str) -> None:
+        """A unified diff of IR text."""
+        ...
+
+    def line(self, text: str) -> None:
+        """A line, or several, of a log or a table."""
+        ...
+
+
+@contextmanager
+def watching(
+    options: WatchOptions,
+    sink: Sink,
+    style: Style = PLAIN,
+    timing: Timing | None = None,
+) -> Generator[list[Instrumentation]]:
+    """The instruments that are asked for; what they have to say in the end, they say behind it.
+
+    Args:
+        options: what is asked for.
+        sink: where it is shown.
+        style: how IR is printed; `options.elide` counts as well.
+        timing: what records the time, if that is asked for.
+
+    Raises:
+        FuriosaError: a pass that is named is none; the tree's folder cannot be made.
+    """
+    for name in sorted(options.named_passes):
+        find_pass(name)
+    layers = LayerFilter(options.only) if options.only else None
+    instruments: list[Instrumentation] = []
+    tree = None
+    if options.dumps:
+        shown = replace(style, elide=style.elide or options.elide)
+        view = View(shown, options.by_function, layers)
+        take = _shown_by(sink)
+        if options.tree_dir is not None:
+            tree = TreeDirectory(options.tree_dir, with_constants=not shown.elide)
+            instruments.append(tree)
+            take = tree.take
+        instruments.append(_dumps(options, view, take))
+    if options.rewrites is not None:
+        instruments.append(RewriteLog(sink.line, options.rewrites == "json", layers))
+    statistics = Statistics()
+    if options.statistics is not None:
+        instruments.append(statistics)
+    if timing is not None:
+        instruments.append(RuleTiming(timing))  # the last: it begins behind the others
+    try:
+        yield instruments
+    finally:
+        if tree is not None:
+            tree.finish()
+        if options.statistics == "json":
+            sink.line(json.dumps(statistics.as_dict()))
+        elif options.statistics is not None:
+            sink.line("\n".join(statistics.lines()))
+
+
+def _dumps(options: WatchOptions, view: View, take: Callable[[Dump], None]) -> IrDumps:
+    after = options.after
+    # What says only how, or where to, means each pass.
+    is_alone = not (options.before or options.after or options.after_failure)
+    if not after and (options.after_change is not None or is_alone):
+        after = True
+    return IrDumps(
+        view,
+        take,
+        options.before,
+        after,
+        only_changes=options.after_change is not None,
+        differences=options.after_change == "diff",
+        failures=options.after_failure,
+        with_input=options.tree_dir is not None,
+    )
+
+
+def _shown_by(sink: Sink) -> Callable[[Dump], None]:
+    def take(dump: Dump) -> None:
+        show = sink.difference if dump.is_difference else sink.ir
+        show(f"{dump.header}\n{dump.text}\n")
+
+    return take

@@ -1,0 +1,128 @@
+"""What may watch rewrites: who asked for it hears of each rule that is tried and that fired.
+
+Rules fire in `ir.rewriting`; lowerings and the forming of kernels, which make operations of others
+in the same sense, say so here as well (`rewritten`). Where nobody watches, a driver finds that out
+once a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation, SSAValue
+
+from furiosa_ir.ir.location import layer_names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Application:
+    """A rule that fired.
+
+    Attributes:
+        pass_name: the pass that applied it.
+        rule: its name; of a lowering, its function's.
+        root: the name of the operation that it matched, which is gone now.
+        layers: the names of the root's layers, without what the rule fused into them.
+        function: the symbol of the function that the root was in; "" outside of any.
+        made: the operations that stand in the root's place, in order; none where values that were
+            there already do.
+        values: what replaces each of the root's results.
+    """
+
+    pass_name: str
+    rule: str
+    root: str
+    layers: tuple[str, ...]
+    function: str
+    made: tuple[Operation, ...]
+    values: tuple[SSAValue, ...]
+
+
+class RewriteListener:
+    """Hears of rewrites; subclasses override what they need."""
+
+    def may_apply(self, rule: str, root: Operation) -> bool:
+        """Whether the rule may be applied to the root, which it matches."""
+        return True
+
+    def before_rule(self, rule: str, root: Operation) -> None:
+        """The rule is about to look at the root, which it matches."""
+
+    def after_rule(self, rule: str, application: Application | None) -> None:
+        """The rule has fired, and the IR is whole again; None: it does not apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteWatch:
+    """Those who watch one pass.
+
+    Attributes:
+        pass_name: the pass.
+        listeners: who watches.
+    """
+
+    pass_name: str
+    listeners: tuple[RewriteListener, ...]
+
+    def may_apply(self, rule: str, root: Operation) -> bool:
+        """Whether nobody objects."""
+        return all(listener.may_apply(rule, root) for listener in self.listeners)
+
+    def before(self, rule: str, root: Operation) -> None:
+        """A rule is about to look at its root."""
+        for listener in self.listeners:
+            listener.before_rule(rule, root)
+
+    def after(self, rule: str, application: Application | None) -> None:
+        """A rule has fired, or has not."""
+        for listener in reversed(self.listeners):
+            listener.after_rule(rule, application)
+
+    def application(
+        self, rule: str, root: Operation, made: Sequence[Operation], values: Sequence[SSAValue]
+    ) -> Application:
+        """What is known of a rule that fires, while its root is still in its place."""
+        function = enclosing_function(root)
+        return Application(
+            self.pass_name, rule, root.name, layer_names(root), function, tuple(made), tuple(values)
+        )
+
+
+_WATCH: ContextVar[RewriteWatch | None] = ContextVar("rewrite_watch", default=None)
+
+
+def rewrite_watch() -> RewriteWatch | None:
+    """Those who watch the pass that runs, if anybody does."""
+    return _WATCH.get()
+
+
+@contextmanager
+def watched_rewrites(pass_name: str, listeners: Sequence[RewriteListener]) -> Generator[None]:
+    """Within it, the listeners hear of every rewrite; those that override nothing are left out."""
+    heard = tuple(each for each in listeners if _listens(type(each)))
+    token = _WATCH.set(RewriteWatch(pass_name, heard) if heard else None)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
+def _listens(cls: type[RewriteListener]) -> bool:
+    base = RewriteListener
+    return (
+        cls.may_apply is not base.may_apply
+        or cls.before_rule is not base.before_rule
+        or cls.after_rule is not base.after_rule
+    )
+
+
+def enclosing_function(op: Operation) -> str:
+    """The symbol of the function that an operation is in; "" outside of any."""
+    parent = op.parent_op()
+    while parent is not None and not isinstance(parent, FuncOp):
+        parent = parent.parent_op()
+    return "" if parent is None else parent.sym_name.data

@@ -1,0 +1,228 @@
+"""The options that say what is to be seen of a compile, shared by the commands that compile."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from furiosa_ir.instrumentation.options import WatchOptions
+from furiosa_ir.tools import launch
+from furiosa_ir.tools.command_line import OptionalValue
+
+if TYPE_CHECKING:
+    from furiosa_ir.instrumentation.timing import Timing
+    from furiosa_ir.ir.pipeline import Instrumentation
+
+# What imports numpy and xDSL is imported where it is used.
+# ruff: noqa: PLC0415
+
+ResultT = TypeVar("ResultT")
+
+_ALL = "all passes"
+
+
+def _passes(_ctx: click.Context, _option: click.Parameter, values: Sequence[str]) -> frozenset[str]:
+    """The names that `a,b` and repeated options give."""
+    return frozenset(name.strip() for value in values for name in value.split(",") if name.strip())
+
+
+def _passes_option(name: str, what: str) -> Callable[[Any], Any]:
+    return click.option(
+        name,
+        multiple=True,
+        metavar="PASS,...",
+        is_flag=False,
+        flag_value=_ALL,
+        callback=_passes,
+        help=f"Dump the IR {what} these passes, on stderr; without a name: each.",
+    )
+
+
+_OPTIONS = (
+    _passes_option("--print-ir-before", "before"),
+    click.option("--print-ir-before-all", is_flag=True, help="Dump the IR before each pass."),
+    _passes_option("--print-ir-after", "after"),
+    click.option("--print-ir-after-all", is_flag=True, help="Dump the IR after each pass."),
+    click.option(
+        "--print-ir-after-change",
+        cls=OptionalValue,
+        alone="text",
+        type=click.Choice(["text", "diff"]),
+        help="Dump the IR after passes that changed it; =diff: what they changed.",
+    ),
+    click.option(
+        "--print-ir-after-failure",
+        is_flag=True,
+        help="Dump the IR that a pass, a verifier or the assembly failed on.",
+    ),
+    click.option(
+        "--print-ir-tree-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Write dumps to numbered files there; alone: of the IR after each pass.",
+    ),
+    click.option(
+        "--print-ir-scope",
+        type=click.Choice(["module", "function"]),
+        default="module",
+        show_default=True,
+        help="What a dump is of; after a pass, of functions that it changed.",
+    ),
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="LAYER",
+        help="In dumps and logs, only the operations of this layer ('*' as in file names), with "
+        "what they read and who reads them; may be repeated.",
+    ),
+    click.option(
+        "--elide-constants",
+        is_flag=True,
+        help="Print IR without large constants: for people, it cannot be compiled.",
+    ),
+    click.option(
+        "--log-rewrites",
+        cls=OptionalValue,
+        alone="text",
+        type=click.Choice(["text", "json"]),
+        help="Log each rule that fires, on stderr: pass, rule, root, layer, what it made.",
+    ),
+    click.option(
+        "--timing",
+        cls=OptionalValue,
+        alone="tree",
+        type=click.Choice(["tree", "list", "json"]),
+        help="Where the time of the process went, and its memory, on stderr.",
+    ),
+    click.option(
+        "--statistics",
+        cls=OptionalValue,
+        alone="text",
+        type=click.Choice(["text", "json"]),
+        help="For each pass, operations before and after it and rules that fired, on stderr.",
+    ),
+)
+
+
+def watch_options(command: Callable[..., ResultT]) -> Callable[..., ResultT]:
+    """Adds the options; the command is given them as `watch`, a `Watch`."""
+
+    @wraps(command)
+    def watched(
+        *,
+        print_ir_before: frozenset[str],
+        print_ir_before_all: bool,
+        print_ir_after: frozenset[str],
+        print_ir_after_all: bool,
+        print_ir_after_change: str | None,
+        print_ir_after_failure: bool,
+        print_ir_tree_dir: Path | None,
+        print_ir_scope: str,
+        only: tuple[str, ...],
+        elide_constants: bool,
+        log_rewrites: str | None,
+        timing: str | None,
+        statistics: str | None,
+        **others: Any,
+    ) -> ResultT:
+        options = WatchOptions(
+            before=print_ir_before_all or _ALL in print_ir_before or print_ir_before,
+            after=print_ir_after_all or _ALL in print_ir_after or print_ir_after,
+            after_change=print_ir_after_change,
+            after_failure=print_ir_after_failure,
+            tree_dir=print_ir_tree_dir,
+            by_function=print_ir_scope == "function",
+            only=only,
+            elide=elide_constants,
+            rewrites=log_rewrites,
+            timing=timing,
+            statistics=statistics,
+        )
+        watch = Watch(options)
+        with watch.timed():
+            return command(watch=watch, **others)
+
+    result: Any = watched
+    for option in reversed(_OPTIONS):
+        result = option(result)
+    return result
+
+
+class Watch:
+    """What a command was asked to show, and how it does.
+
+    Attributes:
+        options: what is asked for.
+    """
+
+    def __init__(self, options: WatchOptions = WatchOptions()) -> None:  # noqa: B008  # frozen
+        self.options = options
+        self._timing: Timing | None = None
+
+    @contextmanager
+    def timed(self) -> Generator[None]:
+        """Within it the time is recorded, if that is asked for, and told in the end."""
+        form = self.options.timing
+        if form is None:
+            yield
+            return
+        from furiosa_ir.instrumentation.timing import Timing
+
+        self._timing = Timing()
+        try:
+            with self._timing.recording(launch.began()):
+                yield
+        finally:
+            from furiosa_ir.instrumentation.timing import timing_text
+
+            sys.stdout.flush()
+            click.echo(timing_text(self._timing, form), err=True)
+
+    @contextmanager
+    def instruments(
+        self, *, locations: bool = False, generic: bool = False, color: str = "auto"
+    ) -> Generator[Sequence[Instrumentation]]:
+        """The instruments that are asked for (`instrumentation.watching.watching`).
+
+        Args:
+            locations: whether dumps have layers' names.
+            generic: whether they are in MLIR's generic form.
+            color: "always", "never" or "auto", as of `tools.colors.is_colored`.
+        """
+        if not self.options.watches:
+            yield ()
+            return
+        from furiosa_ir.instrumentation.watching import watching
+        from furiosa_ir.ir.text_printer import Style
+
+        style = Style(locations, generic)
+        with watching(self.options, _Stderr(color), style, self._timing) as instruments:
+            yield instruments
+
+
+class _Stderr:
+    """Shows everything on standard error (`instrumentation.watching.Sink`)."""
+
+    def __init__(self, color: str) -> None:
+        self._color = color
+
+    def ir(self, text: str) -> None:
+        from furiosa_ir.tools.colors import colored
+
+        click.echo(colored(text, self._color, sys.stderr), err=True, nl=False, color=True)
+
+    def difference(self, text: str) -> None:
+        from furiosa_ir.tools.colors import colored_difference
+
+        click.echo(
+            colored_difference(text, self._color, sys.stderr), err=True, nl=False, color=True
+        )
+
+    def line(self, text: str) -> None:
+        click.echo(text, err=True)
