@@ -62,14 +62,14 @@ def run(program: bytes | None) -> Any:
 
 X = np.linspace(-9, 9, 144, dtype=np.float32).reshape(IMAGE)
 MEANT: list[tuple[str, str, str, Callable[[Any], Any]]] = [
-    ("mean", r"\[1, 2\]", "[2, 1]", lambda x: x.mean((1, 2), keepdims=True)),
+    ("mean", "array<i64: 1, 2>", "array<i64: 2, 1>", lambda x: x.mean((1, 2), keepdims=True)),
     ("add_relu6", r"graph.clip %\w+", "graph.clip %x", lambda x: x.clip(0, 6)),
     ("add_relu6", "maximum = 6.0", "maximum = 1.0", lambda x: (2 * x).clip(0, 1)),
     ("mul_relu", "func.return %y_1", "func.return %y", lambda x: x * x),
     ("leaky_relu", "alpha = 0.25", "alpha = 0.5", lambda x: np.maximum(x, x / 2)),
     ("softmax", r"\{axis = ", "{beta = 0.0, axis = ", lambda _: 1 / 8),
     ("mul_relu", "graph.relu", "graph.tanh", lambda x: np.tanh(x * x)),
-    ("transpose", r"\[0, 3, 1, 2\]", "[0, 3, 2, 1]", lambda x: x.swapaxes(1, 3)),
+    ("transpose", "array<i64: 0, 3, 1, 2>", "array<i64: 0, 3, 2, 1>", lambda x: x.swapaxes(1, 3)),
 ]
 """Network, what is replaced in its text, by what, and what it computes then."""
 

@@ -436,7 +436,7 @@ def _quantization(
         raise ImportFailure(f"{len(scales)} scales and {len(zero_points)} zero points", layer=layer)
     if not all(isfinite(s) and s >= 0 for s in scales):
         raise ImportFailure("a scale is negative or not a number", layer=layer)
-    if scales == (0.0,):
+    if scales == (0.0,) and dtype.itemsize > 2:
         return None  # how older files say that there is none
     limits = np.iinfo(dtype)
     if min(zero_points) < limits.min or max(zero_points) > limits.max:

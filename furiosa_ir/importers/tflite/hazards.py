@@ -52,6 +52,11 @@ class Operator:
         return self.storage is not None and self.storage.kind in "iu" and self.storage.itemsize == 1
 
     @property
+    def is_quantized(self) -> bool:
+        """Whether the file has a scale for the first operand, if only 0."""
+        return isinstance(self.operands[0], UniformType)
+
+    @property
     def scales(self) -> list[float]:
         """Those of two operands and of the result as LiteRT sees them: 0 where there is none."""
         elements = [*self.operands[:2], *self.results[:1]]
@@ -129,8 +134,9 @@ def _differ(elements: Sequence[Attribute], name: str) -> bool:
 
 def _add(op: Operator) -> str | None:
     """`PrepareGeneralAddOp`: the result's factor is between 0 and 1."""
-    if op.storage == np.int16 and not op.scales[0]:
-        return None  # plain integers
+    if op.storage == np.int16 and not op.is_quantized:
+        # Plain integers; for a result with a scale it reads factors that nobody has written.
+        return _NO_SCALE if isinstance(op.results[0], UniformType) else None
     return _sum(op, below=1.0)
 
 
@@ -169,14 +175,14 @@ def _comparison(op: Operator) -> str | None:
 
 def _equality(op: Operator) -> str | None:
     """As the other comparisons; 16 bits are quantised if the first operand is."""
-    if op.storage == np.int16 and op.scales[0] and not op.scales[1]:
+    if op.storage == np.int16 and op.is_quantized and not all(op.scales[:2]):
         return _NO_SCALE
     return _comparison(op)
 
 
 def _table(op: Operator) -> str | None:
-    """A table of 16-bit numbers, which needs their scale."""
-    return _NO_SCALE if op.storage == np.int16 and not op.scales[0] else None
+    """A table of 16-bit numbers, which needs their scale; one of 0 will do."""
+    return _NO_SCALE if op.storage == np.int16 and not op.is_quantized else None
 
 
 def _softmax(op: Operator) -> str | None:

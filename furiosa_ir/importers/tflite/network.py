@@ -97,6 +97,7 @@ class NetworkImporter:
         inputs, outputs = ([main.tensors[i] for i in t] for t in (main.inputs, main.outputs))
         if len(set(main.inputs)) != len(main.inputs):
             raise ImportFailure("an input of the network is listed twice")
+        _check_writable(inputs)
         block = Block(arg_types=tensor_types(main, [t.shape for t in inputs]))
         results = SubgraphImporter(self, main, block, block.args).run()
         insert_constants(block, results)
@@ -156,6 +157,22 @@ class NetworkImporter:
                 )
                 self._inferred[key] = [shape_of(v) for v in aside.run()]
         return self._inferred[key]
+
+
+def _check_writable(inputs: Sequence[TensorRecord]) -> None:
+    """Inputs are memory; LiteRT writes them over the file's elements, which it may have mapped.
+
+    Raises:
+        ImportFailure: one has elements in the file.
+    """
+    constants = [t.name for t in inputs if t.data is not None]
+    if constants:
+        others = ",".join(t.name for t in inputs if t.data is None)
+        raise ImportFailure(
+            f"the input '{constants[0]}' is a constant of the file, over which LiteRT writes or "
+            "at which it ends the process",
+            hint=f"--inputs {others} leaves it a constant" if others else "leave it to be computed",
+        )
 
 
 class SubgraphImporter:

@@ -74,6 +74,8 @@ def select(model: Any, graph: Any, vectors: Vectors, part: Part) -> Selection:
     inputs = given if part.inputs is None else tuple(map(find, part.inputs))
     kept, tensors = _reached(outputs, frozenset(inputs), made, uses, state)
     for index in given:
+        if _is_constant(model, graph.Tensors(index)):
+            continue
         if index in tensors and index not in inputs:
             raise ImportFailure(
                 f"the outputs need the input '{names[index]}', which is not among the inputs given",
@@ -85,6 +87,15 @@ def select(model: Any, graph: Any, vectors: Vectors, part: Part) -> Selection:
     return Selection(
         inputs, outputs, tuple(sorted(kept)), frozenset({*tensors, *inputs, *outputs, *results})
     )
+
+
+def _is_constant(model: Any, tensor: Any) -> bool:
+    """Whether the file has a tensor's elements, be it listed as an input."""
+    number = tensor.Buffer()
+    if not 0 < number < model.BuffersLength():
+        return False
+    buffer = model.Buffers(number)
+    return buffer.DataLength() > 0 or buffer.Offset() > 1
 
 
 def _results(graph: Any, operator: int) -> Sequence[int]:

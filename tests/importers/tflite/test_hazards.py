@@ -20,7 +20,7 @@ from tests.importers.tflite.single import options, vector
 from tests.importers.tflite.test_result_shapes import attempt
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 
-SCALES = [1e-44, 3e-35, 1e-19, 1e-10, 0.05, 0.5, 1e10, 1e19, 1e35]
+SCALES = [0.0, 1e-44, 3e-35, 1e-19, 1e-10, 0.05, 0.5, 1e10, 1e19, 1e35]
 ONES = Tensor.constant("pads", np.ones((2, 2), np.int32))
 TYPES: dict[str, Any] = {"int8": np.int8, "uint8": np.uint8, "int16": np.int16}
 

@@ -14,10 +14,12 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
+from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.importers.tflite.tensor_names import UniqueNames
 from furiosa_ir.ir.text import print_module
+from furiosa_ir.runtime import session
 from tests import bounded
 from tests.fuzz.hostile_tflite import shared_custom_options
 from tests.importers.tflite.single import main_of, options, vector
@@ -311,3 +313,18 @@ def test_operators_that_share_their_custom_options(tmp_path: Path) -> None:
     assert path.stat().st_size < 180_000
     message = bounded.refusal("compile", path, "-o", tmp_path / "m.enf")
     assert "its tables share vectors, and hold more than the file" in message
+
+
+def test_an_input_that_is_a_constant() -> None:
+    """LiteRT writes over the file's elements, and ends the process if it has mapped the file."""
+
+    def edit(model: schema.ModelT) -> None:
+        model.subgraphs[0].inputs = [0, 1]
+
+    model = model_of(edit)
+    with pytest.raises(ImportFailure, match=r"the input 'shape' is a constant .*--inputs x leaves"):
+        compile_model(model)
+    with session.create(compile_model(model, inputs=["x"])) as running:
+        assert [t.name for t in running.inputs()] == ["x"]
+        x = np.arange(12, dtype=np.int8).reshape(2, 6)
+        np.testing.assert_array_equal(running.run(x)[0].numpy(), x.reshape(3, 4))
