@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from furiosa_ir.backends.verification import Verification
     from furiosa_ir.costs import Costs
     from furiosa_ir.dialects.graph.base import GraphOp
+    from furiosa_ir.execution import Execution
     from furiosa_ir.hints import Hint
     from furiosa_ir.ir.pipeline import Pipeline
     from furiosa_ir.numerics.array import Array
@@ -147,6 +148,8 @@ class Backend:
         verification: how `--verify` looks into device segments (`verification.py`); without, it
             compares what they make with what the operations do in front of the first of `stages`.
         device_hint: how to specify a device, for who has got it wrong.
+        execution: when a program does what, and where its data lies, for reports; without, they
+            have what `costs` says.
     """
 
     name: str
@@ -168,6 +171,7 @@ class Backend:
     devices: tuple[tuple[str, str], ...] = ()
     device_hint: str = ""
     verification: Callable[[], Verification] | None = None
+    execution: Callable[[Program], Execution] | None = None
 
     def __post_init__(self) -> None:
         part = self._part
@@ -178,6 +182,9 @@ class Backend:
         }
         for name, checked_part in own.items():
             object.__setattr__(self, name, checked_part)
+        if self.execution is not None:
+            whole = part("execution", "furiosa_ir.execution:Execution")
+            object.__setattr__(self, "execution", whole)
 
     def _part(
         self, name: str, kind: str, fault: Callable[[Any], str | None] | None = None

@@ -9,6 +9,29 @@ from typing import Any
 from furiosa_ir.backends import backend_for, read_program
 from furiosa_ir.costs import Costs, LayerCost, host_operators, npu_mac_share
 from furiosa_ir.program import DeviceSegment, HostSegment, Layer, Program, Tensor
+from furiosa_ir.reports.columns import layer_row
+from furiosa_ir.reports.profile import Profile
+
+
+def inspection(profile: Profile) -> dict[str, Any]:
+    """A profile as a dictionary that JSON can hold: `summary`, with all that is known of layers.
+
+    Each of `layers` has the columns of `reports.columns`; `summary` the times and what would help
+    (`advice`) as well.
+    """
+    content = summary(profile.program)
+    times, memory = profile.times, profile.memory
+    content["summary"] |= {
+        "npu_us": times.npu,
+        "link_us": times.link,
+        "host_us": times.host,
+        "total_us": times.total,
+        "utilisation": profile.utilisation,
+        "sram_least_bytes": None if memory is None else memory.least,
+        "advice": [each.text for each in profile.advice],
+    }
+    content["layers"] = [layer_row(profile, layer) for layer in profile.layers]
+    return content
 
 
 def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> dict[str, Any]:

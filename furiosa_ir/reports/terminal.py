@@ -1,7 +1,8 @@
-"""What `furiosa_ir.reports.inspect.summary` returns, as tables for a terminal."""
+"""A program's profile as tables for a terminal of 100 columns."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,15 +11,23 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from furiosa_ir.errors import readable
+from furiosa_ir.errors import FuriosaError, readable
+from furiosa_ir.reports.columns import COLUMNS
+from furiosa_ir.reports.inspect import summary
+from furiosa_ir.reports.profile import LayerProfile, Profile
+from furiosa_ir.reports.short_names import LONGEST
 from furiosa_ir.reports.units import format_value
+
+WIDTH = 100
+"""Columns that the tables need."""
 
 _LONGEST = 2000
 """Characters of a cell."""
 
 
-def print_inspection(inspection: Mapping[str, Any], console: Console) -> None:
-    """Header, tensors, segments, a row for each layer, memory and host operators."""
+def print_profile(profile: Profile, console: Console) -> None:
+    """Header, tensors, segments, a row for each layer, memory, host operators and advice."""
+    inspection = summary(profile.program)
     header, figures = inspection["header"], inspection["summary"]
     console.print(_facts("Program", _header_rows(inspection, header)))
     console.print(_tensors("Inputs", inspection["inputs"]))
@@ -26,10 +35,71 @@ def print_inspection(inspection: Mapping[str, Any], console: Console) -> None:
     if inspection["variables"]:
         console.print(_tensors("Kept from run to run", inspection["variables"]))
     console.print(_segments(inspection["segments"]))
-    console.print(_layers(inspection["layers"]))
-    console.print(_facts("Summary", figure_rows(figures)))
+    console.print(_layers(profile))
+    console.print(_facts("Summary", [*figure_rows(figures), *_time_rows(profile)]))
     if figures["host_operators"]:
         console.print(_hosts(figures["host_operators"]))
+    if profile.advice:
+        table = _table("What would help", "")
+        table.show_header = False
+        for advice in profile.advice:
+            _row(table, advice.text)
+        console.print(table)
+
+
+def print_layer(profile: Profile, name: str, console: Console) -> None:
+    """All that is known of one layer, and its commands.
+
+    Args:
+        profile: of the program.
+        name: the layer's name, or its short name.
+        console: where to print.
+
+    Raises:
+        FuriosaError: there is no such layer.
+    """
+    for layer in _find(profile, name):
+        rows: list[tuple[str, str]] = []
+        for column in COLUMNS:
+            value = column.value(profile, layer)
+            if value is None or value == "":
+                continue
+            text = value if isinstance(value, str) else format_value(value, column.unit)
+            rows.append((column.title, text))
+        console.print(_facts(f"Layer {readable(layer.short, _LONGEST)}", rows))
+        if profile.execution is not None and layer.start is not None:
+            console.print(_commands(profile, layer))
+
+
+def _find(profile: Profile, name: str) -> list[LayerProfile]:
+    for key in ("name", "short"):
+        found = [layer for layer in profile.layers if getattr(layer, key) == name]
+        if found:
+            return found
+    known = [layer.short for layer in profile.layers]
+    inside = [layer.short for layer in profile.layers if name and name in layer.name]
+    near = inside[:3] or difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    named = ", ".join(readable(each, _LONGEST) for each in near)
+    hint = f"did you mean {named}?" if near else "furiosa inspect without --layer lists them"
+    raise FuriosaError(f"there is no layer '{readable(name, _LONGEST)}'", hint=hint)
+
+
+def _commands(profile: Profile, layer: LayerProfile) -> Table:
+    execution = profile.execution
+    assert execution is not None
+    table = _table(
+        "Commands", "#number", "command", "engine", "#start", "#end", "bound by", "#DRAM"
+    )
+    titles = {engine.name: engine.title for engine in execution.engines}
+    for event in execution.events:
+        if event.layer == layer.index:
+            moved = event.dram_read + event.dram_written
+            times = (format_value(t, "count") for t in (event.start, event.end))
+            bound = execution.bounds[event.bound].title
+            dram = format_value(moved, "bytes") if moved else ""
+            engine = titles.get(event.engine, event.engine)
+            _row(table, event.command, event.kind, engine, *times, bound, dram)
+    return table
 
 
 def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -110,13 +180,42 @@ def _segments(segments: Sequence[Mapping[str, Any]]) -> RenderableType:
     return table
 
 
-def _layers(layers: Sequence[Mapping[str, Any]]) -> RenderableType:
-    table = _table("Layers", "name", "operator", "placement", "#tiles", "#cycles", "#MACs")
-    for layer in layers:
-        cycles = None if layer["cycles"] is None else format_value(layer["cycles"], "count")
-        macs = format_value(layer["macs"], "count") if layer["macs"] else ""
-        placement = f"{layer['placement']} ({layer['segment']})"
-        _row(table, layer["name"], layer["operator"], placement, layer["tiles"], cycles, macs)
+def _time_rows(profile: Profile) -> list[tuple[str, str]]:
+    """The parts of a run's time, where there is more than the NPU's."""
+    times, execution = profile.times, profile.execution
+    rows: list[tuple[str, str]] = []
+    if execution is not None and times.link:
+        link = f"at least {format_value(times.link, 'microseconds')}"
+        rows.append((f"link to the host ({execution.link_title})", link))
+    if times.host is None:
+        rows.append(("host", "not known"))
+    if profile.utilisation is not None:
+        rows.append(("multipliers in use", format_value(profile.utilisation, "share")))
+    return rows
+
+
+def _layers(profile: Profile) -> Table:
+    """Durations overlap; what layers add sums to the program's cycles."""
+    table = _table("Layers (cycles)", "name", "operator", "place", "#duration", "#adds", "#%")
+    table.padding = (0, 1, 0, 0)
+    table.add_column("MAC%", justify="right")
+    table.add_column("bound by", no_wrap=True, overflow="ellipsis", max_width=19)
+    name, operator, place = table.columns[:3]
+    name.min_width = name.max_width = LONGEST
+    for column, width in ((operator, 11), (place, 7)):
+        column.no_wrap, column.overflow, column.max_width = True, "ellipsis", width
+    for layer in profile.layers:
+        known = (layer.duration, layer.added)
+        cycles = ("" if n is None else format_value(n, "count") for n in known)
+        share = "" if layer.share is None else f"{100 * layer.share:.1f}"
+        has_macs = layer.utilisation is not None and layer.macs
+        used = f"{100 * (layer.utilisation or 0):.0f}" if has_macs else ""
+        place = profile.program.segments[layer.segment].name
+        bound = profile.bound_title(layer)
+        _row(table, layer.short, layer.operator, place, *cycles, share, used, bound)
+    table.add_section()
+    total = format_value(profile.costs.cycles, "count")
+    _row(table, "total", "", "", "", total, "100.0" if profile.costs.cycles else "", "", "")
     return table
 
 

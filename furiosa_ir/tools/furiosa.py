@@ -201,14 +201,33 @@ def run_command(
 @click.option(
     "--json", "as_json", is_flag=True, help="Everything as JSON; with --disassemble that, too."
 )
+@click.option("--csv", "as_csv", is_flag=True, help="The table of layers as CSV, all columns.")
+@click.option("--layer", metavar="NAME", help="One layer whole, by its name or its short name.")
 @click.option("--disassemble", is_flag=True, help="Every command of the program.")
 @_LOAD
-def inspect_command(file: Path, as_json: bool, disassemble: bool, load: tuple[str, ...]) -> None:
-    """Show what a compiled program is: segments, layers, cycles, memory."""
+def inspect_command(
+    file: Path,
+    as_json: bool,
+    as_csv: bool,
+    layer: str | None,
+    disassemble: bool,
+    load: tuple[str, ...],
+) -> None:
+    """Show what a compiled program is: segments, layers, cycles, memory.
+
+    Durations of layers overlap; what each of them adds sums to the program's cycles.
+    """
     with reported_errors():
         from furiosa_ir.tools.inspection import inspect_file
 
-        inspect_file(file, as_json=as_json, disassembled=disassemble, plugins=load)
+        inspect_file(
+            file,
+            as_json=as_json,
+            as_csv=as_csv,
+            layer=layer,
+            disassembled=disassemble,
+            plugins=load,
+        )
 
 
 @main.command("quantize")

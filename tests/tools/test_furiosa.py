@@ -196,6 +196,31 @@ def test_inspect_tables(program: Path):
         assert part in text
 
 
+def test_inspect_fits_100_columns_and_adds_up(program: Path):
+    text = good("inspect", program).stdout
+    assert max(map(len, text.splitlines())) <= 100
+    table = text.partition("Layers (cycles)")[2].partition("Summary")[0].splitlines()
+    heads = next(line for line in table if "adds" in line)
+    end = heads.index("adds") + len("adds")
+    cells = [line[:end].split()[-1].replace(",", "") for line in table if "npu_0" in line]
+    (total,) = (line for line in table if line.split()[:1] == ["total"])
+    assert sum(map(int, cells)) == int(total.split()[1].replace(",", ""))
+    assert len(cells) > 2
+
+
+def test_inspect_one_layer(program: Path):
+    layers = json.loads(good("inspect", "--json", program).stdout)["layers"]
+    for layer in layers:
+        for name in (layer["name"], layer["short_name"]):
+            text = good("inspect", program, "--layer", name).stdout
+            assert "Commands" in text
+            assert layer["bound_by"] in text
+    assert "did you mean" in bad("inspect", program, "--layer", layers[0]["short_name"] + "x")
+    assert "cannot be given together" in bad("inspect", program, "--csv", "--json")
+    rows = good("inspect", program, "--csv").stdout.splitlines()
+    assert len(rows) == len(layers) + 1
+
+
 @pytest.mark.corpus
 def test_inspect_the_vendors_file(shared: Path):
     path = shared / "models" / "vendor" / "mnist.enf"

@@ -1,0 +1,149 @@
+"""How a Warboy program runs, for reports: the simulator's timeline, memory and flow of data."""
+
+from __future__ import annotations
+
+from furiosa_ir.backends.warboy.command_cost import Cost, transfer_bytes
+from furiosa_ir.backends.warboy.enf.commands import SramPlace, kind_of
+from furiosa_ir.backends.warboy.enf.records import (
+    Command,
+    Copy,
+    DramFlat,
+    Load,
+    NpuSegment,
+    SramFlat,
+    Store,
+)
+from furiosa_ir.backends.warboy.execution.memory import MemoryWalk
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.simulator.timeline import TimelineEntry, timeline
+from furiosa_ir.execution import Bound, Engine, Event, Execution
+from furiosa_ir.program import Program
+
+_PCIE = 8 * 16_000_000_000 * 128 // 130 // 8
+"""Bytes a second of PCIe Gen4 x8, Warboy's link to the host: 16 GT/s a lane, 128 bits in 130."""
+
+_BOUNDS = {
+    "weights": Bound(
+        "loading weights", "a larger batch loads them once for all of its samples", batch_helps=True
+    ),
+    "activations": Bound(
+        "loading activations",
+        "they did not stay in SRAM: smaller extents or fewer channels around it keep them there",
+    ),
+    "store": Bound("storing results", "smaller results would stay in SRAM for the next layer"),
+    "copy": Bound(
+        "copying in DRAM",
+        "a transpose or reshape at this place is a copy: put it elsewhere in the network",
+    ),
+    "latency": Bound(
+        "the latency of DMA", "its transfers are short: fewer and larger layers have less of it"
+    ),
+    "fetch": Bound(
+        "fetching operands",
+        "each byte that is fetched is used seldom: more output channels a group use it more often",
+    ),
+    "dot": Bound("multiplying", "fewer channels or a smaller window are the only way"),
+    "vector": Bound("the vector engine", "fewer elementwise operators behind it would help"),
+    "commit": Bound("writing results to SRAM", "smaller results would help"),
+    "warmup": Bound("filling the pipeline", "its steps are short: larger extents use it better"),
+}
+
+
+def program_execution(program: Program) -> Execution:
+    """Events of every command, rectangles of SRAM, and what is made from what."""
+    machine = Machine.from_parameters(program.machine)
+    entries = timeline(program)
+    first: dict[int, int] = {}
+    for index, entry in enumerate(entries):
+        first.setdefault(entry.segment, index)
+    walk = MemoryWalk(program)
+    events: list[Event] = []
+    for entry in entries:
+        segment = program.segments[entry.segment]
+        assert isinstance(segment, NpuSegment)
+        command = segment.commands[entry.command]
+        if entry.command == 0:
+            walk.begin(segment)
+        walk.command(command, entry.start, entry.end)
+        events.append(_event(entry, command, first[entry.segment], machine))
+        if entry.command == len(segment.commands) - 1:
+            walk.finish(segment)
+    return Execution(
+        clock_hz=machine.clock_hz,
+        engines=_engines(machine),
+        events=tuple(events),
+        bounds=_BOUNDS,
+        buffers=walk.buffers(),
+        memory_bytes=machine.slice_bytes,
+        memory_title=f"SRAM of each of the {machine.slices} slices",
+        flow=walk.flow(),
+        takes=walk.takes(),
+        makes=walk.makes(),
+        macs_per_cycle=machine.macs_per_cycle,
+        dram_bytes_per_cycle=machine.dram_bytes_per_cycle,
+        link_bytes_per_second=_PCIE,
+        link_title="PCIe Gen4 x8",
+    )
+
+
+def _engines(machine: Machine) -> tuple[Engine, ...]:
+    pes = machine.slices // 64
+    npu = "PE" if pes == 1 else f"{pes} PEs in lockstep"
+    units = {
+        "fetch": "fetch network",
+        "dot": "dot-product engine",
+        "vector": "vector engine",
+        "commit": "commit unit",
+    }
+    return (
+        Engine("dma", "DMA", {"dma": "DRAM transfer"}),
+        Engine("npu", f"{npu}, {machine.slices} slices", units),
+    )
+
+
+def _event(entry: TimelineEntry, command: Command, first: int, machine: Machine) -> Event:
+    kind, cost = kind_of(command), entry.cost
+    source, target = kind.dram_read(command), kind.dram_written(command)
+    written = kind.sram_written(command)
+    units = ("dma", "fetch", "dot", "vector", "commit")
+    return Event(
+        segment=entry.segment,
+        command=entry.command,
+        kind=type(command).__name__.lower(),
+        engine=entry.engine,
+        layer=command.layer,
+        start=entry.start,
+        free=entry.start + cost.occupancy,
+        end=entry.end,
+        waits=tuple(first + token for token in command.waits),
+        bound=_bound(command, cost),
+        busy={unit: getattr(cost, unit) for unit in units if getattr(cost, unit)},
+        dram_read=0 if source is None else transfer_bytes(source, machine),
+        dram_written=0 if target is None else transfer_bytes(target, machine),
+        sram_read=sum(_bytes(place) for place in kind.sram_read(command)),
+        sram_written=0 if written is None else _bytes(written),
+    )
+
+
+def _bound(command: Command, cost: Cost) -> str:
+    """What decides how long the command takes; a name of `_BOUNDS`."""
+    longest = cost.cycles - cost.warmup
+    if cost.warmup > longest:
+        return "latency" if cost.dma else "warmup"
+    match command:
+        case Load(source=source):
+            is_constant = isinstance(source, DramFlat) or source.region == "constant"
+            return "weights" if is_constant else "activations"
+        case Store():
+            return "store"
+        case Copy():
+            return "copy"
+        case _:
+            return cost.bound
+
+
+def _bytes(place: SramPlace) -> int:
+    if isinstance(place, SramFlat):
+        return place.size
+    n, h, w, c = place.extent
+    return n * h * w * c * place.element
