@@ -161,6 +161,16 @@ def test_an_argument_returned_and_a_value_returned_twice() -> None:
     assert [g.tolist() for g in got] == [[-1, 1], [0, 1], [0, 1]]
 
 
+def test_a_factor_that_float32_does_not_hold_is_infinite() -> None:
+    module = parse_module(
+        """func.func @main(%x : tensor<2xf32>) -> tensor<2xf32> {
+        %0 = graph.affine %x {factor = #graph.blob<f64 [1] (1.0)>, offset = #graph.blob<f64 [1] (1.0e39)>} : tensor<2xf32>
+        func.return %0 : tensor<2xf32>
+        }"""
+    )
+    assert run(export_onnx(main_of(module)), np.ones(2, np.float32))[0].tolist() == [np.inf, np.inf]
+
+
 def test_what_onnx_has_no_form_for() -> None:
     module = parse_module(
         """func.func @main(%x : tensor<4xf32>) -> tensor<4xf32> {

@@ -182,6 +182,15 @@ class TFLiteNode(Protocol):
         ...
 
 
+def has_its_scales(value: SSAValue) -> bool:
+    """Whether a value has as many scales as its quantised dimension has indices."""
+    q = quantization_of(value)
+    if q is None or q.axis is None:
+        return True
+    shape = shape_of(value)
+    return 0 <= q.axis < len(shape) and shape[q.axis] in (len(q.scales), DYNAMIC)
+
+
 class GraphOp(ShapedOp):
     """An operator of a network. Operands and results are statically shaped tensors.
 
@@ -218,13 +227,10 @@ class GraphOp(ShapedOp):
             self._verify_elements()
         for value in (*self.operands, *self.results):
             q = quantization_of(value)
-            if q is None or q.axis is None:
-                continue
-            shape = shape_of(value)
-            if not 0 <= q.axis < len(shape) or shape[q.axis] not in (len(q.scales), DYNAMIC):
+            if q is not None and not has_its_scales(value):
                 raise VerificationFailure(
                     f"{self.name}: {len(q.scales)} scales along dimension {q.axis} of "
-                    f"{shape_text(shape)}"
+                    f"{shape_text(shape_of(value))}"
                 )
 
     def macs(self) -> int:

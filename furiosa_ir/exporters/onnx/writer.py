@@ -85,8 +85,9 @@ class OnnxWriter:
         return self.node(op_type, inputs, **attributes)[0]
 
     def constant(self, array: Any, dtype: Any = None) -> str:
-        """An initialiser."""
-        elements = np.asarray(array, dtype)
+        """An initialiser. What float32 does not hold is infinite, as it is in onnxruntime."""
+        with np.errstate(over="ignore"):
+            elements = np.asarray(array, dtype)
         name = self.fresh()
         contiguous = np.ascontiguousarray(elements).reshape(elements.shape)
         self.graph.initializer.append(numpy_helper.from_array(contiguous, name))

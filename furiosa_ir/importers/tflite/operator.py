@@ -13,7 +13,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import VarOperandDef
 
 from furiosa_ir.dialects.graph import TFLITE_OPERATORS
-from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, constant_of
+from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, constant_of, has_its_scales
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.evaluation import evaluate
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, SplitOp
@@ -129,6 +129,9 @@ class ImportedOperator:
         made = op.make(groups, elements, location=self._location, **properties)
         if not issubclass(op, _TAKES_ANY):
             self._check_quantized(made)
+        if not all(map(has_its_scales, made.results)):
+            # A matrix, say, of rows that have been taken apart: LiteRT does not look at the scales.
+            raise NotModelled
         folded = self._fold(made)
         if folded is not None:
             return folded

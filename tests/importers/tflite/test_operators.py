@@ -12,7 +12,8 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.interpreter import run_module
 from tests.importers.tflite.single import names_of, options, round_trip, sample, vector
-from tests.oracle.litert import Operator, Tensor, build_model
+from tests.importers.tflite.test_result_shapes import attempt
+from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 
 RELU6 = schema.ActivationFunctionType.RELU6
 RELU = schema.ActivationFunctionType.RELU
@@ -448,3 +449,21 @@ def test_a_pad_of_another_quantisation(dtype: type, scale: float | None, zero_po
         return
     with pytest.raises(ImportFailure, match="another scale or zero point"):
         import_tflite(model)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_matrix_of_rows_with_scales_of_their_own(axis: int):
+    """FULLY_CONNECTED takes its operand apart in rows, along which the scales do not lie."""
+    elements = np.arange(-12, 12, dtype=np.int8).reshape(2, 3, 4)
+    scales = [0.5, 0.25, 0.125, 0.0625][: elements.shape[axis]]
+    x = Tensor.constant("x", elements, scales, [0] * len(scales), axis)
+    z = Tensor("z", (2, 3), np.int8, 0.5)
+    w = Tensor.constant("w", np.ones((3, 4), np.int8), 0.5)
+    y, s = (Tensor(n, shape, np.int8, 0.5) for n, shape in (("y", (6, 3)), ("s", (2, 3))))
+    product = Operator("FULLY_CONNECTED", [x, w, None], [y], options("FullyConnected"), 4)
+    model = build_model([product, Operator("RELU", [z], [s])])
+    data = [np.arange(-3, 3, dtype=np.int8).reshape(2, 3)]
+    results, refusal = attempt(model, data)
+    assert results is not None, refusal
+    for result, reference in zip(results, run_reference(model, data), strict=True):
+        np.testing.assert_array_equal(result, reference)

@@ -1,6 +1,6 @@
-"""NaNs that signal, in each floating-point tensor of a network: numpy warns where it widens one.
+"""NaNs that signal, and huge numbers, in each floating-point tensor: numpy warns where it casts them.
 
-A mutation of a scale found it. What becomes of the network is another matter: here it is compiled,
+Mutations of scales found both. What becomes of the network is another matter: here it is compiled,
 or refused with a sentence, and says nothing else (warnings are errors in these tests).
 """
 
@@ -18,6 +18,7 @@ from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import FuriosaError
 
 SIGNALLING = np.array(0xFF820811, np.uint32).view(np.float32)
+POISONS = {"signalling NaN": SIGNALLING, "1e30": np.float32(1e30), "-3e38": np.float32(-3e38)}
 OPERATORS = {
     "Clip": [np.float32(-1), np.float32(1)],
     "Mul": [np.ones((1, 4, 1, 1), np.float32)],
@@ -63,21 +64,22 @@ def network(operator: str, *, is_quantized: bool) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def poisoned(model: onnx.ModelProto) -> Iterator[bytes]:
-    """The network with a NaN that signals as the last element of each floating-point constant."""
+def poisoned(model: onnx.ModelProto, poison: np.float32) -> Iterator[bytes]:
+    """The network with this as the last element of each floating-point constant."""
     for tensor in model.graph.initializer:
         if tensor.data_type == TensorProto.FLOAT:
             whole = tensor.raw_data
-            tensor.raw_data = whole[:-4] + SIGNALLING.tobytes()
+            tensor.raw_data = whole[:-4] + poison.tobytes()
             yield model.SerializeToString()
             tensor.raw_data = whole
 
 
+@pytest.mark.parametrize("poison", POISONS)
 @pytest.mark.parametrize("is_quantized", [True, False])
 @pytest.mark.parametrize("operator", OPERATORS)
-def test_a_nan_that_signals_warns_nobody(operator: str, is_quantized: bool) -> None:
+def test_nobody_is_warned(operator: str, is_quantized: bool, poison: str) -> None:
     model = network(operator, is_quantized=is_quantized)
     compile_model(model)
-    for data in poisoned(model):
+    for data in poisoned(model, POISONS[poison]):
         with contextlib.suppress(FuriosaError):
             compile_model(data)
