@@ -164,7 +164,8 @@ def test_an_argument_returned_and_a_value_returned_twice() -> None:
 def test_a_factor_that_float32_does_not_hold_is_infinite() -> None:
     module = parse_module(
         """func.func @main(%x : tensor<2xf32>) -> tensor<2xf32> {
-        %0 = graph.affine %x {factor = #graph.blob<f64 [1] (1.0)>, offset = #graph.blob<f64 [1] (1.0e39)>} : tensor<2xf32>
+        %0 = graph.affine %x {factor = #graph.blob<f64 [1] (1.0)>,
+            offset = #graph.blob<f64 [1] (1.0e39)>} : tensor<2xf32>
         func.return %0 : tensor<2xf32>
         }"""
     )

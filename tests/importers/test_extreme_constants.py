@@ -1,4 +1,4 @@
-"""NaNs that signal, and huge numbers, in each floating-point tensor: numpy warns where it casts them.
+"""NaNs that signal, and huge numbers, in each float tensor: numpy warns where it casts them.
 
 Mutations of scales found both. What becomes of the network is another matter: here it is compiled,
 or refused with a sentence, and says nothing else (warnings are errors in these tests).
