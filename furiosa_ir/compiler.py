@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from furiosa_ir.arguments import optional_text, positive_integer
+from furiosa_ir.backends import backend_for, default_backend
 from furiosa_ir.cache.compilation import compile_program
 from furiosa_ir.cache.settings import CacheSettings
 from furiosa_ir.driver import CompileResult, compile_source
@@ -18,7 +19,10 @@ from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import PartArguments, part_of
 from furiosa_ir.plugin_source import Plugin, plugin_list
 
-__all__ = ["CompileResult", "compile_model", "compile_source"]
+if TYPE_CHECKING:
+    from furiosa_ir.ir.pipeline import Pipeline
+
+__all__ = ["CompileResult", "compile_model", "compile_source", "default_pipeline"]
 
 
 def compile_model(
@@ -27,6 +31,7 @@ def compile_model(
     batch_size: int | None = None,
     cache: CacheSettings | None = None,
     plugins: Sequence[Plugin] = (),
+    passes: str | Pipeline | None = None,
     **part: Unpack[PartArguments],
 ) -> bytes:
     """Compiles a model to a program, or finds it in the cache.
@@ -43,6 +48,8 @@ def compile_model(
             the environment says.
         plugins: code that declares operators or backends, which is loaded first: Python files,
             folders of packages, or modules by their names (`furiosa_ir.plugins`).
+        passes: a pipeline (`default_pipeline().insert_after("graph-partition", "my-pass")`), or the
+            text of one, in place of the compiler's own passes.
         **part: `input_shapes` and `dims` fix extents that a network leaves open, `inputs` and
             `outputs` compile what is between them (`network_part.PartArguments`).
 
@@ -62,7 +69,20 @@ def compile_model(
         settings=cache,
         plugins=plugin_list(plugins),
         part=part_of(**part),
+        passes=passes,
     )
     program = result.program
     assert not isinstance(program, Path)
     return bytes(program)
+
+
+def default_pipeline(target: str | None = None) -> Pipeline:
+    """The passes that a compile runs where nobody says anything else; edits make others of it.
+
+    Args:
+        target: what is compiled for; None: the default target.
+
+    Raises:
+        CompilationFailure: there is no such target.
+    """
+    return (default_backend() if target is None else backend_for(target)).pipeline()

@@ -15,31 +15,27 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from furiosa_ir import __version__
 from furiosa_ir.arguments import optional_text, positive_integer
-from furiosa_ir.backends import Backend, backend_for, write_program
+from furiosa_ir.backends import backend_for, write_program
 from furiosa_ir.backends.target import backend_of, module_target
 from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure, MissingKernel
 from furiosa_ir.importers import load
 from furiosa_ir.importers.way_out import with_way_out
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import history_of
-from furiosa_ir.ir.pipeline import (
-    Instrumentation,
-    Phase,
-    Pipeline,
-    failures_told,
-    run_pipeline,
-)
+from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, failures_told, run_pipeline
 from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.segments import causes_of
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
+from furiosa_ir.pipeline_request import PipelineRequest
+from furiosa_ir.pipeline_selection import is_given, phases_asked_for
 from furiosa_ir.plugin_source import Plugin, plugin_list
 from furiosa_ir.plugins import load_plugins, plugin_failure
 from furiosa_ir.program import Program, Provenance, Resumption
 from furiosa_ir.recommendation import recommend_quantizing
 from furiosa_ir.spans import span
-from furiosa_ir.stages import level_of, remaining_phases, require
+from furiosa_ir.stages import require
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def compile_source(
     batch_size: int | None = None,
     part: Part = WHOLE,
     target_ir: str | None = None,
-    passes: str | None = None,
+    passes: str | Pipeline | PipelineRequest | None = None,
     plugins: Sequence[Plugin] = (),
     instrumentation: Sequence[Instrumentation] = (),
     verify_each: bool = False,
@@ -86,9 +82,10 @@ def compile_source(
         part: which part of a network, of which extents.
         target_ir: one of the backend's levels, or what its programs are called ("enf"); default:
             the program.
-        passes: a pipeline text in place of the compiler's own passes, from the source to the last
-            level of IR (`furiosa-opt --list-passes` shows both); only to a program. Without, what
+        passes: a pipeline, or the text of one, in place of the compiler's own passes, from the
+            source to the last level of IR (docs/pipelines.md); only to a program. Without, what
             the source has been through already is known from its history and from what it holds.
+            A request may have edits of either.
         plugins: code that declares operators or passes, which is loaded first
             (`furiosa_ir.plugins`).
         instrumentation: watches the passes.
@@ -122,19 +119,18 @@ def compile_source(
             is_program = target_ir in (None, backend.container.name)
             level = backend.levels[-1] if is_program else target_ir
             assert level is not None
-            phases = (
-                phases_to_run(module, level, backend)
-                if passes is None
-                else Pipeline.of_text(passes, name=level).phases
-            )
-            phases = with_target(phases, module, target, level=level, is_needed=is_program)
+            phases = phases_asked_for(passes, module, level, backend)
+            phases = with_target(phases, module, target, is_needed=is_program)
             context = make_context()
-            for phase in phases:
-                _begin(phase.name, instrumentation)
+            # Passes of the user's own are one stage, whatever phases they are in.
+            is_one = is_given(passes)
+            stages = [(level, phases)] if is_one else [(p.name or level, (p,)) for p in phases]
+            for stage, running in stages:
+                _begin(stage, instrumentation)
                 run_pipeline(
                     context,
                     module,
-                    Pipeline(phase.name, (phase,)),
+                    Pipeline(stage, running),
                     instrumentation=instrumentation,
                     verify_each=verify_each,
                 )
@@ -162,29 +158,6 @@ def compile_source(
 def _begin(stage: str, instrumentation: Sequence[Instrumentation]) -> None:
     for watch in instrumentation:
         watch.before_stage(stage)
-
-
-def phases_to_run(module: ModuleOp, level: str, backend: Backend) -> tuple[Phase, ...]:
-    """What is left of the pipeline for a module that may have been through some of it.
-
-    Args:
-        module: at any level.
-        level: one of the backend's levels of IR, at which it is to end.
-        backend: whose pipeline.
-
-    Raises:
-        CompilationFailure: it is beyond the level asked for.
-    """
-    levels, done = backend.levels, level_of(module)
-    if done is not None and done not in levels:
-        raise CompilationFailure(
-            f"the source is at level '{done}', which compiles for {backend.title} do not come to",
-            hint="begin with IR of the levels before, or with the network",
-        )
-    if done is not None and levels.index(done) > levels.index(level):
-        raise CompilationFailure(f"the source is at level '{done}', beyond '{level}'")
-    left = remaining_phases(module, backend)
-    return tuple(p for p in left if levels.index(p.name) <= levels.index(level))
 
 
 def _assemble(module: ModuleOp, options: dict[str, str], digest: str) -> Program:

@@ -275,7 +275,7 @@ def is_registered_from_outside(declared: object) -> bool:
 
 def note_registration(module: str) -> None:
     """Takes down that a module from outside has registered something."""
-    if not _is_plugin(module):
+    if not is_of_plugin(module):
         _untracked.add(module)
 
 
@@ -284,7 +284,7 @@ def is_ours(declared: object) -> bool:
     return str(getattr(declared, "__module__", "")).partition(".")[0] in _OURS
 
 
-def _is_plugin(module: str) -> bool:
+def is_of_plugin(module: str) -> bool:
     """Whether a module belongs to a plug-in that is loaded, or is being loaded."""
     top = module.partition(".")[0]
     return top in _roots or any(
@@ -330,7 +330,11 @@ def plugin_frame(traceback: TracebackType | None) -> PluginFrame | None:
         # A script that registers operators also calls the compiler. Code that dataclasses make is
         # of the module, but of no file.
         is_called_by_us = is_called_by_us or top in _OURS
-        if is_called_by_us and not file.startswith("<") and (top in outside or _is_plugin(module)):
+        if (
+            is_called_by_us
+            and not file.startswith("<")
+            and (top in outside or is_of_plugin(module))
+        ):
             found = PluginFrame(_shown(file), traceback.tb_lineno, name)
         traceback = traceback.tb_next
     return found

@@ -76,14 +76,15 @@ def remaining_phases(module: ModuleOp, backend: Backend) -> tuple[Phase, ...]:
     """What is left of a backend's pipeline for a module that may have been through some of it.
 
     A pass that a program cannot do without is left if the IR lacks what it makes; the passes
-    between two of those, if the history does not name them.
+    between two of those, if the history does not name them, be it as left out.
     """
     pipeline = backend.pipeline()
     passes = [(phase.name, what) for phase in pipeline.phases for what in phase.resolve()]
     names = [what.name for _, what in passes]
     seen, missing = _progress(module, backend)
     begin = 0 if seen is None else names.index(seen) + 1
-    ran = history_of(module).names
+    history = history_of(module)
+    ran = history.names | history.left_out
     while begin < len(passes) and names[begin] in ran and names[begin] != missing:
         begin += 1
     left: list[Phase] = []

@@ -24,12 +24,19 @@ from furiosa_ir.cache.entry import (
     Payload,
 )
 from furiosa_ir.cache.key import Inputs, Key, compile_key
-from furiosa_ir.cache.settings import CacheSettings, RedisAddress, settings_from_environment
+from furiosa_ir.cache.settings import (
+    NO_CACHE,
+    CacheSettings,
+    RedisAddress,
+    settings_from_environment,
+)
 from furiosa_ir.cache.store import Store, StoreFailure
 from furiosa_ir.cache.stored_program import fault_of_hit
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.pipeline_request import PipelineRequest
 
 if TYPE_CHECKING:
+    from furiosa_ir.ir.pipeline import Pipeline
     from furiosa_ir.plugin_source import Plugin
     from furiosa_ir.program import Program
 
@@ -98,8 +105,13 @@ def compile_program(
     settings: CacheSettings | None = None,
     plugins: Sequence[Plugin] = (),
     part: Part = WHOLE,
+    passes: str | Pipeline | None = None,
 ) -> Result:
     """The program of a model; the compiler is loaded only if the cache does not have it.
+
+    Args:
+        source, target, batch_size, plugins, part, passes: as of `driver.compile_source`.
+        settings: where to look; default: what the environment says.
 
     Raises:
         FuriosaError: as `compile_cached`.
@@ -109,13 +121,27 @@ def compile_program(
         from furiosa_ir.driver import compile_source
 
         result = compile_source(
-            source, target=target, batch_size=batch_size, part=part, plugins=plugins
+            source,
+            target=target,
+            batch_size=batch_size,
+            part=part,
+            passes=passes,
+            plugins=plugins,
         )
         assert result.program is not None
         assert result.enf is not None
         return Compiled(result.enf, result.program.source_hash, describe(result.program))
 
-    inputs = Inputs(source, target, batch_size, plugins=tuple(plugins), part=part)
+    if passes is None or isinstance(passes, str):
+        text = passes
+    else:
+        from furiosa_ir.pipeline_selection import is_all_in_text, require_pipeline
+        from furiosa_ir.plugins import load_plugins
+
+        load_plugins(plugins)  # passes may be texts still
+        text = require_pipeline(passes).text
+        settings = settings if is_all_in_text(passes) else NO_CACHE
+    inputs = Inputs(source, target, batch_size, PipelineRequest(text), tuple(plugins), part)
     return compile_cached(inputs, compile_, settings)
 
 

@@ -24,6 +24,7 @@ from furiosa_ir.formats import HEAD_BYTES, Format, recognise
 from furiosa_ir.ir.text_format import constants_to_read
 from furiosa_ir.limits import LIMITS, limit
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
 
 if TYPE_CHECKING:
     from furiosa_ir.plugin_source import Plugin
@@ -56,7 +57,7 @@ class Inputs:
             belongs to it counts too (external data, the constants of IR text).
         target: one of `backends.targets`, or None: as the source says.
         batch_size: as given, None included: the program records it.
-        passes: a pipeline text, where the passes are not the compiler's own.
+        pipeline: which passes run, where they are not the compiler's own.
         plugins: code that operators, passes and backends come from, as `plugin_source.find_plugin`
             takes it; what it may import from its folder or package counts too.
         part: which part of a network, of which extents.
@@ -65,7 +66,7 @@ class Inputs:
     source: Path | bytes
     target: str | None
     batch_size: int | None = None
-    passes: str | None = None
+    pipeline: PipelineRequest = AS_EVER
     plugins: tuple[Plugin, ...] = ()
     part: Part = WHOLE
 
@@ -80,7 +81,8 @@ def compile_key(inputs: Inputs) -> Key | None:
 
     Returns:
         None if a file is missing or unsound: then the compiler has to say what is wrong. Also if a
-        plug-in lies among thousands of Python files, or nobody can tell what code is registered.
+        plug-in lies among thousands of Python files, or nobody can tell what code is registered, or
+        which code a pass is that is named.
     """
     try:
         source = inputs.source
@@ -91,7 +93,7 @@ def compile_key(inputs: Inputs) -> Key | None:
     except (FuriosaError, OSError, ValueError):
         # FuriosaError: a plug-in; ValueError: a mapping of nothing, a zero character in a name
         return None
-    if content.beside is None or plugins is None:
+    if content.beside is None or plugins is None or _names_passes_of_scripts(inputs):
         return None
     fields = {
         "schema": _SCHEMA,
@@ -101,7 +103,8 @@ def compile_key(inputs: Inputs) -> Key | None:
         "target": inputs.target,
         "batch_size": inputs.batch_size,
         "part": asdict(inputs.part),
-        "passes": inputs.passes,
+        "passes": inputs.pipeline.text,
+        "edits": [(edit.kind.value, edit.at, edit.passes) for edit in inputs.pipeline.edits],
         # What is too large to be folded stays in the program.
         "limits": {name: limit(name) for name in LIMITS},
         "plugins": plugins,
@@ -206,6 +209,16 @@ def _plugins(plugins: Sequence[Plugin]) -> dict[str, Any] | None:
     files = [[(name, _file_digest(path)) for name, path in s.files()] for s in sources]
     # They may import whatever is installed.
     return {"files": files, "installed": sorted(installed_distributions().items())}
+
+
+def _names_passes_of_scripts(inputs: Inputs) -> bool:
+    """Whether passes run that neither the compiler nor a plug-in declares: a script, a notebook."""
+    registered = sys.modules.get("furiosa_ir.ir.passes")
+    if registered is None:  # whoever declares a pass has imported that
+        return False
+    pipeline = inputs.pipeline
+    text = ",".join((pipeline.text or "", *(edit.passes for edit in pipeline.edits)))
+    return any(name in text for name in registered.passes_of_scripts())
 
 
 def _require_file(path: Path) -> None:

@@ -9,9 +9,12 @@
     // furiosa.digest: 0f6c5f3d2b1a4e88
 
 An imported network begins with an empty one; `ir.pipeline.run_pass` adds each pass as a pipeline
-text has it; whoever goes on from text adds a mark (`resume`). The last line of a text is a digest
-of what stands before it, by which an edited text is told from one as it was written. Blanks and
-comments do not count. It is no protection: who edits a text can write the line anew.
+text has it; whoever goes on from text adds a mark (`resume`). A phase that ends without some of its
+own passes, because somebody has taken them out, adds a mark for each (`<without fuse-kernels>`).
+
+The last line of a text is a digest of what stands before it, by which an edited text is told from
+one as it was written. Blanks and comments do not count. It is no protection: who edits a text can
+write the line anew.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ UNEDITED, EDITED, FOREIGN = "unedited", "edited", "foreign"
 _MARKS = {"<text>": UNEDITED, "<edited text>": EDITED, "<foreign text>": FOREIGN}
 _MARK_OF = {state: mark for mark, state in _MARKS.items()}
 
+_WITHOUT = re.compile(r"<without ([\w.-]++)>")
+
 _DIGEST = re.compile(r"^// furiosa\.digest: ([0-9a-f]{16})[ \t\r]*$", re.MULTILINE)
 
 # Strings keep their blanks; the possessive quantifiers make hostile text linear.
@@ -65,10 +70,12 @@ class History:
     Attributes:
         passes: each pass that ran, as a pipeline text has it, in order.
         resumed: where the module was read from text.
+        left_out: the names of passes that phases ended without, because somebody wanted it so.
     """
 
     passes: tuple[str, ...] = ()
     resumed: tuple[Resumption, ...] = ()
+    left_out: frozenset[str] = frozenset()
 
     @property
     def names(self) -> frozenset[str]:
@@ -84,17 +91,29 @@ def history_of(module: ModuleOp) -> History:
     """
     passes: list[str] = []
     resumed: list[Resumption] = []
+    left_out: set[str] = set()
     for entry in _entries(module):
         if entry in _MARKS:
             resumed.append(Resumption(len(passes), _MARKS[entry]))
+        elif mark := _WITHOUT.fullmatch(entry):
+            left_out.add(mark[1])
         else:
             passes.append(entry)
-    return History(tuple(passes), tuple(resumed))
+    return History(tuple(passes), tuple(resumed), frozenset(left_out))
 
 
 def record_pass(module: ModuleOp, spec: str) -> None:
     """Notes that a pass has run."""
     _write(module, (*_entries(module), spec))
+
+
+def record_left_out(module: ModuleOp, names: Iterable[str]) -> None:
+    """Notes passes that a phase has ended without, but for those that ran elsewhere."""
+    history = history_of(module) if names else None
+    if history is not None:
+        without = [name for name in names if name not in history.names | history.left_out]
+        if without:
+            _write(module, (*_entries(module), *(f"<without {name}>" for name in without)))
 
 
 def resume(module: ModuleOp, text: str, *, always: bool = True) -> None:

@@ -24,9 +24,9 @@ import importlib.util
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast, get_args, get_type_hints
+from typing import Any, ClassVar, cast, get_args, get_origin, get_type_hints
 
 from typing_extensions import override
 from xdsl.context import Context
@@ -38,11 +38,43 @@ from xdsl.utils.hints import isa, type_repr
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.extensions import pass_packages
+from furiosa_ir.ir.pipeline_text import (
+    FUNCTION_ANCHOR,
+    MODULE_ANCHORS,
+    Element,
+    parse_elements,
+)
 from furiosa_ir.ir.rewriting import RewriteDriver, Rule
-from furiosa_ir.plugins import is_ours
+from furiosa_ir.plugins import is_of_plugin, is_ours
 
 PASSES: dict[str, type[Pass]] = {}
 """Name -> pass, of the pass modules imported so far; use `find_pass`, `all_passes`."""
+
+
+class _Spec(ArgSpec):
+    """A specification whose text reads back; xDSL (0.74) neither escapes texts nor floats."""
+
+    @override
+    def __str__(self) -> str:
+        options = " ".join(
+            f"{name}={','.join(map(_value_text, values))}" if values else name
+            for name, values in self.parameters.items()
+        )
+        return f"{self.name}{{{options}}}" if options else self.name
+
+
+def _value_text(value: str | float) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+            return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t") + '"'
+        case float():
+            digits, exponent, power = repr(value).partition("e")
+            return digits + (".0" if exponent and "." not in digits else "") + exponent + power
+        case _:
+            return str(value)
 
 
 @dataclass(frozen=True)
@@ -51,9 +83,12 @@ class Pass(ModulePass):
 
     Attributes:
         reads_target: whether it needs the module's target; tools then see to it that there is one.
+        is_function_pass: whether what becomes of a function depends on nothing but that function
+            and the module's attributes; pipelines may then nest the pass in `func.func(...)`.
     """
 
     reads_target: ClassVar[bool] = False
+    is_function_pass: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -74,7 +109,7 @@ class Pass(ModulePass):
     @override
     def spec(self, *, include_default: bool = False) -> ArgSpec:
         spec = super().spec(include_default=include_default)
-        return ArgSpec(spec.name, {k.replace("_", "-"): v for k, v in spec.parameters.items()})
+        return _Spec(spec.name, {k.replace("_", "-"): v for k, v in spec.parameters.items()})
 
     @classmethod
     def description(cls) -> str:
@@ -99,6 +134,7 @@ class RewritePass(Pass):
     Options, if it has any, reach the rules as `Rewrite.options`.
     """
 
+    is_function_pass = True
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     @classmethod
@@ -140,7 +176,7 @@ def find_pass(name: str) -> type[Pass]:
     if name not in PASSES:
         import_pass_modules()
     if name not in PASSES:
-        raise FuriosaError(f"there is no pass '{name}'", hint=_nearest(name, PASSES))
+        raise FuriosaError(f"there is no pass '{name}'", hint=nearest(name, sorted(PASSES)))
     return PASSES[name]
 
 
@@ -148,6 +184,11 @@ def all_passes() -> dict[str, type[Pass]]:
     """Every pass by name, in alphabetical order."""
     import_pass_modules()
     return dict(sorted(PASSES.items()))
+
+
+def passes_of_scripts() -> list[str]:
+    """The passes that neither the compiler nor a plug-in declares."""
+    return [n for n, c in PASSES.items() if not is_ours(c) and not is_of_plugin(c.__module__)]
 
 
 def import_pass_modules() -> None:
@@ -203,58 +244,91 @@ def _option_fields(cls: type[Pass]) -> list[dataclasses.Field[object]]:
 
 _PARSED: dict[str, tuple[Pass, ...]] = {}
 
-_BLANKS = re.compile(r'("(?:[^"\\\n]++|\\.)*+"?+)|\s*+([,{}=()])\s*+|(\s++)')
-
-_ANCHOR = re.compile(r"(?:builtin\.module|any)\s*+\((.*)\)", re.DOTALL)
-
-_NESTED = re.compile(r"(?:^|[,(])([\w.]++)\(")
-
 
 def parse_passes(pipeline: str) -> tuple[Pass, ...]:
     """The passes of a pipeline text, `a,b{option=1 other=x},c`.
 
-    Blanks and line breaks may stand between any two words, and `builtin.module(...)` around the
-    whole, as mlir-opt takes it.
+    Blanks and line breaks may stand between any two words, `builtin.module(...)` around the whole,
+    and `func.func(...)` around passes that look at one function at a time.
 
     Raises:
         FuriosaError: it does not parse, or names an unknown pass or option, or an option's value
-            has the wrong type.
+            has the wrong type, or a pass in `func.func(...)` takes the whole module.
     """
     text = pipeline.strip()
     # Passes are immutable; reading their options' annotations costs a quarter of a small compile.
     known = _PARSED.get(text)
     if known is not None and all(PASSES.get(p.name) is type(p) for p in known):
         return known
-    try:
-        specs = tuple(parse_pipeline(_plain(text)))
-    except ArgSpecParseError as error:
-        # xDSL's message is three lines: what, the text, a marker with the reason.
-        reason = str(error).strip().splitlines()[-1].lstrip(" ^")
-        message = f"the pipeline '{text}' does not parse: {_lower_first(reason)}"
-        raise FuriosaError(message) from None
-    _refuse_repeated_options(text)
-    passes = tuple(make_pass(spec) for spec in specs)
+    passes = tuple(passes_of(parse_elements(text)))
     _PARSED[text] = passes
     return passes
 
 
-def _plain(text: str) -> str:
-    """A pipeline text as xDSL reads it: blanks between options alone, no anchor.
+def passes_of(
+    elements: Iterable[Element], phases: Sequence[str] = (), *, in_function: bool = False
+) -> Iterator[Pass]:
+    """The passes that elements of a pipeline text are.
+
+    What is in `func.func(...)` does to each function what it would do if that stood alone, so that
+    running pass by pass over all functions comes to the same, and is what happens.
+
+    Args:
+        elements: of `ir.pipeline_text.parse_elements`.
+        phases: names of phases, which cannot stand here, for messages.
+        in_function: whether `func.func(...)` is around them.
 
     Raises:
-        FuriosaError: it nests pipelines.
+        FuriosaError: as `parse_passes`.
     """
-    anchored = _ANCHOR.fullmatch(text)
-    if anchored is not None:
-        text = anchored[1].strip()
-    plain = _BLANKS.sub(lambda m: m[1] or m[2] or " ", text)
-    unquoted = re.sub(r'"[^"]*"', "", plain)
-    if nested := _NESTED.search(unquoted):
+    for element in elements:
+        if element.nested is None:
+            yield _pass_of(element, phases, in_function=in_function)
+        elif element.text == FUNCTION_ANCHOR:
+            if in_function:
+                raise FuriosaError("there are no functions in a function", hint="nest passes once")
+            yield from passes_of(element.nested, phases, in_function=True)
+        else:
+            raise _cannot_hold(element.text, phases)
+
+
+def _pass_of(element: Element, phases: Sequence[str], *, in_function: bool) -> Pass:
+    if element.name in phases:
         raise FuriosaError(
-            f"the pipeline '{text}' nests passes in '{nested[1]}(...)'",
-            hint="every pass here takes the whole module: write them one behind the other",
+            f"the phase '{element.name}' cannot stand there",
+            hint="phases stand side by side in a pipeline, and take no options",
         )
-    return plain
+    try:
+        specs = tuple(parse_pipeline(element.text))
+    except ArgSpecParseError as error:
+        # xDSL's message is three lines: what, the text, a marker with the reason.
+        reason = str(error).strip().splitlines()[-1].lstrip(" ^")
+        message = f"the pipeline '{element.text}' does not parse: {_lower_first(reason)}"
+        raise FuriosaError(message) from None
+    _refuse_repeated_options(element.text)
+    (spec,) = specs
+    made = make_pass(spec)
+    if in_function and not made.is_function_pass:
+        raise FuriosaError(
+            f"the pass '{made.name}' takes the module, not one function",
+            hint=f"write it outside of {FUNCTION_ANCHOR}(...)",
+        )
+    return made
+
+
+def _cannot_hold(name: str, phases: Sequence[str]) -> FuriosaError:
+    if name in MODULE_ANCHORS:
+        return FuriosaError(
+            "there is no module in what takes one",
+            hint=f"write {name}(...) around the whole pipeline, or leave it out",
+        )
+    if name in phases:
+        hint = "phases stand side by side in a pipeline"
+        return FuriosaError(f"the phase '{name}' cannot stand there", hint=hint)
+    if name in PASSES:
+        return FuriosaError(f"the pass '{name}' holds no passes", hint="options stand in braces")
+    known = [MODULE_ANCHORS[0], FUNCTION_ANCHOR, *phases]
+    return FuriosaError(f"passes cannot be nested in '{name}(...)'", hint=nearest(name, known))
 
 
 _OPTIONS = re.compile(r"([\w.-]++)\s*+\{([^{}]*+)\}")
@@ -266,7 +340,7 @@ def _refuse_repeated_options(text: str) -> None:
     Raises:
         FuriosaError: a pass is given an option twice.
     """
-    unquoted = re.sub(r'"[^"]*"', "0", _plain(text))
+    unquoted = re.sub(r'"[^"]*"', "0", text)
     for what, options in _OPTIONS.findall(unquoted):
         names = [option.partition("=")[0].replace("_", "-") for option in options.split()]
         for name in names:
@@ -287,7 +361,7 @@ def make_pass(spec: ArgSpec) -> Pass:
     for option, values in given.items():
         name = option.replace("_", "-")
         if option not in known:
-            hint = _nearest(name, [n.replace("_", "-") for n in known]) or "it has no options"
+            hint = nearest(name, sorted(n.replace("_", "-") for n in known)) or "it has no options"
             if cls.reads_target and option == "target":  # as pipelines of older programs have it
                 hint = "the module has it: put assign-target{npu=...} in front of the pipeline"
             raise FuriosaError(f"the pass '{spec.name}' has no option '{name}'", hint=hint)
@@ -307,7 +381,7 @@ def make_pass(spec: ArgSpec) -> Pass:
 def _accepts(values: ParameterListType, expected: object) -> bool:
     """Whether xDSL will convert these values to the option's type."""
     if not values:
-        return type(None) in get_args(expected)
+        return type(None) in get_args(expected) or get_origin(expected) is tuple
     return (len(values) == 1 and isa(values[0], cast("Any", expected))) or isa(
         values, cast("Any", expected)
     )
@@ -326,8 +400,9 @@ def pipeline_text(passes: Iterable[Pass]) -> str:
     return ",".join(str(p.spec()) for p in passes)
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    names = sorted(known)
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """A hint for a name that there is not: the nearest that there is, else all; None of none."""
+    names = list(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"did you mean '{close[0]}'?"

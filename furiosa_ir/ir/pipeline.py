@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -26,13 +26,18 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.utils.exceptions import DiagnosticException
 
 from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
-from furiosa_ir.ir.history import record_pass
-from furiosa_ir.ir.passes import Pass, parse_passes, pipeline_text
+from furiosa_ir.ir.history import record_left_out, record_pass
+from furiosa_ir.ir.passes import PASSES, Pass, nearest, parse_passes, passes_of, pipeline_text
+from furiosa_ir.ir.pipeline_text import MODULE_ANCHORS, Element, parse_elements
 from furiosa_ir.ir.rewrite_watch import RewriteListener, watched_rewrites
 from furiosa_ir.ir.rewriting import made_by
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
+from furiosa_ir.pipeline_request import Edit, EditKind
 from furiosa_ir.plugins import is_ours, raise_plugin_failure
 from furiosa_ir.spans import span
+
+Passes = str | Pass | Iterable[str | Pass]
+"""Passes, as whoever edits a pipeline gives them: a text (`a,b{option=1}`), a pass, several."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +45,21 @@ class Phase:
     """A named stretch of a pipeline.
 
     Attributes:
-        name: also the level of IR that holds at its end ("graph", "ftensor", ...).
+        name: also the level of IR that holds at its end ("graph", "ftensor", ...); empty for passes
+            that somebody gives outside of any phase.
         description: half a sentence: what holds at its end.
         passes: pass specifications as in a pipeline text, or passes.
         verifier: what must hold at its end beyond each operation's own rules; raises
-            VerificationFailure (`ir.verifier.raise_faults`). Only pipelines that somebody gives as
-            text have phases without.
+            VerificationFailure (`ir.verifier.raise_faults`). Passes outside of any phase have none.
+        left_out: passes of the phase that an edit has taken out. The module's history has them,
+            so that a compile that goes on from text does not catch up on them.
     """
 
     name: str
     description: str
     passes: tuple[str | Pass, ...]
     verifier: Callable[[ModuleOp], None] | None = None
+    left_out: tuple[str, ...] = ()
 
     def resolve(self) -> tuple[Pass, ...]:
         """The passes, imported.
@@ -59,15 +67,43 @@ class Phase:
         Raises:
             FuriosaError: as `ir.passes.parse_passes`.
         """
-        made: list[Pass] = []
-        for entry in self.passes:
-            made.extend(parse_passes(entry) if isinstance(entry, str) else (entry,))
-        return tuple(made)
+        return _resolved(self.passes)
+
+    def with_passes(self, passes: Passes) -> Phase:
+        """The phase with other passes, and its verifier.
+
+        Raises:
+            FuriosaError: as `ir.passes.parse_passes`.
+        """
+        made = _resolved(passes)
+        names = {what.name for what in made}
+        before = (what.name for what in self.resolve())
+        gone = dict.fromkeys((*self.left_out, *(before if self.name else ())))
+        return replace(self, passes=made, left_out=tuple(n for n in gone if n not in names))
+
+    @property
+    def text(self) -> str:
+        """As a pipeline text has it: `graph(a,b)`; without a name its passes alone."""
+        passes = pipeline_text(self.resolve())
+        return f"{self.name}({passes})" if self.name else passes
+
+
+def _resolved(passes: Passes) -> tuple[Pass, ...]:
+    entries = (passes,) if isinstance(passes, str | Pass) else passes
+    made: list[Pass] = []
+    for entry in entries:
+        made.extend(parse_passes(entry) if isinstance(entry, str) else (entry,))
+    return tuple(made)
 
 
 @dataclass(frozen=True)
 class Pipeline:
     """Phases in order.
+
+    Immutable: each edit makes another pipeline. Where an edit names a pass, `NAME#2` is the second
+    one of that name.
+
+        mine = default_pipeline().insert_after("graph-partition", "my-pass{limit=3}")
 
     Attributes:
         name: for listings.
@@ -97,20 +133,156 @@ class Pipeline:
             raise FuriosaError(f"there is no phase '{name}'", hint=hint)
         return names.index(name)
 
-    @property
-    def text(self) -> str:
-        """All its passes as `furiosa-opt -p` takes them."""
-        return pipeline_text(p for phase in self.phases for p in phase.resolve())
-
-    @staticmethod
-    def of_text(text: str, name: str = "") -> Pipeline:
-        """A pipeline of one phase, from a pipeline text.
+    def insert_before(self, at: str, passes: Passes) -> Pipeline:
+        """The pipeline with `passes` in front of the pass `at`, in its phase.
 
         Raises:
-            FuriosaError: as `ir.passes.parse_passes`.
+            FuriosaError: there is no such pass in it, or more than one; or as
+                `ir.passes.parse_passes`.
         """
-        passes: tuple[str | Pass, ...] = parse_passes(text)
-        return Pipeline("command line", (Phase(name, "as given", passes),))
+        return self._edited(at, lambda what: (*_resolved(passes), what))
+
+    def insert_after(self, at: str, passes: Passes) -> Pipeline:
+        """The pipeline with `passes` behind the pass `at`, in its phase.
+
+        Raises:
+            FuriosaError: as `insert_before`.
+        """
+        return self._edited(at, lambda what: (what, *_resolved(passes)))
+
+    def replace(self, at: str, passes: Passes) -> Pipeline:
+        """The pipeline with `passes` in the place of the pass `at`.
+
+        Raises:
+            FuriosaError: as `insert_before`.
+        """
+        return self._edited(at, lambda _: _resolved(passes))
+
+    def skip(self, at: str) -> Pipeline:
+        """The pipeline without the pass `at`.
+
+        Raises:
+            FuriosaError: as `insert_before`.
+        """
+        return self._edited(at, lambda _: ())
+
+    def edited(self, edits: Iterable[Edit]) -> Pipeline:
+        """The pipeline after edits, each of what the one before it has left.
+
+        Raises:
+            FuriosaError: as `insert_before`; it says which edit.
+        """
+        made = self
+        for edit in edits:
+            try:
+                match edit.kind:
+                    case EditKind.INSERT_BEFORE:
+                        made = made.insert_before(edit.at, edit.passes)
+                    case EditKind.INSERT_AFTER:
+                        made = made.insert_after(edit.at, edit.passes)
+                    case EditKind.REPLACE:
+                        made = made.replace(edit.at, edit.passes)
+                    case EditKind.SKIP:
+                        made = made.skip(edit.at)
+            except FuriosaError as error:
+                raise error.at(file=edit.where or None) from error.__cause__
+        return made
+
+    def _edited(self, at: str, change: Callable[[Pass], tuple[Pass, ...]]) -> Pipeline:
+        index, position = self._place(at)
+        phase = self.phases[index]
+        passes = phase.resolve()
+        changed = (*passes[:position], *change(passes[position]), *passes[position + 1 :])
+        phases = (*self.phases[:index], phase.with_passes(changed), *self.phases[index + 1 :])
+        return replace(self, phases=phases)
+
+    def _place(self, at: str) -> tuple[int, int]:
+        """Where a pass stands: which phase, which of its passes."""
+        name, number, ordinal = at.strip().partition("#")
+        passes = [
+            (phase.name, what.name, (index, position))
+            for index, phase in enumerate(self.phases)
+            for position, what in enumerate(phase.resolve())
+        ]
+        places = [place for _, what, place in passes if what == name]
+        if not places:
+            held = [what for phase, what, _ in passes if phase == name]
+            hint = nearest(name, dict.fromkeys(what for _, what, _ in passes))
+            if held:
+                hint = f"that is a phase; its passes are {', '.join(held)}"
+            raise FuriosaError(f"there is no pass '{name}' in the pipeline", hint=hint)
+        if not number and len(places) == 1:
+            return places[0]
+        if number and ordinal.isdecimal() and 1 <= int(ordinal) <= len(places):
+            return places[int(ordinal) - 1]
+        often = "once" if len(places) == 1 else f"{len(places)} times"
+        each = " or ".join(f"'{name}#{n}'" for n in range(1, min(len(places), 9) + 1))
+        message = f"the pass '{name}' stands in the pipeline {often}"
+        if number:
+            message = f"there is no pass '{at}': '{name}' stands in the pipeline {often}"
+        raise FuriosaError(message, hint=f"say {each}")
+
+    @property
+    def text(self) -> str:
+        """All of it as `furiosa-opt -p` takes it, a phase a line."""
+        lines = ",\n".join(f"  {phase.text}" for phase in self.phases if phase.text)
+        return f"{MODULE_ANCHORS[0]}(\n{lines}\n)"
+
+    @staticmethod
+    def of_text(text: str, phases: Sequence[Phase] = ()) -> Pipeline:
+        """The pipeline of a pipeline text.
+
+        The name of a phase is the whole of it; `graph(a,b)` is the phase `graph` with these passes
+        in place of its own, and its verifier at the end. Passes may stand in front of phases,
+        between them and behind; they are a phase without a name.
+
+        Args:
+            text: as `ir.passes.parse_passes` takes it, with phases.
+            phases: those that it may name.
+
+        Raises:
+            FuriosaError: as `ir.passes.parse_passes`, or phases stand in the wrong order.
+        """
+        if not phases:
+            return Pipeline("command line", _outside_of_phases(parse_passes(text)))
+        by_name = {phase.name: phase for phase in phases}
+        names = list(by_name)
+        made: list[Phase] = []
+        loose: list[Pass] = []
+        for element in parse_elements(text):
+            phase = by_name.get(element.text)
+            if phase is None:
+                loose.extend(_passes_beside(element, names))
+                continue
+            made.extend(_outside_of_phases(loose))
+            loose = []
+            before = next((p.name for p in reversed(made) if p.name), None)
+            if before is not None and names.index(before) >= names.index(phase.name):
+                raise FuriosaError(
+                    f"the phase '{phase.name}' cannot come behind '{before}'",
+                    hint=f"their order is {', '.join(names)}",
+                )
+            if element.nested is not None:
+                phase = phase.with_passes(passes_of(element.nested, names))
+            made.append(phase)
+        return Pipeline("command line", (*made, *_outside_of_phases(loose)))
+
+
+def _outside_of_phases(passes: Sequence[Pass]) -> tuple[Phase, ...]:
+    return (Phase("", "as given", tuple(passes)),) if passes else ()
+
+
+def _passes_beside(element: Element, phases: Sequence[str]) -> tuple[Pass, ...]:
+    """The passes that stand between phases."""
+    try:
+        return tuple(passes_of((element,), phases))
+    except FuriosaError:
+        close = difflib.get_close_matches(element.name, phases, n=1)
+        if close and element.name not in phases and element.name not in PASSES:
+            raise FuriosaError(
+                f"there is no phase or pass '{element.name}'", hint=f"did you mean '{close[0]}'?"
+            ) from None
+        raise
 
 
 class Instrumentation(RewriteListener):
@@ -168,11 +340,13 @@ def run_pipeline(
             for what in phase.resolve():
                 verify = verify_each or not is_ours(type(what))
                 run_pass(context, module, what, instrumentation, verify)
-            with failures_told(f"the phase '{phase.name}'", module, instrumentation):
+            named = f"the phase '{phase.name}'" if phase.name else "the passes"
+            with failures_told(named, module, instrumentation):
                 if not verify_each or not phase.passes:
-                    _verify_after(f"the phase '{phase.name}'", verify_module, module, _TELLS_PASS)
+                    _verify_after(named, verify_module, module, _TELLS_PASS)
                 if phase.verifier is not None:
-                    _verify_after(f"the phase '{phase.name}'", phase.verifier, module)
+                    _verify_after(named, phase.verifier, module)
+            record_left_out(module, phase.left_out)
             seconds = time.perf_counter() - started
             with span(_WATCHING):
                 for watch in instrumentation:

@@ -40,7 +40,6 @@ def with_target(
     module: ModuleOp,
     given: str | None,
     *,
-    level: str = "",
     is_needed: bool = False,
 ) -> tuple[Phase, ...]:
     """The phases with `assign-target` in front, where the module needs it.
@@ -52,7 +51,6 @@ def with_target(
         phases: what is about to run.
         module: what it will run on.
         given: the target that the command names, if it does.
-        level: the name of the phase that holds the pass if there is no other.
         is_needed: whether what follows the phases reads the target.
 
     Raises:
@@ -75,5 +73,5 @@ def with_target(
         return tuple(phases)
     first = AssignTarget(given or default_backend().default_target)
     if not phases:
-        return (Phase(level, "the target", (first,)),)
+        return (Phase("", "the target", (first,)),)
     return (replace(phases[0], passes=(first, *phases[0].passes)), *phases[1:])

@@ -20,6 +20,7 @@ from furiosa_ir.files import check_writable, refuse_terminal, replacing, write_f
 from furiosa_ir.formats import Format, head_of, recognise
 from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
 from furiosa_ir.reports.units import format_value
 from furiosa_ir.streams import Stream
 from furiosa_ir.tools.file_compile import FileCompile
@@ -44,7 +45,7 @@ def compile_file(
     verbose: bool,
     verify_inputs: Path | None = None,
     part: Part = WHOLE,
-    passes: str | None = None,
+    pipeline: PipelineRequest = AS_EVER,
     plugins: Sequence[Plugin] = (),
     cache: bool = True,
     verify_each: bool = False,
@@ -58,7 +59,7 @@ def compile_file(
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
     """
     watch = watch or Watch()
-    inputs = Inputs(source, target, batch_size, passes, tuple(plugins), part)
+    inputs = Inputs(source, target, batch_size, pipeline, tuple(plugins), part)
     backend = default_backend() if target is None else backend_for(target, inputs.plugins)
     work = FileCompile(inputs, backend, target_ir, verbose, verify_each)
     # A text may be of another backend, which has such a level.
@@ -76,7 +77,7 @@ def compile_file(
     check_outputs(outputs, source, others)
     if verify_inputs is not None and not verify:
         raise FuriosaError("--verify-inputs are inputs for --verify", hint="give --verify, too")
-    if passes is not None and not is_program:
+    if pipeline.text is not None and not is_program:
         raise FuriosaError("--pass-pipeline ends at a program", hint="use furiosa-opt -p for IR")
     if verify:
         from furiosa_ir.tools.verification import VerifiedCompile
@@ -101,6 +102,36 @@ def compile_file(
                 paint=_paint(color, stream),
             )
     click.echo(f"Written to {shown(output)}", err=True)
+
+
+def dump_pipeline_of(
+    source: Path,
+    pipeline: PipelineRequest,
+    target: str | None,
+    target_ir: str | None,
+    batch_size: int | None,
+    part: Part,
+    plugins: Sequence[Plugin],
+) -> None:
+    """Prints the passes of a compile; the options of `furiosa compile` document the arguments.
+
+    Raises:
+        FuriosaError: the source cannot be read, or what is asked for is not there.
+    """
+    from furiosa_ir.plugins import load_plugins
+    from furiosa_ir.tools.transform import Settings, pipeline_to_run
+
+    load_plugins(plugins)
+    backend = default_backend() if target is None else backend_for(target)
+    settings = Settings(
+        pipeline=pipeline,
+        last=None if target_ir in (None, backend.container.name) else target_ir,
+        target=target,
+        batch_size=batch_size,
+        part=part,
+        plugins=tuple(plugins),
+    )
+    click.echo(pipeline_to_run(source, settings))
 
 
 def _paint(color: str, stream: Stream | None) -> Callable[[str], str] | None:

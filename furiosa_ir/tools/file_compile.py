@@ -65,7 +65,7 @@ class FileCompile:
         # What the source is, the importer decides.
         kind = recognise(head_of(self.source)).value if self.source.is_file() else "file"
         progress = Progress(kind, self.backend, self.target_ir, verbose=self.verbose)
-        if given.passes is not None:
+        if given.pipeline.text is not None:
             progress.is_one_step()
         result = compile_source(
             given.source,
@@ -73,7 +73,7 @@ class FileCompile:
             batch_size=given.batch_size,
             part=given.part,
             target_ir=self.target_ir,
-            passes=given.passes,
+            passes=given.pipeline,
             plugins=given.plugins,
             instrumentation=(progress, *instrumentation, *self.instruments),
             verify_each=self.verify_each,

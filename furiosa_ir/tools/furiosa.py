@@ -14,10 +14,12 @@ from typing import ClassVar
 import click
 
 from furiosa_ir import __version__
+from furiosa_ir.pipeline_request import PipelineRequest
 from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT
 from furiosa_ir.tools.command_line import Command, Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options, shape_options
+from furiosa_ir.tools.pipeline_options import pipeline_options
 from furiosa_ir.tools.target_options import LevelName, target_option
 from furiosa_ir.tools.watch_options import Watch, watch_options
 
@@ -88,12 +90,7 @@ def main() -> None:
 )
 @COLOR
 @part_options
-@click.option(
-    "-p",
-    "--pass-pipeline",
-    metavar="TEXT",
-    help="These passes in place of the compiler's own: 'a,b{option=1},c', as for furiosa-opt -p.",
-)
+@pipeline_options
 @_LOAD
 @click.option("--no-cache", is_flag=True, help="Neither look into the compiler cache nor fill it.")
 @click.option(
@@ -116,7 +113,8 @@ def compile_command(
     dim: tuple[str, ...],
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
-    pass_pipeline: str | None,
+    pipeline: PipelineRequest,
+    dump_pipeline: bool,
     load: tuple[str, ...],
     no_cache: bool,
     verify_each: bool,
@@ -135,8 +133,12 @@ def compile_command(
     """
     with reported_errors():
         from furiosa_ir.network_part import part_of_options
-        from furiosa_ir.tools.compilation import compile_file, separated_inputs
+        from furiosa_ir.tools.compilation import compile_file, dump_pipeline_of, separated_inputs
 
+        if dump_pipeline:
+            part = part_of_options(input_shape, dim, inputs, outputs)
+            dump_pipeline_of(source, pipeline, target_npu, target_ir, batch_size, part, load)
+            return
         inputs, verify_inputs = separated_inputs(inputs, verify_inputs, verify=verify)
         compile_file(
             source,
@@ -148,7 +150,7 @@ def compile_command(
             verify_inputs=verify_inputs,
             part=part_of_options(input_shape, dim, inputs, outputs),
             verbose=verbose,
-            passes=pass_pipeline,
+            pipeline=pipeline,
             plugins=load,
             cache=not no_cache,
             verify_each=verify_each,

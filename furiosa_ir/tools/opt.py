@@ -10,12 +10,15 @@ if __name__ == "__main__":
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from furiosa_ir import __version__
+from furiosa_ir.pipeline_request import PipelineRequest
 from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT, STDOUT
 from furiosa_ir.tools.command_line import Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options
+from furiosa_ir.tools.pipeline_options import pipeline_options
 from furiosa_ir.tools.target_options import target_option
 from furiosa_ir.tools.watch_options import Watch, watch_options
 
@@ -25,9 +28,7 @@ from furiosa_ir.tools.watch_options import Watch, watch_options
 
 @click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", default="-", type=INPUT)
-@click.option(
-    "-p", "--pipeline", "--pass-pipeline", help="Passes to apply: 'a,b{option=1 other=x},c'."
-)
+@pipeline_options
 @click.option("-o", "--output", type=OUTPUT, help="Default: standard output, as with -.")
 @click.option("--from", "first", metavar="PHASE", help="Run the compiler's phases from this one.")
 @click.option("--to", "last", metavar="PHASE", help="Run the compiler's phases up to this one.")
@@ -72,7 +73,8 @@ from furiosa_ir.tools.watch_options import Watch, watch_options
 @click.version_option(__version__, prog_name="furiosa-opt")
 def main(
     file: Path,
-    pipeline: str | None,
+    pipeline: PipelineRequest,
+    dump_pipeline: bool,
     output: Path | None,
     first: str | None,
     last: str | None,
@@ -108,7 +110,7 @@ def main(
             click.echo(listing())
             return
         from furiosa_ir.network_part import part_of_options
-        from furiosa_ir.tools.transform import Settings, transform_file
+        from furiosa_ir.tools.transform import Settings, pipeline_to_run, transform_file
 
         if output == STDOUT:
             output = None
@@ -129,4 +131,9 @@ def main(
             constants=constants,
             plugins=load,
         )
+        if dump_pipeline:
+            source = click.get_current_context().get_parameter_source("file")
+            is_given = source is not ParameterSource.DEFAULT
+            click.echo(pipeline_to_run(file if is_given else None, settings))
+            return
         transform_file(file, output, settings)

@@ -31,6 +31,8 @@ from furiosa_ir.ir.text import (
 from furiosa_ir.ir.text_format import constants_path, constants_to_read
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
+from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
+from furiosa_ir.pipeline_selection import edited_phases, phases_asked_for
 from furiosa_ir.plugin_source import Plugin
 from furiosa_ir.spans import span
 from furiosa_ir.streams import descriptor_at
@@ -40,7 +42,6 @@ from furiosa_ir.tools.sources import check_outputs, plugin_files
 from furiosa_ir.tools.watch_options import Watch
 
 # What only some of the options need is imported by the functions that need it.
-# ruff: noqa: PLC0415
 
 _SPLIT = re.compile(r"^// -----.*$\n?", re.MULTILINE)
 
@@ -53,7 +54,7 @@ class Settings:
         instruments: made of `watch`, for as long as it watches.
     """
 
-    pipeline: str | None = None
+    pipeline: PipelineRequest = AS_EVER
     first: str | None = None
     last: str | None = None
     target: str | None = None
@@ -77,7 +78,7 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
     Raises:
         FuriosaError: the file cannot be read, a pass fails, or the output cannot be written.
     """
-    if (settings.first or settings.last) and settings.pipeline is not None:
+    if (settings.first or settings.last) and settings.pipeline.text is not None:
         raise FuriosaError("--pipeline goes with neither --from nor --to")
     if settings.target is not None:
         backend_for(settings.target)
@@ -136,20 +137,48 @@ def _name(file: Path) -> str:
 
 def _transform(data: bytes, file: Path, settings: Settings) -> ModuleOp:
     """Reads one module and runs what is asked for on it."""
+    module, positions = _load(data, file, settings)
+    _run(module, settings, positions)
+    return module
+
+
+def _load(data: bytes, file: Path, settings: Settings) -> tuple[ModuleOp, Positions | None]:
+    """One module, and where its operations stand in a text."""
     if recognise(data) is not Format.IR:
         path = data if str(file) == "-" else file
-        module = load(path, settings.batch_size, settings.part)
-        _run(module, settings)
-        return module
+        return load(path, settings.batch_size, settings.part), None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ImportFailure("is not text in UTF-8", file=_name(file)) from None
     _refuse_change("IR", file, settings)
     positions = Positions()
-    module = _parse(text, file, settings, positions)
-    _run(module, settings, positions)
-    return module
+    return _parse(text, file, settings, positions), positions
+
+
+def pipeline_to_run(file: Path | None, settings: Settings) -> str:
+    """The pipeline that would run, as -p takes it; where none is asked for, all that is left of it.
+
+    Args:
+        file: what it would run on; None: any network.
+        settings: as of `transform_file`.
+
+    Raises:
+        FuriosaError: the file cannot be read, or what is asked for is not there.
+    """
+    module = ModuleOp([])  # as a network is that has been through nothing
+    if file is not None:
+        data = _read(file)
+        if recognise(data, settings.plugins) is Format.PROGRAM:
+            raise FuriosaError("a compiled program cannot be transformed", file=_name(file))
+        module, _ = _load(data, file, settings)
+    backend = backend_of(module) if settings.target is None else backend_for(settings.target)
+    if settings.last is None:
+        settings = replace(settings, last=backend.levels[-1])
+    phases = _asked_for(module, settings)
+    if file is not None or settings.target is not None:
+        phases = with_target(phases, module, settings.target)
+    return Pipeline("command line", phases).text
 
 
 def _refuse_change(what: str, file: Path, settings: Settings) -> None:
@@ -177,15 +206,16 @@ def _phases(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
 
 
 def _asked_for(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
-    if settings.pipeline is not None:
-        return Pipeline.of_text(settings.pipeline).phases
-    if settings.first is None and settings.last is None:
-        return ()
-    from furiosa_ir.driver import phases_to_run
-
     backend = backend_of(module) if settings.target is None else backend_for(settings.target)
-    phases = backend.pipeline().between(settings.first, settings.last).phases
-    return phases if settings.first is not None else phases_to_run(module, phases[-1].name, backend)
+    pipeline, first, last = settings.pipeline, settings.first, settings.last
+    if pipeline.text is not None:
+        return phases_asked_for(pipeline, module, backend.levels[-1], backend)
+    if first is None and last is None and not pipeline.edits:
+        return ()
+    phases = backend.pipeline().between(first, last).phases
+    if first is None:
+        return phases_asked_for(pipeline, module, phases[-1].name, backend)
+    return edited_phases(phases, pipeline.edits, backend, module)
 
 
 def _run(module: ModuleOp, settings: Settings, positions: Positions | None = None) -> None:
@@ -302,7 +332,7 @@ def _show_program(data: bytes, file: Path, settings: Settings, output: Path | No
     """A program is the end of the road: its disassembly can be read, not transformed."""
     name = _name(file)
     _refuse_change("a compiled program", file, settings)
-    if settings.pipeline or settings.first or settings.last:
+    if settings.pipeline != AS_EVER or settings.first or settings.last:
         raise FuriosaError("a compiled program cannot be transformed", file=name)
     try:
         program = read_program(data)

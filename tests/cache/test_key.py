@@ -20,6 +20,7 @@ from furiosa_ir.compiler import compile_source
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text import write_module
 from furiosa_ir.ir.text_format import constants_path
+from furiosa_ir.pipeline_request import Edit, EditKind, PipelineRequest
 from tests.conftest import DIGITS
 
 TFLITE, ONNX = DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"
@@ -72,20 +73,23 @@ def test_every_byte_matters(source: Path, tmp_path: Path):
 def test_every_option_matters(tmp_path: Path):
     plugin = tmp_path / "plugin.py"
     plugin.write_text("# 1")
+    one, two = Edit(EditKind.SKIP, "a"), Edit(EditKind.SKIP, "b")
+    edited = [(one, two), (two, one), *((Edit(kind, "a", "b"),) for kind in EditKind)]
     keys = {
         key(TFLITE),
         key(TFLITE, target="warboy"),
         key(TFLITE, batch_size=1),
         key(TFLITE, batch_size=2),
-        key(TFLITE, passes="a"),
-        key(TFLITE, passes="b"),
-        key(TFLITE, passes="a", plugins=(plugin,)),
+        key(TFLITE, pipeline=PipelineRequest("a")),
+        key(TFLITE, pipeline=PipelineRequest("b")),
+        *(key(TFLITE, pipeline=PipelineRequest(edits=edits)) for edits in edited),
+        key(TFLITE, pipeline=PipelineRequest("a"), plugins=(plugin,)),
     }
     plugin.write_text("# 2")
-    keys.add(key(TFLITE, passes="a", plugins=(plugin,)))
+    keys.add(key(TFLITE, pipeline=PipelineRequest("a"), plugins=(plugin,)))
     (tmp_path / "imported_by_the_plugin.py").touch()
-    keys.add(key(TFLITE, passes="a", plugins=(plugin,)))
-    assert len(keys) == 9
+    keys.add(key(TFLITE, pipeline=PipelineRequest("a"), plugins=(plugin,)))
+    assert len(keys) == 15
 
 
 def test_limits_matter(monkeypatch: pytest.MonkeyPatch):

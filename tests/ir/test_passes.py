@@ -79,9 +79,18 @@ def test_options_are_typed():
         ("a b", "does not parse"),
         ("test-mark{number=1}}", "does not parse"),
         ("$", "does not parse"),
-        ("func.func(test-mark{number=1})", r"nests passes in 'func\.func\(\.\.\.\)'"),
-        ("builtin.module(func.func(a), b)", r"nests passes in 'func\.func"),
-        ("builtin.module(test-mark{number=1}", "nests passes in 'builtin"),
+        ("func.func(test-mark{number=1})", "'test-mark' takes the module, not one function"),
+        ("builtin.module(func.func(func.func(graph-fold-constants)))", "no functions in a funct"),
+        ("func.func(builtin.module(graph-fold-constants))", "there is no module in what"),
+        ("builtin.module(builtin.module(graph-fold-constants))", "there is no module in what"),
+        ("fnc.func(graph-fold-constants)", "nested in 'fnc.func.*did you mean 'func.func'"),
+        ("graph-fold-constants(graph-partition)", "the pass 'graph-fold-constants' holds no pass"),
+        ("test-mark{number=1}(graph-fold-constants)", "does not parse: no name that passes can"),
+        ("builtin.module(test-mark{number=1}", r"'builtin\.module\(' is not closed"),
+        ("builtin.module(graph-fold-constants,)", r"a pass is missing before '\)'"),
+        ("builtin.module(graph-fold-constants)b", "a comma is missing in front of 'b'"),
+        ("builtin.module(graph-fold-constants)(b)", "does not parse"),
+        ("graph-fold-constants,", "a pass is missing at the end"),
         ("test-mark{number=1})", "does not parse"),
         ("test-mark{number=1},,test-mark{number=2}", "does not parse"),
     ],
@@ -145,7 +154,8 @@ def test_pipelines_run_in_phases():
     module = ModuleOp([])
     run_pipeline(make_context(), module, pipeline, verify_each=True)
     assert module.attributes["test.mark"] == IntegerAttr(3, i64)
-    assert pipeline.text == "test-mark{number=1},test-mark{number=2},test-mark{number=3}"
+    two = "test-mark{number=2},test-mark{number=3}"
+    assert pipeline.text == f"builtin.module(\n  one(test-mark{{number=1}}),\n  two({two})\n)"
     assert [p.name for p in pipeline.between("two").phases] == ["two"]
     assert [p.name for p in pipeline.between(None, "one").phases] == ["one"]
 
@@ -187,6 +197,57 @@ def test_phase_verifiers():
 
 def test_specs_round_trip():
     assert make_pass(Mark(7, strict=True).spec()) == Mark(7, strict=True)
+
+
+# xDSL's texts have no way to write other control characters.
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"))
+
+
+@given(
+    st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.lists(WORDS), st.booleans()
+)
+def test_every_option_reads_back_from_text(
+    number: int, share: float, names: list[str], strict: bool
+):
+    made = Mark(number, share, tuple(names), strict)
+    assert parse_passes(pipeline_text([made])) == (made,)
+
+
+@dataclass(frozen=True)
+class Listing(Pass):
+    """Has a default that is not empty."""
+
+    name = "test-listing"
+    names: tuple[str, ...] = ("a",)
+
+    def apply(self, ctx, op):
+        pass
+
+
+def test_no_values_read_back_from_text():
+    assert pipeline_text([Listing(())]) == "test-listing{names}"
+    assert parse_passes("test-listing{names}") == (Listing(()),)
+
+
+FOLD = "graph-fold-constants"
+
+
+@pytest.mark.parametrize(
+    ("text", "flat"),
+    [
+        (f"func.func({FOLD})", FOLD),
+        (
+            f"builtin.module({FOLD},func.func({FOLD},graph-fuse-tables),{FOLD})",
+            f"{FOLD},{FOLD},graph-fuse-tables,{FOLD}",
+        ),
+        (f"any ( {FOLD} ) ,\nbuiltin.module ( func.func ( {FOLD} ) )", f"{FOLD},{FOLD}"),
+        ("func.func()", ""),
+        ("builtin.module()", ""),
+        ('test-mark{number=1 names="f(x", "{)"}', 'test-mark{number=1 names="f(x","{)"}'),
+    ],
+)
+def test_nested_passes(text: str, flat: str):
+    assert parse_passes(text) == parse_passes(flat)
 
 
 @pytest.mark.parametrize(
