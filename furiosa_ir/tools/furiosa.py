@@ -36,16 +36,21 @@ _LOAD = click.option(
 
 
 class _Commands(Program, click.Group):
-    """The commands below, and groups that are imported when they are called."""
+    """The commands below, and those that are imported when they are called."""
 
-    groups: ClassVar = {"cache": "furiosa_ir.tools.cache"}
+    groups: ClassVar = {
+        "cache": "furiosa_ir.tools.cache:cache",
+        "completion": "furiosa_ir.tools.completion:completion_command",
+        "list": "furiosa_ir.tools.listing_of_names:list_command",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self.groups])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in self.groups:
-            return getattr(import_module(self.groups[cmd_name]), cmd_name)
+            module, _, name = self.groups[cmd_name].partition(":")
+            return getattr(import_module(module), name)
         return super().get_command(ctx, cmd_name)
 
 

@@ -12,6 +12,7 @@ import click
 from typing_extensions import override
 
 from furiosa_ir.pipeline_request import Edit, EditKind, PipelineRequest, edit_of_option
+from furiosa_ir.tools.completion import complete_passes
 
 _EDITS = "furiosa_ir.edits"
 """Where the command line's edits are, in its context: the options' order among each other counts,
@@ -39,6 +40,7 @@ class _EditOption(click.Option):
             metavar="PASS" if kind is EditKind.SKIP else "PASS=MINE",
             help=f"{_HELP[kind]} May be repeated.",
             expose_value=False,
+            shell_complete=complete_passes,
         )
 
     @override
@@ -77,6 +79,7 @@ def pipeline_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--pipeline",
         "--pass-pipeline",
         metavar="TEXT|FILE.toml",
+        shell_complete=complete_passes,
         help="These passes in place of the compiler's own: 'a,b{option=1 other=x},c', phases "
         "('graph,ftensor(a,b)') among them; or those, and the edits, of a file.",
     )(made)

@@ -14,6 +14,7 @@ import click
 from furiosa_ir.instrumentation.options import WatchOptions
 from furiosa_ir.tools import launch
 from furiosa_ir.tools.command_line import OptionalValue
+from furiosa_ir.tools.completion import complete_passes
 
 if TYPE_CHECKING:
     from furiosa_ir.instrumentation.timing import Timing
@@ -40,6 +41,7 @@ def _passes_option(name: str, what: str) -> Callable[[Any], Any]:
         is_flag=False,
         flag_value=_ALL,
         callback=_passes,
+        shell_complete=complete_passes,
         help=f"Dump the IR {what} these passes, on stderr; without a name: each.",
     )
 
