@@ -18,7 +18,7 @@ type from its definition nor leave out what depends on a rank, and wants a line 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 from typing import ClassVar, Self, cast
 
@@ -45,6 +45,14 @@ class AssemblyOp(IRDLOperation):
     """The property that is written first, without its name."""
     DEFAULTS: ClassVar[Mapping[str, Default]] = {}
     """Property -> what it is where text says nothing of it. The IR always has it."""
+
+    def verification_key(self) -> Hashable | None:
+        """What the operation's rules look at: those of one type and key are verified once a module.
+
+        Of attributes and types, which do not change, the `id` will do while the module holds them.
+        None: each is verified.
+        """
+        return None
 
     def print(self, printer: Printer) -> None:
         """Writes what follows the operation's name."""

@@ -7,6 +7,7 @@ Lists of numbers, `array<i64: 1, 2>`, may also be read as `[1, 2]`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -38,11 +39,11 @@ def as_attribute(value: object) -> Attribute:
         case Attribute():
             return value
         case bool() | int() | np.integer():
-            return IntegerAttr(int(value), i64)
+            return _integer(int(value))
         case float() | np.floating():
             return FloatAttr(float(value), f64)
         case str():
-            return StringAttr(value)
+            return _string(value)
         case np.ndarray():
             return BlobAttr.of(cast("Array", value))
         case list() | tuple():
@@ -54,6 +55,16 @@ def as_attribute(value: object) -> Attribute:
             return DenseArrayBase.from_list(i64, [int(i) for i in items])
         case _:
             raise TypeError(f"no attribute for a {type(value).__name__}")
+
+
+@lru_cache(maxsize=1 << 10)
+def _integer(value: int) -> Attribute:
+    return IntegerAttr(value, i64)
+
+
+@lru_cache(maxsize=1 << 8)
+def _string(value: str) -> Attribute:
+    return StringAttr(value)
 
 
 def print_value(printer: Printer, value: Attribute) -> None:

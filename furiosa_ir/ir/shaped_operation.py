@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from operator import index
 from typing import Any, Self, cast
 
+from typing_extensions import override
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     DenseArrayBase,
@@ -13,7 +15,7 @@ from xdsl.dialects.builtin import (
     LocationAttr,
     TensorType,
 )
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Operation, OpResult, SSAValue
 from xdsl.irdl import traits_def
 from xdsl.traits import Pure
 
@@ -88,7 +90,7 @@ class ShapedOp(AssemblyOp):
         Raises:
             VerificationFailure: the shape rule finds a contradiction, or makes no shape.
         """
-        placeholder = [TensorType(element, []) for element in elements]
+        placeholder = [tensor_type(element, ()) for element in elements]
         variadic = cls.get_irdl_definition().results
         is_variadic = len(variadic) == 1 and type(variadic[0][1]).__name__ == "VarResultDef"
         op = cls.build(
@@ -102,8 +104,23 @@ class ShapedOp(AssemblyOp):
             if min(shape, default=0) < 0:
                 raise VerificationFailure(f"{op.name}: a result of shape {list(shape)}")
             check_shape(shape, f"the result of {cls.name}")
-            result._type = TensorType(element, shape)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            result._type = tensor_type(element, shape)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return op
+
+    @override
+    def verification_key(self) -> Hashable | None:
+        """Its rules look at types, at properties and at operands that are constant."""
+        if self.regions or self.successors or self.attributes:
+            return None
+        return (
+            tuple([(id(v.type), _constant_id(v)) for v in self.operands]),
+            tuple([id(t) for t in self.result_types]),
+            tuple([(n, self._rules_look_at(n, a)) for n, a in self.properties.items()]),
+        )
+
+    def _rules_look_at(self, name: str, value: Attribute) -> Hashable:
+        """What they look at of a property; an origin is only carried."""
+        return type(value) if name == "origin" else id(value)
 
     def verify_(self) -> None:
         for result, shape in zip(self.results, self.checked_shapes(), strict=True):
@@ -112,6 +129,18 @@ class ShapedOp(AssemblyOp):
                     f"{self.name}: result has shape {list(shape_of(result))}, "
                     f"its operands make {list(shape)}"
                 )
+
+
+def _constant_id(value: SSAValue) -> int | None:
+    """Tells the constants of which a value is one."""
+    constant = value.owner.properties.get("value") if isinstance(value, OpResult) else None
+    return None if constant is None else id(constant)
+
+
+@lru_cache(maxsize=1 << 10)
+def tensor_type(element: Attribute, shape: Shape) -> AnyTensor:
+    """The type of tensors of that element type and shape, one object for all of them."""
+    return TensorType(element, shape)
 
 
 def shape_of(value: SSAValue) -> Shape:

@@ -7,8 +7,9 @@ operation and the layer it came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Self, cast
 
 from typing_extensions import override
@@ -23,10 +24,11 @@ from furiosa_ir.errors import (
     FuriosaError,
     VerificationFailure,
 )
+from furiosa_ir.ir.assembly_format import AssemblyOp
 from furiosa_ir.ir.dominance import dominator_tree
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.sizes import check_shape
-from furiosa_ir.plugins import raise_plugin_failure
+from furiosa_ir.plugins import is_ours, raise_plugin_failure
 
 
 class OperationFailure(VerificationFailure):
@@ -131,6 +133,8 @@ class _Found:
 
     failures: list[OperationFailure] = field(default_factory=list[OperationFailure])
     count: int = 0
+    sound: set[Hashable] = field(default_factory=set[Hashable])
+    """Types and keys of operations that break no rule."""
 
     def add(self, op: Operation, message: str) -> None:
         self.count += 1
@@ -151,9 +155,26 @@ def _verify(op: Operation, visible: set[SSAValue], found: _Found) -> None:
             _verify_region(op, region, inherited, found)
     if found.count > before:
         return  # an operation's own rules may rely on what is inside and on its operands
+    key = _key(op)
+    if key in found.sound:
+        return
     message = operation_fault(op)
     if message is not None:
         found.add(op, message)
+    elif key is not None:
+        found.sound.add(key)
+
+
+def _key(op: Operation) -> Hashable | None:
+    kind = type(op)
+    key = cast("AssemblyOp", op).verification_key() if _has_key(kind) else None
+    return None if key is None else (kind, key)
+
+
+@lru_cache(maxsize=1 << 9)
+def _has_key(kind: type[Operation]) -> bool:
+    """A plug-in's rules may look at anything."""
+    return issubclass(kind, AssemblyOp) and is_ours(kind)
 
 
 def operation_fault(op: Operation) -> str | None:

@@ -34,7 +34,7 @@ from furiosa_ir.errors import CompilationFailure, FuriosaError
 from furiosa_ir.ir.location import layer_name, layer_names
 from furiosa_ir.ir.rewrite_watch import rewrite_watch
 from furiosa_ir.ir.segments import DTYPE, OPERATORS, SCALE, ZERO_POINT, body_of
-from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.ir.shaped_operation import AnyTensor, element_of, shape_of, tensor_type
 from furiosa_ir.ir.value_tracking import note_all_replaced
 from furiosa_ir.lowering.registry import Emitter, Lowering, find_lowering
 from furiosa_ir.plugins import raise_plugin_failure, wrong_result
@@ -144,8 +144,8 @@ def _is_byte(element: Attribute) -> bool:
     return isinstance(element, IntegerType) and cast("IntegerType", element).width.data <= 8
 
 
-def _storage_type(value: SSAValue) -> TensorType[Attribute]:
-    return TensorType(i8, shape_of(value))
+def _storage_type(value: SSAValue) -> AnyTensor:
+    return tensor_type(i8, shape_of(value))
 
 
 def _boundary(

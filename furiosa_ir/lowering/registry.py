@@ -161,6 +161,7 @@ class Emitter:
         self._values = values
         self._constants: dict[tuple[int, Attribute], SSAValue] = {}
         self._scalars: dict[tuple[int, Attribute], SSAValue] = {}
+        self._tables: dict[tuple[int, Attribute], tuple[Array, SSAValue]] = {}
         self.location: LocationAttr | None = None
 
     def operand(self, value: SSAValue) -> SSAValue:
@@ -195,6 +196,16 @@ class Emitter:
             array = array.astype(dtype)
         op = arithmetic.ConstantOp.make([], [element], value=BlobAttr.of(array))
         return self._insert(op).results[0]
+
+    def table(self, array: Array, element: Attribute) -> SSAValue:
+        """The constant that these elements are: the same array is one constant, loaded once.
+
+        The array stays as it is from here on; it may be a cached function's.
+        """
+        key = (id(array), element)
+        if key not in self._tables:
+            self._tables[key] = array, self.constant(array, element)
+        return self._tables[key][1]
 
     def scalar(self, number: int, element: Attribute) -> SSAValue:
         """A constant of shape []."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,6 +20,11 @@ from furiosa_ir.numerics.array import Array
 
 _LONGEST = 64
 """Operations in an expression; a bound on the work, not on what could be tabulated."""
+
+_LONGEST_TEXT = 1 << 9
+"""Characters of what is written of an expression."""
+
+_VARIABLE = re.compile(r"\bx\b")
 
 _ELEMENTWISE = (UnaryOp, BinaryOp, QuantizeOp, DequantizeOp)
 
@@ -58,7 +64,7 @@ class Expression:
         return values[self.result]
 
     def text(self) -> str:
-        """The expression for people: `mul(x, sigmoid(x))`."""
+        """The expression for people: `mul(x, sigmoid(x))`; what is too long in it is `...`."""
         names: dict[SSAValue, str] = {self.source: "x"}
         for step in self.steps:
             operands = [names.get(v) or _number(v) for v in step.operands]
@@ -67,10 +73,11 @@ class Expression:
             elif isinstance(step, QuantizeOp):
                 name = f"round({operands[0]})"
             elif isinstance(step, TableOp):
-                name = step.function.data.replace("x", operands[0])
+                name = _VARIABLE.sub(lambda _, inner=operands[0]: inner, step.function.data)
             else:
                 name = f"{step.name.removeprefix('graph.')}({', '.join(operands)})"
-            names[step.results[0]] = name
+            # x + x, added to itself again and again, would be twice as long each time.
+            names[step.results[0]] = name if len(name) <= _LONGEST_TEXT else "..."
         text = names[self.result]
         # That the result is rounded goes without saying.
         return text[6:-1] if isinstance(self.steps[-1], QuantizeOp) else text

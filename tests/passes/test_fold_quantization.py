@@ -245,6 +245,21 @@ def test_quantised_silu_becomes_one_table() -> None:
     agree(net, module)
 
 
+def test_the_text_of_a_table_does_not_grow_with_the_network() -> None:
+    """x + x, 120 times: each sum's text was twice as long, and 10 KB of file took all memory."""
+    net = QDQ()
+    value = net.input("x", [1, 8], S)
+    for _ in range(120):
+        value = net.requantized(net.add("Add", [value, value]), S)
+    net.output(net.add("Neg", [value]), S)
+    module = folded(net)
+    FuseTables().apply(None, module)
+    tables = [op for op in operations(module) if op.name == "graph.table"]
+    assert tables
+    assert all(len(op.function.data) < 4096 for op in tables)
+    agree(net, module)
+
+
 def test_a_float_consumer_keeps_the_operator_float() -> None:
     net = QDQ()
     y = net.add("Sigmoid", [net.input("x", [1, 8], S)])

@@ -6,12 +6,13 @@ operation sees to that (a 9-bit difference times a 31-bit multiplier takes 40).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar, cast
 
 import numpy as np
 from typing_extensions import override
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, TensorType, i64
+from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_limits
@@ -35,6 +36,12 @@ class ConstantOp(TensorOp):
 
     def result_shapes(self) -> Sequence[Shape]:
         return [self.value.data.shape]
+
+    @override
+    def _rules_look_at(self, name: str, value: Attribute) -> Hashable:
+        if isinstance(value, BlobAttr):
+            return value.data.shape, value.data.dtype
+        return super()._rules_look_at(name, value)
 
     @override
     def verify_(self) -> None:

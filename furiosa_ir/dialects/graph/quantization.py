@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -148,7 +149,11 @@ class StorageCastOp(GraphOp):
 
 def storage_type(element: UniformType) -> IntegerType:
     """The plain integer type that a quantised element is stored as."""
-    storage = element.data.storage
+    return _integer_type(element.data.storage)
+
+
+@cache
+def _integer_type(storage: str) -> IntegerType:
     sign = Signedness.UNSIGNED if storage.startswith("u") else Signedness.SIGNLESS
     return IntegerType(int(storage.lstrip("iu")), sign)
 

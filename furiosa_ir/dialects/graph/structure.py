@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
 from xdsl.dialects.builtin import DenseArrayBase, StringAttr, TensorType, i64
+from xdsl.ir import Attribute
 from xdsl.irdl import (
     irdl_op_definition,
     opt_prop_def,
@@ -39,6 +40,12 @@ class ConstantOp(GraphOp):
 
     def result_shapes(self) -> Sequence[Shape]:
         return [self.value.data.shape]
+
+    @override
+    def _rules_look_at(self, name: str, value: Attribute) -> Hashable:
+        if isinstance(value, BlobAttr):
+            return value.data.shape, value.data.dtype
+        return super()._rules_look_at(name, value)
 
     @override
     def verify_(self) -> None:

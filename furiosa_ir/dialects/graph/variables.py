@@ -12,10 +12,12 @@ tensors (`importers/tflite/variables.py`); ONNX has no state.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, cast
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
+from typing_extensions import override
 from xdsl.dialects.builtin import (
     FlatSymbolRefAttrConstr,
     LocationAttr,
@@ -76,6 +78,14 @@ class VariableOp(AssemblyOp):
             }
         )
 
+    @override
+    def verification_key(self) -> Hashable | None:
+        known = {"sym_name": StringAttr, "type": TensorType, "initial": BlobAttr}
+        if self.attributes or {n: type(a) for n, a in self.properties.items()} != known:
+            return None
+        given = self.initial.data
+        return id(self.type), given.shape, given.dtype, type(self.parent_op())
+
     def verify_(self) -> None:
         shape = self.type.get_shape()
         if DYNAMIC in shape:
@@ -115,9 +125,22 @@ class _AccessOp(AssemblyOp):
         """What is read or assigned."""
         raise NotImplementedError
 
-    def verify_(self) -> None:
+    @override
+    def verification_key(self) -> Hashable | None:
+        found = self._found()
+        names = tuple(self.properties)
+        if found is None or self.attributes or names != ("variable",):
+            return None
+        nested = self.variable.nested_references.data
+        types = tuple(map(id, (found.type, *self.operand_types, *self.result_types)))
+        return id(self.parent_op()), types, nested
+
+    def _found(self) -> VariableOp | None:
         module = self.get_toplevel_object()
-        found = _variable(module, self.symbol) if isinstance(module, ModuleOp) else None
+        return _variable(module, self.symbol) if isinstance(module, ModuleOp) else None
+
+    def verify_(self) -> None:
+        found = self._found()
         if found is None:
             raise VerificationFailure(f"there is no variable @{self.symbol}")
         parent = self.parent_op()

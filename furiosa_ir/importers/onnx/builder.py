@@ -9,7 +9,7 @@ from typing import Any, cast
 import ml_dtypes
 import numpy as np
 from onnx import helper
-from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
+from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr
 from xdsl.ir import Attribute, Block, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp, constant_of, quantization_of
@@ -26,7 +26,14 @@ from furiosa_ir.importers.onnx.node_order import used_names
 from furiosa_ir.importers.onnx.opaque import Hidden, OpaqueNode, ResultType
 from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.constants import BlobAttr, Constant
-from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, element_of, shape_of
+from furiosa_ir.ir.shaped_operation import (
+    DYNAMIC,
+    AnyTensor,
+    Shape,
+    element_of,
+    shape_of,
+    tensor_type,
+)
 from furiosa_ir.ir.sizes import words
 from furiosa_ir.ir.value_tracking import note_tensor
 from furiosa_ir.numerics import elementary
@@ -202,7 +209,7 @@ class Builder:
         domain = f"{node.domain}::" if node.domain not in ("", "ai.onnx") else ""
         op = OpaqueOp.build(
             operands=[[operands[name] for name in whole.inputs]],
-            result_types=[[TensorType(r.element, r.shape) for r in results]],
+            result_types=[[tensor_type(r.element, tuple(r.shape)) for r in results]],
             properties={
                 "operator": as_attribute(domain + str(node.op_type)),
                 "slots": as_attribute([position.get(name, -1) for name in whole.slots]),

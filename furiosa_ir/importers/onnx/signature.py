@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from xdsl.dialects.builtin import TensorType
-
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.batch import batch_axes
 from furiosa_ir.importers.onnx import tensors
-from furiosa_ir.ir.shaped_operation import AnyTensor
+from furiosa_ir.ir.shaped_operation import AnyTensor, tensor_type
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.network_part import way_out_of_open
 
@@ -91,7 +89,7 @@ def input_type(value: Any, symbols: Collection[str]) -> AnyTensor:
                 hint=_way_out(name, tensor.shape.dim),
             )
     check_shape(shape, f"the input '{name}'")
-    return TensorType(element, shape)
+    return tensor_type(element, tuple(shape))
 
 
 def _way_out(name: str, dims: Any) -> str:

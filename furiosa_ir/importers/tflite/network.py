@@ -11,7 +11,6 @@ from xdsl.dialects.builtin import (
     FunctionType,
     LocationAttr,
     StringAttr,
-    TensorType,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
@@ -67,6 +66,7 @@ from furiosa_ir.ir.shaped_operation import (
     Shape,
     element_of,
     shape_of,
+    tensor_type,
 )
 from furiosa_ir.ir.value_tracking import ValueTracker, note_tensor, tracking
 from furiosa_ir.limits import Budget, limit, way_out
@@ -514,7 +514,7 @@ class SubgraphImporter:
 
     @staticmethod
     def _type(tensor: TensorRecord, shape: Shape) -> AnyTensor:
-        return TensorType(element_of_tensor(tensor), shape)
+        return tensor_type(element_of_tensor(tensor), shape)
 
 
 def insert_constants(block: Block, values: Sequence[SSAValue]) -> None:

@@ -9,9 +9,7 @@ carried whole, with every subgraph that it reaches (`origin`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
-from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
 from furiosa_ir.errors import ImportFailure
@@ -19,7 +17,14 @@ from furiosa_ir.importers.tflite.elements import element_of_tensor
 from furiosa_ir.importers.tflite.file import FileRecord, SubgraphRecord, TensorRecord
 from furiosa_ir.importers.tflite.operator import ImportedOperator
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord, subgraph_options
-from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, Shape, element_of, shape_of
+from furiosa_ir.ir.shaped_operation import (
+    DYNAMIC,
+    AnyTensor,
+    Shape,
+    element_of,
+    shape_of,
+    tensor_type,
+)
 from furiosa_ir.limits import limit, way_out
 
 _ROUNDS = 4
@@ -180,5 +185,4 @@ def _common(one: Shapes, other: Shapes) -> Shapes | None:
 def tensor_types(graph: SubgraphRecord, shapes: Shapes) -> Sequence[AnyTensor]:
     """The types of a subgraph's inputs, where they have these shapes."""
     tensors = [graph.tensors[i] for i in graph.inputs]
-    made = [TensorType(element_of_tensor(t), s) for t, s in zip(tensors, shapes, strict=True)]
-    return cast("Sequence[AnyTensor]", made)
+    return [tensor_type(element_of_tensor(t), s) for t, s in zip(tensors, shapes, strict=True)]

@@ -33,7 +33,7 @@ from furiosa_ir.importers.tflite.subgraphs import called_subgraphs, reached_subg
 from furiosa_ir.importers.tflite.tensor_names import UniqueNames
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.element_types import dtype_of_element
-from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, shape_text
+from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, shape_text, tensor_type
 from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.numerics.array import Array
 
@@ -138,7 +138,7 @@ class Variables:
         variable.is_used = variable.is_used or not once
         if variable.type is None:
             raise ImportFailure(f"reads the variable '{variable.name}', which nothing has assigned")
-        made = TensorType(element_of_tensor(tensor), variable.type.get_shape())
+        made = tensor_type(element_of_tensor(tensor), variable.type.get_shape())
         self._check(variable, "reads", made)
         if once or key not in self._assigned_keys():
             assert variable.initial is not None
@@ -169,7 +169,7 @@ class Variables:
         key = state_key(graph, tensor)
         variable = self._variable(key)
         if variable.type is None:
-            variable.type = TensorType(element_of_tensor(tensor), tensor.shape)
+            variable.type = tensor_type(element_of_tensor(tensor), tensor.shape)
             self._room.take(_bytes_of(variable.type))
             zero = 0
             if tensor.quantization is not None and tensor.dtype == np.int8:

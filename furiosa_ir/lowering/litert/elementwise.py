@@ -69,7 +69,7 @@ def _on_common_scale(
             arithmetic.LookupOp,
             [
                 emit.operand(v),
-                emit.constant(
+                emit.table(
                     function_tables.add_operand(
                         emit.quantization(v).zero_point, factor, left_shift
                     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -247,6 +248,7 @@ def requantize_float(source: Quantization, target: Quantization) -> Table:
     return _quantize(scaled, target.zero_point)
 
 
+@lru_cache(maxsize=1 << 8)
 def add_operand(
     zero_point: int, factor: factors.Factor, left_shift: int = factors.ADD_LEFT_SHIFT
 ) -> Array:

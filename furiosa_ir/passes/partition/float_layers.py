@@ -23,6 +23,9 @@ from furiosa_ir.passes.affine_expression import stored_of
 _FUSED = (ReluOp, ClipOp)
 """Operators that belong to the one in front of them, when a network is quantised."""
 
+_MOST_FUSED = 8
+"""Of them in a row: each of thousands would look at all in front of it."""
+
 
 def float_hint(op: GraphOp) -> hints.Hint:
     """The hint of an ONNX operator that works on floats."""
@@ -40,7 +43,9 @@ def float_hint(op: GraphOp) -> hints.Hint:
 
 def _fused_into(op: GraphOp) -> GraphOp:
     """The operator that an activation belongs to; itself where it stands alone."""
-    while isinstance(op, _FUSED) and not _is_dequantized(op.x):
+    for _ in range(_MOST_FUSED):
+        if not isinstance(op, _FUSED) or _is_dequantized(op.x):
+            break
         if not isinstance(op.x.owner, GraphOp):
             break
         op = op.x.owner

@@ -10,6 +10,7 @@ store, copy_dram; "npu": the rest) work through their commands in order.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, Self
 
 from typing_extensions import override
@@ -70,6 +71,13 @@ class CommandOp(AssemblyOp):
             properties={"command": command},
             attributes={} if attributes is None else dict(attributes.data),
         )
+
+    @override
+    def verification_key(self) -> Hashable | None:
+        if self.attributes or not isinstance(self.properties.get("command"), CommandAttr):
+            return None
+        types = tuple(map(type, self.operand_types)), tuple(map(type, self.result_types))
+        return self.command.data.kind, tuple(self.properties), types
 
     def verify_(self) -> None:
         if self.command.data.kind != self.KIND:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -43,6 +43,9 @@ MAX_VECTOR = 192
 
 _OUTLINE = "outline"
 """What logs of rewrites call the forming of a kernel."""
+
+Candidates = Mapping[Operation, Sequence[SSAValue]]
+"""Operation -> its operands whose producers may join."""
 
 Fits = Callable[[Sequence[TensorOp]], bool]
 """Whether operations fit one kernel's four dimensions."""
@@ -108,9 +111,7 @@ def fuse_kernels(function: FuncOp) -> None:
         elif isinstance(op, contraction.MatMulOp):
             _transpose_weight(op)
     operations = [op for op in block.ops if isinstance(op, TensorOp)]
-    elementwise, vector = (
-        {op for op in operations if isinstance(op, k)} for k in (ELEMENTWISE, VECTOR)
-    )
+    elementwise, vector = (_candidates(operations, kinds) for kinds in (ELEMENTWISE, VECTOR))
     position = {op: index for index, op in enumerate(block.ops)}
     taken: set[Operation] = set()
     clusters: list[tuple[type[KernelOp], list[TensorOp]]] = []
@@ -124,7 +125,7 @@ def fuse_kernels(function: FuncOp) -> None:
             taken.update(members)
             clusters.append((kind, members))
     for op in reversed(operations):
-        if op in vector and op not in taken:
+        if isinstance(op, VECTOR) and op not in taken:
             members = _pull([op], taken, vector, has_view, MAX_VECTOR)
             taken.update(members)
             clusters.append((VectorOp, members))
@@ -135,6 +136,15 @@ def fuse_kernels(function: FuncOp) -> None:
         # The last in program order is the one that the others lead to.
         last = max(members, key=position.__getitem__)
         _outline(kind, [*head, *rest], last)
+
+
+def _candidates(operations: Sequence[TensorOp], kinds: Any) -> Candidates:
+    """Of each operation the operands that operations of these kinds make."""
+    found = {kind for kind in {type(op) for op in operations} if issubclass(kind, kinds)}
+    return {
+        op: tuple(dict.fromkeys(v for v in op.operands if type(v.owner) in found))
+        for op in operations
+    }
 
 
 def _merge_pad(op: contraction.ConvOp | contraction.ReduceWindowOp) -> None:
@@ -265,7 +275,7 @@ def _fits_head(head: TensorOp) -> Fits:
 def _pull(
     members: list[TensorOp],
     taken: set[Operation],
-    candidates: Set[Operation],
+    candidates: Candidates,
     fits: Fits,
     most: int,
 ) -> list[TensorOp]:
@@ -293,7 +303,7 @@ def _pull(
 def _with_producers(
     members: list[TensorOp],
     taken: set[Operation],
-    candidates: Set[Operation],
+    candidates: Candidates,
     most: int,
     *,
     stop_at_bytes: bool = False,
@@ -303,9 +313,9 @@ def _with_producers(
     members = list(members)
     worklist = list(members)
     while worklist and len(members) <= most:
-        for operand in worklist.pop().operands:
+        for operand in candidates[worklist.pop()]:
             owner: Any = operand.owner
-            if owner not in candidates or owner in inside or owner in taken:
+            if owner in inside or owner in taken:
                 continue
             if stop_at_bytes and _is_byte(operand):
                 continue
@@ -328,14 +338,14 @@ def _with_producers(
 
 
 def _exclusive(
-    members: Sequence[TensorOp], taken: set[Operation], candidates: Set[Operation]
+    members: Sequence[TensorOp], taken: set[Operation], candidates: Candidates
 ) -> Iterator[TensorOp]:
     """Those of the candidates whose results `members` read, and nothing else does."""
     inside: set[Operation] = set(members)
     for op in members:
-        for operand in op.operands:
+        for operand in candidates[op]:
             owner: Any = operand.owner
-            if owner not in candidates or owner in inside or owner in taken:
+            if owner in inside or owner in taken:
                 continue
             if all(use.operation in inside for use in operand.uses):
                 yield owner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from xdsl.ir import BlockArgument, SSAValue
 
@@ -18,7 +19,7 @@ from furiosa_ir.backends.warboy.planning.views import (
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
-from furiosa_ir.ir.shaped_operation import Shape, shape_of
+from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, shape_of
 
 Touched = list[tuple[bool, frozenset[int]]]
 """Axes that an operation runs along, and whether these may be folded."""
@@ -152,7 +153,7 @@ def touched_axes(
 
 def has_view(operations: Sequence[TensorOp]) -> bool:
     """Whether one vector kernel can carry these operations out: four dimensions are enough."""
-    if all(len(shape_of(op.results[0])) <= 4 for op in operations):
+    if all(cast("AnyTensor", op.results[0].type).get_num_dims() <= 4 for op in operations):
         return True
     inputs = [v for op in operations for v in op.operands]
     return _fold(*_constraints(operations, inputs)) is not None
