@@ -106,11 +106,10 @@ def compile_source(
     try:
         with garbage_collection_paused():
             _begin("import", instrumentation)
-            with span("import"):
-                module = load(data, batch_size, part, resumed=True, positions=positions)
-                declared = module.attributes.get("graph.source_hash")
-                # IR text carries the hash of the network it came from: hashing takes its time.
-                digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
+            module = load(data, batch_size, part, resumed=True, positions=positions)
+            declared = module.attributes.get("graph.source_hash")
+            # IR text carries the hash of the network it came from; hashing twice takes its time.
+            digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
             for watch in instrumentation:
                 watch.before_pipeline(module)
 
@@ -182,7 +181,7 @@ def source_hash(source: Path | bytes) -> str:
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
     try:
-        with source.open("rb") as file:
+        with span("hash of the source"), source.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ImportFailure(error.strerror or str(error), file=str(source)) from error

@@ -34,6 +34,7 @@ from furiosa_ir.cache.store import Store, StoreFailure
 from furiosa_ir.cache.stored_program import fault_of_hit
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.pipeline_request import PipelineRequest
+from furiosa_ir.spans import span
 
 if TYPE_CHECKING:
     from furiosa_ir.ir.pipeline import Pipeline
@@ -149,7 +150,8 @@ def describe(program: Program) -> Metadata:
     """What a compile says of its program."""
     from furiosa_ir.costs import host_operators, npu_mac_share
 
-    costs = backend_for(program.target).costs(program)
+    with span("costs"):
+        costs = backend_for(program.target).costs(program)
     return Metadata(
         npu_mac_share=npu_mac_share(program, costs),
         cycles=costs.cycles,

@@ -16,6 +16,7 @@ from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.text import parse_module, read_module
 from furiosa_ir.ir.verifier import verify_module
 from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.spans import span
 
 _READABLE = "ONNX and TFLite models and the text of our IR can be read"
 _OR_LOAD = f"{_READABLE}; for a program of a plug-in's backend, --load that"
@@ -49,6 +50,18 @@ def load(
         VerificationFailure: what it holds, or what an operator's import made of it, does not
             verify.
     """
+    with span("import"):
+        return _load(source, batch_size, part, resumed=resumed, positions=positions)
+
+
+def _load(
+    source: bytes | Path | str,
+    batch_size: int | None,
+    part: Part,
+    *,
+    resumed: bool,
+    positions: Positions | None,
+) -> ModuleOp:
     if isinstance(source, str):
         source = Path(source)
     name = str(source) if isinstance(source, Path) else None
@@ -102,7 +115,8 @@ def _complete(module: ModuleOp, name: str | None) -> ModuleOp:
 
 def _verified(module: ModuleOp, name: str | None) -> ModuleOp:
     try:
-        verify_module(module)
+        with span("verification"):
+            verify_module(module)
     except VerificationFailure as error:
         raise error.at(file=name) from error
     return module

@@ -7,12 +7,14 @@ one span are one line with a count. What the import of modules takes is a line w
 from __future__ import annotations
 
 import builtins
+import gc
+import importlib
 import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,11 @@ from typing import Any
 from furiosa_ir.spans import recording_spans
 
 IMPORTS = "imports"
+COLLECTOR = "garbage collection"
 REST = "rest"
+
+_SHORT = 0.001
+"""Seconds below which the collector has no line of its own in the tree."""
 
 
 @dataclass
@@ -67,7 +73,7 @@ class Timing:
     """
 
     def __init__(self) -> None:
-        self.root = Span("total", count=1)
+        self.root = Span("total")
         self._open: list[tuple[Span, float, bool]] = []
         self._memory = _Memory()
 
@@ -83,10 +89,9 @@ class Timing:
         if began is not None:
             self._add("start of Python", max(0.0, _seconds_of_process() - (now - began)))
             self._add("command line", now - began)
-        started = time.perf_counter()
-        before = now - started + sum(c.seconds for c in self.root.children.values())
-        self._open = [(self.root, started - max(before, 0.0), True)]
-        with recording_spans(self), _hooked_imports(self):
+        before = sum(c.seconds for c in self.root.children.values())
+        self._open = [(self.root, now - before, True)]
+        with recording_spans(self), _hooked_imports(self), _watched_collector(self):
             try:
                 yield self
             finally:
@@ -129,13 +134,13 @@ class Timing:
 
     def lines(self) -> Iterator[str]:
         """The tree as text."""
-        yield from _heading(self.root)
+        yield _HEADING
         yield from _tree(self.root, self.root.seconds, 0)
         yield _line(self.root.seconds, self.root.seconds, self.root.peak_bytes, "total")
 
     def flat_lines(self) -> Iterator[str]:
         """Names with their own time, inner spans' left out, the longest first."""
-        yield from _heading(self.root)
+        yield _HEADING
         own: dict[str, Span] = {}
         _collect(self.root, own)
         for node in sorted(own.values(), key=lambda s: -s.seconds):
@@ -149,18 +154,16 @@ class Timing:
         return {"accounted": round(share, 4), **self.root.as_dict()}
 
 
-def _heading(root: Span) -> Iterator[str]:
-    yield f"{'time':>9} {'share':>8} {'memory':>9}  where"
-    if not root.children:
-        return
+_HEADING = f"{'time':>9} {'share':>8} {'memory':>9}  where"
 
 
 def _tree(node: Span, total: float, depth: int) -> Iterator[str]:
-    for child in node.children.values():
+    shown = [c for c in node.children.values() if c.name != COLLECTOR or c.seconds >= _SHORT]
+    for child in shown:
         label = f"{'  ' * depth}{_label(child)}"
         yield _line(child.seconds, total, child.peak_bytes, label)
         yield from _tree(child, total, depth + 1)
-    if node.children and node.rest >= 0.00005:
+    if shown and node.rest >= 0.00005:
         yield _line(node.rest, total, 0, f"{'  ' * depth}{REST}")
 
 
@@ -218,22 +221,43 @@ def _seconds_of_process() -> float:
 @contextmanager
 def _hooked_imports(timing: Timing) -> Generator[None]:
     """Within it, modules that are imported for the first time have a span."""
-    original = builtins.__import__
+    statement, function = builtins.__import__, importlib.import_module
 
-    def timed(name: str, *arguments: Any, **options: Any) -> Any:
-        if name in sys.modules or not name or timing.current == IMPORTS:
-            return original(name, *arguments, **options)
-        mark = timing.begin(IMPORTS)
-        try:
-            return original(name, *arguments, **options)
-        finally:
-            timing.end(mark)
+    def timed(original: Callable[..., Any]) -> Callable[..., Any]:
+        def import_(name: str, *arguments: Any, **options: Any) -> Any:
+            if name in sys.modules or not name or timing.current == IMPORTS:
+                return original(name, *arguments, **options)
+            mark = timing.begin(IMPORTS)
+            try:
+                return original(name, *arguments, **options)
+            finally:
+                timing.end(mark)
 
-    builtins.__import__ = timed
+        return import_
+
+    builtins.__import__, importlib.import_module = timed(statement), timed(function)
     try:
         yield
     finally:
-        builtins.__import__ = original
+        builtins.__import__, importlib.import_module = statement, function
+
+
+@contextmanager
+def _watched_collector(timing: Timing) -> Generator[None]:
+    """Within it, each search of Python's for unreachable cycles has a span."""
+    marks: list[int] = []
+
+    def collected(phase: str, _info: dict[str, int]) -> None:
+        if phase == "start":
+            marks.append(timing.begin(COLLECTOR, memory=False))
+        elif marks:
+            timing.end(marks.pop())
+
+    gc.callbacks.append(collected)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(collected)
 
 
 def timing_text(timing: Timing, form: str) -> str:

@@ -45,6 +45,7 @@ from furiosa_ir.ir.text_printer import Style, module_text
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
 from furiosa_ir.limits import Budget, limit, way_out
 from furiosa_ir.plugins import raise_plugin_failure
+from furiosa_ir.spans import span
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,8 +65,9 @@ def print_module(
             that do not know these dialects.
         elide: leave large constants out: such text is for people, and refused where it is read.
     """
-    text = module_text(module, Style(locations, generic, elide))
-    return with_digest(module, text)
+    with span("print"):
+        text = module_text(module, Style(locations, generic, elide))
+        return with_digest(module, text)
 
 
 def parse_module(
@@ -104,8 +106,9 @@ def parse_module(
         PARSE_TABLES.append(table)
     parser: _Parser | None = None
     try:
-        parser = _Parser(context or make_context(), text, name, positions)
-        module = parser.parse_module()
+        with span("parse"):
+            parser = _Parser(context or make_context(), text, name, positions)
+            module = parser.parse_module()
     except ParseError as error:
         _raise_at(_undefined(text, error) or error.span, error.msg, error)
     except (RecursionError, MemoryError) as error:
@@ -148,7 +151,8 @@ def _layer_of(constant: Constant, module: ModuleOp | None) -> str | None:
 
 def _verify(module: ModuleOp, positions: Positions) -> None:
     try:
-        verify_module(module)
+        with span("verification"):
+            verify_module(module)
     except OperationFailure as error:
         count = len(error.failures) + error.unlisted
         raise OperationFailure.of_all(error.failures, count, positions.of).at(
@@ -192,7 +196,7 @@ def write_module(
         text = paint(text)
     failing = path
     try:
-        with whole_file(path) as file:
+        with span("write"), whole_file(path) as file:
             # An old text keeps its old constants unless the new text is on the disk.
             file.write(text.encode())
             file.flush()

@@ -91,12 +91,15 @@ class FileCompile:
         from furiosa_ir.backends import write_program
 
         try:
-            program = self.compile().program
+            result = self.compile()
         except OSError as error:  # not of the output
             reason = error.strerror or type(error).__name__
             name = str(error.filename or self.source)
             raise FuriosaError(f"cannot be compiled: {reason}", file=name) from error
+        program = result.program
         assert program is not None
+        with span("release of the IR"):
+            del result
         with span("write"), file.open("r+b") as opened:
             write_program(program, opened)
         return Compiled(file, program.source_hash, describe(program))

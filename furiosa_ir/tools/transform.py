@@ -259,13 +259,12 @@ def _write(module: ModuleOp, output: Path | None, settings: Settings) -> None:
 
 
 def _text(module: ModuleOp, settings: Settings) -> str:
-    with span("print"):
-        return print_module(
-            module,
-            locations=settings.debuginfo,
-            generic=settings.generic,
-            elide=settings.watch.options.elide,
-        )
+    return print_module(
+        module,
+        locations=settings.debuginfo,
+        generic=settings.generic,
+        elide=settings.watch.options.elide,
+    )
 
 
 def _print(text: str, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.segments import body_of
 from furiosa_ir.ir.verifier import OperationFailure
 from furiosa_ir.program import Program, Provenance
+from furiosa_ir.spans import span
 
 
 def assemble_program(module: ModuleOp, provenance: Provenance) -> Program:
@@ -28,9 +29,11 @@ def assemble_program(module: ModuleOp, provenance: Provenance) -> Program:
     """
     machine, target = machine_of(module), module_target(module)
     assert target is not None, "it has a machine"
-    program = assemble(module, target, machine.parameters(), provenance, generate)
+    with span("code"):
+        program = assemble(module, target, machine.parameters(), provenance, generate)
     try:
-        check_program(program)
+        with span("check"):
+            check_program(program)
     except CommandFailure as error:
         raise _of_operation(error, module) from error
     return program

@@ -41,6 +41,7 @@ from furiosa_ir.ir.location import name_loc
 from furiosa_ir.ir.shaped_operation import DYNAMIC, element_of, shape_of, shape_text
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.plugins import raise_plugin_failure
+from furiosa_ir.spans import span
 
 __all__ = ["import_onnx"]
 
@@ -63,9 +64,11 @@ def import_onnx(
         ImportFailure: the file is missing, is no ONNX model, or contradicts itself; or it cannot
             have that batch size or part.
     """
-    file = read_model(source, part)
+    with span("read"):
+        file = read_model(source, part)
     try:
-        return _import(file, batch_size)
+        with span("convert"):
+            return _import(file, batch_size)
     except UnknownOperator as error:
         raise error.at(file=file.name) from error.__cause__
     except FuriosaError as error:

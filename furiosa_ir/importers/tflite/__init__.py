@@ -21,6 +21,7 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.batch import batch_axes, set_batch
 from furiosa_ir.ir.history import HISTORY, NOTHING_RAN
 from furiosa_ir.network_part import WHOLE, Part, way_out_of_open
+from furiosa_ir.spans import span
 
 if TYPE_CHECKING:
     from furiosa_ir.importers.tflite.file import FileRecord
@@ -64,11 +65,13 @@ def import_tflite(
 
     name = str(source) if isinstance(source, Path) else None
     try:
-        data = open_model(source)
-        file = read_file(data, part)
+        with span("read"):
+            data = open_model(source)
+            file = read_file(data, part)
         _warn_of_open(file, name or "TFLite model")
-        network = NetworkImporter(file)
-        function = network.run()
+        with span("convert"):
+            network = NetworkImporter(file)
+            function = network.run()
         variables = network.variables.operations()
         has_reference = has_reference_kernels(file)
         if batch_size is not None:
