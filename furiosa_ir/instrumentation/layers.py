@@ -7,7 +7,7 @@
     // %stem_1 : tensor<1x8x8x16xi8>, to ftensor.conv of layer depthwise
 
 An operation is a layer's if its location names the layer; constants that it reads are shown with
-it. A kernel is shown whole.
+it. A kernel is shown whole, with the names of its layers above it, if it is of others, too.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def layer_texts(module: ModuleOp, layers: LayerFilter, style: Style) -> dict[str
         symbol = top.sym_name.data if isinstance(top, FuncOp) else ""
         chosen = list(_chosen(top, layers))
         if chosen:
-            text = "\n".join(_lines(top, chosen, texts))
+            text = "\n".join(_lines(top, chosen, layers, texts))
             types, others = texts.definitions(text)
             text = "\n".join([*types, text, *others])
             shown[symbol] = f"{shown[symbol]}\n{text}" if symbol in shown else text
@@ -94,7 +94,7 @@ def _chosen(op: Operation, layers: LayerFilter) -> Iterator[Operation]:
 
 
 def _lines(
-    function: Operation, chosen: Sequence[Operation], texts: OperationTexts
+    function: Operation, chosen: Sequence[Operation], layers: LayerFilter, texts: OperationTexts
 ) -> Iterator[str]:
     if isinstance(function, FuncOp):
         yield f"// in @{function.sym_name.data}"
@@ -109,6 +109,9 @@ def _lines(
             if operand not in seen and operand.owner not in inside:
                 seen.add(operand)
                 yield f"// {texts.typed_value(operand)}, {_origin(operand)}"
+        names = layer_names(op) if op.operands else ()
+        if any(not layers.matches([name]) for name in names):
+            yield f"// layers {', '.join(names)}"
         yield texts.operation(op)
     for op in chosen:
         for result in op.results:

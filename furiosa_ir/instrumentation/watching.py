@@ -62,11 +62,14 @@ def watching(
     instruments: list[Instrumentation] = []
     tree = None
     if options.dumps:
-        shown = replace(style, elide=style.elide or options.elide)
+        # Files can be gone on from, which needs the layers' names.
+        locations = style.locations or options.tree_dir is not None
+        shown = replace(style, locations=locations, elide=style.elide or options.elide)
         view = View(shown, options.by_function, layers)
         take = _shown_by(sink)
         if options.tree_dir is not None:
-            tree = TreeDirectory(options.tree_dir, with_constants=not shown.elide)
+            is_whole = layers is None and not shown.elide
+            tree = TreeDirectory(options.tree_dir, with_constants=is_whole)
             instruments.append(tree)
             take = tree.take
         instruments.append(_dumps(options, view, take))

@@ -1,0 +1,281 @@
+"""What is seen of a compile, of both command lines: the same options, the same text."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from furiosa_ir.cache.directory import DirectoryStore
+from furiosa_ir.ir.equivalence import difference
+from furiosa_ir.ir.text import read_module
+from furiosa_ir.tools import furiosa, opt
+from furiosa_ir.tools.colors import colored_difference
+from furiosa_ir.tools.command_line import Command, OptionalValue
+from tests.conftest import DIGITS
+
+NETWORK = DIGITS / "digits_int8.tflite"
+T = "tensor<4xf32>"
+TEXT = f"""func.func @main(%x: {T}) -> {T} {{
+  %0 = graph.relu %x : {T} loc("first")
+  func.return %0 : {T}
+}}
+"""
+PASSES = "graph-compose-movement,graph-fold-constants"
+
+
+def on_text(*arguments: object) -> Result:
+    result = CliRunner().invoke(opt.main, ["-p", PASSES, *map(str, arguments)], input=TEXT)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def compiled(output: Path, *arguments: object, network: Path = NETWORK) -> Result:
+    command = ["compile", str(network), "-o", str(output), *map(str, arguments)]
+    result = CliRunner().invoke(furiosa.main, command)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def headers(text: str) -> list[str]:
+    return re.findall(r"IR Dump (.*) //----- //", text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--print-ir-before=graph-fold-constants"], ["Before graph-fold-constants"]),
+        (["--print-ir-before", "graph-fold-constants"], ["Before graph-fold-constants"]),
+        (
+            [f"--print-ir-after={PASSES}"],
+            ["After graph-compose-movement", "After graph-fold-constants"],
+        ),
+        (
+            ["--print-ir-after", "graph-compose-movement", "--print-ir-after=graph-fold-constants"],
+            ["After graph-compose-movement", "After graph-fold-constants"],
+        ),
+        (
+            ["--print-ir-before-all"],
+            ["Before graph-compose-movement", "Before graph-fold-constants"],
+        ),
+        (
+            ["--print-ir-after", "--print-ir-scope=module"],
+            ["After graph-compose-movement", "After graph-fold-constants"],
+        ),
+        (["--print-ir-after-change"], []),
+        (["--print-ir-after-change=diff"], []),
+        (["--print-ir-after-failure"], []),
+        (["--only", "first", "--elide-constants"], []),
+    ],
+)
+def test_dumps_go_to_standard_error(arguments: list[str], expected: list[str]):
+    result = on_text(*arguments)
+    assert headers(result.stderr) == expected
+    assert not headers(result.stdout)
+    assert "graph.relu" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["opt", "compile"])
+def test_both_command_lines_have_each_option(command: str):
+    result = (
+        CliRunner().invoke(opt.main, ["--help"])
+        if command == "opt"
+        else CliRunner().invoke(furiosa.main, ["compile", "--help"])
+    )
+    for option in (
+        "--print-ir-before",
+        "--print-ir-before-all",
+        "--print-ir-after",
+        "--print-ir-after-all",
+        "--print-ir-after-change",
+        "--print-ir-after-failure",
+        "--print-ir-tree-dir",
+        "--print-ir-scope",
+        "--only",
+        "--elide-constants",
+        "--log-rewrites",
+        "--timing",
+        "--statistics",
+    ):
+        assert option in result.output
+
+
+class TestOptionalValues:
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            ([], (None, ".")),
+            (["--form"], ("short", ".")),
+            (["--form", "file"], ("short", "file")),
+            (["--form=long", "file"], ("long", "file")),
+            (["file", "--form"], ("short", "file")),
+            (["--", "--form"], (None, "--form")),
+        ],
+    )
+    def test_a_value_stands_behind_an_equals_sign_alone(self, arguments, expected):
+        @click.command(cls=Command)
+        @click.argument("file", default=".")
+        @click.option("--form", cls=OptionalValue, alone="short")
+        def main(file: str, form: str | None) -> None:
+            click.echo(repr((form, file)))
+
+        assert CliRunner().invoke(main, arguments).output == f"{expected!r}\n"
+
+    def test_a_value_that_there_is_not(self):
+        result = CliRunner().invoke(opt.main, ["--timing=xml", str(NETWORK)])
+        assert result.exit_code == 2
+        assert "'xml' is not one of 'tree', 'list', 'json'" in result.stderr
+
+
+def test_text_without_constants_says_so_when_it_is_read(tmp_path: Path):
+    path = tmp_path / "a.mlir"
+    result = CliRunner().invoke(
+        opt.main, [str(NETWORK), "--to", "ftensor", "--elide-constants", "-o", str(path)]
+    )
+    assert result.exit_code == 0
+    assert list(tmp_path.iterdir()) == [path]
+    text = path.read_text()
+    assert "ftensor.constant #graph.blob<elided> : tensor<16x3x3x1xi8>" in text
+    assert not re.search(r'blob<"', text)
+    for arguments in (["compile", str(path)], ["compile", str(path), "--target-ir", "warboy"]):
+        result = CliRunner().invoke(furiosa.main, [*arguments, "-o", str(tmp_path / "b")])
+        assert result.exit_code == 1
+        error = result.stderr[result.stderr.index("ERROR") :].splitlines()[0]
+        assert re.match(rf"ERROR: {path}:\d+:\d+: a constant was left out when this text ", error)
+        assert error.endswith("(print it again without --elide-constants)")
+
+
+def test_a_tree_of_files_that_one_can_go_on_from(tmp_path: Path):
+    folder = tmp_path / "new" / "tree"
+    compiled(tmp_path / "a.enf", "--print-ir-tree-dir", folder)
+    names = sorted(p.name for p in folder.iterdir())
+    assert names[:3] == [
+        "00_input.mlir",
+        "01_assign-target.mlir",
+        "02_graph-fold-quantization.mlir",
+    ]
+    assert names[-2:] == ["16_schedule.mlir", "shared-constants.safetensors"]
+    assert len(names) == 18
+    again_path = tmp_path / "again.mlir"
+    arguments = [str(folder / "09_lower-to-ftensor.mlir"), "--to=warboy", "-o", str(again_path)]
+    result = CliRunner().invoke(opt.main, arguments)
+    assert result.exit_code == 0, result.stderr
+    last, again = read_module(folder / "16_schedule.mlir"), read_module(again_path)
+    last.attributes.pop("furiosa.history")
+    again.attributes.pop("furiosa.history")
+    assert difference(again, last) is None
+    compiled(tmp_path / "b.enf", network=folder / "13_assign-views.mlir")
+
+
+def test_a_tree_of_what_passes_changed_by_function(tmp_path: Path):
+    compiled(
+        tmp_path / "a.graph",
+        "--target-ir=graph",
+        "--print-ir-tree-dir",
+        tmp_path / "tree",
+        "--print-ir-after-change=diff",
+        "--print-ir-scope=function",
+        "--elide-constants",
+    )
+    files = sorted(str(p.relative_to(tmp_path / "tree")) for p in tmp_path.rglob("*.diff"))
+    assert files == [
+        "func_func_main/05_graph-partition.diff",
+        "func_func_npu_0/05_graph-partition.diff",
+    ]
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    arguments = [str(NETWORK), "--to=graph", "--print-ir-tree-dir", str(tmp_path / "file" / "x")]
+    result = CliRunner().invoke(opt.main, arguments)
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'file' / 'x'}: cannot be made: not a directory" in result.stderr
+
+
+def test_a_compile_that_is_watched_takes_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FC_CACHE_ENABLED", "1")
+    monkeypatch.setenv("FC_CACHE_STORE_URL", f"file://{tmp_path / 'cache'}")
+    plain = tmp_path / "plain.enf"
+    compiled(plain)
+    assert "Found in the cache" in compiled(plain).stderr
+
+    def put(*_arguments: object) -> None:
+        raise AssertionError("what is watched does not go to the cache")
+
+    monkeypatch.setattr(DirectoryStore, "put", put)
+    watched = tmp_path / "watched.enf"
+    result = compiled(watched, "--statistics=json", "--log-rewrites=json", "--timing=json")
+    assert "Found in the cache" not in result.stderr
+    assert watched.read_bytes() == plain.read_bytes()
+    found = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
+    *log, statistics, timing = found
+    assert {e["pass"] for e in log} == {"lower-to-ftensor", "ftensor-fold-clamps", "fuse-kernels"}
+    assert statistics["passes"][0]["pass"].startswith("assign-target")
+    assert [s["name"] for s in timing["spans"] if s["name"].startswith("phase")] == [
+        "phase graph",
+        "phase ftensor",
+        "phase warboy",
+    ]
+
+
+def test_one_layer_through_the_levels(tmp_path: Path):
+    result = compiled(
+        tmp_path / "a.enf", "--print-ir-after-change", "--only", "residual", "--log-rewrites"
+    )
+    assert headers(result.stderr) == [
+        "After graph-partition",
+        "After lower-to-ftensor",
+        "After ftensor-fold-clamps",
+        "After fuse-kernels",
+        "After assign-views",
+        "After plan-tiles",
+        "After allocate",
+        "After schedule",
+    ]
+    log = [line for line in result.stderr.splitlines() if line.startswith("lower-to-ftensor: ")]
+    assert log == [
+        "lower-to-ftensor: add: graph.add of layer residual in @npu_0",
+        "lower-to-ftensor: relu: graph.relu of layer residual in @npu_0",
+    ]
+    assert "// layers pointwise, residual\n%pointwise = warboy.dot" in result.stderr
+    lowered = result.stderr.partition("After lower-to-ftensor")[2].partition("IR Dump")[0]
+    assert "// in @npu_0" in lowered
+    assert re.search(r"// %stem_2 : tensor<1x8x8x16xi8>, of ftensor.clamp of layer stem", lowered)
+    assert re.search(r"// %residual_4 : .*, to ftensor.reduce_window of layer pooled", lowered)
+    assert "ftensor.conv %" not in lowered
+
+
+def test_a_layer_that_there_is_not(tmp_path: Path):
+    command = ["compile", str(NETWORK), "-o", str(tmp_path / "a"), "--only", "residul"]
+    result = CliRunner().invoke(furiosa.main, [*command, "--print-ir-after-all"])
+    assert result.exit_code == 1
+    assert result.stderr.endswith(
+        "no operation is of a layer 'residul' (did you mean 'residual'?)\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_assembly_failed_on_is_dumped(tmp_path: Path):
+    command = ["compile", str(NETWORK), "-o", str(tmp_path / "a"), "-p", "graph-partition"]
+    result = CliRunner().invoke(furiosa.main, [*command, "--print-ir-after-failure"])
+    assert result.exit_code == 1
+    assert headers(result.stderr)[0].startswith("After Failure of ")
+    assert "graph.conv" in result.stderr
+
+
+def test_differences_have_colours():
+    text = "// header\n--- a\n+++ b\n@@ -1 +1 @@\n-old\n+new\n same"
+
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    painted = colored_difference(text, "always", Terminal())  # pyright: ignore[reportArgumentType]
+    assert re.sub(r"\x1b\[\d*m", "", painted) == text
+    assert "\x1b[31m-old\x1b[0m\n\x1b[32m+new\x1b[0m\n same" in painted
+    assert colored_difference(text, "never", Terminal()) == text  # pyright: ignore[reportArgumentType]
