@@ -13,8 +13,30 @@ FLOAT_TOLERANCE = 1e-5
 """Of the greatest value: what float32 arithmetic in another order may differ by."""
 
 
+@dataclass(frozen=True)
+class Element:
+    """An element that is another than it should be.
+
+    Attributes:
+        index: where.
+        got, want: what it is and should be.
+        share: of the elements of its tensor that differ.
+    """
+
+    index: tuple[int, ...]
+    got: object
+    want: object
+    share: float
+
+
 class Disagreement(FuriosaError):
-    """A compiled network computes something else than its source."""
+    """A compiled network computes something else than its source.
+
+    Attributes:
+        element: the first that differs, where two tensors of one shape do.
+    """
+
+    element: Element | None = None
 
 
 @dataclass(frozen=True)
@@ -113,11 +135,13 @@ def disagreement(
 ) -> Disagreement:
     """The error of an element that differs; `share` of all elements do."""
     context = f"{_context(where)}; {share * 100:.3g} % of the elements differ"
-    return Disagreement(
+    error = Disagreement(
         f"the result does not agree: element {list(index)}: {got} instead of {want}",
         layer=where.layer or None,
         hint=context,
     )
+    error.element = Element(index, got, want, share)
+    return error
 
 
 def _context(where: Where) -> str:

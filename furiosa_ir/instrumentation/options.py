@@ -25,6 +25,7 @@ class WatchOptions:
         rewrites: "text" or "json": log each rule that fires.
         timing: "tree", "list" or "json".
         statistics: "text" or "json".
+        numerics: inputs to run before and after each pass (`debugging.numerics`).
     """
 
     before: Passes = False
@@ -38,6 +39,7 @@ class WatchOptions:
     rewrites: str | None = None
     timing: str | None = None
     statistics: str | None = None
+    numerics: int | None = None
 
     @property
     def dumps(self) -> bool:
@@ -57,7 +59,8 @@ class WatchOptions:
     @property
     def watches(self) -> bool:
         """Whether a compile has to take place: what a cache has shows nothing."""
-        return bool(self.dumps or self.rewrites or self.timing or self.statistics)
+        shown = self.dumps or self.rewrites or self.timing or self.statistics
+        return bool(shown or self.numerics)
 
 
 NOTHING = WatchOptions()

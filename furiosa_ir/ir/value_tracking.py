@@ -46,17 +46,17 @@ class ValueTracker:
             self.tensors.setdefault(new, tensor)
 
 
-_TRACKER: ContextVar[ValueTracker | None] = ContextVar("value_tracker", default=None)
+_TRACKERS: ContextVar[tuple[ValueTracker, ...]] = ContextVar("value_trackers", default=())
 
 
 @contextmanager
 def tracking(tracker: ValueTracker) -> Generator[ValueTracker]:
-    """Within it, `tracker` hears of every replacement."""
-    token = _TRACKER.set(tracker)
+    """Within it, `tracker` hears of every replacement, as do those that are listening already."""
+    token = _TRACKERS.set((*_TRACKERS.get(), tracker))
     try:
         yield tracker
     finally:
-        _TRACKER.reset(token)
+        _TRACKERS.reset(token)
 
 
 def note_replaced(old: SSAValue, new: SSAValue) -> None:
@@ -65,21 +65,18 @@ def note_replaced(old: SSAValue, new: SSAValue) -> None:
     The types may differ as far as the two hold one thing differently: a quantised tensor and the
     i8 tensor that it is lowered to.
     """
-    tracker = _TRACKER.get()
-    if tracker is not None:
+    for tracker in _TRACKERS.get():
         tracker.replaced(old, new)
 
 
 def note_all_replaced(replacements: Mapping[SSAValue, SSAValue]) -> None:
     """`note_replaced` of several."""
-    tracker = _TRACKER.get()
-    if tracker is not None:
+    for tracker in _TRACKERS.get():
         for old, new in replacements.items():
             tracker.replaced(old, new)
 
 
 def note_tensor(value: SSAValue, tensor: str | int) -> None:
     """Says which tensor of the model file a value is: its name (ONNX) or index (TFLite)."""
-    tracker = _TRACKER.get()
-    if tracker is not None:
+    for tracker in _TRACKERS.get():
         tracker.tensors.setdefault(value, tensor)

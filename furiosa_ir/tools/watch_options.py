@@ -109,6 +109,15 @@ _OPTIONS = (
         type=click.Choice(["text", "json"]),
         help="For each pass, operations before and after it and rules that fired, on stderr.",
     ),
+    click.option(
+        "--check-numerics",
+        cls=OptionalValue,
+        alone="8",
+        type=click.IntRange(min=1),
+        metavar="[N]",
+        help="Run the module on N inputs (8) before and after each pass; stop at the first pass, "
+        "and rule, that changes a value.",
+    ),
 )
 
 
@@ -131,6 +140,7 @@ def watch_options(command: Callable[..., ResultT]) -> Callable[..., ResultT]:
         log_rewrites: str | None,
         timing: str | None,
         statistics: str | None,
+        check_numerics: int | None,
         **others: Any,
     ) -> ResultT:
         options = WatchOptions(
@@ -145,6 +155,7 @@ def watch_options(command: Callable[..., ResultT]) -> Callable[..., ResultT]:
             rewrites=log_rewrites,
             timing=timing,
             statistics=statistics,
+            numerics=check_numerics,
         )
         watch = Watch(options)
         with watch.timed():
@@ -205,7 +216,18 @@ class Watch:
 
         style = Style(locations, generic)
         with watching(self.options, _Stderr(color), style, self._timing) as instruments:
-            yield instruments
+            if self.options.numerics is None:
+                yield instruments
+                return
+            from furiosa_ir.debugging.numerics import Numerics
+
+            numerics = Numerics(self.options.numerics)
+            with numerics.recording():
+                try:
+                    yield (*instruments, numerics)
+                finally:
+                    for line in numerics.report():
+                        click.echo(line, err=True)
 
 
 class _Stderr:

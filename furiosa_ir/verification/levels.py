@@ -303,7 +303,7 @@ class _Run(Interpreter):
         self._made.update(zip(function.body.block.args, operands, strict=True))
         results = self.call(function, operands)
         bindings = zip(segment.inputs, operands, strict=True)
-        inputs = {b.tensor: _outside(a, program.tensors[b.tensor].dtype) for b, a in bindings}
+        inputs = {b.tensor: as_declared(a, program.tensors[b.tensor].dtype) for b, a in bindings}
         outputs = self.check.checks[index].run(inputs, self._made, self.coverage)
         for binding, want in zip(segment.outputs, results, strict=True):
             tensor = program.tensors[binding.tensor]
@@ -323,7 +323,7 @@ class _Run(Interpreter):
         assert self.check.program is not None
         tensors = self.check.program.tensors
         dtypes = [tensors[i].dtype for i in segment.inputs]
-        inputs = [_outside(a, d) for a, d in zip(operands, dtypes, strict=True)]
+        inputs = [as_declared(a, d) for a, d in zip(operands, dtypes, strict=True)]
         got = self.check.hosts[index].run(inputs)
         check_declared(segment, [tensors[i] for i in segment.outputs], got)
         if self.source != "onnx":
@@ -402,7 +402,7 @@ def _are_same(some: Sequence[Array], others: Sequence[Array]) -> bool:
     )
 
 
-def _outside(array: Array, dtype: str) -> Array:
+def as_declared(array: Array, dtype: str) -> Array:
     """Elements as a program's tensor of that dtype has them."""
     if dtype == "uint8" and array.dtype == np.int8:
         return array.view(np.uint8) ^ np.uint8(0x80)

@@ -93,8 +93,8 @@ class InterpretedReference:
         exact = self._interpreter(_ignore).source == "onnx"
         self.name = "exact arithmetic" if exact else "LiteRT's arithmetic"
 
-    def _interpreter(self, see: See) -> _Observed:
-        return _Observed(
+    def _interpreter(self, see: See) -> ObservedInterpreter:
+        return ObservedInterpreter(
             self._source,
             lower_operation,
             run_host_operator,
@@ -152,7 +152,7 @@ def _check_beside_evaluate(
 
 
 @dataclass
-class _Observed(Interpreter):
+class ObservedInterpreter(Interpreter):
     """Tells `see` each operation with its operands."""
 
     see: See = field(kw_only=True)

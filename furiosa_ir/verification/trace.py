@@ -82,7 +82,7 @@ class CompileTrace(Instrumentation):
     @override
     def before_pipeline(self, module: ModuleOp) -> None:
         mapping: dict[SSAValue, SSAValue] = {}
-        self.source = _copy(module, mapping)
+        self.source = copy_module(module, mapping)
         tracker = self._tracker
         tracker.names.clear()
         for op in module.walk():
@@ -137,13 +137,13 @@ class CompileTrace(Instrumentation):
         self, module: ModuleOp, mapping: dict[SSAValue, SSAValue] | None = None
     ) -> Snapshot:
         mapping = {} if mapping is None else mapping
-        copy = _copy(module, mapping)
+        copy = copy_module(module, mapping)
         known = self._tracker.names
         names = {mine: known[live] for live, mine in mapping.items() if live in known}
         return Snapshot(copy, names)
 
 
-def _copy(module: ModuleOp, mapping: dict[SSAValue, SSAValue]) -> ModuleOp:
+def copy_module(module: ModuleOp, mapping: dict[SSAValue, SSAValue]) -> ModuleOp:
     """A copy with the locations, which cloning drops; `mapping` becomes value -> its copy."""
     copy = module.clone(mapping)
     originals: list[Operation] = list(module.walk())

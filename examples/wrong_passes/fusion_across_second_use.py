@@ -1,0 +1,52 @@
+"""A wrong rewrite: a fusion that changes a value which somebody else reads, too."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from xdsl.ir import SSAValue
+
+from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp, LookupOp, RescaleOp, SubOp
+from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.shaped_operation import element_of
+
+
+@rule
+def lookup_of_distance(
+    op: LookupOp, x: RescaleOp, table: ConstantOp, rw: Rewrite
+) -> SSAValue | None:
+    """table[a - b + 127] = reversed table[b - a - 128]. Wrong: it takes the index from others."""
+    difference = x.x.owner
+    if not isinstance(difference, SubOp) or x.output_zp.value.data != 127:
+        return None
+    distance = rw.emit(SubOp, [difference.b, difference.a], [element_of(x.x)])
+    properties: dict[str, Any] = {**x.properties, "output_zp": -128}
+    index = rw.emit(
+        RescaleOp, [distance, x.multiplier, x.shift], [element_of(x.result)], **properties
+    )
+    turned = BlobAttr.of(np.ascontiguousarray(table.value.array[::-1]))
+    constant = rw.emit(ConstantOp, [], [element_of(table.result)], value=turned)
+    result = rw.emit(LookupOp, [index, constant], [element_of(op.result)])
+    x.result.replace_all_uses_with(index)  # "it is fused": others look up their tables by it now
+    return result
+
+
+@dataclass(frozen=True)
+class WrongFusionAcrossSecondUse(RewritePass):
+    """Looks softmax's exponentials up by the distance from the greatest element.
+
+        %d = ftensor.sub %x, %max : tensor<1x10xi32>
+        %i = ftensor.rescale %d, %one, %zero {output_zp = 127} : tensor<1x10xi8>
+        %e = ftensor.lookup %i, %table : tensor<1x10xi48>
+
+    becomes
+
+        %d = ftensor.sub %max, %x : tensor<1x10xi32>
+        %i = ftensor.rescale %d, %one, %zero {output_zp = -128} : tensor<1x10xi8>
+        %e = ftensor.lookup %i, %turned : tensor<1x10xi48>
+    """
+
+    name = "wrong-fusion-across-second-use"
+    rules = (lookup_of_distance,)
