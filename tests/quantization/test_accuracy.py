@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper
 
 from furiosa_ir.quantization.accuracy import OutputAccuracy, compare
 from furiosa_ir.tools.furiosa import main
 from tests.importers.onnx.networks import network
+
+pytestmark = pytest.mark.usefixtures("one_quantizer")
 
 
 def compared(pairs: list[tuple[list[float], list[float]]]) -> OutputAccuracy:

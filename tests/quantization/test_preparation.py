@@ -19,6 +19,8 @@ from furiosa_ir.quantization.preparation import prepare, read_network
 from furiosa_ir.runtime import session
 from tests.quantization.networks import Builder
 
+pytestmark = pytest.mark.usefixtures("one_quantizer")
+
 RNG = np.random.default_rng(5)
 
 

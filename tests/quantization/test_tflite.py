@@ -19,6 +19,8 @@ from furiosa_ir.runtime import session
 from furiosa_ir.tools.furiosa import main
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
 
+pytestmark = pytest.mark.usefixtures("one_quantizer")
+
 
 def network() -> bytes:
     """Convolution, reshape, a dense layer, Softmax; in float."""

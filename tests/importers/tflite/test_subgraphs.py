@@ -17,6 +17,7 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.ir.shaped_operation import DYNAMIC, shape_of
 from furiosa_ir.runtime import session
+from tests.draws import draws
 from tests.importers.tflite.single import main_of, names_of, options, vector
 from tests.oracle.litert import Operator, Subgraph, Tensor, build_model, run_reference
 
@@ -136,7 +137,7 @@ class Calls:
         return len(self.subgraphs)
 
 
-@settings(max_examples=25)
+@settings(max_examples=draws(25))
 @given(st.data())
 def test_calls_of_all_kinds(data: DataObject):
     x = data.draw(st.sampled_from([floats("x", 2, 3), quantized("x", 2, 3)]))
@@ -273,7 +274,7 @@ def test_subgraphs_that_are_no_use():
 
 
 @pytest.mark.parametrize("kind", ["STABLEHLO_COMPOSITE", "IF", "WHILE"])
-def test_calls_do_not_make_a_small_file_large(kind: str):
+def test_calls_do_not_make_a_small_file_large(kind: str, monkeypatch: pytest.MonkeyPatch):
     """Forty subgraphs, each of which calls the next one twice: 2^40 operators."""
     x, y, inside, between, out = (floats(n, 2) for n in ("x", "y", "in", "between", "out"))
     c = Tensor.constant("c", np.array(True))
@@ -298,6 +299,7 @@ def test_calls_do_not_make_a_small_file_large(kind: str):
     if kind == "WHILE":
         import_tflite(model)  # each subgraph is carried once
         return
+    monkeypatch.setenv("FURIOSA_MAX_FUNCTION_BYTES", str(1 << 20))
     with pytest.raises(ImportFailure, match="make the network too large") as caught:
         import_tflite(model)
     assert "FURIOSA_MAX_FUNCTION_BYTES" in str(caught.value)
