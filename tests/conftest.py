@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,17 +16,20 @@ from hypothesis import HealthCheck, settings
 
 from furiosa_ir import host_kernels, plugins
 from tests import without_cache  # noqa: F401
+from tests.draws import draws
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 DIGITS = ROOT / "examples" / "digits"
+WORKER_BYTES = 1 << 30
+"""Of memory that a worker and what it starts take at most, but for a few tests."""
 
 # Deadlines measure the machine. The same examples each time: a red run means the change.
 settings.register_profile(
     "default",
     deadline=None,
     derandomize=True,
-    max_examples=25,
+    max_examples=draws(25),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
@@ -34,8 +38,32 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Each worker is a session: Linux shares the machine out among sessions first (sched(7)).
+
+    In one session, all workers together get what a single busy loop in another one gets.
+    """
+    if hasattr(config, "workerinput"):
+        with suppress(OSError):  # it leads one already
+            os.setsid()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """`-n auto`: three workers a core, as far as there is memory for them.
+
+    Some wait for processes, servers and locks; and beside busy loops many get more of the machine.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(cores, min(3 * cores, memory // WORKER_BYTES))
+
+
+@pytest.hookimpl(tryfirst=True)  # before some are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips what this machine cannot run, with the reason."""
+    """Skips what this machine cannot run, with the reason; marks what hypothesis draws."""
     lacks = {
         "corpus": None
         if (SHARED / "models").is_dir()
@@ -46,6 +74,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "redis": None if shutil.which("redis-server") else "redis-server is not installed",
     }
     for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("draws")
         for mark, reason in lacks.items():
             if reason and item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=reason))

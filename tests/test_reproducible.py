@@ -28,6 +28,7 @@ from furiosa_ir.compiler import compile_model, compile_source
 from furiosa_ir.ir.equivalence import difference
 from furiosa_ir.ir.text import read_module, write_module
 from tests.conftest import ROOT
+from tests.draws import mostly_slow
 from tests.reproducible_networks import computed_constants, digests
 
 SMALL_CORPUS = (
@@ -224,6 +225,12 @@ def test_every_level_as_text(digits: Path, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", SMALL_CORPUS)
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow(
+        SMALL_CORPUS,
+        *("kws_dscnn_int8.tflite", "ic_resnet8_qdq_i8.onnx", "sww_streaming_int8.tflite"),
+    ),
+)
 def test_every_level_of_the_corpus_as_text(models: Path, name: str, tmp_path: Path) -> None:
     check_every_level(models / "trained" / name, tmp_path)

@@ -316,13 +316,15 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def steps() -> settings:
-    return settings(stateful_step_count=20, max_examples=settings().max_examples // 2)
+    return settings(stateful_step_count=20, max_examples=max(3, settings().max_examples // 2))
 
 
+@pytest.mark.draws
 def test_directory():
     run_state_machine_as_test(DirectoryMachine, settings=steps())
 
 
+@pytest.mark.draws
 @pytest.mark.redis
 def test_redis(server: RedisServer):
     RedisMachine.server = server

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.quant import uniform
 from tests.conformance.conformance import Count, forms, onnx_case
+from tests.draws import ALL
 from tests.lowering.drawn import Draw, Drawn, network_of
 
 FORMS = forms()
-EXAMPLES = 3
+EXAMPLES = 3 if ALL else 2
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize(("name", "form"), FORMS)
 def test_conforms(name: str, form: str) -> None:
     elements = 0

@@ -16,18 +16,28 @@ from tests.corpus.agreement import (
     session,
 )
 from tests.corpus.layerwise import layerwise
+from tests.draws import mostly_slow
 
 pytestmark = pytest.mark.corpus
 
+SMALL = TFLITE[:9]
+SMALL_ONNX = ONNX_TRAINED[:5]
 
-@pytest.mark.parametrize("name", TFLITE)
+
+@pytest.mark.parametrize("name", mostly_slow(TFLITE, *SMALL, "mbv2_100_224_ptq_int8"))
 def test_tflite_equals_litert(name: str) -> None:
     result = agreement(name, 3)
     assert result.different == 0
     assert result.npu_mac_share >= 0.99
 
 
-@pytest.mark.parametrize("name", [n for n in TFLITE if not n.startswith("deeplab")])
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow(
+        (n for n in TFLITE if not n.startswith("deeplab")),
+        *("ic_resnet8_int8", "kws_dscnn_int8", "sww_streaming_int8"),
+    ),
+)
 def test_tflite_equals_litert_on_one_pe(name: str) -> None:
     assert agreement(name, 1, "warboy").different == 0
 
@@ -36,7 +46,10 @@ ONE_BY_ONE = [n for n in (*ONNX_TRAINED, *ONNX_GENERATED) if not n.startswith("s
 """The largest takes a minute of exact arithmetic: `make corpus` compares it, too."""
 
 
-@pytest.mark.parametrize("name", ONE_BY_ONE)
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow(ONE_BY_ONE, *SMALL_ONNX, "resnet50_v15_qdq_int8", "mobilenet_v2_qdq_int8"),
+)
 def test_onnx_equals_exact_arithmetic(name: str) -> None:
     """One input each; the seed is one of those that agree (nine of ten must)."""
     result = agreement(name, 1, "warboy" if name in ONNX_GENERATED else "warboy-2pe")
@@ -44,7 +57,9 @@ def test_onnx_equals_exact_arithmetic(name: str) -> None:
     assert result.npu_mac_share >= 0.99
 
 
-@pytest.mark.parametrize("name", [n for n in ONNX_TRAINED if not n.startswith("ssd")])
+@pytest.mark.parametrize(
+    "name", mostly_slow((n for n in ONNX_TRAINED if not n.startswith("ssd")), *SMALL_ONNX)
+)
 def test_onnx_layer_by_layer(name: str) -> None:
     """At most one element in a million differs, by one step."""
     count = layerwise(path_of(name), 1)
@@ -55,8 +70,8 @@ def test_onnx_layer_by_layer(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "reference"),
     [
-        ("ic_resnet8_int8", None),
-        ("ic_resnet8_qdq_i8", "onnxruntime"),
+        pytest.param("ic_resnet8_int8", None, marks=pytest.mark.slow),
+        pytest.param("ic_resnet8_qdq_i8", "onnxruntime", marks=pytest.mark.slow),
         ("kws_dscnn_int8", None),
         ("kws_dscnn_qdq_i8", "onnxruntime"),
     ],

@@ -6,6 +6,7 @@ import pytest
 
 from tests.corpus.agreement import ONNX_TRAINED, TFLITE, path_of
 from tests.corpus.table import Network, measure, networks
+from tests.draws import mostly_slow
 from tests.importers.batch_runs import assert_batch_equals_single_runs
 
 pytestmark = pytest.mark.corpus
@@ -14,12 +15,16 @@ pytestmark = pytest.mark.corpus
 LARGE = ("deeplabv3", "ssd_mbv2", "ssd_mbv1", "mobilenet_edgetpu", "mbv2_100")
 
 
-@pytest.mark.parametrize("name", [*TFLITE, *ONNX_TRAINED])
+@pytest.mark.parametrize(
+    "name", mostly_slow([*TFLITE, *ONNX_TRAINED], *TFLITE[:9], *ONNX_TRAINED[:5])
+)
 def test_a_batch_equals_single_runs(name: str) -> None:
     assert_batch_equals_single_runs(path_of(name), 2 if name.startswith(LARGE) else 4)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2_qdq_int8", "yolov5n_640_qdq_int8"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(["mobilenet_v2_qdq_int8", "yolov5n_640_qdq_int8"], "mobilenet_v2_qdq_int8")
+)
 def test_a_batch_of_a_large_network(name: str) -> None:
     assert_batch_equals_single_runs(path_of(name), 2)
 

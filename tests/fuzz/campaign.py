@@ -12,6 +12,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from tests.fuzz.harnesses import HARNESSES, Harness
@@ -70,15 +71,15 @@ class Outcome:
         )
 
 
-def write_seeds(harness: Harness, folder: Path) -> int:
-    """Writes the seed corpus, without files that are longer than the harness takes.
+def write_seeds(harness: Harness, folder: Path, most: int | None = None) -> int:
+    """Writes the seed corpus, or its first files, without those longer than the harness takes.
 
     Returns:
         How many files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
-    for name, data in harness.seeds():
+    for name, data in islice(harness.seeds(), most):
         if len(data) <= harness.max_bytes:
             (folder / re.sub(r"[^\w.-]", "_", name)).write_bytes(data)
             count += 1

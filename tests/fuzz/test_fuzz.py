@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from furiosa_ir.errors import FuriosaError
+from tests.draws import ALL, draws
 from tests.fuzz.campaign import ROOT, Outcome, run_campaign, write_seeds
 from tests.fuzz.harnesses import HARNESSES
 
@@ -19,9 +20,17 @@ LEAST_EDGES = {"cache": 40}
 """Of the code that a run goes through; the reader of cache entries is one small module."""
 RUNS = 400
 """Inputs of a short run beside the seeds, which come first."""
+SEEDS = None if ALL else 60
+"""Making them all takes ten seconds."""
+ENOUGH = draws(20)
+"""Mutated files that are read, and others that are refused."""
 SECONDS = 60
 """Of processor time at most."""
-REGRESSIONS = sorted(p for p in (Path(__file__).parent / "regressions").glob("*/*") if p.is_file())
+REGRESSIONS = {
+    folder.name: sorted(p for p in folder.iterdir() if p.is_file())
+    for folder in sorted((Path(__file__).parent / "regressions").iterdir())
+    if folder.is_dir()
+}
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +40,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     @cache
     def folder(name: str) -> Path:
         made = tmp_path_factory.mktemp(name)
-        assert write_seeds(HARNESSES[name], made) >= 50
+        assert write_seeds(HARNESSES[name], made, SEEDS) >= 50
         return made
 
     return folder
@@ -58,17 +67,19 @@ def test_a_short_run_finds_nothing(name: str, tmp_path: Path, seeds: Callable[[s
     assert 0 < outcome.peak_mib < 1024
 
 
-@pytest.mark.parametrize("path", REGRESSIONS, ids=lambda p: f"{p.parent.name}/{p.name}")
-def test_a_bug_that_fuzzing_found_stays_fixed(path: Path) -> None:
-    """In a process of its own: some of them crashed or hung in native code."""
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_bugs_that_fuzzing_found_stay_fixed(name: str) -> None:
+    """In a process of their own: some of them crashed or hung in native code."""
     code = (
         "import sys; from pathlib import Path; from tests.fuzz.harnesses import HARNESSES;"
         "from furiosa_ir.errors import FuriosaError\n"
-        "try: HARNESSES[sys.argv[1]].run(Path(sys.argv[2]).read_bytes())\n"
-        "except FuriosaError as error: print(error)"
+        "for path in sys.argv[2:]:\n"
+        "    print('file', path, flush=True)\n"
+        "    try: HARNESSES[sys.argv[1]].run(Path(path).read_bytes())\n"
+        "    except FuriosaError as error: print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, path.parent.name, str(path)],
+        [sys.executable, "-W", "ignore", "-c", code, name, *REGRESSIONS[name]],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -76,11 +87,15 @@ def test_a_bug_that_fuzzing_found_stays_fixed(path: Path) -> None:
         timeout=250,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) <= 1
-    assert done.stdout.strip().isprintable()
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    said = done.stdout.removeprefix("file ").split("\nfile ")
+    assert len(said) == len(REGRESSIONS[name])
+    for each in said:
+        assert len(each.splitlines()) <= 2, each
+        assert each.replace("\n", "").isprintable(), each
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize("name", HARNESSES)
 def test_structural_mutations_keep_many_files_sound(
     name: str, seeds: Callable[[str], Path]
@@ -89,7 +104,7 @@ def test_structural_mutations_keep_many_files_sound(
     harness, files = HARNESSES[name], contents(seeds(name))
     rng, outcomes = random.Random(0), {"same": 0, "accepted": 0, "refused": 0}
     for _ in range(1000):
-        if min(outcomes["accepted"], outcomes["refused"]) >= 20:
+        if min(outcomes["accepted"], outcomes["refused"]) >= ENOUGH:
             break
         data = rng.choice(files)
         changed = harness.mutate(data, rng)
@@ -101,8 +116,8 @@ def test_structural_mutations_keep_many_files_sound(
             outcomes["accepted"] += 1
         except FuriosaError:
             outcomes["refused"] += 1
-    assert outcomes["accepted"] >= 20, outcomes
-    assert outcomes["refused"] >= 20, outcomes
+    assert outcomes["accepted"] >= ENOUGH, outcomes
+    assert outcomes["refused"] >= ENOUGH, outcomes
 
 
 @pytest.mark.parametrize("name", HARNESSES)

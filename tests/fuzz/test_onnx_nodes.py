@@ -33,7 +33,14 @@ print(accepted, refused)
 """
 
 
-@pytest.mark.parametrize(("first", "folded"), [(0, False), (2, False), (4, False), (0, True)])
+@pytest.mark.parametrize(
+    ("first", "folded"),
+    [
+        (0, False),
+        *(pytest.param(seed, False, marks=pytest.mark.slow) for seed in (2, 4)),
+        (0, True),
+    ],
+)
 def test_no_operator_crashes_the_importer(first: int, folded: bool) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM.format(first=first, last=first + 2, folded=folded)],

@@ -17,6 +17,7 @@ from furiosa_ir.ir.constant_file import constants_of, read_constants, write_cons
 from furiosa_ir.ir.constants import Constant
 from furiosa_ir.ir.text import large_constants, parse_module, print_module, write_module
 from tests.conftest import DIGITS
+from tests.draws import draws
 
 
 @pytest.fixture(scope="module", params=["graph", "ftensor", "warboy"])
@@ -28,7 +29,7 @@ def text(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return path
 
 
-@settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=draws(10), phases=[Phase.explicit, Phase.generate])
 @given(st.data())
 def test_a_flipped_bit_changes_no_program(text: Path, data: st.DataObject) -> None:
     """One of a weight was compiled to another program; one that nobody reads does no harm."""

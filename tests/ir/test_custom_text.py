@@ -50,6 +50,7 @@ from furiosa_ir.ir.text_format import is_ir_text
 from furiosa_ir.passes.assign_target import with_target
 from tests.conformance.conformance import onnx_model
 from tests.conftest import DIGITS, SHARED
+from tests.draws import draws
 from tests.lowering.drawn import drawn
 from tests.lowering.exact_cases import CASES
 from tests.lowering.network import forms, networks
@@ -163,7 +164,7 @@ WITHOUT_PLANS = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(25), deadline=None)
 @given(st.integers(0, 2**32))
 def test_any_operation_round_trips(seed: int):
     rng = random.Random(seed)
@@ -178,7 +179,7 @@ def test_any_operation_round_trips(seed: int):
 
 
 @settings(
-    max_examples=8,
+    max_examples=draws(8),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -29,6 +29,7 @@ from furiosa_ir.ir.interface import complete_interface
 from furiosa_ir.ir.text import large_constants, parse_module, print_module, write_module
 from furiosa_ir.runtime import Session
 from tests.conftest import DIGITS
+from tests.draws import draws
 
 NETWORKS = ("digits_int8.tflite", "digits_qdq_int8.onnx")
 WRONG: tuple[Attribute, ...] = (
@@ -85,7 +86,7 @@ def _changed_list(
 @pytest.mark.parametrize("level", ["graph", "ftensor", "warboy"])
 @pytest.mark.parametrize("network", NETWORKS)
 @settings(
-    max_examples=8,
+    max_examples=draws(8),
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -18,9 +18,17 @@ from furiosa_ir.ir.text import large_constants, parse_module, print_module
 from furiosa_ir.ir.verifier import verify_module
 from furiosa_ir.passes.assign_target import with_target
 from tests.conftest import DIGITS, SHARED
+from tests.draws import mostly_slow
 
 SMALL = 2 << 20
 TRAINED = sorted(p for p in (SHARED / "models" / "trained").glob("*.*") if p.stat().st_size < SMALL)
+SMALLEST = (
+    "ad_fc_ae_int8.tflite",
+    "kws_dscnn_int8.tflite",
+    "kws_dscnn_qdq_i8.onnx",
+    "ic_resnet8_qdq_i8.onnx",
+    "sww_streaming_int8.tflite",
+)
 DIGITS_FILES = [DIGITS / "digits_int8.tflite", DIGITS / "digits_qdq_int8.onnx"]
 
 
@@ -57,6 +65,6 @@ def test_digits(path: Path, target: str):
 
 @pytest.mark.corpus
 @pytest.mark.filterwarnings("ignore:.*quantised dimension")
-@pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", mostly_slow(TRAINED, *SMALLEST), ids=lambda p: p.name)
 def test_trained(path: Path):
     check_phases(path, "warboy-2pe")

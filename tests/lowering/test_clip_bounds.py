@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from furiosa_ir.runtime import session
+from tests.draws import draws
 
 BOUND = st.none() | st.sampled_from([-20.0, -1.0, -0.26, 0.0, 0.5, 2.0, 20.0])
 STEP = st.just("Relu") | st.tuples(BOUND, BOUND)
@@ -48,7 +49,7 @@ def network(steps: list[Any], scales: list[float]) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=draws(60))
 @given(
     st.lists(
         st.tuples(STEP, st.sampled_from([SCALE, 2 * SCALE, SCALE / 2])), min_size=1, max_size=3

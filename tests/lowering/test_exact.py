@@ -11,16 +11,18 @@ from hypothesis import given, settings
 from furiosa_ir.interpreter import run_function
 from furiosa_ir.lowering import refusal
 from furiosa_ir.lowering.function import lower_function
+from tests.draws import draws
 from tests.lowering.drawn import Drawn, drawn
 from tests.lowering.exact_cases import CASES
 
-EXAMPLES = 30
+EXAMPLES = draws(30)
 
 
 def stored_as_int8(array: Any) -> Any:
     return (array ^ np.uint8(0x80)).view(np.int8) if array.dtype == np.uint8 else array
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize("case", CASES)
 def test_lowering_equals_exact_arithmetic(case: str) -> None:
     @settings(max_examples=EXAMPLES)

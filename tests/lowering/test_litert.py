@@ -12,6 +12,7 @@ from furiosa_ir.dialects.graph.elementwise import DivOp
 from furiosa_ir.dialects.graph.movement import SliceOp
 from furiosa_ir.dialects.graph.reduction import LpNormalizationOp
 from furiosa_ir.runtime import session
+from tests.draws import draws
 from tests.lowering import litert_convolutions, litert_movement, litert_operators
 from tests.lowering.network import DTYPES, Network, Refused, forms, networks
 from tests.oracle.litert import build_model
@@ -19,13 +20,14 @@ from tests.oracle.litert import build_model
 CASE_MODULES = (litert_convolutions, litert_operators, litert_movement)
 """Importing them registers their cases."""
 
-EXAMPLES = 10
+EXAMPLES = draws(10)
 """Networks of each case and dtype."""
 
 MAY_REFUSE = {("resize_bilinear", "uint8")}
 """LiteRT computes these (partly) in a way that the NPU does not repeat: they stay on the host."""
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize(("name", "dtype"), forms())
 def test_matches_litert(name: str, dtype: str) -> None:
     checked = 0

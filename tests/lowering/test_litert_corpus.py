@@ -19,6 +19,7 @@ from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.importers.tflite import import_tflite
 from furiosa_ir.ir.constants import Array
 from furiosa_ir.ir.location import layer_name
+from tests.draws import mostly_slow
 from tests.lowering.network import Refused, evaluate_lowered
 
 MODELS = Path(__file__).parents[3] / "shared" / "models" / "trained"
@@ -40,8 +41,11 @@ REFUSED_LAYERS = {
 """Network -> how many operations at most stay on the host (the detection head)."""
 
 
+LIGHT = ("ic_resnet8_int8", "kws_dscnn_int8", "mbv2_100_224_ptq_int8", "sww_streaming_int8")
+
+
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", REFUSED_LAYERS)
+@pytest.mark.parametrize("name", mostly_slow(REFUSED_LAYERS, *LIGHT))
 def test_every_layer_matches(name: str) -> None:
     path = MODELS / f"{name}.tflite"
     reference = _reference_tensors(path)

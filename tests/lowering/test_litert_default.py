@@ -16,13 +16,14 @@ from furiosa_ir.dialects.graph.convolution import ConvTransposeOp
 from furiosa_ir.dialects.graph.elementwise import AddOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.lowering.registry import LITERT, LITERT_DEFAULT
+from tests.draws import draws
 from tests.lowering import litert_convolutions, litert_movement, litert_operators
 from tests.lowering.network import Network, Refused, forms, networks
 
 CASE_MODULES = (litert_convolutions, litert_operators, litert_movement)
 """Importing them registers their cases."""
 
-EXAMPLES = 10
+EXAMPLES = draws(10)
 
 NEVER_LOWERED = {"reduce_sum", "softmax", "log_softmax"}
 """Float32 arithmetic: they run on the host."""
@@ -35,6 +36,7 @@ MAY_REFUSE = {
 """Some of their forms are not lowered, see the constraints."""
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize(("name", "dtype"), forms())
 def test_matches_the_default_kernels(name: str, dtype: str) -> None:
     checked = 0

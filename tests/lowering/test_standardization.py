@@ -22,6 +22,7 @@ from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.lowering import Emitter, find_lowering, refusal
 from furiosa_ir.lowering.exact import standardization
 from furiosa_ir.lowering.registry import EXACT
+from tests.draws import draws
 
 SQRT_BITS = 160
 EPSILONS = (0.0, 1e-30, 1e-12, 1e-7, 1e-5, 1e-3, 0.1)
@@ -122,7 +123,7 @@ def nearly_constant_rows(draw: Any) -> Any:
     return np.clip(row, -128, 127).astype(np.int8)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=draws(120), deadline=None)
 @given(
     row=nearly_constant_rows(),
     x_scale=st.one_of(st.sampled_from([1.0, 0.5, 2.0**-7]), st.floats(1e-4, 4.0).map(f32_of)),

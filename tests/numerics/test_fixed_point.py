@@ -17,6 +17,7 @@ from furiosa_ir.numerics.fixed_point import (
     quantize_multiplier,
     rescale,
 )
+from tests.draws import draws
 
 INT32 = st.integers(-(2**31) + 1, 2**31 - 1)
 MULTIPLIER = st.integers(-(2**31) + 1, 2**31 - 1)
@@ -59,7 +60,7 @@ def double_rounding(value: int, multiplier: int, shift: int) -> int:
 
 @pytest.mark.parametrize("rounding", ["even", "up", "away", "floor"])
 @given(x=st.lists(INT32, min_size=1, max_size=8), m=MULTIPLIER, s=SHIFT)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=draws(200), deadline=None)
 def test_single_rounding(rounding: Rounding, x: list[int], m: int, s: int) -> None:
     got = rescale(np.array(x), m, s, rounding=rounding, dtype=np.int64)
     assert got.tolist() == [round_fraction(Fraction(v * m, 2**s), rounding) for v in x]
@@ -70,7 +71,7 @@ def test_single_rounding(rounding: Rounding, x: list[int], m: int, s: int) -> No
     offset=st.integers(-(2**22), 2**22),
     s=st.integers(1, 44),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=draws(500), deadline=None)
 def test_near_even_around_ties(tie: int, offset: int, s: int) -> None:
     """Products a little beside k + 1/2, to and fro across the tolerance."""
     product = (2 * tie + 1) * 2 ** (s - 1) + offset
@@ -91,7 +92,7 @@ def test_near_even_restores_real_ties() -> None:
 
 
 @given(x=st.lists(INT32, min_size=1, max_size=8), m=MULTIPLIER, s=SHIFT)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 def test_double_rounding(x: list[int], m: int, s: int) -> None:
     got = rescale(np.array(x), m, s, rounding="double", dtype=np.int64)
     assert got.tolist() == [double_rounding(v, m, s) for v in x]
@@ -99,7 +100,7 @@ def test_double_rounding(x: list[int], m: int, s: int) -> None:
 
 @pytest.mark.parametrize("rounding", ["even", "up", "away", "floor"])
 @given(k=st.integers(-31, 31), bits=st.integers(0, 41), s=st.integers(0, 48))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=draws(200), deadline=None)
 def test_ties_of_wide_values(rounding: Rounding, k: int, bits: int, s: int) -> None:
     """48-bit values."""
     got = rescale(np.array([k << bits]), 3, s, rounding=rounding, dtype=np.int64)[0]
@@ -108,7 +109,7 @@ def test_ties_of_wide_values(rounding: Rounding, k: int, bits: int, s: int) -> N
 
 @pytest.mark.parametrize("rounding", ["even", "near_even", "up", "away", "floor", "double"])
 @given(k=st.integers(-(2**20), 2**20), odd=st.integers(-500, 500), s=st.integers(0, 40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=draws(200), deadline=None)
 def test_ties(rounding: Rounding, k: int, odd: int, s: int) -> None:
     """Small multipliers and shifts, where ties are common."""
     m = 2 * odd + 1
@@ -121,7 +122,7 @@ def test_ties(rounding: Rounding, k: int, odd: int, s: int) -> None:
 
 @pytest.mark.parametrize("rounding", ["even", "near_even", "up", "away", "floor", "double"])
 @given(data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=draws(50), deadline=None)
 def test_arrays_zero_points_and_clamp(rounding: Rounding, data: st.DataObject) -> None:
     """Per-channel factors give what each channel gives alone, clamped and offset."""
     channels = data.draw(st.integers(1, 5))
@@ -168,7 +169,7 @@ def test_blocks_cover_large_arrays(shape: tuple[int, ...]) -> None:
 
 
 @given(real=st.floats(2.0**-34, 2.0**30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 def test_quantize_multiplier(real: float) -> None:
     multiplier, shift = quantize_multiplier(real)
     assert 0 <= shift <= 62

@@ -45,8 +45,15 @@ def agree(net: QDQ, data: bytes, program: bytes) -> None:
         np.testing.assert_array_equal(found, expected, err_msg=name)
 
 
-@pytest.mark.parametrize("target", ["warboy", "warboy-2pe"])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("dtype", "target"),
+    [
+        ("int8", "warboy-2pe"),
+        ("uint8", "warboy"),
+        pytest.param("int8", "warboy", marks=pytest.mark.slow),
+        pytest.param("uint8", "warboy-2pe", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", ON_THE_NPU)
 def test_runs_on_the_npu_and_equals_exact_arithmetic(name: str, dtype: str, target: str) -> None:
     net, data, program = compiled(ON_THE_NPU[name], DTYPES[dtype], target)

@@ -16,6 +16,7 @@ from furiosa_ir.importers.onnx import import_onnx
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.passes.fold_quantization import FoldQuantization
 from furiosa_ir.passes.fuse_tables import FuseTables
+from tests.draws import mostly_slow
 from tests.importers.onnx.networks import imported, names, operations, result_shapes
 from tests.oracle.exact import run_exactly
 from tests.passes.qdq import QDQ
@@ -386,7 +387,9 @@ QUANTISED = [
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", QUANTISED)
+@pytest.mark.parametrize(
+    "name", mostly_slow(QUANTISED, "ic_resnet8_qdq_i8.onnx", "resnet50_v15_qdq_int8.onnx")
+)
 def test_networks_are_quantised_through_and_through(
     corpus: Callable[[str], Path], name: str
 ) -> None:

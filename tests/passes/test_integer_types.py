@@ -15,6 +15,7 @@ from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.program import HostSegment
 from furiosa_ir.runtime import session
+from tests.draws import draws
 from tests.importers.onnx.old_opsets import by_onnxruntime
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -174,7 +175,7 @@ def on_the_host(program: bytes) -> list[Any]:
     return [o for s in segments if isinstance(s, HostSegment) for o in s.operators]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=draws(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_drawn_networks(data: st.DataObject) -> None:
     model, x = drawn(data.draw)

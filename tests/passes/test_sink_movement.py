@@ -21,6 +21,7 @@ from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.passes.sink_movement import SinkMovement
+from tests.draws import draws
 
 SHAPE = (1, 2, 3, 4)
 
@@ -100,7 +101,7 @@ class Segment:
             self.values.append(result)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=draws(150))
 @given(st.integers(0, 1 << 30), st.integers(1, 24))
 def test_segments_compute_the_same(seed: int, length: int) -> None:
     segment = Segment(seed, length)

@@ -20,6 +20,7 @@ from furiosa_ir.quantization.onnx import OnnxSource, left_in_float, quantize_onn
 from furiosa_ir.quantization.onnx_running import onnx_runner
 from furiosa_ir.quantization.preparation import name_nodes
 from furiosa_ir.reports.inspect import summary
+from tests.draws import draws
 from tests.quantization.networks import Builder, convolutions, encoder_block
 
 SHAPE = (3, 12, 12)
@@ -53,7 +54,7 @@ def scales(model: Any) -> dict[str, list[float]]:
 LAYERS = ("stem", "inner", "classifier", "add_4", "maxpool_9", "globalaveragepool_10")
 
 
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=draws(6))
 @given(st.sets(st.sampled_from(LAYERS), min_size=1), st.booleans(), st.sampled_from([13, 21]))
 def test_any_layers_left(left: set[str], per_channel: bool, opset: int) -> None:
     model = convolutions(opset=opset)

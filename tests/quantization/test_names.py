@@ -15,6 +15,7 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.quantization.calibration import load_samples
 from furiosa_ir.quantization.onnx import OnnxSource, quantize_onnx
 from furiosa_ir.quantization.onnx_running import onnx_runner
+from tests.draws import draws
 
 SUFFIXES = (
     *("_scale", "_zero_point", "_quantized", "_quantized_scale", "_quantized_zero_point"),
@@ -88,7 +89,9 @@ def clashing(draw: st.DrawFn) -> list[str]:
     return names
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.large_base_example])
+@settings(
+    deadline=None, max_examples=draws(15), suppress_health_check=[HealthCheck.large_base_example]
+)
 @given(clashing(), st.booleans(), st.sampled_from(["minmax", "percentile"]))
 def test_any_names(names: list[str], body: bool, method: str) -> None:
     model = network(names, body=body)

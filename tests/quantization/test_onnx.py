@@ -21,6 +21,8 @@ from furiosa_ir.runtime import session
 from furiosa_ir.tools.furiosa import main
 from tests.quantization.networks import Builder, convolutions, encoder_block
 
+pytestmark = pytest.mark.usefixtures("one_quantizer")
+
 BOUNDARY = 5
 """The hint of quantising a float input and dequantising a float output."""
 
@@ -80,8 +82,16 @@ def test_a_convolutional_network(tmp_path: Path, options: tuple[str, ...]):
         assert report["float_operators"]["Conv"] == 1
 
 
-@pytest.mark.parametrize("opset", [9, 11, 13, 17])
-@pytest.mark.parametrize("batch", [1, "N"])
+@pytest.mark.parametrize(
+    ("opset", "batch"),
+    [
+        *((9, "N"), (11, 1), (13, "N"), (17, 1)),
+        *(
+            pytest.param(*c, marks=pytest.mark.slow)
+            for c in [(9, 1), (11, "N"), (13, 1), (17, "N")]
+        ),
+    ],
+)
 def test_every_opset_and_an_open_batch(tmp_path: Path, opset: int, batch: int | str):
     path, report = quantized(convolutions(batch, opset), tmp_path)
     model = onnx.load(path)

@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from tests.importers.tflite.single import options
 from tests.oracle.litert import Operator, Tensor, build_model
 from tests.quantization.test_tflite_preparation import quantized
@@ -58,7 +59,7 @@ def network(
 
 @settings(
     deadline=None,
-    max_examples=12,
+    max_examples=draws(12),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

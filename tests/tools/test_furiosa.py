@@ -87,6 +87,7 @@ def test_verify(source: Path, reference: str, level: str, tmp_path: Path):
     assert f"every element equal to {reference}" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_verify_runs_custom_operators_and_newer_versions(shared: Path, tmp_path: Path):
     trained = shared / "models" / "trained"

@@ -15,6 +15,7 @@ from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.verification.convolutions import exact_convolution, lowered_convolution
+from tests.draws import draws
 
 
 def values(*types: Any) -> list[Any]:
@@ -46,7 +47,7 @@ def convolutions(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60), deadline=None)
 @given(convolutions(), st.sampled_from(("NCHW", "NHWC")))
 def test_of_lowered_networks(drawn: dict[str, Any], layout: str):
     rng = np.random.default_rng(drawn["seed"])
@@ -73,7 +74,7 @@ def test_of_lowered_networks(drawn: dict[str, Any], layout: str):
     assert np.array_equal(got, want)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=draws(40), deadline=None)
 @given(convolutions(), st.booleans())
 def test_of_dequantised_networks(drawn: dict[str, Any], unsigned: bool):
     rng = np.random.default_rng(drawn["seed"])

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from tests.conftest import DIGITS
+from tests.draws import mostly_slow
 from tests.passes.qdq import QDQ
 from tests.verification.mutations import LEVELS, Mutate, Score, Subject
 
@@ -42,7 +43,9 @@ def movements() -> onnx.ModelProto:
     return q.model()
 
 
-@pytest.fixture(scope="module", params=["tflite", "onnx", "movements"])
+@pytest.fixture(
+    scope="module", params=mostly_slow(["tflite", "onnx", "movements"], "tflite", "movements")
+)
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     if request.param == "movements":
         path = tmp_path_factory.mktemp("mutations") / "movements.onnx"

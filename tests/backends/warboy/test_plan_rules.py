@@ -29,6 +29,7 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.ir.verifier import verify_module
 from tests.conftest import DIGITS
+from tests.draws import draws
 
 MACHINE = load_machine("warboy")
 
@@ -138,7 +139,7 @@ def with_integer(value: Any, path: tuple[Any, ...], number: int) -> Any:
     return replace(value, **{key: with_integer(getattr(value, key), rest, number)})
 
 
-@settings(max_examples=40)
+@settings(max_examples=draws(40))
 @given(data=st.data())
 def test_any_number_may_be_another(data: st.DataObject) -> None:
     """It is refused, or it is a program: nothing else happens."""

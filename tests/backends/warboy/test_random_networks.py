@@ -13,6 +13,7 @@ from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.lowering.registry import Emitter
 from tests.backends.warboy.networks import Pieces
 from tests.backends.warboy.segments import check, small_machine
+from tests.draws import draws
 
 
 def random_network(seed: int, length: int, layout: str):
@@ -83,7 +84,7 @@ def random_network(seed: int, length: int, layout: str):
     return build
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60), deadline=None)
 @given(
     seed=st.integers(0, 1 << 30),
     length=st.integers(1, 12),

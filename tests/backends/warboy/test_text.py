@@ -25,6 +25,7 @@ from furiosa_ir.ir.verifier import verify_module
 from tests.backends.warboy.networks import Pieces
 from tests.backends.warboy.segments import Build, build_function, small_machine
 from tests.backends.warboy.test_random_networks import random_network
+from tests.draws import draws
 
 MACHINE = small_machine(3072, 4)
 
@@ -82,7 +83,7 @@ def test_text_of_every_stage(shape: tuple[int, ...], build: Build) -> None:
     go_through_text(shape, build)
 
 
-@settings(max_examples=4)
+@settings(max_examples=draws(4))
 @given(seed=st.integers(0, 1 << 30), layout=st.sampled_from(["NCHW", "NHWC"]))
 def test_text_of_every_stage_of_random_networks(seed: int, layout: str) -> None:
     """Padding, windows and copies among them: what a stage knows has to be in its text."""

@@ -17,6 +17,7 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.onnx.local_functions import expanded_functions
 from furiosa_ir.interpreter import run_module
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
+from tests.draws import draws
 from tests.importers.onnx.networks import imported
 
 node = helper.make_node
@@ -126,7 +127,7 @@ def _networks(draw: DrawFn) -> onnx.ModelProto:
     return model_of([call(functions[-1].name, **values)], functions)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=draws(30))
 @given(_networks())
 def test_attributes_come_from_the_call_then_from_the_default(model: onnx.ModelProto) -> None:
     check(model)

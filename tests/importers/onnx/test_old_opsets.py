@@ -19,6 +19,7 @@ from furiosa_ir.importers.onnx.opset_rules import RULES
 from furiosa_ir.importers.onnx.opsets import raise_opset
 from furiosa_ir.onnxruntime_session import onnx_session, run_session
 from furiosa_ir.runtime import session
+from tests.draws import draws
 from tests.importers.onnx.old_opset_cases import CASES, NOT_COMPARED
 from tests.importers.onnx.old_opsets import by_onnxruntime, cases_of, check, ours, pairs
 
@@ -30,7 +31,7 @@ def test_every_operator_has_a_case() -> None:
     assert {name for name, _ in RULES} <= set(CASES)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=draws(25))
 @given(st.sampled_from(list(pairs())))
 def test_a_pair(pair: tuple[str, int]) -> None:
     if pair[0] not in NOT_COMPARED:
@@ -92,7 +93,7 @@ def _windows(draw: DrawFn) -> tuple[Sequence[int], dict[str, Any]]:
     return kernel, attributes
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=draws(80))
 @given(_windows())
 def test_the_extents_of_transposed_convolutions(
     window: tuple[Sequence[int], dict[str, Any]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from furiosa_ir.onnxruntime_session import onnx_session
 from furiosa_ir.passes.fold_quantization import FoldQuantization
 from furiosa_ir.reports.inspect import summary
 from furiosa_ir.runtime import session
+from tests.draws import draws
 from tests.importers.onnx.qlinear_networks import (
     FORMATS,
     FORMS,
@@ -34,6 +36,8 @@ from tests.importers.onnx.qlinear_networks import (
 
 MICROSOFT = "com.microsoft"
 AROUND = {"quantize", "dequantize"}
+FEW = [("QOperator", "uint8"), ("QOperator", "uint8 weights"), ("QDQ", "int8 per channel")]
+"""Every form, and either format, in `make test`."""
 DTYPES = [np.int8, np.uint8]
 
 
@@ -53,8 +57,13 @@ def exact(model: bytes, inputs: dict[str, Any]) -> list[Any]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("quant_format", FORMATS)
+@pytest.mark.parametrize(
+    ("quant_format", "form"),
+    [
+        each if each in FEW else pytest.param(*each, marks=pytest.mark.slow)
+        for each in product(FORMATS, FORMS)
+    ],
+)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_of_the_quantiser(name: str, quant_format: str, form: str, tmp_path: Path) -> None:
     model, x = quantized(name, form, tmp_path, quant_format)
@@ -117,7 +126,7 @@ def type_code(dtype: Any) -> int:
     return 3 if dtype == np.int8 else 2  # TensorProto.INT8, UINT8
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=draws(30))
 @given(data=st.data())
 def test_average_pool_counts_as_onnxruntimes(data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(DTYPES))
@@ -147,7 +156,7 @@ def test_average_pool_counts_as_onnxruntimes(data: st.DataObject) -> None:
     assert int(np.abs(got.astype(int) - witness.astype(int)).max()) <= 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=draws(30))
 @given(data=st.data())
 def test_softmax_of_either_operator_set(data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(DTYPES))
@@ -188,7 +197,7 @@ def test_gelu_between_quantisations(operator: str, dtype: Any) -> None:
     assert int(np.abs(got.astype(int) - witness.astype(int)).max()) <= 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=draws(40))
 @given(data=st.data())
 def test_integer_operators_leave_the_npu_as_int32(data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(DTYPES))
@@ -221,7 +230,7 @@ def test_integer_operators_leave_the_npu_as_int32(data: st.DataObject) -> None:
     assert host == (["Cast", "mul", "sub"] if dynamic else [])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=draws(20))
 @given(data=st.data())
 def test_scaled_accumulator_is_a_quantised_convolution(data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(DTYPES))

@@ -18,6 +18,7 @@ from furiosa_ir.errors import ImportFailure
 from furiosa_ir.interpreter.run import run_module
 from furiosa_ir.program import HostSegment
 from furiosa_ir.runtime import session
+from tests.draws import draws
 from tests.importers.onnx.networks import imported, network
 from tests.importers.onnx.old_opsets import by_onnxruntime
 
@@ -153,7 +154,7 @@ def drawn(draw: Any) -> tuple[onnx.ModelProto, Array, Array]:
     return helper.make_model(graph, opset_imports=imports, ir_version=10), x, want
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=draws(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_products_run_on_the_npu(data: st.DataObject) -> None:
     model, x, want = drawn(data.draw)

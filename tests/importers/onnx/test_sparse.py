@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from furiosa_ir.errors import ImportFailure
+from tests.draws import draws
 from tests.importers.onnx.networks import imported, names, network
 from tests.importers.onnx.old_opsets import by_onnxruntime, ours
 
@@ -35,7 +36,7 @@ def with_sparse(tensor: Any) -> onnx.ModelProto:
     return model
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=draws(15), deadline=None)
 @given(
     data=st.data(),
     shape=st.sampled_from([(12,), (1, 12), (2, 1), (2, 3, 12), (1,), (3, 0, 12)]),

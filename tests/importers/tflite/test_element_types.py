@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.importers.tflite import import_tflite
+from tests.draws import draws
 from tests.importers.tflite.single import options, vector
 from tests.importers.tflite.test_result_shapes import CASES, Case, attempt, compare
 from tests.importers.tflite.test_subgraphs import check
@@ -83,7 +84,7 @@ def arrays(inputs: list[Tensor]) -> list[np.ndarray]:
     return given
 
 
-@settings(max_examples=60)
+@settings(max_examples=draws(60))
 @given(st.sampled_from(CASES), st.sampled_from(sorted(TYPES)))
 def test_types(case: Case, kind: str):
     made = None if kind in UNSTABLE.get(case.builtin, ()) else retyped(case, kind)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
+from tests.draws import draws
 from tests.importers.tflite.single import options, vector
 from tests.importers.tflite.test_result_shapes import attempt
 from tests.oracle.litert import Operator, Tensor, build_model, run_reference
@@ -79,7 +80,7 @@ def litert(model: bytes, arrays: list[np.ndarray]) -> list[np.ndarray] | None:
         return None
 
 
-@settings(max_examples=50)
+@settings(max_examples=draws(50))
 @given(st.sampled_from([*BINARY, *UNARY]), st.sampled_from(sorted(TYPES)), st.data())
 def test_extreme_scales(builtin: str, kind: str, data_: st.DataObject):
     scales = tuple(data_.draw(st.sampled_from([None, *SCALES])) for _ in range(3))

@@ -16,6 +16,7 @@ from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite import import_tflite
+from tests.draws import draws
 from tests.importers.tflite.single import names_of, options
 from tests.importers.tflite.sparse import with_sparse
 from tests.importers.tflite.test_subgraphs import check
@@ -40,7 +41,7 @@ def matrix(dtype: Any, seed: int = 0) -> np.ndarray:
     return (rng.integers(-5, 6, (8, 16)) * there).astype(dtype)
 
 
-@settings(max_examples=20)
+@settings(max_examples=draws(20))
 @given(st.data())
 def test_densify(data: DataObject):
     dtype = data.draw(st.sampled_from([F32, np.float16, np.int8]))

@@ -21,6 +21,7 @@ from furiosa_ir.importers.tflite.tensor_names import UniqueNames
 from furiosa_ir.ir.text import print_module
 from furiosa_ir.runtime import session
 from tests import bounded
+from tests.draws import draws
 from tests.fuzz.hostile_tflite import shared_custom_options
 from tests.importers.tflite.single import main_of, options, vector
 from tests.oracle.litert import Operator, Tensor, build_model
@@ -135,11 +136,12 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
         assert caught.value.file == str(path)
 
 
+@pytest.mark.draws
 def test_corrupt_files_raise_import_failure_only(digits: Path) -> None:
     good = (digits / "digits_int8.tflite").read_bytes()
     rng = random.Random(5)
     refused = 0
-    for _ in range(300):
+    for _ in range(draws(300)):
         data = bytearray(good)
         if rng.random() < 0.1:
             del data[rng.randrange(len(data)) :]
@@ -153,7 +155,7 @@ def test_corrupt_files_raise_import_failure_only(digits: Path) -> None:
             print_module(module)  # makes the origins
         except ImportFailure:
             refused += 1
-    assert refused > 50
+    assert refused > draws(50)
 
 
 def custom(name: str, options: bytes) -> bytes:

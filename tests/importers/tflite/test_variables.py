@@ -19,6 +19,7 @@ from furiosa_ir.importers.tflite.subgraphs import called_subgraphs
 from furiosa_ir.importers.tflite.variables import assignments
 from furiosa_ir.program import Program
 from furiosa_ir.runtime.session import Session
+from tests.draws import draws
 from tests.oracle.litert import Operator, Stream, Subgraph, Tensor, build_model
 from tests.oracle.streaming import StreamingNetwork, options
 
@@ -120,7 +121,7 @@ def networks(draw: st.DrawFn) -> Drawn:
     return net
 
 
-@settings(max_examples=20)
+@settings(max_examples=draws(20))
 @given(networks())
 def test_drawn_networks_are_litert_run_by_run(net: Drawn) -> None:
     check_runs(net.model(), [X], 3)

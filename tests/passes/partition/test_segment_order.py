@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from furiosa_ir.passes.partition.segment_order import fewest_segments
+from tests.draws import draws
 
 
 @st.composite
@@ -45,7 +46,7 @@ def least(kinds: list[str | None], operands: list[list[int]]) -> int:
     return min(cost for (done, _), cost in best.items() if done == whole)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 @given(networks())
 def test_as_few_as_any_order_has(network: tuple[list[str | None], list[list[int]]]) -> None:
     kinds, operands = network

@@ -19,6 +19,7 @@ from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.passes.assign_target import AssignTarget
 from tests.backends.warboy.passes.fusion_networks import TO_NCHW, TO_NHWC, Layers, check
+from tests.draws import mostly_slow
 from tests.passes.qdq import QDQ
 
 FORMS = {
@@ -289,7 +290,9 @@ PURE = [
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", PURE)
+@pytest.mark.parametrize(
+    "name", mostly_slow(PURE, "resnet50_v15_qdq_int8.onnx", "mbv2_100_224_ptq_int8.tflite")
+)
 def test_nothing_but_data_moves_between_convolutions(
     corpus: Callable[[str], Path], name: str
 ) -> None:
