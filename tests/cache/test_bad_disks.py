@@ -11,6 +11,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,10 +44,13 @@ needs_mounts = pytest.mark.skipif(not can_mount(), reason="this machine lets us 
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, fresh: bytes) -> Path:
-    (tmp_path / "fresh.enf").write_bytes(fresh)
-    (tmp_path / "cache").mkdir()
-    return tmp_path
+def folder(fresh: bytes) -> Iterator[Path]:
+    """Not pytest's, whose parent every pytest that starts closes to other users."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "fresh.enf").write_bytes(fresh)
+        (folder / "cache").mkdir()
+        yield folder
 
 
 def shell(folder: Path, script: str, **environment: str) -> list[str]:

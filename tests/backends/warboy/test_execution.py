@@ -29,6 +29,7 @@ from tests.backends.warboy.segments import (
     small_machine,
 )
 from tests.backends.warboy.test_random_networks import random_network
+from tests.draws import draws
 
 
 def compiled(shapes: Sequence[Sequence[int]], build: Build, machine: Machine = WARBOY) -> Program:
@@ -52,7 +53,7 @@ def readers(execution: Execution) -> dict[object, set[object]]:
     return found
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=draws(15), deadline=None)
 @given(
     seed=st.integers(0, 1 << 30),
     length=st.integers(1, 10),
