@@ -23,6 +23,7 @@ class WatchOptions:
         only: names of layers, or patterns of them: their operations alone.
         elide: dumps have no large constants.
         rewrites: "text" or "json": log each rule that fires.
+        remarks: "text" or "json": what passes have to say of operations.
         timing: "tree", "list" or "json".
         statistics: "text" or "json".
         numerics: inputs to run before and after each pass (`debugging.numerics`).
@@ -37,6 +38,7 @@ class WatchOptions:
     only: tuple[str, ...] = ()
     elide: bool = False
     rewrites: str | None = None
+    remarks: str | None = None
     timing: str | None = None
     statistics: str | None = None
     numerics: int | None = None
@@ -59,8 +61,8 @@ class WatchOptions:
     @property
     def watches(self) -> bool:
         """Whether a compile has to take place: what a cache has shows nothing."""
-        shown = self.dumps or self.rewrites or self.timing or self.statistics
-        return bool(shown or self.numerics)
+        logs = self.rewrites or self.remarks or self.timing or self.statistics
+        return bool(self.dumps or logs or self.numerics)
 
 
 NOTHING = WatchOptions()

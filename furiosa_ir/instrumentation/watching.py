@@ -11,6 +11,7 @@ from typing import Protocol
 from furiosa_ir.instrumentation.dumps import Dump, IrDumps
 from furiosa_ir.instrumentation.layers import LayerFilter
 from furiosa_ir.instrumentation.options import WatchOptions
+from furiosa_ir.instrumentation.remarks import Remarks
 from furiosa_ir.instrumentation.rewrite_log import RewriteLog
 from furiosa_ir.instrumentation.rule_timing import RuleTiming
 from furiosa_ir.instrumentation.statistics import Statistics
@@ -75,6 +76,8 @@ def watching(
         instruments.append(_dumps(options, view, take))
     if options.rewrites is not None:
         instruments.append(RewriteLog(sink.line, options.rewrites == "json", layers))
+    if options.remarks is not None:
+        instruments.append(Remarks(sink.line, options.remarks == "json", layers))
     statistics = Statistics()
     if options.statistics is not None:
         instruments.append(statistics)

@@ -42,8 +42,29 @@ class Application:
     values: tuple[SSAValue, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a pass has to say of an operation: as a rule, why it is not better off.
+
+    Attributes:
+        pass_name: the pass.
+        operation: the operation's name.
+        layers: the names of its layers.
+        function: the symbol of the function that it is in; "" outside of any.
+        message: a sentence.
+        number: the hint's (docs/hints.md); 0: it is none.
+    """
+
+    pass_name: str
+    operation: str
+    layers: tuple[str, ...]
+    function: str
+    message: str
+    number: int = 0
+
+
 class RewriteListener:
-    """Hears of rewrites; subclasses override what they need."""
+    """Hears of rewrites and remarks; subclasses override what they need."""
 
     def may_apply(self, rule: str, root: Operation) -> bool:
         """Whether the rule may be applied to the root, which it matches."""
@@ -54,6 +75,9 @@ class RewriteListener:
 
     def after_rule(self, rule: str, application: Application | None) -> None:
         """The rule has fired, and the IR is whole again; None: it does not apply."""
+
+    def remarked(self, remark: Remark) -> None:
+        """The pass that runs has a remark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +124,23 @@ def rewrite_watch() -> RewriteWatch | None:
     return _WATCH.get()
 
 
+def remark(op: Operation, message: str, number: int = 0) -> None:
+    """Says something of an operation to whoever asked for remarks (`--remarks`).
+
+    Args:
+        op: the operation, in its place.
+        message: a sentence, as a rule of what could not be done, and why.
+        number: the hint's, if it is one.
+    """
+    watch = _WATCH.get()
+    if watch is not None:
+        what = Remark(
+            watch.pass_name, op.name, layer_names(op), enclosing_function(op), message, number
+        )
+        for listener in watch.listeners:
+            listener.remarked(what)
+
+
 @contextmanager
 def watched_rewrites(pass_name: str, listeners: Sequence[RewriteListener]) -> Generator[None]:
     """Within it, the listeners hear of every rewrite; those that override nothing are left out."""
@@ -117,6 +158,7 @@ def _listens(cls: type[RewriteListener]) -> bool:
         cls.may_apply is not base.may_apply
         or cls.before_rule is not base.before_rule
         or cls.after_rule is not base.after_rule
+        or cls.remarked is not base.remarked
     )
 
 

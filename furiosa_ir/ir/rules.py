@@ -37,6 +37,7 @@ from xdsl.irdl import IRDLOperation
 from xdsl.irdl.operations import VarOperandDef
 
 from furiosa_ir.ir.location import fuse, fused_location
+from furiosa_ir.ir.rewrite_watch import remark
 
 OperandValue = SSAValue | Sequence[SSAValue] | None
 RuleResult = SSAValue | Sequence[SSAValue] | None
@@ -124,6 +125,10 @@ class Rewrite:
         made = self.emit_op(op, operands, elements, location=location, **properties)
         (result,) = made.results
         return result
+
+    def remark(self, message: str) -> None:
+        """Says why the root stays as it is, to whoever asked for remarks (`--remarks`)."""
+        remark(self.root, message)
 
     def fuse_locations(self, *ops: Operation) -> None:
         """Names operations, beside root and definitions, that go into what is emitted.

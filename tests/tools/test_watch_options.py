@@ -98,6 +98,7 @@ def test_both_command_lines_have_each_option(command: str):
         "--only",
         "--elide-constants",
         "--log-rewrites",
+        "--remarks",
         "--timing",
         "--statistics",
     ):
