@@ -67,19 +67,22 @@ class IrDumps(Instrumentation):
     failures: bool = False
     with_input: bool = False
     _number: int = 0
+    _is_new: bool = True
     _content: dict[str, str] | None = None
     _shown: dict[str, str] = field(default_factory=dict[str, str])
 
     @override
     def before_pipeline(self, module: ModuleOp) -> None:
+        self._content, self._is_new = None, True
         # A pipeline may stop long before a pass that is to be dumped.
         if self.view.layers is not None:
             self.view.layers.check(module)
 
     @override
     def before_pass(self, what: Pass, module: ModuleOp) -> None:
-        if self.with_input and self._number == 0:
+        if self.with_input and self._is_new:
             self._dump(INPUT, "input", self.view.texts(module))
+        self._is_new = False
         self._number += 1
         if _names(self.before, what):
             self._dump(BEFORE, str(what.spec()), self.view.texts(module))

@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 from furiosa_ir.spans import recording_spans
@@ -68,6 +69,8 @@ class Span:
 class Timing:
     """Records spans (`spans.SpanRecorder`).
 
+    Of the thread that made it, alone.
+
     Attributes:
         root: everything; its seconds are known once the recording has ended.
     """
@@ -76,6 +79,7 @@ class Timing:
         self.root = Span("total")
         self._open: list[tuple[Span, float, bool]] = []
         self._memory = _Memory()
+        self._thread = get_ident()
 
     @contextmanager
     def recording(self, began: float | None = None) -> Generator[Timing]:
@@ -120,6 +124,11 @@ class Timing:
             node, began, _ = self._open.pop()
             node.seconds += now - began
             node.count += 1
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the thread that is recorded."""
+        return get_ident() == self._thread
 
     @property
     def current(self) -> str:
@@ -225,7 +234,8 @@ def _hooked_imports(timing: Timing) -> Generator[None]:
 
     def timed(original: Callable[..., Any]) -> Callable[..., Any]:
         def import_(name: str, *arguments: Any, **options: Any) -> Any:
-            if name in sys.modules or not name or timing.current == IMPORTS:
+            is_known = name in sys.modules or not name or timing.current == IMPORTS
+            if is_known or not timing.is_here:
                 return original(name, *arguments, **options)
             mark = timing.begin(IMPORTS)
             try:
@@ -248,6 +258,8 @@ def _watched_collector(timing: Timing) -> Generator[None]:
     marks: list[int] = []
 
     def collected(phase: str, _info: dict[str, int]) -> None:
+        if not timing.is_here:
+            return
         if phase == "start":
             marks.append(timing.begin(COLLECTOR, memory=False))
         elif marks:

@@ -29,6 +29,7 @@ from furiosa_ir.ir.text import large_constants
 from furiosa_ir.ir.text_format import SHARED_CONSTANTS
 
 _SUFFIX = {INPUT: "", BEFORE: ".before", AFTER: "", FAILURE: ".failed"}
+_QUOTED = re.compile(r"'([^']+)'")
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -58,7 +59,8 @@ class TreeDirectory(Instrumentation):
         if dump.function:
             folder /= f"func_func_{_safe(dump.function)}"
             _make(folder)
-        name = _safe(dump.what.partition("{")[0])
+        quoted = _QUOTED.search(dump.what) if dump.when == FAILURE else None
+        name = _safe(quoted[1] if quoted else dump.what.partition("{")[0])
         kind = ".diff" if dump.is_difference else ".mlir"
         path = folder / f"{dump.number:02}_{name}{_SUFFIX[dump.when]}{kind}"
         write_whole(f"{dump.text}\n".encode(), path)

@@ -11,6 +11,7 @@ from typing_extensions import override
 from furiosa_ir.backends import read_program
 from furiosa_ir.driver import CompileResult, garbage_collection_paused
 from furiosa_ir.errors import FuriosaError, readable
+from furiosa_ir.spans import span
 from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.verification import CompileTrace, Report, verify_compile
 
@@ -50,7 +51,8 @@ class VerifiedCompile(FileCompile):
         source, part = self.source, self.inputs.part
         program = None if file is None else read_program(file)
         try:
-            with garbage_collection_paused():  # the IR of two levels is searched time and again
+            # The IR of two levels is searched time and again.
+            with span("comparison with the source"), garbage_collection_paused():
                 report = verify_compile(
                     self._trace, source, program, inputs=self.verify_inputs, part=part
                 )

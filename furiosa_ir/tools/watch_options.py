@@ -28,8 +28,14 @@ ResultT = TypeVar("ResultT")
 _ALL = "all passes"
 
 
-def _passes(_ctx: click.Context, _option: click.Parameter, values: Sequence[str]) -> frozenset[str]:
+def _passes(_ctx: click.Context, option: click.Parameter, values: Sequence[str]) -> frozenset[str]:
     """The names that `a,b` and repeated options give."""
+    for value in values:
+        if Path(value).is_file():
+            name = option.opts[0]
+            raise click.BadParameter(
+                f"'{value}' is a file, not a pass; {name}-all is around each pass"
+            )
     return frozenset(name.strip() for value in values for name in value.split(",") if name.strip())
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -77,6 +78,20 @@ def test_imports_are_named_wherever_they_happen(tmp_path: Path, monkeypatch: pyt
     assert importlib.import_module.__module__ == "importlib"
     for name in ("watched_module", "watched_inner", "watched_other"):
         sys.modules.pop(name)
+
+
+def test_what_other_threads_import_is_no_time_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "watched_beside.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    timing = Timing()
+    with timing.recording(), span("stage"):
+        thread = Thread(target=lambda: (importlib.import_module("watched_beside"), gc.collect()))
+        thread.start()
+        thread.join()
+    assert not timing.root.children["stage"].children
+    sys.modules.pop("watched_beside")
 
 
 def test_the_collector_is_named_where_it_takes_time():

@@ -132,6 +132,30 @@ class TestOptionalValues:
         assert "'xml' is not one of 'tree', 'list', 'json'" in result.stderr
 
 
+def test_a_file_is_no_pass():
+    result = CliRunner().invoke(opt.main, ["--print-ir-before", str(NETWORK)])
+    assert result.exit_code == 2
+    assert "is a file, not a pass; --print-ir-before-all is around each pass" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["opt", "compile"])
+def test_a_pass_that_there_is_not(command: str, tmp_path: Path):
+    main, words = (opt.main, []) if command == "opt" else (furiosa.main, ["compile"])
+    arguments = [*words, str(NETWORK), "-o", str(tmp_path / "a"), "--print-ir-after=schedul"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert result.stderr == "ERROR: there is no pass 'schedul' (did you mean 'schedule'?)\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_of_a_file_are_compared_with_themselves():
+    text = f"{TEXT}// -----\n{TEXT.replace('relu', 'tanh')}"
+    arguments = ["-p", PASSES, "--split-input-file", "--print-ir-after-change"]
+    result = CliRunner().invoke(opt.main, arguments, input=text)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+
+
 def test_text_without_constants_says_so_when_it_is_read(tmp_path: Path):
     path = tmp_path / "a.mlir"
     result = CliRunner().invoke(
@@ -188,6 +212,18 @@ def test_a_tree_of_what_passes_changed_by_function(tmp_path: Path):
         "func_func_npu_0/05_graph-partition.diff",
     ]
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_file_of_what_a_pass_failed_on(tmp_path: Path):
+    arguments = ["-p", "graph-partition,schedule", "--print-ir-after-failure"]
+    arguments += ["--print-ir-tree-dir", str(tmp_path)]
+    result = CliRunner().invoke(opt.main, [str(NETWORK), *arguments])
+    assert result.exit_code == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "00_input.mlir",
+        "03_schedule.failed.mlir",
+        "shared-constants.safetensors",
+    ]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path):
