@@ -23,6 +23,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test: $(VENV)/.installed-dev
 	@command -v redis-server >/dev/null || .ci/apt redis-server
+	@command -v chromium >/dev/null || .ci/apt chromium
 	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
 # What `make test` leaves to CI: short runs of the fuzzers, processes killed at random, soaks; and most of what is drawn at random.

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from furiosa.runtime import session
+from furiosa_ir.backends import read_program
 from furiosa_ir.cache.settings import NO_CACHE
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.files import write_whole
-from furiosa_ir.reports.html import format_value, render
 from furiosa_ir.reports.inspect import summary
+from furiosa_ir.reports.page import render_page
+from furiosa_ir.reports.profiling import profile_program
+from furiosa_ir.reports.units import format_value
 
 DIGITS = Path(__file__).parent / "digits"
 REPORT = Path("demo.html")
@@ -66,7 +69,8 @@ def main() -> None:
         print_layers(inspection["layers"])
         print()
         facts = {"accuracy on 200 held-out images": f"{share:.1%}"}
-        pages.append(render(inspection, title=file, subtitle=f"Target {target}", facts=facts))
+        profile = profile_program(read_program(program), title=file, facts=facts)
+        pages.append(render_page(profile))
     write_whole(pages[0].encode(), REPORT)
     print(f"Report: {REPORT.resolve()}")
 

@@ -29,10 +29,9 @@ def give_advice(
     critical: Sequence[Step],
 ) -> tuple[Advice, ...]:
     """Sentences, the most important first."""
-    advice = _host(layers)
     if execution is None or not costs.cycles:
-        return tuple(advice)
-    advice += _whole(costs, execution, critical)
+        return tuple(_host(layers))
+    advice = _whole(costs, execution, critical)
     by_bound: dict[int, Counter[str]] = {}
     for step in critical:
         event = execution.events[step.event]
@@ -51,6 +50,7 @@ def give_advice(
         elif about.advice:
             text += f": {about.advice}"
         advice.append(Advice(text, index))
+    advice += _host(layers)
     link = times.link
     if link is not None and link > times.npu:
         text = f"the link to the host takes longer than the NPU: {format_value(link, 'latency')}"

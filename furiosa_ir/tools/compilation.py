@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from furiosa_ir.backends import backend_for, default_backend
+from furiosa_ir.backends import backend_for, default_backend, read_program
 from furiosa_ir.cache.compilation import compile_cached
 from furiosa_ir.cache.entry import Metadata
 from furiosa_ir.cache.key import Inputs
@@ -24,11 +24,13 @@ from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
 from furiosa_ir.reports.units import format_value
 from furiosa_ir.streams import Stream
 from furiosa_ir.tools.file_compile import FileCompile
+from furiosa_ir.tools.report_options import Reports
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 from furiosa_ir.tools.watch_options import Watch
 
 if TYPE_CHECKING:
     from furiosa_ir.plugin_source import Plugin
+    from furiosa_ir.reports.pass_recorder import PassRecorder
 
 # What imports numpy and xDSL is imported where it is used: a program that the cache has needs none.
 # ruff: noqa: PLC0415
@@ -50,6 +52,7 @@ def compile_file(
     cache: bool = True,
     verify_each: bool = False,
     watch: Watch | None = None,
+    reports: Reports | None = None,
     generic: bool = False,
     color: str = "auto",
 ) -> None:
@@ -58,7 +61,7 @@ def compile_file(
     Raises:
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
     """
-    watch = watch or Watch()
+    watch, reports = watch or Watch(), reports or Reports()
     inputs = Inputs(source, target, batch_size, pipeline, tuple(plugins), part)
     backend = default_backend() if target is None else backend_for(target, inputs.plugins)
     work = FileCompile(inputs, backend, target_ir, verbose, verify_each)
@@ -73,22 +76,27 @@ def compile_file(
     # Text that is written to a stream has no constants beside it.
     is_alone = is_program or stream is not None
     outputs = [output] if is_alone else [output, constants_path(output)]
+    outputs += reports.files
     others = [*plugin_files(plugins), *([verify_inputs] if verify_inputs else [])]
     check_outputs(outputs, source, others)
     if verify_inputs is not None and not verify:
         raise FuriosaError("--verify-inputs are inputs for --verify", hint="give --verify, too")
     if pipeline.text is not None and not is_program:
         raise FuriosaError("--pass-pipeline ends at a program", hint="use furiosa-opt -p for IR")
+    recorder = reports.recorder()
+    if reports.files and not is_program:
+        raise FuriosaError("reports are of programs", hint="leave --target-ir out")
     if verify:
         from furiosa_ir.tools.verification import VerifiedCompile
 
         work = VerifiedCompile(inputs, backend, target_ir, verbose, verify_each, verify_inputs)
     with watch.instruments(generic=generic, color=color) as instruments:
-        work.instruments = instruments
+        work.instruments = (*instruments, *([recorder] if recorder else []))
         if is_program:
             # What the cache has, no pass would make again.
-            cache = cache and not verify_each and not watch.options.watches
-            _compile_program(work, output, None if cache else NO_CACHE)
+            watched = verify_each or watch.options.watches or reports.with_ir
+            settings = None if cache and not watched else NO_CACHE
+            _compile_program(work, output, settings, partial(_report, work, reports, recorder))
         else:
             from furiosa_ir.ir.text import write_module
 
@@ -163,7 +171,18 @@ def separated_inputs(
     return (), path
 
 
-def _compile_program(work: FileCompile, output: Path, settings: CacheSettings | None) -> None:
+def _report(work: FileCompile, reports: Reports, recorder: PassRecorder | None, file: Path) -> None:
+    """Writes the reports of a program that has been written; of a hit, no pass has run."""
+    if reports.files:
+        reports.write(read_program(file), work.source.name, recorder)
+
+
+def _compile_program(
+    work: FileCompile,
+    output: Path,
+    settings: CacheSettings | None,
+    report: Callable[[Path], None],
+) -> None:
     started = time.perf_counter()
     try:
         with replacing(output) as file:
@@ -172,6 +191,7 @@ def _compile_program(work: FileCompile, output: Path, settings: CacheSettings | 
                 seconds = time.perf_counter() - started
                 click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
             work.verify(file)
+            report(file)
     except OSError as error:
         raise write_failure(output, error) from None
     _print_summary(result.metadata)

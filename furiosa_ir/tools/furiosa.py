@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
     launch.furiosa()
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
@@ -20,6 +21,7 @@ from furiosa_ir.tools.command_line import Command, Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options, shape_options
 from furiosa_ir.tools.pipeline_options import pipeline_options
+from furiosa_ir.tools.report_options import Reports, report_options
 from furiosa_ir.tools.target_options import LevelName, target_option
 from furiosa_ir.tools.watch_options import Watch, watch_options
 
@@ -42,6 +44,7 @@ class _Commands(Program, click.Group):
         "cache": "furiosa_ir.tools.cache:cache",
         "completion": "furiosa_ir.tools.completion:completion_command",
         "list": "furiosa_ir.tools.listing_of_names:list_command",
+        "report": "furiosa_ir.tools.report:report",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -101,6 +104,8 @@ def main() -> None:
 @click.option(
     "--verify-each", is_flag=True, help="Verify the IR after each pass, without the compiler cache."
 )
+@click.option("--report", type=OUTPUT, help="Also: a page to look at it with (furiosa report).")
+@report_options
 @watch_options
 @click.option("-v", "--verbose", is_flag=True, help="Show every pass.")
 @click.version_option(__version__, prog_name="furiosa")
@@ -123,6 +128,8 @@ def compile_command(
     load: tuple[str, ...],
     no_cache: bool,
     verify_each: bool,
+    report: Path | None,
+    reports: Reports,
     watch: Watch,
     verbose: bool,
 ) -> None:
@@ -160,6 +167,7 @@ def compile_command(
             cache=not no_cache,
             verify_each=verify_each,
             watch=watch,
+            reports=replace(reports, page=report),
             generic=print_op_generic,
             color=color,
         )

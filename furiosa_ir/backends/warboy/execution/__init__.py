@@ -88,7 +88,7 @@ def program_execution(program: Program) -> Execution:
 
 def _engines(machine: Machine) -> tuple[Engine, ...]:
     pes = machine.slices // 64
-    npu = "PE" if pes == 1 else f"{pes} PEs in lockstep"
+    npu = "1 PE" if pes == 1 else f"{pes} PEs"
     units = {
         "fetch": "fetch network",
         "dot": "dot-product engine",

@@ -1,0 +1,144 @@
+// Elements, canvases of the screen's own resolution, colours of the theme, the tooltip.
+
+function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "class") element.className = value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+let colours = new Map();
+const repaints = [];
+
+/** The theme's colour of that name. */
+function colour(name) {
+  if (!colours.has(name)) colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return colours.get(name);
+}
+
+const category = (index) => colour(`c${index % 10}`);
+
+function repaintAll() {
+  colours = new Map();
+  repaints.forEach((repaint) => repaint());
+}
+
+/** A canvas that calls paint(context, width, height) when its size, the theme or the selection changes. */
+function makeCanvas(parent, height, label, paint) {
+  const canvas = el("canvas", { role: "img", "aria-label": label, tabindex: "0" });
+  canvas.style.height = `${height}px`;
+  parent.append(canvas);
+  const context = canvas.getContext("2d", { alpha: false });
+  let waiting = false;
+  const repaint = () => {
+    waiting = false;
+    const width = canvas.clientWidth, ratio = window.devicePixelRatio || 1;
+    if (!width) return;
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+    }
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.fillStyle = colour("paper");
+    context.fillRect(0, 0, width, height);
+    context.font = "11px system-ui, 'Liberation Sans', sans-serif";
+    context.textBaseline = "middle";
+    paint(context, width, height);
+  };
+  const later = () => {
+    if (!waiting) requestAnimationFrame(repaint);
+    waiting = true;
+  };
+  new ResizeObserver(later).observe(canvas);
+  repaints.push(later);
+  onSelection(later);
+  return { canvas, repaint: later, now: repaint };
+}
+
+/** Text that ends with an ellipsis where there is no more room. */
+function fittingText(context, text, x, y, room) {
+  if (room < 14) return;
+  let shorter = text;
+  const least = 6.2;
+  if (text.length * least > room) {
+    shorter = text.slice(0, Math.max(1, Math.floor(room / least) - 1)) + "…";
+  }
+  context.fillText(shorter, x, y);
+}
+
+const tipElement = document.getElementById("tip");
+
+function showTip(event, lines) {
+  if (!lines) return hideTip();
+  tipElement.textContent = lines.filter((line) => line).join("\n");
+  tipElement.hidden = false;
+  const { width, height } = tipElement.getBoundingClientRect();
+  tipElement.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
+  tipElement.style.top = `${event.clientY + 18 + height > innerHeight ? event.clientY - height - 10 : event.clientY + 18}px`;
+}
+
+function hideTip() {
+  tipElement.hidden = true;
+}
+
+/** Points at things on a canvas: find(x, y) gives null or {program, layer, lines}. */
+function pointing(canvas, find) {
+  canvas.addEventListener("mousemove", (event) => {
+    const found = find(event.offsetX, event.offsetY);
+    canvas.style.cursor = found && found.layer !== null ? "pointer" : "default";
+    showTip(event, found && found.lines);
+  });
+  canvas.addEventListener("mouseleave", hideTip);
+  canvas.addEventListener("click", (event) => {
+    if (canvas.dataset.dragged) return;
+    const found = find(event.offsetX, event.offsetY);
+    if (found && found.layer !== null) select(found.program, found.layer, canvas);
+    else if (!found) clearSelection();
+  });
+}
+
+/** Drags: move(dx, dy) while the button is down; a drag is no click. */
+function dragging(canvas, move) {
+  let from = null;
+  canvas.addEventListener("pointerdown", (event) => {
+    from = [event.clientX, event.clientY];
+    delete canvas.dataset.dragged;
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!from || !event.buttons) return;
+    const dx = event.clientX - from[0], dy = event.clientY - from[1];
+    if (!canvas.dataset.dragged && Math.abs(dx) + Math.abs(dy) < 4) return;
+    if (!canvas.dataset.dragged) canvas.setPointerCapture(event.pointerId);
+    canvas.dataset.dragged = "yes";
+    move(dx, dy);
+    from = [event.clientX, event.clientY];
+  });
+  canvas.addEventListener("pointerup", () => {
+    from = null;
+    setTimeout(() => delete canvas.dataset.dragged);
+  });
+}
+
+function legend(entries) {
+  const made = el("div", { class: "legend" });
+  for (const [name, text] of entries) {
+    const swatch = el("i");
+    const paint = () => (swatch.style.background = colour(name));
+    repaints.push(paint);
+    paint();
+    made.append(el("span", {}, swatch, text));
+  }
+  return made;
+}
+
+/** A panel, with the program's name if there are two. */
+function panelOf(parent, program) {
+  const panel = el("div", { class: "panel" });
+  if (PROGRAMS.length > 1) panel.append(el("div", { class: "which" }, `${"AB"[program.index]}: ${program.title}`));
+  parent.append(panel);
+  return panel;
+}

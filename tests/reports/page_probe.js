@@ -1,0 +1,41 @@
+// What tests ask of a page: where layer 3 is in each view, and whether anything is painted.
+const probe = {
+  /** How many colours a view's canvas has. */
+  ink(view) {
+    const canvas = document.querySelector(`#${view} canvas`), { width, height } = canvas;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+    return new Set(new Uint32Array(data.buffer)).size;
+  },
+  async painted() {
+    repaintAll();
+    for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  },
+  timeline() {
+    const { events } = PROGRAMS[0].execution;
+    const at = events.layer.findIndex((layer, i) => layer === 3 && events.engine[i] === 1);
+    const { clientWidth } = document.querySelector("#timeline canvas");
+    const lane = lanesOf(PROGRAMS[0]).find((each) => each.kind === "engine" && each.engine === 1);
+    const x = timeScale(clientWidth).x((events.start[at] + events.free[at]) / 2);
+    return { x, y: (lane.top + lane.bottom) / 2 };
+  },
+  memory() {
+    const { buffers, contents } = PROGRAMS[0].execution;
+    const result = contents.indexOf("result");
+    const at = buffers.layer.findIndex((layer, i) => layer === 3 && buffers.what[i] === result);
+    const { clientWidth } = document.querySelector("#memory canvas");
+    const x = timeScale(clientWidth).x((buffers.start[at] + buffers.end[at]) / 2);
+    return { x, y: memoryScale(PROGRAMS[0], 340).y(buffers.address[at] + buffers.size[at] / 2) };
+  },
+  roofline() {
+    const points = rooflinePoints(PROGRAMS[0]), point = points.find((each) => each.layer === 3);
+    const { clientWidth } = document.querySelector("#roofline canvas");
+    const scale = rooflineScale(clientWidth, 330, PROGRAMS[0], points);
+    return { x: scale.x(point.x), y: scale.y(point.y) };
+  },
+  /** What is selected is put into the middle. */
+  graph() {
+    select(0, 3);
+    clearSelection();
+    return { x: (document.querySelector("#graph canvas").clientWidth - 46) / 2, y: 260 };
+  },
+};

@@ -1,0 +1,322 @@
+"""The page: self-contained, safe with any name, and alive in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from furiosa_ir.execution import Event
+from furiosa_ir.program import Program
+from furiosa_ir.reports.page import VIEWS, render_page
+from furiosa_ir.reports.profile import PassProfile, Profile
+from furiosa_ir.reports.profiling import profile_program
+from tests.reports.conftest import HOSTILE
+
+_PROBE_FILE = Path(__file__).parent / "page_probe.js"
+PROBE = _PROBE_FILE.read_text(encoding="utf-8").replace("const probe =", "window.probe =")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+class Parts(HTMLParser):
+    """The elements of a page, and what its scripts and links name."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.policy = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.tags.append(tag)
+        self.links += [named[name] or "" for name in ("src", "href") if name in named]
+        assert not any(name.startswith("on") for name in named)
+        if named.get("http-equiv") == "Content-Security-Policy":
+            self.policy = named["content"] or ""
+
+
+def with_passes(profile: Profile) -> Profile:
+    passes = (
+        PassProfile("graph", f"first{{option=</script>{HOSTILE}}}", 0.001, 10, 8, "one\ntwo\n"),
+        PassProfile("graph", "second", 0.002, 8, 9, "one\nthree\n"),
+    )
+    return replace(profile, passes=passes, source_text=f"{HOSTILE}\none\n")
+
+
+def test_the_page_loads_nothing_and_no_name_is_markup(branching_program: Program) -> None:
+    profile = with_passes(profile_program(branching_program, title=HOSTILE))
+    page = render_page(profile)
+    parts = Parts(page)
+    assert "img" not in parts.tags
+    assert parts.links == []
+    assert parts.policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert not re.search(r"https?://|url\(|@import", page)
+    # What is in the page as data is the data.
+    (held,) = re.findall(r'<script type="application/json" id="data">([^<]*)</script>', page)
+    layers = json.loads(held)["programs"][0]["layers"]
+    assert len(layers) == len(profile.layers)
+    assert any("onerror" in str(cell) for cell in layers[2])
+
+
+def test_the_same_program_gives_the_same_page(branching_program: Program) -> None:
+    pages = {render_page(with_passes(profile_program(branching_program))) for _ in range(2)}
+    assert len(pages) == 1
+
+
+# What follows is seen by a browser.
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("needs chromium, which is not on this machine")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield started
+        started.close()
+
+
+class Screen:
+    """A page in the browser; whatever it complains of fails the test that closes it."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.page = browser.new_page(viewport={"width": 1280, "height": 800}, **options)
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("pageerror", self._complain)
+        self.page.on("console", self._complain)
+        self.page.on("request", self._request)
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html[data-ready]")
+        self.page.evaluate(PROBE)
+
+    def _complain(self, what: Any) -> None:
+        self.complaints.append(str(what))
+
+    def _request(self, request: Any) -> None:
+        self.requests.append(request.url)
+
+    def __enter__(self) -> Any:
+        return self.page
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        self.page.close()
+        if kind is None:
+            assert self.complaints == []
+            assert len(self.requests) == 1, self.requests
+
+
+@pytest.fixture
+def written(tmp_path: Path, branching_program: Program) -> Path:
+    path = tmp_path / "report.html"
+    page = render_page(with_passes(profile_program(branching_program, title=HOSTILE)))
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def chosen(page: Any) -> list[int | None]:
+    return page.evaluate("selection.layers")
+
+
+def test_views_show_the_program_and_one_selection(browser: Any, written: Path) -> None:
+    with Screen(browser, written) as page:
+        assert page.title() != "owned"
+        assert page.locator("nav a").all_inner_texts() == [view.title() for view in VIEWS]
+        assert page.locator("#layers tbody tr:not(.space)").count() == 6
+        for view in ("graph", "timeline", "memory", "roofline"):
+            page.locator(f"#{view}").scroll_into_view_if_needed()
+            page.wait_for_function(f"document.querySelector('#{view} canvas').width > 300")
+            page.evaluate("probe.painted()")
+            assert page.evaluate(f"probe.ink('{view}')") > 8, view
+        # The table, then keys: the detail at the side follows, and every view is repainted.
+        page.locator("#layers tbody tr", has_text="right").first.click()
+        assert chosen(page) == [3]
+        assert page.locator("#detail h2").inner_text() == "right"
+        page.keyboard.press("ArrowDown")
+        assert chosen(page) == [4]
+        page.keyboard.press("k")
+        page.keyboard.press("k")
+        assert chosen(page) == [2]
+        assert "onerror" in page.locator("#detail").inner_text()
+        page.keyboard.press("Escape")
+        assert chosen(page) == [None]
+        # A command of the timeline, a rectangle of the memory, a circle, a node.
+        for view in ("timeline", "memory", "roofline", "graph"):
+            page.keyboard.press("Escape")
+            place = page.evaluate(f"probe.{view}()")
+            canvas = page.locator(f"#{view} canvas")
+            canvas.scroll_into_view_if_needed()
+            canvas.hover(position=place)
+            assert page.locator("#tip").is_visible(), view
+            canvas.click(position=place)
+            assert chosen(page) == [3], view
+        assert page.title() != "owned"
+
+
+def test_sorting_filtering_keys_themes_and_ir(browser: Any, written: Path) -> None:
+    with Screen(browser, written, color_scheme="dark") as page:
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        page.keyboard.press("t")
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+        page.locator("#layers th button", has_text="% of total").click()
+        cells = page.locator("#layers td.bar").all_inner_texts()
+        shares = [float(cell.split()[0]) for cell in cells]
+        assert len(shares) == 4
+        assert shares == sorted(shares, reverse=True)
+        assert page.locator("#layers th[aria-sort=descending]").count() == 1
+        page.keyboard.press("Escape")  # off the head
+        page.keyboard.press("/")
+        page.keyboard.type("host")
+        assert page.locator("#layers tbody tr:not(.space)").count() == 2
+        page.locator("#find").fill("")
+        page.locator("#layers button", has_text="all columns").click()
+        assert "full name" in page.locator("#layers thead").inner_text()
+        with page.expect_download() as download:
+            page.locator("#layers button", has_text="CSV").click()
+        text = Path(download.value.path()).read_text(encoding="utf-8")
+        assert text.count("\n") >= 7
+        page.locator("#compile button", has_text="IR").last.click()
+        page.wait_for_selector("#compile pre mark")
+        assert page.locator("#compile mark").all_inner_texts() == ["two", "three"]
+        page.keyboard.press("Escape")
+        page.keyboard.press("?")
+        assert page.locator("dialog[open] kbd").count() > 5
+
+
+def test_time_is_zoomed_in_all_views_at_once(browser: Any, written: Path) -> None:
+    with Screen(browser, written) as page:
+        whole = page.evaluate("timeAxis.to - timeAxis.from")
+        page.keyboard.press("+")
+        assert page.evaluate("timeAxis.to - timeAxis.from") == whole / 2
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("timeAxis.from") > whole / 4
+        page.keyboard.press("0")
+        page.evaluate("select(0, 3)")
+        page.keyboard.press("Enter")
+        start, end = page.evaluate(
+            "[PROGRAMS[0].layers[3].start_cycle, PROGRAMS[0].layers[3].end_cycle]"
+        )
+        assert page.evaluate("timeAxis.from <= PROGRAMS[0].layers[3].start_cycle")
+        assert page.evaluate("timeAxis.to - timeAxis.from") <= max(2 * (end - start), whole)
+
+
+def test_two_programs_side_by_side(
+    browser: Any, tmp_path: Path, branching_program: Program, digits_program: Program
+) -> None:
+    one = profile_program(branching_program, title="one")
+    for other in (one, profile_program(digits_program, title="two")):
+        path = tmp_path / "compared.html"
+        path.write_text(render_page(one, other=other), encoding="utf-8")
+        with Screen(browser, path) as page:
+            page.evaluate("select(0, 3)")
+            assert chosen(page) == [3, 3 if other is one else None]
+            assert page.locator("#timeline canvas").count() == 2
+            assert "B \N{MINUS SIGN} A" in page.locator("#layers thead").inner_text()
+            rows = page.locator("#layers tbody tr:not(.space)").count()
+            assert rows == len(one.layers) + (0 if other is one else len(other.layers))
+
+
+def test_a_program_of_which_only_costs_are_known(
+    browser: Any, tmp_path: Path, digits_program: Program
+) -> None:
+    whole = profile_program(digits_program)
+    poor = replace(whole, execution=None, memory=None, critical=(), utilisation=None)
+    path = tmp_path / "poor.html"
+    path.write_text(render_page(poor), encoding="utf-8")
+    with Screen(browser, path) as page:
+        assert "is not known" in page.locator("#timeline").inner_text()
+        assert page.locator("#graph canvas").count() == 1
+        page.keyboard.press("j")
+        assert chosen(page) == [0]
+
+
+def long_profile(profile: Profile, times: int) -> Profile:
+    """The program again and again: as many layers and commands, one behind the other."""
+    execution = profile.execution
+    assert execution is not None
+    count, layers = len(execution.events), len(profile.layers)
+    whole = profile.costs.cycles
+
+    def moved(event: Event, by: int) -> Event:
+        return replace(
+            event,
+            layer=event.layer + by * layers,
+            start=event.start + by * whole,
+            free=event.free + by * whole,
+            end=event.end + by * whole,
+            waits=tuple(token + by * count for token in event.waits),
+        )
+
+    again = range(times)
+    grown = replace(
+        execution,
+        events=tuple(moved(event, by) for by in again for event in execution.events),
+        buffers=tuple(
+            replace(
+                b, layer=b.layer + by * layers, start=b.start + by * whole, end=b.end + by * whole
+            )
+            for by in again
+            for b in execution.buffers
+        ),
+        flow=tuple(
+            edge
+            for by in again
+            for edge in (
+                *((a + by * layers, b + by * layers) for a, b in execution.flow),
+                *([((by - 1) * layers + 4, by * layers + 1)] if by else []),
+            )
+        ),
+        takes=(),
+        makes=(),
+    )
+    return replace(
+        profile,
+        layers=tuple(
+            replace(
+                row,
+                index=row.index + by * layers,
+                name=f"{row.name}/{by}",
+                short=f"{row.short}/{by}",
+            )
+            for by in again
+            for row in profile.layers
+        ),
+        execution=grown,
+        costs=replace(profile.costs, cycles=whole * times),
+    )
+
+
+def test_two_thousand_layers_are_smooth(
+    browser: Any, tmp_path: Path, branching_program: Program
+) -> None:
+    profile = long_profile(profile_program(branching_program), 350)
+    assert len(profile.layers) >= 2000
+    text = render_page(profile)
+    assert len(text) < 5 << 20
+    path = tmp_path / "long.html"
+    path.write_text(text, encoding="utf-8")
+    with Screen(browser, path) as page:
+        # Of the page's own clock, which other work on the machine slows: far below 2 s alone.
+        assert page.evaluate("Number(document.documentElement.dataset.ready)") < 8000
+        assert page.locator("#layers tbody tr").count() < 60  # the rest is not in the document
+        page.evaluate("select(0, 2000)")
+        assert page.locator("#layers tr.chosen").count() == 1
+        painted = page.evaluate(
+            """() => {
+              const start = performance.now();
+              for (let i = 0; i < 20; i++) { timeAxis.zoom(0.9); select(0, 1000 + i); }
+              return performance.now() - start;
+            }"""
+        )
+        assert painted < 4000
