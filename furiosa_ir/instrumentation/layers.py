@@ -16,6 +16,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -23,6 +24,7 @@ from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.location import layer_name, layer_names
+from furiosa_ir.ir.text_names import label_of
 from furiosa_ir.ir.text_printer import OperationTexts, Style, operation_texts
 
 _MOST_READERS = 4
@@ -34,18 +36,16 @@ class LayerFilter:
     """Which layers are looked at.
 
     Attributes:
-        patterns: names as locations have them; `*`, `?` and `[...]` as in file names.
+        patterns: names as locations have them, or one of those that LiteRT's converter joins by
+            `;`, or as IR text calls the layer's value; `*`, `?` and `[...]` as in file names.
     """
 
     patterns: tuple[str, ...]
 
     def matches(self, layers: Iterable[str]) -> bool:
         """Whether one of the layers is looked at."""
-        return any(
-            layer == pattern or fnmatchcase(layer, pattern)
-            for layer in layers
-            for pattern in self.patterns
-        )
+        names = tuple(layers)
+        return any(_fits(names, pattern) for pattern in self.patterns)
 
     def check(self, module: ModuleOp) -> None:
         """Refuses a pattern that fits no layer of a module.
@@ -53,15 +53,23 @@ class LayerFilter:
         Raises:
             FuriosaError: it does, with the nearest name.
         """
-        known = {name for op in module.walk() for name in layer_names(op)}
+        known = {layer_names(op) for op in module.walk()}
         for pattern in self.patterns:
-            if pattern not in known and not any(fnmatchcase(name, pattern) for name in known):
-                close = difflib.get_close_matches(pattern, sorted(known), n=1, cutoff=0.5)
+            if not any(_fits(names, pattern) for names in known):
+                names = sorted({name for names in known for name in names})
+                close = difflib.get_close_matches(pattern, names, n=1, cutoff=0.5)
                 hint = f"did you mean '{close[0]}'?" if close else None
                 raise FuriosaError(f"no operation is of a layer '{pattern}'", hint=hint)
 
     def __str__(self) -> str:
         return ", ".join(self.patterns)
+
+
+@lru_cache(maxsize=65536)
+def _fits(layers: tuple[str, ...], pattern: str) -> bool:
+    """Whether a pattern fits one of an operation's layers, or what its value is called."""
+    names = (*layers, *(part for layer in layers for part in layer.split(";")), label_of(layers))
+    return any(name == pattern or fnmatchcase(name, pattern) for name in names if name)
 
 
 def layer_texts(module: ModuleOp, layers: LayerFilter, style: Style) -> dict[str, str]:

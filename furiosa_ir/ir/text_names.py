@@ -134,7 +134,7 @@ class Names:
         is_short = isinstance(location, NameLoc) and len(location.desc.data) <= _LONGEST_LOCATION
         if is_short or not isinstance(location, NameLoc | FusedLoc) or location in self.alias_of:
             return
-        self._alias(self.locations, _label(location_names(location)) or "loc", location)
+        self._alias(self.locations, label_of(location_names(location)) or "loc", location)
 
     def _alias(self, table: dict[str, Attribute], name: str, attribute: Attribute) -> None:
         # `#` names both constants and locations; MLIR reserves names with a point for dialects.
@@ -192,17 +192,17 @@ def argument_names(function: FuncOp) -> list[str | None]:
 
 def _given_name(entry: Mapping[str, Attribute]) -> str | None:
     name = entry.get("graph.name")
-    return (_label(tuple(name.data.split("+"))) or None) if isinstance(name, StringAttr) else None
+    return (label_of(tuple(name.data.split("+"))) or None) if isinstance(name, StringAttr) else None
 
 
 def layer_label(op: Operation) -> str:
     """A layer's name as that of a value; "" where it has none."""
-    return "" if isinstance(op.location, FileLineColLoc) else _label(layer_names(op))
+    return "" if isinstance(op.location, FileLineColLoc) else label_of(layer_names(op))
 
 
 @lru_cache(maxsize=65536)
-def _label(names: tuple[str, ...]) -> str:
-    """One name for several layers': that of the first which a quantiser did not add."""
+def label_of(names: tuple[str, ...]) -> str:
+    """What a value of several layers is called: as the first that a quantiser did not add."""
     own = [name for name in names if _without_quantiser(name) == name] or list(names)
     if not own:
         return ""

@@ -108,7 +108,7 @@ class OperationTexts:
                     found[name] = f"{name} = {self._printer.definition(known[name])}"
                     pending.append(found[name].partition(" = ")[2])
         lines = [found[name] for name in known if name in found]
-        return [n for n in lines if n[0] == "!"], [n for n in lines if n[0] == "#"]
+        return [_wrapped(n) for n in lines if n[0] == "!"], [n for n in lines if n[0] == "#"]
 
 
 _ALIAS = re.compile(r"[!#][A-Za-z_]\w*+")

@@ -202,6 +202,22 @@ class TestOneLayer:
         assert "the function's results" in dump.text
         assert "graph.relu %" not in dump.text
 
+    @pytest.mark.parametrize(
+        ("pattern", "layer", "fits"),
+        [
+            ("net/conv;net/bias", "net/conv;net/bias", True),
+            ("net/bias", "net/conv;net/bias", True),
+            ("net_conv", "net/conv;net/bias", True),
+            ("net/*", "net/conv;net/bias", True),
+            ("conv", "net/conv;net/bias", False),
+            ("a[0]", "a[0]", True),
+            ("a[0]", "a0", True),
+            ("Conv_1", "Conv_1_QuantizeLinear", False),
+        ],
+    )
+    def test_names_as_files_and_as_text_have_them(self, pattern: str, layer: str, fits: bool):
+        assert LayerFilter((pattern,)).matches([layer, "other"]) == fits
+
     def test_changes_of_other_layers_do_not_count(self):
         assert self.of("elsewhere", after=True, only_changes=True) == []
         (gone,) = self.of("second", after=True, only_changes=True)
