@@ -9,13 +9,15 @@ import pytest
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text import parse_module
+from tests.draws import draws
 from tests.edited_text import LEVELS, NETWORKS, edit, text_of, try_edit
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda path: path.name)
 def test_drawn_edits(network: Path, level: str, tmp_path: Path):
-    for i in range(6):
+    for i in range(draws(15)):
         rng = random.Random(f"{i}/{network.name}/{level}")
         outcome = try_edit(network, level, rng, tmp_path)
         assert not outcome.is_fault, outcome

@@ -9,11 +9,11 @@ import onnx
 import pytest
 
 from tests.conftest import DIGITS
-from tests.draws import mostly_slow
+from tests.draws import ALL, mostly_slow
 from tests.passes.qdq import QDQ
 from tests.verification.mutations import LEVELS, Mutate, Score, Subject
 
-COUNT = 14
+COUNT = 14 if ALL else 7
 """Changes for each network and level; another seed is another draw."""
 
 
@@ -55,13 +55,14 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return Subject(Path(DIGITS) / name)
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_change_that_is_seen_is_found(subject: Subject, level: str):
     score = Score()
     for seed in range(COUNT):
         subject.mutate(level, seed, score)
     assert not score.missed
-    assert sum(score.seen.values()) >= 3
+    assert sum(score.seen.values()) >= COUNT // 4
     assert sum(score.made.values()) > COUNT // 2
 
 
