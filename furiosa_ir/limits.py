@@ -67,7 +67,8 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         ),
         "EXPANDED_BYTES": Limit(
             128 << 20,
-            "bytes that the arrays of an .npz file may hold beside 16 times the file's own",
+            "bytes that the arrays of an .npz file, and the parts of a crash reproducer, may hold "
+            "beside 16 times the file's own",
         ),
         "SHARES": Limit(
             16,

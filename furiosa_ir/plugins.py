@@ -250,6 +250,44 @@ def plugins_in_effect(plugins: Sequence[Plugin]) -> list[PluginSource] | None:
     return [*named.values(), *others]
 
 
+@dataclass(frozen=True)
+class PluginFiles:
+    """The files of a plug-in that has been loaded.
+
+    Attributes:
+        name: what it is called by: its file's name, or a module's.
+        main: its own file, of `files`.
+        files: name below its folder -> (path, SHA-256), of those that were run.
+        is_files: whether it was given as files, rather than as a module that is installed.
+    """
+
+    name: str
+    main: str
+    files: dict[str, tuple[Path, bytes]]
+    is_files: bool
+
+
+def files_of_plugins() -> list[PluginFiles]:
+    """The files of the plug-ins that this process has loaded, in order."""
+    found: list[PluginFiles] = []
+    with _LOCK:
+        for source in _loaded.values():
+            folder, contents = source.file.parent, _installed.get(source.module, {})
+            if source.root is not None:
+                root = _roots[source.module.partition(".")[0]]
+                folder, contents = root.folder, root.contents
+            files = {
+                path.relative_to(folder).as_posix(): (path, digest)
+                for path, digest in contents.items()
+                if path.is_relative_to(folder)
+            }
+            main = source.file.relative_to(folder).as_posix()
+            is_files = source.root is not None
+            name = main if is_files else source.module
+            found.append(PluginFiles(name, main, files, is_files))
+    return found
+
+
 def loaded_plugins() -> list[Plugin]:
     """What names the plug-ins that this process has loaded, in order."""
     with _LOCK:

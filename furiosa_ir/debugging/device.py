@@ -24,12 +24,12 @@ from furiosa_ir.comparison import Coverage, Disagreement, Where, as_stored, chec
 from furiosa_ir.debugging.change import Change
 from furiosa_ir.debugging.execution import FastInterpreter, Memory
 from furiosa_ir.debugging.inputs import NumberedInput
-from furiosa_ir.pipeline_selection import phases_to_run
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.pipeline import Pipeline, run_pipeline
 from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.pipeline_selection import phases_to_run
 from furiosa_ir.program import DeviceSegment, Program
 from furiosa_ir.stages import level_of
 from furiosa_ir.verification.commands import has_commands, program_of

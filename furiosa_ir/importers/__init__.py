@@ -126,7 +126,7 @@ _NOT_MODELS = {
     b"dfg": "a file of the vendor's compiler (DFG), not a model",
     b"\xff\xfe": "text in UTF-16, not a model; IR text is in UTF-8",
     b"\xfe\xff": "text in UTF-16, not a model; IR text is in UTF-8",
-    b"PK\x03\x04": "an archive, not a model",
+    b"PK\x03\x04": "an archive, not a model; a crash reproducer needs --run-reproducer",
     b"\x89HDF": "an HDF5 file, not an ONNX or TFLite model",
 }
 

@@ -25,6 +25,7 @@ from furiosa_ir.reports.units import format_value
 from furiosa_ir.streams import Stream
 from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.tools.report_options import Reports
+from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 from furiosa_ir.tools.watch_options import Watch
 
@@ -53,6 +54,7 @@ def compile_file(
     verify_each: bool = False,
     watch: Watch | None = None,
     reports: Reports | None = None,
+    reproduction: Reproduction = NO_REPRODUCTION,
     generic: bool = False,
     color: str = "auto",
 ) -> None:
@@ -78,7 +80,7 @@ def compile_file(
     outputs = [output] if is_alone else [output, constants_path(output)]
     outputs += reports.files
     others = [*plugin_files(plugins), *([verify_inputs] if verify_inputs else [])]
-    check_outputs(outputs, source, others)
+    check_outputs([*outputs, *reproduction.outputs], source, others)
     if verify_inputs is not None and not verify:
         raise FuriosaError("--verify-inputs are inputs for --verify", hint="give --verify, too")
     if pipeline.text is not None and not is_program:
@@ -90,6 +92,7 @@ def compile_file(
         from furiosa_ir.tools.verification import VerifiedCompile
 
         work = VerifiedCompile(inputs, backend, target_ir, verbose, verify_each, verify_inputs)
+    work.reproduction = reproduction
     with watch.instruments(generic=generic, color=color) as instruments:
         work.instruments = (*instruments, *([recorder] if recorder else []))
         if is_program:
@@ -110,6 +113,56 @@ def compile_file(
                 paint=_paint(color, stream),
             )
     click.echo(f"Written to {shown(output)}", err=True)
+
+
+def compile_reproducer(
+    file: Path,
+    output: Path | None,
+    reproduction: Reproduction,
+    watch: Watch,
+    plugins: Sequence[Plugin],
+    *,
+    is_alone: bool,
+) -> None:
+    """Does again what failed, and writes the program or the IR if it does not fail.
+
+    Args:
+        file: the reproducer.
+        output: default: as of a compile.
+        reproduction: whether its plug-ins may be run.
+        watch: what is to be seen of it.
+        plugins: those that the user loads.
+        is_alone: whether no option says what to compile otherwise.
+
+    Raises:
+        FuriosaError: the file is no reproducer, or what fails in it.
+    """
+    from furiosa_ir.driver import CompileResult
+    from furiosa_ir.files import check_distinct, write_whole
+    from furiosa_ir.ir.text import write_module
+    from furiosa_ir.plugins import load_plugins
+    from furiosa_ir.tools.reproduction import reproduce
+
+    if not is_alone:
+        raise FuriosaError(
+            "--run-reproducer runs what the file says, and takes no passes or shapes"
+        )
+    load_plugins(plugins)
+
+    def write(result: CompileResult) -> None:
+        name = "mlir"
+        if result.program is not None:
+            name = backend_for(result.program.target).container.name
+        path = output or Path(f"output.{name}")
+        check_distinct([path, constants_path(path)], [file])
+        if result.enf is None:
+            write_module(result.module, path)
+        else:
+            refuse_terminal(check_writable(path))
+            write_whole(result.enf, path)
+        click.echo(f"Written to {shown(path)}", err=True)
+
+    reproduce(file, reproduction, watch, write)
 
 
 def dump_pipeline_of(

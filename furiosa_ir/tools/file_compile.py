@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,12 @@ from furiosa_ir.cache.key import Inputs
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.formats import head_of, recognise
 from furiosa_ir.spans import span
+from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction
 
 if TYPE_CHECKING:
     from furiosa_ir.driver import CompileResult
     from furiosa_ir.ir.pipeline import Instrumentation
+    from furiosa_ir.reproducer.recording import CrashRecorder
 
 # The compiler and what else imports numpy and xDSL is imported where it is used: a program that
 # the cache has needs none of it.
@@ -34,6 +37,7 @@ class FileCompile:
         verbose: whether to show each pass.
         verify_each: whether to verify after each pass.
         instruments: what the user wants to see of it.
+        reproduction: whether to write down a failure.
     """
 
     inputs: Inputs
@@ -42,6 +46,8 @@ class FileCompile:
     verbose: bool = False
     verify_each: bool = False
     instruments: Sequence[Instrumentation] = field(default=(), kw_only=True)
+    reproduction: Reproduction = field(default=NO_REPRODUCTION, kw_only=True)
+    _recorder: CrashRecorder | None = field(default=None, init=False)
 
     @property
     def source(self) -> Path:
@@ -67,17 +73,19 @@ class FileCompile:
         progress = Progress(kind, self.backend, self.target_ir, verbose=self.verbose)
         if given.pipeline.text is not None:
             progress.is_one_step()
-        result = compile_source(
-            given.source,
-            target=given.target,
-            batch_size=given.batch_size,
-            part=given.part,
-            target_ir=self.target_ir,
-            passes=given.pipeline,
-            plugins=given.plugins,
-            instrumentation=(progress, *instrumentation, *self.instruments),
-            verify_each=self.verify_each,
-        )
+        with self._recorded():
+            recorders = [self._recorder] if self._recorder else []
+            result = compile_source(
+                given.source,
+                target=given.target,
+                batch_size=given.batch_size,
+                part=given.part,
+                target_ir=self.target_ir,
+                passes=given.pipeline,
+                plugins=given.plugins,
+                instrumentation=(progress, *instrumentation, *self.instruments, *recorders),
+                verify_each=self.verify_each,
+            )
         progress.finished()
         return result
 
@@ -90,16 +98,34 @@ class FileCompile:
         """
         from furiosa_ir.backends import write_program
 
-        try:
-            result = self.compile()
-        except OSError as error:  # not of the output
-            reason = error.strerror or type(error).__name__
-            name = str(error.filename or self.source)
-            raise FuriosaError(f"cannot be compiled: {reason}", file=name) from error
-        program = result.program
-        assert program is not None
-        with span("release of the IR"):
-            del result
-        with span("write"), file.open("r+b") as opened:
-            write_program(program, opened)
+        with self._recorded():
+            try:
+                result = self.compile()
+            except OSError as error:  # not of the output
+                reason = error.strerror or type(error).__name__
+                name = str(error.filename or self.source)
+                raise FuriosaError(f"cannot be compiled: {reason}", file=name) from error
+            program = result.program
+            assert program is not None
+            with span("release of the IR"):
+                del result
+            with span("write"), file.open("r+b") as opened:
+                write_program(program, opened)
         return Compiled(file, program.source_hash, describe(program))
+
+    @contextmanager
+    def _recorded(self) -> Generator[None]:
+        """What fails within it is written down, if that is asked for; once."""
+        if self._recorder is not None:
+            yield
+            return
+        given = self.inputs
+        batch = None if given.batch_size is None else str(given.batch_size)
+        with self.reproduction.recording(
+            self.source,
+            to_program=self.target_ir in (None, self.backend.container.name),
+            verify_each=self.verify_each,
+            options={"target": given.target, "batch_size": batch},
+        ) as self._recorder:
+            yield
+        self._recorder = None

@@ -15,13 +15,14 @@ from typing import ClassVar
 import click
 
 from furiosa_ir import __version__
-from furiosa_ir.pipeline_request import PipelineRequest
+from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
 from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT
 from furiosa_ir.tools.command_line import Command, Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options, shape_options
 from furiosa_ir.tools.pipeline_options import pipeline_options
 from furiosa_ir.tools.report_options import Reports, report_options
+from furiosa_ir.tools.reproducer_options import Reproduction, reproducer_options
 from furiosa_ir.tools.target_options import LevelName, target_option
 from furiosa_ir.tools.watch_options import Watch, watch_options
 
@@ -107,6 +108,7 @@ def main() -> None:
 @click.option("--report", type=OUTPUT, help="Also: a page to look at it with (furiosa report).")
 @report_options
 @watch_options
+@reproducer_options
 @click.option("-v", "--verbose", is_flag=True, help="Show every pass.")
 @click.version_option(__version__, prog_name="furiosa")
 def compile_command(
@@ -125,6 +127,7 @@ def compile_command(
     outputs: tuple[str, ...],
     pipeline: PipelineRequest,
     dump_pipeline: bool,
+    reproduction: Reproduction,
     load: tuple[str, ...],
     no_cache: bool,
     verify_each: bool,
@@ -145,8 +148,18 @@ def compile_command(
     """
     with reported_errors():
         from furiosa_ir.network_part import part_of_options
-        from furiosa_ir.tools.compilation import compile_file, dump_pipeline_of, separated_inputs
+        from furiosa_ir.tools.compilation import (
+            compile_file,
+            compile_reproducer,
+            dump_pipeline_of,
+            separated_inputs,
+        )
 
+        if reproduction.runs:
+            asked = (target_npu, target_ir, batch_size, verify, input_shape, dim, inputs, outputs)
+            is_alone = pipeline == AS_EVER and not any(asked)
+            compile_reproducer(source, output, reproduction, watch, load, is_alone=is_alone)
+            return
         if dump_pipeline:
             part = part_of_options(input_shape, dim, inputs, outputs)
             dump_pipeline_of(source, pipeline, target_npu, target_ir, batch_size, part, load)
@@ -163,6 +176,7 @@ def compile_command(
             part=part_of_options(input_shape, dim, inputs, outputs),
             verbose=verbose,
             pipeline=pipeline,
+            reproduction=reproduction,
             plugins=load,
             cache=not no_cache,
             verify_each=verify_each,

@@ -19,6 +19,7 @@ from furiosa_ir.tools.command_line import Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options
 from furiosa_ir.tools.pipeline_options import pipeline_options
+from furiosa_ir.tools.reproducer_options import Reproduction, reproducer_options
 from furiosa_ir.tools.target_options import target_option
 from furiosa_ir.tools.watch_options import Watch, watch_options
 
@@ -39,6 +40,7 @@ from furiosa_ir.tools.watch_options import Watch, watch_options
 @part_options
 @click.option("--list-passes", is_flag=True, help="Passes with options, rules and documentation.")
 @watch_options
+@reproducer_options
 @click.option(
     "--print-debuginfo/--no-print-debuginfo",
     "--mlir-print-debuginfo/--no-mlir-print-debuginfo",
@@ -75,6 +77,7 @@ def main(
     file: Path,
     pipeline: PipelineRequest,
     dump_pipeline: bool,
+    reproduction: Reproduction,
     output: Path | None,
     first: str | None,
     last: str | None,
@@ -110,12 +113,18 @@ def main(
             click.echo(listing())
             return
         from furiosa_ir.network_part import part_of_options
-        from furiosa_ir.tools.transform import Settings, pipeline_to_run, transform_file
+        from furiosa_ir.tools.transform import (
+            Settings,
+            pipeline_to_run,
+            run_reproducer_file,
+            transform_file,
+        )
 
         if output == STDOUT:
             output = None
         settings = Settings(
             pipeline=pipeline,
+            reproduction=reproduction,
             first=first,
             last=last,
             target=target,
@@ -135,5 +144,8 @@ def main(
             source = click.get_current_context().get_parameter_source("file")
             is_given = source is not ParameterSource.DEFAULT
             click.echo(pipeline_to_run(file if is_given else None, settings))
+            return
+        if reproduction.runs:
+            run_reproducer_file(file, output, settings)
             return
         transform_file(file, output, settings)

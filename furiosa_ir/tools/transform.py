@@ -38,6 +38,7 @@ from furiosa_ir.spans import span
 from furiosa_ir.streams import descriptor_at
 from furiosa_ir.tools.colors import colored
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
+from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction
 from furiosa_ir.tools.sources import check_outputs, plugin_files
 from furiosa_ir.tools.watch_options import Watch
 
@@ -70,6 +71,7 @@ class Settings:
     diagnostics: bool = False
     constants: Path | None = None
     plugins: tuple[Plugin, ...] = ()
+    reproduction: Reproduction = NO_REPRODUCTION
 
 
 def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
@@ -82,10 +84,46 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
         raise FuriosaError("--pipeline goes with neither --from nor --to")
     if settings.target is not None:
         backend_for(settings.target)
-    with settings.watch.instruments(
-        locations=settings.debuginfo, generic=settings.generic, color=settings.color
-    ) as instruments:
+    with (
+        settings.watch.instruments(
+            locations=settings.debuginfo, generic=settings.generic, color=settings.color
+        ) as watching,
+        settings.reproduction.recording(
+            file,
+            to_program=False,
+            verify_each=settings.verify_each,
+            options={"target": settings.target},
+        ) as recorder,
+    ):
+        instruments = (*watching, *([recorder] if recorder else []))
         _transform_file(file, output, replace(settings, instruments=instruments))
+
+
+def run_reproducer_file(file: Path, output: Path | None, settings: Settings) -> None:
+    """Does again what failed, and writes what comes of it if it does not fail.
+
+    Raises:
+        FuriosaError: the file is no reproducer, or what fails in it.
+    """
+    from furiosa_ir.tools.reproduction import reproduce  # noqa: PLC0415  # few runs need it
+
+    asked = (settings.first, settings.last, settings.target, settings.batch_size)
+    if settings.pipeline != AS_EVER or any(asked) or settings.part != WHOLE:
+        raise FuriosaError(
+            "--run-reproducer runs what the file says, and takes no passes, target or shapes",
+            hint="unzip it, and run furiosa-opt on its module.mlir for something else",
+        )
+    if output is not None:
+        check_distinct([output, constants_path(output)], [file])
+        check_writable(output)
+    reproduce(
+        file,
+        settings.reproduction,
+        settings.watch,
+        lambda result: _write(result.module, output, settings),
+        generic=settings.generic,
+        color=settings.color,
+    )
 
 
 def _transform_file(file: Path, output: Path | None, settings: Settings) -> None:

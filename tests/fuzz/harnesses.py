@@ -18,6 +18,7 @@ from tests.fuzz.mutators import (
     mutate_enf,
     mutate_ir,
     mutate_onnx,
+    mutate_reproducer,
     mutate_tflite,
     seal_cache,
     seal_enf,
@@ -97,10 +98,24 @@ def _cache(data: bytes) -> None:
         raise FuriosaError(str(bad)) from bad
 
 
+def _reproducer(data: bytes) -> None:
+    """What is unpacked lies in one folder, under names of ours."""
+    from furiosa_ir.leftovers import temporary_folder
+    from furiosa_ir.reproducer.container import CONSTANTS, MODULE, read_reproducer
+
+    with temporary_folder() as folder:
+        path, into = folder / "c.zip", folder / "into"
+        path.write_bytes(data)
+        into.mkdir()
+        read_reproducer(path, into)
+        assert {p.name for p in folder.rglob("*")} <= {"c.zip", "into", MODULE, CONSTANTS}
+
+
 HARNESSES = {
     "onnx": Harness(_onnx, seeds.onnx_models, mutate_onnx),
     "tflite": Harness(_tflite, seeds.tflite_models, mutate_tflite),
     "ir": Harness(_ir, seeds.ir_texts, mutate_ir, max_bytes=1 << 13),
     "enf": Harness(_enf, seeds.programs, mutate_enf, 1 << 15, seal_enf),
+    "reproducer": Harness(_reproducer, seeds.reproducers, mutate_reproducer),
     "cache": Harness(_cache, seeds.cache_entries, mutate_cache, repair=seal_cache),
 }

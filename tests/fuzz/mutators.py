@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import random
 import struct
+import zipfile
 import zlib
 
 import flatbuffers
@@ -92,6 +94,38 @@ def mutate_enf(data: bytes, rng: random.Random) -> bytes | None:
     size = start + len(body)
     padding = bytes(-size % layout.SECTION_ALIGNMENT)
     return seal_enf(data[:start] + body + padding + sections)
+
+
+_BAD_ARCHIVE = (
+    *(EOFError, NotImplementedError, OSError, RuntimeError, ValueError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
+def mutate_reproducer(data: bytes, rng: random.Random) -> bytes | None:
+    """A crash reproducer with its manifest (JSON), a member or a member's name changed."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [(name, archive.read(name)) for name in archive.namelist()]
+    except _BAD_ARCHIVE:
+        return None
+    if not members:
+        return None
+    at = 0 if rng.random() < 0.7 else rng.randrange(len(members))
+    name, content = members[at]
+    if rng.random() < 0.1:
+        name = mutate_text(name, rng)
+    else:
+        content = mutate_text(content.decode("utf-8", "replace"), rng).encode("utf-8", "replace")
+    members[at] = (name, content)
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as to:
+        for each, body in members:
+            entry = zipfile.ZipInfo(
+                each.partition("\0")[0][:200].encode("utf-8", "replace").decode()
+            )
+            to.writestr(entry, body)
+    return made.getvalue()
 
 
 def mutate_cache(data: bytes, rng: random.Random) -> bytes | None:

@@ -185,6 +185,31 @@ def hostile_programs() -> Iterator[tuple[str, bytes]]:
         yield name, build()
 
 
+def reproducers() -> Iterator[tuple[str, bytes]]:
+    """Crash reproducers with and without constants, options and code of plug-ins."""
+    from furiosa_ir.leftovers import temporary_folder
+    from furiosa_ir.reproducer.container import Failure, PluginCopy, Reproducer, write_reproducer
+
+    with temporary_folder() as folder:
+        module, constants = folder / "module.mlir", folder / "module.safetensors"
+        module.write_text("builtin.module {}\n")
+        constants.write_bytes(bytes(64))
+        for i in range(64):
+            code = {f"p{k}/mine.py": f"X = {k}" for k in range(i % 3)}
+            digests = dict.fromkeys((*code, "table.bin"), "0" * 64)
+            made = Reproducer(
+                Failure("the pass 'x'", "ValueError", f"number {i}", "Traceback"),
+                begins="as it was read",
+                pipeline="graph(a{x=1},b)",
+                target_ir=None if i % 2 else "graph",
+                options={"target": "t"} if i % 5 else {},
+                versions={"numpy": "2.0"},
+                plugins=(PluginCopy("mine.py", "p0/mine.py", digests, code),) if i % 3 else (),
+            )
+            write_reproducer(made, module, constants if i % 7 else None, folder / "made.zip")
+            yield f"reproducer_{i}", (folder / "made.zip").read_bytes()
+
+
 def cache_entries() -> Iterator[tuple[str, bytes]]:
     """Entries of small programs, with and without host operators and warnings."""
     from furiosa_ir.cache.entry import HostOperator, Metadata, entry_chunks

@@ -16,7 +16,7 @@ from tests.draws import ALL, draws
 from tests.fuzz.campaign import ROOT, Outcome, run_campaign, write_seeds
 from tests.fuzz.harnesses import HARNESSES
 
-LEAST_EDGES = {"cache": 40}
+LEAST_EDGES = {"cache": 40, "reproducer": 40}
 """Of the code that a run goes through; the reader of cache entries is one small module."""
 RUNS = 400
 """Inputs of a short run beside the seeds, which come first."""

@@ -33,6 +33,8 @@ IMPORTS_BY_NAME = {
     "furiosa_ir/backends/__init__.py",
     "furiosa_ir/backends/answers.py",
     "furiosa_ir/backends/installed.py",
+    # Modules of dialects, named in the table of `ir/extensions.py`.
+    "furiosa_ir/tools/catalogue.py",
     # Commands, and groups of them in a table, imported when they are called.
     "furiosa_ir/tools/furiosa.py",
     # The two commands, which are imported when their process is ready.

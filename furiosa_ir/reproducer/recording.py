@@ -1,0 +1,213 @@
+"""Watching a compile for the case that it fails, and writing down what it needs to fail again.
+
+What is written is the module in front of the pass that failed, and from there the passes to the end
+of its phase, as mlir-opt's local reproducer does. Before it is called one, it is tried: it has to
+fail in the same way. If it does not (the failure depends on what text does not say, or an earlier
+pass left something unsound), the module from the beginning of the phase is tried, then the one that
+was read; that one is kept whatever it does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from typing_extensions import override
+from xdsl.dialects.builtin import ModuleOp
+
+from furiosa_ir.backends.target import backend_of
+from furiosa_ir.errors import FuriosaError
+from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline
+from furiosa_ir.ir.text import write_module
+from furiosa_ir.ir.text_format import constants_path
+from furiosa_ir.leftovers import temporary_folder
+from furiosa_ir.plugins import PluginFiles, files_of_plugins
+from furiosa_ir.reproducer.container import (
+    MODULE,
+    Failure,
+    PluginCopy,
+    Reproducer,
+    write_reproducer,
+)
+from furiosa_ir.reproducer.running import opened_reproducer, run_reproducer, versions
+
+_FILE = "the program's file"
+_VARYING = re.compile(r"0x[0-9a-f]+|\d{8,}")
+"""What of a message may be another each time: addresses."""
+_MOST_CODE = 1 << 20
+"""Bytes of a plug-in's file that is put into a reproducer."""
+
+
+@dataclass
+class CrashRecorder(Instrumentation):
+    """Keeps what a compile may fail on: copies of the module, which cost some milliseconds each.
+
+    Attributes:
+        path: the file that a failure is written to.
+        to_program: whether the compile makes a program.
+        verify_each: whether it verifies each pass.
+        source: the name of the file that is compiled.
+        options: further options of the compile, for people.
+    """
+
+    path: Path
+    to_program: bool
+    verify_each: bool = False
+    source: str = ""
+    options: dict[str, str] = field(default_factory=dict[str, str])
+    _start: ModuleOp | None = None
+    _phases: list[Phase] = field(default_factory=list[Phase])
+    _before_phase: ModuleOp | None = None
+    _passes: int = 0
+    _before_pass: ModuleOp | None = None
+    _end: ModuleOp | None = None
+    _where: str | None = None
+
+    @override
+    def before_pipeline(self, module: ModuleOp) -> None:
+        self.forget()
+        self._start = module.clone()
+
+    @override
+    def before_phase(self, phase: Phase, module: ModuleOp) -> None:
+        self._phases.append(phase)
+        self._before_phase, self._passes, self._end = module.clone(), 0, None
+
+    @override
+    def before_pass(self, what: Pass, module: ModuleOp) -> None:
+        self._before_pass = module.clone() if self._passes else self._before_phase
+        self._passes += 1
+
+    @override
+    def after_phase(self, phase: Phase, module: ModuleOp, seconds: float) -> None:
+        self._end = module.clone()
+
+    @override
+    def failed(self, what: str, module: ModuleOp) -> None:
+        self._where = what
+
+    def forget(self) -> None:
+        """What fails from here on is nothing of the compile's."""
+        self._start = self._before_phase = self._before_pass = self._end = self._where = None
+        self._phases.clear()
+
+    def write(self, error: Exception) -> Reproducer | None:
+        """Writes what failed.
+
+        Args:
+            error: what the compile has raised.
+
+        Returns:
+            What was written; None if there is nothing: the compile had no module yet.
+
+        Raises:
+            FuriosaError: the file cannot be written.
+        """
+        if self._start is None or not self._phases:
+            return None
+        text = "".join(traceback.format_exception(error))
+        failure = Failure(self._where or _FILE, type(error).__name__, _message(error), text)
+        candidates = list(self._candidates(failure))
+        for made, module in candidates:
+            is_last = made is candidates[-1][0]
+            try:
+                written = self._write(made, module, error, is_last=is_last)
+            except FuriosaError:  # of what does not print, be it unsound
+                if is_last:
+                    raise
+            else:
+                if written is not None:
+                    return written
+        return None
+
+    def _write(
+        self, made: Reproducer, module: ModuleOp, error: Exception, *, is_last: bool
+    ) -> Reproducer | None:
+        """Writes the file if it fails as it should, or is the last."""
+        with temporary_folder() as folder:
+            text = folder / MODULE
+            write_module(module, text)
+            beside = constants_path(text)
+            constants = beside if beside.exists() else None
+            trial = folder / "trial"
+            write_reproducer(made, text, constants, trial)
+            # What took all memory once would do so again.
+            fails = not isinstance(error, MemoryError) and fails_so(trial, made.failure)
+            if not fails and not is_last:
+                return None
+            made = replace(made, is_tried=fails)
+            write_reproducer(made, text, constants, self.path)
+            return made
+
+    def _candidates(self, failure: Failure) -> Iterator[tuple[Reproducer, ModuleOp]]:
+        """What may be written, the least first."""
+        assert self._start is not None
+        is_behind = self._end is not None
+        whole = Reproducer(
+            failure,
+            begins="as it was read",
+            pipeline=Pipeline("", tuple(self._phases)).text,
+            target_ir=None if is_behind and self.to_program else backend_of(self._start).levels[-1],
+            verify_each=self.verify_each,
+            source=self.source,
+            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            options=self.options,
+            versions=versions(),
+            plugins=tuple(map(_copy, files_of_plugins())),
+        )
+        if self._end is not None:
+            yield replace(whole, begins="behind all passes", pipeline=""), self._end
+        elif self._before_phase is not None:
+            phase = self._phases[-1]
+            if self._before_pass is not None and self._passes:
+                left = phase.resolve()[self._passes - 1 :]
+                text = replace(phase, passes=left).text
+                begins = f"before the pass '{left[0].name}'"
+                yield replace(whole, begins=begins, pipeline=text), self._before_pass
+            begins = f"before the phase '{phase.name}'"
+            yield replace(whole, begins=begins, pipeline=phase.text), self._before_phase
+        yield whole, self._start
+
+
+def fails_so(path: Path, failure: Failure) -> bool:
+    """Whether a reproducer fails as it should.
+
+    Args:
+        path: its file.
+        failure: what it should fail with.
+    """
+    try:
+        with opened_reproducer(path) as (reproducer, module):
+            run_reproducer(reproducer, module)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is compared
+        return is_same(error, failure)
+    return False
+
+
+def is_same(error: Exception, failure: Failure) -> bool:
+    """Whether an error is the one that a reproducer is of."""
+    messages = (_VARYING.sub("", text) for text in (_message(error), failure.message))
+    return type(error).__name__ == failure.type and len(set(messages)) == 1
+
+
+def _message(error: Exception) -> str:
+    return error.message if isinstance(error, FuriosaError) else str(error)
+
+
+def _copy(plugin: PluginFiles) -> PluginCopy:
+    digests = {name: digest.hex() for name, (_, digest) in plugin.files.items()}
+    texts: dict[str, str] = {}
+    for name, (path, digest) in plugin.files.items():
+        with suppress(OSError, UnicodeDecodeError):
+            data = path.read_bytes() if plugin.is_files and name.endswith(".py") else b""
+            if data and len(data) <= _MOST_CODE and hashlib.sha256(data).digest() == digest:
+                texts[name] = data.decode()
+    return PluginCopy(plugin.name, plugin.main, digests, texts)
