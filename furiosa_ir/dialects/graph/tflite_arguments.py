@@ -177,11 +177,11 @@ def pad_arguments(node: TFLiteNode) -> dict[str, Any] | None:
         if fill is None or operand is None:
             return None
         value = float(fill.reshape(-1)[0])
-        q, x = quantization_of(operand), node.operands[0]
-        if x is not None and q != quantization_of(x):
-            # It pads with the stored integer, and checks that this means the same.
+        q, element = quantization_of(operand), node.result_types[0].element_type
+        if q != (element.data if isinstance(element, UniformType) else None):
+            # It pads with the stored integer, and checks that this means the same there.
             raise ImportFailure(
-                "PADV2 pads with a constant of another scale or zero point than its data, which "
+                "PADV2 pads with a constant of another scale or zero point than its result, which "
                 "LiteRT refuses"
             )
         if q is not None:

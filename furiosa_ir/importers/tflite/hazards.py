@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tflite  # pyright: ignore[reportMissingTypeStubs]
 from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.quant import UniformType
@@ -24,6 +25,7 @@ Check = Callable[["Operator"], str | None]
 """What is wrong with an operator, behind its name in the sentence; None if nothing is."""
 
 _NO_SCALE = "has a tensor without a scale"
+_SEVERAL_SCALES = "has a tensor with several scales, which it takes for one without"
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,10 @@ class Operator:
 
     @property
     def scales(self) -> list[float]:
-        """Those of two operands and of the result as LiteRT sees them: 0 where there is none."""
+        """Those of two operands and of the result as LiteRT sees them: 0 for none or several."""
         elements = [*self.operands[:2], *self.results[:1]]
-        return [e.data.scale if isinstance(e, UniformType) else 0.0 for e in elements]
+        quantized = [e.data if isinstance(e, UniformType) else None for e in elements]
+        return [0.0 if q is None or len(q.scales) > 1 else q.scale for q in quantized]
 
 
 def check_hazards(
@@ -80,10 +83,18 @@ def check_hazards(
     if check is None or not operands or not results:
         return
     reason = check(Operator(operands, results, options))
+    elements = (*operands[:2], results[0])
+    if reason == _NO_SCALE and any(
+        isinstance(e, UniformType) and e.data.axis is not None for e in elements
+    ):
+        reason = _SEVERAL_SCALES
     if reason is not None:
-        raise ImportFailure(
-            f"{name} {reason}, at which LiteRT ends the process", hint="calibrate it again"
+        consequence = (
+            "so that LiteRT clamps at what memory holds"
+            if check is _pool
+            else "at which LiteRT ends the process"
         )
+        raise ImportFailure(f"{name} {reason}, {consequence}", hint="calibrate it again")
 
 
 def check_rows(name: str, inputs: Sequence[tuple[int, Shape]]) -> None:
@@ -202,6 +213,25 @@ def _scaled(op: Operator, beta: float) -> str | None:
     return f"of numbers of the scale {scale:g} with beta {beta:g}" if scale else _NO_SCALE
 
 
+def _pool(op: Operator) -> str | None:
+    """Its kernels ignore that `CalculateActivationRangeQuantized` finds no integer for a bound."""
+    bound = _BOUNDS.get(op.options.FusedActivationFunction())
+    if bound is None or op.storage is None or op.storage.kind not in "iu":
+        return None
+    scale = op.scales[-1]
+    if not scale:
+        return _NO_SCALE
+    if bound / scale < 2**31 - 2**8:
+        return None
+    return f"has an activation up to {bound:g} on a result of the scale {scale:g}"
+
+
+_BOUNDS = {
+    tflite.ActivationFunctionType.RELU: 0.0,
+    tflite.ActivationFunctionType.RELU_N1_TO_1: 1.0,
+    tflite.ActivationFunctionType.RELU6: 6.0,
+}
+
 _CHECKS: dict[str, Check] = {
     "ADD": _add,
     "SUB": _sub,
@@ -211,4 +241,5 @@ _CHECKS: dict[str, Check] = {
     **dict.fromkeys(("LOG", "RSQRT", "SQRT"), _table),
     "SOFTMAX": _softmax,
     "LOG_SOFTMAX": _log_softmax,
+    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), _pool),
 }

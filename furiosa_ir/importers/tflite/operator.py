@@ -13,7 +13,13 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import VarOperandDef
 
 from furiosa_ir.dialects.graph import TFLITE_OPERATORS
-from furiosa_ir.dialects.graph.base import GraphOp, OriginAttr, constant_of, has_its_scales
+from furiosa_ir.dialects.graph.base import (
+    GraphOp,
+    OriginAttr,
+    constant_of,
+    has_its_scales,
+    quantization_of,
+)
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.evaluation import evaluate
 from furiosa_ir.dialects.graph.movement import ConcatOp, MoveOp, PadOp, SplitOp
@@ -158,8 +164,11 @@ class ImportedOperator:
         """The fused activation (`tflite.ActivationFunctionType`) as an operation after `value`."""
         if function == tflite.ActivationFunctionType.NONE:
             return value
-        if function not in _ACTIVATIONS:
-            raise NotModelled
+        quantization = quantization_of(value)
+        if function not in _ACTIVATIONS or (
+            quantization is not None and quantization.axis is not None
+        ):
+            raise NotModelled  # LiteRT takes several scales for none, and clamps at the integer 0
         op, properties = _ACTIVATIONS[function]
         origin = value.owner.origin if isinstance(value.owner, GraphOp) else None
         (result,) = self.emit(

@@ -37,6 +37,14 @@ def asymmetric_weight(op: ConvOp | ConvTransposeOp) -> hints.Hint | None:
     return None
 
 
+def asymmetric_rows(op: GemmOp) -> hints.Hint | None:
+    """FULLY_CONNECTED subtracts one zero point; where rows have scales, it ignores theirs."""
+    q = quantization_of(op.b)
+    if q is not None and q.axis is not None and any(q.zero_points):
+        return hints.form(op.name, "with weights that have several zero points")
+    return None
+
+
 CONVOLUTION = (
     not_8bit,
     variable_weight,
@@ -97,7 +105,7 @@ def transposed(op: GemmOp) -> hints.Hint | None:
     return None
 
 
-MATRIX = (not_8bit, variable_weight, transposed, channels_elsewhere)
+MATRIX = (not_8bit, variable_weight, transposed, asymmetric_rows, channels_elsewhere)
 
 
 @lowers(GemmOp, LITERT, unless=MATRIX)

@@ -66,6 +66,7 @@ def pad(op: PadOp, emit: Emitter) -> SSAValue:
     """PAD fills with the zero point, PADV2 with a stored integer; MIRROR_PAD moves bytes."""
     y = emit.quantization(op.result)
     fill = factors.quantize(op.value.value.data, y.scale, y.zero_point)
+    fill = min(max(fill, -128), 127)
     return emit_pad(op, emit, emit.operand(op.x), fill)
 
 
