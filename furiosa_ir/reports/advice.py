@@ -76,7 +76,7 @@ def _whole(costs: Costs, execution: Execution, critical: Sequence[Step]) -> list
     once = sum(n for bound, n in decided.items() if execution.bounds[bound].batch_helps)
     if once >= _LEAST * costs.cycles:
         saved = format_value(_saved(once, execution), "microseconds")
-        text = f"with --batch-size {_BATCH} weights are loaded once for {_BATCH} samples"
+        text = f"with --batch-size {_BATCH}, weights are loaded once for {_BATCH} samples"
         made.append(Advice(f"{text}, which would save up to {saved} a sample"))
     return made
 

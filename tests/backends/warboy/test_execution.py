@@ -107,3 +107,24 @@ def test_the_flow_is_the_networks(machine: Machine) -> None:
     makers = dict(execution.makes)
     assert graph[last] == set(makers)
     assert sorted(makers.values()) == [1, 2]
+
+
+def test_inputs_and_outputs_are_told_from_what_left_sram() -> None:
+    def build(emit: Emitter, args: list[SSAValue]):
+        p = Pieces(emit)
+        return p.add(p.conv(p.conv(args[0], 8), 8), p.conv(args[0], 8))
+
+    spilled = program_execution(compiled([(1, 8, 64, 64)], build, small_machine(8192, 4)))
+    fitting = program_execution(compiled([(1, 8, 64, 64)], build))
+    moved = [
+        {
+            what: sum(e.dram_read + e.dram_written for e in each.events if e.bound == what)
+            for what in ("activations", "store", "input", "output")
+        }
+        for each in (spilled, fitting)
+    ]
+    assert moved[0]["activations"] > 0
+    assert moved[0]["store"] > 0
+    assert moved[1]["activations"] == moved[1]["store"] == 0
+    assert moved[1]["input"] > 0
+    assert moved[1]["output"] > 0

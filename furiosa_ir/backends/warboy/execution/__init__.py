@@ -13,7 +13,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramFlat,
     Store,
 )
-from furiosa_ir.backends.warboy.execution.memory import MemoryWalk
+from furiosa_ir.backends.warboy.execution.memory import MemoryWalk, tensor_bytes
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.simulator.timeline import TimelineEntry, timeline
 from furiosa_ir.execution import Bound, Engine, Event, Execution
@@ -30,6 +30,8 @@ _BOUNDS = {
         "loading activations",
         "they did not stay in SRAM: smaller extents or fewer channels around it keep them there",
     ),
+    "input": Bound("loading inputs", "they come from DRAM: smaller ones take less"),
+    "output": Bound("storing outputs", "they go to DRAM: smaller ones take less"),
     "store": Bound("storing results", "smaller results would stay in SRAM for the next layer"),
     "copy": Bound(
         "copying in DRAM",
@@ -54,20 +56,23 @@ def program_execution(program: Program) -> Execution:
     machine = Machine.from_parameters(program.machine)
     entries = timeline(program)
     first: dict[int, int] = {}
+    walk = MemoryWalk(program)
+    of_input: list[bool] = []
     for index, entry in enumerate(entries):
         first.setdefault(entry.segment, index)
-    walk = MemoryWalk(program)
-    events: list[Event] = []
-    for entry in entries:
-        segment = program.segments[entry.segment]
-        assert isinstance(segment, NpuSegment)
-        command = segment.commands[entry.command]
+        segment, command = _command(program, entry)
         if entry.command == 0:
             walk.begin(segment)
-        walk.command(command, entry.start, entry.end)
-        events.append(_event(entry, command, first[entry.segment], machine))
+        of_input.append(walk.command(command, entry.start, entry.end))
         if entry.command == len(segment.commands) - 1:
             walk.finish(segment)
+    makes = frozenset(walk.makes())
+    events: list[Event] = []
+    for entry, is_input in zip(entries, of_input, strict=True):
+        segment, command = _command(program, entry)
+        is_end = is_input or _makes_output(program, segment, command, makes)
+        bound = _bound(command, entry.cost, is_end=is_end)
+        events.append(_event(entry, command, bound, first[entry.segment], machine))
     return Execution(
         clock_hz=machine.clock_hz,
         engines=_engines(machine),
@@ -101,7 +106,28 @@ def _engines(machine: Machine) -> tuple[Engine, ...]:
     )
 
 
-def _event(entry: TimelineEntry, command: Command, first: int, machine: Machine) -> Event:
+def _command(program: Program, entry: TimelineEntry) -> tuple[NpuSegment, Command]:
+    segment = program.segments[entry.segment]
+    assert isinstance(segment, NpuSegment)
+    return segment, segment.commands[entry.command]
+
+
+def _makes_output(
+    program: Program, segment: NpuSegment, command: Command, makes: frozenset[tuple[int, int]]
+) -> bool:
+    """Whether a store writes to an output of its segment."""
+    if not isinstance(command, Store):
+        return False
+    return any(
+        (command.layer, binding.tensor) in makes
+        and 0 <= command.target.address - binding.address < tensor_bytes(program, binding)
+        for binding in segment.outputs
+    )
+
+
+def _event(
+    entry: TimelineEntry, command: Command, bound: str, first: int, machine: Machine
+) -> Event:
     kind, cost = kind_of(command), entry.cost
     source, target = kind.dram_read(command), kind.dram_written(command)
     written = kind.sram_written(command)
@@ -116,7 +142,7 @@ def _event(entry: TimelineEntry, command: Command, first: int, machine: Machine)
         free=entry.start + cost.occupancy,
         end=entry.end,
         waits=tuple(first + token for token in command.waits),
-        bound=_bound(command, cost),
+        bound=bound,
         busy={unit: getattr(cost, unit) for unit in units if getattr(cost, unit)},
         dram_read=0 if source is None else transfer_bytes(source, machine),
         dram_written=0 if target is None else transfer_bytes(target, machine),
@@ -125,17 +151,23 @@ def _event(entry: TimelineEntry, command: Command, first: int, machine: Machine)
     )
 
 
-def _bound(command: Command, cost: Cost) -> str:
-    """What decides how long the command takes; a name of `_BOUNDS`."""
+def _bound(command: Command, cost: Cost, *, is_end: bool) -> str:
+    """What decides how long the command takes; a name of `_BOUNDS`.
+
+    Args:
+        command: the command.
+        cost: its cycles.
+        is_end: whether it moves an input or output of its segment.
+    """
     longest = cost.cycles - cost.warmup
     if cost.warmup > longest:
         return "latency" if cost.dma else "warmup"
     match command:
         case Load(source=source):
             is_constant = isinstance(source, DramFlat) or source.region == "constant"
-            return "weights" if is_constant else "activations"
+            return "weights" if is_constant else "input" if is_end else "activations"
         case Store():
-            return "store"
+            return "output" if is_end else "store"
         case Copy():
             return "copy"
         case _:

@@ -81,8 +81,12 @@ class MemoryWalk:
         for binding in segment.inputs:
             self._bound(binding)[...] = self._tensor(binding) + 1
 
-    def command(self, command: Command, start: int, end: int) -> None:
-        """The next command, which runs from `start` to `end` (cycles)."""
+    def command(self, command: Command, start: int, end: int) -> bool:
+        """The next command, which runs from `start` to `end` (cycles).
+
+        Returns:
+            Whether it loads inputs of its segment, and nothing else.
+        """
         kind, layer = kind_of(command), command.layer
         makers: set[_Node] = set()
         for place in kind.sram_read(command):
@@ -98,13 +102,14 @@ class MemoryWalk:
             assert written is not None
             is_constant = isinstance(command.source, DramFlat) or not makers
             self._write(written, "weights" if is_constant else "input", layer, start, end, makers)
-            return
+            return bool(makers) and min(makers) >= self._layers
         for maker in makers - {layer}:
             self._edges[maker, layer] = None
         if written is not None:
             self._write(written, "result", layer, start, end, {layer})
         if target is not None:
             self._window(target)[...] = layer + 1
+        return False
 
     def finish(self, segment: NpuSegment) -> None:
         """A segment has ended: its outputs are in its workspace."""
@@ -147,8 +152,7 @@ class MemoryWalk:
         return self._layers + binding.tensor
 
     def _bound(self, binding: Binding) -> Array:
-        tensor = self._program.tensors[binding.tensor]
-        size = prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+        size = tensor_bytes(self._program, binding)
         return self._writers[binding.address : binding.address + size]
 
     def _window(self, side: DramPlace) -> Array:
@@ -196,6 +200,12 @@ class MemoryWalk:
                 kept.append(live)
         kept.append(_Live(place, what, layer, start, end, {window}, set(makers)))
         self._live = kept
+
+
+def tensor_bytes(program: Program, binding: Binding) -> int:
+    """Bytes of an input or output."""
+    tensor = program.tensors[binding.tensor]
+    return prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
 
 
 def _whole(place: SramPlace) -> Sequence[object]:
