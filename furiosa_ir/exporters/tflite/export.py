@@ -286,7 +286,25 @@ class _SubModel:
             self.tensor(r, layer if i == 0 else f"{layer}:{i}")
             for i, r in enumerate(op.results[: len(op.results) - states])
         ]
+        if _operator_name(code.builtinCode) == "FULLY_CONNECTED":
+            self._scale_bias(node)
         self._operators.append(node)
+
+    def _scale_bias(self, node: Any) -> None:
+        """Gives a 64-bit bias its scale: no type of ours says it, and FULLY_CONNECTED checks it."""
+        tensors = [None if i < 0 else self._tensors[i] for i in node.inputs]
+        x, weight, bias = [*tensors, None, None][:3]
+        if bias is None or bias.type != self._schema.TensorType.INT64:
+            return
+        factors = [
+            t.quantization.scale
+            for t in (x, weight)
+            if t is not None and t.quantization is not None
+        ]
+        if bias.quantization is None and [len(f) for f in factors] == [1, 1]:
+            bias.quantization = self._schema.QuantizationParametersT()
+            bias.quantization.scale = factors[0] * factors[1]
+            bias.quantization.zeroPoint = np.zeros(1, np.int64)
 
     def finish(self, inputs: Sequence[int], outputs: Sequence[int], kernels: str) -> bytes:
         """The model's bytes; its description says which kernels the network means."""

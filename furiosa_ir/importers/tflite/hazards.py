@@ -92,6 +92,8 @@ def check_hazards(
         consequence = (
             "so that LiteRT clamps at what memory holds"
             if check is _pool
+            else "behind which LiteRT reads"
+            if check is _transpose_conv
             else "at which LiteRT ends the process"
         )
         raise ImportFailure(f"{name} {reason}, {consequence}", hint="calibrate it again")
@@ -232,6 +234,18 @@ _BOUNDS = {
     tflite.ActivationFunctionType.RELU6: 6.0,
 }
 
+
+def _transpose_conv(op: Operator) -> str | None:
+    """Its kernel of 16 bits reads a bias of 64, and takes one of 32 for such."""
+    if len(op.operands) < 4:
+        return None
+    x, bias = op.operands[2:4]
+    if not isinstance(x, UniformType) or x.data.dtype != np.int16:
+        return None
+    stored = bias.data.dtype if isinstance(bias, UniformType) else dtype_of_element(bias)
+    return "of 16 bits has a bias of 32" if stored == np.int32 else None
+
+
 _CHECKS: dict[str, Check] = {
     "ADD": _add,
     "SUB": _sub,
@@ -242,4 +256,5 @@ _CHECKS: dict[str, Check] = {
     "SOFTMAX": _softmax,
     "LOG_SOFTMAX": _log_softmax,
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), _pool),
+    "TRANSPOSE_CONV": _transpose_conv,
 }
