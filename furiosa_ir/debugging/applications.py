@@ -98,22 +98,31 @@ class Replay:
         """
         copy = copy_module(self.before, {})
         tracker = ValueTracker(names=numbered(copy))
+        self._apply(copy, tracker, limit)
+        return _state(copy, tracker)
+
+    def before_attempt(self, attempt: int) -> tuple[Operation, State]:
+        """The root of an attempt, and the module as it is then."""
+        copy = copy_module(self.before, {})
+        tracker = ValueTracker(names=numbered(copy))
+        try:
+            self._apply(copy, tracker, RewriteLimit(stop_at=attempt))
+        except _Stopped as stopped:
+            return stopped.root, _state(copy, tracker)
+        raise AssertionError("a pass tries the same rules each time")
+
+    def _apply(self, module: ModuleOp, tracker: ValueTracker, limit: RewriteLimit) -> None:
         with (
             tracking(tracker),
             watched_rewrites(self.what.name, [limit]),
             np.errstate(invalid="ignore"),
         ):
-            self.what.apply(make_context(), copy)
-        live = {v for op in copy.walk() for v in op.results}
-        return State(copy, {v: n for v, n in tracker.names.items() if v in live})
+            self.what.apply(make_context(), module)
 
-    def root_of(self, attempt: int) -> Operation:
-        """The root of an attempt, in the module as it is then."""
-        try:
-            self.run(RewriteLimit(stop_at=attempt))
-        except _Stopped as stopped:
-            return stopped.root
-        raise AssertionError("a pass tries the same rules each time")
+
+def _state(module: ModuleOp, tracker: ValueTracker) -> State:
+    live = {v for op in module.walk() for v in op.results}
+    return State(module, {v: n for v, n in tracker.names.items() if v in live})
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,9 @@ class RuleApplication:
         rule: its name; of a lowering, its function's.
         number: of the pass's applications, from 1; None of what cannot be left out.
         layer: of the root.
-        root: the root in the module as it is then; None of what cannot be stopped at.
+        root: the root, in the module in front of the application; None of what cannot be left
+            out.
+        at: that module, with the numbers of the one in front of the pass.
         operation: the root's text; its name alone where there is no root.
         made: the texts of what stands in its place.
     """
@@ -133,6 +144,7 @@ class RuleApplication:
     number: int | None
     layer: str
     root: Operation | None
+    at: State | None
     operation: str
     made: tuple[str, ...]
 
@@ -178,11 +190,11 @@ def first_wrong_application(replay: Replay, judge: Judge, change: Change) -> Fou
     limit = RewriteLimit(most=wrong)
     state = replay.run(limit)
     attempt, last = limit.applied[-1]
-    root = replay.root_of(attempt)
+    root, at = replay.before_attempt(attempt)
     made = tuple(operation_lines([op for op in last.made if op.parent is not None]))
     (text,) = operation_lines([root])
     layer = "+".join(last.layers)
-    found = RuleApplication(last.rule, wrong, layer, root, text, made)
+    found = RuleApplication(last.rule, wrong, layer, root, at, text, made)
     return Found(found, total, judge(state) or change)
 
 
@@ -203,7 +215,7 @@ def _unlimited(whole: RewriteLimit, after: State, change: Change) -> RuleApplica
             live = [op for op in each.made if op.parent is not None]
             made = tuple(operation_lines(live)) if live and _is_in_module(live[0]) else ()
             layer = "+".join(each.layers)
-            return RuleApplication(each.rule, None, layer, None, each.root, made)
+            return RuleApplication(each.rule, None, layer, None, None, each.root, made)
     return None
 
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import CallOp
+from xdsl.dialects.func import CallOp, FuncOp
 from xdsl.ir import Operation
 
 from furiosa_ir.backends import Executor, backend_for
@@ -27,11 +27,11 @@ from furiosa_ir.debugging.inputs import NumberedInput
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.pipeline import Pipeline, run_pipeline
+from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.pipeline_selection import phases_to_run
 from furiosa_ir.program import DeviceSegment, Program
-from furiosa_ir.stages import level_of
 from furiosa_ir.verification.commands import has_commands, program_of
 from furiosa_ir.verification.host_operator import run_host_operator
 from furiosa_ir.verification.levels import LevelCheck, as_declared
@@ -40,9 +40,9 @@ from furiosa_ir.verification.trace import CompileTrace, Snapshot, copy_module
 
 def is_on_device(module: ModuleOp) -> bool:
     """Whether a module is at its backend's own level, where plans and commands are."""
-    level = level_of(module)
-    levels = backend_of(module).levels
-    return level is not None and level == levels[-1] != levels[0]
+    dialect = f"{backend_of(module).levels[-1]}."
+    segments = (f for f in module.ops if isinstance(f, FuncOp) and is_npu(f))
+    return any(op.name.startswith(dialect) for f in segments for op in f.body.block.ops)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
@@ -18,7 +19,13 @@ from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.dialects.ftensor.fused import FusedOp
 from furiosa_ir.ir.segments import main_function
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.verification.inputs import Feeds, NetworkInput, drawn_inputs, network_inputs
+from furiosa_ir.verification.inputs import (
+    Feeds,
+    NetworkInput,
+    drawn_inputs,
+    given_inputs,
+    network_inputs,
+)
 
 DEFAULT_COUNT = 8
 """Inputs that are run where nobody says how many."""
@@ -147,3 +154,13 @@ def _filled(entry: NetworkInput, edge: Edge, rng: np.random.Generator) -> Array:
     if entry.dtype.kind == "b":
         return values >= 0.5
     return (np.rint(values) if entry.dtype.kind in "iu" else values).astype(entry.dtype)
+
+
+def given_debugging_inputs(path: Path, inputs: Sequence[NetworkInput]) -> list[NumberedInput]:
+    """The inputs in a file.
+
+    Raises:
+        FuriosaError: as `given_inputs`.
+    """
+    given = given_inputs(path, inputs)
+    return [NumberedInput(n, f"of {path.name}", one) for n, one in enumerate(given, 1)]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp
 
-from furiosa_ir.debugging.applications import Judge, Replay, first_wrong_application
+from furiosa_ir.debugging.applications import Found, Judge, Replay, first_wrong_application
 from furiosa_ir.debugging.change import Change, find_change
 from furiosa_ir.debugging.device import device_change, is_on_device
 from furiosa_ir.debugging.execution import Memory, Record, record
@@ -45,6 +45,7 @@ class Numerics(Instrumentation):
     Attributes:
         count: how many inputs.
         inputs: they; if there are none, they are drawn for what the module takes.
+        locates: whether to look for the application of a rule within the pass that is found.
         finding: what was found, once it has failed.
         before: the module in front of the pass that was found.
         kernels: what commands were made of, if there are commands.
@@ -53,6 +54,7 @@ class Numerics(Instrumentation):
 
     count: int = DEFAULT_COUNT
     inputs: Sequence[NumberedInput] = ()
+    locates: bool = True
     finding: Finding | None = None
     before: State | None = None
     kernels: ModuleOp | None = None
@@ -142,7 +144,9 @@ class Numerics(Instrumentation):
         )
 
     def _fail(self, what: Pass, before: State, change: Change, judge: Judge) -> None:
-        found = first_wrong_application(Replay(what, before.module), judge, change)
+        found = Found(None, 0, change)
+        if self.locates:
+            found = first_wrong_application(Replay(what, before.module), judge, change)
         count = len(self._drawn)
         self.finding = Finding(what, found.change, found.application, found.total, count)
         raise NumericsFailure(self.finding.sentence, layer=self.finding.layer or None)

@@ -1,0 +1,255 @@
+"""From a wrong result to the first pass, rule application and operation that makes it wrong.
+
+The compile runs once and leaves the module behind each pass; the values of the source and of the
+last of these, which the value tracker knows to be the same, are compared on one input after another
+until one differs. A binary search over the modules finds the pass, another over how many rules the
+pass applies finds the application. Where kernels are right and the program is not, the simulator
+takes the interpreter's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from typing_extensions import override
+from xdsl.dialects.builtin import ModuleOp
+
+from furiosa_ir.comparison import Disagreement
+from furiosa_ir.debugging.applications import Judge, Replay, first_wrong_application
+from furiosa_ir.debugging.change import Change, find_change
+from furiosa_ir.debugging.device import device_change, is_on_device
+from furiosa_ir.debugging.execution import Memory, Record, record
+from furiosa_ir.debugging.finding import Finding
+from furiosa_ir.debugging.inputs import (
+    DEFAULT_COUNT,
+    NumberedInput,
+    debugging_inputs,
+    given_debugging_inputs,
+    inputs_of,
+)
+from furiosa_ir.debugging.state import State, frozen, numbered, same_operations
+from furiosa_ir.driver import CompileResult, compile_source
+from furiosa_ir.errors import ExecutionFailure, FuriosaError
+from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.pipeline import Instrumentation, Pipeline
+from furiosa_ir.ir.value_tracking import ValueTracker, tracking
+from furiosa_ir.network_part import WHOLE, Part
+from furiosa_ir.pipeline_request import PipelineRequest
+from furiosa_ir.plugin_source import Plugin
+from furiosa_ir.plugins import is_ours
+from furiosa_ir.verification.commands import has_commands
+from furiosa_ir.verification.trace import CompileTrace
+from furiosa_ir.verification.verify import verify_compile
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The module behind a pass.
+
+    Attributes:
+        what: the pass; None: nothing has run.
+        state: the module; its numbers are of the source's values.
+    """
+
+    what: Pass | None
+    state: State
+
+
+@dataclass
+class History(Instrumentation):
+    """Keeps the module behind each pass that changed it."""
+
+    moments: list[Moment] = field(default_factory=list[Moment])
+    tracker: ValueTracker = field(default_factory=ValueTracker)
+
+    @override
+    def before_pipeline(self, module: ModuleOp) -> None:
+        self.tracker.names.update(numbered(module))
+        self.moments.append(Moment(None, frozen(module, self.tracker)))
+
+    @override
+    def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
+        if not same_operations(self.moments[-1].state.module, module):
+            self.moments.append(Moment(what, frozen(module, self.tracker)))
+
+
+@dataclass(frozen=True)
+class Bisection:
+    """What a search has found.
+
+    Attributes:
+        finding: the pass that changes a value; None if none does.
+        before: the module in front of it; None if there is no such pass.
+        passes: those that take `before` to where the value is wrong: the pass, or, where the
+            simulator tells, all from the kernels on.
+        inputs: how many were run.
+        compared: the passes that changed the module.
+        failure: how the compile ended, if not with a program.
+        source: how what was read differs from what the framework computes, if no pass is wrong.
+    """
+
+    finding: Finding | None
+    before: ModuleOp | None
+    passes: tuple[Pass, ...]
+    inputs: int
+    compared: tuple[str, ...]
+    failure: FuriosaError | None = None
+    source: Disagreement | None = None
+
+
+def bisect(
+    source: Path,
+    *,
+    passes: str | Pipeline | PipelineRequest | None = None,
+    target: str | None = None,
+    batch_size: int | None = None,
+    part: Part = WHOLE,
+    plugins: Sequence[Plugin] = (),
+    count: int = DEFAULT_COUNT,
+    inputs: Path | None = None,
+) -> Bisection:
+    """Finds what makes a compile's result wrong.
+
+    Args:
+        source: the network, or IR text.
+        passes: as of `driver.compile_source`.
+        target: as of `driver.compile_source`.
+        batch_size: as of `driver.compile_source`.
+        part: as of `driver.compile_source`.
+        plugins: as of `driver.compile_source`.
+        count: how many inputs to draw.
+        inputs: a file of inputs in place of drawn ones (`verification.inputs.given_inputs`).
+
+    Raises:
+        FuriosaError: the source cannot be read, or not compiled although no pass changes a value.
+    """
+    history, trace = History(), CompileTrace()
+    result: CompileResult | None = None
+    failure: FuriosaError | None = None
+    with trace.recording(), tracking(history.tracker):
+        try:
+            result = compile_source(
+                source,
+                passes=passes,
+                target=target,
+                batch_size=batch_size,
+                part=part,
+                plugins=plugins,
+                instrumentation=[history, trace],
+            )
+        except FuriosaError as error:
+            if not history.moments:
+                raise
+            failure = error
+    moments = history.moments
+    entries = inputs_of(moments[0].state.module)
+    drawn = (
+        debugging_inputs(entries, count)
+        if inputs is None
+        else given_debugging_inputs(inputs, entries)
+    )
+    found = _Search(moments, drawn).run()
+    if found is None and failure is not None:
+        raise failure
+    compared = tuple(m.what.name for m in moments if m.what is not None)
+    if found is not None:
+        finding, before, behind = found
+        return Bisection(finding, before, behind, len(drawn), compared, failure)
+    assert result is not None
+    trace.finish(result.module)
+    differs = None
+    try:
+        verify_compile(trace, source, result.program, inputs=inputs, part=part)
+    except Disagreement as error:
+        differs = error
+    return Bisection(None, None, (), len(drawn), compared, None, differs)
+
+
+_Result = tuple[Finding, ModuleOp, tuple[Pass, ...]]
+
+
+@dataclass
+class _Search:
+    """One search through the moments of a compile."""
+
+    moments: Sequence[Moment]
+    inputs: Sequence[NumberedInput]
+    memory: Memory = field(default_factory=Memory)
+
+    def run(self) -> _Result | None:
+        runnable = [m for m in self.moments if not has_commands(m.state.module)]
+        for on in self.inputs:
+            known = record(runnable[0].state.module, on.feeds, self.memory)
+            if self._change(runnable[0].state, known, runnable[-1].state, on) is not None:
+                return self._interpreted(runnable, known, on)
+            if is_on_device(self.moments[-1].state.module):
+                found = self._simulated(on)
+                if found is not None:
+                    return found
+        return None
+
+    def _change(
+        self, before: State, known: Record, after: State, on: NumberedInput
+    ) -> Change | None:
+        try:
+            seen = record(after.module, on.feeds, self.memory)
+        except ExecutionFailure as error:
+            what = f"it cannot be run any more: {error.message}"
+            return Change(error.layer or "", what, on)
+        return find_change(before, known, after, seen, on)
+
+    def _interpreted(self, runnable: Sequence[Moment], known: Record, on: NumberedInput) -> _Result:
+        source = runnable[0].state
+        right, wrong = 0, len(runnable) - 1
+        while wrong - right > 1:
+            middle = (right + wrong) // 2
+            if self._change(source, known, runnable[middle].state, on) is None:
+                right = middle
+            else:
+                wrong = middle
+        what, module = runnable[wrong].what, runnable[right].state.module
+        assert what is not None
+        before = State(module, numbered(module))
+        of_before = record(module, on.feeds, self.memory)
+        replay = Replay(what, module)
+
+        def judge(state: State) -> Change | None:
+            return self._change(before, of_before, state, on)
+
+        change = self._change(source, known, runnable[wrong].state, on)
+        assert change is not None
+        return self._found(replay, judge, change), module, (what,)
+
+    def _found(self, replay: Replay, judge: Judge, change: Change) -> Finding:
+        found = first_wrong_application(replay, judge, change)
+        return Finding(replay.what, found.change, found.application, found.total, len(self.inputs))
+
+    def _simulated(self, on: NumberedInput) -> _Result | None:
+        """The pass behind which the program is another than the kernels, on one input."""
+        first = next(i for i, m in enumerate(self.moments) if is_on_device(m.state.module))
+        kernels = [m.state.module for m in self.moments[first:] if not has_commands(m.state.module)]
+        last = self.moments[-1]
+
+        def program(module: ModuleOp) -> Change | None:
+            return device_change(module, [on], kernels[-1] if kernels else None, self.memory)
+
+        change = program(last.state.module)
+        if change is None:
+            return None
+        assert last.what is not None
+        behind = tuple(m.what for m in self.moments[first:] if m.what is not None)
+        before = self.moments[first - 1].state.module if first else self.moments[0].state.module
+        for index in range(first + 1, len(self.moments)):
+            what, module = self.moments[index].what, self.moments[index - 1].state.module
+            assert what is not None
+            if is_ours(type(what)) or program(module) is not None:
+                continue
+            wrong = program(self.moments[index].state.module)
+            if wrong is None:
+                continue
+            finding = self._found(Replay(what, module), lambda s: program(s.module), wrong)
+            return finding, before, behind[: index - first + 1]
+        finding = Finding(last.what, change, None, 0, len(self.inputs))
+        return finding, before, behind

@@ -1,0 +1,77 @@
+"""The smallest test of what a bisection has found: operations around a rule's root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation
+
+from furiosa_ir.debugging.bisect import Bisection
+from furiosa_ir.debugging.numerics_test import NumericsTest
+from furiosa_ir.debugging.part import operations_of, part_of, producers, with_calls
+from furiosa_ir.debugging.reduce import Reduction, reduce_module
+from furiosa_ir.debugging.state import State, numbered
+from furiosa_ir.ir.location import layer_names
+
+_MOST_STEPS = 6
+"""Of producers and readers that are taken in before the whole module is."""
+
+
+def reduced_test(bisection: Bisection) -> tuple[Reduction, NumericsTest] | None:
+    """The module that shows what was found, and how it does.
+
+    First the root of the rule and what makes the value that is another are tried alone, then with
+    what makes their operands, and so on; what shows the change is reduced further.
+
+    Returns:
+        None where no part of the module shows it, nor the whole on inputs of its own.
+    """
+    finding, module = bisection.finding, bisection.before
+    assert finding is not None
+    assert module is not None
+    test = NumericsTest(bisection.passes, finding.what.name)
+    for candidate in _around(bisection):
+        if test([candidate])[0]:
+            return reduce_module(candidate, test), test
+    if test([module])[0]:
+        return reduce_module(module, test), test
+    return None
+
+
+def _around(bisection: Bisection) -> Iterator[ModuleOp]:
+    finding, module = bisection.finding, bisection.before
+    assert finding is not None
+    assert module is not None
+    application, number = finding.application, finding.change.number
+    if len(bisection.passes) > 1:  # the wrong pass works on something else than what is cut
+        layers = set(finding.layer.split("+"))
+        kept = {op for op in operations_of(module) if layers & set(layer_names(op))}
+    elif application is not None and application.root is not None and application.at is not None:
+        module = application.at.module
+        kept = {_in_function(application.root), *_makers(application.at, number)}
+    else:
+        kept = _makers(State(module, numbered(module)), number)
+    for _ in range(_MOST_STEPS if kept else 0):
+        made = part_of(module, with_calls(module, kept))
+        if made is not None:
+            yield made
+        kept = kept | set(producers(kept))
+
+
+def _makers(state: State, number: int | None) -> set[Operation]:
+    """What makes the values of a number."""
+    return {
+        _in_function(value.owner)
+        for value, numbers in state.names.items()
+        if number in numbers and isinstance(value.owner, Operation)
+    }
+
+
+def _in_function(op: Operation) -> Operation:
+    """The operation of a function's body that an operation is, or is in."""
+    parent = op.parent_op()
+    while parent is not None and not isinstance(parent, FuncOp):
+        op, parent = parent, parent.parent_op()
+    return op
