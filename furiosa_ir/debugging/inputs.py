@@ -6,8 +6,9 @@ what is constant, exchanged axes in what changes along one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -91,18 +92,22 @@ def debugging_inputs(
         seed: of the random ones.
     """
     made: list[tuple[str, Feeds]] = []
+    edges, drawn = cycle(_EDGES), _endless(inputs, seed)
     while len(made) < count:
-        drawn = iter(drawn_inputs(inputs, seed + len(made)))
-        for kind, edge in (*_EDGES, ("", None)):
-            made.append(("smooth values", next(drawn)))
-            if edge is not None:
-                rng = np.random.default_rng((seed, len(made)))
-                made.append((kind, {i.name: _filled(i, edge, rng) for i in inputs}))
-            noise = next(drawn, None)
-            if noise is None:
-                break
-            made.append(("noise" if len(made) % 2 else "smooth values", noise))
+        made.append(next(drawn))
+        kind, edge = next(edges)
+        rng = np.random.default_rng((seed, len(made)))
+        made.append((kind, {i.name: _filled(i, edge, rng) for i in inputs}))
+        made.append(next(drawn))
     return [NumberedInput(n, *one) for n, one in enumerate(made[:count], 1)]
+
+
+def _endless(inputs: Sequence[NetworkInput], seed: int) -> Iterator[tuple[str, Feeds]]:
+    """Smooth inputs and noise, two and one in turn, as `drawn_inputs` has them."""
+    while True:
+        for number, feeds in enumerate(drawn_inputs(inputs, seed)):
+            yield "noise" if number % 3 == 2 else "smooth values", feeds
+        seed += 1
 
 
 Edge = Callable[[NetworkInput, np.random.Generator], Array]

@@ -172,9 +172,7 @@ def _call(op: CallOp, called: _Made, body: _Body) -> None:
             body.values[op.results[number]] = result
 
 
-def _function(
-    whole: FuncOp, body: _Body, is_wanted: Callable[[SSAValue], bool]
-) -> _Made | None:
+def _function(whole: FuncOp, body: _Body, is_wanted: Callable[[SSAValue], bool]) -> _Made | None:
     """The function of a body; None where it has no results."""
     returned = list(cast("ReturnOp", whole.body.block.last_op).operands)
     new_to_old = {new: old for old, new in body.values.items()}
@@ -232,7 +230,7 @@ def _remove_dead(body: _Body, results: list[SSAValue]) -> None:
 
 def _attributes(whole: FuncOp, arguments: list[SSAValue], prefix: str) -> ArrayAttr[DictionaryAttr]:
     own = list(whole.arg_attrs or ())
-    place = {a: i for i, a in enumerate(whole.body.block.args)}
+    place: dict[SSAValue, int] = {a: i for i, a in enumerate(whole.body.block.args)}
     found: list[DictionaryAttr] = []
     for number, value in enumerate(arguments):
         index = place.get(value)

@@ -168,6 +168,7 @@ def write_module(
     generic: bool = False,
     elide: bool = False,
     paint: Callable[[str], str] | None = None,
+    header: str = "",
 ) -> None:
     """Writes the module's text, and its large constants beside it; each file whole or not at all.
 
@@ -179,6 +180,7 @@ def write_module(
         locations, generic: as of `print_module`.
         elide: as of `print_module`; then there is no file of constants.
         paint: colours the text where it goes to a stream.
+        header: comments in front of the text.
 
     Raises:
         FuriosaError: a file cannot be written.
@@ -191,7 +193,8 @@ def write_module(
         if stream.descriptor is not None:  # else it is /dev/null or so
             _LOG.warning("%s: the text's constants have no file beside it, and are left out", path)
         constants = []
-    text = f"{print_module(module, locations=locations, generic=generic, elide=elide)}\n"
+    text = print_module(module, locations=locations, generic=generic, elide=elide)
+    text = f"{header}{text}\n"
     if paint is not None and stream is not None:
         text = paint(text)
     failing = path

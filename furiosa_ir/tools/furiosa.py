@@ -21,6 +21,7 @@ from furiosa_ir.tools.command_line import Command, Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options, shape_options
 from furiosa_ir.tools.pipeline_options import pipeline_options
+from furiosa_ir.tools.plugin_options import LOAD
 from furiosa_ir.tools.report_options import Reports, report_options
 from furiosa_ir.tools.reproducer_options import Reproduction, reproducer_options
 from furiosa_ir.tools.target_options import LevelName, target_option
@@ -29,22 +30,16 @@ from furiosa_ir.tools.watch_options import Watch, watch_options
 # The modules that do the work are imported by each command: `--help` needs none of them.
 # ruff: noqa: PLC0415
 
-_LOAD = click.option(
-    "--load",
-    multiple=True,
-    metavar="PLUGIN",
-    help="Plug-in of operators, host kernels, passes or backends: a .py file, a package's folder, "
-    "a module.",
-)
-
 
 class _Commands(Program, click.Group):
     """The commands below, and those that are imported when they are called."""
 
     groups: ClassVar = {
+        "bisect": "furiosa_ir.tools.bisection:bisect_command",
         "cache": "furiosa_ir.tools.cache:cache",
         "completion": "furiosa_ir.tools.completion:completion_command",
         "list": "furiosa_ir.tools.listing_of_names:list_command",
+        "reduce": "furiosa_ir.tools.reduction:reduce_command",
         "report": "furiosa_ir.tools.report:report",
     }
 
@@ -100,7 +95,7 @@ def main() -> None:
 @COLOR
 @part_options
 @pipeline_options
-@_LOAD
+@LOAD
 @click.option("--no-cache", is_flag=True, help="Neither look into the compiler cache nor fill it.")
 @click.option(
     "--verify-each", is_flag=True, help="Verify the IR after each pass, without the compiler cache."
@@ -194,7 +189,7 @@ def compile_command(
 @target_option("--target-npu", help="Default: the program's or IR text's")
 @click.option("-b", "--batch-size", "--batch", type=click.IntRange(min=1))
 @shape_options
-@_LOAD
+@LOAD
 def run_command(
     file: Path,
     inputs: Path,
@@ -233,7 +228,7 @@ def run_command(
 @click.option("--csv", "as_csv", is_flag=True, help="The table of layers as CSV, all columns.")
 @click.option("--layer", metavar="NAME", help="One layer whole, by its name or its short name.")
 @click.option("--disassemble", is_flag=True, help="Every command of the program.")
-@_LOAD
+@LOAD
 def inspect_command(
     file: Path,
     as_json: bool,
@@ -288,7 +283,7 @@ def inspect_command(
 @click.option("--samples", type=click.IntRange(min=1), help="At most that many samples.")
 @click.option("--report", type=OUTPUT, help="JSON of the accuracy against the float network.")
 @part_options
-@_LOAD
+@LOAD
 def quantize_command(
     source: Path,
     calibration: Path,

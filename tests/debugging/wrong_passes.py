@@ -41,7 +41,7 @@ WRONG = (
         "pointwise_conv",
         "Conv_5",
     ),
-    Wrong("dropped_clamp", "wide_summand", "lower-to-ftensor", "residual_sum", "Add_16"),
+    Wrong("dropped_clamp", "wide_summand", "lower-to-ftensor", "residual_sum", "Add_84"),
     Wrong(
         "swapped_operands",
         "small_operand_first",

@@ -1,0 +1,36 @@
+"""docs/finding-a-wrong-pass.md: its commands run as the page says, and print what it shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from furiosa_ir.tools.furiosa import main
+from furiosa_ir.tools.opt import main as opt_main
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "finding-a-wrong-pass.md").read_text(encoding="utf-8")
+COMMANDS = {"furiosa": main, "furiosa-opt": opt_main}
+WRONG = "--check-numerics"
+"""What ends with 1, as it finds something."""
+
+
+def test_its_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"^    (furiosa.*)$", PAGE, re.MULTILINE)
+    assert len(lines) >= 6
+    printed = ""
+    for line in lines:
+        words = shlex.split(line)
+        result = CliRunner().invoke(COMMANDS[words[0]], words[1:])
+        assert result.exit_code == (WRONG in line), (line, result.output)
+        printed += (result.stdout + result.stderr).replace(f"{ROOT}/", "")
+    outputs = re.findall(r"```\n(pass .*?)```", PAGE, re.DOTALL)
+    assert len(outputs) == 2
+    for output in outputs:
+        assert output in printed
