@@ -26,6 +26,11 @@ from furiosa_ir.tools.target_options import target_option
 @click.option(
     "--compare", type=INPUT, metavar="OTHER", help="A second program or network, side by side."
 )
+@click.option(
+    "--measure-host",
+    is_flag=True,
+    help="Run the host segments on this computer, for their time.",
+)
 @target_option("--target-npu", help="Default: the program's or IR text's")
 @click.option("-b", "--batch-size", "--batch", type=click.IntRange(min=1))
 @shape_options
@@ -35,6 +40,7 @@ def report(
     file: Path,
     output: Path,
     compare: Path | None,
+    measure_host: bool,
     target_npu: str | None,
     batch_size: int | None,
     input_shape: tuple[str, ...],
@@ -55,6 +61,7 @@ def report(
             file,
             replace(reports, page=output),
             other=compare,
+            measure_host=measure_host,
             target=target_npu,
             batch_size=batch_size,
             part=part_of_options(input_shape, dim),

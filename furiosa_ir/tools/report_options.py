@@ -78,6 +78,7 @@ class Reports:
         title: str,
         recorder: PassRecorder | None = None,
         other: Profile | None = None,
+        host_us: float | None = None,
     ) -> None:
         """Writes all that is asked for.
 
@@ -86,6 +87,7 @@ class Reports:
             title: what the reports call it.
             recorder: what has watched the compile, if anything has.
             other: a program to show beside it in the page.
+            host_us: what its host segments take, if that has been measured.
 
         Raises:
             FuriosaError: a file cannot be written, or nothing of the kind is known of the program.
@@ -96,7 +98,9 @@ class Reports:
 
         passes = () if recorder is None else recorder.passes
         text = None if recorder is None else recorder.source_text
-        profile = profile_program(program, title=title, passes=passes, source_text=text)
+        profile = profile_program(
+            program, title=title, host_us=host_us, passes=passes, source_text=text
+        )
         for file, content in self._contents(profile, other):
             from furiosa_ir.files import write_whole
 

@@ -27,6 +27,7 @@ def report_file(
     reports: Reports,
     *,
     other: Path | None = None,
+    measure_host: bool = False,
     target: str | None = None,
     batch_size: int | None = None,
     part: Part = WHOLE,
@@ -52,8 +53,10 @@ def report_file(
         second = _program(other, plugins)
         if second is None:
             second = _compiled(Inputs(other, target, batch_size, plugins=tuple(plugins), part=part))
-        profile = profile_program(second, title=other.name)
-    reports.write(program, file.name, recorder, profile)
+        time = _host_us(second, is_wanted=measure_host)
+        profile = profile_program(second, title=other.name, host_us=time)
+    time = _host_us(program, is_wanted=measure_host)
+    reports.write(program, file.name, recorder, profile, time)
     for path in reports.files:
         click.echo(f"Written to {shown(path)}", err=True)
 
@@ -72,6 +75,14 @@ def _program(file: Path, plugins: Sequence[Plugin]) -> Program | None:
         return backend.container.read(file)
     except FormatFailure as error:
         raise error.at(file=str(file)) from error.__cause__
+
+
+def _host_us(program: Program, *, is_wanted: bool) -> float | None:
+    if not is_wanted:
+        return None
+    from furiosa_ir.runtime.host_time import host_microseconds  # noqa: PLC0415  # few want it
+
+    return host_microseconds(program)
 
 
 def _compiled(inputs: Inputs, instruments: Sequence[PassRecorder] = ()) -> Program:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 
 from hypothesis import given
@@ -21,7 +22,7 @@ def test_nodes_of_any_graph_do_not_overlap(edges: list[tuple[int, int]]) -> None
         rows[rank].append(x)
     for row in rows.values():
         row.sort()
-        assert all(b - a >= 1 - 1e-6 for a, b in zip(row, row[1:], strict=False))
+        assert all(b - a >= 1 - 1e-6 for a, b in itertools.pairwise(row))
     for (a, b), bends in zip(edges, layout.bends, strict=True):
         assert len(bends) == max(0, abs(layout.rank[a] - layout.rank[b]) - 1)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from tests.conftest import DIGITS
+from tests.reports.conftest import branching
 from tests.tools.test_furiosa import bad, good
 
 TFLITE = DIGITS / "digits_int8.tflite"
@@ -28,6 +31,13 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def branching_file(tmp_path: Path) -> Path:
+    path = tmp_path / "branching.onnx"
+    onnx.save(branching(), path)
+    return path
+
+
 def test_every_file_of_a_network(tmp_path: Path) -> None:
     page, trace, dot, memory = (tmp_path / name for name in ("r.html", "t.json", "g.dot", "m.html"))
     files = ("-o", page, "--trace", trace, "--dot-graph", dot, "--analyze-memory", memory)
@@ -41,7 +51,7 @@ def test_every_file_of_a_network(tmp_path: Path) -> None:
     # Every pass has a time, a size before that the one in front left, and its IR.
     assert all(row[2] > 0 and row[5] for row in shown["passes"])
     sizes = [(row[3], row[4]) for row in shown["passes"]]
-    assert all(a[1] == b[0] for a, b in zip(sizes, sizes[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(sizes))
     assert page.read_text(encoding="utf-8").count('id="ir-0-') == len(names) + 1
     assert json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
     assert dot.read_text(encoding="utf-8").startswith("digraph ")
@@ -58,6 +68,18 @@ def test_a_program_and_a_network_beside_it(tmp_path: Path, program: Path) -> Non
     # Of a program that is read, the passes' names are known, and no more.
     assert [row[1] for row in first["passes"]][-1] == "schedule"
     assert {row[2] for row in first["passes"]} == {None}
+
+
+def test_the_hosts_time_is_measured_where_asked_for(tmp_path: Path, branching_file: Path) -> None:
+    page = tmp_path / "r.html"
+    cards: list[dict[str, str]] = []
+    for more in ((), ("--measure-host",)):
+        good("report", branching_file, "-o", page, *more)
+        cards.append({card[0]: card[1] for card in data_of(page)["programs"][0]["cards"]})
+    assert cards[0]["host"] == "not known"
+    assert cards[0]["total"].startswith("≥")
+    assert re.fullmatch(r"[\d.]+ (µs|ms)", cards[1]["host"])
+    assert cards[1]["total"] != cards[0]["total"]
 
 
 def test_reports_of_a_compile_and_of_a_hit(

@@ -59,13 +59,14 @@ function makeCanvas(parent, height, label, paint) {
   return { canvas, repaint: later, now: repaint };
 }
 
-/** Text that ends with an ellipsis where there is no more room. */
+/** Text with an ellipsis inside where there is no more room: names differ at their ends. */
 function fittingText(context, text, x, y, room) {
   if (room < 14) return;
   let shorter = text;
   const least = 6.2;
   if (text.length * least > room) {
-    shorter = text.slice(0, Math.max(1, Math.floor(room / least) - 1)) + "…";
+    const kept = Math.max(1, Math.floor(room / least) - 1), front = Math.ceil(kept * 0.4);
+    shorter = `${text.slice(0, front)}…${kept > front ? text.slice(front - kept) : ""}`;
   }
   context.fillText(shorter, x, y);
 }
