@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -63,9 +63,10 @@ def read_pipeline_file(path: Path) -> PipelineRequest:
     if len(data) > _MOST_BYTES:
         raise FuriosaError(f"has more than {_MOST_BYTES} bytes", file=str(path))
     try:
-        return parse_pipeline_file(data.decode("utf-8-sig"), str(path))
+        made = parse_pipeline_file(data.decode("utf-8-sig"), str(path))
     except UnicodeDecodeError:
         raise FuriosaError("is not text in UTF-8", file=str(path)) from None
+    return replace(made, files=(path,))
 
 
 def parse_pipeline_file(text: str, name: str = "<toml>") -> PipelineRequest:

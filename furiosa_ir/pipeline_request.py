@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
 from furiosa_ir.errors import FuriosaError
 
@@ -45,11 +46,13 @@ class PipelineRequest:
         text: a pipeline in place of the default one, as `furiosa-opt -p` takes it; None: that.
         edits: what to change of the passes that run otherwise, in order.
         where: what the text comes from, for messages: `edits.toml:3`.
+        files: what it was read from, which no output may replace.
     """
 
     text: str | None = None
     edits: tuple[Edit, ...] = ()
     where: str = field(default="", compare=False)
+    files: tuple[Path, ...] = field(default=(), compare=False)
 
 
 AS_EVER = PipelineRequest()

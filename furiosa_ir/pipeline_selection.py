@@ -8,10 +8,11 @@ cannot be edited, and is refused with the reason.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from xdsl.dialects.builtin import ModuleOp
 
-from furiosa_ir.backends import Backend, backend_for
+from furiosa_ir.backends import Backend, backend_for, backends
 from furiosa_ir.errors import CompilationFailure, FuriosaError
 from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.passes import find_pass
@@ -76,16 +77,44 @@ def phases_asked_for(
         phases = phases_to_run(module, level, backend)
     elif isinstance(passes, str):
         phases = _phases_of_text(passes, backend, None if request is None else request.where)
+        phases = _without_what_is_done(phases, module, backend)
     else:
         phases = require_pipeline(passes).phases
     return phases if request is None else edited_phases(phases, request.edits, backend, module)
 
 
 def _phases_of_text(text: str, backend: Backend, where: str | None) -> tuple[Phase, ...]:
+    backend = _assigned(text, backend)
     try:
-        return Pipeline.of_text(text, _assigned(text, backend).pipeline().phases).phases
+        return Pipeline.of_text(text, backend.pipeline().phases).phases
     except FuriosaError as error:
-        raise error.at(file=where or None) from error.__cause__
+        failure = _foreign_phase(text, backend) or error
+        raise failure.at(file=where or None) from error.__cause__
+
+
+def _without_what_is_done(
+    phases: Sequence[Phase], module: ModuleOp, backend: Backend
+) -> tuple[Phase, ...]:
+    """The phases; what a text leaves out of one is left out only if it would have run otherwise."""
+    if not any(phase.left_out for phase in phases):
+        return tuple(phases)
+    left = {what.name for phase in remaining_phases(module, backend) for what in phase.resolve()}
+    return tuple(
+        replace(phase, left_out=tuple(name for name in phase.left_out if name in left))
+        for phase in phases
+    )
+
+
+def _foreign_phase(text: str, backend: Backend) -> FuriosaError | None:
+    """What to say where a text names a phase of another backend."""
+    for element in parse_elements(text):
+        for other in backends():
+            if element.name in other.levels and element.name not in backend.levels:
+                return FuriosaError(
+                    f"'{element.name}' is a phase for {other.title}, not for {backend.title}",
+                    hint=f"there are: {', '.join(backend.levels)}",
+                )
+    return None
 
 
 def require_pipeline(passes: object) -> Pipeline:
@@ -112,6 +141,8 @@ def _assigned(text: str, backend: Backend) -> Backend:
     if AssignTarget.name not in text:
         return backend
     first = next(iter(parse_elements(text)), None)
+    while first is not None and first.nested:
+        first = first.nested[0]
     if first is None or first.name != AssignTarget.name:
         return backend
     (what,) = Pipeline.of_text(first.text).phases[0].resolve()

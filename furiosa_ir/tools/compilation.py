@@ -79,7 +79,7 @@ def compile_file(
     is_alone = is_program or stream is not None
     outputs = [output] if is_alone else [output, constants_path(output)]
     outputs += reports.files
-    others = [*plugin_files(plugins), *([verify_inputs] if verify_inputs else [])]
+    others = [*plugin_files(plugins), *pipeline.files, *([verify_inputs] if verify_inputs else [])]
     check_outputs([*outputs, *reproduction.outputs], source, others)
     if verify_inputs is not None and not verify:
         raise FuriosaError("--verify-inputs are inputs for --verify", hint="give --verify, too")

@@ -64,10 +64,10 @@ class Reproduction:
         if self.output is None:
             yield None
             return
-        from furiosa_ir.files import check_writable
+        from furiosa_ir.files import check_writable, refuse_terminal
         from furiosa_ir.reproducer.recording import CrashRecorder
 
-        check_writable(self.output)
+        refuse_terminal(check_writable(self.output))
         given = {name: text for name, text in (options or {}).items() if text is not None}
         recorder = CrashRecorder(self.output, to_program, verify_each, source.name, given)
         try:

@@ -80,8 +80,7 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
     Raises:
         FuriosaError: the file cannot be read, a pass fails, or the output cannot be written.
     """
-    if (settings.first or settings.last) and settings.pipeline.text is not None:
-        raise FuriosaError("--pipeline goes with neither --from nor --to")
+    _check_pipeline(settings)
     if settings.target is not None:
         backend_for(settings.target)
     with (
@@ -126,6 +125,11 @@ def run_reproducer_file(file: Path, output: Path | None, settings: Settings) -> 
     )
 
 
+def _check_pipeline(settings: Settings) -> None:
+    if (settings.first or settings.last) and settings.pipeline.text is not None:
+        raise FuriosaError("--pipeline goes with neither --from nor --to")
+
+
 def _transform_file(file: Path, output: Path | None, settings: Settings) -> None:
     if output is not None:
         check_writable(output)
@@ -143,17 +147,27 @@ def _transform_file(file: Path, output: Path | None, settings: Settings) -> None
 
 def _check_replacing(data: bytes, file: Path, output: Path | None, settings: Settings) -> None:
     """Refuses to replace what is read, but for IR text by what becomes of it, as mlir-opt does."""
-    if output is None:
+    outputs: list[Path] = []
+    if output is not None:
+        # Text that is written to a stream has no constants beside it.
+        outputs = [output] if check_writable(output) else [output, constants_path(output)]
+    crashes = settings.reproduction.outputs
+    if not outputs and not crashes:
         return
-    read = [*plugin_files(settings.plugins), *([settings.constants] if settings.constants else [])]
-    # Text that is written to a stream has no constants beside it.
-    outputs = [output] if check_writable(output) else [output, constants_path(output)]
-    if str(file) == "-":
-        check_distinct(outputs, read)
-    elif recognise(data) is Format.IR and output.exists() and output.samefile(file):
-        check_distinct([output], read)
+    read = [*plugin_files(settings.plugins), *settings.pipeline.files]
+    read += [settings.constants] if settings.constants else []
+    is_stream = str(file) == "-"
+    is_in_place = recognise(data) is Format.IR and output is not None and _is_file(output, file)
+    if is_stream or is_in_place:
+        check_distinct([*outputs[:1], *crashes] if is_in_place else [*outputs, *crashes], read)
+        if not is_stream:
+            check_outputs(crashes, file, read)
     else:
-        check_outputs(outputs, file, read)
+        check_outputs([*outputs, *crashes], file, read)
+
+
+def _is_file(output: Path, file: Path) -> bool:
+    return str(file) != "-" and output.exists() and output.samefile(file)
 
 
 def _read(file: Path) -> bytes:
@@ -204,6 +218,7 @@ def pipeline_to_run(file: Path | None, settings: Settings) -> str:
     Raises:
         FuriosaError: the file cannot be read, or what is asked for is not there.
     """
+    _check_pipeline(settings)
     module = ModuleOp([])  # as a network is that has been through nothing
     if file is not None:
         data = _read(file)

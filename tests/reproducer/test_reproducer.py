@@ -225,8 +225,14 @@ def test_where_there_is_nothing_to_write():
     assert not Path("c.zip").exists()
     result = run(main, "compile", ONNX, "--crash-reproducer", "nowhere/c.zip")
     assert "nowhere/c.zip: cannot be written: there is no directory nowhere" in result.stderr
-    result = run(main, "compile", "x.onnx", "--crash-reproducer", "x.onnx")
-    assert "the output would replace an input" in result.stderr
+    for command in ((main, "compile", "x.onnx"), (opt_main, "x.onnx")):
+        result = run(*command, "--crash-reproducer", "x.onnx")
+        assert "the output would replace an input" in result.stderr
+    run(opt_main, ONNX, "-o", "x.mlir", "--to", "graph")
+    in_place = (opt_main, "x.mlir", "--to", "ftensor", "-o", "x.mlir")
+    for file in ("x.mlir", "x.safetensors"):
+        assert "cannot be written: " in run(*in_place, "--crash-reproducer", file).stderr
+    assert run(*in_place, "--crash-reproducer", "c.zip").exit_code == 0
 
 
 def test_options_that_do_not_go_together():

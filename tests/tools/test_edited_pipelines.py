@@ -280,3 +280,51 @@ def test_a_failing_edit_names_its_option():
     assert "--skip: the pass 'graph-partition' stands in the pipeline 2 times" in bad(
         opt_main, ONNX, "--insert-after", "schedule=graph-partition", "--skip", "graph-partition"
     )
+
+
+def test_phases_of_another_backend():
+    toy = Path(__file__).parents[2] / "examples" / "toy_backend"
+    options = ("--load", toy, "--target-npu", "toy")
+    assert "'warboy' is a phase for Warboy, not for the toy (there are: graph, ftensor)" in bad(
+        opt_main, ONNX, *options, "-p", "graph,warboy"
+    )
+    text = call(opt_main, "--dump-pipeline", *options, "--skip", "graph-fold-constants")
+    assert "  graph(assign-target{npu=" in text
+    assert call(opt_main, ONNX, "--load", toy, "-p", text) == call(
+        opt_main, ONNX, *options, "--skip", "graph-fold-constants"
+    )
+    # The target that a pipeline begins with says whose phases it means.
+    mine = call(opt_main, ONNX, "--load", toy, "-p", "assign-target{npu=toy},graph,ftensor")
+    assert mine == call(opt_main, ONNX, *options, "--to", "ftensor")
+
+
+def test_no_output_replaces_a_file_with_a_pipeline():
+    Path("p.toml").write_text('pipeline = "graph"')
+    sentence = "p.toml: cannot be written: the output would replace an input"
+    assert sentence in bad(opt_main, ONNX, "-p", "p.toml", "-o", "p.toml")
+    assert sentence in bad(main, "compile", ONNX, "-p", "p.toml", "-o", "p.toml")
+    assert "--pipeline goes with neither" in bad(opt_main, ONNX, "-p", "p.toml", "--to", "graph")
+
+
+@pytest.mark.parametrize(
+    ("done", "edit"),
+    [
+        ("", ()),
+        ("graph-partition", ()),
+        ("graph,ftensor(lower-to-ftensor)", ()),
+        ("", ("--skip", "graph-fold-quantization")),
+        ("graph-partition", ("--skip", "graph-sink-movement")),
+    ],
+)
+def test_the_dumped_pipeline_is_what_is_left(done: str, edit: tuple[str, ...]):
+    """Of text that has been through some passes as well; the same IR, history and all."""
+    source: Path = ONNX
+    if done:
+        source = Path("x.mlir")
+        call(opt_main, ONNX, "-o", source, "-p", done)
+    text = call(opt_main, source, "--dump-pipeline", *edit)
+    call(opt_main, source, "-o", "a.mlir", "-p", text)
+    call(opt_main, source, "-o", "b.mlir", "--to", "warboy", *edit)
+    assert Path("a.mlir").read_text() == Path("b.mlir").read_text()
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+    assert call(main, "compile", source, "--dump-pipeline", *edit) == text
