@@ -191,7 +191,7 @@ def test_state_goes_into_the_sub_model_and_out_of_it() -> None:
     original = build_model([operator])
     module = import_tflite(original)
     assert len(main_of(module).body.block.args) == 1
-    run_pipeline(make_context(), module, Pipeline.of_text("graph-partition", name="host"))
+    run_pipeline(make_context(), module, Pipeline.of_text("graph-partition"))
     (host,) = [f for f in module.ops if isinstance(f, FuncOp) and f.sym_name.data == "host_0"]
     exported = export_tflite(host)
     stream = Stream(original, RESOLVER)

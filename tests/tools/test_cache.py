@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
+from furiosa_ir.ir.passes import pipeline_text
 from furiosa_ir.tools.furiosa import main
 from tests.conftest import DIGITS
 
@@ -171,7 +172,8 @@ def test_own_passes_are_part_of_the_key(root: Path, tmp_path: Path):
     plugin.parent.mkdir()
     source = (DIGITS.parent / "custom_pass" / "drop_double_transpose.py").read_text()
     plugin.write_text(source)
-    pipeline = f'assign-target{{npu="warboy"}},my-drop-double-transpose,{PIPELINE.text}'
+    own = pipeline_text(p for phase in PIPELINE.phases for p in phase.resolve())
+    pipeline = f'assign-target{{npu="warboy"}},my-drop-double-transpose,{own}'
     options = ("--target-npu", "warboy", "--pass-pipeline", pipeline, "--load", plugin)
     good("compile", TFLITE, "--target-npu", "warboy", "-o", "plain.enf")
     first = good("compile", TFLITE, *options)
