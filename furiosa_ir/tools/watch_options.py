@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from furiosa_ir.instrumentation.options import WatchOptions
 from furiosa_ir.tools import launch
 from furiosa_ir.tools.command_line import OptionalValue
 from furiosa_ir.tools.completion import complete_passes
 
 if TYPE_CHECKING:
+    from furiosa_ir.instrumentation.options import WatchOptions
     from furiosa_ir.instrumentation.timing import Timing
     from furiosa_ir.ir.pipeline import Instrumentation
 
-# What imports numpy and xDSL is imported where it is used.
+# What only a command that runs needs is imported where it is used.
 # ruff: noqa: PLC0415
 
 ResultT = TypeVar("ResultT")
@@ -157,6 +157,8 @@ def watch_options(command: Callable[..., ResultT]) -> Callable[..., ResultT]:
         check_numerics: int | None,
         **others: Any,
     ) -> ResultT:
+        from furiosa_ir.instrumentation.options import WatchOptions
+
         options = WatchOptions(
             before=print_ir_before_all or _ALL in print_ir_before or print_ir_before,
             after=print_ir_after_all or _ALL in print_ir_after or print_ir_after,
@@ -173,6 +175,8 @@ def watch_options(command: Callable[..., ResultT]) -> Callable[..., ResultT]:
             numerics=check_numerics,
         )
         watch = Watch(options)
+        if options.numerics is None:  # which copies modules time and again
+            launch.without_collector()
         with watch.timed():
             return command(watch=watch, **others)
 
@@ -189,8 +193,10 @@ class Watch:
         options: what is asked for.
     """
 
-    def __init__(self, options: WatchOptions = WatchOptions()) -> None:  # noqa: B008  # frozen
-        self.options = options
+    def __init__(self, options: WatchOptions | None = None) -> None:
+        from furiosa_ir.instrumentation.options import NOTHING
+
+        self.options = NOTHING if options is None else options
         self._timing: Timing | None = None
 
     @contextmanager

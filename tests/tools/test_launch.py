@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from furiosa_ir.compiler import compile_model
+from furiosa_ir.tools import furiosa, launch
 from tests.conftest import DIGITS
 
 SCRIPT = [
@@ -70,3 +73,21 @@ def test_nothing_slow_comes_before_the_handlers() -> None:
     )
     ours = {"furiosa_ir", "furiosa_ir.tools", "furiosa_ir.tools.signals"}
     assert set(done.stdout.split()) <= ours | {"__future__"}
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_the_collector_rests_where_the_process_ends_with_the_command(
+    is_running: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(launch, "_is_running", is_running)
+    source, output = DIGITS / "digits_int8.tflite", tmp_path / "a.graph"
+    try:
+        arguments = ["compile", str(source), "--target-ir=graph", "-o", str(output)]
+        assert CliRunner().invoke(furiosa.main, arguments).exit_code == 0
+        assert gc.isenabled() != is_running
+        gc.enable()
+        arguments.append("--check-numerics=1")  # copies modules, which are cycles
+        assert CliRunner().invoke(furiosa.main, arguments).exit_code == 0
+        assert gc.isenabled()
+    finally:
+        gc.enable()
