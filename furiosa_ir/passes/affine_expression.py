@@ -63,7 +63,12 @@ def find_affine(value: SSAValue, *, through_moves: bool = False) -> AffineExpres
             steps.append(cast("GraphOp", owner))
             source, inside, below = step
             factor, offset = factor * inside, factor * below + offset
-        elif through_moves and isinstance(owner, Move) and shape_of(moved) == shape_of(source):
+        elif (
+            through_moves
+            and isinstance(owner, Move)
+            and shape_of(moved) == shape_of(source)
+            and 0 not in shape_of(source)  # constants of no elements say nothing of channels
+        ):
             moves.append(owner)
             factor, offset = _before(owner, factor), _before(owner, offset)
             source = moved = owner.x
