@@ -13,10 +13,13 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from xdsl.dialects.builtin import (
+    AnyFloat,
     ArrayAttr,
     DenseArrayBase,
     FloatAttr,
+    IndexType,
     IntegerAttr,
+    IntegerType,
     StringAttr,
     f64,
     i64,
@@ -148,4 +151,7 @@ def _parse_item(parser: Parser) -> Attribute | int | float:
     if parser.parse_optional_punctuation(":") is None:
         return number
     kind = cast("Any", parser.parse_type())
+    kinds = AnyFloat if isinstance(number, float) else IntegerType | IndexType
+    if not isinstance(kind, kinds):
+        parser.raise_error(f"{number} is no number of that type")
     return FloatAttr(number, kind) if isinstance(number, float) else IntegerAttr(number, kind)

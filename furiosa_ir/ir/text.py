@@ -121,6 +121,8 @@ def parse_module(
             raise
         message = error.message if isinstance(error, FuriosaError) else str(error)
         hint = error.hint if isinstance(error, FuriosaError) else None
+        if isinstance(error, NotImplementedError) and not message:
+            message = "numbers of that type cannot be read"  # of 80 and 128 bits, in xDSL
         _raise_at(parser.span, message or type(error).__name__, error, hint)
     finally:
         if table is not None:

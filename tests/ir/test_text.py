@@ -230,6 +230,13 @@ def test_an_unknown_constant_is_named(tmp_path: Path):
         read_module(tmp_path / "a.mlir")
 
 
+PERMUTED = (
+    "func.func @f(%%a : tensor<1xf32>) {\n"
+    "  %%0 = graph.transpose %%a {perm = %s} : tensor<1xf32>\n"
+    "  func.return\n}"
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -244,6 +251,11 @@ def test_an_unknown_constant_is_named(tmp_path: Path):
         ("func.func private @f(!quant.uniform<i8:f32, x>)", "t:1:"),
         ("func.func @f(%a : tensor<1xf32>) { func.return %b : tensor<1xf32> }", "t:1:"),
         ('"func.return"(', "t:1:"),
+        ("builtin.module attributes {a = array<f128: 1.0>} {}", "numbers of that type cannot"),
+        *(
+            (PERMUTED % f"[{item}]", "is no number of that type")
+            for item in ("0x7ff0000000000000 : f64", "1 : f32", "1.5 : i8", "1 : tensor<1xi8>")
+        ),
         ("\x00\x01", "t:1:1: "),
     ],
 )
