@@ -257,12 +257,14 @@ class PluginFiles:
     Attributes:
         name: what it is called by: its file's name, or a module's.
         main: its own file, of `files`.
+        folder: what the names of its files are below.
         files: name below its folder -> (path, SHA-256), of those that were run.
         is_files: whether it was given as files, rather than as a module that is installed.
     """
 
     name: str
     main: str
+    folder: Path
     files: dict[str, tuple[Path, bytes]]
     is_files: bool
 
@@ -284,7 +286,7 @@ def files_of_plugins() -> list[PluginFiles]:
             main = source.file.relative_to(folder).as_posix()
             is_files = source.root is not None
             name = main if is_files else source.module
-            found.append(PluginFiles(name, main, files, is_files))
+            found.append(PluginFiles(name, main, folder, files, is_files))
     return found
 
 

@@ -33,6 +33,7 @@ FORMAT = 1
 """Raise it when the meaning of a field changes."""
 
 MANIFEST, MODULE, CONSTANTS = "reproducer.json", "module.mlir", "module.safetensors"
+WATCHING = "what watches "
 _PLUGINS = "plugins"
 _EXPANSION = 16
 """Times its own size that a file may hold in any case."""
@@ -40,7 +41,7 @@ _MANIFEST_BYTES = 1 << 20
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 _PART = r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*+"
-_FILE_NAME = re.compile(rf"(?:{_PART}/)*{_PART}(?<=\.py)")
+FILE_NAME = re.compile(rf"(?:{_PART}/)*{_PART}(?<=\.py)")
 """What the code of a plug-in may be called: below its folder, and Python."""
 
 _UNSOUND = (
@@ -71,7 +72,8 @@ class Failure:
     """What went wrong.
 
     Attributes:
-        where: "the pass 'x'", "the phase 'y'", "the assembly", "the program's file".
+        where: "the pass 'x'", "the phase 'y'", "the assembly", "the program's file", or "what
+            watches the pass 'x'".
         type: the exception's class.
         message: what it said.
         traceback: where it came from, for whoever mends it.
@@ -81,6 +83,11 @@ class Failure:
     type: str
     message: str
     traceback: str = ""
+
+    @property
+    def is_of_watching(self) -> bool:
+        """Whether something found it that only runs where it is asked for: `--check-numerics`."""
+        return self.where.startswith(WATCHING)
 
 
 @dataclass(frozen=True)
@@ -238,7 +245,7 @@ def _of_manifest(
         files = {
             name: archive.read(members[f"{_PLUGINS}/{index}/{name}"]).decode()
             for name in digests
-            if _FILE_NAME.fullmatch(name) and f"{_PLUGINS}/{index}/{name}" in members
+            if FILE_NAME.fullmatch(name) and f"{_PLUGINS}/{index}/{name}" in members
         }
         plugins.append(PluginCopy(_text(entry["name"]), _text(entry["main"]), digests, files))
     return Reproducer(

@@ -32,6 +32,7 @@ from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.plugins import PluginFiles, files_of_plugins
 from furiosa_ir.reproducer.container import (
     MODULE,
+    WATCHING,
     Failure,
     PluginCopy,
     Reproducer,
@@ -114,8 +115,10 @@ class CrashRecorder(Instrumentation):
         if self._start is None or not self._phases:
             return None
         text = "".join(traceback.format_exception(error))
-        failure = Failure(self._where or _FILE, type(error).__name__, _message(error), text)
+        failure = Failure(self._found_in(), type(error).__name__, _message(error), text)
         candidates = list(self._candidates(failure))
+        if failure.is_of_watching:  # nothing watches a trial
+            del candidates[1:]
         for made, module in candidates:
             is_last = made is candidates[-1][0]
             try:
@@ -140,22 +143,31 @@ class CrashRecorder(Instrumentation):
             trial = folder / "trial"
             write_reproducer(made, text, constants, trial)
             # What took all memory once would do so again.
-            fails = not isinstance(error, MemoryError) and fails_so(trial, made.failure)
+            is_worth_it = not (isinstance(error, MemoryError) or made.failure.is_of_watching)
+            fails = is_worth_it and fails_so(trial, made.failure)
             if not fails and not is_last:
                 return None
             made = replace(made, is_tried=fails)
             write_reproducer(made, text, constants, self.path)
             return made
 
+    def _found_in(self) -> str:
+        if self._where is not None:
+            return self._where
+        if self._end is not None:
+            return _FILE
+        phase = self._phases[-1]
+        if not self._passes:
+            return f"{WATCHING}the phase '{phase.name}'"
+        return f"{WATCHING}the pass '{phase.resolve()[self._passes - 1].name}'"
+
     def _candidates(self, failure: Failure) -> Iterator[tuple[Reproducer, ModuleOp]]:
         """What may be written, the least first."""
-        assert self._start is not None
-        is_behind = self._end is not None
         whole = Reproducer(
             failure,
             begins="as it was read",
             pipeline=Pipeline("", tuple(self._phases)).text,
-            target_ir=None if is_behind and self.to_program else backend_of(self._start).levels[-1],
+            target_ir=None,
             verify_each=self.verify_each,
             source=self.source,
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -163,18 +175,25 @@ class CrashRecorder(Instrumentation):
             versions=versions(),
             plugins=tuple(map(_copy, files_of_plugins())),
         )
+        makes_program = self.to_program and self._end is not None
+        for begins, pipeline, module in self._beginnings():
+            level = None if makes_program else backend_of(module).levels[-1]
+            text = whole.pipeline if pipeline is None else pipeline
+            yield replace(whole, begins=begins, pipeline=text, target_ir=level), module
+
+    def _beginnings(self) -> Iterator[tuple[str, str | None, ModuleOp]]:
+        """(where a module is from, what runs on it or None for all, the module)."""
+        assert self._start is not None
         if self._end is not None:
-            yield replace(whole, begins="behind all passes", pipeline=""), self._end
+            yield "behind all passes", "", self._end
         elif self._before_phase is not None:
             phase = self._phases[-1]
             if self._before_pass is not None and self._passes:
                 left = phase.resolve()[self._passes - 1 :]
                 text = replace(phase, passes=left).text
-                begins = f"before the pass '{left[0].name}'"
-                yield replace(whole, begins=begins, pipeline=text), self._before_pass
-            begins = f"before the phase '{phase.name}'"
-            yield replace(whole, begins=begins, pipeline=phase.text), self._before_phase
-        yield whole, self._start
+                yield f"before the pass '{left[0].name}'", text, self._before_pass
+            yield f"before the phase '{phase.name}'", phase.text, self._before_phase
+        yield "as it was read", None, self._start
 
 
 def fails_so(path: Path, failure: Failure) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import platform
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,8 +15,14 @@ from furiosa_ir.driver import CompileResult, compile_source
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.pipeline import Instrumentation
 from furiosa_ir.leftovers import temporary_folder
-from furiosa_ir.plugins import files_of_plugins, load_plugins
-from furiosa_ir.reproducer.container import MODULE, PluginCopy, Reproducer, read_reproducer
+from furiosa_ir.plugins import PluginFiles, files_of_plugins, load_plugins
+from furiosa_ir.reproducer.container import (
+    FILE_NAME,
+    MODULE,
+    PluginCopy,
+    Reproducer,
+    read_reproducer,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -78,23 +84,38 @@ def require_plugins(reproducer: Reproducer, folder: Path, *, trusted: bool = Fal
     if reproducer.plugins:
         look_for_installed()
     for index, plugin in enumerate(reproducer.plugins):
-        ran = [(n, d.hex()) for p in files_of_plugins() for n, (_, d) in p.files.items()]
-        names, digests = {name for name, _ in ran}, {digest for _, digest in ran}
-        main = plugin.sha256.get(plugin.main, "")
-        if main in digests or plugin.main in names:
-            changed = [name for name, digest in plugin.sha256.items() if digest not in digests]
+        loaded = [p for p in files_of_plugins() if _is_of(p, plugin)]
+        if loaded:
+            changed = min((_changed(p, plugin) for p in loaded), key=len)
             if changed:
                 _LOG.warning("the plug-in %s has changed since: %s", plugin.name, changed[0])
         elif trusted and plugin.main in plugin.files:
             _load_copy(plugin, folder / f"plugin{index}")
         else:
-            held = (
-                "; --trust-plugins runs the copy in the file" if plugin.main in plugin.files else ""
-            )
+            digest = plugin.sha256.get(plugin.main, "")
+            is_held = plugin.main in plugin.files
+            held = "; --trust-plugins runs the copy in the file" if is_held else ""
             raise FuriosaError(
-                f"it needs the plug-in '{plugin.name}' (SHA-256 {main[:16]}...)",
+                f"it needs the plug-in '{plugin.name}' (SHA-256 {digest[:16]}...)",
                 hint=f"give it with --load{held}",
             )
+
+
+def _is_of(loaded: PluginFiles, plugin: PluginCopy) -> bool:
+    """Whether a plug-in that is loaded is the one that is needed, maybe of another version."""
+    digests = {digest.hex() for _, digest in loaded.files.values()}
+    return loaded.main == plugin.main or plugin.sha256.get(plugin.main) in digests
+
+
+def _changed(loaded: PluginFiles, plugin: PluginCopy) -> list[str]:
+    """The files of a plug-in that are others now, or gone."""
+    here = {name: digest.hex() for name, (_, digest) in loaded.files.items()}
+    for name in plugin.sha256.keys() - here.keys():  # not run yet
+        with suppress(OSError):
+            if FILE_NAME.fullmatch(name):
+                data = (loaded.folder / name).read_bytes()
+                here[name] = hashlib.sha256(data).hexdigest()
+    return [name for name, digest in plugin.sha256.items() if here.get(name) != digest]
 
 
 def _load_copy(plugin: PluginCopy, folder: Path) -> None:

@@ -95,6 +95,8 @@ def _write(recorder: CrashRecorder, error: Exception) -> None:
         click.echo("WARNING: there is no crash reproducer: no pass had begun", err=True)
         return
     doubt = "" if made.is_tried else ", but did not fail so when it was tried"
+    if made.failure.is_of_watching:
+        doubt = "; run it with the options that found the failure"
     click.echo(f"Written to {path}, a crash reproducer (it begins {made.begins}{doubt}):", err=True)
     click.echo(f"    furiosa-opt --run-reproducer {path}", err=True)
 

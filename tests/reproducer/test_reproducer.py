@@ -201,6 +201,36 @@ def test_what_is_mended_goes_on_to_its_end():
     assert read_program(Path("a.enf")).segments == direct.segments
 
 
+def test_another_backend_in_a_package():
+    toy = ("--load", Path(__file__).parents[2] / "examples" / "toy_backend")
+    options = ("--target-npu", "toy", "--skip", "lower-to-ftensor")
+    _, made = failure(main, "compile", DIGITS / "digits_int8.tflite", *toy, *options)
+    assert made.begins == "before the phase 'ftensor'"
+    assert made.pipeline == "ftensor()"
+    assert made.is_tried
+    (plugin,) = (p for p in made.plugins if p.name.startswith("toy_backend/"))
+    assert plugin.main == "toy_backend/__init__.py"
+    assert "toy_backend/pipeline.py" in plugin.files
+    result = again(*toy)
+    assert "It fails in the same way:" in result.stderr
+    assert "toy_backend" not in result.stderr  # nothing of it has changed
+
+
+def test_what_is_found_by_looking():
+    """A pass that changes values; nothing fails but the comparison."""
+    wrong = Path(__file__).parents[2] / "examples" / "wrong_passes" / "zero_point.py"
+    network, plugin = DIGITS / "digits_int8.tflite", ("--load", wrong, "--check-numerics=1")
+    edit = ("--insert-after", "ftensor-fuse-tables=wrong-zero-point")
+    _, made = failure(opt_main, network, *plugin, *edit)
+    assert made.failure.where == "what watches the pass 'wrong-zero-point'"
+    assert made.begins == "before the pass 'wrong-zero-point'"
+    assert made.pipeline == "ftensor(wrong-zero-point)"
+    assert again(*plugin[:2]).exit_code == 0
+    result = again(*plugin)
+    assert result.exit_code == 1
+    assert "It fails in the same way:" in result.stderr
+
+
 def test_a_program_of_a_reproducer(monkeypatch: pytest.MonkeyPatch):
     def breaks(*_: object) -> None:
         raise ZeroDivisionError
