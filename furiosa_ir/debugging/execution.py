@@ -17,6 +17,7 @@ from furiosa_ir.dialects.ftensor import TensorOp, contraction
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp, GemmOp
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
+from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.interpreter.graph import exact_bias
 from furiosa_ir.lowering.operation import lower_operation
 from furiosa_ir.numerics.array import Array
@@ -149,7 +150,13 @@ def run(
         see=_ignore,
         memory=memory or Memory(),
     )
-    return runs.run(feeds)
+    try:
+        return runs.run(feeds)
+    except KeyError as error:
+        if not error.args or not isinstance(error.args[0], SSAValue):
+            raise
+        # A pass has left something that no verifier has seen yet.
+        raise ExecutionFailure("an operation reads a value that nothing makes") from None
 
 
 def _ignore(_op: Operation, _operands: Sequence[Array], _results: Sequence[Array]) -> None:

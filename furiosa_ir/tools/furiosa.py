@@ -38,6 +38,7 @@ class _Commands(Program, click.Group):
         "bisect": "furiosa_ir.tools.bisection:bisect_command",
         "cache": "furiosa_ir.tools.cache:cache",
         "completion": "furiosa_ir.tools.completion:completion_command",
+        "diff": "furiosa_ir.tools.difference:diff_command",
         "list": "furiosa_ir.tools.listing_of_names:list_command",
         "reduce": "furiosa_ir.tools.reduction:reduce_command",
         "report": "furiosa_ir.tools.report:report",
@@ -185,7 +186,16 @@ def compile_command(
 @main.command("run")
 @click.argument("file", type=INPUT)
 @click.option("--inputs", type=INPUT, required=True, help=".npz (or .npy) of the inputs.")
-@click.option("--outputs", type=OUTPUT, help=".npz to write; default: print what they are.")
+@click.option("-o", "--outputs", type=OUTPUT, help=".npz to write; default: print what they are.")
+@click.option(
+    "--dump",
+    multiple=True,
+    metavar="LAYER,...",
+    help="Write what these layers make ('*' as in file names) in place of the outputs.",
+)
+@click.option(
+    "--until", metavar="LAYER", help="Run up to this layer, and write what it, or --dump, makes."
+)
 @target_option("--target-npu", help="Default: the program's or IR text's")
 @click.option("-b", "--batch-size", "--batch", type=click.IntRange(min=1))
 @shape_options
@@ -194,6 +204,8 @@ def run_command(
     file: Path,
     inputs: Path,
     outputs: Path | None,
+    dump: tuple[str, ...],
+    until: str | None,
     target_npu: str | None,
     batch_size: int | None,
     input_shape: tuple[str, ...],
@@ -204,9 +216,29 @@ def run_command(
 
     Arrays of --inputs go by the names of the network's inputs; without such names, in order. A
     network that keeps state (TFLite) is run once for each entry along a further first axis.
+
+    With --dump or --until, FILE is not compiled: the interpreter runs the network, or the IR, as it
+    is, and several samples may lie along the first axis. Of a program there are the tensors
+    between segments; what is inside of them lies in the device's memory in tiles.
     """
     with reported_errors():
         from furiosa_ir.network_part import part_of_options
+
+        if dump or until is not None:
+            from furiosa_ir.tools.tensor_dump import dump_tensors
+
+            part = part_of_options(input_shape, dim)
+            dump_tensors(
+                file,
+                inputs,
+                outputs,
+                dump,
+                until,
+                batch_size=batch_size,
+                part=part,
+                plugins=load,
+            )
+            return
         from furiosa_ir.tools.execution import run_file
 
         run_file(

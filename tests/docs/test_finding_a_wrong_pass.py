@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -22,8 +23,10 @@ WRONG = "--check-numerics"
 def test_its_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
+    with np.load("examples/digits/digits_inputs.npz") as arrays:
+        np.savez("inputs.npz", image=arrays["onnx_images"][:2])
     lines = re.findall(r"^    (furiosa.*)$", PAGE, re.MULTILINE)
-    assert len(lines) >= 6
+    assert len(lines) == 10
     printed = ""
     for line in lines:
         words = shlex.split(line)
@@ -34,3 +37,7 @@ def test_its_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(outputs) == 2
     for output in outputs:
         assert output in printed
+    with np.load("tensors.npz") as tensors:
+        assert set(tensors) == {"stem_QuantizeLinear", "body_conv"}
+    with np.load("stem.npz") as stem:
+        assert stem["stem_QuantizeLinear"].shape == (2, 1, 16, 8, 8)
