@@ -78,9 +78,10 @@ def compile_file(
     # Text that is written to a stream has no constants beside it.
     is_alone = is_program or stream is not None
     outputs = [output] if is_alone else [output, constants_path(output)]
-    outputs += reports.files
+    outputs += [*reports.files, *watch.files]
     others = [*plugin_files(plugins), *pipeline.files, *([verify_inputs] if verify_inputs else [])]
     check_outputs([*outputs, *reproduction.outputs], source, others)
+    watch.files_are_checked()
     if verify_inputs is not None and not verify:
         raise FuriosaError("--verify-inputs are inputs for --verify", hint="give --verify, too")
     if pipeline.text is not None and not is_program:

@@ -135,6 +135,7 @@ def _transform_file(file: Path, output: Path | None, settings: Settings) -> None
         check_writable(output)
     data = _read(file)
     _check_replacing(data, file, output, settings)
+    settings.watch.files_are_checked()
     if recognise(data, settings.plugins) is Format.PROGRAM:
         _show_program(data, file, settings, output)
     elif settings.split or settings.diagnostics:
@@ -151,19 +152,19 @@ def _check_replacing(data: bytes, file: Path, output: Path | None, settings: Set
     if output is not None:
         # Text that is written to a stream has no constants beside it.
         outputs = [output] if check_writable(output) else [output, constants_path(output)]
-    crashes = settings.reproduction.outputs
-    if not outputs and not crashes:
+    beside = [*settings.reproduction.outputs, *settings.watch.files]
+    if not outputs and not beside:
         return
     read = [*plugin_files(settings.plugins), *settings.pipeline.files]
     read += [settings.constants] if settings.constants else []
     is_stream = str(file) == "-"
     is_in_place = recognise(data) is Format.IR and output is not None and _is_file(output, file)
     if is_stream or is_in_place:
-        check_distinct([*outputs[:1], *crashes] if is_in_place else [*outputs, *crashes], read)
+        check_distinct([*outputs[:1], *beside] if is_in_place else [*outputs, *beside], read)
         if not is_stream:
-            check_outputs(crashes, file, read)
+            check_outputs(beside, file, read)
     else:
-        check_outputs([*outputs, *crashes], file, read)
+        check_outputs([*outputs, *beside], file, read)
 
 
 def _is_file(output: Path, file: Path) -> bool:

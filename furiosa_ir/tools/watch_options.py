@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from furiosa_ir.tools import launch
+from furiosa_ir.tools.arguments import OUTPUT
 from furiosa_ir.tools.command_line import OptionalValue
 from furiosa_ir.tools.completion import complete_passes
 
@@ -123,6 +124,12 @@ _OPTIONS = (
         help="For each pass, operations before and after it and rules that fired, on stderr.",
     ),
     click.option(
+        "--info-output-file",
+        type=OUTPUT,
+        metavar="FILE",
+        help="All of this goes to FILE in place of stderr, once the command has ended, however.",
+    ),
+    click.option(
         "--check-numerics",
         cls=OptionalValue,
         alone="8",
@@ -154,6 +161,7 @@ def watch_options(command: Callable[..., ResultT]) -> Callable[..., ResultT]:
         remarks: str | None,
         timing: str | None,
         statistics: str | None,
+        info_output_file: Path | None,
         check_numerics: int | None,
         **others: Any,
     ) -> ResultT:
@@ -174,10 +182,10 @@ def watch_options(command: Callable[..., ResultT]) -> Callable[..., ResultT]:
             statistics=statistics,
             numerics=check_numerics,
         )
-        watch = Watch(options)
+        watch = Watch(options, info_output_file)
         if options.numerics is None:  # which copies modules time and again
             launch.without_collector()
-        with watch.timed():
+        with watch.told(), watch.timed():
             return command(watch=watch, **others)
 
     result: Any = watched
@@ -191,13 +199,51 @@ class Watch:
 
     Attributes:
         options: what is asked for.
+        file: where it is shown; None: on standard error.
     """
 
-    def __init__(self, options: WatchOptions | None = None) -> None:
+    def __init__(self, options: WatchOptions | None = None, file: Path | None = None) -> None:
         from furiosa_ir.instrumentation.options import NOTHING
 
         self.options = NOTHING if options is None else options
+        self.file = file
         self._timing: Timing | None = None
+        self._told: list[str] = []
+        self._is_checked = False
+
+    @property
+    def files(self) -> list[Path]:
+        """What is written beside the result."""
+        return [] if self.file is None else [self.file]
+
+    def files_are_checked(self) -> None:
+        """`files` take the place of nothing that the command reads or writes."""
+        self._is_checked = True
+
+    @contextmanager
+    def told(self) -> Generator[None]:
+        """Within it things are shown; behind it they are in the file that is to have them.
+
+        Raises:
+            FuriosaError: it cannot be written.
+        """
+        try:
+            yield
+        finally:
+            text = "".join(self._told)
+            if self.file is not None and self._is_checked and text:
+                from furiosa_ir.files import write_whole
+
+                write_whole(text.encode("utf-8", "backslashreplace"), self.file)
+            elif text:  # the command has come to an end before
+                click.echo(text, err=True, nl=False)
+
+    def show(self, text: str, paint: Callable[[str], str] | None = None) -> None:
+        """Shows a text; `paint` gives it its colours, where they are wanted."""
+        if self.file is not None:
+            self._told.append(text)
+        else:
+            click.echo(text if paint is None else paint(text), err=True, nl=False, color=True)
 
     @contextmanager
     def timed(self) -> Generator[None]:
@@ -216,7 +262,7 @@ class Watch:
             from furiosa_ir.instrumentation.timing import timing_text
 
             sys.stdout.flush()
-            click.echo(timing_text(self._timing, form), err=True)
+            self.show(f"{timing_text(self._timing, form)}\n")
 
     @contextmanager
     def instruments(
@@ -236,7 +282,7 @@ class Watch:
         from furiosa_ir.ir.text_printer import Style
 
         style = Style(locations, generic)
-        with watching(self.options, _Stderr(color), style, self._timing) as instruments:
+        with watching(self.options, _Shown(self, color), style, self._timing) as instruments:
             if self.options.numerics is None:
                 yield instruments
                 return
@@ -248,26 +294,24 @@ class Watch:
                     yield (*instruments, numerics)
                 finally:
                     for line in numerics.report():
-                        click.echo(line, err=True)
+                        self.show(f"{line}\n")
 
 
-class _Stderr:
-    """Shows everything on standard error (`instrumentation.watching.Sink`)."""
+class _Shown:
+    """Shows what instruments see (`instrumentation.watching.Sink`)."""
 
-    def __init__(self, color: str) -> None:
-        self._color = color
+    def __init__(self, watch: Watch, color: str) -> None:
+        self._watch, self._color = watch, color
 
     def ir(self, text: str) -> None:
         from furiosa_ir.tools.colors import colored
 
-        click.echo(colored(text, self._color, sys.stderr), err=True, nl=False, color=True)
+        self._watch.show(text, lambda text: colored(text, self._color, sys.stderr))
 
     def difference(self, text: str) -> None:
         from furiosa_ir.tools.colors import colored_difference
 
-        click.echo(
-            colored_difference(text, self._color, sys.stderr), err=True, nl=False, color=True
-        )
+        self._watch.show(text, lambda text: colored_difference(text, self._color, sys.stderr))
 
     def line(self, text: str) -> None:
-        click.echo(text, err=True)
+        self._watch.show(f"{text}\n")

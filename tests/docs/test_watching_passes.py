@@ -38,6 +38,11 @@ def test_a_command_runs(line: str, results: dict[str, Result]):
     assert results[line].exit_code == 0, results[line].stderr
 
 
+def test_the_time_is_in_a_file(results: dict[str, Result]):
+    (line,) = [n for n in LINES if "--info-output-file" in n]
+    assert "{" not in results[line].stderr
+
+
 def shown_by(line: str) -> str:
     """The block that stands behind a command."""
     behind = PAGE[PAGE.index(f"    {line}\n") :]
@@ -63,8 +68,9 @@ def test_the_remark(results: dict[str, Result]):
 
 
 def test_the_columns_of_the_time(results: dict[str, Result]):
-    (line,) = [n for n in LINES if "--timing" in n]
-    heading, *rows = shown_by(line).splitlines()
+    (line,) = [n for n in LINES if n.endswith("--timing")]
+    block = PAGE.partition("The last lines of ResNet50:")[2].partition("```\n")[2]
+    heading, *rows = block.partition("```")[0].splitlines()
     printed = results[line].stderr.splitlines()
     assert heading in printed
     named = {re.sub(r"^.{30}\s*(.*?)(?: \(\d+\))?$", r"\1", row) for row in printed}

@@ -101,6 +101,7 @@ def test_both_command_lines_have_each_option(command: str):
         "--remarks",
         "--timing",
         "--statistics",
+        "--info-output-file",
     ):
         assert option in result.output
 
@@ -316,3 +317,44 @@ def test_differences_have_colours():
     assert re.sub(r"\x1b\[\d*m", "", painted) == text
     assert "\x1b[31m-old\x1b[0m\n\x1b[32m+new\x1b[0m\n same" in painted
     assert colored_difference(text, "never", Terminal()) == text  # pyright: ignore[reportArgumentType]
+
+
+class TestInfoOutputFile:
+    def test_it_has_all_that_is_shown(self, tmp_path: Path):
+        info = tmp_path / "info.txt"
+        result = compiled(
+            tmp_path / "a.enf",
+            "--print-ir-after=schedule",
+            "--statistics=json",
+            "--timing=json",
+            "--color=always",
+            f"--info-output-file={info}",
+        )
+        assert "IR Dump" not in result.stderr
+        assert "{" not in result.stderr
+        *dump, statistics, timing = info.read_text(encoding="utf-8").splitlines()
+        assert headers(dump[0]) == ["After schedule"]
+        assert set(json.loads(statistics)) == {"passes"}
+        assert json.loads(timing)["accounted"] > 0.5
+
+    def test_it_is_there_when_the_command_fails(self, tmp_path: Path):
+        info = tmp_path / "info.txt"
+        arguments = ["-p", "schedule", "--print-ir-after-failure", f"--info-output-file={info}"]
+        result = CliRunner().invoke(opt.main, [str(NETWORK), *arguments])
+        assert result.exit_code == 1
+        assert result.stderr.startswith("ERROR: ")
+        assert headers(info.read_text()) == ["After Failure of pass 'schedule'"]
+
+    @pytest.mark.parametrize("command", ["opt", "compile"])
+    @pytest.mark.parametrize("name", ["a.enf", "net.tflite", "no/such.txt"])
+    def test_it_takes_the_place_of_nothing(self, command: str, name: str, tmp_path: Path):
+        network = tmp_path / "net.tflite"
+        network.write_bytes(NETWORK.read_bytes())
+        main, words = (opt.main, []) if command == "opt" else (furiosa.main, ["compile"])
+        arguments = [*words, str(network), "-o", str(tmp_path / "a.enf"), "--timing"]
+        arguments.append(f"--info-output-file={tmp_path / name}")
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 1
+        assert result.stderr.count("ERROR: ") == 1
+        assert "cannot be written" in result.stderr
+        assert network.read_bytes() == NETWORK.read_bytes()
