@@ -79,6 +79,15 @@ def check_hazards(
             f"{name} of tensors of different scales or zero points, which LiteRT refuses",
             hint="quantise the network again",
         )
+    if name in _ONE_SIGN and results:
+        bytes_ = np.dtype(np.int8), np.dtype(np.uint8)
+        given = [d for d in map(_stored, operands) if d in bytes_]
+        made = _stored(results[0])
+        if given and made in bytes_ and made != given[0]:
+            raise ImportFailure(
+                f"{name} of {given[0]} declares a result of {made}, which LiteRT does not make",
+                hint="quantise the network again",
+            )
     check = _CHECKS.get(name)
     if check is None or not operands or not results:
         return
@@ -125,6 +134,20 @@ _ONE_QUANTIZATION = frozenset(
     }
 )
 """Operators that move stored integers, and check that they mean the same behind them as before."""
+
+
+_ONE_SIGN = frozenset(
+    {
+        *("ADD", "BATCH_MATMUL", "DIV", "EXP", "FULLY_CONNECTED", "GATHER", "MAXIMUM", "MEAN"),
+        *("MINIMUM", "NEG", "PRELU", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"),
+        "SELECT_V2",
+    }
+)
+"""Operators that do not look at the type that is declared for their result of 8 bits."""
+
+
+def _stored(element: Attribute) -> np.dtype[Any] | None:
+    return element.data.dtype if isinstance(element, UniformType) else dtype_of_element(element)
 
 
 def _differ(elements: Sequence[Attribute], name: str) -> bool:

@@ -102,3 +102,15 @@ def test_pads_of_the_results_scale(data: tuple[float, int], constant: tuple[floa
         return
     assert results is not None, refusal
     np.testing.assert_array_equal(results[0], run_reference(model, arrays)[0])
+
+
+@pytest.mark.parametrize("builtin", ["ADD", "MAXIMUM", "NEG", "PRELU", "RESHAPE"])
+@pytest.mark.parametrize("kinds", [(np.int8, np.uint8), (np.uint8, np.int8)])
+def test_a_declared_result_of_the_other_sign(builtin: str, kinds: Any) -> None:
+    """LiteRT computes on, with the operands' type; here the values were converted."""
+    x = [Tensor(n, (2, 4), kinds[0], 0.5, 3) for n in "ab"]
+    y = Tensor("y", (2, 4), kinds[1], 0.5, 3)
+    count = 1 if builtin in ("NEG", "RESHAPE") else 2
+    model = build_model([Operator(builtin, x[:count], [y])])
+    with pytest.raises(ImportFailure, match="which LiteRT does not make"):
+        import_tflite(model)
