@@ -68,9 +68,10 @@ def edit_of_option(kind: EditKind, value: str) -> Edit:
     where = f"--{kind.value}"
     at, equals, passes = (part.strip() for part in value.partition("="))
     if kind is EditKind.SKIP:
-        if equals or not at:
-            raise FuriosaError("it takes the name of one pass", file=where, hint=f"{where} PASS")
-    elif not at or not passes:
+        if equals or not at or "," in at:
+            hint = f"{where} PASS, as often as needed"
+            raise FuriosaError("it takes the name of one pass", file=where, hint=hint)
+    elif not at or not passes or "," in at:
         raise FuriosaError(
             f"'{value}' does not say which pass and which passes",
             file=where,

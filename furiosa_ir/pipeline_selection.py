@@ -76,20 +76,23 @@ def phases_asked_for(
     if passes is None:
         phases = phases_to_run(module, level, backend)
     elif isinstance(passes, str):
-        phases = _phases_of_text(passes, backend, None if request is None else request.where)
+        try:
+            backend = _assigned(passes, backend)
+            phases = _phases_of_text(passes, backend)
+        except FuriosaError as error:
+            where = None if request is None else request.where or None
+            raise error.at(file=where) from error.__cause__
         phases = _without_what_is_done(phases, module, backend)
     else:
         phases = require_pipeline(passes).phases
     return phases if request is None else edited_phases(phases, request.edits, backend, module)
 
 
-def _phases_of_text(text: str, backend: Backend, where: str | None) -> tuple[Phase, ...]:
-    backend = _assigned(text, backend)
+def _phases_of_text(text: str, backend: Backend) -> tuple[Phase, ...]:
     try:
         return Pipeline.of_text(text, backend.pipeline().phases).phases
     except FuriosaError as error:
-        failure = _foreign_phase(text, backend) or error
-        raise failure.at(file=where or None) from error.__cause__
+        raise (_foreign_phase(text, backend) or error) from error.__cause__
 
 
 def _without_what_is_done(
@@ -154,7 +157,7 @@ def edited_phases(
     phases: Sequence[Phase],
     edits: Sequence[Edit],
     backend: Backend,
-    module: ModuleOp | None = None,
+    module: ModuleOp,
 ) -> tuple[Phase, ...]:
     """What is to run, after edits.
 
@@ -162,7 +165,7 @@ def edited_phases(
         phases: what would run without.
         edits: in order.
         backend: whose pipeline it is a part of.
-        module: what it is to run on, if that is known.
+        module: what it is to run on.
 
     Raises:
         FuriosaError: as `Pipeline.edited`; of a pass that does not run, why.
@@ -177,7 +180,7 @@ def edited_phases(
 
 
 def _why(
-    error: FuriosaError, edit: Edit, made: Pipeline, backend: Backend, module: ModuleOp | None
+    error: FuriosaError, edit: Edit, made: Pipeline, backend: Backend, module: ModuleOp
 ) -> FuriosaError:
     """The error of an edit, with the reason why the pass that it names does not run."""
     name = edit.at.partition("#")[0].strip()
@@ -193,13 +196,13 @@ def _why(
         hint = "-p and --insert-after add passes; furiosa-opt --dump-pipeline prints the pipeline"
         return FuriosaError(message, file=error.file, hint=hint)
     running = [phase.name for phase in made.phases if phase.name]
-    history = None if module is None else history_of(module)
+    history = history_of(module)
     message = f"the pass '{name}' does not run"
     hint = None
-    if history is not None and name in history.left_out:
+    if name in history.left_out:
         reason = "the text was made without it"
         hint = "begin with the network, or with IR from before it"
-    elif history is not None and name in history.names:
+    elif name in history.names:
         reason = "the text has been through it"
         hint = "begin with the network, or with IR from before it"
     elif any(name in phase.left_out for phase in made.phases):

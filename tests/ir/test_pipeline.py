@@ -179,6 +179,7 @@ def test_edits_of_a_command_line():
     ("kind", "value", "message"),
     [
         (EditKind.SKIP, "a=b", "^--skip: it takes the name of one pass"),
+        (EditKind.SKIP, "a,b", "^--skip: it takes the name of one pass .--skip PASS, as often"),
         (EditKind.SKIP, "", "^--skip: it takes the name of one pass"),
         (EditKind.REPLACE, "a", "^--replace: 'a' does not say which pass and which passes"),
         (EditKind.INSERT_AFTER, "=b", "^--insert-after: '=b' does not say"),

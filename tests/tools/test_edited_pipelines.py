@@ -296,6 +296,20 @@ def test_phases_of_another_backend():
     # The target that a pipeline begins with says whose phases it means.
     mine = call(opt_main, ONNX, "--load", toy, "-p", "assign-target{npu=toy},graph,ftensor")
     assert mine == call(opt_main, ONNX, *options, "--to", "ftensor")
+    edited_text = ("-p", "assign-target{npu=toy},graph,ftensor", "--skip", "graph-fold-constants")
+    assert call(opt_main, ONNX, "--load", toy, *edited_text) == call(
+        opt_main, ONNX, *options, "--skip", "graph-fold-constants"
+    )
+    assert "is of the phase 'ftensor', and what runs is the phase 'graph'" in bad(
+        opt_main,
+        ONNX,
+        "--load",
+        toy,
+        "-p",
+        "assign-target{npu=toy},graph",
+        "--skip",
+        "lower-to-ftensor",
+    )
 
 
 def test_no_output_replaces_a_file_with_a_pipeline():
