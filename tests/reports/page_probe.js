@@ -6,6 +6,7 @@ const probe = {
     const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
     return new Set(new Uint32Array(data.buffer)).size;
   },
+  cycles: (layer) => [PROGRAMS[0].layers[layer].start_cycle, PROGRAMS[0].layers[layer].end_cycle],
   async painted() {
     repaintAll();
     for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);

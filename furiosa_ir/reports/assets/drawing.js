@@ -12,7 +12,7 @@ function el(tag, attributes = {}, ...children) {
 }
 
 let colours = new Map();
-const repaints = [];
+const repaints = [], prints = [];
 
 /** The theme's colour of that name. */
 function colour(name) {
@@ -27,15 +27,15 @@ function repaintAll() {
   repaints.forEach((repaint) => repaint());
 }
 
-/** A canvas that calls paint(context, width, height) when its size, the theme or the selection changes. */
+/** A canvas that calls paint(context, width, height) when its size, the theme or the selection changes, once it is seen. */
 function makeCanvas(parent, height, label, paint) {
   const canvas = el("canvas", { role: "img", "aria-label": label, tabindex: "0" });
   canvas.style.height = `${height}px`;
   parent.append(canvas);
   const context = canvas.getContext("2d", { alpha: false });
-  let waiting = false;
+  let waiting = false, isSeen = false, isStale = true;
   const repaint = () => {
-    waiting = false;
+    waiting = isStale = false;
     const width = canvas.clientWidth, ratio = window.devicePixelRatio || 1;
     if (!width) return;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
@@ -50,22 +50,29 @@ function makeCanvas(parent, height, label, paint) {
     paint(context, width, height);
   };
   const later = () => {
-    if (!waiting) requestAnimationFrame(repaint);
+    isStale = true;
+    if (waiting || !isSeen) return;
+    requestAnimationFrame(repaint);
     waiting = true;
   };
+  new IntersectionObserver(([entry]) => {
+    isSeen = entry.isIntersecting;
+    if (isSeen && isStale) later();
+  }, { rootMargin: "100px" }).observe(canvas);
+  prints.push(repaint);
   new ResizeObserver(later).observe(canvas);
   repaints.push(later);
   onSelection(later);
-  return { canvas, repaint: later, now: repaint };
+  return { canvas, repaint: later };
 }
 
 /** Text with an ellipsis inside where there is no more room: names differ at their ends. */
 function fittingText(context, text, x, y, room) {
   if (room < 14) return;
   let shorter = text;
-  const least = 6.2;
-  if (text.length * least > room) {
-    const kept = Math.max(1, Math.floor(room / least) - 1), front = Math.ceil(kept * 0.4);
+  const { width } = context.measureText(text);
+  if (width > room) {
+    const kept = Math.max(1, Math.floor((text.length * room) / width) - 2), front = Math.ceil(kept * 0.4);
     shorter = `${text.slice(0, front)}…${kept > front ? text.slice(front - kept) : ""}`;
   }
   context.fillText(shorter, x, y);

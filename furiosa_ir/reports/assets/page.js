@@ -62,7 +62,11 @@ dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"))
 const otherTheme = () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
 document.getElementById("theme").addEventListener("click", otherTheme);
 let before = null;
-addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; setTheme("light"); });
+addEventListener("beforeprint", () => {
+  before = document.documentElement.dataset.theme;
+  setTheme("light");
+  prints.forEach((paint) => paint());
+});
 addEventListener("afterprint", () => before && setTheme(before));
 
 const KEYS = [

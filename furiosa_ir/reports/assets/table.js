@@ -120,7 +120,7 @@ function layersView(section) {
     return cell;
   }
 
-  let from = -1, to = -1, whole = false;
+  let from = -1, to = -1, whole = false, lines = [];
   function paint(anew) {
     const first = whole ? 0 : Math.max(0, Math.floor(scroller.scrollTop / ROW) - 8);
     const last = whole ? rows.length : Math.min(rows.length, first + Math.ceil(scroller.clientHeight / ROW) + 16);
@@ -131,28 +131,36 @@ function layersView(section) {
       cell.style.height = `${count * ROW}px`;
       return el("tr", { class: "space", "aria-hidden": "true" }, cell);
     };
-    const made = rows.slice(first, last).map((row) => {
+    lines = rows.slice(first, last).map((row) => {
       const side = row[0] ? 0 : 1;
-      const isChosen = selection.layers[side] === row[side].index;
-      const line = el("tr", { class: isChosen ? "chosen" : "", "aria-selected": String(isChosen), onclick: () => select(side, row[side].index, section) });
+      const line = el("tr", { onclick: () => select(side, row[side].index, section) });
       line.append(...columns.map((column, at) => cellOf(column, row, at)));
-      return line;
+      return [line, row];
     });
-    body.replaceChildren(space(first), ...made, space(rows.length - last));
+    body.replaceChildren(space(first), ...lines.map(([line]) => line), space(rows.length - last));
+    mark();
+  }
+  const isChosen = (row) => row.some((layer, side) => layer && selection.layers[side] === layer.index);
+  function mark() {
+    for (const [line, row] of lines) {
+      line.classList.toggle("chosen", isChosen(row));
+      line.setAttribute("aria-selected", String(isChosen(row)));
+    }
   }
   scroller.addEventListener("scroll", () => paint(false));
   new ResizeObserver(() => paint(false)).observe(scroller);
   addEventListener("beforeprint", () => { whole = true; scroller.classList.add("whole"); paint(true); });
   addEventListener("afterprint", () => { whole = false; scroller.classList.remove("whole"); paint(true); });
 
-  const placeOf = () => rows.findIndex((row) => row.some((layer, side) => layer && selection.layers[side] === layer.index));
+  const placeOf = () => rows.findIndex(isChosen);
   onSelection((origin) => {
     const at = placeOf();
     if (at >= 0 && origin !== section) {
       const top = at * ROW, room = scroller.clientHeight - 3 * ROW;
       if (top < scroller.scrollTop || top > scroller.scrollTop + room) scroller.scrollTop = Math.max(0, top - room / 2);
     }
-    paint(true);
+    paint(false);
+    mark();
   });
   arrange();
   return {
