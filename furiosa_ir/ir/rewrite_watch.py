@@ -152,6 +152,16 @@ def watched_rewrites(pass_name: str, listeners: Sequence[RewriteListener]) -> Ge
         _WATCH.reset(token)
 
 
+@contextmanager
+def unheard_rewrites() -> Generator[None]:
+    """Within it nobody hears: a copy is rewritten, to find out what an operation means."""
+    token = _WATCH.set(None)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
 def _listens(cls: type[RewriteListener]) -> bool:
     base = RewriteListener
     return (

@@ -8,6 +8,7 @@ from xdsl.ir import Block, Region, SSAValue
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
+from furiosa_ir.ir.rewrite_watch import unheard_rewrites
 from furiosa_ir.lowering.function import lower_function
 from furiosa_ir.lowering.registry import find_lowering
 
@@ -40,5 +41,6 @@ def lower_operation(op: GraphOp, numerics: str) -> FuncOp | None:
         arg_attrs=ArrayAttr([DictionaryAttr({})] * len(block.args)),
         res_attrs=ArrayAttr([DictionaryAttr({})] * len(op.results)),
     )
-    lower_function(function, numerics)
+    with unheard_rewrites():
+        lower_function(function, numerics)
     return function

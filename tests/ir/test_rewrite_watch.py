@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from furiosa_ir.compiler import compile_source
+from furiosa_ir.dialects.graph.convolution import ConvOp
+from furiosa_ir.importers import load
 from furiosa_ir.ir.context import make_context
-from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, run_pipeline
+from furiosa_ir.ir.passes import Pass, parse_passes
+from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, run_pass, run_pipeline
 from furiosa_ir.ir.rewrite_watch import Application, rewrite_watch
 from furiosa_ir.ir.text import parse_module
 from furiosa_ir.ir.verifier import verify_module
+from furiosa_ir.lowering.operation import lower_operation
 from tests.conftest import DIGITS
 
 T = "tensor<4x!quant.uniform<i8:f32, 0.5>>"
@@ -102,6 +108,28 @@ def test_lowerings_and_kernels_are_heard_of():
     assert {op.name for op in by_pass["lower-to-ftensor"].made} >= {"ftensor.lookup"}
     assert by_pass["fuse-kernels"].made[0].name.startswith("warboy.")
     assert result.module is not None
+
+
+def test_what_is_lowered_to_ask_what_it_means_is_not_heard_of():
+    """Machines ask so what they can do, and the interpreter what a quantised operator computes."""
+
+    class Asks(Pass):
+        """Lowers a copy of each operation, as backends do to see whether they take it."""
+
+        name = "test-watch-asks"
+
+        def apply(self, ctx: Context, op: ModuleOp) -> None:
+            for each in op.walk():
+                if isinstance(each, ConvOp):
+                    assert lower_operation(each, "litert") is not None
+
+    ear, module = Ear(), load(DIGITS / "digits_int8.tflite")
+    run_pass(make_context(), module, Asks(), [ear])
+    assert not ear.asked
+    run_pass(make_context(), module, parse_passes("graph-partition,lower-to-ftensor")[0], [ear])
+    assert not ear.fired
+    run_pass(make_context(), module, parse_passes("lower-to-ftensor")[0], [ear])
+    assert ear.fired
 
 
 def test_nobody_is_called_who_did_not_ask():
