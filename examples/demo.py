@@ -12,15 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from furiosa.runtime import session
-from furiosa_ir.backends import read_program
-from furiosa_ir.cache.settings import NO_CACHE
-from furiosa_ir.compiler import compile_model
-from furiosa_ir.files import write_whole
-from furiosa_ir.reports.inspect import summary
-from furiosa_ir.reports.page import render_page
-from furiosa_ir.reports.profiling import profile_program
-from furiosa_ir.reports.units import format_value
+import furiosa_ir as fi
 
 DIGITS = Path(__file__).parent / "digits"
 REPORT = Path("demo.html")
@@ -28,9 +20,9 @@ REPORT = Path("demo.html")
 NETWORKS = {"digits_int8.tflite": "tflite_images", "digits_qdq_int8.onnx": "onnx_images"}
 
 
-def accuracy(program: bytes, images: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(program: fi.Program, images: np.ndarray, labels: np.ndarray) -> float:
     """The share of images that the simulated program classifies right."""
-    with session.create(program) as running:
+    with program.session() as running:
         predicted = [running.run([image[None]])[0].numpy().argmax() for image in images]
     return float(np.mean(np.asarray(predicted) == labels))
 
@@ -47,31 +39,29 @@ def main() -> None:
     """Shows both formats; the report is of the TFLite file."""
     target = sys.argv[1] if len(sys.argv) > 1 else "warboy-2pe"
     inputs = np.load(DIGITS / "digits_inputs.npz")
-    pages: list[str] = []
+    reports: list[fi.Report] = []
     for file, images in NETWORKS.items():
         start = time.perf_counter()
         # Without the cache: what the second demo finds there is no compile.
-        program = compile_model(DIGITS / file, target=target, cache=NO_CACHE)
+        program = fi.compile(DIGITS / file, target=target, use_cache=False)
         seconds = time.perf_counter() - start
         print(f"{file}: compiled for {target} in {seconds:.2f} s, {len(program)} bytes of ENF")
 
         share = accuracy(program, inputs[images], inputs["labels"])
-        inspection = summary(program)
-        figures = inspection["summary"]
-        latency = format_value(figures["latency_us"], "latency")
+        facts = {"accuracy on 200 held-out images": f"{share:.1%}"}
+        report = fi.report(program, title=file, facts=facts)
+        figures = report.summary
         hosted = len(figures["host_operators"])
         print(f"    accuracy on {len(inputs['labels'])} held-out images: {share:.1%}")
         print(
-            f"    placement: {format_value(figures['npu_mac_share'], 'share')} of the MACs on the "
-            f"NPU, {hosted or 'no'} operator{'' if hosted == 1 else 's'} on the host"
+            f"    placement: {figures['npu_mac_share']:.1%} of the MACs on the NPU, "
+            f"{hosted or 'no'} operator{'' if hosted == 1 else 's'} on the host"
         )
-        print(f"    estimated latency: {latency} ({figures['cycles']} cycles)")
-        print_layers(inspection["layers"])
+        print(f"    estimated latency: {figures['latency_us']:.4g} µs ({figures['cycles']} cycles)")
+        print_layers(report.layers)
         print()
-        facts = {"accuracy on 200 held-out images": f"{share:.1%}"}
-        profile = profile_program(read_program(program), title=file, facts=facts)
-        pages.append(render_page(profile))
-    write_whole(pages[0].encode(), REPORT)
+        reports.append(report)
+    reports[0].save(REPORT)
     print(f"Report: {REPORT.resolve()}")
 
 

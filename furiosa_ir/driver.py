@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import io
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 
-from furiosa_ir import __version__
 from furiosa_ir.arguments import optional_text, positive_integer
 from furiosa_ir.backends import backend_for, write_program
 from furiosa_ir.backends.target import backend_of, module_target
@@ -25,6 +24,7 @@ from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, failures_told, run_pipeline
 from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.segments import causes_of
+from furiosa_ir.ir.text import print_module
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
@@ -36,6 +36,7 @@ from furiosa_ir.program import Program, Provenance, Resumption
 from furiosa_ir.recommendation import recommend_quantizing
 from furiosa_ir.spans import span
 from furiosa_ir.stages import require
+from furiosa_ir.version import __version__
 
 
 @dataclass(frozen=True)
@@ -104,54 +105,107 @@ def compile_source(
     name = None if isinstance(data, bytes) else str(data)
     positions = Positions()
     try:
-        with garbage_collection_paused():
+        with failures_named(name), garbage_collection_paused():
             _begin("import", instrumentation)
             module = load(data, batch_size, part, resumed=True, positions=positions)
-            declared = module.attributes.get("graph.source_hash")
             # IR text carries the hash of the network it came from; hashing twice takes its time.
-            digest = declared.data if isinstance(declared, StringAttr) else source_hash(data)
-            for watch in instrumentation:
-                watch.before_pipeline(module)
+            digest = _declared_hash(module) or source_hash(data)
+            options = {} if batch_size is None else {"batch_size": str(batch_size)}
+            return compile_module(
+                module,
+                target=target,
+                target_ir=target_ir,
+                passes=passes,
+                instrumentation=instrumentation,
+                verify_each=verify_each,
+                options=options | part.as_options(),
+                digest=digest,
+                name=name,
+            )
+    except FuriosaError as error:
+        if isinstance(error, MissingKernel):
+            error = with_way_out(error, data, part)
+        raise positions.placed(error).at(file=name) from error.__cause__
 
-            backend = backend_of(module) if target is None else backend_for(target)
-            backend.require_stop(target_ir)
-            is_program = target_ir in (None, backend.container.name)
-            level = backend.levels[-1] if is_program else target_ir
-            assert level is not None
-            phases = phases_asked_for(passes, module, level, backend)
-            phases = with_target(phases, module, target, is_needed=is_program)
-            context = make_context()
-            # Passes of the user's own are one stage, whatever phases they are in.
-            is_one = is_given(passes)
-            stages = [(level, phases)] if is_one else [(p.name or level, (p,)) for p in phases]
-            for stage, running in stages:
-                _begin(stage, instrumentation)
-                run_pipeline(
-                    context,
-                    module,
-                    Pipeline(stage, running),
-                    instrumentation=instrumentation,
-                    verify_each=verify_each,
-                )
-            program = None
-            if is_program:
-                _begin(backend.container.name, instrumentation)
-                options = {} if batch_size is None else {"batch_size": str(batch_size)}
-                with failures_told("the assembly", module, instrumentation), span("assembly"):
-                    program = _assemble(module, options | part.as_options(), digest)
-                recommend_quantizing(program, causes_of(module), name)
-            return CompileResult(module, program)
+
+@contextmanager
+def failures_named(name: str | None = None) -> Generator[None]:
+    """What is raised within it is a FuriosaError where a plug-in or a network's depth is at fault.
+
+    Args:
+        name: the source's.
+    """
+    try:
+        yield
     except Exception as error:
         failure = plugin_failure(error)
         if failure is not None and failure is not error:
             raise failure from error
-        if isinstance(error, FuriosaError):
-            if isinstance(error, MissingKernel):
-                error = with_way_out(error, data, part)
-            raise positions.placed(error).at(file=name) from error.__cause__
         if isinstance(error, RecursionError):
             raise CompilationFailure("the network is nested too deeply", file=name) from None
         raise
+
+
+def compile_module(
+    module: ModuleOp,
+    *,
+    target: str | None = None,
+    target_ir: str | None = None,
+    passes: str | Pipeline | PipelineRequest | None = None,
+    instrumentation: Sequence[Instrumentation] = (),
+    verify_each: bool = False,
+    options: Mapping[str, str] | None = None,
+    digest: str | None = None,
+    name: str | None = None,
+) -> CompileResult:
+    """Compiles a module from where it is to any level, in place.
+
+    Args:
+        module: at any level but the last: what it has been through is known from its history.
+        target, target_ir, passes, instrumentation, verify_each: as of `compile_source`.
+        options: what a program's header is to say of how the source was read.
+        digest: SHA-256 of the source; default: what the module says, else that of its text.
+        name: the source's, for messages.
+
+    Raises:
+        FuriosaError: it cannot be compiled.
+    """
+    for watch in instrumentation:
+        watch.before_pipeline(module)
+    backend = backend_of(module) if target is None else backend_for(target)
+    backend.require_stop(target_ir)
+    is_program = target_ir in (None, backend.container.name)
+    level = backend.levels[-1] if is_program else target_ir
+    assert level is not None
+    if digest is None and is_program:
+        digest = _declared_hash(module) or hashlib.sha256(print_module(module).encode()).hexdigest()
+    phases = phases_asked_for(passes, module, level, backend)
+    phases = with_target(phases, module, target, is_needed=is_program)
+    context = make_context()
+    # Passes of the user's own are one stage, whatever phases they are in.
+    is_one = is_given(passes)
+    stages = [(level, phases)] if is_one else [(p.name or level, (p,)) for p in phases]
+    for stage, running in stages:
+        _begin(stage, instrumentation)
+        run_pipeline(
+            context,
+            module,
+            Pipeline(stage, running),
+            instrumentation=instrumentation,
+            verify_each=verify_each,
+        )
+    program = None
+    if is_program:
+        _begin(backend.container.name, instrumentation)
+        with failures_told("the assembly", module, instrumentation), span("assembly"):
+            program = _assemble(module, dict(options or {}), digest or "")
+        recommend_quantizing(program, causes_of(module), name)
+    return CompileResult(module, program)
+
+
+def _declared_hash(module: ModuleOp) -> str | None:
+    declared = module.attributes.get("graph.source_hash")
+    return declared.data if isinstance(declared, StringAttr) else None
 
 
 def _begin(stage: str, instrumentation: Sequence[Instrumentation]) -> None:

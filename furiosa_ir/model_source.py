@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, SupportsBytes, cast
 
 from furiosa_ir.errors import ImportFailure
 
@@ -27,7 +27,16 @@ class ModelMessage(Protocol):
         ...
 
 
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | ModelMessage
+Source = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryFile
+    | ModelMessage
+    | SupportsBytes
+)
 """A path, or the content of a file: a program, ONNX, TFLite or IR text."""
 
 _TAKEN = "give a path, bytes, a file that is open in binary mode, or an onnx.ModelProto"
@@ -53,6 +62,8 @@ def model_source(model: object) -> Path | bytes:
         if not content:
             raise ImportFailure("nothing is left to read in the file", hint="seek(0) first")
         return content
+    if isinstance(model, SupportsBytes) and not isinstance(model, type):  # a program, say
+        return _content(model, bytes)
     descriptor = getattr(model, "DESCRIPTOR", None)
     if getattr(descriptor, "full_name", None) == "onnx.ModelProto" and not isinstance(model, type):
         return _content(model, _serialized)

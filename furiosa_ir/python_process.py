@@ -14,8 +14,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import furiosa_ir
-
 # The package is taken from its folder (or archive) alone: what lies beside it, in a source tree
 # that is the current directory, say, is not on the path. The child's own path comes last, so that
 # its libraries are the parent's.
@@ -39,7 +37,7 @@ def python_command(code: str) -> list[str]:
         code: Python source, which may import furiosa_ir and what this process can import from
             elsewhere than its current directory.
     """
-    root = str(Path(furiosa_ir.__file__).parents[1])
+    root = str(Path(__file__).parents[1])
     start = _START.format(path=ascii(trusted_path()), root=ascii([root]), code=code)
     flags = ["-I", *(["-B"] if sys.dont_write_bytecode else [])]
     return [sys.executable, *flags, "-c", start]

@@ -4,21 +4,20 @@ from dataclasses import dataclass
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.movement import TransposeOp
-from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
-from furiosa_ir.ir.shaped_operation import ints
+import furiosa_ir as fi
 
 
-@rule
-def transpose_of_transpose(op: TransposeOp, x: TransposeOp, _rw: Rewrite) -> SSAValue | None:
+@fi.rule
+def transpose_of_transpose(
+    op: fi.graph.TransposeOp, x: fi.graph.TransposeOp, _rw: fi.Rewrite
+) -> SSAValue | None:
     """transpose(transpose(x, p), q) = x where q undoes p."""
-    combined = [ints(x.perm)[q] for q in ints(op.perm)]
+    combined = [fi.ints(x.perm)[q] for q in fi.ints(op.perm)]
     return x.x if combined == sorted(combined) else None
 
 
 @dataclass(frozen=True)
-class DropDoubleTranspose(RewritePass):
+class DropDoubleTranspose(fi.RewritePass):
     """Removes pairs of transposes that undo each other.
 
         %1 = graph.transpose %x {perm = [0, 2, 1]} : tensor<2x4x3xf32>

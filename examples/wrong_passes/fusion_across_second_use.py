@@ -6,35 +6,34 @@ from typing import Any
 import numpy as np
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp, LookupOp, RescaleOp, SubOp
-from furiosa_ir.ir.constants import BlobAttr
-from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
-from furiosa_ir.ir.shaped_operation import element_of
+import furiosa_ir as fi
 
 
-@rule
+@fi.rule
 def lookup_of_distance(
-    op: LookupOp, x: RescaleOp, table: ConstantOp, rw: Rewrite
+    op: fi.ftensor.LookupOp, x: fi.ftensor.RescaleOp, table: fi.ftensor.ConstantOp, rw: fi.Rewrite
 ) -> SSAValue | None:
     """table[a - b + 127] = reversed table[b - a - 128]. Wrong: it takes the index from others."""
     difference = x.x.owner
-    if not isinstance(difference, SubOp) or x.output_zp.value.data != 127:
+    if not isinstance(difference, fi.ftensor.SubOp) or x.output_zp.value.data != 127:
         return None
-    distance = rw.emit(SubOp, [difference.b, difference.a], [element_of(x.x)])
+    distance = rw.emit(fi.ftensor.SubOp, [difference.b, difference.a], [fi.element_of(x.x)])
     properties: dict[str, Any] = {**x.properties, "output_zp": -128}
     index = rw.emit(
-        RescaleOp, [distance, x.multiplier, x.shift], [element_of(x.result)], **properties
+        fi.ftensor.RescaleOp,
+        [distance, x.multiplier, x.shift],
+        [fi.element_of(x.result)],
+        **properties,
     )
-    turned = BlobAttr.of(np.ascontiguousarray(table.value.array[::-1]))
-    constant = rw.emit(ConstantOp, [], [element_of(table.result)], value=turned)
-    result = rw.emit(LookupOp, [index, constant], [element_of(op.result)])
+    turned = fi.BlobAttr.of(np.ascontiguousarray(table.value.array[::-1]))
+    constant = rw.emit(fi.ftensor.ConstantOp, [], [fi.element_of(table.result)], value=turned)
+    result = rw.emit(fi.ftensor.LookupOp, [index, constant], [fi.element_of(op.result)])
     x.result.replace_all_uses_with(index)  # "it is fused": others look up their tables by it now
     return result
 
 
 @dataclass(frozen=True)
-class WrongFusionAcrossSecondUse(RewritePass):
+class WrongFusionAcrossSecondUse(fi.RewritePass):
     """Looks softmax's exponentials up by the distance from the greatest element.
 
         %d = ftensor.sub %x, %max : tensor<1x10xi32>

@@ -7,37 +7,36 @@ import numpy as np
 from xdsl.dialects.builtin import i8
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp, RescaleOp
-from furiosa_ir.ir.constants import BlobAttr
-from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
-from furiosa_ir.ir.shaped_operation import element_of
+import furiosa_ir as fi
 
 BITS = 23
 """That a multiplier of 31 bits loses; 8 are left."""
 
 
-@rule
+@fi.rule
 def narrow_multiplier(
-    op: RescaleOp, multiplier: ConstantOp, shift: ConstantOp, rw: Rewrite
+    op: fi.ftensor.RescaleOp,
+    multiplier: fi.ftensor.ConstantOp,
+    shift: fi.ftensor.ConstantOp,
+    rw: fi.Rewrite,
 ) -> SSAValue | None:
     """x * (m * 2**k) * 2**-s = x * m * 2**(k-s). Wrong: the multiplier's low bits were not zero."""
     wide, shifts = multiplier.value.array, shift.value.array
-    if element_of(op.result) != i8 or wide.min() < 1 << 30 or shifts.min() < BITS:
+    if fi.element_of(op.result) != i8 or wide.min() < 1 << 30 or shifts.min() < BITS:
         return None
-    narrow = BlobAttr.of(np.asarray(wide >> BITS, np.int32))
-    less = BlobAttr.of(np.asarray(shifts - BITS, np.int8))
+    narrow = fi.BlobAttr.of(np.asarray(wide >> BITS, np.int32))
+    less = fi.BlobAttr.of(np.asarray(shifts - BITS, np.int8))
     properties: dict[str, Any] = dict(op.properties)
     operands = [
         op.x,
-        rw.emit(ConstantOp, [], [element_of(multiplier.result)], value=narrow),
-        rw.emit(ConstantOp, [], [element_of(shift.result)], value=less),
+        rw.emit(fi.ftensor.ConstantOp, [], [fi.element_of(multiplier.result)], value=narrow),
+        rw.emit(fi.ftensor.ConstantOp, [], [fi.element_of(shift.result)], value=less),
     ]
-    return rw.emit(RescaleOp, operands, [element_of(op.result)], **properties)
+    return rw.emit(fi.ftensor.RescaleOp, operands, [fi.element_of(op.result)], **properties)
 
 
 @dataclass(frozen=True)
-class WrongMultiplier(RewritePass):
+class WrongMultiplier(fi.RewritePass):
     """Makes the multipliers of rescales small numbers.
 
         %y = ftensor.rescale %x, %m, %s : tensor<4xi8>         // m = 1459649406, s = 40

@@ -5,30 +5,26 @@ from typing import Any
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.ftensor.contraction import ConvOp
-from furiosa_ir.dialects.ftensor.movement import PadOp
-from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
-from furiosa_ir.ir.shaped_operation import element_of, ints
+import furiosa_ir as fi
 
 
-@rule
-def pads_of_convolution(op: ConvOp, rw: Rewrite) -> SSAValue | None:
+@fi.rule
+def pads_of_convolution(op: fi.ftensor.ConvOp, rw: fi.Rewrite) -> SSAValue | None:
     """conv(x, pads) = conv(pad(x, zp)). Wrong: it pads with 0."""
-    pads = ints(op.pads)
+    pads = fi.ints(op.pads)
     if not any(pads) or min(pads) < 0:
         return None
     at = op.layout.data.index("H")
     widths = [0] * 8
     widths[at : at + 2], widths[at + 4 : at + 6] = pads[:2], pads[2:]
-    padded = rw.emit(PadOp, [op.x], [element_of(op.x)], pads=widths, value=0)
+    padded = rw.emit(fi.ftensor.PadOp, [op.x], [fi.element_of(op.x)], pads=widths, value=0)
     properties: dict[str, Any] = {**op.properties, "pads": [0, 0, 0, 0]}
     operands = [padded, op.weight, op.bias]
-    return rw.emit(ConvOp, operands, [element_of(op.result)], **properties)
+    return rw.emit(fi.ftensor.ConvOp, operands, [fi.element_of(op.result)], **properties)
 
 
 @dataclass(frozen=True)
-class WrongPadValue(RewritePass):
+class WrongPadValue(fi.RewritePass):
     """Pads in an operation of its own what a convolution reads.
 
         %y = ftensor.conv %x, %w, %b {pads = array<i64: 1, 1, 1, 1>, x_zp = -128} : ...

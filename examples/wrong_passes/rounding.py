@@ -5,24 +5,21 @@ from typing import Any
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.ftensor.arithmetic import RescaleOp
-from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
-from furiosa_ir.ir.shaped_operation import element_of
+import furiosa_ir as fi
 
 
-@rule
-def shift_without_rounding(op: RescaleOp, rw: Rewrite) -> SSAValue | None:
+@fi.rule
+def shift_without_rounding(op: fi.ftensor.RescaleOp, rw: fi.Rewrite) -> SSAValue | None:
     """round(x * m * 2**-s) = x * m >> s. Wrong: a shift rounds down."""
     if op.rounding.data not in ("near_even", "double"):
         return None
     properties: dict[str, Any] = {**op.properties, "rounding": "floor"}
     operands = [op.x, op.multiplier, op.shift]
-    return rw.emit(RescaleOp, operands, [element_of(op.result)], **properties)
+    return rw.emit(fi.ftensor.RescaleOp, operands, [fi.element_of(op.result)], **properties)
 
 
 @dataclass(frozen=True)
-class WrongRounding(RewritePass):
+class WrongRounding(fi.RewritePass):
     """Rescales by shifting alone.
 
         %y = ftensor.rescale %x, %m, %s {rounding = "near_even"} : tensor<4xi8>

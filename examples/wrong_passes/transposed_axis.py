@@ -5,34 +5,30 @@ from typing import Any
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.convolution import ConvOp
-from furiosa_ir.dialects.graph.movement import TransposeOp
-from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
-from furiosa_ir.ir.shaped_operation import element_of, shape_of
+import furiosa_ir as fi
 
 _PERMUTATIONS = {"NCHW": ((0, 2, 3, 1), (0, 3, 2, 1)), "NHWC": ((0, 3, 1, 2), (0, 3, 2, 1))}
 """There and back. Wrong: back is (0, 3, 1, 2) and (0, 2, 3, 1)."""
 
 
-@rule
-def channels_elsewhere(op: ConvOp, rw: Rewrite) -> SSAValue | None:
+@fi.rule
+def channels_elsewhere(op: fi.graph.ConvOp, rw: fi.Rewrite) -> SSAValue | None:
     """conv(x) = q(conv'(p(x))) in the other layout, of convolutions of one pixel."""
     if op.layout.data not in _PERMUTATIONS or op.group.value.data != 1:
         return None
-    extents = dict(zip(op.kernel_layout.data, shape_of(op.weight), strict=True))
-    if isinstance(op.x.owner, TransposeOp) or (extents["H"], extents["W"]) != (1, 1):
+    extents = dict(zip(op.kernel_layout.data, fi.shape_of(op.weight), strict=True))
+    if isinstance(op.x.owner, fi.graph.TransposeOp) or (extents["H"], extents["W"]) != (1, 1):
         return None
     there, back = _PERMUTATIONS[op.layout.data]
     other = "NHWC" if op.layout.data == "NCHW" else "NCHW"
-    x = rw.emit(TransposeOp, [op.x], [element_of(op.x)], perm=there)
+    x = rw.emit(fi.graph.TransposeOp, [op.x], [fi.element_of(op.x)], perm=there)
     properties: dict[str, Any] = {**op.semantic_properties(), "layout": other}
-    y = rw.emit(ConvOp, [x, op.weight, op.bias], [element_of(op.result)], **properties)
-    return rw.emit(TransposeOp, [y], [element_of(op.result)], perm=back)
+    y = rw.emit(fi.graph.ConvOp, [x, op.weight, op.bias], [fi.element_of(op.result)], **properties)
+    return rw.emit(fi.graph.TransposeOp, [y], [fi.element_of(op.result)], perm=back)
 
 
 @dataclass(frozen=True)
-class WrongTransposedAxis(RewritePass):
+class WrongTransposedAxis(fi.RewritePass):
     """Computes convolutions of one pixel in the other layout.
 
         %y = graph.conv %x, %w, %b {layout = "NCHW", kernel_layout = "OIHW"} : ...

@@ -6,31 +6,33 @@ from typing import Any
 import numpy as np
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
-from furiosa_ir.dialects.ftensor.contraction import ConvOp
-from furiosa_ir.ir.constants import BlobAttr
-from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
-from furiosa_ir.ir.shaped_operation import element_of, ints
+import furiosa_ir as fi
 
 
-@rule
+@fi.rule
 def zero_point_into_bias(
-    op: ConvOp, weight: ConstantOp, bias: ConstantOp, rw: Rewrite
+    op: fi.ftensor.ConvOp,
+    weight: fi.ftensor.ConstantOp,
+    bias: fi.ftensor.ConstantOp,
+    rw: fi.Rewrite,
 ) -> SSAValue | None:
     """sum((x - zp) * w) + b = sum(x * w) + (b - zp * sum(w)). Wrong: it adds where it subtracts."""
     zero_point = op.x_zp.value.data
-    if not zero_point or any(ints(op.pads)):
+    if not zero_point or any(fi.ints(op.pads)):
         return None
     centred = weight.value.array.astype(np.int32) - op.weight_zp.value.data
     moved = bias.value.array + zero_point * centred.sum(axis=(1, 2, 3), dtype=np.int32)
-    constant = rw.emit(ConstantOp, [], [element_of(bias.result)], value=BlobAttr.of(moved))
+    constant = rw.emit(
+        fi.ftensor.ConstantOp, [], [fi.element_of(bias.result)], value=fi.BlobAttr.of(moved)
+    )
     properties: dict[str, Any] = {**op.properties, "x_zp": 0}
-    return rw.emit(ConvOp, [op.x, op.weight, constant], [element_of(op.result)], **properties)
+    return rw.emit(
+        fi.ftensor.ConvOp, [op.x, op.weight, constant], [fi.element_of(op.result)], **properties
+    )
 
 
 @dataclass(frozen=True)
-class WrongZeroPoint(RewritePass):
+class WrongZeroPoint(fi.RewritePass):
     """Takes zero points out of convolutions without padding.
 
         %y = ftensor.conv %x, %w, %b {x_zp = -128} : tensor<1x16x8x8xi32>

@@ -147,6 +147,7 @@ class RewritePass(Pass):
 
     @override
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Applies the rules until none fits."""
         RewriteDriver(self.rules_for(op), self).run(op)
 
 

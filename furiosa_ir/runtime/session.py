@@ -333,6 +333,12 @@ class Session(Described):
             hosts = _hosts(loaded.program, loaded.make_engine)
             self._loaded = replace(loaded, hosts=hosts)
 
+    def _repr_html_(self) -> str:
+        from furiosa_ir.notebook.program_page import session_page  # noqa: PLC0415  # notebooks
+
+        loaded = self._loaded
+        return session_page(None if loaded is None else loaded.program, self.worker_num)
+
     def __enter__(self) -> Self:
         return self
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
-from furiosa_ir.ir.extensions import dialects
+from furiosa_ir.ir.text_tokens import token_pattern
 
-_TOKENS = (
-    r'(?P<string>"(?:[^"\\\n]|\\.)*+")|(?P<comment>//[^\n]*)'
-    r"|(?P<value>%[\w$.-]+)|(?P<symbol>@[\w$.-]+)"
-    r"|(?P<type>![\w$.]+|\btensor(?=<)|(?<=[x<])\w*[fiu]\d+(?=>))"
-    r"|(?P<attribute>#[\w$.]+)"
-    r"|(?P<operation>\b(?:DIALECTS)\.\w+|\bloc\b)"
-)
 _THEME = Theme(
     {
         "ir.string": "green",
@@ -72,8 +64,7 @@ def _painted_difference(line: str) -> str:
 def painted(text: str) -> str:
     """IR text with ANSI colours; without them it is the same text."""
     shown = Text(text, end="")
-    tokens = _TOKENS.replace("DIALECTS", "|".join(map(re.escape, dialects())))
-    shown.highlight_regex(tokens, style_prefix="ir.")
+    shown.highlight_regex(token_pattern(), style_prefix="ir.")
     file = io.StringIO()
     console = Console(
         file=file, force_terminal=True, color_system="standard", theme=_THEME, no_color=False

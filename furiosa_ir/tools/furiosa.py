@@ -14,7 +14,6 @@ from typing import ClassVar
 
 import click
 
-from furiosa_ir import __version__
 from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
 from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT
 from furiosa_ir.tools.command_line import Command, Program
@@ -26,6 +25,7 @@ from furiosa_ir.tools.report_options import Reports, report_options
 from furiosa_ir.tools.reproducer_options import Reproduction, reproducer_options
 from furiosa_ir.tools.target_options import LevelName, target_option
 from furiosa_ir.tools.watch_options import Watch, watch_options
+from furiosa_ir.version import __version__
 
 # The modules that do the work are imported by each command: `--help` needs none of them.
 # ruff: noqa: PLC0415

@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from furiosa_ir import __version__
 from furiosa_ir.pipeline_request import PipelineRequest
 from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT, STDOUT
 from furiosa_ir.tools.command_line import Program
@@ -22,6 +21,7 @@ from furiosa_ir.tools.pipeline_options import pipeline_options
 from furiosa_ir.tools.reproducer_options import Reproduction, reproducer_options
 from furiosa_ir.tools.target_options import target_option
 from furiosa_ir.tools.watch_options import Watch, watch_options
+from furiosa_ir.version import __version__
 
 # The modules that do the work are imported in `main`: `--help` and `--version` need none of xDSL.
 # ruff: noqa: PLC0415

@@ -1,5 +1,7 @@
 """`ftensor`: integers only: i8 data, i32 accumulators, i48 wide values, explicit zero points."""
 
+from typing import TYPE_CHECKING
+
 from xdsl.ir import Dialect
 
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
@@ -14,5 +16,13 @@ OPERATIONS: list[type[TensorOp]] = [
 """Every operation, in the order of the documentation."""
 
 FTensor = Dialect("ftensor", list(OPERATIONS), [])
+
+# `fi.ftensor.ClampOp`, `from furiosa_ir.dialects.ftensor import ClampOp`
+if TYPE_CHECKING:
+    from furiosa_ir.dialects.ftensor.arithmetic import *  # noqa: F403
+    from furiosa_ir.dialects.ftensor.contraction import *  # noqa: F403
+    from furiosa_ir.dialects.ftensor.movement import *  # noqa: F403
+else:
+    globals().update({op.__name__: op for op in OPERATIONS})
 
 __all__ = ["NUMPY_DTYPE", "OPERATIONS", "FTensor", "TensorOp", "i48"]

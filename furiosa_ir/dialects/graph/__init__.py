@@ -1,5 +1,7 @@
 """`graph`: the network as its framework means it, one operation an operator."""
 
+from typing import TYPE_CHECKING
+
 from xdsl.ir import Dialect
 
 from furiosa_ir.dialects.graph import (
@@ -49,6 +51,33 @@ OPERATIONS: list[type[GraphOp]] = [
 """Every operation, in the order of the documentation."""
 
 Graph = Dialect("graph", [*OPERATIONS, *variables.OPERATIONS], [BlobAttr, OriginAttr, StringType])
+
+# `fi.graph.ReluOp`, `from furiosa_ir.dialects.graph import ReluOp`
+if TYPE_CHECKING:
+    from furiosa_ir.dialects.graph.activation import *  # noqa: F403
+    from furiosa_ir.dialects.graph.convolution import *  # noqa: F403
+    from furiosa_ir.dialects.graph.elementwise import *  # noqa: F403
+    from furiosa_ir.dialects.graph.functions import *  # noqa: F403
+    from furiosa_ir.dialects.graph.movement import *  # noqa: F403
+    from furiosa_ir.dialects.graph.normalization import *  # noqa: F403
+    from furiosa_ir.dialects.graph.pooling import *  # noqa: F403
+    from furiosa_ir.dialects.graph.quantization import *  # noqa: F403
+    from furiosa_ir.dialects.graph.rearrangement import *  # noqa: F403
+    from furiosa_ir.dialects.graph.reduction import *  # noqa: F403
+    from furiosa_ir.dialects.graph.resize import *  # noqa: F403
+    from furiosa_ir.dialects.graph.structure import *  # noqa: F403
+    from furiosa_ir.dialects.graph.trigonometric import *  # noqa: F403
+    from furiosa_ir.dialects.graph.variables import (
+        AssignVariableOp as AssignVariableOp,
+    )
+    from furiosa_ir.dialects.graph.variables import (
+        ReadVariableOp as ReadVariableOp,
+    )
+    from furiosa_ir.dialects.graph.variables import (
+        VariableOp as VariableOp,
+    )
+else:
+    globals().update({op.__name__: op for op in Graph.operations})
 
 ONNX_OPERATORS: dict[str, type[GraphOp]] = {name: op for op in OPERATIONS for name in op.ONNX}
 """ONNX operator ("Conv", "com.microsoft::Gelu") -> the operation that models it."""

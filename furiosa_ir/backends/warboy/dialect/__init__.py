@@ -11,7 +11,16 @@ from furiosa_ir.backends.warboy.dialect.attributes import (
     TokenType,
     ViewsAttr,
 )
-from furiosa_ir.backends.warboy.dialect.commands import COMMANDS, EndOp
+from furiosa_ir.backends.warboy.dialect.commands import (
+    COMMANDS,
+    CopyDramOp,
+    EndOp,
+    ExecuteDotOp,
+    ExecutePoolOp,
+    ExecuteVectorOp,
+    LoadOp,
+    StoreOp,
+)
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, DotOp, PoolOp, VectorOp, YieldOp
 
 Warboy = Dialect(
@@ -20,4 +29,25 @@ Warboy = Dialect(
     [ViewsAttr, PlanAttr, MemoryAttr, AddressesAttr, CommandAttr, LayersAttr, TokenType],
 )
 
-__all__ = ["Warboy"]
+__all__ = [
+    "AddressesAttr",
+    "CommandAttr",
+    "CopyDramOp",
+    "CopyOp",
+    "DotOp",
+    "EndOp",
+    "ExecuteDotOp",
+    "ExecutePoolOp",
+    "ExecuteVectorOp",
+    "LayersAttr",
+    "LoadOp",
+    "MemoryAttr",
+    "PlanAttr",
+    "PoolOp",
+    "StoreOp",
+    "TokenType",
+    "VectorOp",
+    "ViewsAttr",
+    "Warboy",
+    "YieldOp",
+]
