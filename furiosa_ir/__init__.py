@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from furiosa_ir.api.exploring import explore
     from furiosa_ir.api.modules import load, parse, run, save, transform, verify
-    from furiosa_ir.api.programs import Program, compile, load_program, simulate  # noqa: A004
+    from furiosa_ir.api.programs import Program, load_program, simulate
+    from furiosa_ir.api.programs import compile_network as compile  # noqa: A004
     from furiosa_ir.api.reports import Report, inspect, report
     from furiosa_ir.backends.warboy import dialect as warboy
     from furiosa_ir.compiler import default_pipeline
@@ -105,7 +106,7 @@ __all__ = [
 _DECLARED = {
     "furiosa_ir.api.exploring": "explore",
     "furiosa_ir.api.modules": "load parse run save transform verify",
-    "furiosa_ir.api.programs": "Program compile load_program simulate",
+    "furiosa_ir.api.programs": "Program compile_network=compile load_program simulate",
     "furiosa_ir.api.reports": "Report inspect report",
     "furiosa_ir.backends.warboy.dialect": "=warboy",
     "furiosa_ir.compiler": "default_pipeline",

@@ -211,8 +211,8 @@ def run(module: ModuleOp, inputs: Inputs) -> dict[str, Array]:
     arrays = Model(tuple(descriptions), ()).arrays(inputs)
     with failures_named():
         if is_on_device(module):
-            from furiosa_ir.api.programs import compile, simulate  # noqa: PLC0415, A004
+            from furiosa_ir.api.programs import compile_network, simulate  # noqa: PLC0415
 
-            return simulate(compile(module), arrays)
+            return simulate(compile_network(module), arrays)
         names = (each.name for each in descriptions)
         return run_module(module, dict(zip(names, arrays, strict=True)))

@@ -112,7 +112,7 @@ class Program:
         return program_page(self.tables, len(self._content))
 
 
-def compile(  # noqa: A001  # the name that everybody looks for; `fi.compile` hides nothing
+def compile_network(
     source: Source | ModuleOp,
     target: str | None = None,
     *,
@@ -189,7 +189,7 @@ def program_of(source: Program | Source | ModuleOp, *, plugins: Sequence[Plugin]
         if recognise(head, plugin_list(plugins)) is Format.PROGRAM:
             return load_program(data, plugins=plugins)
         source = data
-    return compile(source, plugins=plugins)
+    return compile_network(source, plugins=plugins)
 
 
 def simulate(

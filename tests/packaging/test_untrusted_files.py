@@ -25,6 +25,7 @@ FORBIDDEN_CALLS |= {"tempfile.mktemp", "np.fromregex", "numpy.fromregex", "np.lo
 
 IMPORTS_BY_NAME = {
     # Modules of the project itself, found by walking its packages or named in a table.
+    "furiosa_ir/__init__.py",
     "furiosa_ir/lowering/registry.py",
     "furiosa_ir/ir/context.py",
     "furiosa_ir/ir/extensions.py",
