@@ -15,7 +15,14 @@ from typing import Any, NoReturn
 from weakref import ref
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, RankedStructure
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DenseArrayBase,
+    IntegerAttr,
+    ModuleOp,
+    RankedStructure,
+    i64,
+)
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.parser import AttrParser, Parser
 from xdsl.parser.generic_parser import ParserState
@@ -276,6 +283,8 @@ _NO_OPERATION = re.compile(r"[ \t\r]*+(?:[#!][\w$.-]++[ \t]*+=[^\n]*+|//[^\n]*+)
 _INTEGER = re.compile(r"-?[0-9]++")
 _INTEGERS = r"(?P<numbers>(?:-?[0-9]++\s*+,\s*+)*+-?[0-9]++\s*+)"
 _ROW = re.compile(rf"\[\s*+{_INTEGERS}\]", re.ASCII)
+_REST_OF_ARRAY = re.compile(rf"<i64:\s*+{_INTEGERS}>", re.ASCII)
+_BEYOND_I64 = 1 << 63
 _ROW_OR_ARRAY = re.compile(rf"(?:(?P<row>\[)|array<i64:)\s*+{_INTEGERS}(?(row)\]|>)", re.ASCII)
 
 
@@ -379,6 +388,27 @@ class _Parser(Parser):
             for number in row
         ]
         return elements, [len(elements)]
+
+    def _parse_optional_array_attr(self) -> ArrayAttr[Attribute] | None:
+        """The same of a list in the generic form: a number without a type has 64 bits."""
+        begin = self._current_token.span.start
+        row = self._integer_row()
+        numbers = [] if row is None else [int(number[0]) for number in row]
+        if row is None or not all(-_BEYOND_I64 <= n < _BEYOND_I64 for n in numbers):
+            self._resume_from(begin)
+            return super()._parse_optional_array_attr()
+        known = {n: IntegerAttr(n, i64) for n in set(numbers)}
+        return ArrayAttr([known[n] for n in numbers])
+
+    def _parse_builtin_densearray_attr(self) -> DenseArrayBase[Any] | None:
+        """The same of what stands behind `array`."""
+        begin = self._current_token.span.start
+        row = self._integer_row(_REST_OF_ARRAY)
+        numbers = [] if row is None else [int(number[0]) for number in row]
+        if row is None or not all(-_BEYOND_I64 <= n < _BEYOND_I64 for n in numbers):
+            self._resume_from(begin)
+            return super()._parse_builtin_densearray_attr()
+        return DenseArrayBase.from_list(i64, numbers)
 
     def parse_optional_integers(self) -> list[int] | None:
         """A row or a dense array (`ir.attribute_values.ReadsIntegers`)."""
