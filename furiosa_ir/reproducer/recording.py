@@ -100,22 +100,22 @@ class CrashRecorder(Instrumentation):
         self._start = self._before_phase = self._before_pass = self._end = self._where = None
         self._phases.clear()
 
-    def write(self, error: Exception) -> Reproducer | None:
+    def write(self, error: Exception | SystemExit) -> Reproducer | None:
         """Writes what failed.
 
         Args:
-            error: what the compile has raised.
+            error: what the compile has raised; a pass of a plug-in may end the process.
 
         Returns:
             What was written; None if there is nothing: the compile had no module yet.
 
         Raises:
-            FuriosaError: the file cannot be written.
+            FuriosaError: the file cannot be written, or the IR is so unsound that it has no text.
         """
         if self._start is None or not self._phases:
             return None
         text = "".join(traceback.format_exception(error))
-        failure = Failure(self._found_in(), type(error).__name__, _message(error), text)
+        failure = Failure(self._found_in(error), type(error).__name__, _message(error), text)
         candidates = list(self._candidates(failure))
         if failure.is_of_watching:  # nothing watches a trial
             del candidates[1:]
@@ -123,16 +123,20 @@ class CrashRecorder(Instrumentation):
             is_last = made is candidates[-1][0]
             try:
                 written = self._write(made, module, error, is_last=is_last)
-            except FuriosaError:  # of what does not print, be it unsound
+            except FuriosaError:
                 if is_last:
                     raise
+            except Exception as unsound:  # of printing what a pass has left
+                if is_last:
+                    text = f"the IR cannot be printed, {type(unsound).__name__}: {unsound}"
+                    raise FuriosaError(text) from unsound
             else:
                 if written is not None:
                     return written
         return None
 
     def _write(
-        self, made: Reproducer, module: ModuleOp, error: Exception, *, is_last: bool
+        self, made: Reproducer, module: ModuleOp, error: BaseException, *, is_last: bool
     ) -> Reproducer | None:
         """Writes the file if it fails as it should, or is the last."""
         with temporary_folder() as folder:
@@ -151,15 +155,17 @@ class CrashRecorder(Instrumentation):
             write_reproducer(made, text, constants, self.path)
             return made
 
-    def _found_in(self) -> str:
+    def _found_in(self, error: BaseException) -> str:
         if self._where is not None:
             return self._where
         if self._end is not None:
             return _FILE
         phase = self._phases[-1]
-        if not self._passes:
-            return f"{WATCHING}the phase '{phase.name}'"
-        return f"{WATCHING}the pass '{phase.resolve()[self._passes - 1].name}'"
+        what = f"the phase '{phase.name}'"
+        if self._passes:
+            what = f"the pass '{phase.resolve()[self._passes - 1].name}'"
+        # Of what ends the process nobody is told.
+        return f"{WATCHING}{what}" if isinstance(error, Exception) else what
 
     def _candidates(self, failure: Failure) -> Iterator[tuple[Reproducer, ModuleOp]]:
         """What may be written, the least first."""
@@ -206,18 +212,18 @@ def fails_so(path: Path, failure: Failure) -> bool:
     try:
         with opened_reproducer(path) as (reproducer, module):
             run_reproducer(reproducer, module)
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is compared
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever, it is compared
         return is_same(error, failure)
     return False
 
 
-def is_same(error: Exception, failure: Failure) -> bool:
+def is_same(error: BaseException, failure: Failure) -> bool:
     """Whether an error is the one that a reproducer is of."""
     messages = (_VARYING.sub("", text) for text in (_message(error), failure.message))
     return type(error).__name__ == failure.type and len(set(messages)) == 1
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     return error.message if isinstance(error, FuriosaError) else str(error)
 
 

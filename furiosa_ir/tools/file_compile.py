@@ -83,7 +83,7 @@ class FileCompile:
                 target_ir=self.target_ir,
                 passes=given.pipeline,
                 plugins=given.plugins,
-                instrumentation=(progress, *instrumentation, *self.instruments, *recorders),
+                instrumentation=(progress, *recorders, *instrumentation, *self.instruments),
                 verify_each=self.verify_each,
             )
         progress.finished()

@@ -65,6 +65,7 @@ class Reproduction:
             yield None
             return
         from furiosa_ir.files import check_writable, refuse_terminal
+        from furiosa_ir.plugins import plugin_failure
         from furiosa_ir.reproducer.recording import CrashRecorder
 
         refuse_terminal(check_writable(self.output))
@@ -74,22 +75,24 @@ class Reproduction:
             yield recorder
         except OSError:  # of a disk, not of the compiler
             raise
-        except Exception as error:
-            _write(recorder, error)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, Exception) or plugin_failure(error) is not None:
+                _write(recorder, error)
             raise
 
 
 NO_REPRODUCTION = Reproduction()
 
 
-def _write(recorder: CrashRecorder, error: Exception) -> None:
+def _write(recorder: CrashRecorder, error: Exception | SystemExit) -> None:
     from furiosa_ir.errors import FuriosaError
 
     path = recorder.path
     try:
         made = recorder.write(error)
-    except FuriosaError as failure:  # the command's own error says more
-        click.echo(f"WARNING: there is no crash reproducer: {failure}", err=True)
+    except (FuriosaError, MemoryError) as failure:  # the command's own error says more
+        reason = "out of memory" if isinstance(failure, MemoryError) else failure
+        click.echo(f"WARNING: there is no crash reproducer: {reason}", err=True)
         return
     if made is None:
         click.echo("WARNING: there is no crash reproducer: no pass had begun", err=True)

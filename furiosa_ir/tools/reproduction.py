@@ -50,7 +50,7 @@ def reproduce(
         try:
             with watch.instruments(generic=generic, color=color) as instruments:
                 result = run_reproducer(reproducer, module, instruments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             same = "the same way" if is_same(error, reproducer.failure) else "another way"
             click.echo(f"It fails in {same}:", err=True)
             raise

@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr,
 
 from furiosa_ir.backends import backend_for, look_for_installed, read_program
 from furiosa_ir.backends.target import backend_of
-from furiosa_ir.errors import FuriosaError, ImportFailure
+from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure
 from furiosa_ir.files import check_distinct, check_writable, write_whole
 from furiosa_ir.formats import Format, recognise
 from furiosa_ir.importers import load
@@ -94,7 +94,7 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
             options={"target": settings.target},
         ) as recorder,
     ):
-        instruments = (*watching, *([recorder] if recorder else []))
+        instruments = (*([recorder] if recorder else []), *watching)
         _transform_file(file, output, replace(settings, instruments=instruments))
 
 
@@ -276,6 +276,8 @@ def _run(module: ModuleOp, settings: Settings, positions: Positions | None = Non
     """Runs what is asked for on a module, which may have been read from text."""
     try:
         _run_phases(module, settings, positions)
+    except RecursionError:
+        raise CompilationFailure("the network is nested too deeply") from None
     except FuriosaError as error:
         if positions is None:
             raise

@@ -47,6 +47,10 @@ class Failing(Pass):
             op.body.block.first_op._marked = True
         if self.how == "marked" and hasattr(op.body.block.first_op, "_marked"):
             raise ValueError("it is marked")
+        if self.how == "exit":
+            raise SystemExit(3)
+        if self.how == "deep":
+            self.apply(ctx, op)
         if self.how == "count":
             global CALLS
             CALLS += 1
@@ -162,6 +166,36 @@ def test_any_exception(monkeypatch: pytest.MonkeyPatch):
     assert result.exit_code == 0
     assert "It does not fail here." in result.stderr
     assert "warboy.dot" in result.stdout or "func.func" in result.stdout
+
+
+@pytest.mark.parametrize("command", [(opt_main,), (main, "compile")], ids=["opt", "compile"])
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [("exit", "the plug-in raises SystemExit: 3"), ("deep", "the plug-in raises RecursionError")],
+)
+def test_ends_and_recursion(command: tuple[Any, ...], how: str, message: str):
+    edit = ("--insert-before", f"graph-sink-movement=repro-fails{{how={how}}}")
+    error, made = failure(*command, ONNX, "--load", "fails.py", *edit)
+    assert message in error
+    assert made.failure.where == "the pass 'repro-fails'"
+    assert made.begins == "before the pass 'repro-fails'"
+    assert made.is_tried
+    result = again("--load", "fails.py")
+    assert result.exit_code == 1
+    assert "It fails in the same way:" in result.stderr
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("command", [(opt_main, "--to", "warboy"), (main, "compile")])
+def test_endless_recursion(command: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch):
+    def deep(self: Allocate, ctx: object, op: object) -> None:
+        raise RecursionError("maximum recursion depth exceeded")
+
+    monkeypatch.setattr(Allocate, "apply", deep)
+    error, made = failure(command[0], *command[1:], ONNX)
+    assert "the network is nested too deeply" in error
+    assert made.is_tried
+    assert made.begins == "before the pass 'allocate'"
 
 
 def test_what_only_the_whole_phase_shows():
@@ -379,7 +413,7 @@ def test_files_that_are_no_reproducers(data: bytes, message: str, tmp_path: Path
         ("pipeline", "no-such-pass", "there is no pass 'no-such-pass'"),
         ("pipeline", 3, "is no sound crash reproducer"),
         ("target_ir", "../x", "there is no level of IR called '../x'"),
-        ("plugins", [{}], "is no sound crash reproducer"),
+        ("plugins", ["x"], "is no sound crash reproducer"),
         ("failure", None, "is no sound crash reproducer"),
         ("format", 2, "is a crash reproducer of format 2, not 1"),
     ],
