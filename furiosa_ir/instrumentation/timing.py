@@ -95,11 +95,11 @@ class Timing:
             self._add("command line", now - began)
         before = sum(c.seconds for c in self.root.children.values())
         self._open = [(self.root, now - before, True)]
-        with recording_spans(self), _hooked_imports(self), _watched_collector(self):
-            try:
+        try:
+            with recording_spans(self), _hooked_imports(self), _watched_collector(self):
                 yield self
-            finally:
-                self.end(0)
+        finally:
+            self.end(0)
 
     def _add(self, name: str, seconds: float) -> None:
         self.root.children[name] = Span(name, seconds, 1, self._memory.peak())
@@ -152,6 +152,7 @@ class Timing:
         yield _HEADING
         own: dict[str, Span] = {}
         _collect(self.root, own)
+        own[REST] = Span(REST, self.root.rest, 1)
         for node in sorted(own.values(), key=lambda s: -s.seconds):
             yield _line(node.seconds, self.root.seconds, node.peak_bytes, _label(node))
         yield _line(self.root.seconds, self.root.seconds, self.root.peak_bytes, "total")
@@ -186,15 +187,13 @@ def _line(seconds: float, total: float, peak: int, label: str) -> str:
 
 
 def _collect(node: Span, own: dict[str, Span]) -> None:
+    """Adds up what is inside of a span by name, without what is further inside."""
     for child in node.children.values():
         entry = own.setdefault(child.name, Span(child.name))
         entry.seconds += child.rest
         entry.count += child.count
         entry.peak_bytes = max(entry.peak_bytes, child.peak_bytes)
         _collect(child, own)
-    entry = own.setdefault(REST, Span(REST, count=1))
-    if node.name == "total":
-        entry.seconds += node.rest
 
 
 class _Memory:
@@ -234,7 +233,9 @@ def _hooked_imports(timing: Timing) -> Generator[None]:
 
     def timed(original: Callable[..., Any]) -> Callable[..., Any]:
         def import_(name: str, *arguments: Any, **options: Any) -> Any:
-            is_known = name in sys.modules or not name or timing.current == IMPORTS
+            # What a package imports of itself by a relative name is a part of its own import.
+            is_relative = len(arguments) == 4 and arguments[3] > 0
+            is_known = name in sys.modules or is_relative or timing.current == IMPORTS
             if is_known or not timing.is_here:
                 return original(name, *arguments, **options)
             mark = timing.begin(IMPORTS)

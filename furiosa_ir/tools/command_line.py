@@ -29,6 +29,14 @@ class OptionalValue(click.Option):
         super().__init__(*args, **attributes)
         self.alone = alone
 
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The option and its help, `--timing[=tree|list]`."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        names, _, value = record[0].partition(" ")
+        return f"{names}[={value.strip('[]')}]", record[1]
+
 
 class Command(click.Command):
     """A command that may have options of `OptionalValue`."""

@@ -127,6 +127,11 @@ class TestOptionalValues:
 
         assert CliRunner().invoke(main, arguments).output == f"{expected!r}\n"
 
+    def test_help_shows_it_so(self):
+        text = CliRunner().invoke(furiosa.main, ["compile", "--help"]).output
+        assert "--timing[=tree|list|json]" in text
+        assert "--check-numerics[=N]" in text
+
     def test_a_value_that_there_is_not(self):
         result = CliRunner().invoke(opt.main, ["--timing=xml", str(NETWORK)])
         assert result.exit_code == 2
