@@ -47,8 +47,8 @@ def test_figures_add_up(program: Program) -> None:
             assert layer.duration is None
             assert layer.hint
             assert layer.reason
-    assert max(layer.sram_used or 0 for layer in on_npu) == profile.memory.least  # type: ignore[union-attr]
     assert profile.memory is not None
+    assert max(layer.sram_used or 0 for layer in on_npu) == profile.memory.least
     assert profile.memory.least <= profile.memory.used <= execution.memory_bytes
     assert profile.memory.live[-1][1] == 0
     moved = sum(e.dram_read + e.dram_written for e in execution.events)

@@ -46,10 +46,20 @@ async function showIr(viewer, program, at) {
     }
     return el("div", { class: "panel" }, el("div", { class: "which" }, title), pre);
   };
-  viewer.replaceChildren(side(`before ${program.passes[at][1]}`, before, after), side(`after ${program.passes[at][1]}`, after, before));
+  const next = el("button", { type: "button", onclick: () => toNextChange(viewer) }, "next change");
+  viewer.replaceChildren(next, side(`before ${program.passes[at][1]}`, before, after), side(`after ${program.passes[at][1]}`, after, before));
   viewer.scrollIntoView({ block: "nearest" });
+  viewer.dataset.change = "-1";
+  toNextChange(viewer);
+}
+
+/** Scrolls each side to its next marked line that does not follow one; behind the last, to the first. */
+function toNextChange(viewer) {
+  const at = Number(viewer.dataset.change) + 1;
+  viewer.dataset.change = String(at);
   viewer.querySelectorAll("pre").forEach((pre) => {
-    const first = pre.querySelector("mark");
-    if (first) pre.scrollTop = first.offsetTop - pre.offsetTop - 40;
+    const marks = [...pre.querySelectorAll("mark")], top = (mark) => mark.offsetTop - pre.offsetTop;
+    const starts = marks.filter((mark, i) => !i || top(mark) - top(marks[i - 1]) > 1.9 * mark.offsetHeight);
+    if (starts.length) pre.scrollTop = top(starts[at % starts.length]) - 40;
   });
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from graphlib import TopologicalSorter
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
-from furiosa_ir.backends.warboy.execution import program_execution
+from furiosa_ir.backends.warboy.execution import memory, program_execution
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.simulator import timeline
 from furiosa_ir.execution import Execution
@@ -128,3 +129,22 @@ def test_inputs_and_outputs_are_told_from_what_left_sram() -> None:
     assert moved[1]["activations"] == moved[1]["store"] == 0
     assert moved[1]["input"] > 0
     assert moved[1]["output"] > 0
+
+
+@pytest.mark.parametrize("workspace", [None, 1 << 34], ids=["much is moved", "a huge workspace"])
+def test_what_would_take_too_long_to_follow_is_not_known(
+    workspace: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = compiled([(1, 3, 9, 7)], random_network(5, 6, "NCHW"), small_machine(4096, 6))
+    whole = program_execution(program)
+    assert whole.flow
+    if workspace is None:
+        monkeypatch.setattr(memory, "_MOST_BYTES", 1000)
+    else:
+        (segment,) = program.segments
+        assert isinstance(segment, NpuSegment)
+        program = replace(program, segments=(replace(segment, workspace_bytes=workspace),))
+    execution = program_execution(program)
+    assert execution.flow == execution.takes == execution.makes == ()
+    assert execution.buffers == whole.buffers
+    assert [e.end for e in execution.events] == [e.end for e in whole.events]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TypeAlias
@@ -24,6 +25,10 @@ from furiosa_ir.program import Binding, Program
 
 _Node: TypeAlias = int
 """A layer by its index, or a tensor behind all layers."""
+
+_MOST_BYTES = 1 << 30
+"""Of a workspace whose bytes are followed, and of all that is moved there: some seconds of work.
+Beyond, who reads whose results is not known."""
 
 
 @dataclass
@@ -50,11 +55,82 @@ class _Live:
         """Whether the place is a window of this buffer."""
         return _whole(place) == _whole(self.place)
 
-    def overlaps(self, place: SramPlace) -> bool:
-        mine, its = self.place, place
-        return (
-            mine.address < its.address + its.slice_bytes
-            and its.address < mine.address + mine.slice_bytes
+
+class _Sram:
+    """The buffers of the moment by their addresses: no two of them overlap."""
+
+    def __init__(self) -> None:
+        self._addresses: list[int] = []
+        self._lives: list[_Live] = []
+
+    def overlapping(self, place: SramPlace) -> list[_Live]:
+        """Those that share bytes with a place."""
+        low, high = self._range(place)
+        return self._lives[low:high]
+
+    def replace(self, live: _Live) -> list[_Live]:
+        """Puts a buffer there; returns those whose place it takes."""
+        low, high = self._range(live.place)
+        gone = self._lives[low:high]
+        self._lives[low:high] = [live]
+        self._addresses[low:high] = [live.place.address]
+        return gone
+
+    def clear(self) -> list[_Live]:
+        """Takes all of them out."""
+        gone, self._lives, self._addresses = self._lives, [], []
+        return gone
+
+    def _range(self, place: SramPlace) -> tuple[int, int]:
+        low = bisect_right(self._addresses, place.address)
+        if low:
+            before = self._lives[low - 1].place
+            low -= before.address + before.slice_bytes > place.address
+        return low, max(low, bisect_left(self._addresses, place.address + place.slice_bytes))
+
+
+class _Workspace:
+    """Who wrote each byte of a segment's workspace, as long as that costs a bounded time.
+
+    Args:
+        size: of the workspace in bytes. Pages that nothing touches take no memory.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._writers: Array = np.zeros(min(size, _MOST_BYTES), np.int32)
+        self._left = _MOST_BYTES if size <= _MOST_BYTES else 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether everything that was asked could be answered."""
+        return self._left > 0
+
+    def write(self, side: DramPlace, node: _Node) -> None:
+        """The node writes a window."""
+        if self._take(side):
+            self._window(side)[...] = node + 1
+
+    def writers(self, side: DramPlace) -> set[_Node]:
+        """The nodes that wrote what is in a window."""
+        if not self._take(side):
+            return set()
+        counts = np.bincount(self._window(side).reshape(-1))
+        return {int(node) - 1 for node in np.flatnonzero(counts) if node}
+
+    def _take(self, side: DramPlace) -> bool:
+        size = side.size if isinstance(side, DramFlat) else prod(side.extent) * side.element
+        self._left -= size
+        return self._left > 0 and size > 0
+
+    def _window(self, side: DramPlace) -> Array:
+        if isinstance(side, DramFlat):
+            return self._writers[side.address : side.address + side.size]
+        axes = [(n, s) for n, s in zip(side.extent, side.strides, strict=True) if n > 1 and s]
+        extent = [n for n, _ in axes] + [side.element]
+        strides = [s for _, s in axes] + [1]
+        item = self._writers.itemsize
+        return np.lib.stride_tricks.as_strided(
+            self._writers[side.address :], extent, [item * stride for stride in strides]
         )
 
 
@@ -68,18 +144,17 @@ class MemoryWalk:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._layers = len(program.layers)
-        self._live: list[_Live] = []
+        self._sram = _Sram()
+        self._workspace = _Workspace(0)
         self._ended: list[_Live] = []
         self._edges: dict[tuple[_Node, _Node], None] = {}
-        # Who wrote each byte of the workspace: a node plus 1, or 0. Pages that nothing touches
-        # take no memory.
-        self._writers: Array = np.zeros(0, np.int32)
+        self._is_known = True
 
     def begin(self, segment: NpuSegment) -> None:
         """A segment's inputs are in its workspace."""
-        self._writers = np.zeros(segment.workspace_bytes, np.int32)
+        self._workspace = _Workspace(segment.workspace_bytes)
         for binding in segment.inputs:
-            self._bound(binding)[...] = self._tensor(binding) + 1
+            self._workspace.write(self._bytes_of(binding), self._tensor(binding))
 
     def command(self, command: Command, start: int, end: int) -> bool:
         """The next command, which runs from `start` to `end` (cycles).
@@ -95,12 +170,12 @@ class MemoryWalk:
                 makers |= live.makers
         source, target = kind.dram_read(command), kind.dram_written(command)
         if source is not None and source.region == "workspace":
-            makers |= self._found(self._window(source))
+            makers |= self._workspace.writers(source)
         written = kind.sram_written(command)
         if isinstance(command, Load):
             # Who loads is no maker: the kernel that reads it asks for the data's own.
             assert written is not None
-            is_constant = isinstance(command.source, DramFlat) or not makers
+            is_constant = command.source.region == "constant"
             self._write(written, "weights" if is_constant else "input", layer, start, end, makers)
             return bool(makers) and min(makers) >= self._layers
         for maker in makers - {layer}:
@@ -108,16 +183,16 @@ class MemoryWalk:
         if written is not None:
             self._write(written, "result", layer, start, end, {layer})
         if target is not None:
-            self._window(target)[...] = layer + 1
+            self._workspace.write(target, layer)
         return False
 
     def finish(self, segment: NpuSegment) -> None:
         """A segment has ended: its outputs are in its workspace."""
         for binding in segment.outputs:
-            for maker in self._found(self._bound(binding)):
+            for maker in self._workspace.writers(self._bytes_of(binding)):
                 self._edges[maker, self._tensor(binding)] = None
-        self._ended += self._live
-        self._live = []
+        self._ended += self._sram.clear()
+        self._is_known = self._is_known and self._workspace.is_known
 
     def buffers(self) -> tuple[Buffer, ...]:
         """The rectangles of SRAM."""
@@ -135,71 +210,51 @@ class MemoryWalk:
         )
 
     def flow(self) -> tuple[tuple[int, int], ...]:
-        """(layer, layer): the second reads what the first makes."""
+        """(layer, layer): the second reads what the first makes; none if that is not known."""
+        if not self._is_known:
+            return ()
         return tuple((a, b) for a, b in self._edges if max(a, b) < self._layers)
 
     def takes(self) -> tuple[tuple[int, int], ...]:
-        """(tensor, layer): the layer reads the tensor."""
+        """(tensor, layer): the layer reads the tensor; none if that is not known."""
+        if not self._is_known:
+            return ()
         n = self._layers
         return tuple((a - n, b) for a, b in self._edges if b < n <= a)
 
     def makes(self) -> tuple[tuple[int, int], ...]:
-        """(layer, tensor): the layer makes the tensor."""
+        """(layer, tensor): the layer makes the tensor; none if that is not known."""
+        if not self._is_known:
+            return ()
         n = self._layers
         return tuple((a, b - n) for a, b in self._edges if a < n <= b)
 
     def _tensor(self, binding: Binding) -> _Node:
         return self._layers + binding.tensor
 
-    def _bound(self, binding: Binding) -> Array:
-        size = tensor_bytes(self._program, binding)
-        return self._writers[binding.address : binding.address + size]
+    def _bytes_of(self, binding: Binding) -> DramFlat:
+        return DramFlat("workspace", binding.address, tensor_bytes(self._program, binding))
 
-    def _window(self, side: DramPlace) -> Array:
-        """The writers of a window of the workspace."""
-        if isinstance(side, DramFlat):
-            return self._writers[side.address : side.address + side.size]
-        axes = [(n, s) for n, s in zip(side.extent, side.strides, strict=True) if n > 1 and s]
-        extent = [n for n, _ in axes] + [side.element]
-        strides = [s for _, s in axes] + [1]
-        item = self._writers.itemsize
-        return np.lib.stride_tricks.as_strided(
-            self._writers[side.address :], extent, [item * stride for stride in strides]
-        )
-
-    @staticmethod
-    def _found(writers: Array) -> set[_Node]:
-        if not writers.size:
-            return set()
-        counts = np.bincount(writers.reshape(-1))
-        return {int(node) - 1 for node in np.flatnonzero(counts) if node}
-
-    def _lives(self, place: SramPlace) -> Iterable[_Live]:
+    def _lives(self, place: SramPlace) -> list[_Live]:
         """What a command reads there: the buffer it is a window of, or else all beneath it."""
-        exact = [live for live in self._live if live.holds(place)]
-        return exact or [live for live in self._live if live.overlaps(place)]
+        found = self._sram.overlapping(place)
+        return [live for live in found if live.holds(place)] or found
 
     def _write(
         self, place: SramPlace, what: str, layer: int, start: int, end: int, makers: set[_Node]
     ) -> None:
         window = _window(place)
-        for live in self._live:
+        for live in self._sram.overlapping(place):
             # A window that is written again is the buffer's next content.
             if live.holds(place) and window not in live.windows:
                 live.windows.add(window)
                 live.makers |= makers
                 live.end = max(live.end, end)
                 return
-        kept: list[_Live] = []
-        for live in self._live:
-            if live.overlaps(place):
-                # In place, a kernel reads what it replaces.
-                live.end = min(live.end, max(start, live.start))
-                self._ended.append(live)
-            else:
-                kept.append(live)
-        kept.append(_Live(place, what, layer, start, end, {window}, set(makers)))
-        self._live = kept
+        for gone in self._sram.replace(_Live(place, what, layer, start, end, {window}, makers)):
+            # In place, a kernel reads what it replaces.
+            gone.end = min(gone.end, max(start, gone.start))
+            self._ended.append(gone)
 
 
 def tensor_bytes(program: Program, binding: Binding) -> int:
