@@ -175,9 +175,10 @@ def _turned(x: Reals) -> tuple[Reals, npt.NDArray[np.int64]]:
     usual = np.abs(x) < _MANY_TURNS
     near = np.where(usual, x, 0.0)
     k = np.rint(near / _PI_2)
-    r = ((near - k * _HALF_PI[0]) - k * _HALF_PI[1]) - k * _HALF_PI[2]
-    turns = k.astype(np.int64) & 3
-    for index in zip(*np.nonzero(~usual & np.isfinite(x)), strict=True):
+    # As arrays: of a scalar, numpy's arithmetic makes what nothing can be assigned to.
+    r = np.asarray(((near - k * _HALF_PI[0]) - k * _HALF_PI[1]) - k * _HALF_PI[2])
+    turns = np.asarray(k.astype(np.int64) & 3)
+    for index in map(tuple, np.argwhere(~usual & np.isfinite(x))):
         r[index], turns[index] = _turned_far(float(x[index]))
     return np.where(np.isfinite(x), r, np.nan), turns
 

@@ -41,14 +41,18 @@ def concat_of_one(op: ConcatOp, _rw: Rewrite) -> SSAValue | None:
 
 
 @rule
-def reshape_of_reshape(op: ReshapeOp, x: ReshapeOp, rw: Rewrite) -> SSAValue:
-    """reshape(reshape(x)) = reshape(x)."""
+def reshape_of_reshape(op: ReshapeOp, x: ReshapeOp, rw: Rewrite) -> SSAValue | None:
+    """reshape(reshape(x)) = reshape(x), unless both requantise."""
+    if not (op.only_moves or x.only_moves):
+        return None
     return rw.emit(ReshapeOp, [x.x], [element_of(op.result)], shape=op.shape)
 
 
 @rule
-def transpose_of_transpose(op: TransposeOp, x: TransposeOp, rw: Rewrite) -> SSAValue:
-    """transpose(transpose(x, p), q) = transpose(x, p[q])."""
+def transpose_of_transpose(op: TransposeOp, x: TransposeOp, rw: Rewrite) -> SSAValue | None:
+    """transpose(transpose(x, p), q) = transpose(x, p[q]), unless both requantise."""
+    if not (op.only_moves or x.only_moves):
+        return None
     perm = [ints(x.perm)[p] for p in ints(op.perm)]
     return rw.emit(TransposeOp, [x.x], [element_of(op.result)], perm=perm)
 

@@ -9,13 +9,14 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
+from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.rearrangement import BatchToSpaceOp, SpaceToBatchOp
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, RewriteDriver, rule
 from furiosa_ir.ir.segments import is_npu
-from furiosa_ir.ir.shaped_operation import element_of, ints
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
 
 @rule
@@ -23,7 +24,10 @@ def batch_to_space_of_activation(
     op: BatchToSpaceOp, x: ReluOp | ClipOp, rw: Rewrite
 ) -> SSAValue | None:
     """batch_to_space(relu(x)) = relu(batch_to_space(x)), if nobody else reads the activation."""
-    if not x.result.has_one_use():
+    quantization = quantization_of(x.x)
+    if not x.result.has_one_use() or not op.only_moves:
+        return None
+    if quantization is not None and quantization.axis is not None:
         return None
     moved = rw.emit(
         BatchToSpaceOp,
@@ -53,6 +57,8 @@ def batch_to_space_of_conv(op: BatchToSpaceOp, x: ConvOp, rw: Rewrite) -> SSAVal
     same = element_of(split.x) == element_of(x.x)
     if not plain or min(pads) < 0 or ints(split.blocks) != ints(op.blocks) or not same:
         return None
+    if not op.only_moves or 0 in shape_of(op.result):
+        return None  # it rounds twice, or all is cropped: there is no such convolution
     rw.fuse_locations(split)
     return rw.emit(
         ConvOp,

@@ -165,10 +165,14 @@ def _type_of(group: Sequence[GraphOp]) -> UniformType | None:
 
 
 def _is_movement(group: Sequence[GraphOp]) -> bool:
-    """Whether a group moves stored integers of quantised values and nothing else."""
+    """Whether a group moves stored integers of quantised values and nothing else.
+
+    A constant that is cast will be one that is not.
+    """
     inside = set(group)
     leaves = [v for op in group for v in _data(op) if v.owner not in inside]
-    return all(isinstance(v.owner, StorageCastOp) for v in leaves) and not any(
+    casts = (isinstance(v.owner, StorageCastOp) and not _is_constant(v) for v in leaves)
+    return all(casts) and not any(
         isinstance(op, (ClipOp, ReluOp, MinimumOp, MaximumOp, WhereOp, *FUNCTIONS)) for op in group
     )
 

@@ -194,6 +194,8 @@ def move_of_cast(
 ) -> Sequence[SSAValue] | None:
     """move(cast(x)) = cast(move(x)): casts sink until they meet, or a network output."""
     stored = x.x
+    if element_of(op.results[0]) != element_of(op.x):
+        return None  # it requantises
     moved = on_storage(rw, op, [stored], element_of(stored))
     if moved is None:
         return None
@@ -210,6 +212,8 @@ def concat_of_cast(op: ConcatOp, inputs: Sequence[StorageCastOp], rw: Rewrite) -
         return None
     if any(element_of(v) != element for v in stored):
         return None
+    if any(element_of(v) != element_of(op.result) for v in op.inputs):
+        return None  # it requantises
     (joined,) = clone_with(rw, op, [stored], element)
     return rw.emit(StorageCastOp, [joined], [element_of(op.result)])
 

@@ -90,11 +90,10 @@ def quantize_with_real_parameters(
         return None
     if any(c is None for c in constants) or not _per_tensor(op.result):
         return None
-    real = [
-        c if stored_of(c) is None else rw.emit(ConstantOp, [], [f64], value=BlobAttr.of(array))
-        for c, array in zip(parameters, constants, strict=True)
-        if array is not None
-    ]
+    real = list(parameters)
+    if any(stored_of(c) is not None for c in parameters):  # all of one type
+        arrays = [array for array in constants if array is not None]
+        real = [rw.emit(ConstantOp, [], [f64], value=BlobAttr.of(array)) for array in arrays]
     missing = [None] * (len(type(x).get_irdl_definition().operands) - 1 - len(real))
     return clone_with(rw, x, [stored, *real, *missing], element_of(op.result))[0]
 

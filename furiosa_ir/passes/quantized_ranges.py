@@ -11,7 +11,7 @@ from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, QuantizeOp
 from furiosa_ir.dialects.quant import Quantization
-from furiosa_ir.dialects.quant.arithmetic import quantize
+from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.passes.clone import clone_with
@@ -32,14 +32,32 @@ def binds(op: ClipOp | ReluOp, quantization: Quantization) -> bool:
     return (low, high) != quantization.storage_range
 
 
+def _is_exact(op: ClipOp | ReluOp) -> bool:
+    """Whether a clip rounds nothing: of floats, or of one type that holds the bounds that bind."""
+    quantization = quantization_of(op.result)
+    if element_of(op.x) != element_of(op.result) or quantization is None:
+        return quantization is None and quantization_of(op.x) is None
+    if quantization.axis is not None:
+        return False
+    least, most = dequantize(np.array(quantization.storage_range), quantization)
+    low, high = _bounds(op)
+    held = dequantize(quantize(np.array([low, high]), quantization), quantization)
+    return bool((low <= least or low == held[0]) and (high >= most or high == held[1]))
+
+
 @rule
 def quantize_of_clip(op: QuantizeOp, x: ClipOp | ReluOp, rw: Rewrite) -> SSAValue | None:
-    """Q(clip(x)) = clip(Q(x)), for Q is monotone; Q(x) where Q saturates at the bounds anyway."""
+    """Q(clip(x)) = clip(Q(x)), for Q is monotone; Q(x) where Q saturates at the bounds anyway.
+
+    Not where the clip rounds, too: a quantised one to another type, or to bounds between steps.
+    """
     quantization = quantization_of(op.result)
     if quantization is None or quantization.axis is not None or not only_quantized(op.x):
         return None
     if isinstance(x.x.owner, DequantizeOp):
         return None  # one operator on quantised types: the rule for those does it
+    if not _is_exact(x):
+        return None
     element = element_of(op.result)
     quantized = rw.emit(QuantizeOp, [x.x], [element])
     return clone_with(rw, x, [quantized], element)[0] if binds(x, quantization) else quantized

@@ -34,15 +34,21 @@ from furiosa_ir.passes.fold_constants import move_of_constant
 
 
 @rule
-def function_of_move(op: UnaryOp | QuantizeOp, x: TransposeOp | ReshapeOp, rw: Rewrite) -> SSAValue:
+def function_of_move(
+    op: UnaryOp | QuantizeOp, x: TransposeOp | ReshapeOp, rw: Rewrite
+) -> SSAValue | None:
     """f(move(x)) = move(f(x)), for a function of each element and a move that keeps them all."""
+    if not x.only_moves:
+        return None
     element = element_of(op.results[0])
     return clone_with(rw, x, clone_with(rw, op, [x.operands[0]], element), element)[0]
 
 
 @rule
-def affine_of_transpose(op: AffineOp, x: TransposeOp, rw: Rewrite) -> SSAValue:
+def affine_of_transpose(op: AffineOp, x: TransposeOp, rw: Rewrite) -> SSAValue | None:
     """T(x) * c + d = T(x * T'(c) + T'(d)), T' being T backwards."""
+    if not x.only_moves:
+        return None
     perm = ints(x.perm)
     factor, offset = (_backwards(b.array, perm) for b in (op.factor, op.offset))
     element = element_of(op.result)
@@ -83,8 +89,10 @@ def concat_of_transposes(op: ConcatOp, rw: Rewrite) -> SSAValue | None:
 
 
 @rule
-def pad_of_transpose(op: PadOp, x: TransposeOp, rw: Rewrite) -> SSAValue:
+def pad_of_transpose(op: PadOp, x: TransposeOp, rw: Rewrite) -> SSAValue | None:
     """pad(T(x)) = T(pad(x)), where a convolution or pool may take the padding over."""
+    if not x.only_moves:
+        return None
     perm, pads, rank = ints(x.perm), ints(op.pads), len(shape_of(op.x))
     before = [0] * (2 * rank)
     for axis, source in enumerate(perm):
@@ -95,11 +103,20 @@ def pad_of_transpose(op: PadOp, x: TransposeOp, rw: Rewrite) -> SSAValue:
 
 
 def _permutation(op: GraphOp) -> tuple[int, ...] | None:
-    """What the first operand that is transposed is transposed by."""
+    """What the first operand that is transposed is transposed by.
+
+    Not what `_before` transposes for nothing: nothing would be won, and the rule would not end.
+    """
     for value in op.operands:
-        if isinstance(value.owner, TransposeOp):
-            return ints(value.owner.perm)
+        owner = value.owner
+        if isinstance(owner, TransposeOp) and owner.only_moves and not _is_free(owner.x):
+            return ints(owner.perm)
     return None
+
+
+def _is_free(value: SSAValue) -> bool:
+    """Whether transposing a value costs nothing: a constant, or all extents but one are 1."""
+    return constant_of(value) is not None or sum(n != 1 for n in shape_of(value)) <= 1
 
 
 def _operands_before(op: GraphOp, perm: Sequence[int], rw: Rewrite) -> list[SSAValue] | None:
@@ -122,7 +139,7 @@ def _before(value: SSAValue, perm: tuple[int, ...], op: GraphOp, rw: Rewrite) ->
     there already, and goes with what convolutions make, never the other way round.
     """
     owner, shape = value.owner, shape_of(value)
-    if isinstance(owner, TransposeOp) and ints(owner.perm) == perm:
+    if isinstance(owner, TransposeOp) and owner.only_moves and ints(owner.perm) == perm:
         return owner.x
     back = tuple(int(i) for i in np.argsort(perm))
     quantization = quantization_of(value)
@@ -131,10 +148,12 @@ def _before(value: SSAValue, perm: tuple[int, ...], op: GraphOp, rw: Rewrite) ->
     if _is_argument(value) and not any(_is_moved_argument(v) for v in op.operands):
         for use in value.uses:
             user = use.operation
-            if isinstance(user, TransposeOp) and ints(user.perm) == back and _precedes(user, op):
+            if not isinstance(user, TransposeOp) or not user.only_moves:
+                continue
+            if ints(user.perm) == back and _precedes(user, op):
                 return user.result
     aligned = [1] * (len(perm) - len(shape)) + list(shape)
-    if constant_of(value) is None and sum(n != 1 for n in shape) > 1:
+    if not _is_free(value):
         return None
     if len(aligned) != len(shape):
         value = rw.emit(ReshapeOp, [value], [element_of(value)], shape=aligned)

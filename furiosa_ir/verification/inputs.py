@@ -73,7 +73,7 @@ def network_inputs(module: ModuleOp) -> list[NetworkInput]:
         if DYNAMIC in shape:
             raise FuriosaError(f"--verify: the input '{name}' has an open extent")
         low, high = -1.0, 1.0
-        if dtype.kind in "iu" and dtype.itemsize == 1:
+        if dtype.kind in "iu" and (dtype.itemsize == 1 or quantization_of(value) is not None):
             info = np.iinfo(dtype)
             low, high = float(info.min), float(info.max)
         elif dtype.kind in "iu":  # indices and sizes, not data: small numbers

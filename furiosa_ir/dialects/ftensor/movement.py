@@ -124,6 +124,8 @@ class PadOp(TensorOp):
     def evaluate(self, *operands: Array) -> Sequence[Array]:
         pads, n = ints(self.pads), operands[0].ndim
         widths = [(pads[i], pads[i + n]) for i in range(n)]
+        if not widths:  # a scalar, of which numpy.pad makes nothing
+            return [operands[0]]
         return [np.pad(operands[0], widths, constant_values=self.value.value.data)]
 
 

@@ -50,10 +50,18 @@ from furiosa_ir.numerics.array import Array
 
 
 class MoveOp(GraphOp):
-    """One operand, one result, whose elements are some of the operand's: no arithmetic."""
+    """One operand, one result, whose elements are some of the operand's: no arithmetic.
+
+    But for a result of another quantised type, as which the framework stores what it moves.
+    """
 
     x = operand_def(TensorType)
     result = result_def(TensorType)
+
+    @property
+    def only_moves(self) -> bool:
+        """Whether the result has the operand's element type, so that each element stays."""
+        return element_of(self.x) == element_of(self.result)
 
 
 @irdl_op_definition
@@ -378,6 +386,8 @@ def pad_array(
     array: Array, widths: Sequence[tuple[int, int]], mode: str, value: float = 0.0
 ) -> Array:
     """numpy.pad in the modes of `graph.pad`."""
+    if not widths:  # a scalar, of which numpy.pad makes nothing
+        return array
     match mode:
         case "constant":
             return np.pad(array, widths, constant_values=value)

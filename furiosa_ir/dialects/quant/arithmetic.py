@@ -20,7 +20,9 @@ _BLUR = 1e-9
 def dequantize(stored: Array, quantization: Quantization) -> Array:
     """The real numbers that stored integers stand for."""
     scales, zero_points = _parameters(quantization, stored.ndim)
-    return (stored.astype(np.float64) - zero_points) * scales
+    return np.asarray(
+        (stored.astype(np.float64) - zero_points) * scales
+    )  # numpy's scalars are none
 
 
 def quantize(real: Array | float, quantization: Quantization) -> Array:
