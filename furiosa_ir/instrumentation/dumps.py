@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp
 
+from furiosa_ir.errors import readable
 from furiosa_ir.instrumentation.differences import unified
 from furiosa_ir.instrumentation.options import Passes
 from furiosa_ir.instrumentation.view import View
@@ -40,7 +41,7 @@ class Dump:
     @property
     def header(self) -> str:
         """The line that stands above it, as mlir-opt has it."""
-        where = f" (@{self.function})" if self.function else ""
+        where = f" (@{readable(self.function)})" if self.function else ""
         return f"// -----// IR Dump {self.when} {self.what}{where} //----- //"
 
 

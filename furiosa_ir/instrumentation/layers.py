@@ -22,13 +22,15 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.errors import FuriosaError
+from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.ir.location import layer_name, layer_names
 from furiosa_ir.ir.text_names import label_of
 from furiosa_ir.ir.text_printer import OperationTexts, Style, operation_texts
 
 _MOST_READERS = 4
 """Readers of a value that are listed by name."""
+_LONGEST = 240
+"""Letters of layers' names in a comment."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _lines(
     function: Operation, chosen: Sequence[Operation], layers: LayerFilter, texts: OperationTexts
 ) -> Iterator[str]:
     if isinstance(function, FuncOp):
-        yield f"// in @{function.sym_name.data}"
+        yield f"// in @{readable(function.sym_name.data)}"
     inside = set(chosen)
     for op in chosen:
         inside.update(owner for v in op.operands if (owner := _data_of(v)) is not None)
@@ -119,7 +121,7 @@ def _lines(
                 yield f"// {texts.typed_value(operand)}, {_origin(operand)}"
         names = layer_names(op) if op.operands else ()
         if any(not layers.matches([name]) for name in names):
-            yield f"// layers {', '.join(names)}"
+            yield readable(f"// layers {', '.join(names)}", _LONGEST)
         yield texts.operation(op)
     for op in chosen:
         for result in op.results:
@@ -149,5 +151,5 @@ def _readers(readers: Sequence[Operation]) -> str:
 def _described(op: Operation) -> str:
     if isinstance(op, ReturnOp):
         return "the function's results"
-    layer = layer_name(op)
+    layer = readable(layer_name(op), _LONGEST)
     return f"{op.name} of layer {layer}" if layer else op.name

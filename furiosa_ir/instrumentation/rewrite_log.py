@@ -16,6 +16,7 @@ from typing import Any
 from typing_extensions import override
 from xdsl.ir import Operation, SSAValue
 
+from furiosa_ir.errors import readable
 from furiosa_ir.instrumentation.layers import LayerFilter
 from furiosa_ir.ir.location import layer_name, layer_names
 from furiosa_ir.ir.pipeline import Instrumentation
@@ -82,9 +83,9 @@ def entry(application: Application) -> dict[str, Any]:
 
 def text(application: Application) -> str:
     """What a person reads of a rule that fired."""
-    layer = _shortened("+".join(application.layers))
+    layer = readable("+".join(application.layers), _LONGEST)
     of = f" of layer {layer}" if layer else ""
-    where = f" in @{application.function}" if application.function else ""
+    where = f" in @{readable(application.function)}" if application.function else ""
     head = f"{application.pass_name}: {application.rule}: {application.root}{of}{where}"
     # Constants are what an operation is made with.
     made = [op for op in application.made if op.operands] or list(application.made)
@@ -103,13 +104,9 @@ def _value(value: SSAValue) -> str:
     owner = value.owner
     if not isinstance(owner, Operation):
         return f"an argument : {brief_text(value.type)}"
-    layer = _shortened(layer_name(owner))
+    layer = readable(layer_name(owner), _LONGEST)
     return f"{_described(owner)}{f' of layer {layer}' if layer else ''}"
 
 
 def _maker(value: SSAValue) -> str:
     return value.owner.name if isinstance(value.owner, Operation) else "argument"
-
-
-def _shortened(layer: str) -> str:
-    return layer if len(layer) <= _LONGEST else f"{layer[: _LONGEST - 1]}…"

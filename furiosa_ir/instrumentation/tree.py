@@ -30,6 +30,8 @@ from furiosa_ir.ir.text_format import SHARED_CONSTANTS
 
 _SUFFIX = {INPUT: "", BEFORE: ".before", AFTER: "", FAILURE: ".failed"}
 _QUOTED = re.compile(r"'([^']+)'")
+_LONGEST = 100
+"""Letters of a name in that of a file."""
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -85,7 +87,7 @@ class TreeDirectory(Instrumentation):
 
 
 def _safe(name: str) -> str:
-    return _UNSAFE.sub("_", name).strip("_") or "ir"
+    return _UNSAFE.sub("_", name).strip("_")[:_LONGEST] or "ir"
 
 
 def _make(folder: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
+from furiosa_ir.errors import readable
 from furiosa_ir.instrumentation.layers import LayerFilter, layer_texts
 from furiosa_ir.ir.history import HISTORY
 from furiosa_ir.ir.text import print_module
@@ -60,7 +61,9 @@ class View:
             parts = layer_texts(module, self.layers, style)
             if self.by_function:
                 return parts
-            return {"": "\n".join(parts.values()) or f"// no operation of layer {self.layers}"}
+            return {
+                "": "\n".join(parts.values()) or readable(f"// no operation of layer {self.layers}")
+            }
         return {
             function.sym_name.data: module_text(function, style)
             for function in module.ops

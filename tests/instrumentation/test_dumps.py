@@ -14,6 +14,7 @@ from furiosa_ir.dialects.graph.elementwise import ReluOp
 from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
 from furiosa_ir.instrumentation.dumps import Dump, IrDumps
 from furiosa_ir.instrumentation.layers import LayerFilter
+from furiosa_ir.instrumentation.rewrite_log import RewriteLog
 from furiosa_ir.instrumentation.view import View
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.context import make_context
@@ -230,6 +231,27 @@ class TestOneLayer:
     def test_a_layer_that_there_is_not(self):
         with pytest.raises(FuriosaError, match=r"no operation is of a layer 'secnd'.*'second'"):
             self.of("secnd", before=True)
+
+
+def test_names_of_files_stay_in_their_line():
+    """They come from models: an escape sequence or a line of their own is not theirs to write."""
+    hostile = "a\\0A%evil = graph.relu\\1B[2J"
+    text = TEXT.replace('"second"', f'"{hostile}"').replace("@other", '@"o\\0A\\1B[2J"')
+    lines: list[str] = []
+    log = RewriteLog(lines.append)
+    module = parse_module(text)
+    view = View(layers=LayerFilter(("first", "third")))
+    taken: list[Dump] = []
+    watch = IrDumps(view, taken.append, before=True, after=True)
+    whole = IrDumps(View(by_function=True), taken.append, before=True)
+    pipeline = Pipeline.of_text("test-dumps-keep,test-dumps-fold")
+    run_pipeline(make_context(), module, pipeline, instrumentation=[watch, whole, log])
+    shown = [*(f"{dump.header}\n{dump.text}" for dump in taken), *lines]
+    assert any("evil" in each for each in shown)
+    assert len(lines) == 1
+    for each in shown:
+        assert "\x1b" not in each
+        assert not re.search(r"^%evil", each, re.MULTILINE)
 
 
 def test_elided_dumps_show_that_a_constant_changed():
