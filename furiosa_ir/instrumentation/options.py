@@ -62,7 +62,7 @@ class WatchOptions:
     def watches(self) -> bool:
         """Whether a compile has to take place: what a cache has shows nothing."""
         logs = self.rewrites or self.remarks or self.timing or self.statistics
-        return bool(self.dumps or logs or self.numerics)
+        return bool(self.dumps or logs or self.numerics or self.only)
 
 
 NOTHING = WatchOptions()

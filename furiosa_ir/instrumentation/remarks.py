@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import override
+from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.errors import readable
 from furiosa_ir.instrumentation.layers import LayerFilter
@@ -31,6 +32,11 @@ class Remarks(Instrumentation):
     write: Callable[[str], None]
     as_json: bool = False
     layers: LayerFilter | None = None
+
+    @override
+    def before_pipeline(self, module: ModuleOp) -> None:
+        if self.layers is not None:
+            self.layers.check(module)
 
     @override
     def remarked(self, remark: Remark) -> None:

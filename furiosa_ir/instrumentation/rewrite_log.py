@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import override
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.errors import readable
@@ -40,6 +41,11 @@ class RewriteLog(Instrumentation):
     write: Callable[[str], None]
     as_json: bool = False
     layers: LayerFilter | None = None
+
+    @override
+    def before_pipeline(self, module: ModuleOp) -> None:
+        if self.layers is not None:
+            self.layers.check(module)
 
     @override
     def after_rule(self, rule: str, application: Application | None) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
+from furiosa_ir.errors import FuriosaError
 from furiosa_ir.instrumentation.dumps import Dump, IrDumps
 from furiosa_ir.instrumentation.layers import LayerFilter
 from furiosa_ir.instrumentation.options import WatchOptions
@@ -55,10 +56,16 @@ def watching(
         timing: what records the time, if that is asked for.
 
     Raises:
-        FuriosaError: a pass that is named is none; the tree's folder cannot be made.
+        FuriosaError: a pass that is named is none; the tree's folder cannot be made; nothing is
+            shown of the layers that are named.
     """
     for name in sorted(options.named_passes):
         find_pass(name)
+    if options.only and not (options.dumps or options.rewrites or options.remarks):
+        raise FuriosaError(
+            "--only says of which layers dumps and logs are, and there are none",
+            hint="give --print-ir-after-change, --log-rewrites or --remarks, too",
+        )
     layers = LayerFilter(options.only) if options.only else None
     instruments: list[Instrumentation] = []
     tree = None

@@ -69,7 +69,7 @@ def headers(text: str) -> list[str]:
         (["--print-ir-after-change"], []),
         (["--print-ir-after-change=diff"], []),
         (["--print-ir-after-failure"], []),
-        (["--only", "first", "--elide-constants"], []),
+        (["--elide-constants"], []),
     ],
 )
 def test_dumps_go_to_standard_error(arguments: list[str], expected: list[str]):
@@ -293,13 +293,24 @@ def test_one_layer_through_the_levels(tmp_path: Path):
     assert "ftensor.conv %" not in lowered
 
 
-def test_a_layer_that_there_is_not(tmp_path: Path):
-    command = ["compile", str(NETWORK), "-o", str(tmp_path / "a"), "--only", "residul"]
-    result = CliRunner().invoke(furiosa.main, [*command, "--print-ir-after-all"])
+@pytest.mark.parametrize("shown", ["--print-ir-after-all", "--log-rewrites", "--remarks"])
+def test_a_layer_that_there_is_not(shown: str, tmp_path: Path):
+    command = ["compile", str(NETWORK), "-o", str(tmp_path / "a"), "--only", "residul", shown]
+    result = CliRunner().invoke(furiosa.main, command)
     assert result.exit_code == 1
     assert result.stderr.endswith(
         "no operation is of a layer 'residul' (did you mean 'residual'?)\n"
     )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["opt", "compile"])
+def test_a_layer_of_which_nothing_is_shown(command: str, tmp_path: Path):
+    main, words = (opt.main, []) if command == "opt" else (furiosa.main, ["compile"])
+    arguments = [*words, str(NETWORK), "-o", str(tmp_path / "a"), "--only", "stem", "--timing"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "ERROR: --only says of which layers dumps and logs are, and there " in result.stderr
     assert not list(tmp_path.iterdir())
 
 
