@@ -1,6 +1,7 @@
 """`make docs`: the reference pages under docs/, written from what the code declares.
 
-`docs/operators.md` (both formats, the NPU form), `docs/passes.md`, `docs/ftensor.md`,
+`docs/operators.md` (both formats, the NPU form), `docs/passes.md`, `docs/rules.md` (how often each
+fires: `tests/corpus/rule_counts.py`), `docs/ftensor.md`,
 `docs/hints.md`, `docs/limits.md`, `docs/levels.md` (a network at each level),
 `docs/lowerings.md` and `docs/transformations.md` (the tests under `tests/filecheck`); and what
 `furiosa list` reads (`tools.catalogue`). All of it is committed; a test fails where it is stale.
@@ -9,6 +10,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -99,6 +101,38 @@ def passes_page() -> Iterator[str]:
             yield f"* rule `{rule.name}` on `{rule.pattern}`: {rule.description}"
 
 
+def rules_page() -> Iterator[str]:
+    """docs/rules.md: each rewrite rule, what it matches, and how often it fires."""
+    counts = json.loads(_RULE_COUNTS.read_text(encoding="utf-8"))
+    bundled, corpus = counts["bundled"], counts["corpus"]
+    yield f"{HEADER}\n# Rewrite rules\n"
+    yield (
+        "How often each rule fires on the way to the tensor level, as `--statistics` counts: over "
+        f"the {len(bundled['networks'])} networks of `examples/`, and over the "
+        f"{len(corpus['networks'])} of the model corpus (`../shared/models`, at commit "
+        f"`{corpus['commit']}`), in how many of which. `python -m tests.corpus.rule_counts` "
+        "counts them. A rule that fires in none of them is for networks like those of the tests: "
+        "each rule is tried on random modules of its pattern, against the interpreter, alone, in "
+        "pairs and in its pass (`tests/passes/test_generated_rules.py`); what works on single elements, on all "
+        "8-bit values. `passes.md` has the passes, `watching-passes.md` shows rules at work, "
+        "`furiosa_ir/passes/README.md` has the rules for rules."
+    )
+    ours = {n: p for n, p in all_passes().items() if is_ours(p) and p.rule_list()}
+    for name, pass_ in ours.items():
+        yield f"\n## `{name}`\n"
+        yield "| rule | matches | algebra | examples | corpus | networks |"
+        yield "|---|---|---|--:|--:|--:|"
+        for rule in pass_.rule_list():
+            fired = [
+                count.get(name, {}).get(rule.name, 0)
+                for count in (bundled["fired"], corpus["fired"], corpus["in_networks"])
+            ]
+            words = [f"`{rule.name}`", f"`{rule.pattern}`", rule.description.partition("\n")[0]]
+            cells = [cell.replace("|", "\\|") for cell in words]
+            yield f"| {' | '.join([*cells, *map(str, fired)])} |"
+    yield "\nThe corpus: " + ", ".join(f"`{network}`" for network in corpus["networks"]) + "."
+
+
 def hints_page() -> Iterator[str]:
     """docs/hints.md: why an operator stays on the host, by number."""
     yield f"{HEADER}\n# Hints\n\n{inspect.getdoc(hints)}\n"
@@ -177,6 +211,7 @@ def _examples(folder: str) -> Iterator[str]:
 
 
 _ROOT = Path(__file__).parents[2]
+_RULE_COUNTS = _ROOT / "tests" / "corpus" / "rule_counts.json"
 _NETWORK = _ROOT / "examples" / "digits" / "digits_qdq_int8.onnx"
 
 
@@ -201,6 +236,7 @@ PAGES = {
     "operators.md": operators_page,
     "ftensor.md": tensor_page,
     "passes.md": passes_page,
+    "rules.md": rules_page,
     "hints.md": hints_page,
     "limits.md": limits_page,
     "levels.md": levels_page,

@@ -15,9 +15,14 @@ from furiosa_ir.dialects.graph.quantization import QuantizeOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.rewriting import remove_dead_operations
 from furiosa_ir.ir.segments import NPU, PLACEMENT
+from tests.passes.generated import forms, products
 from tests.passes.generated.draw import Draw, Unsuitable, is_real
-from tests.passes.generated.operations import is_scalar, operation
+from tests.passes.generated.kinds import is_scalar
 from tests.passes.generated.pattern import Wanted
+from tests.passes.generated.site import operation
+
+DECLARING = (forms, products)
+"""The modules that say how operations are drawn."""
 
 ATTEMPTS = 200
 """Draws until a module is legal; nearly always a few."""
