@@ -81,8 +81,11 @@ def _enf(data: bytes) -> None:
     from furiosa_ir.backends.warboy.checker import check_program
     from furiosa_ir.backends.warboy.enf.disassembler import disassemble
     from furiosa_ir.backends.warboy.enf.reader import read_program
+    from furiosa_ir.reports.page import render_page
+    from furiosa_ir.reports.profiling import profile_program
 
     program = read_program(data)
+    render_page(profile_program(program))  # what is looked at need not run
     check_program(program)
     for _ in disassemble(program):
         pass
