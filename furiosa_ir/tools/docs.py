@@ -113,9 +113,9 @@ def rules_page() -> Iterator[str]:
         f"`{corpus['commit']}`), in how many of which. `python -m tests.corpus.rule_counts` "
         "counts them. A rule that fires in none of them is for networks like those of the tests: "
         "each rule is tried on random modules of its pattern, against the interpreter, alone, in "
-        "pairs and in its pass (`tests/passes/test_generated_rules.py`); what works on single elements, on all "
-        "8-bit values. `passes.md` has the passes, `watching-passes.md` shows rules at work, "
-        "`furiosa_ir/passes/README.md` has the rules for rules."
+        "pairs and in its pass (`tests/passes/test_generated_rules.py`); what works on single "
+        "elements, on all 8-bit values. `passes.md` has the passes, `watching-passes.md` shows "
+        "rules at work, `furiosa_ir/passes/README.md` has the rules for rules."
     )
     ours = {n: p for n, p in all_passes().items() if is_ours(p) and p.rule_list()}
     for name, pass_ in ours.items():
