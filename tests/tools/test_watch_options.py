@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import click
@@ -374,3 +377,17 @@ class TestInfoOutputFile:
         assert result.stderr.count("ERROR: ") == 1
         assert "cannot be written" in result.stderr
         assert network.read_bytes() == NETWORK.read_bytes()
+
+
+@pytest.mark.slow  # a process of its own, against a stopwatch
+def test_a_process_is_accounted_for(tmp_path: Path):
+    """95 % and more on a machine that has nothing else to do."""
+    info = tmp_path / "time.json"
+    command = [sys.executable, "-m", "furiosa_ir.tools.furiosa", "compile", str(NETWORK)]
+    command += ["-o", str(tmp_path / "a.enf"), "--timing=json", f"--info-output-file={info}"]
+    began = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    wall = time.perf_counter() - began
+    spans = json.loads(info.read_text())["spans"]
+    assert [s["name"] for s in spans[:3]] == ["start of Python", "command line", "imports"]
+    assert 0.85 * wall < sum(s["seconds"] for s in spans) <= wall + 0.01
