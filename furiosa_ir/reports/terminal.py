@@ -106,7 +106,7 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The figures of a program with their names, for people."""
     return [
         ("MACs on the NPU", format_value(figures["npu_mac_share"], "share")),
-        ("estimated latency", format_value(figures["latency_us"], "latency")),
+        ("estimated latency on the NPU", format_value(figures["latency_us"], "latency")),
         ("cycles", format_value(figures["cycles"], "count")),
         ("SRAM at its peak", format_value(figures["sram_peak_bytes"], "bytes")),
         ("DRAM", format_value(figures["dram_bytes"], "bytes")),

@@ -256,8 +256,9 @@ def _print_summary(figures: Metadata) -> None:
     latency = format_value(figures.latency_us, "latency")
     cycles = f" ({format_value(figures.cycles, 'count')} cycles)" if figures.latency_us else ""
     click.echo(f"MACs on the NPU: {share}", err=True)
-    click.echo(f"Estimated latency: {latency}{cycles}", err=True)
     hosts = figures.host_operators
+    apart = ", without the host's and the link's" if hosts and figures.latency_us else ""
+    click.echo(f"Estimated latency: {latency}{cycles}{apart}", err=True)
     if not hosts:
         click.echo("Operators on the host: none", err=True)
         return

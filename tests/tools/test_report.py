@@ -72,6 +72,11 @@ def test_a_program_and_a_network_beside_it(tmp_path: Path, program: Path) -> Non
 
 def test_the_hosts_time_is_measured_where_asked_for(tmp_path: Path, branching_file: Path) -> None:
     page = tmp_path / "r.html"
+    said = good("compile", branching_file, "-o", tmp_path / "b.enf").stderr
+    assert re.search(r"^Estimated latency: .* cycles\), without the host's", said, re.MULTILINE)
+    shown = good("inspect", tmp_path / "b.enf").stdout
+    assert re.search(r"link to the host .* at least [\d.]+ µs", shown)
+    assert re.search(r"host +not known", shown)
     cards: list[dict[str, str]] = []
     for more in ((), ("--measure-host",)):
         good("report", branching_file, "-o", page, *more)
