@@ -26,6 +26,11 @@ def furiosa_opt() -> None:
     _run("opt")
 
 
+def furiosa_lsp() -> None:
+    """`furiosa-lsp`."""
+    _run("lsp")
+
+
 def _run(command: str) -> None:
     """The command of that module, which is imported when all is ready for it."""
     global _is_running  # noqa: PLW0603  # there is one process

@@ -42,7 +42,7 @@ def test_the_core_depends_on_what_it_imports():
         module = names.get(name, name)
         assert re.search(rf"^\s*(import|from) {module}\b", code, re.MULTILINE), requirement
     assert set(PROJECT["project"]["optional-dependencies"]) == {
-        *("litert", "redis", "quantize"),
+        *("litert", "lsp", "redis", "quantize"),
         *("fuzz", "test", "lint", "dev"),
     }
 
