@@ -46,7 +46,7 @@ def give_advice(
         text = f"{layers[index].short} takes {share:.0%} of the NPU's time, bound by {about.title}"
         if about.batch_helps:
             saved = format_value(_saved(cycles, execution), "microseconds")
-            text += f": batch {_BATCH} would save up to {saved} a sample"
+            text += f": batch {_BATCH} would save about {saved} a sample"
         elif about.advice:
             text += f": {about.advice}"
         advice.append(Advice(text, index))
@@ -54,7 +54,7 @@ def give_advice(
     link = times.link
     if link is not None and link > times.npu:
         text = f"the link to the host takes longer than the NPU: {format_value(link, 'latency')}"
-        advice.insert(0, Advice(f"{text}; smaller inputs and outputs, or int8 instead of float"))
+        advice.insert(0, Advice(f"{text}; smaller inputs and outputs would help"))
     return tuple(advice)
 
 
@@ -77,12 +77,12 @@ def _whole(costs: Costs, execution: Execution, critical: Sequence[Step]) -> list
     if once >= _LEAST * costs.cycles:
         saved = format_value(_saved(once, execution), "microseconds")
         text = f"with --batch-size {_BATCH}, weights are loaded once for {_BATCH} samples"
-        made.append(Advice(f"{text}, which would save up to {saved} a sample"))
+        made.append(Advice(f"{text}, which would save about {saved} a sample"))
     return made
 
 
 def _host(layers: Sequence[LayerProfile]) -> list[Advice]:
-    """What runs on the host, by reason; where it is not only the ends of the network."""
+    """What runs on the host, by reason."""
     reasons: dict[tuple[int | None, str], list[LayerProfile]] = {}
     for layer in layers:
         if layer.placement == "host" and layer.reason:

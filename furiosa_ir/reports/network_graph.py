@@ -117,8 +117,9 @@ class _Builder:
     def _whole(self, index: int) -> None:
         segment = self._program.segments[index]
         held = sum(layer.segment == index for layer in self._program.layers)
+        counted = f"{held} layer{'' if held == 1 else 's'}"
         node = len(self._nodes)
-        self._nodes.append(Node(segment.name, f"{held} layers", "segment", index))
+        self._nodes.append(Node(segment.name, counted, "segment", index))
         for tensor in segment.reads:
             self._takers[tensor].add(node)
         for tensor in segment.makes:

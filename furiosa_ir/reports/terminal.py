@@ -39,11 +39,17 @@ def print_profile(profile: Profile, console: Console) -> None:
     console.print(_facts("Summary", [*figure_rows(figures), *_time_rows(profile)]))
     if figures["host_operators"]:
         console.print(_hosts(figures["host_operators"]))
-    if profile.advice:
+    # Why operators run on the host stands in a table of its own.
+    advice = [
+        each.text
+        for each in profile.advice
+        if each.layer is None or profile.layers[each.layer].placement != "host"
+    ]
+    if advice:
         table = _table("What would help", "")
         table.show_header = False
-        for advice in profile.advice:
-            _row(table, advice.text)
+        for text in advice:
+            _row(table, text)
         console.print(table)
 
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from furiosa_ir import backends
+from furiosa_ir.backends import read_program
 from furiosa_ir.backends.warboy import BACKEND
+from furiosa_ir.cache.settings import NO_CACHE
+from furiosa_ir.compiler import compile_model
 from furiosa_ir.execution import Event
 from furiosa_ir.program import Program
 from furiosa_ir.reports.columns import COLUMNS, layers_csv
 from furiosa_ir.reports.critical_path import critical_path
 from furiosa_ir.reports.inspect import inspection, summary
 from furiosa_ir.reports.profiling import profile_program, split_pipeline, union_length
+from tests.passes.qdq import QDQ
 from tests.reports.conftest import HOSTILE
 
 
@@ -152,3 +158,25 @@ def test_the_length_of_a_union(intervals: list[tuple[int, int]]) -> None:
 def test_a_pipeline_is_split_outside_of_brackets() -> None:
     assert split_pipeline('a,b{x="1,2" y=3},c(d,e)') == ["a", 'b{x="1,2" y=3}', "c(d,e)"]
     assert split_pipeline("") == []
+
+
+def test_what_a_batch_saves_is_about_what_it_saves() -> None:
+    """A network bound by its weights: the estimate is compared with the compile for that batch."""
+    q, rng = QDQ(), np.random.default_rng(0)
+    x = q.input("x", ("N", 512), 0.02)
+    for layer in range(3):
+        w = q.weight(rng.integers(-127, 128, (512, 512), dtype=np.int8), 0.002, name=f"w{layer}")
+        x = q.requantized(q.add("Gemm", [x, w]), 0.05)
+    q.output(q.add("Relu", [x]), 0.05)
+    source = q.model().SerializeToString()
+    one, four = (
+        profile_program(read_program(compile_model(source, batch_size=batch, cache=NO_CACHE)))
+        for batch in (1, 4)
+    )
+    saved = one.times.npu - four.times.npu / 4
+    sentence = next(each.text for each in one.advice if "--batch-size 4" in each.text)
+    (figure,) = re.findall(r"about ([\d.]+) µs", sentence)
+    claimed = float(figure)
+    assert claimed == pytest.approx(saved, rel=0.25)
+    bound = next(each for each in one.advice if each.layer is not None)
+    assert "bound by loading weights: batch 4 would save" in bound.text
