@@ -240,6 +240,18 @@ def _tensor_convolution(site: Site) -> Operation:
     return site.build([x, weight, bias], TENSOR_KINDS[made], properties)
 
 
+@draws(contraction.MatMulOp)
+def _tensor_product(site: Site) -> Operation:
+    draw, (taken, made) = site.draw, site.kinds()
+    a = site.first("a", taken, draw.shape((2, 3)))
+    properties = site.properties(a, TENSOR_KINDS[made])
+    columns = draw.extent()
+    shape = [shape_of(a)[-1], columns]
+    b = site.constant("b", "i8", tuple(shape[::-1] if properties["transpose_b"] else shape))
+    bias = site.constant("bias", "i32", (columns,)) if draw.chance(0.5) else None
+    return site.build([a, b, bias], TENSOR_KINDS[made], properties)
+
+
 @draws(arithmetic.DivideOp)
 def _divide(site: Site) -> Operation:
     """A quotient; what divides is a positive constant."""

@@ -10,7 +10,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.irdl import IRDLOperation
 
 from furiosa_ir.dialects import ftensor
-from furiosa_ir.dialects.ftensor import arithmetic, contraction
+from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.contraction import ContractionOp
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, TableOp, UnaryOp
@@ -61,7 +61,10 @@ KINDS: Mapping[type[Operation], Sequence[tuple[Kind, Kind]]] = {
     ftensor.TensorOp: (("i8", "i8"), ("i32", "i32")),
     arithmetic.BinaryOp: (("i32", "i32"), ("i48", "i48"), ("i8", "i8"), ("i8", "i32")),
     arithmetic.DivideOp: (("i48", "i8"),),
-    contraction.ConvOp: (("i8", "i32"),),
+    contraction.ContractionOp: (("i8", "i32"),),
+    contraction.ReduceWindowOp: (("i8", "i8"), ("i8", "i32")),
+    contraction.ReduceOp: (("i8", "i8"), ("i8", "i32")),
+    movement.InterpolateOp: (("i8", "i32"), ("i8", "i48")),
     arithmetic.RescaleOp: (("i8", "i8"), ("i32", "i8"), ("i8", "i32"), ("i48", "i8")),
     arithmetic.LookupOp: (("i8", "i8"), ("i8", "i32")),
 }
@@ -73,6 +76,7 @@ RANKS: Mapping[type[Operation], Sequence[int]] = {
     ResizeOp: (4, 4, 3),
     BatchToSpaceOp: (3, 4, 4),
     SpaceToBatchOp: (3, 4, 4),
+    contraction.ReduceWindowOp: (4,),
 }
 """Class -> ranks that its first operand may have, where not any will do."""
 

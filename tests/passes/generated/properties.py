@@ -15,7 +15,7 @@ from xdsl.dialects.builtin import i8
 from xdsl.ir import Attribute, Operation
 from xdsl.irdl import IRDLOperation, OptPropertyDef
 
-from furiosa_ir.dialects.ftensor import TensorOp
+from furiosa_ir.dialects.ftensor import TensorOp, contraction, movement
 from furiosa_ir.dialects.graph.convolution import ConvTransposeOp
 from furiosa_ir.dialects.graph.elementwise import TableOp
 from furiosa_ir.dialects.graph.functions import GeluOp
@@ -206,6 +206,26 @@ def _nearest(p: Properties) -> str:
     return p.draw.choice(_NEAREST)
 
 
+_SLICE: Mapping[str, Drawer] = {
+    "starts": lambda p: [p.draw.random.randint(0, 1) * (n > 1) for n in p.shape],
+    "ends": lambda p: [
+        p.draw.random.randint(b + 1, n) if p.draw.chance(0.5) else n
+        for b, n in zip(p.made["starts"], p.shape, strict=True)
+    ],
+    "steps": lambda p: p.integers(1, 2 if p.draw.chance(0.5) else 1, p.rank),
+}
+
+
+def _places(p: Properties) -> list[int]:
+    """Of the first operand along `axis`; as many as there are in another such property."""
+    known = p.made.get("lower", [0] * p.draw.random.randint(1, 4))
+    return p.integers(0, p.shape[p.made["axis"]] - 1, len(known))
+
+
+def _place_weights(p: Properties) -> list[int]:
+    return p.integers(0, 8, len(p.made["lower"]))
+
+
 BY_CLASS: Mapping[type[Operation], Mapping[str, Drawer]] = {
     ConvTransposeOp: {"output_padding": lambda p: [0] * (p.rank - 2)},
     TableOp: {"table": _table, "function": lambda _: "drawn"},
@@ -217,14 +237,7 @@ BY_CLASS: Mapping[type[Operation], Mapping[str, Drawer]] = {
             else [2, *p.shape]
         )
     },
-    SliceOp: {
-        "starts": lambda p: [p.draw.random.randint(0, 1) * (n > 1) for n in p.shape],
-        "ends": lambda p: [
-            p.draw.random.randint(b + 1, n) if p.draw.chance(0.5) else n
-            for b, n in zip(p.made["starts"], p.shape, strict=True)
-        ],
-        "steps": lambda p: p.integers(1, 2 if p.draw.chance(0.5) else 1, p.rank),
-    },
+    SliceOp: _SLICE,
     SplitOp: {"split": _split},
     PadOp: {
         "mode": lambda p: p.draw.choice(("constant", "constant", "edge", "reflect")),
@@ -243,19 +256,37 @@ BY_CLASS: Mapping[type[Operation], Mapping[str, Drawer]] = {
         "sizes": _size,
         "scales": lambda p: [m / n for m, n in zip(p.made["sizes"], p.spatial, strict=True)],
     },
+    movement.SliceOp: _SLICE,
+    movement.PadOp: {
+        "pads": lambda p: p.integers(0, 2, 2 * p.rank),
+        "value": lambda p: p.draw.random.randint(-128, 127),
+    },
+    movement.InterpolateOp: {
+        "lower": _places,
+        "upper": _places,
+        "lower_weight": _place_weights,
+        "upper_weight": _place_weights,
+    },
+    contraction.ReduceWindowOp: {
+        "kind": lambda p: "max" if p.element == i8 else "sum",
+        "window": lambda p: [min(n, p.draw.random.randint(1, 3)) for n in p.spatial],
+    },
+    contraction.ReduceOp: {"kind": lambda p: "max" if p.element == i8 else "sum"},
     TensorOp: {
         "minimum": _bound,
         "maximum": _bound,
         "input_zp": lambda p: p.draw.random.randint(-128, 127),
         "output_zp": lambda p: p.draw.random.randint(-128, 127),
         "x_zp": lambda p: p.draw.random.randint(-128, 127),
+        "a_zp": lambda p: p.draw.random.randint(-128, 127),
+        "b_zp": lambda p: p.draw.random.randint(-3, 3),
         "weight_zp": lambda p: p.draw.random.randint(-3, 3),
         "rounding": lambda p: p.draw.choice(fixed_point.ROUNDINGS),
     },
 }
 """Class -> property -> what it may be, where that is not what its name says."""
 
-_FIRST = ("layout", "mode", "blocks", "axis", "kernel_shape", "starts", "sizes", "minimum")
+_FIRST = ("layout", "mode", "blocks", "axis", "kernel_shape", "starts", "sizes", "minimum", "lower")
 """Properties that others depend on."""
 
 

@@ -12,9 +12,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from furiosa_ir.dialects.ftensor import arithmetic
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, UnaryOp
 from furiosa_ir.dialects.graph.movement import MoveOp, ReshapeOp, SplitOp, TransposeOp
-from furiosa_ir.dialects.graph.normalization import (
-    NaryOp,
-)
+from furiosa_ir.dialects.graph.normalization import NaryOp
 from furiosa_ir.dialects.graph.pooling import WindowPoolOp
 from furiosa_ir.dialects.graph.quantization import (
     DequantizeOp,
