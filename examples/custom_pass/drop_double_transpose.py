@@ -12,6 +12,8 @@ def transpose_of_transpose(
     op: fi.graph.TransposeOp, x: fi.graph.TransposeOp, _rw: fi.Rewrite
 ) -> SSAValue | None:
     """transpose(transpose(x, p), q) = x where q undoes p."""
+    if not (op.only_moves and x.only_moves):  # but requantises, too
+        return None
     combined = [fi.ints(x.perm)[q] for q in fi.ints(op.perm)]
     return x.x if combined == sorted(combined) else None
 

@@ -28,7 +28,7 @@ from tests.passes.generated.rules import (
     RuleUse,
     all_rules,
     draws_of,
-    fired_of,
+    require_fired,
     rewrite_passes,
     uses_of,
 )
@@ -42,23 +42,15 @@ NOT_IDEMPOTENT: dict[str, str] = {}
 """Pass -> why it changes something again behind itself."""
 
 
-def _require_fired(use: RuleUse, enough: int, most: int) -> None:
-    fired = sum(fired_of(use, source, enough, most) for source in use.sources)
-    assert fired, (
-        f"{use.name} never fired in {most} draws of {use.rule.pattern}: say in HINTS "
-        "(tests/passes/generated/pattern.py) what it asks for beyond that"
-    )
-
-
 @pytest.mark.parametrize("use", RULES, ids=lambda use: use.rule.name)
 def test_a_rule_keeps_every_value_ends_and_does_not_grow(use: RuleUse) -> None:
-    _require_fired(use, ENOUGH, MOST)
+    require_fired(use, ENOUGH, MOST)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("use", RULES, ids=lambda use: use.rule.name)
 def test_a_rule_on_many_modules(use: RuleUse) -> None:
-    _require_fired(use, 300, 300)
+    require_fired(use, 300, 300)
 
 
 def _drawn_of(what: RewritePass, source: str, count: int) -> Iterator[tuple[RuleUse, ModuleOp]]:

@@ -164,3 +164,16 @@ def fired_of(
         if fired == enough:
             break
     return fired
+
+
+def require_fired(use: RuleUse, enough: int, most: int) -> None:
+    """Checks that a rule fires, and is right, in draws for each format that it holds for.
+
+    Raises:
+        Fault: as `judge_rule`, or it never fired.
+    """
+    if not sum(fired_of(use, source, enough, most) for source in use.sources):
+        raise Fault(
+            f"{use.name} never fired in {most} draws of {use.rule.pattern}: say in HINTS "
+            "(tests/passes/generated/pattern.py) what it asks for beyond that"
+        )

@@ -104,7 +104,7 @@ class Site:
         """The element type of the results: the operands', where they only move or are plain."""
         alike = [v for v in operands if kind_of(v) == kind]
         moves = issubclass(self.cls, MoveOp | SplitOp | ExtremeOp | WindowPoolOp)
-        if alike and (kind == "plain" or (moves and self.draw.chance(0.9))):
+        if alike and (kind == "plain" or (moves and self.draw.chance(0.75))):
             return element_of(alike[0])
         return self.draw.element(kind)
 
