@@ -179,6 +179,7 @@ def first_wrong_application(replay: Replay, judge: Judge, change: Change) -> Fou
     after = replay.run(whole)
     total = len(whole.applied)
     if total == 0 or _change_within(replay, judge, 0) is not None:
+        change = judge(after) or change  # of the values in front of the pass
         return Found(_unlimited(whole, after, change), total, change)
     right, wrong = 0, total
     while wrong - right > 1:

@@ -10,7 +10,7 @@ takes the interpreter's place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from typing_extensions import override
@@ -29,7 +29,13 @@ from furiosa_ir.debugging.inputs import (
     given_debugging_inputs,
     inputs_of,
 )
-from furiosa_ir.debugging.state import State, frozen, numbered, same_operations
+from furiosa_ir.debugging.state import (
+    State,
+    frozen,
+    numbered,
+    numbered_values,
+    same_operations,
+)
 from furiosa_ir.driver import CompileResult, compile_source
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.ir.passes import Pass
@@ -40,6 +46,7 @@ from furiosa_ir.pipeline_request import PipelineRequest
 from furiosa_ir.plugin_source import Plugin
 from furiosa_ir.plugins import is_ours
 from furiosa_ir.verification.commands import has_commands
+from furiosa_ir.verification.inputs import NetworkInput, drawn_inputs
 from furiosa_ir.verification.trace import CompileTrace
 from furiosa_ir.verification.verify import verify_compile
 
@@ -59,15 +66,44 @@ class Moment:
 
 @dataclass
 class History(Instrumentation):
-    """Keeps the module behind each pass that changed it."""
+    """Keeps the module behind each pass that changed it.
+
+    Values are numbered when they first are there: those of the source, then what passes make.
+    """
 
     moments: list[Moment] = field(default_factory=list[Moment])
     tracker: ValueTracker = field(default_factory=ValueTracker)
+    _count: int = 0
 
     @override
     def before_pipeline(self, module: ModuleOp) -> None:
-        self.tracker.names.update(numbered(module))
+        self._number(module)
         self.moments.append(Moment(None, frozen(module, self.tracker)))
+
+    def _number(self, module: ModuleOp) -> None:
+        names = self.tracker.names
+        for value in numbered_values(module):
+            if value not in names:
+                names[value] = (self._count,)
+                self._count += 1
+
+    @override
+    def before_pass(self, what: Pass, module: ModuleOp) -> None:
+        if self.moments[-1].what is not None:
+            self._number(module)
+            self._name_last(module)
+
+    def _name_last(self, module: ModuleOp) -> None:
+        """Gives the numbers to the copy of the module, too."""
+        last = self.moments[-1]
+        if not same_operations(last.state.module, module):
+            return
+        copies = numbered_values(last.state.module)
+        names = {
+            copy: self.tracker.names[value]
+            for copy, value in zip(copies, numbered_values(module), strict=True)
+        }
+        self.moments[-1] = Moment(last.what, replace(last.state, names=names))
 
     @override
     def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
@@ -153,18 +189,28 @@ def bisect(
     found = _Search(moments, drawn).run()
     if found is None and failure is not None:
         raise failure
-    compared = tuple(m.what.name for m in moments if m.what is not None)
-    if found is not None:
-        finding, before, behind = found
-        return Bisection(finding, before, behind, len(drawn), compared, failure)
-    assert result is not None
-    trace.finish(result.module)
     differs = None
-    try:
-        verify_compile(trace, source, result.program, inputs=inputs, part=part)
-    except Disagreement as error:
-        differs = error
-    return Bisection(None, None, (), len(drawn), compared, None, differs)
+    if found is None:
+        assert result is not None
+        trace.finish(result.module)
+        try:
+            verify_compile(trace, source, result.program, inputs=inputs, part=part)
+        except Disagreement as error:
+            differs = error
+            if inputs is None:  # it has drawn others
+                drawn = _as_verified(entries)
+                found = _Search(moments, drawn).run()
+    compared = tuple(m.what.name for m in moments if m.what is not None)
+    if found is None:
+        return Bisection(None, None, (), len(drawn), compared, None, differs)
+    finding, before, behind = found
+    return Bisection(finding, before, behind, len(drawn), compared, failure)
+
+
+def _as_verified(entries: Sequence[NetworkInput]) -> list[NumberedInput]:
+    """The inputs that `--verify` draws."""
+    drawn = drawn_inputs(entries)
+    return [NumberedInput(n, "of --verify", feeds) for n, feeds in enumerate(drawn, 1)]
 
 
 _Result = tuple[Finding, ModuleOp, tuple[Pass, ...]]
@@ -179,6 +225,7 @@ class _Search:
     memory: Memory = field(default_factory=Memory)
 
     def run(self) -> _Result | None:
+        """The first pass that changes a value of the source, else one on the way."""
         runnable = [m for m in self.moments if not has_commands(m.state.module)]
         for on in self.inputs:
             known = record(runnable[0].state.module, on.feeds, self.memory)
@@ -188,6 +235,13 @@ class _Search:
                 found = self._simulated(on)
                 if found is not None:
                     return found
+        for on in self.inputs:
+            for index in range(1, len(runnable)):
+                before, after = (moment.state for moment in runnable[index - 1 : index + 1])
+                known = record(before.module, on.feeds, self.memory)
+                change = self._change(before, known, after, on)
+                if change is not None:
+                    return self._within(runnable[index].what, before.module, change, on)
         return None
 
     def _change(
@@ -209,18 +263,22 @@ class _Search:
                 right = middle
             else:
                 wrong = middle
-        what, module = runnable[wrong].what, runnable[right].state.module
-        assert what is not None
-        before = State(module, numbered(module))
-        of_before = record(module, on.feeds, self.memory)
-        replay = Replay(what, module)
-
-        def judge(state: State) -> Change | None:
-            return self._change(before, of_before, state, on)
-
         change = self._change(source, known, runnable[wrong].state, on)
         assert change is not None
-        return self._found(replay, judge, change), module, (what,)
+        return self._within(runnable[wrong].what, runnable[right].state.module, change, on)
+
+    def _within(
+        self, what: Pass | None, module: ModuleOp, change: Change, on: NumberedInput
+    ) -> _Result:
+        """What in the pass behind a module changes a value."""
+        assert what is not None
+        before = State(module, numbered(module))
+        known = record(module, on.feeds, self.memory)
+
+        def judge(state: State) -> Change | None:
+            return self._change(before, known, state, on)
+
+        return self._found(Replay(what, module), judge, change), module, (what,)
 
     def _found(self, replay: Replay, judge: Judge, change: Change) -> Finding:
         found = first_wrong_application(replay, judge, change)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,6 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr
-from furiosa_ir.backends.warboy.dialect.commands import ExecuteDotOp
 from furiosa_ir.debugging.finding import Finding
 from furiosa_ir.debugging.numerics import Numerics, NumericsFailure
 from furiosa_ir.dialects.ftensor.arithmetic import AddOp, ClampOp, RescaleOp
@@ -26,6 +24,7 @@ from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.tools.opt import main as furiosa_opt
 from furiosa_ir.verification.trace import copy_module
+from tests.debugging.wrong_command import WrongCommand
 from tests.debugging.wrong_passes import WRONG, Wrong
 
 
@@ -114,33 +113,6 @@ def test_a_pass_without_rules_is_named_with_the_operation(levels: dict[str, Modu
     assert "residual_sum" in finding.layer
     assert "ftensor.add" in finding.change.before
     assert any("by hand" in line for line in finding.lines())
-
-
-@rule
-def other_zero_point(op: ExecuteDotOp, rw: Rewrite) -> Any:
-    """A command of the layer whose channels are 32 reads its padding as something else."""
-    command = op.command.data
-    values = dict(command.fields)
-    if values["x_zp"] != -128 or values["pads"] == (0, 0, 0, 0):
-        return None
-    values["x_zp"] = 5
-    properties = {"command": CommandAttr(replace(command, fields=tuple(values.items())))}
-    made = ExecuteDotOp.create(
-        operands=list(op.operands),
-        result_types=[op.token.type],
-        properties=properties,
-        attributes=dict(op.attributes),
-    )
-    made.location = op.location
-    return rw.insert(made).token
-
-
-@dataclass(frozen=True)
-class WrongCommand(RewritePass):
-    """Rewrites commands."""
-
-    name = "test-wrong-command"
-    rules = (other_zero_point,)
 
 
 def test_below_the_schedule_the_simulator_tells(levels: dict[str, ModuleOp]) -> None:
