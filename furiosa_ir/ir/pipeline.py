@@ -289,7 +289,7 @@ class Instrumentation(RewriteListener):
     """What watches a pipeline run; subclasses override what they need."""
 
     def before_stage(self, name: str) -> None:
-        """The compiler begins with a stage: "import", a phase, or the program by its format."""
+        """A stage begins: "import", a phase (of `furiosa-opt` "passes"), the program's format."""
 
     def before_pipeline(self, module: ModuleOp) -> None:
         """The compiler has read the module, and nothing has run."""

@@ -3,6 +3,7 @@
     reproducer.json      what failed, the pipeline, options, versions, plug-ins
     module.mlir          the module that the pipeline runs on
     module.safetensors   its large constants
+    network              in place of both: the network's file, if that could not be imported
     plugins/0/mine.py    the code of plug-ins that are Python files
 
 `unzip`, an editor and `zip` make another one of it. Everything in it is untrusted: sizes are looked
@@ -33,7 +34,9 @@ FORMAT = 1
 """Raise it when the meaning of a field changes."""
 
 MANIFEST, MODULE, CONSTANTS = "reproducer.json", "module.mlir", "module.safetensors"
+NETWORK = "network"
 WATCHING = "what watches "
+WITH_NETWORK = "with the network"
 _PLUGINS = "plugins"
 _EXPANSION = 16
 """Times its own size that a file may hold in any case."""
@@ -97,7 +100,7 @@ class Reproducer:
     Attributes:
         failure: what went wrong.
         begins: where the module is from: "before the pass 'x'", "before the phase 'y'", "as it was
-            read".
+            read"; "with the network" where that is what it holds.
         pipeline: what runs on it, as `furiosa-opt -p` takes it.
         target_ir: the level of IR that is compiled to; None: a program is made of what the pipeline
             leaves, and the content of its file.
@@ -105,7 +108,8 @@ class Reproducer:
         is_tried: whether it failed in the same way when it was tried.
         source: the name of the file that was compiled.
         command: the command line.
-        options: further ones, for people: the target, the batch size.
+        options: those of the command line that say how a network is read: `target`, `batch_size`,
+            `input_shape` and `dim` (one a line), `inputs`, `outputs`.
         versions: distribution -> version.
         plugins: the plug-ins that took part, in the order of loading.
     """
@@ -122,16 +126,19 @@ class Reproducer:
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     plugins: tuple[PluginCopy, ...] = ()
 
+    @property
+    def is_of_import(self) -> bool:
+        """Whether it holds a network, which could not be imported."""
+        return self.begins == WITH_NETWORK
 
-def write_reproducer(
-    reproducer: Reproducer, module: Path, constants: Path | None, path: Path
-) -> None:
+
+def write_reproducer(reproducer: Reproducer, members: Mapping[str, Path], path: Path) -> None:
     """Writes the file, whole or not at all.
 
     Args:
         reproducer: what it says.
-        module: a file of the module's text.
-        constants: the file of its constants, if it has large ones.
+        members: the files of what it holds: `MODULE` and, if it has large constants, `CONSTANTS`,
+            or `NETWORK`.
         path: where.
 
     Raises:
@@ -140,11 +147,11 @@ def write_reproducer(
     try:
         with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
             _put(archive, MANIFEST, _manifest(reproducer).encode())
-            with module.open("rb") as text:
-                _copy(archive, MODULE, text, zipfile.ZIP_DEFLATED)
-            if constants is not None:
-                with constants.open("rb") as data:  # as it is: weights are hardly smaller deflated
-                    _copy(archive, CONSTANTS, data, zipfile.ZIP_STORED)
+            for name, member in members.items():
+                # Weights are hardly smaller deflated.
+                how = zipfile.ZIP_DEFLATED if name == MODULE else zipfile.ZIP_STORED
+                with member.open("rb") as data:
+                    _copy(archive, name, data, how)
             for index, plugin in enumerate(reproducer.plugins):
                 for name, text in plugin.files.items():
                     _put(archive, f"{_PLUGINS}/{index}/{name}", text.encode())
@@ -180,7 +187,8 @@ def read_reproducer(path: Path, folder: Path) -> Reproducer:
 
     Args:
         path: where it is.
-        folder: an empty one, which gets its module (`MODULE`) and, if it has any, its constants.
+        folder: an empty one, which gets its module (`MODULE`) and, if it has any, its constants, or
+            its network (`NETWORK`).
 
     Raises:
         FormatFailure: it is no reproducer, of a later version, or holds more than it may.
@@ -209,7 +217,7 @@ def read_reproducer(path: Path, folder: Path) -> Reproducer:
 
 def _read(archive: zipfile.ZipFile, size: int, folder: Path) -> Reproducer:
     members = {member.filename: member for member in archive.infolist()}
-    if MANIFEST not in members or MODULE not in members:
+    if MANIFEST not in members or members.keys().isdisjoint((MODULE, NETWORK)):
         raise FormatFailure(f"is no crash reproducer: it has no {MANIFEST} or no {MODULE}")
     unpacked = sum(member.file_size for member in members.values())
     if unpacked > limit("EXPANDED_BYTES") + _EXPANSION * size:
@@ -222,7 +230,9 @@ def _read(archive: zipfile.ZipFile, size: int, folder: Path) -> Reproducer:
     if not isinstance(content, dict):
         raise FormatFailure(f"its {MANIFEST} is no object")
     reproducer = _of_manifest(cast("dict[str, Any]", content), archive, members)
-    for name in (MODULE, CONSTANTS):
+    if (NETWORK if reproducer.is_of_import else MODULE) not in members:
+        raise FormatFailure("is no sound crash reproducer: what it begins with is not there")
+    for name in (MODULE, CONSTANTS, NETWORK):
         if name in members:
             # zipfile reads no more than the directory claims, so the sum above holds.
             with archive.open(members[name]) as member, (folder / name).open("xb") as file:

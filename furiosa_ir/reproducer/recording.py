@@ -23,7 +23,9 @@ from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.backends.target import backend_of
+from furiosa_ir.cache.external_data import external_locations
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.formats import Format, head_of, recognise
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation, Phase, Pipeline
 from furiosa_ir.ir.text import write_module
@@ -31,8 +33,11 @@ from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.leftovers import temporary_folder
 from furiosa_ir.plugins import PluginFiles, files_of_plugins
 from furiosa_ir.reproducer.container import (
+    CONSTANTS,
     MODULE,
+    NETWORK,
     WATCHING,
+    WITH_NETWORK,
     Failure,
     PluginCopy,
     Reproducer,
@@ -55,15 +60,18 @@ class CrashRecorder(Instrumentation):
         path: the file that a failure is written to.
         to_program: whether the compile makes a program.
         verify_each: whether it verifies each pass.
-        source: the name of the file that is compiled.
-        options: further options of the compile, for people.
+        source: the file that is compiled.
+        options: how it is read (`container.Reproducer`).
+        target_ir: the level of IR that is compiled to; None: a program.
     """
 
     path: Path
     to_program: bool
     verify_each: bool = False
-    source: str = ""
+    source: Path = Path("-")
     options: dict[str, str] = field(default_factory=dict[str, str])
+    target_ir: str | None = None
+    _is_importing: bool = False
     _start: ModuleOp | None = None
     _phases: list[Phase] = field(default_factory=list[Phase])
     _before_phase: ModuleOp | None = None
@@ -73,8 +81,13 @@ class CrashRecorder(Instrumentation):
     _where: str | None = None
 
     @override
+    def before_stage(self, name: str) -> None:
+        self._is_importing = name == "import"
+
+    @override
     def before_pipeline(self, module: ModuleOp) -> None:
         self.forget()
+        self._is_importing = False
         self._start = module.clone()
 
     @override
@@ -107,15 +120,18 @@ class CrashRecorder(Instrumentation):
             error: what the compile has raised; a pass of a plug-in may end the process.
 
         Returns:
-            What was written; None if there is nothing: the compile had no module yet.
+            What was written; None if there is nothing: no pass had begun, and the source is no
+            network of one file.
 
         Raises:
             FuriosaError: the file cannot be written, or the IR is so unsound that it has no text.
         """
+        if self._is_importing:
+            return self._write_network(error)
         if self._start is None or not self._phases:
             return None
-        text = "".join(traceback.format_exception(error))
-        failure = Failure(self._found_in(error), type(error).__name__, _message(error), text)
+        where, text = self._found_in(error), _traceback(error)
+        failure = Failure(where, type(error).__name__, _message(error), text)
         candidates = list(self._candidates(failure))
         if failure.is_of_watching:  # nothing watches a trial
             del candidates[1:]
@@ -143,17 +159,48 @@ class CrashRecorder(Instrumentation):
             text = folder / MODULE
             write_module(module, text)
             beside = constants_path(text)
-            constants = beside if beside.exists() else None
+            members = {MODULE: text} | ({CONSTANTS: beside} if beside.exists() else {})
             trial = folder / "trial"
-            write_reproducer(made, text, constants, trial)
+            write_reproducer(made, members, trial)
             # What took all memory once would do so again.
             is_worth_it = not (isinstance(error, MemoryError) or made.failure.is_of_watching)
             fails = is_worth_it and fails_so(trial, made.failure)
             if not fails and not is_last:
                 return None
             made = replace(made, is_tried=fails)
-            write_reproducer(made, text, constants, self.path)
+            write_reproducer(made, members, self.path)
             return made
+
+    def _write_network(self, error: BaseException) -> Reproducer | None:
+        """Writes the network that could not be imported."""
+        source = self.source
+        if not source.is_file() or recognise(head_of(source)) not in (Format.ONNX, Format.TFLITE):
+            return None
+        if external_locations(source.read_bytes()):  # of a TFLite file: None
+            return None
+        failure = Failure("the import", type(error).__name__, _message(error), _traceback(error))
+        made = replace(self._whole(failure), begins=WITH_NETWORK, target_ir=self.target_ir)
+        members = {NETWORK: source}
+        with temporary_folder() as folder:
+            write_reproducer(made, members, folder / "trial")
+            if not isinstance(error, MemoryError) and fails_so(folder / "trial", failure):
+                made = replace(made, is_tried=True)
+        write_reproducer(made, members, self.path)
+        return made
+
+    def _whole(self, failure: Failure) -> Reproducer:
+        return Reproducer(
+            failure,
+            begins="as it was read",
+            pipeline=Pipeline("", tuple(self._phases)).text if self._phases else "",
+            target_ir=None,
+            verify_each=self.verify_each,
+            source=self.source.name,
+            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            options=self.options,
+            versions=versions(),
+            plugins=tuple(map(_copy, files_of_plugins())),
+        )
 
     def _found_in(self, error: BaseException) -> str:
         if self._where is not None:
@@ -169,18 +216,7 @@ class CrashRecorder(Instrumentation):
 
     def _candidates(self, failure: Failure) -> Iterator[tuple[Reproducer, ModuleOp]]:
         """What may be written, the least first."""
-        whole = Reproducer(
-            failure,
-            begins="as it was read",
-            pipeline=Pipeline("", tuple(self._phases)).text,
-            target_ir=None,
-            verify_each=self.verify_each,
-            source=self.source,
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            options=self.options,
-            versions=versions(),
-            plugins=tuple(map(_copy, files_of_plugins())),
-        )
+        whole = self._whole(failure)
         makes_program = self.to_program and self._end is not None
         for begins, pipeline, module in self._beginnings():
             level = None if makes_program else backend_of(module).levels[-1]
@@ -215,6 +251,10 @@ def fails_so(path: Path, failure: Failure) -> bool:
     except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever, it is compared
         return is_same(error, failure)
     return False
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def is_same(error: BaseException, failure: Failure) -> bool:

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from furiosa_ir.backends import look_for_installed
 from furiosa_ir.driver import CompileResult, compile_source
-from furiosa_ir.errors import FuriosaError
+from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.ir.pipeline import Instrumentation
 from furiosa_ir.leftovers import temporary_folder
+from furiosa_ir.network_part import part_of_options
 from furiosa_ir.plugins import PluginFiles, files_of_plugins, load_plugins
 from furiosa_ir.reproducer.container import (
     FILE_NAME,
     MODULE,
+    NETWORK,
     PluginCopy,
     Reproducer,
     read_reproducer,
@@ -29,17 +31,18 @@ _LOG = logging.getLogger(__name__)
 
 @contextmanager
 def opened_reproducer(path: Path) -> Generator[tuple[Reproducer, Path]]:
-    """A reproducer, and the file of its module, which is there as long as the block goes on.
+    """A reproducer, and the file of its module or network, which is there as long as the block is.
 
     Raises:
         FormatFailure: as `read_reproducer`.
     """
     with temporary_folder() as folder:
         reproducer = read_reproducer(path, folder)
+        name = NETWORK if reproducer.is_of_import else MODULE
         try:
-            yield reproducer, folder / MODULE
+            yield reproducer, folder / name
         except FuriosaError as error:
-            raise _renamed(error, str(folder / MODULE), f"{path}:{MODULE}") from error.__cause__
+            raise _renamed(error, str(folder / name), f"{path}:{name}") from error.__cause__
 
 
 def run_reproducer(
@@ -49,7 +52,7 @@ def run_reproducer(
 
     Args:
         reproducer: what to run.
-        module: the file of its module, the constants beside it.
+        module: the file of its module, the constants beside it; or of its network.
         instrumentation: watches the passes.
 
     Returns:
@@ -58,6 +61,23 @@ def run_reproducer(
     Raises:
         Exception: as it failed, or in another way.
     """
+    if reproducer.is_of_import:
+        given = reproducer.options
+        return compile_source(
+            module,
+            target=given.get("target"),
+            batch_size=_number(given.get("batch_size")),
+            part=part_of_options(
+                given.get("input_shape", "").splitlines(),
+                given.get("dim", "").splitlines(),
+                [names for names in (given.get("inputs"),) if names],
+                [names for names in (given.get("outputs"),) if names],
+            ),
+            target_ir=reproducer.target_ir,
+            passes=reproducer.pipeline or None,
+            instrumentation=instrumentation,
+            verify_each=reproducer.verify_each,
+        )
     result = compile_source(
         module,
         target_ir=reproducer.target_ir,
@@ -67,6 +87,12 @@ def run_reproducer(
     )
     _ = result.enf  # the failure may be the writer's
     return result
+
+
+def _number(text: str | None) -> int | None:
+    if text is None or text.isdecimal():
+        return None if text is None else int(text[:9])
+    raise FormatFailure(f"'{text}' is no batch size")
 
 
 def require_plugins(reproducer: Reproducer, folder: Path, *, trusted: bool = False) -> None:

@@ -14,7 +14,7 @@ from furiosa_ir.cache.key import Inputs
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.formats import head_of, recognise
 from furiosa_ir.spans import span
-from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction
+from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction, reading_options
 
 if TYPE_CHECKING:
     from furiosa_ir.driver import CompileResult
@@ -120,12 +120,12 @@ class FileCompile:
             yield
             return
         given = self.inputs
-        batch = None if given.batch_size is None else str(given.batch_size)
         with self.reproduction.recording(
             self.source,
             to_program=self.target_ir in (None, self.backend.container.name),
             verify_each=self.verify_each,
-            options={"target": given.target, "batch_size": batch},
+            options=reading_options(given.target, given.batch_size, given.part),
+            target_ir=self.target_ir,
         ) as self._recorder:
             yield
         self._recorder = None

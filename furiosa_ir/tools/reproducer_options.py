@@ -14,6 +14,7 @@ import click
 from furiosa_ir.tools.arguments import OUTPUT
 
 if TYPE_CHECKING:
+    from furiosa_ir.network_part import Part
     from furiosa_ir.reproducer.recording import CrashRecorder
 
 # What imports numpy and xDSL is imported where it is used.
@@ -48,7 +49,8 @@ class Reproduction:
         *,
         to_program: bool,
         verify_each: bool,
-        options: dict[str, str | None] | None = None,
+        options: dict[str, str | None],
+        target_ir: str | None = None,
     ) -> Generator[CrashRecorder | None]:
         """Writes what fails within it, if that is asked for.
 
@@ -56,7 +58,8 @@ class Reproduction:
             source: what is compiled.
             to_program: whether a program is made.
             verify_each: whether each pass is verified.
-            options: further ones, for people.
+            options: how it is read (`reproducer.container.Reproducer`).
+            target_ir: where the compile ends; None: at a program.
 
         Raises:
             FuriosaError: the file cannot be written.
@@ -69,8 +72,8 @@ class Reproduction:
         from furiosa_ir.reproducer.recording import CrashRecorder
 
         refuse_terminal(check_writable(self.output))
-        given = {name: text for name, text in (options or {}).items() if text is not None}
-        recorder = CrashRecorder(self.output, to_program, verify_each, source.name, given)
+        given = {name: text for name, text in options.items() if text is not None}
+        recorder = CrashRecorder(self.output, to_program, verify_each, source, given, target_ir)
         try:
             yield recorder
         except OSError:  # of a disk, not of the compiler
@@ -79,6 +82,23 @@ class Reproduction:
             if isinstance(error, Exception) or plugin_failure(error) is not None:
                 _write(recorder, error)
             raise
+
+
+def reading_options(
+    target: str | None, batch_size: int | None, part: Part
+) -> dict[str, str | None]:
+    """How a network is read, as reproducers have it."""
+    shapes = [f"{name}={','.join(map(str, shape))}" for name, shape in part.input_shapes]
+    dims = [f"{name}={extent}" for name, extent in part.dims]
+    found = {
+        "target": target,
+        "batch_size": None if batch_size is None else str(batch_size),
+        "input_shape": "\n".join(shapes),
+        "dim": "\n".join(dims),
+        "inputs": ",".join(part.inputs or ()),
+        "outputs": ",".join(part.outputs or ()),
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 NO_REPRODUCTION = Reproduction()
@@ -95,7 +115,8 @@ def _write(recorder: CrashRecorder, error: Exception | SystemExit) -> None:
         click.echo(f"WARNING: there is no crash reproducer: {reason}", err=True)
         return
     if made is None:
-        click.echo("WARNING: there is no crash reproducer: no pass had begun", err=True)
+        reason = "no pass had begun, and the source is no network of one file"
+        click.echo(f"WARNING: there is no crash reproducer: {reason}", err=True)
         return
     doubt = "" if made.is_tried else ", but did not fail so when it was tried"
     if made.failure.is_of_watching:

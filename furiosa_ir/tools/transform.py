@@ -11,7 +11,12 @@ from pathlib import Path
 import click
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
 
-from furiosa_ir.backends import backend_for, look_for_installed, read_program
+from furiosa_ir.backends import (
+    backend_for,
+    default_backend,
+    look_for_installed,
+    read_program,
+)
 from furiosa_ir.backends.target import backend_of
 from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure
 from furiosa_ir.files import check_distinct, check_writable, write_whole
@@ -38,7 +43,7 @@ from furiosa_ir.spans import span
 from furiosa_ir.streams import descriptor_at
 from furiosa_ir.tools.colors import colored
 from furiosa_ir.tools.diagnostics import Diagnostic, expectations, mismatches
-from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction
+from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction, reading_options
 from furiosa_ir.tools.sources import check_outputs, plugin_files
 from furiosa_ir.tools.watch_options import Watch
 
@@ -91,11 +96,17 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
             file,
             to_program=False,
             verify_each=settings.verify_each,
-            options={"target": settings.target},
+            options=reading_options(settings.target, settings.batch_size, settings.part),
+            target_ir=_first_level(settings),
         ) as recorder,
     ):
         instruments = (*([recorder] if recorder else []), *watching)
         _transform_file(file, output, replace(settings, instruments=instruments))
+
+
+def _first_level(settings: Settings) -> str:
+    backend = default_backend() if settings.target is None else backend_for(settings.target)
+    return backend.levels[0]
 
 
 def run_reproducer_file(file: Path, output: Path | None, settings: Settings) -> None:
@@ -198,8 +209,11 @@ def _transform(data: bytes, file: Path, settings: Settings) -> ModuleOp:
 def _load(data: bytes, file: Path, settings: Settings) -> tuple[ModuleOp, Positions | None]:
     """One module, and where its operations stand in a text."""
     if recognise(data) is not Format.IR:
+        _begin("import", settings)
         path = data if str(file) == "-" else file
-        return load(path, settings.batch_size, settings.part), None
+        module = load(path, settings.batch_size, settings.part)
+        _begin("passes", settings)
+        return module, None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -207,6 +221,11 @@ def _load(data: bytes, file: Path, settings: Settings) -> tuple[ModuleOp, Positi
     _refuse_change("IR", file, settings)
     positions = Positions()
     return _parse(text, file, settings, positions), positions
+
+
+def _begin(stage: str, settings: Settings) -> None:
+    for watch in settings.instruments:
+        watch.before_stage(stage)
 
 
 def pipeline_to_run(file: Path | None, settings: Settings) -> str:

@@ -104,14 +104,14 @@ def _cache(data: bytes) -> None:
 def _reproducer(data: bytes) -> None:
     """What is unpacked lies in one folder, under names of ours."""
     from furiosa_ir.leftovers import temporary_folder
-    from furiosa_ir.reproducer.container import CONSTANTS, MODULE, read_reproducer
+    from furiosa_ir.reproducer.container import CONSTANTS, MODULE, NETWORK, read_reproducer
 
     with temporary_folder() as folder:
         path, into = folder / "c.zip", folder / "into"
         path.write_bytes(data)
         into.mkdir()
         read_reproducer(path, into)
-        assert {p.name for p in folder.rglob("*")} <= {"c.zip", "into", MODULE, CONSTANTS}
+        assert {p.name for p in folder.rglob("*")} <= {"c.zip", "into", MODULE, CONSTANTS, NETWORK}
 
 
 HARNESSES = {

@@ -188,12 +188,20 @@ def hostile_programs() -> Iterator[tuple[str, bytes]]:
 def reproducers() -> Iterator[tuple[str, bytes]]:
     """Crash reproducers with and without constants, options and code of plug-ins."""
     from furiosa_ir.leftovers import temporary_folder
-    from furiosa_ir.reproducer.container import Failure, PluginCopy, Reproducer, write_reproducer
+    from furiosa_ir.reproducer.container import (
+        CONSTANTS,
+        MODULE,
+        Failure,
+        PluginCopy,
+        Reproducer,
+        write_reproducer,
+    )
 
     with temporary_folder() as folder:
         module, constants = folder / "module.mlir", folder / "module.safetensors"
         module.write_text("builtin.module {}\n")
         constants.write_bytes(bytes(64))
+        members = {MODULE: module}
         for i in range(64):
             code = {f"p{k}/mine.py": f"X = {k}" for k in range(i % 3)}
             digests = dict.fromkeys((*code, "table.bin"), "0" * 64)
@@ -206,7 +214,8 @@ def reproducers() -> Iterator[tuple[str, bytes]]:
                 versions={"numpy": "2.0"},
                 plugins=(PluginCopy("mine.py", "p0/mine.py", digests, code),) if i % 3 else (),
             )
-            write_reproducer(made, module, constants if i % 7 else None, folder / "made.zip")
+            held = members | ({CONSTANTS: constants} if i % 7 else {})
+            write_reproducer(made, held, folder / "made.zip")
             yield f"reproducer_{i}", (folder / "made.zip").read_bytes()
 
 

@@ -151,6 +151,22 @@ def test_the_assembly():
     assert not Path("output.enf").exists()
 
 
+@pytest.mark.parametrize("command", [(opt_main, "--to", "graph"), (main, "compile")])
+def test_a_network_that_is_not_imported(command: tuple[Any, ...]):
+    data = (DIGITS / "digits_int8.tflite").read_bytes()
+    Path("x.tflite").write_bytes(data[: len(data) // 2])
+    error, made = failure(*command, "x.tflite", "-b", 3)
+    assert made.failure.where == "the import"
+    assert made.begins == "with the network"
+    assert made.options == {"batch_size": "3"}
+    assert made.is_tried
+    with zipfile.ZipFile("c.zip") as archive:
+        assert archive.read("network") == data[: len(data) // 2]
+    result = again()
+    assert "It fails in the same way:" in result.stderr
+    assert result.stderr.splitlines()[-1] == error.replace("x.tflite", "c.zip:network")
+
+
 def test_any_exception(monkeypatch: pytest.MonkeyPatch):
     def breaks(self: Allocate, ctx: object, op: object) -> None:
         raise ZeroDivisionError(f"at {id(op):#x}")
@@ -279,7 +295,8 @@ def test_a_program_of_a_reproducer(monkeypatch: pytest.MonkeyPatch):
 
 def test_where_there_is_nothing_to_write():
     Path("x.onnx").write_bytes(b"\x08no network")
-    for arguments in (("x.onnx", "--to", "graph"), (ONNX, "-p", "no-pass")):
+    Path("x.mlir").write_text("builtin.module { oops }")
+    for arguments in (("x.mlir", "--to", "graph"), (ONNX, "-p", "no-pass"), (ONNX, "-o", "no/x")):
         result = run(opt_main, *arguments, "--crash-reproducer", "c.zip")
         assert result.exit_code == 1
         assert "WARNING: there is no crash reproducer: no pass had begun" in result.stderr
