@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from furiosa_ir import plugins
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.backends.warboy.passes.allocate import Allocate
 from furiosa_ir.driver import compile_source
@@ -64,6 +65,9 @@ CALLS = 0
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("_roots", "_loaded", "_installed"):  # what is loaded here is forgotten
+        monkeypatch.setattr(plugins, name, {})
+    monkeypatch.setattr(plugins, "_untracked", set[str]())
     # Of its own: this process has loaded those of the tests before.
     Path("fails.py").write_text(f"{PLUGIN}# {tmp_path}\n")
 
@@ -249,21 +253,6 @@ def test_what_is_mended_goes_on_to_its_end():
     direct = compile_source(ONNX).program
     assert direct is not None
     assert read_program(Path("a.enf")).segments == direct.segments
-
-
-def test_another_backend_in_a_package():
-    toy = ("--load", Path(__file__).parents[2] / "examples" / "toy_backend")
-    options = ("--target-npu", "toy", "--skip", "lower-to-ftensor")
-    _, made = failure(main, "compile", DIGITS / "digits_int8.tflite", *toy, *options)
-    assert made.begins == "before the phase 'ftensor'"
-    assert made.pipeline == "ftensor()"
-    assert made.is_tried
-    (plugin,) = (p for p in made.plugins if p.name.startswith("toy_backend/"))
-    assert plugin.main == "toy_backend/__init__.py"
-    assert "toy_backend/pipeline.py" in plugin.files
-    result = again(*toy)
-    assert "It fails in the same way:" in result.stderr
-    assert "toy_backend" not in result.stderr  # nothing of it has changed
 
 
 def test_what_is_found_by_looking():

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from furiosa_ir import plugins
 from furiosa_ir.backends import default_backend
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.backends.warboy.pipeline import PIPELINE
@@ -47,6 +48,9 @@ class Mine(Pass):
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("_roots", "_loaded", "_installed"):  # what is loaded here is forgotten
+        monkeypatch.setattr(plugins, name, {})
+    monkeypatch.setattr(plugins, "_untracked", set[str]())
     Path("mine.py").write_text(PLUGIN)
 
 
@@ -279,36 +283,6 @@ def test_a_failing_edit_names_its_option():
         default_pipeline().insert_after("schedule", "graph-partition").skip("graph-partition")
     assert "--skip: the pass 'graph-partition' stands in the pipeline 2 times" in bad(
         opt_main, ONNX, "--insert-after", "schedule=graph-partition", "--skip", "graph-partition"
-    )
-
-
-def test_phases_of_another_backend():
-    toy = Path(__file__).parents[2] / "examples" / "toy_backend"
-    options = ("--load", toy, "--target-npu", "toy")
-    assert "'warboy' is a phase for Warboy, not for the toy (there are: graph, ftensor)" in bad(
-        opt_main, ONNX, *options, "-p", "graph,warboy"
-    )
-    text = call(opt_main, "--dump-pipeline", *options, "--skip", "graph-fold-constants")
-    assert "  graph(assign-target{npu=" in text
-    assert call(opt_main, ONNX, "--load", toy, "-p", text) == call(
-        opt_main, ONNX, *options, "--skip", "graph-fold-constants"
-    )
-    # The target that a pipeline begins with says whose phases it means.
-    mine = call(opt_main, ONNX, "--load", toy, "-p", "assign-target{npu=toy},graph,ftensor")
-    assert mine == call(opt_main, ONNX, *options, "--to", "ftensor")
-    edited_text = ("-p", "assign-target{npu=toy},graph,ftensor", "--skip", "graph-fold-constants")
-    assert call(opt_main, ONNX, "--load", toy, *edited_text) == call(
-        opt_main, ONNX, *options, "--skip", "graph-fold-constants"
-    )
-    assert "is of the phase 'ftensor', and what runs is the phase 'graph'" in bad(
-        opt_main,
-        ONNX,
-        "--load",
-        toy,
-        "-p",
-        "assign-target{npu=toy},graph",
-        "--skip",
-        "lower-to-ftensor",
     )
 
 
