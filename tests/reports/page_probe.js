@@ -7,6 +7,28 @@ const probe = {
     return new Set(new Uint32Array(data.buffer)).size;
   },
   cycles: (layer) => [PROGRAMS[0].layers[layer].start_cycle, PROGRAMS[0].layers[layer].end_cycle],
+  /** How many of the table's rows stay in the document when another layer in it is selected. */
+  keptRows(one, other) {
+    select(0, one);
+    const before = new Set(document.querySelectorAll("#layers tbody tr"));
+    select(0, other);
+    return [...document.querySelectorAll("#layers tbody tr")].filter((row) => before.has(row)).length;
+  },
+  /** How many rectangles are filled on canvases because of an action, at the top of the page. */
+  async fills(action) {
+    scrollTo(0, 0);
+    for (let frame = 0; frame < 4; frame++) await new Promise(requestAnimationFrame);
+    const { fillRect } = CanvasRenderingContext2D.prototype;
+    let count = 0;
+    CanvasRenderingContext2D.prototype.fillRect = function (...place) {
+      count++;
+      return fillRect.apply(this, place);
+    };
+    action();
+    for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+    CanvasRenderingContext2D.prototype.fillRect = fillRect;
+    return count;
+  },
   async painted() {
     repaintAll();
     for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);

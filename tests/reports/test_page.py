@@ -97,6 +97,7 @@ class Screen:
         self.page.on("pageerror", self._complain)
         self.page.on("console", self._complain)
         self.page.on("request", self._request)
+        self.page.set_default_timeout(240_000)  # only what hangs takes as long
         self.page.goto(path.as_uri())
         self.page.wait_for_selector("html[data-ready]")
         self.page.evaluate(PROBE)
@@ -311,19 +312,13 @@ def test_two_thousand_layers_are_smooth(
     path = tmp_path / "long.html"
     path.write_text(text, encoding="utf-8")
     with Screen(browser, path) as page:
-        # Of the page's own clock, which other work on the machine slows: far below 2 s alone.
-        assert page.evaluate("Number(document.documentElement.dataset.ready)") < 8000
         assert page.locator("#layers tbody tr").count() < 60  # the rest is not in the document
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.locator("#layers tbody tr:not(.space)").count() == len(profile.layers)
         page.evaluate("dispatchEvent(new Event('afterprint'))")
         page.evaluate("select(0, 2000)")
         assert page.locator("#layers tr.chosen").count() == 1
-        painted = page.evaluate(
-            """() => {
-              const start = performance.now();
-              for (let i = 0; i < 20; i++) { timeAxis.zoom(0.9); select(0, 1000 + i); }
-              return performance.now() - start;
-            }"""
-        )
-        assert painted < 4000
+        # A selection builds no rows anew, and paints nothing that is not on the screen.
+        rows = page.evaluate("probe.keptRows(1000, 1005)")
+        assert rows > 0
+        assert page.evaluate("probe.fills(() => timeAxis.zoom(0.9))") == 0
