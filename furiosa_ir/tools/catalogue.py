@@ -116,13 +116,14 @@ def rules() -> list[Record]:
     """Beside it: `pattern` (what it matches) and `passes` (which apply it)."""
     from furiosa_ir.ir.passes import all_passes
 
-    found: dict[str, tuple[Rule, list[str]]] = {}
+    found: dict[tuple[str, str], tuple[Rule, list[str]]] = {}  # a plug-in's may have a known name
     for name, cls in all_passes().items():
         for rule in cls.rule_list():
-            found.setdefault(rule.name, (rule, []))[1].append(name)
+            key = rule.name, rule.function.__module__
+            found.setdefault(key, (rule, []))[1].append(name)
     return [
-        _record(name, rule.function, pattern=rule.pattern, passes=names)
-        for name, (rule, names) in sorted(found.items())
+        _record(rule.name, rule.function, pattern=rule.pattern, passes=names)
+        for _, (rule, names) in sorted(found.items())
     ]
 
 

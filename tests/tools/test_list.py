@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from xdsl.ir import SSAValue
 
-from furiosa_ir.ir.passes import find_pass
+from furiosa_ir.dialects.graph.movement import ReshapeOp
+from furiosa_ir.ir.passes import PASSES, RewritePass, find_pass
+from furiosa_ir.ir.rules import Rewrite, rule
 from furiosa_ir.tools import catalogue
 from furiosa_ir.tools.furiosa import main
 
@@ -62,6 +65,23 @@ def test_records_name_what_python_imports() -> None:
     for record in json.loads(listed("passes", "--json").stdout):
         cls = find_pass(record["name"])
         assert record["module"] == f"{cls.__module__}.{cls.__qualname__}"
+
+
+def test_a_rule_of_a_plugin_may_have_a_name_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    @rule
+    def same_shape(op: ReshapeOp, rw: Rewrite) -> SSAValue | None:
+        """A plug-in's."""
+        return None
+
+    class Mine(RewritePass):
+        """A plug-in's."""
+
+        rules = (same_shape,)
+
+    monkeypatch.setitem(PASSES, "mine", Mine)
+    ours, theirs = (r for r in catalogue.rules() if r["name"] == "same_shape")
+    assert "mine" not in ours["passes"]
+    assert theirs["passes"] == ["mine"]
 
 
 def test_unknown_names() -> None:
