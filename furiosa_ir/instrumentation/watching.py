@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -46,6 +46,7 @@ def watching(
     sink: Sink,
     style: Style = PLAIN,
     timing: Timing | None = None,
+    others: Sequence[Instrumentation] = (),
 ) -> Generator[list[Instrumentation]]:
     """The instruments that are asked for; what they have to say in the end, they say behind it.
 
@@ -54,6 +55,7 @@ def watching(
         sink: where it is shown.
         style: how IR is printed; `options.elide` counts as well.
         timing: what records the time, if that is asked for.
+        others: further instruments; their time is none of the rules'.
 
     Raises:
         FuriosaError: a pass that is named is none; the tree's folder cannot be made; nothing is
@@ -88,6 +90,7 @@ def watching(
     statistics = Statistics()
     if options.statistics is not None:
         instruments.append(statistics)
+    instruments.extend(others)
     if timing is not None:
         instruments.append(RuleTiming(timing))  # the last: it begins behind the others
     try:

@@ -281,20 +281,23 @@ class Watch:
         from furiosa_ir.instrumentation.watching import watching
         from furiosa_ir.ir.text_printer import Style
 
-        style = Style(locations, generic)
-        with watching(self.options, _Shown(self, color), style, self._timing) as instruments:
-            if self.options.numerics is None:
+        style, shown = Style(locations, generic), _Shown(self, color)
+        if self.options.numerics is None:
+            with watching(self.options, shown, style, self._timing) as instruments:
                 yield instruments
-                return
-            from furiosa_ir.debugging.numerics import Numerics
+            return
+        from furiosa_ir.debugging.numerics import Numerics
 
-            numerics = Numerics(self.options.numerics)
-            with numerics.recording():
-                try:
-                    yield (*instruments, numerics)
-                finally:
-                    for line in numerics.report():
-                        self.show(f"{line}\n")
+        numerics = Numerics(self.options.numerics)
+        with (
+            watching(self.options, shown, style, self._timing, [numerics]) as instruments,
+            numerics.recording(),
+        ):
+            try:
+                yield instruments
+            finally:
+                for line in numerics.report():
+                    self.show(f"{line}\n")
 
 
 class _Shown:
