@@ -26,7 +26,7 @@ func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
 
 
 def test_a_round_trip(tmp_path: Path):
-    asyncio.run(asyncio.wait_for(round_trip(tmp_path), 60))
+    asyncio.run(asyncio.wait_for(round_trip(tmp_path), 240))
 
 
 async def round_trip(folder: Path) -> None:
