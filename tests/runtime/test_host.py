@@ -299,6 +299,12 @@ def test_the_session_counts_and_not_its_children(monkeypatch: pytest.MonkeyPatch
         np.testing.assert_array_equal(again, (A + 1) % B)
 
 
+def stop(child: int) -> None:
+    """Stops a child, and waits until it is: on a busy machine it goes on for a while."""
+    os.kill(child, signal.SIGSTOP)
+    os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOWAIT)
+
+
 @pytest.mark.parametrize("size", [4, 1 << 20])  # the larger one fills the socket
 def test_a_stopped_child_is_an_error_of_one_run(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setenv("FURIOSA_HOST_ISOLATION", "1")
@@ -307,7 +313,7 @@ def test_a_stopped_child_is_an_error_of_one_run(monkeypatch: pytest.MonkeyPatch,
     engine = IsolatedEngine(negation(shape))
     np.testing.assert_array_equal(engine.run([a])[0], -a)
     (child,) = children()
-    os.kill(child, signal.SIGSTOP)
+    stop(child)
     with pytest.raises(ExecutionFailure, match="did not answer because it is stopped") as caught:
         engine.run([a])
     assert caught.value.layer == "negation"
@@ -326,7 +332,7 @@ def test_a_child_that_does_not_answer_is_an_error_of_one_run(
     engine = IsolatedEngine(negation(["n"]))
     np.testing.assert_array_equal(engine.run([a])[0], -a)
     (child,) = children()
-    os.kill(child, signal.SIGSTOP)
+    stop(child)
     message = r"did not answer for 15 s \(FURIOSA_MAX_HOST_SECONDS sets the limit of 15 s"
     with pytest.raises(ExecutionFailure, match=message) as caught:
         engine.run([a])
