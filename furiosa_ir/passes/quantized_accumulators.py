@@ -22,7 +22,7 @@ from furiosa_ir.numerics.array import Array
 from furiosa_ir.passes.affine_expression import Affine, find_affine, real_constant, stored_of
 from furiosa_ir.passes.clone import clone_with
 from furiosa_ir.passes.elementwise_expression import is_byte
-from furiosa_ir.passes.quantized_movement import only_quantized
+from furiosa_ir.passes.quantized_movement import rounds_once
 from furiosa_ir.passes.quantized_operators import accumulator_integers
 
 
@@ -66,7 +66,7 @@ def quantize_of_accumulator(
     Where c > 0 and d is a multiple of the unit that scale(w') = scale(w) * c makes, it is one
     operator with a bias: Q(conv(DQ(x), DQ(w')) + d).
     """
-    if not only_quantized(op.x) or not is_byte(op.result):
+    if not rounds_once(op) or not is_byte(op.result):
         return None
     affine = find_affine(x.results[0], through_moves=True)
     if affine.source is not op.x and not affine.source.has_one_use():

@@ -140,6 +140,11 @@ def only_quantized(value: SSAValue) -> bool:
     return all(isinstance(user, QuantizeOp) or is_dead(user) for user in users)
 
 
+def rounds_once(op: QuantizeOp) -> bool:
+    """Whether what an operation stores has been rounded by nothing, and is only stored."""
+    return quantization_of(op.x) is None and only_quantized(op.x)
+
+
 @rule
 def quantize_of_dequantize(op: QuantizeOp, x: DequantizeOp, rw: Rewrite) -> SSAValue:
     """Q(DQ(x)) = x with the same parameters; with others it requantises x."""

@@ -31,7 +31,7 @@ from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.passes.affine_expression import Affine, find_affine, real_constant, stored_of
 from furiosa_ir.passes.clone import clone_with
-from furiosa_ir.passes.quantized_movement import only_quantized
+from furiosa_ir.passes.quantized_movement import only_quantized, rounds_once
 
 _OWN_RULES = (
     *(ContractionOp, MoveOp, SplitOp, ConcatOp, PadOp),
@@ -46,7 +46,7 @@ def quantize_of_operator(op: QuantizeOp, x: GraphOp, rw: Rewrite) -> SSAValue | 
     if isinstance(x, _OWN_RULES) or len(x.results) != 1:
         return None
     stored = [stored_of(v) for v in x.operands]
-    if not only_quantized(op.x) or not _per_tensor(op.result) or None in stored:
+    if not rounds_once(op) or not _per_tensor(op.result) or None in stored:
         return None
     operands = [v for v in stored if v is not None]
     if not all(_per_tensor(v) for v in operands):
@@ -61,7 +61,7 @@ def quantize_of_affine(op: QuantizeOp, x: Affine, rw: Rewrite) -> SSAValue | Non
 
     A batch normalisation; sums, products and quotients with constants that are no 8-bit ones.
     """
-    if not only_quantized(op.x) or not _per_tensor(op.result):
+    if not rounds_once(op) or not _per_tensor(op.result):
         return None
     if all(v is not None and _per_tensor(v) for v in map(stored_of, x.operands)):
         return None  # 8-bit constants take less space
@@ -86,7 +86,7 @@ def quantize_with_real_parameters(
     """
     stored, parameters = stored_of(x.operands[0]), x.operands[1:]
     constants = [real_constant(c) for c in parameters]
-    if not only_quantized(op.x) or stored is None or not _per_tensor(stored):
+    if not rounds_once(op) or stored is None or not _per_tensor(stored):
         return None
     if any(c is None for c in constants) or not _per_tensor(op.result):
         return None
@@ -104,7 +104,7 @@ def quantize_of_extremum(op: QuantizeOp, x: MinimumOp | MaximumOp, rw: Rewrite) 
 
     Only where a and b come from quantised values and constants.
     """
-    if not only_quantized(op.x) or not _per_tensor(op.result):
+    if not rounds_once(op) or not _per_tensor(op.result):
         return None
     if not all(_is_extremum_of_stored(v) for v in x.operands):
         return None
@@ -122,7 +122,7 @@ def _is_extremum_of_stored(value: SSAValue) -> bool:
 @rule
 def quantize_of_where(op: QuantizeOp, x: WhereOp, rw: Rewrite) -> SSAValue | None:
     """Q(where(c, DQ(a), DQ(b))) = where(c, a, b) on quantised types; a constant is quantised."""
-    if not only_quantized(op.x) or not _per_tensor(op.result):
+    if not rounds_once(op) or not _per_tensor(op.result):
         return None
     element = element_of(op.result)
     chosen: list[SSAValue] = []
@@ -140,7 +140,7 @@ def quantize_of_where(op: QuantizeOp, x: WhereOp, rw: Rewrite) -> SSAValue | Non
 def quantize_of_mat_mul(op: QuantizeOp, x: MatMulOp, rw: Rewrite) -> SSAValue | None:
     """Q(DQ(a) @ DQ(b)) = a @ b on quantised types; a constant b may have scales per column."""
     a, b = stored_of(x.a), stored_of(x.b)
-    if not only_quantized(op.x) or a is None or b is None or not _takes_product(op.result, a, b):
+    if not rounds_once(op) or a is None or b is None or not _takes_product(op.result, a, b):
         return None
     if not _per_tensor(a) or not _channels_on(b, len(shape_of(b)) - 1):
         return None
@@ -155,7 +155,7 @@ def quantize_of_contraction(op: QuantizeOp, x: BiasedOp, rw: Rewrite) -> SSAValu
     `quantize_of_accumulator` adds it.
     """
     data, weight = stored_of(x.operands[0]), stored_of(x.operands[1])
-    if not only_quantized(op.x) or data is None or weight is None:
+    if not rounds_once(op) or data is None or weight is None:
         return None
     if not _takes_product(op.result, data, weight):
         return None

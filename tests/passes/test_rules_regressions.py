@@ -119,6 +119,17 @@ CASES = {
             f"tensor<2x3x4x{I8}>",
         ),
     ),
+    "a choice that saturates, then a quantisation": (
+        "graph-fold-quantization",
+        _module(
+            f"""%1 = graph.constant #graph.blob<i8 [4] (-46, 124, -107, 43)> : tensor<4x{I8}>
+            %2 = graph.where %0, %1, %1 : tensor<4x!quant.uniform<i8:f32, 0.0078125:127>>
+            %3 = graph.quantize %2 : tensor<4x{I8}>
+            func.return %3 : tensor<4x{I8}>""",
+            "%0: tensor<4xi1>",
+            f"tensor<4x{I8}>",
+        ),
+    ),
     "a quantised slope without dimensions": (
         "graph-fold-quantization",
         _module(
