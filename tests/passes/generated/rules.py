@@ -85,7 +85,7 @@ _QUANTIZED = "a quantisation for each operand, in front of what makes it: no rul
 _OPERANDS = "what stands for nothing in other operands, constants above all, which are folded then"
 
 GROWTH: Mapping[str, Growth] = {
-    "add_of_mat_mul": Growth(1, "reshapes to a matrix and back, of which the sum has none again"),
+    "add_of_mat_mul": Growth(2, "reshapes to a matrix and back, of which the sum has none again"),
     "affine_of_transpose": Growth(1, _SHARED),
     "cast_of_move": Growth(2, _EACH),
     "concat_of_cast": Growth(1, _SHARED),
