@@ -2,7 +2,7 @@
 
     import furiosa_ir as fi
 
-    program = fi.compile("net.tflite", target="warboy-2pe")
+    program = fi.compile("net.tflite")
     fi.report(program).save("report.html")
     outputs = fi.simulate(program, image)
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp as Module
 
     from furiosa_ir.api.exploring import explore
+    from furiosa_ir.api.machine_dialects import dialect
     from furiosa_ir.api.modules import load, parse, run, save, transform, verify
     from furiosa_ir.api.programs import Program, load_program, simulate
     from furiosa_ir.api.programs import compile_network as compile  # noqa: A004
     from furiosa_ir.api.reports import Report, inspect, report
-    from furiosa_ir.backends.warboy import dialect as warboy
     from furiosa_ir.compiler import default_pipeline
     from furiosa_ir.dialects import ftensor, graph, quant
     from furiosa_ir.dialects.graph.base import quantization_of
@@ -74,6 +74,7 @@ __all__ = [
     "__version__",
     "compile",
     "default_pipeline",
+    "dialect",
     "element_of",
     "explore",
     "ftensor",
@@ -100,15 +101,14 @@ __all__ = [
     "simulate",
     "transform",
     "verify",
-    "warboy",
 ]
 
 _DECLARED = {
     "furiosa_ir.api.exploring": "explore",
+    "furiosa_ir.api.machine_dialects": "dialect",
     "furiosa_ir.api.modules": "load parse run save transform verify",
     "furiosa_ir.api.programs": "Program compile_network=compile load_program simulate",
     "furiosa_ir.api.reports": "Report inspect report",
-    "furiosa_ir.backends.warboy.dialect": "=warboy",
     "furiosa_ir.compiler": "default_pipeline",
     "furiosa_ir.dialects.ftensor": "=ftensor",
     "furiosa_ir.dialects.graph": "=graph",

@@ -83,7 +83,7 @@ def test_what_there_is_not():
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_dialect_has_its_operations_by_name(name: str):
-    module = getattr(fi, name)
+    module = fi.dialect(name)
     assert isinstance(module, ModuleType)
     dialect = load_dialect(dialects()[name])
     declared = [*dialect.operations, *dialect.attributes]
@@ -109,7 +109,7 @@ def test_strict_pyright_takes_the_page_s_names(tmp_path):
     file.write_text(
         "# pyright: strict\nimport furiosa_ir as fi\n"
         f"{uses}\nx: type[fi.graph.GraphOp] = fi.graph.ReluOp\n"
-        "print(fi.ftensor.ClampOp, fi.warboy.DotOp, fi.quant.UniformType)\n"
+        "print(fi.ftensor.ClampOp, fi.dialect('warboy').DotOp, fi.quant.UniformType)\n"
     )
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -119,3 +119,10 @@ def test_strict_pyright_takes_the_page_s_names(tmp_path):
     )
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.count("error:") >= 2, done.stdout
+
+
+def test_dialects_by_name():
+    assert fi.dialect("graph") is fi.graph
+    assert fi.dialect("warboy").DotOp.name == "warboy.dot"
+    with pytest.raises(fi.FuriosaError, match=r"no dialect 'wharboy'.*graph"):
+        fi.dialect("wharboy")

@@ -36,6 +36,7 @@ IMPORTS_BY_NAME = {
     "furiosa_ir/backends/installed.py",
     # Modules of dialects, named in the table of `ir/extensions.py`.
     "furiosa_ir/tools/catalogue.py",
+    "furiosa_ir/api/machine_dialects.py",
     # Commands, and groups of them in a table, imported when they are called.
     "furiosa_ir/tools/furiosa.py",
     # The two commands, which are imported when their process is ready.
