@@ -3,7 +3,7 @@
 Its kernels check some factors by TFLITE_CHECK, which aborts, and read tables that they make of
 quantised operands only. Drawing operators over all element types and scales found these
 (`tests/importers/tflite/test_hazards.py`). To add one, write a check and name its operators in
-`_CHECKS`.
+`_HAZARDS`.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ class Operator:
     @property
     def storage(self) -> np.dtype[Any] | None:
         """What elements of the first operand are stored as."""
-        element = self.operands[0]
-        return element.data.dtype if isinstance(element, UniformType) else dtype_of_element(element)
+        return _stored(self.operands[0])
 
     @property
     def is_8bit(self) -> bool:
@@ -88,24 +87,17 @@ def check_hazards(
                 f"{name} of {given[0]} declares a result of {made}, which LiteRT does not make",
                 hint="quantise the network again",
             )
-    check = _CHECKS.get(name)
-    if check is None or not operands or not results:
+    hazard = _HAZARDS.get(name)
+    if hazard is None or not operands or not results:
         return
-    reason = check(Operator(operands, results, options))
+    reason = hazard.check(Operator(operands, results, options))
     elements = (*operands[:2], results[0])
     if reason == _NO_SCALE and any(
         isinstance(e, UniformType) and e.data.axis is not None for e in elements
     ):
         reason = _SEVERAL_SCALES
     if reason is not None:
-        consequence = (
-            "so that LiteRT clamps at what memory holds"
-            if check is _pool
-            else "behind which LiteRT reads"
-            if check is _transpose_conv
-            else "at which LiteRT ends the process"
-        )
-        raise ImportFailure(f"{name} {reason}, {consequence}", hint="calibrate it again")
+        raise ImportFailure(f"{name} {reason}, {hazard.consequence}", hint="calibrate it again")
 
 
 def check_rows(name: str, inputs: Sequence[tuple[int, Shape]]) -> None:
@@ -147,6 +139,7 @@ _ONE_SIGN = frozenset(
 
 
 def _stored(element: Attribute) -> np.dtype[Any] | None:
+    """What elements of a type are stored as; None if numpy has no such."""
     return element.data.dtype if isinstance(element, UniformType) else dtype_of_element(element)
 
 
@@ -156,9 +149,7 @@ def _differ(elements: Sequence[Attribute], name: str) -> bool:
     widths = (1,) if name == "CONCATENATION" else (1, 2)
     found: set[Any] = set()
     for element in elements:
-        dtype = (
-            element.data.dtype if isinstance(element, UniformType) else dtype_of_element(element)
-        )
+        dtype = _stored(element)
         if dtype is None or dtype.kind not in "iu" or dtype.itemsize not in widths:
             continue
         if name == "CONCATENATION" and dtype.kind == "u":
@@ -265,19 +256,28 @@ def _transpose_conv(op: Operator) -> str | None:
     x, bias = op.operands[2:4]
     if not isinstance(x, UniformType) or x.data.dtype != np.int16:
         return None
-    stored = bias.data.dtype if isinstance(bias, UniformType) else dtype_of_element(bias)
-    return "of 16 bits has a bias of 32" if stored == np.int32 else None
+    return "of 16 bits has a bias of 32" if _stored(bias) == np.int32 else None
 
 
-_CHECKS: dict[str, Check] = {
-    "ADD": _add,
-    "SUB": _sub,
-    "SQUARED_DIFFERENCE": _squared_difference,
-    **dict.fromkeys(("EQUAL", "NOT_EQUAL"), _equality),
-    **dict.fromkeys(("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"), _comparison),
-    **dict.fromkeys(("LOG", "RSQRT", "SQRT"), _table),
-    "SOFTMAX": _softmax,
-    "LOG_SOFTMAX": _log_softmax,
-    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), _pool),
-    "TRANSPOSE_CONV": _transpose_conv,
+@dataclass(frozen=True)
+class _Hazard:
+    """A check, and what LiteRT does where it finds something, at the end of the sentence."""
+
+    check: Check
+    consequence: str = "at which LiteRT ends the process"
+
+
+_POOL = _Hazard(_pool, "so that LiteRT clamps at what memory holds")
+
+_HAZARDS: dict[str, _Hazard] = {
+    "ADD": _Hazard(_add),
+    "SUB": _Hazard(_sub),
+    "SQUARED_DIFFERENCE": _Hazard(_squared_difference),
+    **dict.fromkeys(("EQUAL", "NOT_EQUAL"), _Hazard(_equality)),
+    **dict.fromkeys(("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"), _Hazard(_comparison)),
+    **dict.fromkeys(("LOG", "RSQRT", "SQRT"), _Hazard(_table)),
+    "SOFTMAX": _Hazard(_softmax),
+    "LOG_SOFTMAX": _Hazard(_log_softmax),
+    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), _POOL),
+    "TRANSPOSE_CONV": _Hazard(_transpose_conv, "behind which LiteRT reads"),
 }
