@@ -11,23 +11,23 @@ from xdsl.dialects.builtin import ModuleOp
 from furiosa_ir.dialects.graph.base import is_from_tflite
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rule
-from furiosa_ir.passes.fold_constants import (
-    CONSTANT_RULES,
-    TFLITE_CONSTANT_RULES,
-    quantize_of_constant_in_float,
-)
+from furiosa_ir.passes.fold_constants import CONSTANT_RULES, TFLITE_CONSTANT_RULES
 from furiosa_ir.passes.fuse_tables import ISLAND_RULES
 from furiosa_ir.passes.integer_types import type_integers
 from furiosa_ir.passes.quantized_accumulators import quantize_of_accumulator
-from furiosa_ir.passes.quantized_movement import (
-    MOVEMENT_RULES,
-    TFLITE_MOVEMENT_RULES,
-    quantize_again,
-)
+from furiosa_ir.passes.quantized_movement import MOVEMENT_RULES, TFLITE_MOVEMENT_RULES
 from furiosa_ir.passes.quantized_operators import OPERATOR_RULES
 from furiosa_ir.passes.quantized_ranges import RANGE_RULES
 
-_OF_TFLITE_ALONE = (quantize_of_constant_in_float, quantize_again)
+_ONNX_RULES = (
+    *CONSTANT_RULES,
+    *MOVEMENT_RULES,
+    *ISLAND_RULES,
+    *RANGE_RULES,
+    *OPERATOR_RULES,
+    quantize_of_accumulator,
+)
+_TFLITE_RULES = (*TFLITE_CONSTANT_RULES, *TFLITE_MOVEMENT_RULES)
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,10 @@ class FoldQuantization(RewritePass):
     """
 
     name = "graph-fold-quantization"
-    rules = (
-        *CONSTANT_RULES,
-        *MOVEMENT_RULES,
-        *ISLAND_RULES,
-        *RANGE_RULES,
-        *OPERATOR_RULES,
-        quantize_of_accumulator,
-        *_OF_TFLITE_ALONE,
-    )
+    rules = (*_ONNX_RULES, *(rule for rule in _TFLITE_RULES if rule not in _ONNX_RULES))
 
     def rules_for(self, module: ModuleOp) -> tuple[Rule, ...]:
-        if is_from_tflite(module):
-            return (*TFLITE_CONSTANT_RULES, *TFLITE_MOVEMENT_RULES)
-        return self.rules[: -len(_OF_TFLITE_ALONE)]
+        return _TFLITE_RULES if is_from_tflite(module) else _ONNX_RULES
 
     @override
     def apply(self, ctx: Context, op: ModuleOp) -> None:
