@@ -391,24 +391,30 @@ class _Parser(Parser):
 
     def _parse_optional_array_attr(self) -> ArrayAttr[Attribute] | None:
         """The same of a list in the generic form: a number without a type has 64 bits."""
-        begin = self._current_token.span.start
-        row = self._integer_row()
-        numbers = [] if row is None else [int(number[0]) for number in row]
-        if row is None or not all(-_BEYOND_I64 <= n < _BEYOND_I64 for n in numbers):
-            self._resume_from(begin)
+        numbers = self._optional_i64s(_ROW)
+        if numbers is None:
             return super()._parse_optional_array_attr()
         known = {n: IntegerAttr(n, i64) for n in set(numbers)}
         return ArrayAttr([known[n] for n in numbers])
 
     def _parse_builtin_densearray_attr(self) -> DenseArrayBase[Any] | None:
         """The same of what stands behind `array`."""
-        begin = self._current_token.span.start
-        row = self._integer_row(_REST_OF_ARRAY)
-        numbers = [] if row is None else [int(number[0]) for number in row]
-        if row is None or not all(-_BEYOND_I64 <= n < _BEYOND_I64 for n in numbers):
-            self._resume_from(begin)
+        numbers = self._optional_i64s(_REST_OF_ARRAY)
+        if numbers is None:
             return super()._parse_builtin_densearray_attr()
         return DenseArrayBase.from_list(i64, numbers)
+
+    def _optional_i64s(self, row: re.Pattern[str]) -> list[int] | None:
+        """The numbers of `_integer_row`; None, and nothing read, if one is not of 64 bits."""
+        begin = self._current_token.span.start
+        found = self._integer_row(row)
+        if found is None:
+            return None
+        numbers = [int(number[0]) for number in found]
+        if all(-_BEYOND_I64 <= n < _BEYOND_I64 for n in numbers):
+            return numbers
+        self._resume_from(begin)
+        return None
 
     def parse_optional_integers(self) -> list[int] | None:
         """A row or a dense array (`ir.attribute_values.ReadsIntegers`)."""
