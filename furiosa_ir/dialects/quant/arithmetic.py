@@ -20,9 +20,8 @@ _BLUR = 1e-9
 def dequantize(stored: Array, quantization: Quantization) -> Array:
     """The real numbers that stored integers stand for."""
     scales, zero_points = _parameters(quantization, stored.ndim)
-    return np.asarray(
-        (stored.astype(np.float64) - zero_points) * scales
-    )  # numpy's scalars are none
+    # Of a 0-d array numpy makes a scalar, which is no array.
+    return np.asarray((stored.astype(np.float64) - zero_points) * scales)
 
 
 def quantize(real: Array | float, quantization: Quantization) -> Array:
