@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +32,21 @@ _OPERATION = rb"""(?:builtin\.)?module\s*+(?:[@{]|attributes\b|loc\()
 
 _CUT = re.compile(rb"(?:/|[#!](?:[A-Za-z_][\w$.-]*+[ \t]*+(?:=[^\n]*+)?+)?+)\Z")
 """An alias or a comment of which more stands behind what was looked at."""
+
+
+SPLIT_LINE = re.compile(r"^// -----.*$\n?", re.MULTILINE)
+"""What stands between the parts of a text with several modules, as for mlir-opt's
+-split-input-file."""
+
+
+def split_parts(text: str) -> Iterator[tuple[int, str]]:
+    """The parts of a text that are not blank, each behind the offset at which it begins."""
+    begin = 0
+    for match in [*SPLIT_LINE.finditer(text), None]:
+        end = match.start() if match else len(text)
+        if text[begin:end].strip():
+            yield begin, text[begin:end]
+        begin = match.end() if match else end
 
 
 def is_ir_text(head: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -33,7 +32,7 @@ from furiosa_ir.ir.text import (
     print_module,
     write_module,
 )
-from furiosa_ir.ir.text_format import constants_path, constants_to_read
+from furiosa_ir.ir.text_format import constants_path, constants_to_read, split_parts
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
 from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
@@ -48,8 +47,6 @@ from furiosa_ir.tools.sources import check_outputs, plugin_files
 from furiosa_ir.tools.watch_options import Watch
 
 # What only some of the options need is imported by the functions that need it.
-
-_SPLIT = re.compile(r"^// -----.*$\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -374,15 +371,7 @@ def _run_text(data: bytes, file: Path, settings: Settings) -> None:
 
 def _parts(text: str) -> list[str]:
     """The parts between `// -----` lines, with empty lines in front that keep the line numbers."""
-    parts: list[str] = []
-    begin = 0
-    for match in [*_SPLIT.finditer(text), None]:
-        end = match.start() if match else len(text)
-        part = text[begin:end]
-        if part.strip():
-            parts.append("\n" * text.count("\n", 0, begin) + part)
-        begin = match.end() if match else end
-    return parts
+    return ["\n" * text.count("\n", 0, begin) + part for begin, part in split_parts(text)]
 
 
 def _transform_part(text: str, file: Path, settings: Settings, positions: Positions) -> str:

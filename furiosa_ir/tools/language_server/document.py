@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,11 +15,9 @@ from furiosa_ir.ir.constant_file import read_constants
 from furiosa_ir.ir.constants import ConstantTable
 from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.text import parse_module
-from furiosa_ir.ir.text_format import constants_to_read
+from furiosa_ir.ir.text_format import constants_to_read, split_parts
 from furiosa_ir.ir.verifier import verify_module
 from furiosa_ir.tools.language_server.text_index import Name, TextIndex
-
-_SPLIT = re.compile(r"^// -----.*$\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class Document:
                 table = read_constants(beside)
         except FuriosaError as error:
             made.faults.append(Fault(0, self._end_of_line(0), str(error)))
-        for begin, part in _parts(self.text):
+        for begin, part in split_parts(self.text):
             self._read(begin, part, table, made)
         return made
 
@@ -133,15 +130,3 @@ class Document:
             return op.results[name.index] if name.index < len(op.results) else None
         arguments = [a for region in op.regions for block in region.blocks for a in block.args]
         return arguments[name.index] if name.index < len(arguments) else None
-
-
-def _parts(text: str) -> list[tuple[int, str]]:
-    """What stands between `// -----` lines, and where it begins."""
-    found: list[tuple[int, str]] = []
-    begin = 0
-    for match in [*_SPLIT.finditer(text), None]:
-        end = match.start() if match else len(text)
-        if text[begin:end].strip():
-            found.append((begin, text[begin:end]))
-        begin = match.end() if match else end
-    return found

@@ -14,6 +14,8 @@ from functools import cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+from furiosa_ir.ir.text_format import SPLIT_LINE
+
 Kind = Literal["value", "symbol", "alias", "label", "word", "string", "number", "comment", "mark"]
 
 _TOKEN = re.compile(
@@ -22,7 +24,6 @@ _TOKEN = re.compile(
     r"|(?P<alias>[#!][\w$.-]++)|(?P<label>\^[\w$.-]++)"
     r"|(?P<word>[A-Za-z_][\w$.]*+)|(?P<number>-?[0-9][\w.+-]*+)|(?P<mark>->|[^\s])"
 )
-_SPLIT = re.compile(r"^// -----.*$", re.MULTILINE)
 
 
 class Token(NamedTuple):
@@ -102,7 +103,7 @@ class TextIndex:
         self._begins = [token.begin for token in self.tokens]
         self._of: dict[int, Name] = {}
         self._regions: list[tuple[int, int, _Scope]] = []
-        cuts = [0, *(match.start() for match in _SPLIT.finditer(text)), len(text)]
+        cuts = [0, *(match.start() for match in SPLIT_LINE.finditer(text)), len(text)]
         for begin, end in pairwise(cuts):
             first, last = (bisect_right(self._begins, at - 1) for at in (begin, end))
             part = [t for t in self.tokens[first:last] if t.kind != "comment"]
@@ -145,7 +146,7 @@ class TextIndex:
 
     def declared(self, kind: Kind, offset: int) -> list[Name]:
         """The symbols, aliases or labels that are defined in the part around a place."""
-        cut = [match.start() for match in _SPLIT.finditer(self.text)]
+        cut = [match.start() for match in SPLIT_LINE.finditer(self.text)]
         part = bisect_right(cut, offset)
         return [
             name
