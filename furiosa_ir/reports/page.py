@@ -23,6 +23,7 @@ from furiosa_ir.reports.page_data import page_data
 from furiosa_ir.reports.profile import Profile
 
 _SCRIPTS = (
+    "d3.min.js",
     "data.js",
     "selection.js",
     "drawing.js",

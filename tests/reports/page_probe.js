@@ -2,6 +2,8 @@
 const probe = {
   /** How many colours a view's canvas has. */
   ink(view) {
+    const shapes = document.querySelectorAll(`#${view} svg *`).length;
+    if (shapes) return shapes;
     const canvas = document.querySelector(`#${view} canvas`), { width, height } = canvas;
     const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
     return new Set(new Uint32Array(data.buffer)).size;
@@ -50,11 +52,12 @@ const probe = {
     return { x, y: memoryScale(PROGRAMS[0], 340).y(buffers.address[at] + buffers.size[at] / 2) };
   },
   roofline() {
-    const points = rooflinePoints(PROGRAMS[0]), point = points.find((each) => each.layer === 3);
-    const { clientWidth } = document.querySelector("#roofline canvas");
-    const scale = rooflineScale(clientWidth, 330, PROGRAMS[0], points);
-    return { x: scale.x(point.x), y: scale.y(point.y) };
+    const circles = [...document.querySelectorAll("#roofline circle")];
+    const circle = circles.find((each) => each.__data__.layer === 3);
+    return { x: circle.cx.baseVal.value, y: circle.cy.baseVal.value };
   },
+  /** Where a cycle is on a canvas of that view, and a layer of the graph. */
+  x: (view, cycle) => timeScale(document.querySelector(`#${view} canvas`).clientWidth).x(cycle),
   /** What is selected is put into the middle. */
   graph() {
     select(0, 3);

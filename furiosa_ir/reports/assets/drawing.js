@@ -102,33 +102,27 @@ function pointing(canvas, find) {
   });
   canvas.addEventListener("mouseleave", hideTip);
   canvas.addEventListener("click", (event) => {
-    if (canvas.dataset.dragged) return;
     const found = find(event.offsetX, event.offsetY);
     if (found && found.layer !== null) select(found.program, found.layer, canvas);
     else if (!found) clearSelection();
   });
 }
 
-/** Drags: move(dx, dy) while the button is down; a drag is no click. */
-function dragging(canvas, move) {
-  let from = null;
-  canvas.addEventListener("pointerdown", (event) => {
-    from = [event.clientX, event.clientY];
-    delete canvas.dataset.dragged;
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    if (!from || !event.buttons) return;
-    const dx = event.clientX - from[0], dy = event.clientY - from[1];
-    if (!canvas.dataset.dragged && Math.abs(dx) + Math.abs(dy) < 4) return;
-    if (!canvas.dataset.dragged) canvas.setPointerCapture(event.pointerId);
-    canvas.dataset.dragged = "yes";
-    move(dx, dy);
-    from = [event.clientX, event.clientY];
-  });
-  canvas.addEventListener("pointerup", () => {
-    from = null;
-    setTimeout(() => delete canvas.dataset.dragged);
-  });
+/** For d3.zoom: the wheel scrolls the page, with Ctrl or ⌘ it zooms (two fingers on a pad say Ctrl, too). */
+function byCtrlOrDrag(event) {
+  return event.type === "wheel" ? event.ctrlKey || event.metaKey : !event.button && !event.ctrlKey;
+}
+
+/** For d3.zoom: a notch of a wheel is about half as much again; where a wheel counts lines, the same. */
+function wheelDelta(event) {
+  return -event.deltaY * (event.deltaMode ? 0.15 : 0.006);
+}
+
+/** A line through points. */
+function stroke(context, points) {
+  context.beginPath();
+  points.forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
+  context.stroke();
 }
 
 function legend(entries) {

@@ -17,7 +17,8 @@ function makeGraph(section, program, tools) {
   const nodeOf = new Map(nodes.filter((node) => node.layer !== null).map((node) => [node.layer, node]));
   const bounds = { width: Math.max(0, ...nodes.map((node) => node.x)) + NODE.width, height: Math.max(0, ...nodes.map((node) => node.y)) + NODE.height };
   const longest = Math.max(1e-9, ...program.layers.map((layer) => layer.share || 0));
-  const view = { x: 0, y: 0, scale: 1 }, strip = 46;
+  const strip = 46;
+  let view = d3.zoomIdentity;
   const height = PROGRAMS.length > 1 ? 360 : 520;
   let found = null;
   const panel = panelOf(section, program);
@@ -25,62 +26,48 @@ function makeGraph(section, program, tools) {
   const { canvas } = drawn;
   panel.append(legend([["npu", "NPU"], ["host", "host"], ["tensor", "inputs and outputs"]]));
 
-  const fit = () => {
-    const width = canvas.clientWidth - strip;
-    view.scale = Math.min(1.1, (width - 20) / bounds.width, (height - 20) / bounds.height);
-    view.x = (bounds.width - width / view.scale) / 2;
-    view.y = (bounds.height - height / view.scale) / 2;
-    drawn.repaint();
-  };
+  const room = () => Math.max(1, canvas.clientWidth - strip);
+  const isStrip = (x) => x > room();
+  const whole = () => Math.min(1.1, (room() - 20) / bounds.width, (height - 20) / bounds.height);
+  const zoom = d3.zoom().extent(() => [[0, 0], [room(), height]])
+    .translateExtent([[-1000, -600], [bounds.width + 1000, bounds.height + 600]])
+    .filter((event) => byCtrlOrDrag(event) && !isStrip(d3.pointer(event, canvas)[0])).wheelDelta(wheelDelta)
+    .on("zoom", ({ transform }) => {
+      view = transform;
+      drawn.repaint();
+    });
+  const held = d3.select(canvas).call(zoom).on("dblclick.zoom", null);
+  /** Puts a place of the graph onto one of the canvas. */
+  const show = ([x, y], [left, top], scale = view.k) => held.call(zoom.transform, d3.zoomIdentity.translate(left - x * scale, top - y * scale).scale(scale));
+  const fit = () => show([bounds.width / 2, bounds.height / 2], [room() / 2, height / 2], whole());
   const start = () => {
-    const width = canvas.clientWidth - strip;
-    view.scale = 1;
     const first = nodes.find((node) => node.kind === "input") ?? nodes[0];
-    view.x = bounds.width * view.scale < width ? (bounds.width - width / view.scale) / 2 : first.x + NODE.width / 2 - width / view.scale / 2;
-    view.y = first.y - 10 / view.scale;
-    drawn.repaint();
+    show([bounds.width < room() ? bounds.width / 2 : middle(first), first.y], [room() / 2, 10], 1);
   };
-  const zoom = (factor, x = (canvas.clientWidth - strip) / 2, y = height / 2) => {
-    const scale = Math.max(0.04, Math.min(2.5, view.scale * factor)), change = 1 / view.scale - 1 / scale;
-    view.x += x * change;
-    view.y += y * change;
-    view.scale = scale;
-    drawn.repaint();
-  };
-  const centre = (node) => {
-    view.scale = Math.max(view.scale, 0.9);
-    view.x = node.x + NODE.width / 2 - (canvas.clientWidth - strip) / view.scale / 2;
-    view.y = node.y + NODE.height / 2 - height / view.scale / 2;
-    drawn.repaint();
+  const centre = (node) => show([middle(node), node.y + NODE.height / 2], [room() / 2, height / 2], Math.max(view.k, 0.9));
+  const scaleBy = (factor) => held.call(zoom.scaleBy, factor);
+  const moveBy = (x, y) => held.call(zoom.translateBy, x / view.k, y / view.k);
+  canvas.keys = {
+    "+": () => scaleBy(1.4), "=": () => scaleBy(1.4), "-": () => scaleBy(0.7), 0: fit,
+    ArrowLeft: () => moveBy(120, 0), ArrowRight: () => moveBy(-120, 0),
+    PageUp: () => moveBy(0, height * 0.8), PageDown: () => moveBy(0, -height * 0.8), Home: start,
   };
   const name = PROGRAMS.length > 1 ? ` ${"AB"[program.index]}` : "";
-  tools.append(el("button", { type: "button", onclick: () => zoom(0.7) }, `−${name}`), el("button", { type: "button", onclick: () => zoom(1.4) }, `+${name}`),
+  tools.append(el("button", { type: "button", onclick: () => scaleBy(0.7) }, `−${name}`), el("button", { type: "button", onclick: () => scaleBy(1.4) }, `+${name}`),
     el("button", { type: "button", onclick: fit }, `all${name}`), el("button", { type: "button", onclick: start }, `top${name}`));
   let ready = false;
   new ResizeObserver(() => {
+    zoom.scaleExtent([Math.min(0.04, whole()), 2.5]);
     if (!ready && canvas.clientWidth && nodes.length) start();
     ready = canvas.clientWidth > 0;
   }).observe(canvas);
-
-  canvas.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && !event.metaKey) return;
-    event.preventDefault();
-    zoom(Math.exp(-event.deltaY * 0.004), event.offsetX, event.offsetY);
-  }, { passive: false });
-  dragging(canvas, (dx, dy) => {
-    view.x -= dx / view.scale;
-    view.y -= dy / view.scale;
-    drawn.repaint();
-  });
   canvas.addEventListener("dblclick", fit);
-  canvas.addEventListener("click", (event) => {
-    if (event.offsetX < canvas.clientWidth - strip || canvas.dataset.dragged) return;
-    view.y = (event.offsetY / height) * bounds.height - height / view.scale / 2;
-    drawn.repaint();
-  }, true);
+  held.call(d3.drag().container(canvas).filter((event) => !event.button && isStrip(d3.pointer(event, canvas)[0]))
+    .on("start drag", ({ y }) => show([(room() / 2 - view.x) / view.k, (y / height) * bounds.height], [room() / 2, height / 2])))
+    .style("touch-action", null);
   pointing(canvas, (x, y) => {
-    if (x > canvas.clientWidth - strip) return { program: program.index, layer: null, lines: null };
-    const [at, down] = [view.x + x / view.scale, view.y + y / view.scale];
+    if (isStrip(x)) return { program: program.index, layer: null, lines: null };
+    const [at, down] = view.invert([x, y]);
     const node = nodes.find((each) => at >= each.x && at <= each.x + NODE.width && down >= each.y && down <= each.y + NODE.height);
     if (node) {
       const layer = node.layer === null ? null : program.layers[node.layer];
@@ -115,25 +102,25 @@ function makeGraph(section, program, tools) {
     return { edge, points, top: Math.min(...ys), bottom: Math.max(...ys) };
   });
 
-  function paint(context, width) {
+  function paint(context) {
     if (!nodes.length) {
       context.fillStyle = colour("faint");
       context.fillText("no layers", 20, 20);
       return;
     }
-    const room = width - strip, chosen = selection.layers[program.index];
-    const [top, bottom] = [view.y - NODE.down, view.y + height / view.scale + NODE.down];
+    const chosen = selection.layers[program.index];
+    const [top, bottom] = [view.invertY(0) - NODE.down, view.invertY(height) + NODE.down];
     context.save();
     context.beginPath();
-    context.rect(0, 0, room, height);
+    context.rect(0, 0, room(), height);
     context.clip();
-    context.scale(view.scale, view.scale);
-    context.translate(-view.x, -view.y);
+    context.translate(view.x, view.y);
+    context.scale(view.k, view.k);
     for (const { edge, points, top: high, bottom: low } of routes) {
       if (low < top || high > bottom) continue;
       const isNear = chosen !== null && [edge[0], edge[1]].some((end) => nodes[end].layer === chosen);
       context.strokeStyle = colour(isNear ? "mark" : edge[2] ? "host" : "faint");
-      context.lineWidth = (isNear ? 2 : 1) / Math.min(1, view.scale * 1.3);
+      context.lineWidth = (isNear ? 2 : 1) / Math.min(1, view.k * 1.3);
       context.globalAlpha = isNear || chosen === null ? 0.9 : 0.45;
       context.setLineDash(edge[2] ? [5, 3] : []);
       context.beginPath();
@@ -146,7 +133,7 @@ function makeGraph(section, program, tools) {
       context.stroke();
       context.setLineDash([]);
       const [end, before] = [points[points.length - 1], points[points.length - 2]];
-      if (view.scale > 0.3) {
+      if (view.k > 0.3) {
         const way = end[1] >= before[1] ? -5 : 5;
         context.fillStyle = context.strokeStyle;
         context.beginPath();
@@ -163,7 +150,7 @@ function makeGraph(section, program, tools) {
       paintNode(context, node, chosen);
     }
     context.restore();
-    paintStrip(context, room, width, chosen);
+    paintStrip(context, room(), chosen);
   }
 
   function paintNode(context, node, chosen) {
@@ -180,7 +167,7 @@ function makeGraph(section, program, tools) {
     context.lineWidth = isChosen || (found && found.has(node.index)) ? 2.5 : 1;
     context.strokeStyle = isChosen ? colour("mark") : found && found.has(node.index) ? colour("accent") : tone;
     context.stroke();
-    if (view.scale > 0.42) {
+    if (view.k > 0.42) {
       context.fillStyle = colour("ink");
       fittingText(context, node.label, node.x + 6, node.y + 10.5, NODE.width - 10);
       context.fillStyle = colour("faint");
@@ -191,7 +178,7 @@ function makeGraph(section, program, tools) {
   }
 
   /** All of it, at the right: where the time goes, and where one is. */
-  function paintStrip(context, left, width, chosen) {
+  function paintStrip(context, left, chosen) {
     context.fillStyle = colour("shade");
     context.fillRect(left, 0, strip, height);
     const y = (at) => (at / bounds.height) * height, x = (at) => left + 3 + (at / bounds.width) * (strip - 6);
@@ -204,7 +191,8 @@ function makeGraph(section, program, tools) {
     }
     context.globalAlpha = 1;
     context.strokeStyle = colour("ink");
-    context.strokeRect(left + 0.5, Math.max(0, y(view.y)) + 0.5, strip - 1, Math.min(height, y(height / view.scale)) - 1);
+    const seen = [Math.max(0, y(view.invertY(0))), Math.min(height, y(view.invertY(height)))];
+    context.strokeRect(left + 0.5, seen[0] + 0.5, strip - 1, Math.max(2, seen[1] - seen[0] - 1));
   }
 
   return (text) => {

@@ -96,8 +96,11 @@ addEventListener("keydown", (event) => {
   }
   const number = Number(event.key);
   if (number >= 1 && number <= sections.length) sections[number - 1].scrollIntoView({ block: "start" });
-  else if (ACTIONS[event.key]) ACTIONS[event.key]();
-  else return;
+  else {
+    const action = event.target.keys?.[event.key] ?? ACTIONS[event.key];
+    if (!action) return;
+    action();
+  }
   event.preventDefault();
 });
 
