@@ -17,8 +17,8 @@ _LAYERS = 5
 _LEAST = 0.02
 """Of the NPU's time: what has less is not worth a sentence."""
 
-_BATCH = 4
-"""What a larger batch is taken to be."""
+_LARGER = 4
+"""How much larger a batch is taken to be."""
 
 
 def give_advice(
@@ -27,11 +27,17 @@ def give_advice(
     costs: Costs,
     execution: Execution | None,
     critical: Sequence[Step],
+    samples: int = 1,
 ) -> tuple[Advice, ...]:
-    """Sentences, the most important first."""
+    """Sentences, the most important first.
+
+    Args:
+        layers, times, costs, execution, critical: as of `Profile`.
+        samples: how many a run has.
+    """
     if execution is None or not costs.cycles:
         return tuple(_host(layers))
-    advice = _whole(costs, execution, critical)
+    advice = _whole(costs, execution, critical, samples)
     by_bound: dict[int, Counter[str]] = {}
     for step in critical:
         event = execution.events[step.event]
@@ -45,8 +51,8 @@ def give_advice(
         about = execution.bounds[bound]
         text = f"{layers[index].short} takes {share:.0%} of the NPU's time, bound by {about.title}"
         if about.batch_helps:
-            saved = format_value(_saved(cycles, execution), "microseconds")
-            text += f": batch {_BATCH} would save about {saved} a sample"
+            saved = format_value(_saved(cycles, execution, samples), "microseconds")
+            text += f": batch {_LARGER * samples} would save about {saved} a sample"
         elif about.advice:
             text += f": {about.advice}"
         advice.append(Advice(text, index))
@@ -58,12 +64,14 @@ def give_advice(
     return tuple(advice)
 
 
-def _saved(cycles: int, execution: Execution) -> float:
+def _saved(cycles: int, execution: Execution, samples: int) -> float:
     """Microseconds a sample that a larger batch saves of what is done once for all of it."""
-    return cycles * (1 - 1 / _BATCH) / execution.clock_hz * 1e6
+    return cycles / samples * (1 - 1 / _LARGER) / execution.clock_hz * 1e6
 
 
-def _whole(costs: Costs, execution: Execution, critical: Sequence[Step]) -> list[Advice]:
+def _whole(
+    costs: Costs, execution: Execution, critical: Sequence[Step], samples: int
+) -> list[Advice]:
     decided: Counter[str] = Counter()
     for step in critical:
         decided[execution.events[step.event].bound] += step.cycles
@@ -75,8 +83,11 @@ def _whole(costs: Costs, execution: Execution, critical: Sequence[Step]) -> list
     made = [Advice(f"the NPU's time goes to: {', '.join(parts)}")] if parts else []
     once = sum(n for bound, n in decided.items() if execution.bounds[bound].batch_helps)
     if once >= _LEAST * costs.cycles:
-        saved = format_value(_saved(once, execution), "microseconds")
-        text = f"with --batch-size {_BATCH}, weights are loaded once for {_BATCH} samples"
+        saved, batch = (
+            format_value(_saved(once, execution, samples), "microseconds"),
+            _LARGER * samples,
+        )
+        text = f"with --batch-size {batch}, weights are loaded once for {batch} samples"
         made.append(Advice(f"{text}, which would save about {saved} a sample"))
     return made
 

@@ -71,7 +71,7 @@ def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> di
             "latency_us": costs.latency_us,
             "sram_peak_bytes": costs.sram_peak_bytes,
             "dram_bytes": costs.dram_bytes,
-            "weight_bytes": sum(layer["weight_bytes"] for layer in layers),
+            "weight_bytes": sum(layer["weight_bytes"] or 0 for layer in layers),
             "host_operators": [
                 {"operator": operator, "layer": layer, "hint": hint, "reason": reason}
                 for operator, layer, hint, reason in host_operators(program)
@@ -157,11 +157,14 @@ def _on_device(cost: LayerCost) -> dict[str, int | None]:
 
 
 def _on_host(layer: Layer, segment: DeviceSegment | HostSegment) -> dict[str, int | None]:
-    """The file's own figures; no layer has more weights than its sub-model has bytes."""
+    """The file's own figures; no layer has more weights than its sub-model has bytes.
+
+    Where it says that there are none, they are the sub-model's.
+    """
     most = len(segment.model) if isinstance(segment, HostSegment) else layer.weight_bytes
     unknown = ("tiles", "cycles", "load_cycles", "operate_cycles", "store_cycles")
     return {
         **dict.fromkeys(unknown),
         "macs": layer.macs,
-        "weight_bytes": min(layer.weight_bytes, most),
+        "weight_bytes": min(layer.weight_bytes, most) or None,
     }

@@ -93,8 +93,8 @@ def _cards(profile: Profile) -> Iterable[tuple[str, str, str]]:
         least = format_value(100 * memory.least / memory.used, "count")
         yield "SRAM in use", f"{least} %", "of that, at most at one time: the lower bound"
     yield "DRAM", format_value(costs.dram_bytes, "bytes"), "constants and workspace"
-    weights = sum(layer.weight_bytes for layer in profile.layers)
-    yield "weights", format_value(weights, "bytes"), "of all layers"
+    weights = sum(layer.weight_bytes or 0 for layer in profile.layers)
+    yield "weights", format_value(weights, "bytes"), "of the layers on the NPU"
 
 
 def _execution(profile: Profile, execution: Execution) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class LayerProfile:
         bound: what decides how long it takes: a name of `Execution.bounds`.
         critical: cycles of the critical path that are its commands'; they too sum to the program's.
         load_cycles, operate_cycles, store_cycles: for how long its commands keep the units busy.
-        weight_bytes: its parameters.
+        weight_bytes: its parameters; None on the host, where they are the sub-model's.
         dram_read, dram_written, sram_read, sram_written: bytes moved.
         sram_used: most bytes of on-chip memory in use while it runs, its neighbours' included.
     """
@@ -48,7 +48,7 @@ class LayerProfile:
     hint: int | None
     reason: str
     macs: int
-    weight_bytes: int
+    weight_bytes: int | None
     tiles: int | None = None
     utilisation: float | None = None
     start: int | None = None

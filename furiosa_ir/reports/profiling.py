@@ -64,11 +64,18 @@ def profile_program(
         utilisation=_utilisation(
             sum(c.macs for c in costs.layers.values()), costs.cycles, execution
         ),
-        advice=give_advice(layers, times, costs, execution, critical),
+        advice=give_advice(layers, times, costs, execution, critical, samples_of(program)),
         passes=tuple(passes) or tuple(named),
         source_text=source_text,
         facts=dict(facts or {}),
     )
+
+
+def samples_of(program: Program) -> int:
+    """How many samples a run has: the first extent that all inputs and outputs share, else 1."""
+    first = {program.tensors[i].shape[:1] for i in (*program.inputs, *program.outputs)}
+    extent = first.pop() if len(first) == 1 else ()
+    return max(1, extent[0]) if extent else 1
 
 
 def memory_use(buffers: Sequence[Buffer]) -> MemoryUse:
@@ -172,7 +179,10 @@ def _layers(
             hint=hint,
             reason=reason,
             macs=layer.macs if cost is None else cost.macs,
-            weight_bytes=min(layer.weight_bytes, most) if cost is None else cost.weight_bytes,
+            # A host layer's are in its sub-model; a row that says 0 does not say that it has none.
+            weight_bytes=min(layer.weight_bytes, most) or None
+            if cost is None
+            else cost.weight_bytes,
         )
         if cost is not None:
             row = replace(

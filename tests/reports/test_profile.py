@@ -180,3 +180,13 @@ def test_what_a_batch_saves_is_about_what_it_saves() -> None:
     assert claimed == pytest.approx(saved, rel=0.25)
     bound = next(each for each in one.advice if each.layer is not None)
     assert "bound by loading weights: batch 4 would save" in bound.text
+    # Of a batch of four, what a larger one yet would save, and of each of its samples.
+    sentence = next(each.text for each in four.advice if "--batch-size" in each.text)
+    assert "--batch-size 16, weights are loaded once for 16 samples" in sentence
+    (figure,) = re.findall(r"about ([\d.]+) µs", sentence)
+    assert float(figure) < four.times.npu / 4
+
+
+def test_weights_of_host_layers_are_not_said_to_be_none(branching_program: Program) -> None:
+    for row in inspection(profile_program(branching_program))["layers"]:
+        assert (row["weight_bytes"] is None) == (row["placement"] == "host")
