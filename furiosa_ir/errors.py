@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _LONGEST = 500
@@ -120,6 +121,19 @@ class FuriosaError(Exception):
         )
         copy.diagnostics, copy.unlisted = self.diagnostics, self.unlisted
         return copy
+
+
+def joined(errors: Sequence[FuriosaError]) -> FuriosaError:
+    """One error for several: the first one, with the places of all."""
+    found = [d for error in errors for d in (error.diagnostics or [_diagnostic(error)])]
+    first = errors[0].at()
+    first.diagnostics = tuple(found[:MOST_DIAGNOSTICS])
+    first.unlisted = sum(e.unlisted for e in errors) + len(found) - len(first.diagnostics)
+    return first
+
+
+def _diagnostic(error: FuriosaError) -> Diagnostic:
+    return Diagnostic(error.message, error.file, layer=error.layer)
 
 
 class ImportFailure(FuriosaError):

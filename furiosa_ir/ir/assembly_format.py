@@ -24,7 +24,7 @@ from typing import ClassVar, Self, cast
 
 from xdsl.dialects.builtin import StringAttr, TensorType
 from xdsl.ir import Attribute, SSAValue
-from xdsl.irdl import IRDLOperation
+from xdsl.irdl import IRDLOperation, VarResultDef
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 
@@ -116,7 +116,7 @@ class AssemblyOp(IRDLOperation):
         """
         properties |= parse_properties(parser, properties)
         attributes = parser.parse_optional_attr_dict_with_keyword()
-        types = parse_types(parser)
+        types = parse_types(parser, needed=_has_results(cls))
         regions = [parser.parse_region(arguments) for _ in cls.get_irdl_definition().regions]
         given = default_properties(cls, operands, types) | properties
         return cls.create(
@@ -131,6 +131,12 @@ class AssemblyOp(IRDLOperation):
 @cache
 def _declared(cls: type[IRDLOperation]) -> tuple[str, ...]:
     return tuple(cls.get_irdl_definition().properties)
+
+
+@cache
+def _has_results(cls: type[IRDLOperation]) -> bool:
+    """Whether each operation of a class has a result."""
+    return any(not isinstance(r, VarResultDef) for _, r in cls.get_irdl_definition().results)
 
 
 def property_order(cls: type[IRDLOperation], given: Mapping[str, Attribute]) -> list[str]:
@@ -196,9 +202,16 @@ def print_types(printer: Printer, types: Sequence[Attribute]) -> None:
             printer.print_list(types, printer.print_attribute)
 
 
-def parse_types(parser: Parser) -> Sequence[Attribute]:
-    """Reads the types of an operation's results."""
+def parse_types(parser: Parser, *, needed: bool = False) -> Sequence[Attribute]:
+    """Reads the types of an operation's results.
+
+    Args:
+        parser: behind the operation's attributes.
+        needed: whether the operation has results whatever it computes.
+    """
     if parser.parse_optional_punctuation(":") is None:
+        if needed:
+            parser.raise_error("':' and the result's type expected")
         return ()
     types = parser.parse_optional_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
     return [parser.parse_type()] if types is None else types

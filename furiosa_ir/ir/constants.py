@@ -374,5 +374,8 @@ def float_literal(text: str) -> str:
 def _parse_element(parser: AttrParser) -> float | int:
     text = parser.parse_optional_str_literal()
     if text is not None:
-        return float(text)
+        try:
+            return float(text)
+        except ValueError:
+            parser.raise_error(f"a number expected, not '{text}'")
     return parser.parse_number(allow_boolean=False)

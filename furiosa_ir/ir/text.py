@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from weakref import ref
 
 from xdsl.context import Context
@@ -44,9 +44,10 @@ from furiosa_ir.ir.constants import (
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.history import resume, with_digest
 from furiosa_ir.ir.location import layer_name
-from furiosa_ir.ir.positions import Positions, diagnostic_at
+from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.text_aliases import AliasTable, attribute_parts
 from furiosa_ir.ir.text_check import check_text
+from furiosa_ir.ir.text_errors import raise_at, undefined, unknown_operation
 from furiosa_ir.ir.text_format import constants_path, constants_to_read
 from furiosa_ir.ir.text_printer import Style, module_text
 from furiosa_ir.ir.verifier import OperationFailure, verify_module
@@ -105,10 +106,7 @@ def parse_module(
     positions = Positions() if positions is None else positions
     text = text.removeprefix("\ufeff")  # a byte order mark
     positions.text, positions.name = text, name
-    try:
-        check_text(text)
-    except ImportFailure as error:
-        raise error.at(file=name) from None
+    check_text(text, name)
     if table is not None:
         PARSE_TABLES.append(table)
     parser: _Parser | None = None
@@ -117,7 +115,7 @@ def parse_module(
             parser = _Parser(context or make_context(), text, name, positions)
             module = parser.parse_module()
     except ParseError as error:
-        _raise_at(_undefined(text, error) or error.span, error.msg, error)
+        raise_at(undefined(text, error) or error.span, error.msg, error)
     except (RecursionError, MemoryError) as error:
         raise ImportFailure("is nested too deeply", file=name) from error
     except Exception as error:  # attributes and dialects raise what they like
@@ -130,7 +128,7 @@ def parse_module(
         hint = error.hint if isinstance(error, FuriosaError) else None
         if isinstance(error, NotImplementedError) and not message:
             message = "numbers of that type cannot be read"  # of 80 and 128 bits, in xDSL
-        _raise_at(parser.span, message or type(error).__name__, error, hint)
+        raise_at(parser.span, message or type(error).__name__, error, hint)
     finally:
         if table is not None:
             PARSE_TABLES.pop()
@@ -444,7 +442,15 @@ class _Parser(Parser):
             return super()._get_op_by_name(name)
         except ParseError as error:
             # xDSL says where the next token is, which may be lines below.
-            raise ParseError(self._begin or error.span, error.msg) from None
+            message = unknown_operation(name, self.ctx)
+            raise ParseError(self._span_behind_results(name) or error.span, message) from None
+
+    def _span_behind_results(self, name: str) -> Span[str] | None:
+        """Where the name of the operation stands that is being read."""
+        if self._begin is None:
+            return None
+        begin = self._parser_state.lexer.input.content.find(name, self._begin.start)
+        return Span(begin, begin + len(name), self._begin.input)
 
 
 def _too_many_elements() -> ImportFailure:
@@ -452,41 +458,6 @@ def _too_many_elements() -> ImportFailure:
         "its dense attributes and repeated elements stand for too many elements",
         hint=f"large constants are #graph.blob; {way_out('DENSE_ELEMENTS')}",
     )
-
-
-_UNDEFINED = re.compile(
-    r"values used but not defined: \[(%[\w$.-]+)|undefined symbol alias '([#!][\w$.-]+)'"
-)
-
-
-def _undefined(text: str, error: ParseError) -> Span[str] | None:
-    """Where what nothing defines is used first; xDSL names what stands behind it instead."""
-    named = _UNDEFINED.match(error.msg)
-    used = named and re.search(re.escape(named[1] or named[2]) + r"(?![\w$.-])", text)
-    return Span(used.start(), used.end(), Input(text, error.span.input.name)) if used else None
-
-
-def _raise_at(
-    span: Span[str] | Span[bytes], message: str, cause: Exception, hint: str | None = None
-) -> NoReturn:
-    sentence = _sentence(message)
-    text = span.input.content
-    failure = ImportFailure(sentence, file=str(span.get_location()), hint=hint)
-    if isinstance(text, str):
-        failure.diagnostics = (diagnostic_at(text, span.start, span.input.name, sentence),)
-    raise failure from cause
-
-
-_NO_SENTENCES = {"Could not parse entire input": "an operation expected"}
-
-
-def _sentence(message: str) -> str:
-    """xDSL's message, of any number of lines, as the end of one of ours."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    sentence = "; ".join(lines).replace(":; ", ": ").rstrip(".!")
-    sentence = _NO_SENTENCES.get(sentence, sentence)
-    is_word = not sentence[1:2].isupper()  # "SSA value" stays
-    return sentence[:1].lower() + sentence[1:] if is_word else sentence
 
 
 __all__ = [

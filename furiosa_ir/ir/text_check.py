@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from furiosa_ir.errors import ImportFailure
+from furiosa_ir.ir.positions import diagnostic_at
 from furiosa_ir.limits import limit, way_out
 
 _WIDEST = 1 << 12
@@ -24,34 +25,32 @@ _INTERESTING = re.compile(
 _AFFINE_OPERATOR = re.compile(r"[+*]|-(?!>)|\b(?:floordiv|ceildiv|mod)\b")
 
 
-def check_text(text: str) -> None:
+def check_text(text: str, name: str = "<text>") -> None:
     """Refuses text that is too long or too deeply nested for the parser.
+
+    Args:
+        text: all of it.
+        name: the file, for errors.
 
     Raises:
         ImportFailure: it is.
     """
     if len(text) > limit("TEXT_BYTES"):
-        raise ImportFailure(f"the text has {len(text)} characters", hint=way_out("TEXT_BYTES"))
+        message = f"the text has {len(text)} characters"
+        raise ImportFailure(message, file=name, hint=way_out("TEXT_BYTES"))
     depth, deepest = 0, limit("NESTING")
     for found in _INTERESTING.finditer(text):
         piece = found[0]
         if piece in "([{<":
             depth += 1
             if depth > deepest:
-                raise ImportFailure(
-                    f"line {_line(text, found)}: is nested too deeply", hint=way_out("NESTING")
-                )
+                raise _failure("is nested too deeply", text, found, name, "NESTING")
         elif piece in ")]}>":
             depth = max(0, depth - 1)
         elif found["extents"] and (rank := piece.count("x")) > limit("RANK"):
-            raise ImportFailure(
-                f"line {_line(text, found)}: a tensor has {rank} dimensions", hint=way_out("RANK")
-            )
+            raise _failure(f"a tensor has {rank} dimensions", text, found, name, "RANK")
         elif found["digits"] and len(piece) > limit("DIGITS"):
-            raise ImportFailure(
-                f"line {_line(text, found)}: a number has {len(piece)} digits",
-                hint=way_out("DIGITS"),
-            )
+            raise _failure(f"a number has {len(piece)} digits", text, found, name, "DIGITS")
         elif found["affine"] is not None:
             depth += 1  # for the bracket that it begins with
             # A chain of operators is a tree as deep, whatever brackets it has.
@@ -59,13 +58,18 @@ def check_text(text: str) -> None:
                 len(_AFFINE_OPERATOR.findall(part)) for part in found["affine"].split(",")
             )
             if longest > deepest:
-                raise ImportFailure(
-                    f"line {_line(text, found)}: an affine expression has {longest} operators",
-                    hint=way_out("NESTING"),
-                )
+                message = f"an affine expression has {longest} operators"
+                raise _failure(message, text, found, name, "NESTING")
         elif found["width"] and (len(found["width"]) > 9 or int(found["width"]) > _WIDEST):
-            raise ImportFailure(f"line {_line(text, found)}: there are no integers of so many bits")
+            raise _failure("there are no integers of so many bits", text, found, name)
 
 
-def _line(text: str, found: re.Match[str]) -> int:
-    return text.count("\n", 0, found.start()) + 1
+def _failure(
+    message: str, text: str, found: re.Match[str], name: str, bound: str | None = None
+) -> ImportFailure:
+    """What is refused, with its place; `bound` is the limit that it passes."""
+    place = diagnostic_at(text, found.start(), name, message)
+    hint = None if bound is None else way_out(bound)
+    failure = ImportFailure(message, file=place.place, hint=hint)
+    failure.diagnostics = (place,)
+    return failure

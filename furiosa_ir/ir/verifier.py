@@ -13,9 +13,15 @@ from functools import lru_cache
 from typing import Self, cast
 
 from typing_extensions import override
-from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.ir import Block, Operation, Region, SSAValue
-from xdsl.traits import IsolatedFromAbove, IsTerminator, NoTerminator
+from xdsl.traits import (
+    IsolatedFromAbove,
+    IsTerminator,
+    NoTerminator,
+    SymbolOpInterface,
+    SymbolTable,
+)
 from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import (
@@ -153,6 +159,8 @@ def _verify(op: Operation, visible: set[SSAValue], found: _Found) -> None:
         inherited: set[SSAValue] = set() if op.has_trait(IsolatedFromAbove) else visible
         for region in op.regions:
             _verify_region(op, region, inherited, found)
+    if op.has_trait(SymbolTable):
+        _verify_symbols(op, found)
     if found.count > before:
         return  # an operation's own rules may rely on what is inside and on its operands
     key = _key(op)
@@ -163,6 +171,18 @@ def _verify(op: Operation, visible: set[SSAValue], found: _Found) -> None:
         found.add(op, message)
     elif key is not None:
         found.sound.add(key)
+
+
+def _verify_symbols(table: Operation, found: _Found) -> None:
+    """xDSL's verifier says of the whole table that a symbol is there twice."""
+    names: set[str] = set()
+    for op in (op for region in table.regions for block in region.blocks for op in block.ops):
+        name = op.get_attr_or_prop("sym_name") if op.has_trait(SymbolOpInterface) else None
+        if not isinstance(name, StringAttr):
+            continue
+        if name.data in names:
+            found.add(op, f"redefinition of the symbol @{name.data}")
+        names.add(name.data)
 
 
 def _key(op: Operation) -> Hashable | None:

@@ -17,7 +17,7 @@ from furiosa_ir.backends import (
     read_program,
 )
 from furiosa_ir.backends.target import backend_of
-from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure
+from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure, joined
 from furiosa_ir.files import check_distinct, check_writable, write_whole
 from furiosa_ir.formats import Format, recognise
 from furiosa_ir.importers import load
@@ -351,18 +351,22 @@ def _run_text(data: bytes, file: Path, settings: Settings) -> None:
     text = data.decode("utf-8-sig", "replace")
     failures: list[str] = []
     outputs: list[str] = []
+    errors: list[FuriosaError] = []
     for part in _parts(text) if settings.split else [text]:
         positions = Positions()
         occurred: list[Diagnostic] = []
         try:
             outputs.append(_transform_part(part, file, settings, positions))
         except FuriosaError as error:
-            if not settings.diagnostics:
-                raise
+            if settings.reproduction.output is not None:
+                raise  # it is of the part that ran last
+            errors.append(error)
             occurred.extend(Diagnostic.of(error, positions))
         if settings.diagnostics:
             failures.extend(mismatches(expectations(part), occurred, _name(file)))
     _print("// -----\n".join(f"{o}\n" for o in outputs), settings)
+    if errors and not settings.diagnostics:
+        raise joined(errors) from errors[0]
     if failures:
         for failure in failures:
             click.echo(f"ERROR: {failure}", err=True)

@@ -61,7 +61,7 @@ def test_the_nesting_that_is_allowed_is_parsed_verified_and_printed() -> None:
 
 def test_limits_are_settable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FURIOSA_MAX_NESTING", "3")
-    with pytest.raises(ImportFailure, match=r"line 2: .*FURIOSA_MAX_NESTING"):
+    with pytest.raises(ImportFailure, match=r":2:50: .*FURIOSA_MAX_NESTING"):
         parse_module("builtin.module {\nbuiltin.module { builtin.module { builtin.module {}}}}")
     monkeypatch.setenv("FURIOSA_MAX_TEXT_BYTES", "20")
     with pytest.raises(ImportFailure, match="FURIOSA_MAX_TEXT_BYTES"):

@@ -89,6 +89,14 @@ def test_a_block_without_terminator():
     assert "ends its block but is not a terminator" in str(error)
 
 
+def test_a_symbol_that_is_there_twice():
+    function = f"func.func @f(%x: {T}) -> {T} {{ func.return %x : {T} }}\n"
+    with pytest.raises(OperationFailure) as caught:
+        parse_module(function * 3, name="a.mlir")
+    assert [d.place for d in caught.value.diagnostics] == ["a.mlir:2:1", "a.mlir:3:1"]
+    assert "redefinition of the symbol @f" in caught.value.message
+
+
 @pytest.mark.parametrize("axes", ["1, 1", "1, 7", "1, -1"])
 def test_axes_that_are_there_twice_or_nowhere(axes: str):
     text = f"""

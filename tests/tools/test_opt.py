@@ -140,6 +140,23 @@ def test_split_input():
     assert "<stdin>:6:" in error.stderr
 
 
+def test_split_input_says_what_is_wrong_with_each_part():
+    """The others are printed, as mlir-opt does."""
+    wrong = GOOD.replace(T, "tensor<5xf32>", 1)
+    late = GOOD.replace('"graph.relu"(%x)', '"graph.relu"(%0)')
+    text = "// -----\n".join((f"{GOOD} oops\n", wrong, GOOD, late))
+    result = run("--split-input-file", stdin=text)
+    assert result.exit_code == 1
+    assert result.stdout.count("@main") == 1
+    lines = [line for line in result.stderr.splitlines() if "<stdin>" in line]
+    assert [line.split(", ")[0] for line in lines] == [
+        "ERROR: <stdin>:5:2: there is no operation 'oops'",
+        "<stdin>:8:21: error: operand is used with type tensor<4xf32>",
+        "<stdin>:16:3: error: layer 'first': graph.relu: operand 0",
+    ]
+    assert result.stderr.count("^\n") == 3
+
+
 LATE = f'%1 = "graph.relu"(%2) : ({T}) -> {T}\n  %2 = "graph.relu"(%x) : ({T}) -> {T}'
 
 

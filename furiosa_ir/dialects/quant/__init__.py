@@ -118,7 +118,9 @@ class UniformType(Data[Quantization], TypeAttribute, TextAlias):
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> Quantization:
         with parser.in_angle_brackets():
-            storage = parser.parse_identifier()
+            storage = parser.parse_optional_identifier()
+            if storage is None:
+                parser.raise_error("a storage type such as i8 expected")
             if storage not in _STORAGE_DTYPES:
                 parser.raise_error(f"unknown storage type '{storage}'")
             if parser.parse_optional_punctuation("<") is not None:
@@ -130,7 +132,9 @@ class UniformType(Data[Quantization], TypeAttribute, TextAlias):
                 if (low, high) != (int(info.min), int(info.max)):
                     parser.raise_error(f"narrowed storage range <{low}:{high}> is not supported")
             parser.parse_punctuation(":")
-            expressed = parser.parse_identifier()
+            expressed = parser.parse_optional_identifier()
+            if expressed is None:
+                parser.raise_error("the type that is quantised expected, f32")
             axis = None
             if parser.parse_optional_punctuation(":") is not None:
                 axis = parser.parse_integer()
@@ -149,7 +153,7 @@ class UniformType(Data[Quantization], TypeAttribute, TextAlias):
         low, high = made.storage_range
         for scale, zero_point in pairs:
             if not 0 <= scale < math.inf:
-                parser.raise_error(f"a scale of {scale}")
+                parser.raise_error(f"a scale of {scale}, which is not from 0 to the largest float")
             if not low <= zero_point <= high:
                 parser.raise_error(f"a zero point of {zero_point}, which {storage} does not hold")
         if expressed != "f32":

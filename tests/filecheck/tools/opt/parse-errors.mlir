@@ -1,11 +1,11 @@
 // RUN: furiosa-opt %s --split-input-file --verify-diagnostics
 
-// expected-error@+1 {{operation graph.nothing is not registered}}
+// expected-error@+1 {{there is no operation 'graph.nothing'}}
 %0 = "graph.nothing"() : () -> f32
 
 // -----
 
-// expected-error@+1 {{operation tosa.add is not registered}}
+// expected-error@+1 {{there is no dialect 'tosa'}}
 %0 = "tosa.add"() : () -> f32
 
 // -----
