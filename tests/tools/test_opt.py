@@ -152,7 +152,7 @@ def test_split_input_says_what_is_wrong_with_each_part():
     assert [line.split(", ")[0] for line in lines] == [
         "ERROR: <stdin>:5:2: there is no operation 'oops'",
         "<stdin>:8:21: error: operand is used with type tensor<4xf32>",
-        "<stdin>:16:3: error: layer 'first': graph.relu: operand 0",
+        "<stdin>:18:3: error: layer 'first': graph.relu: operand 0",
     ]
     assert result.stderr.count("^\n") == 3
 
