@@ -19,9 +19,8 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from furiosa_ir.debugging.change import Change
-from furiosa_ir.debugging.state import State, numbered
+from furiosa_ir.debugging.state import State, numbered, same_operations
 from furiosa_ir.debugging.text import operation_lines
-from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.rewrite_watch import Application, RewriteListener, watched_rewrites
@@ -30,6 +29,10 @@ from furiosa_ir.verification.trace import copy_module
 
 Judge = Callable[[State], Change | None]
 """What is different in the state that a replay has made."""
+
+
+class Unrepeatable(Exception):  # no error: what a search ends with
+    """A pass does something else each time it runs, or cannot leave out what it did once."""
 
 
 class _Stopped(Exception):  # no error: how a pass is left whose module is wanted
@@ -85,31 +88,42 @@ class Replay:
     Attributes:
         what: the pass.
         before: the module.
+        after: what the pass made of it when it first ran; None if nobody kept it.
     """
 
     what: Pass
     before: ModuleOp
+    after: ModuleOp | None = None
 
     def run(self, limit: RewriteLimit) -> State:
         """What the pass makes of a copy within a limit; the numbers are those of `before`.
 
         Raises:
-            FuriosaError: the pass fails.
+            Unrepeatable: the pass fails, which it did not when it first ran.
         """
         copy = copy_module(self.before, {})
         tracker = ValueTracker(names=numbered(copy))
-        self._apply(copy, tracker, limit)
+        try:
+            self._apply(copy, tracker, limit)
+        except Exception as error:  # a plug-in's may be any
+            raise Unrepeatable from error
         return _state(copy, tracker)
 
     def before_attempt(self, attempt: int) -> tuple[Operation, State]:
-        """The root of an attempt, and the module as it is then."""
+        """The root of an attempt, and the module as it is then.
+
+        Raises:
+            Unrepeatable: the pass does not come to that attempt again.
+        """
         copy = copy_module(self.before, {})
         tracker = ValueTracker(names=numbered(copy))
         try:
             self._apply(copy, tracker, RewriteLimit(stop_at=attempt))
         except _Stopped as stopped:
             return stopped.root, _state(copy, tracker)
-        raise AssertionError("a pass tries the same rules each time")
+        except Exception as error:
+            raise Unrepeatable from error
+        raise Unrepeatable
 
     def _apply(self, module: ModuleOp, tracker: ValueTracker, limit: RewriteLimit) -> None:
         with (
@@ -157,11 +171,14 @@ class Found:
         application: of which rule; None where the pass does it without one.
         total: how many rules the pass applies.
         change: what is different after it.
+        is_repeatable: whether the pass does the same each time it runs; nothing is known of its
+            applications if not.
     """
 
     application: RuleApplication | None
     total: int
     change: Change
+    is_repeatable: bool = True
 
 
 def first_wrong_application(replay: Replay, judge: Judge, change: Change) -> Found:
@@ -176,7 +193,16 @@ def first_wrong_application(replay: Replay, judge: Judge, change: Change) -> Fou
         change: what is different after the whole pass.
     """
     whole = RewriteLimit()
+    try:
+        return _searched(replay, judge, change, whole)
+    except Unrepeatable:
+        return Found(None, len(whole.applied), change, is_repeatable=False)
+
+
+def _searched(replay: Replay, judge: Judge, change: Change, whole: RewriteLimit) -> Found:
     after = replay.run(whole)
+    if replay.after is not None and not same_operations(after.module, replay.after):
+        raise Unrepeatable
     total = len(whole.applied)
     if total == 0 or _change_within(replay, judge, 0) is not None:
         change = judge(after) or change  # of the values in front of the pass
@@ -190,6 +216,8 @@ def first_wrong_application(replay: Replay, judge: Judge, change: Change) -> Fou
             wrong = middle
     limit = RewriteLimit(most=wrong)
     state = replay.run(limit)
+    if len(limit.applied) != wrong:
+        raise Unrepeatable
     attempt, last = limit.applied[-1]
     root, at = replay.before_attempt(attempt)
     made = tuple(operation_lines([op for op in last.made if op.parent is not None]))
@@ -202,7 +230,7 @@ def first_wrong_application(replay: Replay, judge: Judge, change: Change) -> Fou
 def _change_within(replay: Replay, judge: Judge, most: int) -> Change | None:
     try:
         return judge(replay.run(RewriteLimit(most=most)))
-    except FuriosaError:  # half of a pass may be what the rest of it cannot do with
+    except Unrepeatable:  # half of a pass may be what the rest of it cannot do with
         return None
 
 

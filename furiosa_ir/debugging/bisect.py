@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from typing_extensions import override
@@ -29,6 +30,7 @@ from furiosa_ir.debugging.inputs import (
     given_debugging_inputs,
     inputs_of,
 )
+from furiosa_ir.debugging.numerics_test import NumericsTest
 from furiosa_ir.debugging.state import (
     State,
     frozen,
@@ -36,6 +38,7 @@ from furiosa_ir.debugging.state import (
     numbered_values,
     same_operations,
 )
+from furiosa_ir.debugging.windows import WindowFinding, wrong_window
 from furiosa_ir.driver import CompileResult, compile_source
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.ir.passes import Pass
@@ -69,10 +72,16 @@ class History(Instrumentation):
     """Keeps the module behind each pass that changed it.
 
     Values are numbered when they first are there: those of the source, then what passes make.
+
+    Attributes:
+        moments: what was kept.
+        tracker: has the values' numbers.
+        idle: passes of plug-ins that changed nothing.
     """
 
     moments: list[Moment] = field(default_factory=list[Moment])
     tracker: ValueTracker = field(default_factory=ValueTracker)
+    idle: list[str] = field(default_factory=list[str])
     _count: int = 0
 
     @override
@@ -109,6 +118,8 @@ class History(Instrumentation):
     def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
         if not same_operations(self.moments[-1].state.module, module):
             self.moments.append(Moment(what, frozen(module, self.tracker)))
+        elif not is_ours(type(what)):
+            self.idle.append(what.name)
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,8 @@ class Bisection:
         compared: the passes that changed the module.
         failure: how the compile ended, if not with a program.
         source: how what was read differs from what the framework computes, if no pass is wrong.
+        idle: passes of plug-ins that changed nothing.
+        test: shows what was found, if it is a test already: then `before` is a part of the module.
     """
 
     finding: Finding | None
@@ -133,6 +146,8 @@ class Bisection:
     compared: tuple[str, ...]
     failure: FuriosaError | None = None
     source: Disagreement | None = None
+    idle: tuple[str, ...] = ()
+    test: NumericsTest | None = None
 
 
 def bisect(
@@ -201,10 +216,26 @@ def bisect(
                 drawn = _as_verified(entries)
                 found = _Search(moments, drawn).run()
     compared = tuple(m.what.name for m in moments if m.what is not None)
-    if found is None:
-        return Bisection(None, None, (), len(drawn), compared, None, differs)
-    finding, before, behind = found
-    return Bisection(finding, before, behind, len(drawn), compared, failure)
+    if found is not None:
+        finding, before, behind = found
+        return Bisection(finding, before, behind, len(drawn), compared, failure)
+    part_found = None if differs is not None else _search_windows(moments)
+    if part_found is not None:
+        finding, test = part_found.finding, part_found.test
+        count = len(drawn)
+        return Bisection(finding, part_found.window, test.passes, count, compared, test=test)
+    return Bisection(None, None, (), len(drawn), compared, None, differs, tuple(history.idle))
+
+
+def _search_windows(moments: Sequence[Moment]) -> WindowFinding | None:
+    """A part of a module that shows a pass of a plug-in to be wrong, on inputs of its own."""
+    for before, behind in pairwise(moments):
+        what, module = behind.what, before.state.module
+        if what is not None and not is_ours(type(what)) and not is_on_device(module):
+            found = wrong_window(what, module)
+            if found is not None:
+                return found
+    return None
 
 
 def _as_verified(entries: Sequence[NetworkInput]) -> list[NumberedInput]:
@@ -237,11 +268,11 @@ class _Search:
                     return found
         for on in self.inputs:
             for index in range(1, len(runnable)):
-                before, after = (moment.state for moment in runnable[index - 1 : index + 1])
-                known = record(before.module, on.feeds, self.memory)
-                change = self._change(before, known, after, on)
+                first, then = runnable[index - 1 : index + 1]
+                known = record(first.state.module, on.feeds, self.memory)
+                change = self._change(first.state, known, then.state, on)
                 if change is not None:
-                    return self._within(runnable[index].what, before.module, change, on)
+                    return self._within(first, then, change, on)
         return None
 
     def _change(
@@ -265,12 +296,11 @@ class _Search:
                 wrong = middle
         change = self._change(source, known, runnable[wrong].state, on)
         assert change is not None
-        return self._within(runnable[wrong].what, runnable[right].state.module, change, on)
+        return self._within(runnable[right], runnable[wrong], change, on)
 
-    def _within(
-        self, what: Pass | None, module: ModuleOp, change: Change, on: NumberedInput
-    ) -> _Result:
-        """What in the pass behind a module changes a value."""
+    def _within(self, first: Moment, then: Moment, change: Change, on: NumberedInput) -> _Result:
+        """What in the pass between two moments changes a value."""
+        what, module = then.what, first.state.module
         assert what is not None
         before = State(module, numbered(module))
         known = record(module, on.feeds, self.memory)
@@ -278,11 +308,14 @@ class _Search:
         def judge(state: State) -> Change | None:
             return self._change(before, known, state, on)
 
-        return self._found(Replay(what, module), judge, change), module, (what,)
+        # As far as it goes, beside the module in front of the pass, not the source.
+        change = self._change(first.state, known, then.state, on) or change
+        replay = Replay(what, module, then.state.module)
+        return self._found(replay, judge, change), module, (what,)
 
     def _found(self, replay: Replay, judge: Judge, change: Change) -> Finding:
         found = first_wrong_application(replay, judge, change)
-        return Finding(replay.what, found.change, found.application, found.total, len(self.inputs))
+        return Finding.of(replay.what, found, len(self.inputs))
 
     def _simulated(self, on: NumberedInput) -> _Result | None:
         """The pass behind which the program is another than the kernels, on one input."""
@@ -307,7 +340,8 @@ class _Search:
             wrong = program(self.moments[index].state.module)
             if wrong is None:
                 continue
-            finding = self._found(Replay(what, module), lambda s: program(s.module), wrong)
+            replay = Replay(what, module, self.moments[index].state.module)
+            finding = self._found(replay, lambda s: program(s.module), wrong)
             return finding, before, behind[: index - first + 1]
         finding = Finding(last.what, change, None, 0, len(self.inputs))
         return finding, before, behind

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,12 @@ from furiosa_ir.debugging.execution import Record, elements
 from furiosa_ir.debugging.inputs import NumberedInput
 from furiosa_ir.debugging.state import State
 from furiosa_ir.debugging.text import operation_lines
+from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import layer_name
-from furiosa_ir.ir.rewriting import made_by
+from furiosa_ir.ir.rewriting import Maker, made_by
 from furiosa_ir.numerics.array import Array
+
+_NAMES_AND_NUMBERS = re.compile(r"'[^']*'|\"[^\"]*\"|[@%][\w.]+|\d+")
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ class Change:
         got, want: that element, after and before.
         share: of the elements that differ.
         before, after: the operation that made it, and that makes it now; "" where there is none.
+        operand: what is different of a constant operand, where the two read alike; "" elsewhere.
         number: of the value, in the state before; None of what has none.
-        rule: what made the operation, as in "rule 'r' of the pass 'p'", if a rule did.
+        maker: the rule that made the operation, if one did.
     """
 
     layer: str
@@ -44,8 +49,14 @@ class Change:
     share: float = 1.0
     before: str = ""
     after: str = ""
+    operand: str = ""
     number: int | None = None
-    rule: str | None = None
+    maker: Maker | None = None
+
+    @property
+    def sort(self) -> str:
+        """Changes of one sort have the same: "" of an element, else what is wrong, less names."""
+        return "" if self.index is not None else _NAMES_AND_NUMBERS.sub("_", self.what)
 
     @property
     def sentence(self) -> str:
@@ -53,8 +64,12 @@ class Change:
         if self.index is None:
             return self.what
         what = f"{self.what}: " if self.what else ""
-        differ = f"{self.share * 100:.3g} % of the elements differ"
-        return f"{what}element {list(self.index)}: {self.got} instead of {self.want} ({differ})"
+        return what + _element_text(self.index, self.got, self.want, self.share)
+
+
+def _element_text(index: Sequence[int], got: object, want: object, share: float) -> str:
+    differ = f"{share * 100:.3g} % of the elements differ"
+    return f"element {list(index)}: {got} instead of {want} ({differ})"
 
 
 def find_change(
@@ -92,16 +107,38 @@ def _between(
     assert isinstance(was, Operation)
     assert isinstance(now, Operation)
     layer = layer_name(now) or layer_name(was)
-    rule = after.makers.get(now) or made_by(now)
-    texts = operation_lines([was])[0], operation_lines([now])[0]
+    maker = after.makers.get(now) or made_by(now)
+    (was_text,), (now_text,) = operation_lines([was]), operation_lines([now])
     if got.shape != want.shape:
         what = f"shape {list(got.shape)} instead of {list(want.shape)}"
-        return Change(layer, what, on, before=texts[0], after=texts[1], number=number, rule=rule)
+        return Change(layer, what, on, before=was_text, after=now_text, number=number, maker=maker)
     wrong = differences(got, want)
     if wrong is None:
         return None
     at, share = _first(wrong)
-    return Change(layer, "", on, at, got[at], want[at], share, *texts, number, rule)
+    operand = _other_constant(was, now) if was_text == now_text else ""
+    return Change(
+        layer, "", on, at, got[at], want[at], share, was_text, now_text, operand, number, maker
+    )
+
+
+def _other_constant(was: Operation, now: Operation) -> str:
+    """The first constant operand that holds something else: texts leave out what it holds."""
+    for number, (old, new) in enumerate(zip(was.operands, now.operands, strict=True)):
+        got, want = _constant(new), _constant(old)
+        if got is None or want is None or got.shape != want.shape:
+            continue
+        wrong = differences(got, want)
+        if wrong is not None:
+            at, share = _first(wrong)
+            return f"operand {number}, {_element_text(at, got[at], want[at], share)}"
+    return ""
+
+
+def _constant(value: SSAValue) -> Array | None:
+    """The elements of a constant; None of other values."""
+    held = value.owner.properties.get("value") if isinstance(value.owner, Operation) else None
+    return held.array if isinstance(held, BlobAttr) else None
 
 
 def _first(wrong: Array) -> tuple[tuple[int, ...], float]:

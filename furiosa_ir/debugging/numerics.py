@@ -5,16 +5,18 @@
         compile_source(..., instrumentation=[numerics])
 
 On the interpreter as far as it gives operations meaning; behind passes of plug-ins among a
-backend's own, and at the end, the program that the module becomes runs on the simulator, too. The
-first pass that changes a value ends the compile; it is run again on what was before, with ever
-fewer applications of its rules, to find the one that does it.
+backend's own, and at the end, the program that the module becomes runs on the simulator, too. Parts
+of the module, on inputs of their own, are run behind a pass of a plug-in that changes no value. The
+first pass that changes one ends the compile; it is run again on what was before, with ever fewer
+applications of its rules, to find the one that does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Never
 
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp
@@ -33,6 +35,9 @@ from furiosa_ir.ir.value_tracking import ValueTracker, tracking
 from furiosa_ir.plugins import is_ours
 from furiosa_ir.verification.commands import has_commands
 
+if TYPE_CHECKING:
+    from furiosa_ir.debugging.windows import WindowFinding
+
 
 class NumericsFailure(FuriosaError):
     """A pass changes a value."""
@@ -46,6 +51,8 @@ class Numerics(Instrumentation):
         count: how many inputs.
         inputs: they; if there are none, they are drawn for what the module takes.
         locates: whether to look for the application of a rule within the pass that is found.
+        parts: looks for a part of a module of which a plug-in's pass changes a value, on inputs of
+            its own, where the whole shows none (`windows.wrong_window`); None: nobody does.
         finding: what was found, once it has failed.
         before: the module in front of the pass that was found.
         kernels: what commands were made of, if there are commands.
@@ -55,6 +62,7 @@ class Numerics(Instrumentation):
     count: int = DEFAULT_COUNT
     inputs: Sequence[NumberedInput] = ()
     locates: bool = True
+    parts: Callable[[Pass, ModuleOp], WindowFinding | None] | None = None
     finding: Finding | None = None
     before: State | None = None
     kernels: ModuleOp | None = None
@@ -98,6 +106,7 @@ class Numerics(Instrumentation):
         after = frozen(module, self._tracker)
         if not has_commands(module):
             self._compare(what, before, after)
+            self._compare_parts(what, before)
         if is_on_device(module) and (has_commands(module) or not is_ours(type(what))):
             self._compare_program(what, before, after)
         self.before = after
@@ -119,9 +128,16 @@ class Numerics(Instrumentation):
         for on, known in zip(self._drawn, self._known, strict=True):
             change, found = self._run(before, known, after, on)
             if change is not None:
-                self._fail(what, before, change, self._judge(before, known, on))
+                self._fail(what, before, after, change, self._judge(before, known, on))
             seen += found
         self._known = seen
+
+    def _compare_parts(self, what: Pass, before: State) -> None:
+        if self.parts is None or is_ours(type(what)) or is_on_device(before.module):
+            return
+        found = self.parts(what, before.module)
+        if found is not None:
+            self._raise(found.finding)
 
     def _compare_program(self, what: Pass, before: State, after: State) -> None:
         if not has_commands(before.module):
@@ -139,17 +155,21 @@ class Numerics(Instrumentation):
         self._fail(
             what,
             before,
+            after,
             change,
             lambda state: device_change(state.module, on, kernels, self._memory),
         )
 
-    def _fail(self, what: Pass, before: State, change: Change, judge: Judge) -> None:
+    def _fail(self, what: Pass, before: State, after: State, change: Change, judge: Judge) -> None:
         found = Found(None, 0, change)
         if self.locates:
-            found = first_wrong_application(Replay(what, before.module), judge, change)
-        count = len(self._drawn)
-        self.finding = Finding(what, found.change, found.application, found.total, count)
-        raise NumericsFailure(self.finding.sentence, layer=self.finding.layer or None)
+            replay = Replay(what, before.module, after.module)
+            found = first_wrong_application(replay, judge, change)
+        self._raise(Finding.of(what, found, len(self._drawn)))
+
+    def _raise(self, finding: Finding) -> Never:
+        self.finding = finding
+        raise NumericsFailure(finding.sentence, layer=finding.layer or None)
 
     def _run(
         self, before: State, known: Record, after: State, on: NumberedInput

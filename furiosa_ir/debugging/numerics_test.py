@@ -23,11 +23,13 @@ class NumericsTest:
         passes: they run in this order.
         wrong: which of them is to change a value; None: any.
         count: how many inputs to run.
+        sort: of the change (`Change.sort`); "": an element is another.
     """
 
     passes: tuple[Pass, ...]
     wrong: str | None = None
     count: int = 4
+    sort: str = ""
 
     def finding(self, module: ModuleOp, *, locates: bool = True) -> Finding | None:
         """What changes a value of a module, which stays as it is.
@@ -53,6 +55,6 @@ class NumericsTest:
         """Which of some modules are interesting."""
         found = [self.finding(module, locates=False) for module in modules]
         return [
-            f is not None and f.change.index is not None and self.wrong in (None, f.what.name)
+            f is not None and f.change.sort == self.sort and self.wrong in (None, f.what.name)
             for f in found
         ]

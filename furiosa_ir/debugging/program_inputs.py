@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from furiosa_ir.debugging.inputs import DebuggingInput
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.numerics.element_types import BY_NAME
 from furiosa_ir.program import Program
-from furiosa_ir.verification.inputs import NetworkInput
 
 
-def inputs_of_program(program: Program) -> list[NetworkInput]:
+def inputs_of_program(program: Program) -> list[DebuggingInput]:
     """The inputs of a program; floats are drawn between -1 and 1.
 
     Raises:
         FuriosaError: one has elements that cannot be drawn, or an open extent.
     """
-    found: list[NetworkInput] = []
+    found: list[DebuggingInput] = []
     for index in program.inputs:
         tensor = program.tensors[index]
         if tensor.dtype not in BY_NAME or min(tensor.shape, default=0) < 0:
@@ -27,5 +27,5 @@ def inputs_of_program(program: Program) -> list[NetworkInput]:
             low, high = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
         elif dtype.kind in "iu":
             low, high = 0.0, 1.0
-        found.append(NetworkInput(tensor.name, tuple(tensor.shape), dtype, low, high))
+        found.append(DebuggingInput(tensor.name, tuple(tensor.shape), dtype, low, high))
     return found

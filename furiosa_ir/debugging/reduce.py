@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import inf
+from time import monotonic
 
 from xdsl.dialects.builtin import ModuleOp
 
@@ -46,7 +48,12 @@ Progress = Callable[[int, int], None]
 
 
 def reduce_module(
-    module: ModuleOp, test: Test, *, batch: int = 1, progress: Progress | None = None
+    module: ModuleOp,
+    test: Test,
+    *,
+    batch: int = 1,
+    progress: Progress | None = None,
+    until: float = inf,
 ) -> Reduction:
     """The smallest module that is still interesting, as far as single steps lead.
 
@@ -55,6 +62,7 @@ def reduce_module(
         test: which of some modules are interesting.
         batch: how many to try at once.
         progress: is told of each module that is interesting.
+        until: when to be content with what there is, by `time.monotonic`.
 
     Raises:
         NotInteresting: the module itself is not.
@@ -69,7 +77,7 @@ def reduce_module(
         for shrink in SHRINKS:
             smaller: ModuleOp | None = module
             while smaller is not None:
-                smaller, count = _first(shrink(module), test, batch)
+                smaller, count = _first(shrink(module), test, batch, until)
                 tried += count
                 if smaller is not None:
                     module, found = smaller, True
@@ -78,11 +86,13 @@ def reduce_module(
     return Reduction(module, before, len(operations_of(module)), tried)
 
 
-def _first(candidates: Iterator[ModuleOp], test: Test, batch: int) -> tuple[ModuleOp | None, int]:
+def _first(
+    candidates: Iterator[ModuleOp], test: Test, batch: int, until: float
+) -> tuple[ModuleOp | None, int]:
     """The first candidate that is interesting, and how many were tried."""
     sound = (candidate for candidate in candidates if _is_sound(candidate))
     tried = 0
-    while some := list(islice(sound, batch)):
+    while monotonic() < until and (some := list(islice(sound, batch))):
         tried += len(some)
         for candidate, is_interesting in zip(some, test(some), strict=True):
             if is_interesting:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
+from time import monotonic
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
@@ -15,28 +17,43 @@ from furiosa_ir.debugging.reduce import Reduction, reduce_module
 from furiosa_ir.debugging.state import State, numbered
 from furiosa_ir.ir.location import layer_names
 
+SECONDS = 20.0
+"""Of a reduction that nobody waits longer for; `furiosa reduce` takes the time it needs."""
+
 _MOST_STEPS = 6
 """Of producers and readers that are taken in before the whole module is."""
 
 
-def reduced_test(bisection: Bisection) -> tuple[Reduction, NumericsTest] | None:
+def reduced_test(
+    bisection: Bisection, seconds: float = SECONDS
+) -> tuple[Reduction, NumericsTest] | None:
     """The module that shows what was found, and how it does.
 
     First the root of the rule and what makes the value that is another are tried alone, then with
     what makes their operands, and so on; what shows the change is reduced further.
 
+    Args:
+        bisection: has found something.
+        seconds: after so long, what there is has to do.
+
     Returns:
-        None where no part of the module shows it, nor the whole on inputs of its own.
+        None where no part of the module shows it, nor the whole on inputs of its own; and where the
+        pass does something else each time it runs.
     """
     finding, module = bisection.finding, bisection.before
     assert finding is not None
     assert module is not None
-    test = NumericsTest(bisection.passes, finding.what.name)
-    for candidate in _around(bisection):
+    if not finding.is_repeatable:
+        return None
+    until = monotonic() + seconds
+    if bisection.test is not None:
+        return reduce_module(module, bisection.test, until=until), bisection.test
+    test = NumericsTest(bisection.passes, finding.what.name, sort=finding.change.sort)
+    for candidate in chain(_around(bisection), [module]):
         if test([candidate])[0]:
-            return reduce_module(candidate, test), test
-    if test([module])[0]:
-        return reduce_module(module, test), test
+            return reduce_module(candidate, test, until=until), test
+        if monotonic() > until:
+            break
     return None
 
 

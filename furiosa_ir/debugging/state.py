@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 
-from furiosa_ir.ir.rewriting import made_by
+from furiosa_ir.ir.rewriting import Maker, made_by
 from furiosa_ir.ir.value_tracking import ValueTracker
 from furiosa_ir.verification.trace import copy_module
 
@@ -27,12 +27,12 @@ class State:
     Attributes:
         module: with its locations.
         names: of its values.
-        makers: operation -> what made it, as messages say it, of those that a rule made.
+        makers: operation -> the rule that made it, of those that one made.
     """
 
     module: ModuleOp
     names: Names
-    makers: Mapping[Operation, str] = field(default_factory=dict[Operation, str])
+    makers: Mapping[Operation, Maker] = field(default_factory=dict[Operation, Maker])
 
 
 def numbered_values(module: ModuleOp) -> Iterator[SSAValue]:

@@ -81,6 +81,7 @@ class ParallelTest:
             "passes": pipeline_text(self.test.passes),
             "wrong": self.test.wrong,
             "count": self.test.count,
+            "sort": self.test.sort,
         }
         with ExitStack() as stack:
             started: list[subprocess.Popen[str]] = []
@@ -122,7 +123,9 @@ def serve() -> None:
     """What the process does, until nobody asks any more."""
     asked = json.loads(sys.stdin.readline())
     load_plugins(asked["plugins"])
-    test = NumericsTest(parse_passes(asked["passes"]), asked["wrong"], asked["count"])
+    test = NumericsTest(
+        parse_passes(asked["passes"]), asked["wrong"], asked["count"], asked["sort"]
+    )
     for line in sys.stdin:
         try:
             (answer,) = test([read_module(Path(line.strip()))])

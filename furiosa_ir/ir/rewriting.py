@@ -10,6 +10,7 @@ from typing import (
 )
 from weakref import WeakKeyDictionary
 
+from typing_extensions import override
 from xdsl.ir import Operation, SSAValue
 from xdsl.irdl import IRDLOperation
 from xdsl.irdl.operations import OperandDef
@@ -23,6 +24,7 @@ from furiosa_ir.ir.value_tracking import note_replaced
 from furiosa_ir.plugins import raise_plugin_failure, wrong_result
 
 __all__ = [
+    "Maker",
     "Rewrite",
     "RewriteDriver",
     "Rule",
@@ -33,11 +35,31 @@ __all__ = [
     "rule",
 ]
 
-_MADE_BY: WeakKeyDictionary[Operation, str] = WeakKeyDictionary()
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who made an operation; as text, "rule 'r' of the pass 'p'".
+
+    Attributes:
+        rule: the rewrite rule.
+        pass_name: the pass that applied it; None of a driver that none has.
+    """
+
+    rule: str
+    pass_name: str | None
+
+    @override
+    def __str__(self) -> str:
+        return f"rule '{self.rule}'" + (
+            f" of the pass '{self.pass_name}'" if self.pass_name else ""
+        )
 
 
-def made_by(op: Operation) -> str | None:
-    """The rewrite rule that made an operation, as in "rule 'r' of the pass 'p'", if one did."""
+_MADE_BY: WeakKeyDictionary[Operation, Maker] = WeakKeyDictionary()
+
+
+def made_by(op: Operation) -> Maker | None:
+    """The rewrite rule that made an operation, if one did."""
     return _MADE_BY.get(op)
 
 
@@ -206,17 +228,19 @@ class RewriteDriver:
         touched.extend(reversed(rewrite.emitted))  # popped first, in program order
         self.applied[rule.name] += 1
         self._recent.append(rule.name)
-        name = self._name(rule)
+        maker = self._maker(rule)
         for new in rewrite.emitted:
-            _MADE_BY[new] = name
+            _MADE_BY[new] = maker
         if watch is not None:
             watch.after(rule.name, fired)
         return touched
 
     def _name(self, rule: Rule) -> str:
         """A rule as messages call it."""
-        pass_name = getattr(self.options, "name", None)
-        return f"rule '{rule.name}'" + (f" of the pass '{pass_name}'" if pass_name else "")
+        return str(self._maker(rule))
+
+    def _maker(self, rule: Rule) -> Maker:
+        return Maker(rule.name, getattr(self.options, "name", None))
 
     def _loops(self, count: int, op: Operation) -> CompilationFailure:
         # Of the last 256 rewrites, the rules that made more than a tenth.

@@ -21,6 +21,7 @@ from furiosa_ir.tools.target_options import target_option
 
 if TYPE_CHECKING:
     from furiosa_ir.debugging.bisect import Bisection
+    from furiosa_ir.debugging.finding import Finding
     from furiosa_ir.debugging.numerics_test import NumericsTest
     from furiosa_ir.debugging.reduce import Reduction
 
@@ -119,7 +120,7 @@ def bisect_command(
             found["test"] = None if written is None else str(written[0])
             found["operations"] = None if written is None else written[1].after
             if not as_json:
-                click.echo(_told(written))
+                click.echo(_told(written, finding))
         if as_json:
             click.echo(json.dumps(found, ensure_ascii=False, indent=2))
 
@@ -131,10 +132,14 @@ def _nothing(bisection: Bisection, source: Path) -> FuriosaError:
         message += f"is not what its framework computes: {bisection.source.message}"
         return FuriosaError(message, file=str(source), layer=layer, hint=hint)
     inputs = f"{bisection.inputs} input{'s' if bisection.inputs > 1 else ''}"
+    hint = "--count runs more inputs, --verify-inputs those of a file"
+    if bisection.idle:
+        names = " and ".join(f"'{name}'" for name in bisection.idle)
+        hint = f"{names} changed nothing; {hint}"
     return FuriosaError(
         f"no pass changes a value on {inputs}, and the program computes what the source does",
         file=str(source),
-        hint="--count runs more inputs, --verify-inputs those of a file",
+        hint=hint,
     )
 
 
@@ -168,7 +173,9 @@ def test_header(test: NumericsTest, plugins: tuple[str, ...], lines: list[str]) 
     return f"// RUN: {run}\n//\n{told}\n"
 
 
-def _told(written: tuple[Path, Reduction] | None) -> str:
+def _told(written: tuple[Path, Reduction] | None, finding: Finding) -> str:
+    if not finding.is_repeatable:
+        return "test       none: the pass does something else each time it runs"
     if written is None:
         return "test       none: no part of the module shows it on inputs of its own"
     path, reduction = written

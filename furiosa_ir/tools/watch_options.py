@@ -287,8 +287,9 @@ class Watch:
                 yield instruments
             return
         from furiosa_ir.debugging.numerics import Numerics
+        from furiosa_ir.debugging.windows import wrong_window
 
-        numerics = Numerics(self.options.numerics)
+        numerics = Numerics(self.options.numerics, parts=wrong_window)
         with (
             watching(self.options, shown, style, self._timing, [numerics]) as instruments,
             numerics.recording(),
