@@ -14,6 +14,10 @@ from itertools import pairwise
 _SWEEPS = 6
 """Down and up again; later ones change little."""
 
+_BEND = 0.25
+"""How hard a bend pulls, against a node's 1: the main chain is straight, and what skips goes round
+it. It is the same for who pulls and who is pulled, or a chain of branches would drift sideways."""
+
 _MOST_BENDS = 40_000
 """Places that edges pass between their ends; edges beyond are straight."""
 
@@ -118,6 +122,7 @@ def _places(
 ) -> list[float]:
     """The x of each node; `rows` are put in order on the way."""
     x = [0.0] * len(above)
+    weight = [1.0] * count + [_BEND] * (len(above) - count)
     for row in rows:
         for at, node in enumerate(row):
             x[node] = float(at)
@@ -126,16 +131,14 @@ def _places(
         neighbours = above if downwards else below
         for row in rows if downwards else reversed(rows):
             wanted = {
-                node: sum(x[n] for n in neighbours[node]) / len(neighbours[node])
-                if neighbours[node]
+                node: sum(x[n] * weight[n] for n in near) / sum(weight[n] for n in near)
+                if (near := neighbours[node])
                 else x[node]
                 for node in row
             }
             row.sort(key=lambda node: (wanted[node], x[node]))
             gaps = [_gap(a, b, count) for a, b in pairwise(row)]
-            # Bends pull harder: long edges are straight then.
-            weights = [1.0 if node < count else 4.0 for node in row]
-            places = spread([wanted[node] for node in row], gaps, weights)
+            places = spread([wanted[node] for node in row], gaps, [weight[node] for node in row])
             for node, place in zip(row, places, strict=True):
                 x[node] = place
     least = min(x, default=0.0)

@@ -69,22 +69,30 @@ def _facts(profile: Profile) -> Iterable[tuple[str, str]]:
 def _cards(profile: Profile) -> Iterable[tuple[str, str, str]]:
     """(what, figure, what it means)."""
     times, costs, memory = profile.times, profile.costs, profile.memory
+    has_npu = bool(costs.layers)
     for name, text in profile.facts.items():
         yield readable(name, 200), readable(text, 200), ""
     cycles = f"{format_value(costs.cycles, 'count')} cycles, as the simulator has them"
-    yield "NPU", format_value(times.npu, "microseconds"), cycles
+    if has_npu:
+        yield "NPU", format_value(times.npu, "microseconds"), cycles
+    else:
+        yield "NPU", "not used", "all of the network runs on the host"
     if times.host != 0:
         host = "not known" if times.host is None else format_value(times.host, "microseconds")
-        meaning = "host segments" if times.host is None else "host segments, on this computer"
+        how = "not measured: furiosa report FILE --measure-host"
+        meaning = how if times.host is None else "host segments, as measured on this computer"
         yield "host", host, meaning
-    if times.link is not None and profile.execution is not None:
+    if has_npu and times.link is not None and profile.execution is not None:
         link = f"≥ {format_value(times.link, 'microseconds')}"
         yield "link", link, f"inputs and outputs over {profile.execution.link_title}"
     # The link's time is the least there is.
     known = sum(t for t in (times.npu, times.link, times.host) if t is not None)
-    parts = "NPU and link" if times.host is None else "all of it, one after the other"
-    yield "total", f"≥ {format_value(known, 'microseconds')}", parts
+    if has_npu or times.host is not None:
+        parts = "without the host" if times.host is None else "all of it, one after the other"
+        yield "total", f"≥ {format_value(known, 'microseconds')}", parts
     yield "MACs on the NPU", format_value(profile.npu_mac_share, "share"), "the rest is the host's"
+    if not has_npu:
+        return
     if profile.utilisation is not None:
         used = format_value(profile.utilisation, "share")
         yield "utilisation", used, "of the multipliers, over the NPU's time"

@@ -41,6 +41,14 @@ def test_a_chain_with_a_skip_is_straight() -> None:
     assert len(layout.bends[3]) == 2
 
 
+def test_a_long_chain_of_branches_does_not_drift() -> None:
+    edges: list[tuple[int, int]] = []
+    for block in range(0, 900, 3):
+        edges += [(block + i, block + i + 1) for i in range(3)] + [(block, block + 3)]
+    layout = layered_layout(901, edges)
+    assert max(layout.x) - min(layout.x) < 0.5
+
+
 @given(
     st.lists(
         st.tuples(st.floats(-9, 9), st.floats(0.1, 2), st.floats(0.5, 4)), min_size=1, max_size=8

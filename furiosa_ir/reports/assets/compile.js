@@ -9,13 +9,15 @@ function compileView(section) {
       continue;
     }
     const slowest = Math.max(1e-9, ...passes.map((pass) => pass[2] || 0));
+    const hasPhases = passes.some((pass) => pass[0]);
     const isTimed = passes.some((pass) => pass[2] !== null);
     const viewer = el("div", { class: "ir" });
     const body = el("tbody");
     passes.forEach(([phase, name, seconds, before, after, hasText], at) => {
       const bar = el("i");
       bar.style.width = `${(100 * (seconds || 0)) / slowest}%`;
-      const line = el("tr", {}, el("td", {}, String(at + 1)), el("td", { title: name }, name), el("td", {}, phase));
+      const line = el("tr", {}, el("td", {}, String(at + 1)), el("td", { title: name }, name));
+      if (hasPhases) line.append(el("td", {}, phase));
       if (isTimed) {
         const change = before === null || after === null ? "" : after === before ? "" : `${after > before ? "+" : "−"}${count(Math.abs(after - before))}`;
         line.append(el("td", { class: "number bar" }, seconds === null ? "" : `${significant(seconds * 1000)} ms`, bar),
@@ -24,8 +26,8 @@ function compileView(section) {
       if (hasText) line.append(el("td", {}, el("button", { type: "button", onclick: () => showIr(viewer, program, at) }, "IR")));
       body.append(line);
     });
-    const titles = ["", "pass", "phase", ...(isTimed ? ["time", "operations before", "after", "change"] : [])];
-    const heads = titles.map((title, at) => el("th", { class: at > 2 ? "number" : "", scope: "col" }, el("button", { type: "button", tabindex: "-1" }, title)));
+    const titles = ["", "pass", ...(hasPhases ? ["phase"] : []), ...(isTimed ? ["time", "operations before", "after", "change"] : [])];
+    const heads = titles.map((title, at) => el("th", { class: isTimed && at > (hasPhases ? 2 : 1) ? "number" : "", scope: "col" }, el("button", { type: "button", tabindex: "-1" }, title)));
     if (passes.some((pass) => pass[5])) heads.push(el("th", { scope: "col" }));
     const panel = panelOf(section, program);
     panel.append(el("div", { class: "passes" }, el("table", {}, el("thead", {}, el("tr", {}, ...heads)), body)));

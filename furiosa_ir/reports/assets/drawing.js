@@ -22,6 +22,17 @@ function colour(name) {
 
 const category = (index) => colour(`c${index % 10}`);
 
+/** Black or white: what can be read on the theme's colour of that name. */
+function inkOn(name) {
+  const key = `on ${name}`;
+  if (!colours.has(key)) {
+    const { r, g, b } = d3.rgb(colour(name));
+    const [red, green, blue] = [r, g, b].map((part) => (part <= 10 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+    colours.set(key, 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff");
+  }
+  return colours.get(key);
+}
+
 function repaintAll() {
   colours = new Map();
   repaints.forEach((repaint) => repaint());

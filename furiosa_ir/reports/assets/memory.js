@@ -5,7 +5,11 @@ function memoryView(section) {
   tools.append(el("span", {}, "a rectangle is a tensor from its first byte written to its last one read"), ...PROGRAMS.filter((program) => program.execution).map((program) =>
     el("span", {}, `computation ${count(program.execution.computation)} / total ${count(program.cycles)} cycles`)));
   const programs = PROGRAMS.filter((program) => program.execution && program.execution.buffers.count);
-  if (!programs.length) return section.append(el("p", { class: "empty" }, "What lies where is not known of this machine, or nothing does."));
+  if (!programs.length) {
+    const isKnown = PROGRAMS.some((program) => program.execution);
+    tools.remove();
+    return section.append(el("p", { class: "empty" }, isKnown ? "Nothing lies in the NPU's memory." : "What lies where is not known of this machine."));
+  }
   for (const program of programs) {
     const { contents, memory } = program.execution;
     const panel = panelOf(section, program);
@@ -35,18 +39,17 @@ function paintMemory(context, width, height, program) {
   context.rect(GUTTER, 16, width - GUTTER, height);
   context.clip();
   context.textAlign = "left";
+  const tones = program.execution.contents.map((_, what) => category(what));
   for (let at = 0; at < buffers.count; at++) {
     if (buffers.end[at] < timeAxis.from || buffers.start[at] > timeAxis.to) continue;
     const x = scale.x(buffers.start[at]), wide = Math.max((buffers.end[at] - buffers.start[at]) * scale.perCycle, 0.8);
     const high = Math.max(buffers.size[at] * place.perByte, 0.8), y = place.y(buffers.address[at]) - high;
     const isChosen = buffers.layer[at] === chosen;
+    // Between neighbours, a pixel of paper.
+    const air = wide > 3 && high > 3 ? 1 : 0;
     context.globalAlpha = chosen === null ? 0.8 : isChosen ? 1 : 0.25;
-    context.fillStyle = category(buffers.what[at]);
-    context.fillRect(x, y, wide, high);
-    if (wide > 3 && high > 3) {
-      context.strokeStyle = colour("paper");
-      context.strokeRect(x + 0.5, y + 0.5, wide - 1, high - 1);
-    }
+    context.fillStyle = tones[buffers.what[at]];
+    context.fillRect(x, y, wide - air, high - air);
     if (isChosen) {
       context.strokeStyle = colour("mark");
       context.lineWidth = 2;
@@ -55,7 +58,7 @@ function paintMemory(context, width, height, program) {
     }
     if (wide > 46 && high > 13 && (chosen === null || isChosen)) {
       const left = Math.max(x, GUTTER);
-      context.fillStyle = "#fff";
+      context.fillStyle = inkOn(`c${buffers.what[at] % 10}`);
       fittingText(context, program.layers[buffers.layer[at]].short_name, left + 4, y + high / 2, x + wide - left - 8);
     }
   }
@@ -71,19 +74,7 @@ function paintMemory(context, width, height, program) {
   };
   line(memory.used, "ink", [4, 3]);
   line(memory.least, "mark", [4, 3]);
-  context.strokeStyle = colour("mark");
-  context.lineWidth = 1.5;
-  context.beginPath();
-  let size = 0;
-  context.moveTo(GUTTER, place.y(0));
-  for (const [time, next] of memory.live) {
-    const x = scale.x(time);
-    context.lineTo(x, place.y(size));
-    context.lineTo(x, place.y(next));
-    size = next;
-  }
-  context.stroke();
-  context.lineWidth = 1;
+  paintInUse(context, memory.live, scale, place);
   context.restore();
   context.fillStyle = colour("faint");
   context.textAlign = "right";
@@ -91,6 +82,30 @@ function paintMemory(context, width, height, program) {
   for (let address = 0; address <= place.most; address += step) {
     context.fillText(shown(Math.round(address), "bytes"), GUTTER - 8, Math.max(24, place.y(address)));
   }
+}
+
+/** What is in use: its most within each pixel's time, and faint below it, how far it goes down in between. */
+function paintInUse(context, live, scale, place) {
+  const columns = [];
+  let size = 0;
+  for (const [time, next] of live) {
+    const x = Math.round(scale.x(time)), last = columns[columns.length - 1];
+    if (x >= GUTTER - 1 && last && last.x === x) Object.assign(last, { most: Math.max(last.most, next), least: Math.min(last.least, next), last: next });
+    else columns.push({ x, first: size, most: Math.max(size, next), least: Math.min(size, next), last: next });
+    size = next;
+  }
+  context.fillStyle = context.strokeStyle = colour("mark");
+  context.globalAlpha = 0.25;
+  for (const { x, most, least } of columns) context.fillRect(x, place.y(most), 1, place.y(least) - place.y(most));
+  context.globalAlpha = 1;
+  context.lineWidth = 1.5;
+  const line = [[GUTTER, place.y(0)]];
+  columns.forEach(({ x, first, most, last }, at) => {
+    const isDense = columns[at + 1]?.x === x + 1;
+    line.push([x, place.y(columns[at - 1]?.x === x - 1 ? most : first)], [x, place.y(most)], [x, place.y(isDense ? most : last)]);
+  });
+  stroke(context, line);
+  context.lineWidth = 1;
 }
 
 function findBuffer(program, width, height, x, y) {

@@ -3,8 +3,12 @@
 function timelineView(section) {
   const tools = timeTools(section);
   tools.append(el("span", {}, "Ctrl + wheel zooms, drag moves, double click shows the selected layer; arrows are tokens"));
-  const programs = PROGRAMS.filter((program) => program.execution);
-  if (!programs.length) return section.append(el("p", { class: "empty" }, "What runs when is not known of this machine."));
+  const programs = PROGRAMS.filter((program) => program.execution && program.execution.events.count);
+  if (!programs.length) {
+    const isKnown = PROGRAMS.some((program) => program.execution);
+    tools.remove();
+    return section.append(el("p", { class: "empty" }, isKnown ? "Nothing runs on the NPU." : "What runs when is not known of this machine."));
+  }
   for (const program of programs) {
     const lanes = lanesOf(program);
     const height = lanes[lanes.length - 1].bottom + 10;
@@ -46,7 +50,7 @@ function paintTimeline(context, width, height, program, lanes) {
   context.clip();
   for (const lane of lanes) {
     if (lane.kind === "engine") paintEngine(context, lane, events, scale, program, chosen);
-    else if (lane.kind === "unit") paintUnit(context, lane, events, program.execution.events.busy[lane.unit], scale, chosen);
+    else if (lane.kind === "unit") paintUnit(context, lane, program, scale, chosen);
     else if (lane.kind === "critical") paintCritical(context, lane, program, scale, chosen);
     else paintBandwidth(context, lane, events, scale, width);
   }
@@ -65,6 +69,7 @@ const isVisible = (events, at) => events.end[at] >= timeAxis.from && events.star
 function paintEngine(context, lane, events, scale, program, chosen) {
   let painted = -1;
   context.textAlign = "left";
+  const tones = program.execution.kinds.map((_, kind) => category(kind));
   for (let at = 0; at < events.count; at++) {
     if (events.engine[at] !== lane.engine || !isVisible(events, at)) continue;
     const x = scale.x(events.start[at]), wide = (events.free[at] - events.start[at]) * scale.perCycle;
@@ -72,7 +77,7 @@ function paintEngine(context, lane, events, scale, program, chosen) {
     if (x + wide < painted + 0.7 && !isChosen) continue;
     painted = x + wide;
     context.globalAlpha = chosen === null || isChosen ? 1 : 0.35;
-    context.fillStyle = category(events.kind[at]);
+    context.fillStyle = tones[events.kind[at]];
     context.fillRect(x, lane.top, Math.max(wide - (wide > 3 ? 1 : 0), 0.8), lane.height);
     // What is on its way when the engine takes the next command already.
     const late = (events.end[at] - events.free[at]) * scale.perCycle;
@@ -85,35 +90,44 @@ function paintEngine(context, lane, events, scale, program, chosen) {
     }
     if (wide > 40 && (chosen === null || isChosen)) {
       const left = Math.max(x, GUTTER);
-      context.fillStyle = "#fff";
+      context.fillStyle = inkOn(`c${events.kind[at] % 10}`);
       fittingText(context, program.layers[events.layer[at]].short_name, left + 4, lane.top + lane.height / 2, x + wide - left - 8);
     }
   }
   context.globalAlpha = 1;
 }
 
-function paintUnit(context, lane, events, busy, scale, chosen) {
+function paintUnit(context, lane, program, scale, chosen) {
+  const { events } = program.execution, busy = events.busy[lane.unit];
   context.fillStyle = colour("shade");
   context.fillRect(GUTTER, lane.top, context.canvas.clientWidth, lane.height);
+  const tones = program.execution.kinds.map((_, kind) => category(kind));
+  let painted = -1;
   for (let at = 0; at < events.count; at++) {
-    if (!busy[at] || !isVisible(events, at)) continue;
-    context.globalAlpha = chosen === null || events.layer[at] === chosen ? 1 : 0.35;
-    context.fillStyle = category(events.kind[at]);
-    context.fillRect(scale.x(events.start[at]), lane.top, Math.max(busy[at] * scale.perCycle, 0.6), lane.height);
+    if (busy[at] && isVisible(events, at)) painted = paintBar(context, lane, events, at, busy[at], scale, chosen, tones, painted);
   }
   context.globalAlpha = 1;
 }
 
 function paintCritical(context, lane, program, scale, chosen) {
-  const { events, critical } = program.execution;
+  const { events, critical, kinds } = program.execution;
+  const tones = kinds.map((_, kind) => category(kind));
+  let painted = -1;
   for (const [at, cycles] of critical) {
     const start = events.start[at];
-    if (start + cycles < timeAxis.from || start > timeAxis.to) continue;
-    context.globalAlpha = chosen === null || events.layer[at] === chosen ? 1 : 0.35;
-    context.fillStyle = category(events.kind[at]);
-    context.fillRect(scale.x(start), lane.top, Math.max(cycles * scale.perCycle, 0.5), lane.height);
+    if (start + cycles >= timeAxis.from && start <= timeAxis.to) painted = paintBar(context, lane, events, at, cycles, scale, chosen, tones, painted);
   }
   context.globalAlpha = 1;
+}
+
+/** A command's bar, unless it ends within the pixel that has been painted last; returns how far all is painted. */
+function paintBar(context, lane, events, at, cycles, scale, chosen, tones, painted) {
+  const x = scale.x(events.start[at]), wide = cycles * scale.perCycle, isChosen = events.layer[at] === chosen;
+  if (x + wide < painted + 0.5 && !isChosen) return painted;
+  context.globalAlpha = chosen === null || isChosen ? 1 : 0.35;
+  context.fillStyle = tones[events.kind[at]];
+  context.fillRect(x, lane.top, Math.max(wide, 0.6), lane.height);
+  return Math.max(painted, x + wide);
 }
 
 /** Bytes a cycle in each pixel's time, of what DRAM gives at most. */

@@ -93,7 +93,8 @@ def program_execution(program: Program) -> Execution:
 
 def _engines(machine: Machine) -> tuple[Engine, ...]:
     pes = machine.slices // 64
-    npu = "1 PE" if pes == 1 else f"{pes} PEs"
+    # Fused PEs take each command at the same time, each on its own slices, from one stream of DMA.
+    npu = "PE" if pes == 1 else f"PE {' + '.join(map(str, range(pes)))}"
     units = {
         "fetch": "fetch network",
         "dot": "dot-product engine",
