@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import TensorProto, helper
 
+from furiosa_ir.backends import read_program
+from furiosa_ir.cache.settings import NO_CACHE
+from furiosa_ir.compiler import compile_model
 from furiosa_ir.execution import Event
 from furiosa_ir.program import Program
 from furiosa_ir.reports.page import VIEWS, render_page
@@ -294,6 +298,35 @@ def test_a_program_of_which_only_costs_are_known(
         assert page.locator("#graph canvas").count() == 1
         page.keyboard.press("j")
         assert chosen(page) == [0]
+
+
+def test_nothing_on_the_npu(browser: Any, tmp_path: Path) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"], "r")], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    program = read_program(compile_model(model.SerializeToString(), cache=NO_CACHE))
+    path = tmp_path / "host.html"
+    path.write_text(render_page(profile_program(program)), encoding="utf-8")
+    with Screen(browser, path) as page:
+        cards = page.locator(".card").all_inner_texts()
+        assert cards[0].split("\n")[:2] == ["NPU", "not used"]
+        assert "--measure-host" in cards[1]
+        assert not any("0 µs" in card or "0 B" in card for card in cards)
+        for view in ("timeline", "memory"):
+            assert "Nothing" in page.locator(f"#{view}").inner_text()
+            assert page.locator(f"#{view} canvas, #{view} button").count() == 0
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_wider_than_the_screen(browser: Any, written: Path, width: int) -> None:
+    with Screen(browser, written) as page:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        # All views can be reached.
+        box = page.locator("nav a").first.bounding_box()
+        assert box["width"] > 30
+        assert 0 <= box["x"] < width
 
 
 def long_profile(profile: Profile, times: int) -> Profile:

@@ -15,6 +15,11 @@ from furiosa_ir.reports.profiling import profile_program
 from furiosa_ir.reports.trace import trace_events
 
 
+@pytest.fixture(params=["digits_program", "branching_program"])
+def program(request: pytest.FixtureRequest) -> Program:
+    return request.getfixturevalue(request.param)
+
+
 def test_slices_arrows_and_counters_are_those_of_the_run(branching_program: Program) -> None:
     profile = profile_program(branching_program)
     execution = profile.execution
@@ -36,7 +41,9 @@ def test_slices_arrows_and_counters_are_those_of_the_run(branching_program: Prog
     # 2 GHz: a cycle is half a nanosecond.
     ends = [e["args"]["end cycle"] for e in commands]
     assert max(ends) == profile.costs.cycles
-    assert all(e["ts"] == pytest.approx(e["args"]["start cycle"] / 2000) for e in commands)
+    assert all(
+        e["ts"] == pytest.approx(e["args"]["start cycle"] / 2000, abs=1e-3) for e in commands
+    )
     # An arrow begins in the slice that is waited for, and ends where the waiting one begins.
     begins = {e["id"]: e for e in events if e["ph"] == "s"}
     finishes = {e["id"]: e for e in events if e["ph"] == "f"}
@@ -49,6 +56,31 @@ def test_slices_arrows_and_counters_are_those_of_the_run(branching_program: Prog
     rates = [e["args"]["bytes/cycle"] for e in events if e["name"] == "DRAM"]
     assert max(rates) <= execution.dram_bytes_per_cycle
     assert rates[-1] == 0
+
+
+def test_it_is_the_same_in_perfetto(program: Program) -> None:
+    """What its importer reads: times cut to nanoseconds, identities, and no idle task's numbers."""
+    events = trace_events(profile_program(program))["traceEvents"]
+    slices: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for event in events:
+        assert event["pid"] > 0
+        if event["ph"] == "X":
+            start, length = (int(event[key] * 1000.0) for key in ("ts", "dur"))
+            slices[event["tid"]].append((start, start + length))
+    assert 0 not in slices
+    for times in slices.values():
+        times.sort()
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(times))  # side by side, not nested
+    arrows = [event for event in events if event["ph"] in "sf"]
+    assert arrows
+    for begin, finish in zip(arrows[::2], arrows[1::2], strict=True):
+        assert (begin["ph"], finish["ph"]) == ("s", "f")
+        assert begin["id"] == finish["id"]
+        assert isinstance(begin["id"], int)  # a string would have to be a hexadecimal number
+        for event in (begin, finish):
+            at = int(event["ts"] * 1000.0)
+            assert any(start <= at < max(end, start + 1) for start, end in slices[event["tid"]])
+    assert len({event["id"] for event in arrows}) == len(arrows) // 2
 
 
 def test_without_a_timeline_there_is_no_trace(digits_program: Program) -> None:
