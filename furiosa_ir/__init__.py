@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from furiosa_ir.api.programs import Program, load_program, simulate
     from furiosa_ir.api.programs import compile_network as compile  # noqa: A004
     from furiosa_ir.api.reports import Report, inspect, report
+    from furiosa_ir.api.sensitivity import sensitivity
     from furiosa_ir.compiler import default_pipeline
     from furiosa_ir.dialects import ftensor, graph, quant
     from furiosa_ir.dialects.graph.base import quantization_of
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from furiosa_ir.ir.rewriting import Rewrite, Rule, has_one_reader, rule
     from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
     from furiosa_ir.ir.text import print_module
+    from furiosa_ir.layer_sensitivity import LayerSensitivity, Sensitivity
     from furiosa_ir.notebook.exploration import Exploration, Step
     from furiosa_ir.plugins import load_plugins
     from furiosa_ir.quantization import quantize
@@ -59,6 +61,7 @@ __all__ = [
     "FuriosaError",
     "ImportFailure",
     "Instrumentation",
+    "LayerSensitivity",
     "Module",
     "Pass",
     "Phase",
@@ -68,6 +71,7 @@ __all__ = [
     "Rewrite",
     "RewritePass",
     "Rule",
+    "Sensitivity",
     "Session",
     "Step",
     "VerificationFailure",
@@ -96,6 +100,7 @@ __all__ = [
     "rule",
     "run",
     "save",
+    "sensitivity",
     "session",
     "shape_of",
     "simulate",
@@ -109,6 +114,7 @@ _DECLARED = {
     "furiosa_ir.api.modules": "load parse run save transform verify",
     "furiosa_ir.api.programs": "Program compile_network=compile load_program simulate",
     "furiosa_ir.api.reports": "Report inspect report",
+    "furiosa_ir.api.sensitivity": "sensitivity",
     "furiosa_ir.compiler": "default_pipeline",
     "furiosa_ir.dialects.ftensor": "=ftensor",
     "furiosa_ir.dialects.graph": "=graph",
@@ -128,6 +134,7 @@ _DECLARED = {
     "furiosa_ir.plugins": "load_plugins",
     "furiosa_ir.quantization": "quantize",
     "furiosa_ir.runtime.session": "=session Session",
+    "furiosa_ir.layer_sensitivity": "LayerSensitivity Sensitivity",
     "furiosa_ir.version": "__version__",
     "xdsl.context": "Context",
     "xdsl.dialects.builtin": "ModuleOp=Module",

@@ -54,8 +54,13 @@ def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-class _Sums:
-    """What is summed up over the samples for one output."""
+class OutputSums:
+    """What is summed up over the samples for one output.
+
+    Args:
+        name: of the output.
+        channels_first: whether an image's second dimension, not its last, counts channels.
+    """
 
     def __init__(self, name: str, channels_first: bool) -> None:
         self.name = name
@@ -65,6 +70,7 @@ class _Sums:
         self.compared = self.reshaped = 0
 
     def add(self, reference: Array, quantized: Array) -> None:
+        """One sample more."""
         if reference.shape != quantized.shape:
             self.reshaped += 1
             return
@@ -85,6 +91,7 @@ class _Sums:
             self.choices += equal.size
 
     def result(self) -> OutputAccuracy:
+        """What it comes to."""
         snr = math.inf if self.compared or not self.reshaped else math.nan
         if self.noise:
             ratio = self.signal / self.noise
@@ -112,7 +119,7 @@ def compare(
         channels_first: whether an image's second dimension, not its last, counts channels.
         on_sample: called after each sample.
     """
-    sums = [_Sums(name, channels_first) for name in names]
+    sums = [OutputSums(name, channels_first) for name in names]
     for sample in samples:
         pairs = zip(sums, reference(sample), quantized(sample), strict=True)
         for output, want, got in pairs:

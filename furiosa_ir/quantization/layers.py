@@ -7,13 +7,15 @@ import math
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.quantization.accuracy import OutputAccuracy
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 
@@ -107,11 +109,17 @@ class LayerSums:
             self.snr(self.alone),
             self.snr(self.accumulated),
             *ends,
-            _dominated(self.peaks, operands),
+            dominated_by(self.peaks, operands),
         )
 
 
-def _dominated(peaks: Array, operands: Mapping[str, float]) -> str:
+def dominated_by(peaks: Array, operands: Mapping[str, float]) -> str:
+    """What a range is as wide as it is for; "" if nothing stands out.
+
+    Args:
+        peaks: the greatest absolute value of each channel.
+        operands: how far each of several operands of one range reaches.
+    """
     reach = sorted(operands.items(), key=lambda item: item[1])
     if len(reach) > 1 and reach[-1][1] > _STANDS_OUT * reach[0][1]:
         (least, low), (most, high) = reach[0], reach[-1]
@@ -133,9 +141,9 @@ def no_more_than_a_table(name: str) -> Generator[None]:
         _LOG.warning("%s: its layers cannot be compared: %s", name, error.message)
 
 
-def some_of(samples: Sequence[Any]) -> list[Any]:
-    """At most `SAMPLES` samples, from all over them."""
-    return list(samples[:: -(-len(samples) // SAMPLES)])
+def some_of(samples: Sequence[T], count: int = SAMPLES) -> list[T]:
+    """At most so many samples, from all over them."""
+    return list(samples[:: max(1, -(-len(samples) // count))])
 
 
 def worst(layers: Sequence[LayerAccuracy], count: int) -> list[LayerAccuracy]:

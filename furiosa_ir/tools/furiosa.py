@@ -42,6 +42,7 @@ class _Commands(Program, click.Group):
         "list": "furiosa_ir.tools.listing_of_names:list_command",
         "reduce": "furiosa_ir.tools.reduction:reduce_command",
         "report": "furiosa_ir.tools.report:report",
+        "sensitivity": "furiosa_ir.tools.sensitivity:sensitivity_command",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

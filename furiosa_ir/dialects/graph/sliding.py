@@ -70,17 +70,22 @@ def convolve(
     out = _extents(x.shape, kernel, strides, dilations)
     dtype = np.result_type(x, weight)
     depthwise = inner == 1 and filters == channels == group
-    if depthwise:
-        result = np.zeros((batch, filters, *out), dtype)
-    else:
-        result = np.zeros((batch, group, filters // group, int(np.prod(out))), dtype)
+    result: Array | None = None
+    scratch: Array | None = None
     for position, slices in _positions(kernel, strides, dilations, out):
         taps = weight[(slice(None), slice(None), *position)]
         if depthwise:
-            result += x[slices] * taps.reshape(-1, *[1] * len(out))
+            values = np.multiply(x[slices], taps.reshape(-1, *[1] * len(out)), out=scratch)
         else:
             columns = x[slices].reshape(batch, group, channels // group, -1)
-            result += elementary.matmul(taps.reshape(group, filters // group, inner), columns)
+            values = elementary.matmul(taps.reshape(group, filters // group, inner), columns)
+        if result is None:
+            result = values
+        else:
+            result += values
+            scratch = values  # large arrays cost more to come by than to fill
+    if result is None:  # a kernel without elements
+        result = np.zeros((batch, filters, *out), dtype)
     return result.reshape(batch, filters, *out)
 
 

@@ -1,0 +1,109 @@
+"""Networks with a planted fault, and a quantised network's file without its quantisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
+
+from furiosa_ir.dialects.graph.base import quantization_of
+from furiosa_ir.dialects.quant import Quantization, UniformType
+from furiosa_ir.dialects.quant.arithmetic import dequantize
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.shaped_operation import shape_of, tensor_type
+
+
+def planted_onnx(
+    model: onnx.ModelProto, tensor: str, *, factor: float = 1, shift: int = 0, read: bool = True
+) -> onnx.ModelProto:
+    """The network with another scale and zero point for one tensor.
+
+    Args:
+        model: of QuantizeLinear and DequantizeLinear.
+        tensor: what a QuantizeLinear makes.
+        factor: of the scale.
+        shift: of the zero point.
+        read: whether the DequantizeLinear behind has them, too.
+    """
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    values = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    numbers: dict[str, Any] = {}
+    for node in made.graph.node:
+        writes = node.op_type == "QuantizeLinear" and node.output[0] == tensor
+        reads = node.op_type == "DequantizeLinear" and node.input[0] == tensor and read
+        if not writes and not reads:
+            continue
+        scale, zero = (values[name] for name in node.input[1:])
+        numbers = {
+            "planted_scale": np.array(scale * factor, np.float32),
+            "planted_zero": np.array(int(zero) + shift, zero.dtype),
+        }
+        node.input[1:] = list(numbers)
+    made.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in numbers.items())
+    return made
+
+
+def planted_module(module: ModuleOp, layer: str, *, factor: float = 1, shift: int = 0) -> None:
+    """Gives the results of a layer another scale and zero point, in place.
+
+    A reader of one operand and one result that had the same quantisation gets the new one as well.
+    """
+    for op in module.walk():
+        if layer_name(op) == layer and op.operands:
+            for result in op.results:
+                _plant(result, factor, shift)
+
+
+def _plant(value: SSAValue, factor: float, shift: int) -> None:
+    q = quantization_of(value)
+    assert q is not None
+    old = value.type
+    planted = Quantization(
+        q.storage,
+        tuple(s * factor for s in q.scales),
+        tuple(z + shift for z in q.zero_points),
+        q.axis,
+    )
+    value._type = tensor_type(UniformType(planted), shape_of(value))  # pyright: ignore[reportPrivateUsage]
+    for use in value.uses:
+        user = use.operation
+        if len(user.operands) == 1 and user.results and user.results[0].type == old:
+            _plant(user.results[0], factor, shift)
+
+
+def without_quantisation(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A network of QuantizeLinear and DequantizeLinear in float, by onnx alone.
+
+    Weights are dequantised; integers that begin at zero are behind a ReLU.
+    """
+    values = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    del made.graph.node[:]
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear":
+            zero = values[node.input[2]]
+            is_relu = int(zero) == np.iinfo(zero.dtype).min
+            kind = "Relu" if is_relu else "Identity"
+            made.graph.node.append(helper.make_node(kind, [node.input[0]], [node.output[0]]))
+        elif node.op_type == "DequantizeLinear" and node.input[0] in values:
+            stored, scale, zero = (values[name] for name in node.input)
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+            q = Quantization(
+                {1: "i8", 4: "i32"}[stored.dtype.itemsize],
+                tuple(np.atleast_1d(scale).astype(float).tolist()),
+                tuple(np.atleast_1d(zero).astype(int).tolist()),
+                axis if scale.ndim else None,
+            )
+            real = dequantize(stored, q).astype(np.float32)
+            made.graph.initializer.append(numpy_helper.from_array(real, node.output[0]))
+        elif node.op_type == "DequantizeLinear":
+            made.graph.node.append(helper.make_node("Identity", [node.input[0]], [node.output[0]]))
+        else:
+            made.graph.node.append(node)
+    return made
