@@ -24,6 +24,8 @@ class WatchOptions:
         elide: dumps have no large constants.
         rewrites: "text" or "json": log each rule that fires.
         remarks: "text" or "json": what passes have to say of operations.
+        remark_kinds: of these, "passed", "missed" and "analysis".
+        remarks_from: of these passes; None: of all. `PASS/NAME` is one of a pass's remarks.
         timing: "tree", "list" or "json".
         statistics: "text" or "json".
         numerics: inputs to run before and after each pass (`debugging.numerics`).
@@ -39,6 +41,8 @@ class WatchOptions:
     elide: bool = False
     rewrites: str | None = None
     remarks: str | None = None
+    remark_kinds: frozenset[str] = frozenset({"missed"})
+    remarks_from: frozenset[str] | None = None
     timing: str | None = None
     statistics: str | None = None
     numerics: int | None = None
@@ -56,13 +60,14 @@ class WatchOptions:
             frozenset[str]() if isinstance(passes, bool) else passes
             for passes in (self.before, self.after)
         )
-        return before | after
+        remarked = {name.partition("/")[0] for name in self.remarks_from or ()}
+        return before | after | remarked
 
     @property
     def watches(self) -> bool:
         """Whether a compile has to take place: what a cache has shows nothing."""
         logs = self.rewrites or self.remarks or self.timing or self.statistics
-        return bool(self.dumps or logs or self.numerics or self.only)
+        return bool(self.dumps or logs or self.numerics or self.only or self.remarks_from)
 
 
 NOTHING = WatchOptions()

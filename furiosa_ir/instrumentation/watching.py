@@ -68,6 +68,11 @@ def watching(
             "--only says of which layers dumps and logs are, and there are none",
             hint="give --print-ir-after-change, --log-rewrites or --remarks, too",
         )
+    if options.remarks_from and options.remarks is None:
+        raise FuriosaError(
+            "--remarks-from says whose remarks are shown, and there are none",
+            hint="give --remarks, too",
+        )
     layers = LayerFilter(options.only) if options.only else None
     instruments: list[Instrumentation] = []
     tree = None
@@ -86,7 +91,8 @@ def watching(
     if options.rewrites is not None:
         instruments.append(RewriteLog(sink.line, options.rewrites == "json", layers))
     if options.remarks is not None:
-        instruments.append(Remarks(sink.line, options.remarks == "json", layers))
+        as_json, kinds = options.remarks == "json", options.remark_kinds
+        instruments.append(Remarks(sink.line, as_json, layers, kinds, options.remarks_from))
     statistics = Statistics()
     if options.statistics is not None:
         instruments.append(statistics)

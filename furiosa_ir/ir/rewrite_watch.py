@@ -7,7 +7,7 @@ once a run.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -44,23 +44,31 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What a pass has to say of an operation: as a rule, why it is not better off.
+    """What a pass has to say of an operation (`ir.remarks`).
 
     Attributes:
+        kind: "passed", "missed" or "analysis".
         pass_name: the pass.
+        name: which of its remarks.
         operation: the operation's name.
         layers: the names of its layers.
         function: the symbol of the function that it is in; "" outside of any.
         message: a sentence.
+        way_out: what would help; "" if nothing is known to.
+        figures: those of the sentence, by name.
         number: the hint's (docs/hints.md); 0: it is none.
     """
 
+    kind: str
     pass_name: str
+    name: str
     operation: str
     layers: tuple[str, ...]
     function: str
     message: str
-    number: int = 0
+    way_out: str
+    figures: Mapping[str, int | float | str]
+    number: int
 
 
 class RewriteListener:
@@ -87,10 +95,17 @@ class RewriteWatch:
     Attributes:
         pass_name: the pass.
         listeners: who watches.
+        hears_remarks: whether one of them hears remarks.
     """
 
     pass_name: str
     listeners: tuple[RewriteListener, ...]
+    hears_remarks: bool
+
+    def remarked(self, remark: Remark) -> None:
+        """The pass has a remark."""
+        for listener in self.listeners:
+            listener.remarked(remark)
 
     def may_apply(self, rule: str, root: Operation) -> bool:
         """Whether nobody objects."""
@@ -124,28 +139,12 @@ def rewrite_watch() -> RewriteWatch | None:
     return _WATCH.get()
 
 
-def remark(op: Operation, message: str, number: int = 0) -> None:
-    """Says something of an operation to whoever asked for remarks (`--remarks`).
-
-    Args:
-        op: the operation, in its place.
-        message: a sentence, as a rule of what could not be done, and why.
-        number: the hint's, if it is one.
-    """
-    watch = _WATCH.get()
-    if watch is not None:
-        what = Remark(
-            watch.pass_name, op.name, layer_names(op), enclosing_function(op), message, number
-        )
-        for listener in watch.listeners:
-            listener.remarked(what)
-
-
 @contextmanager
 def watched_rewrites(pass_name: str, listeners: Sequence[RewriteListener]) -> Generator[None]:
     """Within it, the listeners hear of every rewrite; those that override nothing are left out."""
     heard = tuple(each for each in listeners if _listens(type(each)))
-    token = _WATCH.set(RewriteWatch(pass_name, heard) if heard else None)
+    remarks = any(type(each).remarked is not RewriteListener.remarked for each in heard)
+    token = _WATCH.set(RewriteWatch(pass_name, heard, remarks) if heard else None)
     try:
         yield
     finally:

@@ -18,7 +18,8 @@ from xdsl.traits import IsTerminator, Pure
 
 from furiosa_ir.errors import CompilationFailure, FuriosaError, VerificationFailure
 from furiosa_ir.ir.location import layer_name
-from furiosa_ir.ir.rewrite_watch import RewriteWatch, rewrite_watch
+from furiosa_ir.ir.remarks import held_remarks, say_all
+from furiosa_ir.ir.rewrite_watch import Remark, RewriteWatch, rewrite_watch
 from furiosa_ir.ir.rules import Definition, Rewrite, Rule, rule
 from furiosa_ir.ir.value_tracking import note_replaced
 from furiosa_ir.plugins import raise_plugin_failure, wrong_result
@@ -136,6 +137,7 @@ class RewriteDriver:
         ops.reverse()  # a stack: the first operation is popped first
         table = self._table
         watch = rewrite_watch()
+        refusals: dict[tuple[Operation, str], list[Remark]] = {}
         changed = False
         count = 0
         while ops:
@@ -154,7 +156,10 @@ class RewriteDriver:
                 definitions = candidate.match(op)
                 if definitions is None:
                     continue
-                touched = self._apply(candidate.rule, op, definitions, watch)
+                if watch is not None and watch.hears_remarks:
+                    touched = self._heard(candidate.rule, op, definitions, watch, refusals)
+                else:
+                    touched = self._apply(candidate.rule, op, definitions, watch)
                 if touched is not None:
                     changed = True
                     count += 1
@@ -162,7 +167,27 @@ class RewriteDriver:
                         raise self._loops(count, op)
                     ops.extend(touched)
                     break
+        for (op, _), remarks in refusals.items():
+            if op.parent is not None:  # else another rule has replaced it
+                say_all(remarks)
         return changed
+
+    def _heard(
+        self,
+        rule: Rule,
+        op: Operation,
+        definitions: Sequence[Definition],
+        watch: RewriteWatch,
+        refusals: dict[tuple[Operation, str], list[Remark]],
+    ) -> list[Operation] | None:
+        """`_apply`, with the rule's remarks: at once if it fires, else if it never does."""
+        with held_remarks() as held:
+            touched = self._apply(rule, op, definitions, watch)
+        if touched is None:
+            refusals[op, rule.name] = held
+        else:
+            say_all(held)
+        return touched
 
     def _enter(self, op: type[Operation]) -> tuple[tuple[_Candidate, ...], bool]:
         candidates = tuple(_Candidate.of(r, op) for r in self.rules if issubclass(op, r.roots))

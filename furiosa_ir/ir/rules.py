@@ -37,7 +37,7 @@ from xdsl.irdl import IRDLOperation
 from xdsl.irdl.operations import VarOperandDef
 
 from furiosa_ir.ir.location import fuse, fused_location
-from furiosa_ir.ir.rewrite_watch import remark
+from furiosa_ir.ir.remarks import missed
 
 OperandValue = SSAValue | Sequence[SSAValue] | None
 RuleResult = SSAValue | Sequence[SSAValue] | None
@@ -126,9 +126,12 @@ class Rewrite:
         (result,) = made.results
         return result
 
-    def remark(self, message: str) -> None:
-        """Says why the root stays as it is, to whoever asked for remarks (`--remarks`)."""
-        remark(self.root, message)
+    def remark(self, message: str, name: str = "rule") -> None:
+        """Says why the root stays as it is: the short form of `ir.remarks.missed`.
+
+        It is said if the root is still there when all rules have come to an end.
+        """
+        missed(self.root, name, message)
 
     def fuse_locations(self, *ops: Operation) -> None:
         """Names operations, beside root and definitions, that go into what is emitted.

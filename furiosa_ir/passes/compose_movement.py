@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from xdsl.ir import SSAValue
 
+from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
     ExpandOp,
@@ -16,6 +17,7 @@ from furiosa_ir.dialects.graph.movement import (
     TransposeOp,
 )
 from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.remarks import described, missed
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 
@@ -44,14 +46,26 @@ def concat_of_one(op: ConcatOp, _rw: Rewrite) -> SSAValue | None:
 def reshape_of_reshape(op: ReshapeOp, x: ReshapeOp, rw: Rewrite) -> SSAValue | None:
     """reshape(reshape(x)) = reshape(x), unless both requantise."""
     if not (op.only_moves or x.only_moves):
+        _both_requantise(op, x)
         return None
     return rw.emit(ReshapeOp, [x.x], [element_of(op.result)], shape=op.shape)
+
+
+def _both_requantise(op: GraphOp, x: GraphOp) -> None:
+    missed(
+        op,
+        "movement",
+        "it does not become one with {x}: both requantise, and two roundings are not one",
+        way_out="quantise both sides of a movement alike",
+        x=described(x),
+    )
 
 
 @rule
 def transpose_of_transpose(op: TransposeOp, x: TransposeOp, rw: Rewrite) -> SSAValue | None:
     """transpose(transpose(x, p), q) = transpose(x, p[q]), unless both requantise."""
     if not (op.only_moves or x.only_moves):
+        _both_requantise(op, x)
         return None
     perm = [ints(x.perm)[p] for p in ints(op.perm)]
     return rw.emit(TransposeOp, [x.x], [element_of(op.result)], perm=perm)

@@ -14,6 +14,7 @@ from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.graph.elementwise import ClipOp, ReluOp
 from furiosa_ir.dialects.graph.rearrangement import BatchToSpaceOp, SpaceToBatchOp
 from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.remarks import described, missed, passed
 from furiosa_ir.ir.rewriting import Rewrite, RewriteDriver, rule
 from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
@@ -26,6 +27,8 @@ def batch_to_space_of_activation(
     """batch_to_space(relu(x)) = relu(batch_to_space(x)), if nobody else reads the activation."""
     quantization = quantization_of(x.x)
     if not x.result.has_one_use() or not op.only_moves:
+        cause = "it requantises" if x.result.has_one_use() else "others read that as well"
+        missed(op, "dilated", "it stays behind {x}: {cause}", x=described(x), cause=cause)
         return None
     if quantization is not None and quantization.axis is not None:
         return None
@@ -55,10 +58,25 @@ def batch_to_space_of_conv(op: BatchToSpaceOp, x: ConvOp, rw: Rewrite) -> SSAVal
     plain = {ints(x.strides), ints(x.dilations)} == {(1, 1)} and not any(ints(x.pads))
     pads = [p - c for p, c in zip(ints(split.pads), ints(op.crops), strict=True)]
     same = element_of(split.x) == element_of(x.x)
-    if not plain or min(pads) < 0 or ints(split.blocks) != ints(op.blocks) or not same:
+    # Where it rounds twice, or all is cropped, there is no such convolution.
+    causes = {
+        "the convolution has strides, dilations or pads of its own": not plain,
+        "more is cropped than padded": min(pads) < 0,
+        "the blocks differ": ints(split.blocks) != ints(op.blocks),
+        "the scales around space_to_batch differ": not same,
+        "the scales around batch_to_space differ": not op.only_moves,
+        "nothing is left of it": 0 in shape_of(op.result),
+    }
+    if cause := next((cause for cause, holds in causes.items() if holds), None):
+        missed(
+            op,
+            "dilated",
+            "it makes no dilated convolution of {conv}: {cause}",
+            conv=described(x),
+            cause=cause,
+        )
         return None
-    if not op.only_moves or 0 in shape_of(op.result):
-        return None  # it rounds twice, or all is cropped: there is no such convolution
+    passed(op, "dilated", "it makes a dilated convolution of {conv}", conv=described(x))
     rw.fuse_locations(split)
     return rw.emit(
         ConvOp,

@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 from furiosa_ir.dialects.ftensor.arithmetic import ClampOp, LookupOp, RescaleOp
 from furiosa_ir.dialects.ftensor.movement import ReshapeOp
 from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.remarks import described, missed, passed, readers
 from furiosa_ir.ir.rewriting import Rewrite, has_one_reader, rule
 from furiosa_ir.ir.shaped_operation import element_of
 
@@ -27,7 +28,15 @@ def _narrower(inner: tuple[int, int], outer: tuple[int, int]) -> tuple[int, int]
 def clamp_of_rescale(op: ClampOp, x: RescaleOp, rw: Rewrite) -> SSAValue | None:
     """clamp(rescale(x)) = rescale(x) with the narrower range, if nobody else reads the rescale."""
     if not has_one_reader(x.result):
+        missed(
+            op,
+            "clamp",
+            "it is no range of the rescale before it, which {others} reads as well",
+            way_out="let all of them read what is clamped",
+            others=described(*readers(x.result, op)),
+        )
         return None
+    passed(op, "clamp", "it is the range of the rescale before it")
     minimum, maximum = _narrower(_range(x), _range(op))
     return rw.emit(
         RescaleOp,
@@ -55,7 +64,15 @@ def function_of_reshape(op: ClampOp | LookupOp, x: ReshapeOp, rw: Rewrite) -> SS
     So it comes to what computes x: a 1-D convolution is a 2-D one between reshapes.
     """
     element = element_of(op.result)
-    if not has_one_reader(x.result) or element != element_of(op.x):
+    if element != element_of(op.x):
+        return None
+    if not has_one_reader(x.result):
+        missed(
+            op,
+            "reshape",
+            "it stays behind a reshape, which {others} reads as well, apart from what is reshaped",
+            others=described(*readers(x.result, op)),
+        )
         return None
     if isinstance(op, LookupOp):
         made = rw.emit(LookupOp, [x.x, op.table], [element])

@@ -21,6 +21,7 @@ from furiosa_ir.dialects.ftensor.arithmetic import (
 from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.remarks import described, heard, missed, passed
 from furiosa_ir.ir.rewriting import Rewrite, rule
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.numerics.array import Array
@@ -39,17 +40,58 @@ def function_of_one_byte(op: _Elementwise, rw: Rewrite) -> SSAValue | None:
         return None
     found = _expression(op)
     if found is None:
+        if heard():
+            _explain(op)
         return None
     source, steps = found
+    passed(op, "table", "{steps} operations are one lookup", steps=len(steps))
     rw.fuse_locations(*steps)
     table = rw.emit(ConstantOp, [], [i8], value=BlobAttr.of(_table(source, steps)))
     return rw.emit(LookupOp, [source, table], [i8])
 
 
-def _expression(root: TensorOp) -> tuple[SSAValue, list[TensorOp]] | None:
+def _explain(op: TensorOp) -> None:
+    """Says of what would be one table if nothing else read what it is computed by."""
+    variables = _variables(op)
+    if len(variables) == 1 and element_of(variables[0]) == i8:
+        return  # one instruction as it is
+    found = _expression(op, _cone(op))
+    if found is None:
+        return
+    _, steps = found
+    others = {u.operation: None for step in steps[1:] for v in step.results for u in v.uses}
+    missed(
+        op,
+        "table",
+        "{steps} operations on one 8-bit value are no lookup: {others} reads what is computed on "
+        "the way",
+        steps=len(steps),
+        others=described(*(other for other in others if other not in steps)),
+    )
+
+
+def _cone(root: TensorOp) -> set[Operation]:
+    """What the root is computed by, element by element; as much of it as an expression may have."""
+    cone: set[Operation] = {root}
+    pending = [root]
+    while pending and len(cone) < _LONGEST:
+        for value in _variables(pending.pop()):
+            if isinstance(value.owner, _Elementwise) and value.owner not in cone:
+                cone.add(value.owner)
+                pending.append(value.owner)
+    return cone
+
+
+def _expression(
+    root: TensorOp, readers: set[Operation] | None = None
+) -> tuple[SSAValue, list[TensorOp]] | None:
     """The earliest i8 value that `root` is a function of, and the steps in between, last first.
 
     A definition joins once all that read it have: then nothing before it depends on it.
+
+    Args:
+        root: what is computed in the end.
+        readers: others do not count as such; None: all do.
     """
     shape = shape_of(root.results[0])
     steps: dict[Operation, None] = {root: None}
@@ -64,7 +106,10 @@ def _expression(root: TensorOp) -> tuple[SSAValue, list[TensorOp]] | None:
                 if shape_of(v) != shape:
                     return found
                 ends += not isinstance(v.owner, _Elementwise)
-            if isinstance(v.owner, _Elementwise) and all(u.operation in steps for u in v.uses):
+            if isinstance(v.owner, _Elementwise) and all(
+                u.operation in steps or (readers is not None and u.operation not in readers)
+                for u in v.uses
+            ):
                 heapq.heappush(ready, (frontier[v], v))
         if len(steps) == _LONGEST or ends > 1:
             return found

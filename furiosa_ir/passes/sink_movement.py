@@ -18,6 +18,7 @@ from furiosa_ir.dialects.graph.movement import ConcatOp, PadOp, ReshapeOp, Trans
 from furiosa_ir.dialects.graph.normalization import AffineOp, NaryOp
 from furiosa_ir.dialects.graph.quantization import QuantizeOp, StorageCastOp
 from furiosa_ir.ir.passes import RewritePass
+from furiosa_ir.ir.remarks import described, missed
 from furiosa_ir.ir.rewriting import Rewrite, RewriteDriver, rule
 from furiosa_ir.ir.segments import body_of, is_npu, numerics_of
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
@@ -39,6 +40,7 @@ def function_of_move(
 ) -> SSAValue | None:
     """f(move(x)) = move(f(x)), for a function of each element and a move that keeps them all."""
     if not x.only_moves:
+        _requantises(op, x)
         return None
     element = element_of(op.results[0])
     return clone_with(rw, x, clone_with(rw, op, [x.operands[0]], element), element)[0]
@@ -48,6 +50,7 @@ def function_of_move(
 def affine_of_transpose(op: AffineOp, x: TransposeOp, rw: Rewrite) -> SSAValue | None:
     """T(x) * c + d = T(x * T'(c) + T'(d)), T' being T backwards."""
     if not x.only_moves:
+        _requantises(op, x)
         return None
     perm = ints(x.perm)
     factor, offset = (_backwards(b.array, perm) for b in (op.factor, op.offset))
@@ -92,6 +95,7 @@ def concat_of_transposes(op: ConcatOp, rw: Rewrite) -> SSAValue | None:
 def pad_of_transpose(op: PadOp, x: TransposeOp, rw: Rewrite) -> SSAValue | None:
     """pad(T(x)) = T(pad(x)), where a convolution or pool may take the padding over."""
     if not x.only_moves:
+        _requantises(op, x)
         return None
     perm, pads, rank = ints(x.perm), ints(op.pads), len(shape_of(op.x))
     before = [0] * (2 * rank)
@@ -100,6 +104,16 @@ def pad_of_transpose(op: PadOp, x: TransposeOp, rw: Rewrite) -> SSAValue | None:
     element = element_of(op.result)
     made = rw.emit(PadOp, [x.x], [element], pads=before, mode=op.mode, value=op.value)
     return rw.emit(TransposeOp, [made], [element], perm=perm)
+
+
+def _requantises(op: GraphOp, x: TransposeOp | ReshapeOp) -> None:
+    missed(
+        op,
+        "movement",
+        "{x} stays before it: it requantises, its operand and result have different scales",
+        way_out="quantise both sides of a movement alike",
+        x=described(x),
+    )
 
 
 def _permutation(op: GraphOp) -> tuple[int, ...] | None:
@@ -126,6 +140,13 @@ def _operands_before(op: GraphOp, perm: Sequence[int], rw: Rewrite) -> list[SSAV
         before = _before(value, tuple(perm), op, rw)
         if before is None:
             rw.undo()
+            missed(
+                op,
+                "movement",
+                "transposes stay before it: {operand} comes without one, and to transpose that "
+                "would cost as much",
+                operand=described(value.owner if isinstance(value.owner, Operation) else value),
+            )
             return None
         operands.append(before)
     return operands

@@ -30,14 +30,44 @@ _ALL = "all passes"
 
 
 def _passes(_ctx: click.Context, option: click.Parameter, values: Sequence[str]) -> frozenset[str]:
-    """The names that `a,b` and repeated options give."""
+    """The names that `a,b` and repeated options give, of passes around which IR is dumped."""
     for value in values:
         if Path(value).is_file():
             name = option.opts[0]
             raise click.BadParameter(
                 f"'{value}' is a file, not a pass; {name}-all is around each pass"
             )
+    return _names(values)
+
+
+def _sources(
+    _ctx: click.Context, _option: click.Parameter, values: Sequence[str]
+) -> frozenset[str]:
+    """Those whose remarks are shown: `PASS` or `PASS/NAME`."""
+    return _names(values)
+
+
+def _names(values: Sequence[str]) -> frozenset[str]:
     return frozenset(name.strip() for value in values for name in value.split(",") if name.strip())
+
+
+def _remarks(
+    _ctx: click.Context, _option: click.Parameter, value: str | None
+) -> tuple[str, frozenset[str]] | None:
+    """("text" or "json", kinds) of `missed,analysis,json`."""
+    if value is None:
+        return None
+    words = {word.strip() for word in value.split(",")}
+    kinds, forms = words & {"passed", "missed", "analysis"}, words & {"text", "json"}
+    if wrong := sorted(words - kinds - forms - {"all"}):
+        raise click.BadParameter(
+            f"'{wrong[0]}' is none of 'passed', 'missed', 'analysis', 'all', 'text', 'json'"
+        )
+    if len(forms) > 1:
+        raise click.BadParameter("'text' and 'json' exclude each other")
+    if "all" in words:
+        kinds = {"passed", "missed", "analysis"}
+    return next(iter(forms), "text"), frozenset(kinds or {"missed"})
 
 
 def _passes_option(name: str, what: str) -> Callable[[Any], Any]:
@@ -105,9 +135,19 @@ _OPTIONS = (
     click.option(
         "--remarks",
         cls=OptionalValue,
-        alone="text",
-        type=click.Choice(["text", "json"]),
-        help="Show what passes have to say, such as why an operator stays on the host, on stderr.",
+        alone="missed",
+        metavar="passed|missed|analysis|all|json",
+        callback=_remarks,
+        help="Show what passes have to say of operations, on stderr: what was optimised, what was "
+        "not and why (also alone), what was found; several of them with commas.",
+    ),
+    click.option(
+        "--remarks-from",
+        multiple=True,
+        metavar="PASS,...",
+        callback=_sources,
+        shell_complete=complete_passes,
+        help="Only remarks of these passes; PASS/NAME: only those of this name.",
     ),
     click.option(
         "--timing",
@@ -158,7 +198,8 @@ def watch_options(command: Callable[..., ResultT]) -> Callable[..., ResultT]:
         only: tuple[str, ...],
         elide_constants: bool,
         log_rewrites: str | None,
-        remarks: str | None,
+        remarks: tuple[str, frozenset[str]] | None,
+        remarks_from: frozenset[str],
         timing: str | None,
         statistics: str | None,
         info_output_file: Path | None,
@@ -177,7 +218,9 @@ def watch_options(command: Callable[..., ResultT]) -> Callable[..., ResultT]:
             only=only,
             elide=elide_constants,
             rewrites=log_rewrites,
-            remarks=remarks,
+            remarks=None if remarks is None else remarks[0],
+            remark_kinds=frozenset() if remarks is None else remarks[1],
+            remarks_from=remarks_from or None,
             timing=timing,
             statistics=statistics,
             numerics=check_numerics,

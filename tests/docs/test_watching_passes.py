@@ -63,7 +63,7 @@ def test_the_table_of_statistics(results: dict[str, Result]):
 
 
 def test_the_remark(results: dict[str, Result]):
-    (line,) = [n for n in LINES if "--remarks" in n]
+    line = next(n for n in LINES if "--remarks" in n)
     assert results[line].stderr == shown_by(line)
 
 

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass
 
 import pytest
 
-from furiosa_ir.dialects.graph.elementwise import ReluOp
 from furiosa_ir.driver import compile_source
 from furiosa_ir.instrumentation.layers import LayerFilter
-from furiosa_ir.instrumentation.remarks import Remarks
 from furiosa_ir.instrumentation.rewrite_log import RewriteLog
 from furiosa_ir.instrumentation.statistics import Statistics
-from furiosa_ir.ir.passes import RewritePass
-from furiosa_ir.ir.rewriting import Rewrite, rule
 from tests.conftest import DIGITS
 
 
@@ -115,48 +110,3 @@ def test_the_table_has_a_line_for_each_pass_and_rule(watched: Watched):
         if p.name == "lower-to-ftensor"
         for n in (sum(p.before.values()), sum(p.after.values()), p.fired)
     ]
-
-
-def test_remarks_say_why_an_operator_stays_on_the_host():
-    text: list[str] = []
-    lines: list[str] = []
-    other: list[str] = []
-    compile_source(
-        DIGITS / "digits_qdq_int8.onnx",
-        target_ir="graph",
-        instrumentation=[
-            Remarks(text.append),
-            Remarks(lines.append, as_json=True),
-            Remarks(other.append, layers=LayerFilter(("image_*",))),
-        ],
-    )
-    assert [json.loads(line)["layers"] for line in lines] == [
-        ["image_QuantizeLinear"],
-        ["probabilities_DequantizeLinear"],
-    ]
-    assert other == text[:1]
-    assert text[0].startswith("REMARK: layer image_QuantizeLinear: graph-partition: Hint [5]: ")
-
-
-def test_a_rule_may_say_why_it_does_not_apply():
-    @rule
-    def never(op: ReluOp, rw: Rewrite):
-        """relu(x) = relu(x)."""
-        rw.remark("it is fine as it is")
-
-    @dataclass(frozen=True)
-    class Never(RewritePass):
-        """Does nothing."""
-
-        name = "test-remarks-never"
-        rules = (never,)
-
-    said: list[str] = []
-    compile_source(
-        DIGITS / "digits_int8.tflite",
-        passes="test-remarks-never,graph-partition,lower-to-ftensor,fuse-kernels,assign-views,"
-        "plan-tiles,allocate,schedule",
-        instrumentation=[Remarks(said.append)],
-    )
-    assert "REMARK: layer stem: test-remarks-never: it is fine as it is" in said
-    assert len(said) == 4

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import i8
 from xdsl.ir import SSAValue
 
 from furiosa_ir.dialects.ftensor import movement
-from furiosa_ir.dialects.graph.base import GraphOp
+from furiosa_ir.dialects.graph.base import GraphOp, quantization_of
 from furiosa_ir.dialects.graph.movement import (
     ConcatOp,
     ExpandOp,
@@ -31,6 +31,7 @@ from furiosa_ir.dialects.graph.rearrangement import (
     Steps,
 )
 from furiosa_ir.dialects.graph.resize import ResizeOp, nearest_indices
+from furiosa_ir.ir.remarks import heard, missed
 from furiosa_ir.ir.shaped_operation import ints, normal_axis, shape_of
 from furiosa_ir.lowering.registry import EXACT, LITERT, Emitter, lowers
 
@@ -124,8 +125,32 @@ def emit_movement(op: GraphOp, emit: Emitter) -> list[SSAValue]:
 
 def emit_concat(op: ConcatOp, emit: Emitter, operands: Sequence[SSAValue]) -> SSAValue:
     """The (requantised) operands one behind the other."""
+    if heard():
+        _tell_requantised(op)
     axis = normal_axis(op, op.axis.value.data, len(shape_of(op.result)))
     return emit.emit(movement.ConcatOp, [list(operands)], i8, axis=axis)
+
+
+def _tell_requantised(op: ConcatOp) -> None:
+    """Says which operands pass a table in front of the concatenation."""
+    y = quantization_of(op.result)
+    for index, value in enumerate(op.inputs):
+        x = quantization_of(value)
+        if (
+            x is not None
+            and y is not None
+            and (x.scales, x.zero_points) != (y.scales, y.zero_points)
+        ):
+            missed(
+                op,
+                "requantised",
+                "operand {index} passes a table before it: its scale and zero point are "
+                "{operand}, the result's {result}",
+                way_out="quantise all operands of a concatenation as its result",
+                index=index,
+                operand=f"{x.scale:g}:{x.zero_point}",
+                result=f"{y.scale:g}:{y.zero_point}",
+            )
 
 
 def emit_pad(op: PadOp, emit: Emitter, x: SSAValue, value: int) -> SSAValue:

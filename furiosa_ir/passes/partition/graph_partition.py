@@ -31,7 +31,7 @@ from furiosa_ir.host_kernels import find_kernel
 from furiosa_ir.ir.interface import name_boundary
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
-from furiosa_ir.ir.rewrite_watch import remark
+from furiosa_ir.ir.remarks import missed
 from furiosa_ir.ir.segments import (
     EXACT,
     HINT,
@@ -146,7 +146,7 @@ def _placements(
             op.attributes[HINT] = ArrayAttr(
                 [IntegerAttr(hint.number, i64), StringAttr(hint.sentence), *cause]
             )
-            remark(op, hint.sentence, hint.number)
+            missed(op, "host", hint.sentence, number=hint.number)
     return placements
 
 

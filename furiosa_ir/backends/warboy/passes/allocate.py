@@ -31,11 +31,12 @@ from furiosa_ir.backends.warboy.dialect.segment import (
 )
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.areas import sram_areas
-from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
+from furiosa_ir.backends.warboy.planning.intervals import Interval, lower_bound, place_intervals
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.remarks import analysis, heard
 from furiosa_ir.ir.segments import is_npu
 
 
@@ -76,6 +77,8 @@ def allocate(function: FuncOp, machine: Machine) -> None:
     sram, sram_bytes = place_intervals([area.interval for area in areas])
     if sram_bytes > machine.slice_bytes:
         raise CompilationFailure(f"the plan takes {sram_bytes} bytes of a slice")
+    if heard():
+        _tell_peak(function, [area.interval for area in areas], sram_bytes, machine)
     resident = [at for area, at in zip(areas, sram, strict=True) if area.kind == "live_range"]
     slots: dict[tuple[str, int, int], tuple[int, ...]] = {}
     for area, address in zip(areas, sram, strict=True):
@@ -93,6 +96,22 @@ def allocate(function: FuncOp, machine: Machine) -> None:
         )
     function.attributes[ADDRESSES] = AddressesAttr(
         _dram(function, memory, kernels, machine, tuple(resident), sram_bytes)
+    )
+
+
+def _tell_peak(
+    function: FuncOp, intervals: Sequence[Interval], peak: int, machine: Machine
+) -> None:
+    """Says how much of SRAM is taken, against the most that is needed at once."""
+    bound = lower_bound(intervals)
+    analysis(
+        function,
+        "peak",
+        "{peak:,} of {slice:,} bytes of a slice are taken; {bound:,} are needed at once, the lower "
+        "bound",
+        peak=peak,
+        slice=machine.slice_bytes,
+        bound=bound,
     )
 
 

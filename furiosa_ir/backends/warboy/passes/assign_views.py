@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import cast
 
@@ -30,6 +31,7 @@ from furiosa_ir.backends.warboy.planning.assigned_views import (
     own_result,
     root_of,
 )
+from furiosa_ir.backends.warboy.planning.geometry import tensor_bytes
 from furiosa_ir.backends.warboy.planning.kernel_views import (
     is_batched,
     is_constant,
@@ -43,6 +45,7 @@ from furiosa_ir.dialects.ftensor import NUMPY_DTYPE, arithmetic, contraction, mo
 from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.remarks import described, heard, missed, passed
 from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
@@ -102,15 +105,51 @@ def assign_views(function: FuncOp) -> None:
             _match_operands(op, views)
         elif isinstance(op, movement.ConcatOp):
             _match_parts(op, views)
-        elif isinstance(op, MOVEMENT) and not is_free(op, views):
-            _wrap(op, views)
+        elif isinstance(op, MOVEMENT):
+            if is_free(op, views):
+                passed(op, "view", "it is a view of its operand, and moves nothing")
+            else:
+                if heard():
+                    _tell_copy(op, _why_not_free(op, views))
+                _wrap(op, views)
     _fill_parts(block, views)
     _separate_results(block, views)
     note_views(function, views)
 
 
+def _tell_copy(op: TensorOp, cause: str) -> None:
+    missed(
+        op,
+        "copy",
+        "it is a copy of {bytes:,} bytes by way of DRAM, no view: {cause}",
+        bytes=tensor_bytes(op.results[0]),
+        cause=cause,
+    )
+
+
+def _why_not_free(op: TensorOp, views: Views) -> str:
+    """What keeps a movement from being a view of its operand, as `is_free` has it."""
+    x, result = op.operands[0], op.results[0]
+    have, want = (
+        f"{list(shape_of(v))} with the axes {views.get(v, 'of a constant')}" for v in (x, result)
+    )
+    if is_constant(x):
+        return "its operand is a constant, which lies in DRAM"
+    if isinstance(op, movement.SliceOp) and set(ints(op.steps)) != {1}:
+        return f"steps of {list(ints(op.steps))} leave gaps"
+    if isinstance(op, movement.BroadcastOp):
+        return "elements are repeated"
+    return f"{want} is no renaming of {have}, in which its operand lies"
+
+
 def _pad_by_concat(op: movement.PadOp) -> None:
     """Padding that no window takes over: constants before and behind, one axis after the other."""
+    missed(
+        op,
+        "pad",
+        "it is a concatenation with constants: no window that reads it takes the padding over",
+        way_out="pad in the convolution or pool, with its zero point",
+    )
     block, pads = cast("Block", op.parent), ints(op.pads)
     element = element_of(op.x)
     dtype = NUMPY_DTYPE[element]
@@ -150,6 +189,14 @@ def _broadcast_batches(block: Block) -> None:
             shape = shape_of(argument)
             if shape[:-2] == leading:
                 continue
+            missed(
+                kernel,
+                "broadcast",
+                "an operand of {have} is copied out to {want}: the product's engine does not "
+                "broadcast",
+                have=str(list(shape)),
+                want=str([*leading, *shape[-2:]]),
+            )
             index = kernel.body.block.args.index(argument)  # pyright: ignore[reportArgumentType]
             wide = movement.BroadcastOp.make(
                 [kernel.inputs[index]],
@@ -177,6 +224,19 @@ def _match_operands(kernel: KernelOp, views: Views) -> None:
 
 
 def _relaid(value: SSAValue, view: str, before: Operation, views: Views) -> SSAValue:
+    if heard():
+        missed(
+            before,
+            "relayout",
+            "its operand of {source} is copied, {bytes:,} bytes by way of DRAM: it comes with the "
+            "axes {have} of {shape}, and is read with {want}",
+            way_out="use one order of axes around it",
+            source=described(value.owner if isinstance(value.owner, Operation) else value),
+            bytes=tensor_bytes(value),
+            have=views[value],
+            want=view,
+            shape=str(list(shape_of(value))),
+        )
     copy = make_kernel(CopyOp, [value], value, before.location)
     cast("Block", before.parent).insert_op_before(copy, before)
     views[copy.result] = view
@@ -206,6 +266,8 @@ def _match_parts(op: movement.ConcatOp, views: Views) -> None:
     """Parts become windows of the result's buffer; where folding forbids that, copies in DRAM."""
     whole, view = shape_of(op.result), views[op.result]
     if not all(is_window(whole, shape_of(v), view) for v in op.operands):
+        if heard():
+            _tell_copy(op, f"its parts are no windows of {list(whole)} with the axes {view}")
         _wrap(op, views)
         return
     for index, value in enumerate(op.operands):
@@ -231,16 +293,38 @@ def _fill_parts(block: Block, views: Views) -> None:
             else:
                 foreign.append(index)
         if foreign and not _read_in_sram(op.result):
+            if heard():
+                parts = described(*(op.operands[index].owner for index in foreign))
+                _tell_copy(op, f"only DRAM wants it, and no kernel of its own makes {parts}")
             _wrap(op, views)
             continue
+        if not foreign:
+            passed(op, "view", "its parts are written in place by the kernels that make them")
         claimed |= mine
         for index in foreign:
             value = op.operands[index]
+            if heard():
+                _tell_part(op, value, is_shared=value in claimed)
             kernel = make_kernel(VectorOp, [value], value, op.location)
             block.insert_op_before(kernel, op)
             views[kernel.result] = views[value]
             op.operands[index] = kernel.result
             claimed.add(kernel.result)
+
+
+def _tell_part(op: movement.ConcatOp, value: SSAValue, *, is_shared: bool) -> None:
+    """Says of a part why the kernel that makes it does not write it in place."""
+    owner = value.owner
+    missed(
+        op,
+        "part",
+        "its part of {source}, {bytes:,} bytes, is copied in SRAM: {cause}",
+        source=described(owner if isinstance(owner, Operation) else value),
+        bytes=tensor_bytes(value),
+        cause="it is a part of two concatenations"
+        if is_shared
+        else "no kernel has it for its own result",
+    )
 
 
 def _read_in_sram(value: SSAValue) -> bool:
@@ -258,12 +342,33 @@ def _separate_results(block: Block, views: Views) -> None:
     for index, value in enumerate(end.operands):
         root = own_result(value)
         if root is None or root in seen or _is_reordered_twice(value, root):
+            if heard():
+                _tell_result(index, value, root, seen)
             copy = make_kernel(CopyOp, [value], value, end.location)
             block.insert_op_before(copy, end)
             views[copy.result] = views[value]
             end.operands[index] = copy.result
             root = copy.result
         seen.add(root)
+
+
+def _tell_result(
+    number: int, value: SSAValue, root: SSAValue | None, seen: Container[SSAValue]
+) -> None:
+    """Says of a result of the segment why it is a copy."""
+    cause = "it is no kernel's result, or not all of it"
+    if root is not None:
+        cause = "it is another result, too" if root in seen else "it is reordered twice"
+    owner = value.owner if isinstance(value.owner, Operation) else value.owner.last_op
+    assert owner is not None
+    missed(
+        owner,
+        "result-copy",
+        "result {result} is a copy of {bytes:,} bytes by way of DRAM: {cause}",
+        result=number,
+        bytes=tensor_bytes(value),
+        cause=cause,
+    )
 
 
 def _is_reordered_twice(value: SSAValue, root: SSAValue) -> bool:

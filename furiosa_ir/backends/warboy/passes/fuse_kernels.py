@@ -21,6 +21,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import (
 )
 from furiosa_ir.backends.warboy.dialect.vector_operations import ELEMENTWISE, VECTOR
 from furiosa_ir.backends.warboy.four_dimensions import split_dimensions
+from furiosa_ir.backends.warboy.passes.fusion_remarks import tell_fusion
 from furiosa_ir.backends.warboy.planning.kernel_views import has_view
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
@@ -30,6 +31,7 @@ from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import fused_location, layer_name
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.remarks import described, heard, missed, passed
 from furiosa_ir.ir.rewrite_watch import rewrite_watch
 from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
@@ -129,6 +131,8 @@ def fuse_kernels(function: FuncOp) -> None:
             members = _pull([op], taken, vector, has_view, MAX_VECTOR)
             taken.update(members)
             clusters.append((VectorOp, members))
+    if heard():
+        tell_fusion(clusters)
     for kind, members in clusters:
         # Pulled operations may stand before the head in the program; none of them feeds it.
         head = [] if kind is VectorOp else members[:1]
@@ -168,13 +172,34 @@ def _merge_pad(op: contraction.ConvOp | contraction.ReduceWindowOp) -> None:
         neutral = value == -128 or (inside and value <= _least(pad.x))
     else:
         neutral = value == op.x_zp.value.data
-    if not neutral or any(others) or dilated:
+    causes = {
+        f"it is of {value}, and {_neutral(op)}": not neutral,
+        "it is of images or channels, too": any(others),
+        "the window reads what is dilated": dilated,
+    }
+    if cause := next((cause for cause, holds in causes.items() if holds), None):
+        missed(
+            op,
+            "pad",
+            "{pad} in front of it is no padding of its window: {cause}",
+            way_out="" if neutral else "pad with what the window takes for padding",
+            pad=described(pad),
+            cause=cause,
+        )
         return
+    passed(op, "pad", "{pad} in front of it is its window's padding", pad=described(pad))
     op.properties["pads"] = as_attribute(pads)
     op.operands[0] = pad.x
     if not pad.result.has_one_use() and not pad.result.uses:
         pad.detach()
         pad.erase()
+
+
+def _neutral(op: contraction.ConvOp | contraction.ReduceWindowOp) -> str:
+    """What padding has to be of, so that it is a window's own."""
+    if isinstance(op, contraction.ReduceWindowOp) and op.kind.data == "max":
+        return "what the window reads may be less"
+    return f"the window's zero point is {op.x_zp.value.data}"
 
 
 def _least(value: SSAValue) -> int:

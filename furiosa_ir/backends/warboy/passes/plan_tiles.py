@@ -21,13 +21,14 @@ from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
 from furiosa_ir.backends.warboy.planning.layout_choice import choose_layouts
 from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, Workload, plan_live_ranges
+from furiosa_ir.backends.warboy.planning.remarks import tell_copies, tell_shared_weights
 from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
 from furiosa_ir.backends.warboy.planning.tiles import Task
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.errors import CompilationFailure
-from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.remarks import heard, held_remarks, missed, say_all
 from furiosa_ir.ir.segments import is_npu
 
 CAPACITIES = (32, 30, 28, 25, 22, 18)
@@ -81,7 +82,10 @@ def plan_tiles(function: FuncOp, machine: Machine) -> None:
         storage.allocation(buffer)
     layouts = choose_layouts(tasks, storage.buffers, machine)
     workload = Workload(tasks, storage.copies, storage.buffers, layouts)
-    plan, sram = _fit(workload, storage, layouts, machine)
+    if heard():
+        tell_copies(kernels, storage.copies)
+        tell_shared_weights(tasks.values())
+    plan, sram = _fit(function, workload, storage, layouts, machine)
     function.attributes[MEMORY] = MemoryAttr(plan)
     for k, op in enumerate(kernels):
         op.plan = PlanAttr(storage.copies[k] if k in storage.copies else sram.kernels[k])
@@ -109,17 +113,22 @@ def make_task(number: int, kernel: KernelOp, storage: StorageMap) -> Task:
         elements,
         tuple(roles.get(i, "") for i in range(len(bindings))),
         len(kernel.operations) - (1 if geometry.kind != "vector" else 0),
-        layer_name(kernel),
+        kernel,
     )
 
 
 def _fit(
-    workload: Workload, storage: StorageMap, layouts: list[Layout], machine: Machine
+    function: FuncOp,
+    workload: Workload,
+    storage: StorageMap,
+    layouts: list[Layout],
+    machine: Machine,
 ) -> tuple[MemoryPlan, SramPlan]:
     """Live ranges and tilings whose areas also find addresses."""
     for share in CAPACITIES:
         capacity = machine.slice_bytes * share // 32 // machine.line_bytes * machine.line_bytes
-        sram = plan_live_ranges(workload, machine, capacity)
+        with held_remarks() as held:
+            sram = plan_live_ranges(workload, machine, capacity)
         buffers = tuple(
             Buffer(s.shape, s.element, layout.slices, layout.order, storage.allocation(index))
             for index, (s, layout) in enumerate(zip(storage.buffers, layouts, strict=True))
@@ -127,5 +136,15 @@ def _fit(
         memory = MemoryPlan(buffers, sram.live_ranges)
         areas = sram_areas(memory, sram.kernels, machine)
         if place_intervals([area.interval for area in areas])[1] <= machine.slice_bytes:
+            say_all(held)
+            if share < CAPACITIES[0]:
+                missed(
+                    function,
+                    "fragmentation",
+                    "it is planned with {capacity:,} of the {slice:,} bytes of a slice: with more "
+                    "there were no addresses for all that lies there at once",
+                    capacity=capacity,
+                    slice=machine.slice_bytes,
+                )
             return memory, sram
     raise CompilationFailure("no SRAM addresses were found for the plan")

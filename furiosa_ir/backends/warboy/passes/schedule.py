@@ -48,12 +48,14 @@ from furiosa_ir.backends.warboy.dialect.segment import (
 from furiosa_ir.backends.warboy.enf.records import Command, Load, Store
 from furiosa_ir.backends.warboy.layer_table import layer_row
 from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.passes.schedule_remarks import tell_schedule
 from furiosa_ir.backends.warboy.planning.assigned_views import erase_views
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.remarks import heard
 from furiosa_ir.ir.segments import is_npu
 
 _ORIGIN: Shape4 = (0, 0, 0, 0)
@@ -94,6 +96,8 @@ def schedule(function: FuncOp, machine: Machine) -> None:
     """Schedules one segment in place; its body is then commands and its attributes the rest."""
     kernels = kernels_of(function)
     commands = list(schedule_commands(function, machine))
+    if heard():
+        tell_schedule(kernels, commands, memory_plan(function), machine)
     block = function.body.block
     constants = [op for op in block.ops if isinstance(op, ConstantOp)]
     function.attributes[CONSTANTS] = ArrayAttr([BlobAttr(op.value.data) for op in constants])

@@ -5,6 +5,7 @@ Everything here counts in (N, H, W, C).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -159,6 +160,11 @@ def element_bytes(value: SSAValue) -> int:
     """Bytes of a value's elements: 1 (i8), 4 (i32) or 8 (i48)."""
     width = cast("IntegerType", element_of(value)).width.data
     return {8: 1, 32: 4, 48: 8}[width]
+
+
+def tensor_bytes(value: SSAValue) -> int:
+    """Bytes of a value's elements all together."""
+    return math.prod(shape_of(value)) * element_bytes(value)
 
 
 def _pair(attribute: object) -> tuple[int, int]:

@@ -62,3 +62,16 @@ def place_intervals(intervals: Sequence[Interval]) -> tuple[list[int], int]:
         placed[:, at] = best, end, item.first, item.last
         count += 1
     return addresses, peak
+
+
+def lower_bound(intervals: Sequence[Interval]) -> int:
+    """The most bytes that are needed in one step: no placement takes fewer."""
+    grown: dict[int, int] = {}
+    for interval in intervals:
+        grown[interval.first] = grown.get(interval.first, 0) + interval.size
+        grown[interval.last + 1] = grown.get(interval.last + 1, 0) - interval.size
+    needed = most = 0
+    for step in sorted(grown):
+        needed += grown[step]
+        most = max(most, needed)
+    return most

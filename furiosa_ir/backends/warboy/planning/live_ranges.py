@@ -25,6 +25,7 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.estimate import split_cycles
 from furiosa_ir.backends.warboy.planning.layouts import Layout
+from furiosa_ir.backends.warboy.planning.remarks import PlanRemarks
 from furiosa_ir.backends.warboy.planning.tiles import (
     Split,
     Task,
@@ -33,6 +34,8 @@ from furiosa_ir.backends.warboy.planning.tiles import (
     tile_candidates,
 )
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.remarks import analysis, described, heard, held_remarks, missed, say_all
 
 NEVER = 1 << 30
 """The next use of a buffer that is not used again."""
@@ -148,9 +151,13 @@ def plan_live_ranges(workload: Workload, machine: Machine, capacity: int) -> Sra
     while True:
         sweep = _Sweep(workload, machine, capacity, in_dram)
         try:
-            return _run(sweep)
+            with held_remarks() as held:
+                plan = _run(sweep)
         except _Retry as retry:
             in_dram |= {retry.buffer}
+        else:
+            say_all(held)
+            return plan
 
 
 def _run(sweep: _Sweep) -> SramPlan:
@@ -203,14 +210,29 @@ def _place(sweep: _Sweep, task: Task) -> None:
         raise _Retry(max(partial, key=lambda b: workload.layouts[b].slice_bytes))
     raise CompilationFailure(
         f"it does not fit into the {sweep.capacity} bytes of a slice even in its smallest steps",
-        layer=task.layer or None,
+        layer=layer_name(task.op) or None,
     )
 
 
 def _take(sweep: _Sweep, task: Task, tiling: Tiling) -> None:
-    k = task.number
+    k, about = task.number, None
+    if heard():
+        workload = sweep.workload
+        about = PlanRemarks(
+            task, workload.tasks, workload.storages, workload.layouts, sweep.machine
+        )
+        resident = frozenset(sweep.resident) - frozenset(tiling.evicted)
+        about.tiles(tiling.split, resident, sweep.capacity, overlaps=_is_large_output(sweep, task))
+        about.result(tiling.split)
+        for buffer in tiling.fill:
+            if any(live.buffer == buffer for live in sweep.live_ranges) or (
+                buffer in tiling.evicted
+            ):
+                about.refilled(buffer)
     for buffer in tiling.evicted:
         store = _must_store(sweep, buffer, k)
+        if about is not None:
+            about.evicted(buffer, _next_use(sweep.workload.storages[buffer], k), stored=store)
         _end(sweep, buffer, k, spilled=store)
         if store:
             sweep.valid.add(buffer)
@@ -364,14 +386,26 @@ def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
         sweep.valid.add(result.buffer)
     used = sum(workload.layouts[b].slice_bytes for b in sweep.resident)
     sweep.used[k] = used + split.parameter_bytes + split.stage_bytes
-    ahead = _prefetch(sweep, k, split.parameter_bytes)
+    if heard():
+        analysis(
+            task.op,
+            "sram",
+            "{used:,} of {capacity:,} bytes of a slice are taken: {buffers:,} by whole tensors, "
+            "{parameters:,} by its parameters, {tiles:,} by its tiles",
+            used=sweep.used[k],
+            capacity=sweep.capacity,
+            buffers=used,
+            parameters=split.parameter_bytes,
+            tiles=split.stage_bytes,
+        )
+    ahead = _prefetch(sweep, task, split.parameter_bytes)
     sweep.plans[k] = KernelPlan(
         tuple(operands), result, split.tile, tuple(sorted(task.geometry.whole)), store, ahead
     )
 
 
-def _prefetch(sweep: _Sweep, k: int, size: int) -> int:
-    """How many kernels ahead the parameters of kernel k can be loaded; the room is then taken.
+def _prefetch(sweep: _Sweep, task: Task, size: int) -> int:
+    """How many kernels ahead the parameters of a kernel can be loaded; the room is then taken.
 
     DMA loads parameters in the order of the kernels, so none begins before its predecessor's.
     """
@@ -379,15 +413,35 @@ def _prefetch(sweep: _Sweep, k: int, size: int) -> int:
         return 0
     # One kernel ahead may fill SRAM; further ones leave room, so that addresses are found easily.
     spacious = sweep.capacity * PREFETCH_SHARE // 4
-    first = k
+    first = k = task.number
     while first > max(sweep.loading, k - MAX_PREFETCH, 0):
         limit = sweep.capacity if first == k else spacious
         if sweep.used[first - 1] + size > limit:
+            _tell_prefetch(sweep, task, size, first, limit)
             break
         first -= 1
         sweep.used[first] += size
     sweep.loading = first
     return k - first
+
+
+def _tell_prefetch(sweep: _Sweep, task: Task, size: int, first: int, limit: int) -> None:
+    """Says what kept parameters from being loaded before kernel `first`."""
+    if not heard():
+        return
+    before = sweep.workload.tasks.get(first - 1)
+    tell, depth = (missed if first == task.number else analysis), task.number - first
+    tell(
+        task.op,
+        "prefetch",
+        "its parameters, {bytes:,} bytes of a slice, are loaded {depth} kernels ahead: during "
+        "{before} {used:,} of {limit:,} bytes are taken already",
+        bytes=size,
+        depth=depth,
+        before="a copy" if before is None else described(before.op),
+        used=sweep.used[first - 1],
+        limit=limit,
+    )
 
 
 def _with_stage(binding: OperandBinding, stage: Stage | None) -> OperandBinding:

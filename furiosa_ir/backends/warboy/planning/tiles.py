@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4, Stage
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.geometry import (
@@ -36,7 +37,7 @@ class Task:
         elements: bytes of an element of each operand, then of the result.
         roles: for each operand "weight", "bias" or "".
         program_length: instructions of its vector program.
-        layer: its name, for errors.
+        op: the kernel itself, which errors and remarks name.
     """
 
     number: int
@@ -46,7 +47,7 @@ class Task:
     elements: tuple[int, ...]
     roles: tuple[str, ...]
     program_length: int
-    layer: str
+    op: KernelOp
 
     @cached_property
     def reads(self) -> frozenset[int]:
