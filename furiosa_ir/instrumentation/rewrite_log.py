@@ -9,6 +9,7 @@ As JSON, one object a line, with the fields of `entry`.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,13 @@ from typing import Any
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
+from xdsl.traits import Pure
 
 from furiosa_ir.errors import readable
 from furiosa_ir.instrumentation.layers import LayerFilter
 from furiosa_ir.ir.location import layer_name, layer_names
 from furiosa_ir.ir.pipeline import Instrumentation
-from furiosa_ir.ir.rewrite_watch import Application
+from furiosa_ir.ir.rewrite_watch import Application, enclosing_function
 from furiosa_ir.ir.text_printer import brief_text
 
 _LONGEST = 120
@@ -66,8 +68,8 @@ def entry(application: Application) -> dict[str, Any]:
 
     Returns:
         `pass`, `rule`, `root` (the operation's name), `layers` and `function` of the root, `made`
-        (operations, each with `op`, `types` of its results and `layers`), `replaced_by`: what makes
-        each value that stands for the root's results.
+        (operations, each with `op`, `types` of its results, `layers` and `function`),
+        `replaced_by`: what makes each value that stands for the root's results.
     """
     return {
         "pass": application.pass_name,
@@ -80,6 +82,7 @@ def entry(application: Application) -> dict[str, Any]:
                 "op": op.name,
                 "types": [brief_text(result.type) for result in op.results],
                 "layers": list(layer_names(op)),
+                "function": enclosing_function(op) or application.function,
             }
             for op in application.made
         ],
@@ -94,16 +97,24 @@ def text(application: Application) -> str:
     where = f" in @{readable(application.function)}" if application.function else ""
     head = f"{application.pass_name}: {application.rule}: {application.root}{of}{where}"
     # Constants are what an operation is made with.
-    made = [op for op in application.made if op.operands] or list(application.made)
-    lines = [f"  -> {_described(op)}" for op in made]
+    made = [op for op in application.made if not _is_constant(op)] or list(application.made)
+    described = Counter(_described(op, application.function) for op in made)
+    lines = [f"  -> {op}{f', {n} times' if n > 1 else ''}" for op, n in described.items()]
     if not lines:
         lines = [f"  -> {_value(value)}, which was there" for value in application.values]
     return "\n".join([head, *lines])
 
 
-def _described(op: Operation) -> str:
+def _is_constant(op: Operation) -> bool:
+    return not op.operands and op.has_trait(Pure)
+
+
+def _described(op: Operation, function: str = "") -> str:
+    """An operation and its types, with its function if that is another than the one given."""
     types = ", ".join(brief_text(result.type) for result in op.results)
-    return f"{op.name} : {types}" if types else op.name
+    own = enclosing_function(op)
+    where = f" in @{readable(own)}" if function and own not in ("", function) else ""
+    return f"{op.name} : {types}{where}" if types else f"{op.name}{where}"
 
 
 def _value(value: SSAValue) -> str:

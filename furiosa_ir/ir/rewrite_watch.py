@@ -1,8 +1,7 @@
 """What may watch rewrites: who asked for it hears of each rule that is tried and that fired.
 
-Rules fire in `ir.rewriting`; lowerings and the forming of kernels, which make operations of others
-in the same sense, say so here as well (`rewritten`). Where nobody watches, a driver finds that out
-once a run.
+Rules fire in `ir.rewriting`; a pass that is not made of rules says what it does to an operation by
+`with step("name", op)`. Where nobody watches, a driver finds that out once a run.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
@@ -88,6 +87,19 @@ class RewriteListener:
         """The pass that runs has a remark."""
 
 
+@dataclass(slots=True)
+class Step:
+    """What a step has done (`step`).
+
+    Attributes:
+        made: operations that stand in the root's place or serve it, in order.
+        values: what replaces each of the root's results, if it is replaced.
+    """
+
+    made: list[Operation] = field(default_factory=list[Operation])
+    values: list[SSAValue] = field(default_factory=list[SSAValue])
+
+
 @dataclass(frozen=True, slots=True)
 class RewriteWatch:
     """Those who watch one pass.
@@ -137,6 +149,32 @@ _WATCH: ContextVar[RewriteWatch | None] = ContextVar("rewrite_watch", default=No
 def rewrite_watch() -> RewriteWatch | None:
     """Those who watch the pass that runs, if anybody does."""
     return _WATCH.get()
+
+
+@contextmanager
+def step(name: str, root: Operation) -> Generator[Step]:
+    """Around what a pass does to an operation without a rule; who watches hears of it as of a rule.
+
+        with step("pad_by_concat", op) as done:
+            ...
+            done.made.append(concat)
+
+    Steps do not nest, and one that has neither made nor replaced anything has not happened.
+
+    Args:
+        name: what logs call it.
+        root: the operation, in its place.
+    """
+    watch, done = _WATCH.get(), Step()
+    if watch is None:
+        yield done
+        return
+    watch.before(name, root)
+    began = watch.application(name, root, (), ())
+    yield done
+    has_happened = bool(done.made or done.values)
+    fired = replace(began, made=tuple(done.made), values=tuple(done.values))
+    watch.after(name, fired if has_happened else None)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import CompilationFailure, FuriosaError
 from furiosa_ir.ir.location import layer_name, layer_names
-from furiosa_ir.ir.rewrite_watch import rewrite_watch
+from furiosa_ir.ir.rewrite_watch import step
 from furiosa_ir.ir.segments import DTYPE, OPERATORS, SCALE, ZERO_POINT, body_of
 from furiosa_ir.ir.shaped_operation import AnyTensor, element_of, shape_of, tensor_type
 from furiosa_ir.ir.value_tracking import note_all_replaced
@@ -51,7 +51,6 @@ def lower_function(function: FuncOp, numerics: str) -> None:
     values: dict[SSAValue, SSAValue] = dict(zip(old.args, new.args, strict=True))
     emit = Emitter(Builder(InsertPoint.at_end(new)), values)
     operators: dict[str, list[str]] = {}
-    watch = rewrite_watch()
     for op in old.ops:
         if isinstance(op, ConstantOp):
             continue
@@ -67,22 +66,19 @@ def lower_function(function: FuncOp, numerics: str) -> None:
         for name in layer_names(op):
             operators.setdefault(name, []).append(op.name.removeprefix("graph."))
         last = new.last_op
-        rule = lowering.function.__name__
-        if watch is not None:
-            watch.before(rule, op)
-        try:
-            results = lowering.function(op, emit)
-        except FuriosaError as error:
-            raise error.at(layer=layer_name(op)) from None
-        except Exception as error:
-            raise_plugin_failure(error, layer_name(op), f"the lowering of {op.name}")
-            raise
-        results = _checked(lowering, op, results)
-        values.update(zip(op.results, results, strict=True))
-        note_all_replaced(dict(zip(op.results, results, strict=True)))
-        if watch is not None:
-            made = _behind(last, new)
-            watch.after(rule, watch.application(rule, op, made, results))
+        with step(lowering.function.__name__, op) as done:
+            try:
+                results = lowering.function(op, emit)
+            except FuriosaError as error:
+                raise error.at(layer=layer_name(op)) from None
+            except Exception as error:
+                raise_plugin_failure(error, layer_name(op), f"the lowering of {op.name}")
+                raise
+            results = _checked(lowering, op, results)
+            values.update(zip(op.results, results, strict=True))
+            note_all_replaced(dict(zip(op.results, results, strict=True)))
+            done.made.extend(_behind(last, new))
+            done.values.extend(results)
     # What reports call a kernel's layers, once their operators are gone.
     function.attributes[OPERATORS] = DictionaryAttr(
         {name: StringAttr("+".join(dict.fromkeys(found))) for name, found in operators.items()}

@@ -12,11 +12,12 @@ from xdsl.dialects.builtin import (
     TensorType,
 )
 from xdsl.dialects.func import CallOp, FuncOp
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.rewrite_watch import Step, step
 from furiosa_ir.ir.rewriting import remove_dead_operations
 from furiosa_ir.ir.segments import OPERATORS, is_npu, main_function, numerics_of
 from furiosa_ir.ir.value_tracking import note_replaced
@@ -69,29 +70,33 @@ class LowerToFTensor(Pass):
 def _retype_calls(main: FuncOp, signatures: dict[str, FunctionType]) -> None:
     """Calls the lowered segments with i8 tensors: storage casts stand where the views meet."""
     for call in list(main.body.block.ops):
-        signature = signatures.get(call.callee.string_value()) if isinstance(call, CallOp) else None
-        if signature is None:
-            continue
-        operands = [
-            _cast(main, call, v, cast("TensorType[Attribute]", t))
-            for v, t in zip(call.operands, signature.inputs, strict=True)
-        ]
-        new = CallOp(cast("CallOp", call).callee, operands, list(signature.outputs))
-        new.location = call.location
-        main.body.block.insert_op_before(new, call)
-        for old, result in zip(call.results, new.results, strict=True):
-            view = _cast(main, call, result, cast("TensorType[Attribute]", old.type))
-            note_replaced(old, view)
-            old.replace_all_uses_with(view)
-        call.detach()
-        call.erase()
+        if isinstance(call, CallOp) and call.callee.string_value() in signatures:
+            with step("retype_call", call) as done:
+                _retype_call(call, signatures[call.callee.string_value()], done)
 
 
-def _cast(
-    main: FuncOp, before: Operation, value: SSAValue, type_: TensorType[Attribute]
-) -> SSAValue:
+def _retype_call(call: CallOp, signature: FunctionType, done: Step) -> None:
+    operands = [
+        _cast(call, v, cast("TensorType[Attribute]", t), done)
+        for v, t in zip(call.operands, signature.inputs, strict=True)
+    ]
+    new = CallOp(call.callee, operands, list(signature.outputs))
+    new.location = call.location
+    cast("Block", call.parent).insert_op_before(new, call)
+    done.made.append(new)
+    for old, result in zip(call.results, new.results, strict=True):
+        view = _cast(call, result, cast("TensorType[Attribute]", old.type), done)
+        done.values.append(view)
+        note_replaced(old, view)
+        old.replace_all_uses_with(view)
+    call.detach()
+    call.erase()
+
+
+def _cast(before: Operation, value: SSAValue, type_: TensorType[Attribute], done: Step) -> SSAValue:
     if value.type == type_:
         return value
     op = StorageCastOp.make([value], [type_.element_type])
-    main.body.block.insert_op_before(op, before)
+    cast("Block", before.parent).insert_op_before(op, before)
+    done.made.append(op)
     return op.result

@@ -84,13 +84,16 @@ def test_the_module_is_sound_whenever_a_rule_has_fired():
     @dataclass
     class Checks(Instrumentation):
         count: int = 0
+        module: Operation | None = None
+
+        def before_rule(self, rule: str, root: Operation) -> None:
+            self.module = root
+            while self.module.parent_op() is not None:
+                self.module = self.module.parent_op()
 
         def after_rule(self, rule: str, application: Application | None) -> None:
             if application is not None and application.pass_name != "lower-to-ftensor":
-                top = next(o for v in application.values if (o := v.owner.parent_op()))
-                while top.parent_op() is not None:
-                    top = top.parent_op()
-                verify_module(top)
+                verify_module(self.module)
                 self.count += 1
 
     checks = Checks()
@@ -103,7 +106,7 @@ def test_lowerings_and_kernels_are_heard_of():
     result = compile_source(
         DIGITS / "digits_int8.tflite", target_ir="warboy", instrumentation=[ear]
     )
-    by_pass = {a.pass_name: a for a in ear.fired}
+    by_pass = {a.pass_name: a for a in ear.fired if a.root != "func.call"}
     assert by_pass["lower-to-ftensor"].root == "graph.softmax"
     assert {op.name for op in by_pass["lower-to-ftensor"].made} >= {"ftensor.lookup"}
     assert by_pass["fuse-kernels"].made[0].name.startswith("warboy.")
@@ -127,9 +130,9 @@ def test_what_is_lowered_to_ask_what_it_means_is_not_heard_of():
     run_pass(make_context(), module, Asks(), [ear])
     assert not ear.asked
     run_pass(make_context(), module, parse_passes("graph-partition,lower-to-ftensor")[0], [ear])
-    assert not ear.fired
+    assert {a.rule for a in ear.fired} == {"place"}
     run_pass(make_context(), module, parse_passes("lower-to-ftensor")[0], [ear])
-    assert ear.fired
+    assert "conv" in {a.rule for a in ear.fired}
 
 
 def test_nobody_is_called_who_did_not_ask():

@@ -260,7 +260,13 @@ def test_a_compile_that_is_watched_takes_place(tmp_path: Path, monkeypatch: pyte
     assert watched.read_bytes() == plain.read_bytes()
     found = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
     *log, statistics, timing = found
-    assert {e["pass"] for e in log} == {"lower-to-ftensor", "ftensor-fold-clamps", "fuse-kernels"}
+    assert {e["pass"] for e in log} == {
+        "graph-partition",
+        "lower-to-ftensor",
+        "ftensor-fold-clamps",
+        "fuse-kernels",
+        "schedule",
+    }
     assert statistics["passes"][0]["pass"].startswith("assign-target")
     assert [s["name"] for s in timing["spans"] if s["name"].startswith("phase")] == [
         "phase graph",

@@ -11,6 +11,7 @@ from xdsl.ir import SSAValue
 from furiosa_ir.backends.warboy.dialect.vector_operations import VECTOR
 from furiosa_ir.backends.warboy.planning.kernel_views import has_view, longer_axes
 from furiosa_ir.dialects.ftensor import TensorOp, contraction, movement
+from furiosa_ir.ir.rewrite_watch import Step, step
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
 
@@ -33,32 +34,37 @@ def split_dimensions(function: FuncOp) -> None:
     for op in list(function.body.block.ops):
         if isinstance(op, VECTOR) and not has_view([op]):
             if isinstance(op, contraction.ReduceOp):
-                _reduce_in_steps(op)
+                with step("reduce_in_steps", op) as done:
+                    _reduce_in_steps(op, done)
             else:
-                _broadcast_operands(op)
+                with step("broadcast_operands", op) as done:
+                    _broadcast_operands(op, done)
 
 
-def _reduce_in_steps(op: contraction.ReduceOp) -> None:
+def _reduce_in_steps(op: contraction.ReduceOp, done: Step) -> None:
     value, x_zp = op.x, op.x_zp.value.data
     element = element_of(op.result)
     for axis in longer_axes(op, ints(op.axes)):
-        step = contraction.ReduceOp.make(
+        reduce = contraction.ReduceOp.make(
             [value], [element], location=op.location, kind=op.kind, axes=[axis], x_zp=x_zp
         )
-        value, x_zp = _in_front(op, step), 0
+        value, x_zp = _in_front(op, reduce), 0
+        done.made.append(reduce)
+    done.values.append(value)
     note_replaced(op.result, value)
     op.result.replace_all_uses_with(value)
     op.detach()
     op.erase()
 
 
-def _broadcast_operands(op: TensorOp) -> None:
+def _broadcast_operands(op: TensorOp, done: Step) -> None:
     shape = shape_of(op.results[0])
     for index, value in enumerate(op.operands):
         if shape_of(value) and shape_of(value) != shape:
             element = [element_of(value)]
             wide = movement.BroadcastOp.make([value], element, location=op.location, shape=shape)
             op.operands[index] = _in_front(op, wide)
+            done.made.append(wide)
 
 
 def _in_front(op: TensorOp, made: TensorOp) -> SSAValue:

@@ -12,6 +12,7 @@ from furiosa_ir.dialects.graph.variables import (
     ReadVariableOp,
     variables_of,
 )
+from furiosa_ir.ir.rewrite_watch import step
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.ir.value_tracking import note_replaced
 
@@ -55,7 +56,8 @@ def forward_variables(module: ModuleOp, main: FuncOp) -> None:
                 assignments[op.symbol].erase()
             assignments[op.symbol] = op
         elif isinstance(op, ReadVariableOp) and op.symbol in held:
-            _replace(op, held[op.symbol])
+            with step("forward_variable", op) as done:
+                done.values.append(_replace(op, held[op.symbol]))
         elif isinstance(op, ReadVariableOp):
             held[op.symbol] = op.result
             reads[op.symbol] = op
@@ -75,7 +77,7 @@ def forward_variables(module: ModuleOp, main: FuncOp) -> None:
             variable.erase()
 
 
-def _replace(read: ReadVariableOp, value: SSAValue) -> None:
+def _replace(read: ReadVariableOp, value: SSAValue) -> SSAValue:
     block = read.parent
     assert block is not None
     if value.type != read.result.type:  # the same stored integers, quantised otherwise
@@ -86,3 +88,4 @@ def _replace(read: ReadVariableOp, value: SSAValue) -> None:
     read.result.replace_all_uses_with(value)
     read.detach()
     read.erase()
+    return value

@@ -32,6 +32,7 @@ from furiosa_ir.ir.interface import name_boundary
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.remarks import missed
+from furiosa_ir.ir.rewrite_watch import step
 from furiosa_ir.ir.segments import (
     EXACT,
     HINT,
@@ -265,6 +266,7 @@ def _outline(module: ModuleOp, main: FuncOp, segments: list[tuple[str, list[Grap
     terminator = cast("ReturnOp", block.last_op)
     calls: list[CallOp] = []
     functions: list[FuncOp] = []
+    placed: dict[GraphOp, GraphOp] = {}
     for index, (kind, ops) in enumerate(segments):
         inside = set(ops)
         inputs = _unique(
@@ -280,12 +282,17 @@ def _outline(module: ModuleOp, main: FuncOp, segments: list[tuple[str, list[Grap
             if any(home.get(use.operation, -1) != index for use in result.uses)
         ]
         symbol = f"{kind}_{index}"
-        function = _function(symbol, kind, ops, inputs, outputs, names)
+        function = _function(symbol, kind, ops, inputs, outputs, names, placed)
         functions.append(function)
         call = CallOp(symbol, [values.get(v, v) for v in inputs], [v.type for v in outputs])
         values.update(zip(outputs, call.results, strict=True))
         note_all_replaced(dict(zip(outputs, call.results, strict=True)))
         calls.append(call)
+    for function in functions:
+        module.body.block.insert_op_before(function, main)
+    for op, clone in placed.items():
+        with step("place", op) as done:
+            done.made.append(clone)
     new_return = ReturnOp(*[values.get(v, v) for v in terminator.arguments])
     new_block = Block(arg_types=[a.type for a in block.args])
     arguments = dict(zip(block.args, new_block.args, strict=True))
@@ -307,8 +314,6 @@ def _outline(module: ModuleOp, main: FuncOp, segments: list[tuple[str, list[Grap
     main.detach_region(old_region)
     main.add_region(Region(new_block))
     old_region.drop_all_references()
-    for function in functions:
-        module.body.block.insert_op_before(function, main)
 
 
 def _function(
@@ -318,8 +323,12 @@ def _function(
     inputs: Sequence[SSAValue],
     outputs: Sequence[OpResult],
     names: dict[SSAValue, str],
+    placed: dict[GraphOp, GraphOp],
 ) -> FuncOp:
-    """A private function of clones of the operations, and of the constants they use."""
+    """A private function of clones of the operations, and of the constants they use.
+
+    `placed` becomes each operation's clone.
+    """
     body = Block(arg_types=[v.type for v in inputs])
     mapping: dict[SSAValue, SSAValue] = dict(zip(inputs, body.args, strict=True))
     for op in ops:
@@ -327,7 +336,7 @@ def _function(
             if operand not in mapping and isinstance(operand.owner, ConstantOp):
                 _clone(operand.owner, body, mapping)
         if op.results[0] not in mapping:
-            _clone(op, body, mapping)
+            placed[op] = _clone(op, body, mapping)
     body.add_op(ReturnOp(*[mapping[v] for v in outputs]))
     function = FuncOp(
         symbol,
@@ -341,11 +350,12 @@ def _function(
     return function
 
 
-def _clone(op: GraphOp, block: Block, mapping: dict[SSAValue, SSAValue]) -> None:
+def _clone(op: GraphOp, block: Block, mapping: dict[SSAValue, SSAValue]) -> GraphOp:
     clone = op.clone(value_mapper=mapping)
     clone.location = op.location
     block.add_op(clone)
     note_all_replaced(dict(zip(op.results, clone.results, strict=True)))
+    return clone
 
 
 def _name_attributes(

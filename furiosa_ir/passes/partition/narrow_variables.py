@@ -16,6 +16,7 @@ from furiosa_ir.dialects.graph.variables import (
     variables_of,
 )
 from furiosa_ir.dialects.quant import Quantization
+from furiosa_ir.ir.rewrite_watch import step
 from furiosa_ir.ir.shaped_operation import element_of
 from furiosa_ir.ir.value_tracking import note_replaced
 
@@ -67,18 +68,21 @@ def _narrow(
     kept = TensorType[Attribute](element, shape)
     initial = np.full(shape, quantization.zero_point, quantization.dtype)
     name = variable.sym_name.data
-    module.body.block.insert_op_before(VariableOp.of(name, kept, initial), variable)
+    narrow = VariableOp.of(name, kept, initial)
+    module.body.block.insert_op_before(narrow, variable)
     variable.detach()
     variable.erase()
     integers = ReadVariableOp.of(name, kept, read.location)
     block = read.parent
     assert block is not None
-    block.insert_op_before(integers, read)
-    for quantize in quantizers:
-        note_replaced(quantize.result, integers.result)
-        quantize.result.replace_all_uses_with(integers.result)
-        quantize.detach()
-        quantize.erase()
+    with step("narrow_variable", read) as done:
+        block.insert_op_before(integers, read)
+        for quantize in quantizers:
+            note_replaced(quantize.result, integers.result)
+            quantize.result.replace_all_uses_with(integers.result)
+            quantize.detach()
+            quantize.erase()
+        done.made.extend([narrow, integers])
     read.detach()
     read.erase()
     assignment.operands = [source.x]

@@ -46,6 +46,7 @@ from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.remarks import described, heard, missed, passed
+from furiosa_ir.ir.rewrite_watch import Step, step
 from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
@@ -97,7 +98,8 @@ def assign_views(function: FuncOp) -> None:
     block = function.body.block
     for op in list(block.ops):
         if isinstance(op, movement.PadOp):
-            _pad_by_concat(op)
+            with step("pad_by_concat", op) as done:
+                _pad_by_concat(op, done)
     _broadcast_batches(block)
     views = infer_views(block)
     for op in list(block.ops):
@@ -142,7 +144,7 @@ def _why_not_free(op: TensorOp, views: Views) -> str:
     return f"{want} is no renaming of {have}, in which its operand lies"
 
 
-def _pad_by_concat(op: movement.PadOp) -> None:
+def _pad_by_concat(op: movement.PadOp, done: Step) -> None:
     """Padding that no window takes over: constants before and behind, one axis after the other."""
     missed(
         op,
@@ -167,11 +169,14 @@ def _pad_by_concat(op: movement.PadOp) -> None:
                 border = np.broadcast_to(np.array(op.value.value.data, dtype), shape)
                 constant = arithmetic.ConstantOp.make([], [element], value=BlobAttr.of(border))
                 block.insert_op_before(constant, op)
+                done.made.append(constant)
                 parts.append(constant.result)
         if len(parts) > 1:
             concat = movement.ConcatOp.make([parts], [element], location=op.location, axis=axis)
             block.insert_op_before(concat, op)
+            done.made.append(concat)
             value = concat.result
+    done.values.append(value)
     note_replaced(op.result, value)
     op.result.replace_all_uses_with(value)
     op.detach()
@@ -183,30 +188,35 @@ def _broadcast_batches(block: Block) -> None:
     for kernel in list(block.ops):
         if not isinstance(kernel, DotOp) or not is_batched(kernel):
             continue
-        head = cast("contraction.MatMulOp", kernel.head)
-        leading = shape_of(head.result)[:-2]
-        for argument in (head.a, head.b):
-            shape = shape_of(argument)
-            if shape[:-2] == leading:
-                continue
-            missed(
-                kernel,
-                "broadcast",
-                "an operand of {have} is copied out to {want}: the product's engine does not "
-                "broadcast",
-                have=str(list(shape)),
-                want=str([*leading, *shape[-2:]]),
-            )
-            index = kernel.body.block.args.index(argument)  # pyright: ignore[reportArgumentType]
-            wide = movement.BroadcastOp.make(
-                [kernel.inputs[index]],
-                [element_of(argument)],
-                location=kernel.location,
-                shape=(*leading, *shape[-2:]),
-            )
-            block.insert_op_before(wide, kernel)
-            kernel.operands[index] = wide.result
-            argument._type = wide.result.type  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+        with step("broadcast_batches", kernel) as done:
+            _broadcast_operands(kernel, done)
+
+
+def _broadcast_operands(kernel: DotOp, done: Step) -> None:
+    block, head = cast("Block", kernel.parent), cast("contraction.MatMulOp", kernel.head)
+    leading = shape_of(head.result)[:-2]
+    for argument in (head.a, head.b):
+        shape = shape_of(argument)
+        if shape[:-2] == leading:
+            continue
+        missed(
+            kernel,
+            "broadcast",
+            "an operand of {have} is copied out to {want}: the product's engine does not broadcast",
+            have=str(list(shape)),
+            want=str([*leading, *shape[-2:]]),
+        )
+        index = kernel.body.block.args.index(argument)  # pyright: ignore[reportArgumentType]
+        wide = movement.BroadcastOp.make(
+            [kernel.inputs[index]],
+            [element_of(argument)],
+            location=kernel.location,
+            shape=(*leading, *shape[-2:]),
+        )
+        block.insert_op_before(wide, kernel)
+        kernel.operands[index] = wide.result
+        argument._type = wide.result.type  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+        done.made.append(wide)
 
 
 def _match_operands(kernel: KernelOp, views: Views) -> None:
@@ -237,14 +247,24 @@ def _relaid(value: SSAValue, view: str, before: Operation, views: Views) -> SSAV
             want=view,
             shape=str(list(shape_of(value))),
         )
-    copy = make_kernel(CopyOp, [value], value, before.location)
-    cast("Block", before.parent).insert_op_before(copy, before)
+    with step("copy_operand", before) as done:
+        copy = make_kernel(CopyOp, [value], value, before.location)
+        cast("Block", before.parent).insert_op_before(copy, before)
+        done.made.append(copy)
     views[copy.result] = view
     return copy.result
 
 
 def _wrap(op: TensorOp, views: Views) -> CopyOp:
     """The movement as a copy in DRAM."""
+    with step("copy_in_dram", op) as done:
+        copy = _wrapped(op, views)
+        done.made.append(copy)
+        done.values.append(copy.result)
+    return copy
+
+
+def _wrapped(op: TensorOp, views: Views) -> CopyOp:
     block = cast("Block", op.parent)
     inputs = list(op.operands)  # one entry a part, even if two parts are one tensor
     result = op.results[0]
@@ -305,8 +325,10 @@ def _fill_parts(block: Block, views: Views) -> None:
             value = op.operands[index]
             if heard():
                 _tell_part(op, value, is_shared=value in claimed)
-            kernel = make_kernel(VectorOp, [value], value, op.location)
-            block.insert_op_before(kernel, op)
+            with step("fill_part", op) as done:
+                kernel = make_kernel(VectorOp, [value], value, op.location)
+                block.insert_op_before(kernel, op)
+                done.made.append(kernel)
             views[kernel.result] = views[value]
             op.operands[index] = kernel.result
             claimed.add(kernel.result)
@@ -344,8 +366,10 @@ def _separate_results(block: Block, views: Views) -> None:
         if root is None or root in seen or _is_reordered_twice(value, root):
             if heard():
                 _tell_result(index, value, root, seen)
-            copy = make_kernel(CopyOp, [value], value, end.location)
-            block.insert_op_before(copy, end)
+            with step("copy_result", end) as done:
+                copy = make_kernel(CopyOp, [value], value, end.location)
+                block.insert_op_before(copy, end)
+                done.made.append(copy)
             views[copy.result] = views[value]
             end.operands[index] = copy.result
             root = copy.result

@@ -32,7 +32,7 @@ from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.location import fused_location, layer_name
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.remarks import described, heard, missed, passed
-from furiosa_ir.ir.rewrite_watch import rewrite_watch
+from furiosa_ir.ir.rewrite_watch import step
 from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
@@ -42,9 +42,6 @@ MAX_EPILOGUE = 64
 
 MAX_VECTOR = 192
 """Operations that a kernel without a head may have: planning takes each operand's part in each."""
-
-_OUTLINE = "outline"
-"""What logs of rewrites call the forming of a kernel."""
 
 Candidates = Mapping[Operation, Sequence[SSAValue]]
 """Operation -> its operands whose producers may join."""
@@ -139,7 +136,10 @@ def fuse_kernels(function: FuncOp) -> None:
         rest = sorted(members[len(head) :], key=position.__getitem__)
         # The last in program order is the one that the others lead to.
         last = max(members, key=position.__getitem__)
-        _outline(kind, [*head, *rest], last)
+        with step("outline", (*head, *rest)[0]) as done:
+            kernel = _outline(kind, [*head, *rest], last)
+            done.made.append(kernel)
+            done.values.append(kernel.result)
 
 
 def _candidates(operations: Sequence[TensorOp], kinds: Any) -> Candidates:
@@ -188,8 +188,10 @@ def _merge_pad(op: contraction.ConvOp | contraction.ReduceWindowOp) -> None:
         )
         return
     passed(op, "pad", "{pad} in front of it is its window's padding", pad=described(pad))
-    op.properties["pads"] = as_attribute(pads)
-    op.operands[0] = pad.x
+    with step("merge_pad", pad) as done:
+        op.properties["pads"] = as_attribute(pads)
+        op.operands[0] = pad.x
+        done.made.append(op)
     if not pad.result.has_one_use() and not pad.result.uses:
         pad.detach()
         pad.erase()
@@ -231,9 +233,11 @@ def _transpose_weight(op: contraction.MatMulOp) -> None:
         [], [element_of(op.b)], location=owner.location, value=blob
     )
     block = cast("Block", op.parent)
-    block.insert_op_before(constant, op)
-    op.operands[1] = constant.result
-    op.properties["transpose_b"] = as_attribute(1)
+    with step("transpose_weight", op) as done:
+        block.insert_op_before(constant, op)
+        op.operands[1] = constant.result
+        op.properties["transpose_b"] = as_attribute(1)
+        done.made.append(constant)
     if owner.result.first_use is None:
         owner.detach()
         owner.erase()
@@ -376,7 +380,7 @@ def _exclusive(
                 yield owner
 
 
-def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) -> None:
+def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) -> KernelOp:
     """Moves the operations into a kernel that stands where `last` stood.
 
     The head's operands come first and once more for every use: what the dot-product engine reads
@@ -390,15 +394,8 @@ def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) 
             v for op in members if op is not head for v in op.operands if v.owner not in inside
         )
     )
-    watch = rewrite_watch()
-    if watch is not None:
-        watch.before(_OUTLINE, members[0])
     kernel = make_kernel(kind, [*first, *rest], last.results[0], fused_location(members))
-    fired = None
-    if watch is not None:
-        fired = watch.application(_OUTLINE, members[0], [kernel], [kernel.result])
-    block = cast("Block", last.parent)
-    block.insert_op_after(kernel, last)
+    cast("Block", last.parent).insert_op_after(kernel, last)
     body = kernel.body.block
     arguments = dict(zip(rest, body.args[len(first) :], strict=True))
     note_replaced(last.results[0], kernel.result)
@@ -412,5 +409,4 @@ def _outline(kind: type[KernelOp], members: Sequence[TensorOp], last: TensorOp) 
             elif operand in arguments:
                 op.operands[index] = arguments[operand]
     cast("YieldOp", body.last_op).operands[0] = last.results[0]
-    if watch is not None:
-        watch.after(_OUTLINE, fired)
+    return kernel

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, Operation
+from xdsl.ir import Operation
 
 from furiosa_ir.backends.warboy.commands.command_operations import command_op
 from furiosa_ir.backends.warboy.commands.constant_section import lay_out
@@ -56,6 +56,7 @@ from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.remarks import heard
+from furiosa_ir.ir.rewrite_watch import step
 from furiosa_ir.ir.segments import is_npu
 
 _ORIGIN: Shape4 = (0, 0, 0, 0)
@@ -103,21 +104,28 @@ def schedule(function: FuncOp, machine: Machine) -> None:
     function.attributes[CONSTANTS] = ArrayAttr([BlobAttr(op.value.data) for op in constants])
     function.attributes[LAYERS] = LayersAttr(LayerTable(tuple(layer_row(op) for op in kernels)))
     locations = [op.location for op in kernels]
+    issued = _operations(commands, locations)
+    by_kernel: list[list[Operation]] = [[] for _ in kernels]
+    for op, command in zip(issued, commands, strict=True):
+        by_kernel[command.layer].append(op)
+    for kernel, mine in zip(kernels, by_kernel, strict=True):
+        with step("issue", kernel) as done:
+            done.made.extend(mine)
     for op in reversed(list(block.ops)):
         op.detach()
         op.erase(safe_erase=False)
-    _emit(block, commands, locations)
+    block.add_ops([*issued, EndOp()])
     function.attributes.pop(MEMORY, None)
     erase_views(function)
 
 
-def _emit(block: Block, commands: Sequence[Command], locations: Sequence[object]) -> None:
+def _operations(commands: Sequence[Command], locations: Sequence[object]) -> list[Operation]:
     issued: list[Operation] = []
     for command in commands:
         op = command_op(command, [issued[w].results[0] for w in command.waits])
         op.location = locations[command.layer]  # pyright: ignore[reportAttributeAccessIssue]
         issued.append(op)
-    block.add_ops([*issued, EndOp()])
+    return issued
 
 
 def schedule_commands(function: FuncOp, machine: Machine) -> Iterator[Command]:
@@ -223,16 +231,16 @@ def _kernel(kernel: KernelSteps, following: Sequence[KernelSteps]) -> Iterator[I
     """
     steps = kernel.steps
     yield from kernel.load_tiles(steps[0])
-    for step, after in zip(steps, [*steps[1:], None], strict=True):
+    for now, after in zip(steps, [*steps[1:], None], strict=True):
         early = after is not None and kernel.overlaps
         if after is not None and early:
             yield from kernel.load_parameters(after)
             yield from kernel.load_tiles(after)
-        yield kernel.execute(step)
+        yield kernel.execute(now)
         if after is None:
             for other in following:
                 yield from other.load_parameters(other.steps[0])
-        yield from kernel.store(step)
+        yield from kernel.store(now)
         if after is not None and not early:
             yield from kernel.load_parameters(after)
             yield from kernel.load_tiles(after)
