@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from furiosa_ir.api.sensitivity import sensitivity
     from furiosa_ir.compiler import default_pipeline
     from furiosa_ir.dialects import ftensor, graph, quant
-    from furiosa_ir.dialects.graph.base import quantization_of
+    from furiosa_ir.dialects.graph.base import constant_of, quantization_of
     from furiosa_ir.errors import (
         CompilationFailure,
         ExecutionFailure,
@@ -77,6 +77,7 @@ __all__ = [
     "VerificationFailure",
     "__version__",
     "compile",
+    "constant_of",
     "default_pipeline",
     "dialect",
     "element_of",
@@ -119,7 +120,7 @@ _DECLARED = {
     "furiosa_ir.dialects.ftensor": "=ftensor",
     "furiosa_ir.dialects.graph": "=graph",
     "furiosa_ir.dialects.quant": "=quant",
-    "furiosa_ir.dialects.graph.base": "quantization_of",
+    "furiosa_ir.dialects.graph.base": "constant_of quantization_of",
     "furiosa_ir.errors": "CompilationFailure ExecutionFailure FormatFailure FuriosaError "
     "ImportFailure VerificationFailure",
     "furiosa_ir.ir.constants": "BlobAttr",

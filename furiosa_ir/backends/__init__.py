@@ -372,11 +372,15 @@ def find(wanted: Callable[[Backend], bool], plugins: Sequence[Plugin] = ()) -> B
     return found
 
 
-def look_for_installed() -> None:
-    """Registers the backends that are installed: for whoever meets names that may be theirs."""
+def look_for_installed() -> bool:
+    """Loads what is installed beside us, for whoever meets names that may be of that.
+
+    Returns:
+        Whether there is anything.
+    """
     from furiosa_ir.backends.installed import load_installed  # noqa: PLC0415  # few need it
 
-    load_installed(register)
+    return load_installed(register)
 
 
 def read_program(

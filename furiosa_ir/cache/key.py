@@ -87,7 +87,7 @@ def compile_key(inputs: Inputs) -> Key | None:
     try:
         source = inputs.source
         content = _of_bytes(source) if isinstance(source, bytes) else _of_file(source)
-        if content.is_text:  # it may name what they declare
+        if content.is_text or inputs.pipeline != AS_EVER:  # it may name what they declare
             look_for_installed()
         plugins = _plugins(inputs.plugins)
     except (FuriosaError, OSError, ValueError):

@@ -210,9 +210,17 @@ class BlobAttr(Data[Constant], TextAlias):
     name = "graph.blob"
 
     @staticmethod
-    def of(array: Array) -> BlobAttr:
-        """The handle of an array (not copied)."""
-        return BlobAttr(Constant(array))
+    def of(array: Array | np.generic) -> BlobAttr:
+        """The handle of an array (not copied), or of one of numpy's numbers.
+
+        Raises:
+            TypeError: it is something else, whose element type would be a guess.
+        """
+        elements = np.asanyarray(array)
+        if elements is not array and not isinstance(array, np.generic):
+            name = type(array).__name__
+            raise TypeError(f"the elements of a constant are a numpy array, not of type '{name}'")
+        return BlobAttr(Constant(elements))
 
     @property
     def array(self) -> Array:

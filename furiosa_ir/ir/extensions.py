@@ -42,3 +42,8 @@ def pass_packages() -> list[str]:
     """Packages whose modules declare passes."""
     importlib.import_module(_DECLARING)
     return _PASS_PACKAGES
+
+
+def look_for_installed() -> None:
+    """Loads the backends and plug-ins that are installed: somebody asks for what nobody knows."""
+    importlib.import_module(_DECLARING).look_for_installed()

@@ -37,7 +37,7 @@ from xdsl.utils.exceptions import ArgSpecParseError
 from xdsl.utils.hints import isa, type_repr
 
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.ir.extensions import pass_packages
+from furiosa_ir.ir.extensions import look_for_installed, pass_packages
 from furiosa_ir.ir.pipeline_text import (
     FUNCTION_ANCHOR,
     MODULE_ANCHORS,
@@ -176,6 +176,8 @@ def find_pass(name: str) -> type[Pass]:
         _import_by_name(name)
     if name not in PASSES:
         import_pass_modules()
+    if name not in PASSES:
+        look_for_installed()
     if name not in PASSES:
         raise FuriosaError(f"there is no pass '{name}'", hint=nearest(name, sorted(PASSES)))
     return PASSES[name]

@@ -75,9 +75,9 @@ class Rewrite:
 
     __slots__ = ("_beside", "_block", "emitted", "options", "root")
 
-    def __init__(self, root: Operation, options: object = None) -> None:
+    def __init__(self, root: Operation, options: Any = None) -> None:
         self.root = root
-        self.options = options
+        self.options: Any = options
         self.emitted: list[Operation] = []
         self._beside: list[Operation] = []
         self._block: Block | None = root.parent

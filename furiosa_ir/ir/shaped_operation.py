@@ -20,7 +20,7 @@ from xdsl.irdl import traits_def
 from xdsl.traits import Pure
 
 from furiosa_ir.errors import VerificationFailure
-from furiosa_ir.ir.assembly_format import AssemblyOp
+from furiosa_ir.ir.assembly_format import AssemblyOp, default_properties
 from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.numerics.array import Array
@@ -85,17 +85,21 @@ class ShapedOp(AssemblyOp):
             operands: one entry for each operand definition; None for an optional one left out.
             elements: the element type of each result.
             location: the framework's layer.
-            properties: Python values (int, float, str, bool, sequences) or attributes.
+            properties: Python values (int, float, str, bool, sequences, numpy arrays for
+                constants) or attributes; what is left out is what text leaves out (`DEFAULTS`).
 
         Raises:
             VerificationFailure: the shape rule finds a contradiction, or makes no shape.
         """
+        given = {k: as_attribute(v) for k, v in properties.items() if v is not None}
+        if not given.keys() >= cls.DEFAULTS.keys():
+            given = default_properties(cls, _flat(operands), ()) | given
         placeholder = [tensor_type(element, ()) for element in elements]
         variadic = cls.get_irdl_definition().results
         is_variadic = len(variadic) == 1 and type(variadic[0][1]).__name__ == "VarResultDef"
         op = cls.build(
             operands=[[] if o is None else o for o in operands],
-            properties={k: as_attribute(v) for k, v in properties.items() if v is not None},
+            properties=given,
             result_types=[placeholder] if is_variadic else placeholder,
         )
         if location is not None:
@@ -129,6 +133,12 @@ class ShapedOp(AssemblyOp):
                     f"{self.name}: result has shape {list(shape_of(result))}, "
                     f"its operands make {list(shape)}"
                 )
+
+
+def _flat(operands: Sequence[SSAValue | Sequence[SSAValue] | None]) -> list[SSAValue]:
+    """The operands as an operation holds them: variadic ones in line, those left out not at all."""
+    listed = [[o] if isinstance(o, SSAValue) else o or () for o in operands]
+    return [value for values in listed for value in values]
 
 
 def _constant_id(value: SSAValue) -> int | None:

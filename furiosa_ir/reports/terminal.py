@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,6 +83,10 @@ def _find(profile: Profile, name: str) -> list[LayerProfile]:
         found = [layer for layer in profile.layers if getattr(layer, key) == name]
         if found:
             return found
+    # What passes or converters have joined goes by each of its names.
+    found = [layer for layer in profile.layers if name in re.split("[+;]", layer.name)]
+    if found:
+        return found
     known = [layer.short for layer in profile.layers]
     inside = [layer.short for layer in profile.layers if name and name in layer.name]
     near = inside[:3] or difflib.get_close_matches(name, known, n=3, cutoff=0.4)

@@ -38,7 +38,7 @@ _CHECKOUT = 60.0
 
 
 def records(kind: str, plugins: Sequence[Any] = ()) -> list[Record]:
-    """What there is of a kind, by name.
+    """What there is of a kind, by name; of what is installed beside the project as well.
 
     Args:
         kind: one of `KINDS`.
@@ -49,9 +49,9 @@ def records(kind: str, plugins: Sequence[Any] = ()) -> list[Record]:
     """
     from furiosa_ir.backends import backends, look_for_installed
 
-    look_for_installed()
     if (
-        plugins
+        look_for_installed()
+        or plugins
         or any(b.module.partition(".")[0] != "furiosa_ir" for b in backends())
         or not _is_fresh()
     ):

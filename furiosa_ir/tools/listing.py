@@ -5,12 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from furiosa_ir.backends import backends
+from furiosa_ir.backends import backends, look_for_installed
 from furiosa_ir.ir.passes import Pass, all_passes, pass_options
 
 
 def list_passes() -> str:
     """Every pass with its options, documentation and rules; then each backend's phases, targets."""
+    look_for_installed()
     lines: list[str] = []
     for cls in all_passes().values():
         lines.extend(_pass_lines(cls))

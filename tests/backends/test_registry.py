@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -29,11 +30,14 @@ from furiosa_ir.backends import (
 from furiosa_ir.cache.key import Inputs, compile_key
 from furiosa_ir.errors import CompilationFailure, ExecutionFailure, FuriosaError
 from furiosa_ir.formats import Format, recognise
+from furiosa_ir.ir import passes
 from furiosa_ir.ir.extensions import dialects
 from furiosa_ir.ir.pipeline import Phase, Pipeline
+from furiosa_ir.pipeline_request import EditKind, PipelineRequest, edit_of_option
 from furiosa_ir.program import Program
 from furiosa_ir.runtime.device import target_of
-from tests.backends.conftest import ROOT, TOY
+from furiosa_ir.tools.catalogue import records
+from tests.backends.conftest import ROOT, TOY, Forget
 
 NETWORK = ROOT / "examples" / "digits" / "digits_int8.tflite"
 
@@ -233,11 +237,11 @@ def test_devices_that_are_no_regular_expression_are_named() -> None:
         target_of("gpu")
 
 
-def _distribution(folder: Path, value: str) -> None:
+def _distribution(folder: Path, value: str, group: str = "furiosa_ir.backends") -> None:
     info = folder / "toy-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[furiosa_ir.backends]\ntoy = {value}\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\ntoy = {value}\n")
 
 
 @pytest.mark.usefixtures("own_register")
@@ -294,3 +298,69 @@ def test_an_installed_backend_that_does_not_load_is_a_warning(
         backend_for("broken")
     assert "the backend 'toy' is not used" in caplog.text
     assert "no such machine" in caplog.text
+
+
+PASS = """
+from dataclasses import dataclass
+
+import furiosa_ir as fi
+
+
+@dataclass(frozen=True)
+class Installed(fi.RewritePass):
+    \"\"\"Does nothing.\"\"\"
+
+    name = "test-of-a-distribution"
+"""
+
+
+@pytest.fixture
+def installed_pass(
+    own_register: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A distribution with a pass; forgotten again."""
+    del own_register
+    _distribution(tmp_path, "test_of_a_distribution", "furiosa_ir.plugins")
+    module = tmp_path / "test_of_a_distribution.py"
+    module.write_text(PASS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(passes, "PASSES", dict(passes.PASSES))
+    yield module
+    sys.modules.pop("test_of_a_distribution", None)
+
+
+def test_an_installed_pass_is_found_when_it_is_named(installed_pass: Path) -> None:
+    assert passes.find_pass("test-of-a-distribution").__module__ == installed_pass.stem
+    assert "test-of-a-distribution" in [r["name"] for r in records("passes")]
+
+
+@pytest.mark.usefixtures("installed_pass")
+def test_an_installed_pass_is_listed_before_anybody_has_named_it() -> None:
+    assert "test-of-a-distribution" in [r["name"] for r in records("passes")]
+
+
+def test_a_program_of_an_installed_pass_depends_on_its_code(
+    installed_pass: Path, own_register: Forget
+) -> None:
+    """From the first look into the cache on, in each process anew."""
+    edit = edit_of_option(EditKind.INSERT_AFTER, "graph-partition=test-of-a-distribution")
+    inputs = Inputs(NETWORK, None, pipeline=PipelineRequest(edits=(edit,)))
+    first = compile_key(inputs)
+    assert first is not None
+    for text, is_same in ((PASS, True), (f"{PASS}\nMORE = 1\n", False)):
+        own_register()
+        del sys.modules["test_of_a_distribution"]
+        installed_pass.write_text(text)
+        key = compile_key(inputs)
+        assert key is not None
+        assert (key.digest == first.digest) is is_same
+
+
+@pytest.mark.usefixtures("own_register")
+def test_an_entry_point_of_a_plug_in_names_a_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _distribution(tmp_path, "json:dumps", "furiosa_ir.plugins")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    look_for_installed()
+    assert "the plug-in 'toy' is not used: 'json:dumps' is no MODULE" in caplog.text

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from xdsl.ir import Dialect
 
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
-from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, i48
+from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE as NUMPY_DTYPE
+from furiosa_ir.dialects.ftensor.base import TensorOp as TensorOp
+from furiosa_ir.dialects.ftensor.base import i48 as i48
 
 OPERATIONS: list[type[TensorOp]] = [
     op
@@ -24,5 +26,3 @@ if TYPE_CHECKING:
     from furiosa_ir.dialects.ftensor.movement import *  # noqa: F403
 else:
     globals().update({op.__name__: op for op in OPERATIONS})
-
-__all__ = ["NUMPY_DTYPE", "OPERATIONS", "FTensor", "TensorOp", "i48"]

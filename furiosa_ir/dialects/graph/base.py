@@ -266,9 +266,12 @@ def is_from_tflite(module: ModuleOp) -> bool:
     return module.attributes.get("graph.source") == StringAttr("tflite")
 
 
+_CONSTANTS = ("graph.constant", "ftensor.constant")
+
+
 def constant_of(value: SSAValue) -> Array | None:
-    """The elements of a value that a `graph.constant` makes, else None."""
+    """The elements of a value that is a constant, at any level; None of another. Do not write."""
     owner = value.owner
-    if isinstance(owner, Operation) and owner.name == "graph.constant":
+    if isinstance(owner, Operation) and owner.name in _CONSTANTS:
         return cast("BlobAttr", owner.properties["value"]).array
     return None
