@@ -48,7 +48,7 @@ def test_sound_text_has_no_faults():
     ("old", "new", "at", "message"),
     [
         ("graph.relu %x", "graph.relu %z", "%z", "%z"),
-        ("graph.relu %x", "graph.rel %x", "%y", "graph.rel"),
+        ("graph.relu %x", "graph.rel %x", "graph.rel", "graph.rel"),
         (
             "{\n  %y = graph.relu %x : tensor<1x4x",
             "{\n  %y = graph.relu %x : tensor<1x5x",
