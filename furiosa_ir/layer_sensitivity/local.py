@@ -23,7 +23,8 @@ class LocalError:
 
     Attributes:
         error: root of the mean squared error, in steps.
-        saturated: share of the values that lie more than half a step beyond the range.
+        saturated: share of the values that lie more than a step beyond the range: a step is what the
+            greatest of them is off by in any case where formats fix the scale (softmax: 1 / 256).
         used: share of the range that the values reach over, of 0 to 1.
         least, greatest: the values' own ends.
         peaks: the greatest absolute value of each channel.
@@ -73,7 +74,7 @@ class LocalSums:
         errors = round_to(x, self.written, self.read) - x
         errors /= scales.astype(x.dtype)
         self._squares += float(np.square(errors, dtype=np.float64).sum())
-        beyond = (steps < low - zero_points - 0.5) | (steps > high - zero_points + 0.5)
+        beyond = (steps < low - zero_points - 1) | (steps > high - zero_points + 1)
         self._beyond += int(np.count_nonzero(beyond))
         self._count += x.size
         self._low = min(self._low, float((steps + zero_points).min()))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from ai_edge_litert import schema_py_generated as schema
 from onnx import helper, numpy_helper
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
@@ -13,8 +14,10 @@ from xdsl.ir import SSAValue
 from furiosa_ir.dialects.graph.base import quantization_of
 from furiosa_ir.dialects.quant import Quantization, UniformType
 from furiosa_ir.dialects.quant.arithmetic import dequantize
+from furiosa_ir.importers.tflite.unpacking import unpacked
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import shape_of, tensor_type
+from furiosa_ir.quantization.tflite_preparation import packed
 
 
 def planted_onnx(
@@ -107,3 +110,32 @@ def without_quantisation(model: onnx.ModelProto) -> onnx.ModelProto:
         else:
             made.graph.node.append(node)
     return made
+
+
+def without_quantisation_tflite(content: bytes) -> bytes:
+    """A quantised TFLite network in float, by LiteRT's schema alone: weights are dequantised."""
+    model = unpacked(content, schema)
+    (graph,) = model.subgraphs
+    kinds = schema.TensorType
+    stored = {kinds.INT8: np.int8, kinds.UINT8: np.uint8, kinds.INT32: np.int32}
+    for tensor in graph.tensors:
+        parameters = tensor.quantization
+        if tensor.type not in stored or parameters is None or parameters.scale is None:
+            continue
+        data = model.buffers[tensor.buffer].data
+        if data is not None and len(data):
+            numbers = np.frombuffer(bytes(data), stored[tensor.type]).reshape(tensor.shape)
+            scales, zeros = np.array(parameters.scale), np.array(parameters.zeroPoint)
+            if scales.size > 1:
+                shape = [
+                    -1 if i == parameters.quantizedDimension else 1 for i in range(numbers.ndim)
+                ]
+                scales, zeros = scales.reshape(shape), zeros.reshape(shape)
+            real = ((numbers.astype(np.float64) - zeros) * scales).astype(np.float32)
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(real.tobytes(), np.uint8)
+            model.buffers.append(buffer)
+            tensor.buffer = len(model.buffers) - 1
+        tensor.type = kinds.FLOAT32
+        tensor.quantization = None
+    return packed(model, len(content) * 5)

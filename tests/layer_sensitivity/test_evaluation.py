@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
@@ -20,7 +22,10 @@ from furiosa_ir.numerics.array import Array
 from furiosa_ir.verification.inputs import drawn_inputs, network_inputs
 from tests.conftest import DIGITS, SHARED
 from tests.draws import mostly_slow
-from tests.layer_sensitivity.networks import without_quantisation
+from tests.layer_sensitivity.networks import (
+    without_quantisation,
+    without_quantisation_tflite,
+)
 
 ONNX = DIGITS / "digits_qdq_int8.onnx"
 TFLITE = DIGITS / "digits_int8.tflite"
@@ -41,6 +46,48 @@ def test_it_computes_what_the_file_does_without_its_quantisation() -> None:
         want = np.asarray(session.run(None, {"image": image[None]})[0])
         base = evaluation.run({"image": image[None]}, rounded=False, state={})
         np.testing.assert_allclose(base.outputs[0], want, rtol=1e-4, atol=1e-6)
+
+
+FLOAT_IN_LITERT = [
+    "ad_fc_ae_int8.tflite",
+    "ic_resnet8_int8.tflite",
+    "kws_dscnn_int8.tflite",
+    "person_detect_int8_qdimfix.tflite",
+    "vww_mbv1_025_96_int8.tflite",
+]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        TFLITE,
+        *(
+            pytest.param(SHARED / "models" / "trained" / name, marks=pytest.mark.corpus)
+            for name in FLOAT_IN_LITERT
+        ),
+    ],
+    ids=lambda path: path.name,
+)
+def test_it_computes_what_litert_does_of_the_network_in_float(file: Path) -> None:
+    module = load(file)
+    litert = Interpreter(model_content=without_quantisation_tflite(file.read_bytes()))
+    litert.allocate_tensors()
+    (entry,), (exit_,) = (
+        cast("Any", d) for d in (litert.get_input_details(), litert.get_output_details())
+    )
+    (argument,) = main_function(module).body.block.args
+    q = fi.quantization_of(argument)
+    assert q is not None
+    evaluation = Evaluation(real_form(module))
+    (name,) = evaluation.inputs
+    for feeds in drawn_inputs(network_inputs(module))[:3]:
+        real = (feeds[name].astype(np.float64) - q.zero_point) * q.scale
+        litert.set_tensor(entry["index"], real.astype(np.float32))
+        litert.invoke()
+        want = np.asarray(cast("Any", litert).get_tensor(exit_["index"]))
+        base = evaluation.run(feeds, rounded=False, state={})
+        scale = float(np.abs(want).max())
+        np.testing.assert_allclose(base.outputs[0], want, rtol=1e-3, atol=1e-4 * scale)
 
 
 @pytest.mark.parametrize(("file", "kind"), [(ONNX, "onnx_images"), (TFLITE, "tflite_images")])
