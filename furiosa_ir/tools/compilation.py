@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from furiosa_ir.backends import backend_for, default_backend, read_program
-from furiosa_ir.cache.compilation import compile_cached
-from furiosa_ir.cache.entry import Metadata
+from furiosa_ir.cache.compilation import Result, compile_cached
 from furiosa_ir.cache.key import Inputs
 from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
-from furiosa_ir.errors import FuriosaError, readable
+from furiosa_ir.errors import FuriosaError
 from furiosa_ir.files import check_writable, refuse_terminal, replacing, write_failure
 from furiosa_ir.formats import Format, head_of, recognise
 from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
-from furiosa_ir.reports.units import format_value
 from furiosa_ir.streams import Stream
+from furiosa_ir.tools.compile_summary import print_summary, write_summary
 from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.tools.report_options import Reports
 from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction
@@ -57,12 +56,15 @@ def compile_file(
     reproduction: Reproduction = NO_REPRODUCTION,
     generic: bool = False,
     color: str = "auto",
+    quiet: bool = False,
+    summary: Path | None = None,
 ) -> None:
     """Compiles a file to a file; the options of `furiosa compile` document the arguments.
 
     Raises:
         FuriosaError: it cannot be compiled, or verified, or written; no output file is left then.
     """
+    started = time.perf_counter()
     watch, reports = watch or Watch(), reports or Reports()
     inputs = Inputs(source, target, batch_size, pipeline, tuple(plugins), part)
     backend = default_backend() if target is None else backend_for(target, inputs.plugins)
@@ -78,7 +80,7 @@ def compile_file(
     # Text that is written to a stream has no constants beside it.
     is_alone = is_program or stream is not None
     outputs = [output] if is_alone else [output, constants_path(output)]
-    outputs += [*reports.files, *watch.files]
+    outputs += [*reports.files, *watch.files, *([summary] if summary else [])]
     others = [*plugin_files(plugins), *pipeline.files, *([verify_inputs] if verify_inputs else [])]
     check_outputs([*outputs, *reproduction.outputs], source, others)
     watch.files_are_checked()
@@ -93,14 +95,16 @@ def compile_file(
         from furiosa_ir.tools.verification import VerifiedCompile
 
         work = VerifiedCompile(inputs, backend, target_ir, verbose, verify_each, verify_inputs)
-    work.reproduction = reproduction
+    work.reproduction, work.quiet = reproduction, quiet
+    result, size = None, None
     with watch.instruments(generic=generic, color=color) as instruments:
         work.instruments = (*instruments, *([recorder] if recorder else []))
         if is_program:
             # What the cache has, no pass would make again.
             watched = verify_each or watch.options.watches or reports.with_ir
             settings = None if cache and not watched else NO_CACHE
-            _compile_program(work, output, settings, partial(_report, work, reports, recorder))
+            report = partial(_report, work, reports, recorder)
+            result, size = _compile_program(work, output, settings, report)
         else:
             from furiosa_ir.ir.text import write_module
 
@@ -113,7 +117,19 @@ def compile_file(
                 elide=watch.options.elide,
                 paint=_paint(color, stream),
             )
-    click.echo(f"Written to {shown(output)}", err=True)
+    if summary is not None:
+        write_summary(
+            summary,
+            source=source,
+            output=output,
+            level=target_ir or work.backend.container.name,
+            seconds=time.perf_counter() - started,
+            figures=None if result is None else result.metadata,
+            size=size,
+            from_cache=result is not None and result.from_cache,
+        )
+    if not quiet:
+        click.echo(f"Written to {shown(output)}", err=True)
 
 
 def compile_reproducer(
@@ -236,38 +252,20 @@ def _compile_program(
     output: Path,
     settings: CacheSettings | None,
     report: Callable[[Path], None],
-) -> None:
+) -> tuple[Result, int]:
+    """What came out, and how many bytes the program has."""
     started = time.perf_counter()
     try:
         with replacing(output) as file:
             result = compile_cached(work.inputs, partial(work.compile_to, file), settings, file)
-            if result.from_cache:
+            if result.from_cache and not work.quiet:
                 seconds = time.perf_counter() - started
                 click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
             work.verify(file)
             report(file)
+            size = file.stat().st_size
     except OSError as error:
         raise write_failure(output, error) from None
-    _print_summary(result.metadata)
-
-
-def _print_summary(figures: Metadata) -> None:
-    share = format_value(figures.npu_mac_share, "share")
-    latency = format_value(figures.latency_us, "latency")
-    cycles = f" ({format_value(figures.cycles, 'count')} cycles)" if figures.latency_us else ""
-    click.echo(f"MACs on the NPU: {share}", err=True)
-    hosts = figures.host_operators
-    apart = ", without the host's and the link's" if hosts and figures.latency_us else ""
-    click.echo(f"Estimated latency: {latency}{cycles}{apart}", err=True)
-    if not hosts:
-        click.echo("Operators on the host: none", err=True)
-        return
-    click.echo(f"Operators on the host: {len(hosts)}", err=True)
-    reasons: dict[tuple[int, str], list[str]] = {}
-    for op in hosts:
-        reasons.setdefault((op.hint, op.reason), []).append(op.layer or op.operator)
-    for (hint, reason), layers in sorted(reasons.items()):
-        more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
-        line = f"  Hint [{hint}]: {reason} ({', '.join(layers[:3])}{more})"
-        # Names come from models, and hits from stores that others may write to.
-        click.echo(readable(line, 2000), err=True)
+    if not work.quiet:
+        print_summary(result.metadata)
+    return result, size

@@ -38,6 +38,7 @@ class FileCompile:
         verify_each: whether to verify after each pass.
         instruments: what the user wants to see of it.
         reproduction: whether to write down a failure.
+        quiet: whether progress is not shown.
     """
 
     inputs: Inputs
@@ -47,6 +48,7 @@ class FileCompile:
     verify_each: bool = False
     instruments: Sequence[Instrumentation] = field(default=(), kw_only=True)
     reproduction: Reproduction = field(default=NO_REPRODUCTION, kw_only=True)
+    quiet: bool = field(default=False, kw_only=True)
     _recorder: CrashRecorder | None = field(default=None, init=False)
 
     @property
@@ -75,6 +77,7 @@ class FileCompile:
             progress.is_one_step()
         with self._recorded():
             recorders = [self._recorder] if self._recorder else []
+            shown = [] if self.quiet else [progress]
             result = compile_source(
                 given.source,
                 target=given.target,
@@ -83,10 +86,11 @@ class FileCompile:
                 target_ir=self.target_ir,
                 passes=given.pipeline,
                 plugins=given.plugins,
-                instrumentation=(progress, *recorders, *instrumentation, *self.instruments),
+                instrumentation=(*shown, *recorders, *instrumentation, *self.instruments),
                 verify_each=self.verify_each,
             )
-        progress.finished()
+        if not self.quiet:
+            progress.finished()
         return result
 
     def compile_to(self, file: Path) -> Compiled:

@@ -16,7 +16,7 @@ import click
 
 from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
 from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT
-from furiosa_ir.tools.command_line import Command, Program
+from furiosa_ir.tools.command_line import Command, OptionalValue, Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import part_options, shape_options
 from furiosa_ir.tools.pipeline_options import pipeline_options
@@ -107,6 +107,16 @@ def main() -> None:
 @watch_options
 @reproducer_options
 @click.option("-v", "--verbose", is_flag=True, help="Show every pass.")
+@click.option("-q", "--quiet", is_flag=True, help="Neither progress nor summary on stderr.")
+@click.option(
+    "--json",
+    "summary",
+    cls=OptionalValue,
+    alone="-",
+    type=OUTPUT,
+    metavar="FILE",
+    help="Also: the summary as JSON, on standard output or in a file.",
+)
 @click.version_option(__version__, prog_name="furiosa")
 def compile_command(
     source: Path,
@@ -132,6 +142,8 @@ def compile_command(
     reports: Reports,
     watch: Watch,
     verbose: bool,
+    quiet: bool,
+    summary: Path | None,
 ) -> None:
     """Compile SOURCE, an ONNX or TFLite network or one of our IRs, to a program.
 
@@ -154,7 +166,7 @@ def compile_command(
 
         if reproduction.runs:
             asked = (target_npu, target_ir, batch_size, verify, input_shape, dim, inputs, outputs)
-            is_alone = pipeline == AS_EVER and not any(asked)
+            is_alone = pipeline == AS_EVER and not any(asked) and summary is None
             compile_reproducer(source, output, reproduction, watch, load, is_alone=is_alone)
             return
         if dump_pipeline:
@@ -181,6 +193,8 @@ def compile_command(
             reports=replace(reports, page=report),
             generic=print_op_generic,
             color=color,
+            quiet=quiet,
+            summary=summary,
         )
 
 

@@ -1,0 +1,75 @@
+"""The figures of a compile: the lines on standard error, and `--json` for scripts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from furiosa_ir.cache.entry import Metadata
+from furiosa_ir.errors import readable
+from furiosa_ir.files import write_whole
+from furiosa_ir.reports.units import format_value
+
+
+def print_summary(figures: Metadata) -> None:
+    """Prints what a program takes, and what stays on the host and why."""
+    share = format_value(figures.npu_mac_share, "share")
+    latency = format_value(figures.latency_us, "latency")
+    cycles = f" ({format_value(figures.cycles, 'count')} cycles)" if figures.latency_us else ""
+    click.echo(f"MACs on the NPU: {share}", err=True)
+    hosts = figures.host_operators
+    apart = ", without the host's and the link's" if hosts and figures.latency_us else ""
+    click.echo(f"Estimated latency: {latency}{cycles}{apart}", err=True)
+    if not hosts:
+        click.echo("Operators on the host: none", err=True)
+        return
+    click.echo(f"Operators on the host: {len(hosts)}", err=True)
+    reasons: dict[tuple[int, str], list[str]] = {}
+    for op in hosts:
+        reasons.setdefault((op.hint, op.reason), []).append(op.layer or op.operator)
+    for (hint, reason), layers in sorted(reasons.items()):
+        more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
+        line = f"  Hint [{hint}]: {reason} ({', '.join(layers[:3])}{more})"
+        # Names come from models, and hits from stores that others may write to.
+        click.echo(readable(line, 2000), err=True)
+
+
+def write_summary(
+    file: Path,
+    *,
+    source: Path,
+    output: Path,
+    level: str,
+    seconds: float,
+    figures: Metadata | None = None,
+    size: int | None = None,
+    from_cache: bool = False,
+) -> None:
+    """Writes one JSON object (docs/command-line.md has its fields).
+
+    Args:
+        file: where to; `-` is standard output.
+        source: what was compiled.
+        output: what it became.
+        level: of that; what programs are called, or a level of IR.
+        seconds: how long it took.
+        figures: of a program; None of IR, whose fields are left out then.
+        size: bytes of the program.
+        from_cache: whether the cache had it.
+
+    Raises:
+        FuriosaError: the file cannot be written.
+    """
+    summary: dict[str, Any] = {
+        "source": str(source),
+        "output": str(output),
+        "level": level,
+        "seconds": round(seconds, 6),
+    }
+    if figures is not None:
+        summary |= {"bytes": size, "from_cache": from_cache, **asdict(figures)}
+    write_whole((json.dumps(summary, indent=2) + "\n").encode(), file)
