@@ -16,6 +16,7 @@ from tests.conftest import DIGITS
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FC_CACHE_ENABLED", "1")
     monkeypatch.setenv("FC_CACHE_STORE_URL", f"file://{tmp_path}/cache")
 
 
