@@ -23,8 +23,8 @@ class LocalError:
 
     Attributes:
         error: root of the mean squared error, in steps.
-        saturated: share of the values that lie more than a step beyond the range: a step is what the
-            greatest of them is off by in any case where formats fix the scale (softmax: 1 / 256).
+        saturated: share of the values that lie more than a step beyond the range; by one step, 1 is
+            beyond that of TFLite's softmax, whose scale is always 1 / 256.
         used: share of the range that the values reach over, of 0 to 1.
         least, greatest: the values' own ends.
         peaks: the greatest absolute value of each channel.

@@ -133,7 +133,7 @@ def without_quantisation_tflite(content: bytes) -> bytes:
                 scales, zeros = scales.reshape(shape), zeros.reshape(shape)
             real = ((numbers.astype(np.float64) - zeros) * scales).astype(np.float32)
             buffer = schema.BufferT()
-            buffer.data = np.frombuffer(real.tobytes(), np.uint8)
+            buffer.data = np.frombuffer(real.tobytes(), np.uint8)  # pyright: ignore[reportAttributeAccessIssue]
             model.buffers.append(buffer)
             tensor.buffer = len(model.buffers) - 1
         tensor.type = kinds.FLOAT32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
@@ -70,11 +70,9 @@ FLOAT_IN_LITERT = [
 )
 def test_it_computes_what_litert_does_of_the_network_in_float(file: Path) -> None:
     module = load(file)
-    litert = Interpreter(model_content=without_quantisation_tflite(file.read_bytes()))
+    litert: Any = Interpreter(model_content=without_quantisation_tflite(file.read_bytes()))
     litert.allocate_tensors()
-    (entry,), (exit_,) = (
-        cast("Any", d) for d in (litert.get_input_details(), litert.get_output_details())
-    )
+    (entry,), (exit_,) = litert.get_input_details(), litert.get_output_details()
     (argument,) = main_function(module).body.block.args
     q = fi.quantization_of(argument)
     assert q is not None
@@ -84,7 +82,7 @@ def test_it_computes_what_litert_does_of_the_network_in_float(file: Path) -> Non
         real = (feeds[name].astype(np.float64) - q.zero_point) * q.scale
         litert.set_tensor(entry["index"], real.astype(np.float32))
         litert.invoke()
-        want = np.asarray(cast("Any", litert).get_tensor(exit_["index"]))
+        want = np.asarray(litert.get_tensor(exit_["index"]))
         base = evaluation.run(feeds, rounded=False, state={})
         scale = float(np.abs(want).max())
         np.testing.assert_allclose(base.outputs[0], want, rtol=1e-3, atol=1e-4 * scale)
