@@ -72,7 +72,7 @@ def _cards(profile: Profile) -> Iterable[tuple[str, str, str]]:
     has_npu = bool(costs.layers)
     for name, text in profile.facts.items():
         yield readable(name, 200), readable(text, 200), ""
-    cycles = f"{format_value(costs.cycles, 'count')} cycles, as the simulator has them"
+    cycles = f"{format_value(costs.cycles, 'count')} cycles of the simulator"
     if has_npu:
         yield "NPU", format_value(times.npu, "microseconds"), cycles
     else:

@@ -281,6 +281,10 @@ def test_two_programs_side_by_side(
             page.evaluate("select(0, 3)")
             assert chosen(page) == [3, 3 if other is one else None]
             assert page.locator("#timeline canvas").count() == 2
+            # Whose figure is whose is written there, and which of the two is faster.
+            card = page.locator(".card").first.inner_text()
+            assert re.search(r"A\s*[\d.]+ µs\s*B\s*[\d.]+ µs", card)
+            assert ("B takes" in card) == (other is not one)
             assert "B \N{MINUS SIGN} A" in page.locator("#layers thead").inner_text()
             rows = page.locator("#layers tbody tr:not(.space)").count()
             assert rows == len(one.layers) + (0 if other is one else len(other.layers))

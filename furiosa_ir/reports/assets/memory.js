@@ -3,7 +3,7 @@
 function memoryView(section) {
   const tools = timeTools(section);
   tools.append(el("span", {}, "a rectangle is a tensor from its first byte written to its last one read"), ...PROGRAMS.filter((program) => program.execution).map((program) =>
-    el("span", {}, `computation ${count(program.execution.computation)} / total ${count(program.cycles)} cycles`)));
+    el("span", {}, `${PROGRAMS.length > 1 ? `${"AB"[program.index]}: ` : ""}computation ${count(program.execution.computation)} / total ${count(program.cycles)} cycles`)));
   const programs = PROGRAMS.filter((program) => program.execution && program.execution.buffers.count);
   if (!programs.length) {
     const isKnown = PROGRAMS.some((program) => program.execution);

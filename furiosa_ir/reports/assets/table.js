@@ -28,6 +28,14 @@ function tableColumns(all) {
   }));
 }
 
+/** A figure below others of its kind: what stands in the column's head is no more said, and points are in a line. */
+function shownInColumn(value, unit) {
+  if (value === null || value === undefined) return "";
+  if (unit === "microseconds") return value.toLocaleString("en-US", { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+  if (unit === "share") return `${(100 * value).toFixed(1)} %`;
+  return shown(value, unit);
+}
+
 function tableRows() {
   if (PROGRAMS.length === 1) return PROGRAMS[0].layers.map((layer) => [layer]);
   const [a, b] = PROGRAMS;
@@ -101,11 +109,11 @@ function layersView(section) {
   const longest = Math.max(1e-9, ...every.map((row) => Math.max(...row.map((layer) => (layer && layer.share) || 0))));
   function cellOf(column, row, at) {
     const value = column.value(row);
-    let text = column.unit === "text" ? value ?? "" : shown(value, column.unit);
+    let text = shownInColumn(value, column.unit);
     const classes = [column.unit === "text" ? "" : "number", at > 8 ? "optional" : ""];
     if (column.isChange && value) {
       classes.push(value > 0 ? "more" : "less");
-      text = (value > 0 ? "+" : "−") + shown(Math.abs(value), column.unit);
+      text = (value > 0 ? "+" : "−") + shownInColumn(Math.abs(value), column.unit);
     }
     if (value === "host") classes.push("host");
     const cell = el("td", { class: classes.join(" ").trim() }, text);
