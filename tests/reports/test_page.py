@@ -270,6 +270,35 @@ def test_gestures_zoom_and_move(browser: Any, written: Path) -> None:
         assert page.evaluate(window) == before
 
 
+def test_fingers_scroll_the_page_and_two_zoom(browser: Any, written: Path) -> None:
+    with Screen(browser, written, has_touch=True, is_mobile=True) as page:
+        page.set_viewport_size({"width": 400, "height": 800})
+        page.evaluate("document.getElementById('timeline').scrollIntoView()")
+        page.wait_for_function("document.querySelector('#timeline canvas').width > 300")
+        box = page.locator("#timeline canvas").bounding_box()
+        x, y = box["x"] + 220, box["y"] + 60
+        screen = page.context.new_cdp_session(page)
+
+        def touch(kind: str, *points: tuple[float, float]) -> None:
+            held = [{"x": a, "y": b, "id": i} for i, (a, b) in enumerate(points)]
+            screen.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": held})
+
+        whole, top = page.evaluate("timeAxis.to - timeAxis.from"), page.evaluate("scrollY")
+        touch("touchStart", (x, y))
+        for step in range(1, 10):
+            touch("touchMove", (x, y - 12 * step))
+        touch("touchEnd")
+        page.wait_for_function(f"scrollY > {top} + 40")
+        assert page.evaluate("timeAxis.to - timeAxis.from") == whole
+        page.evaluate("document.getElementById('timeline').scrollIntoView()")
+        touch("touchStart", (x, y))
+        touch("touchStart", (x, y), (x + 60, y))
+        for step in range(1, 8):
+            touch("touchMove", (x - 8 * step, y), (x + 60 + 8 * step, y))
+        touch("touchEnd")
+        assert page.evaluate("timeAxis.to - timeAxis.from") < whole / 2
+
+
 def test_two_programs_side_by_side(
     browser: Any, tmp_path: Path, branching_program: Program, digits_program: Program
 ) -> None:

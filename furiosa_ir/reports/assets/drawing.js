@@ -119,8 +119,9 @@ function pointing(canvas, find) {
   });
 }
 
-/** For d3.zoom: the wheel scrolls the page, with Ctrl or ⌘ it zooms (two fingers on a pad say Ctrl, too). */
+/** For d3.zoom: wheel and finger scroll the page; with Ctrl or ⌘ (two fingers on a pad say Ctrl, too) and with two fingers they zoom. */
 function byCtrlOrDrag(event) {
+  if (event.touches) return event.touches.length > 1;
   return event.type === "wheel" ? event.ctrlKey || event.metaKey : !event.button && !event.ctrlKey;
 }
 
