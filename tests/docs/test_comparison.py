@@ -1,9 +1,11 @@
-"""docs/comparison.md: each command of its tables runs."""
+"""docs/comparison.md: each command of its tables runs, and shows what its row says."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +13,86 @@ import pytest
 from click.testing import CliRunner
 
 from furiosa_ir.tools.furiosa import main
+from furiosa_ir.tools.lsp import main as lsp_main
 from furiosa_ir.tools.opt import main as opt_main
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"`(furiosa(?:-opt)? [^`]+)`", PAGE.partition("## What they have and")[0])
+ROWS = re.findall(r"^\| (?!feature|-)(.*?) \| (.*?) \| (.*) \| (.*?) \|$", PAGE, re.MULTILINE)
+TOOLS = {"furiosa": main, "furiosa-opt": opt_main, "furiosa-lsp": lsp_main}
+
+WRONG = """func.func @a() {
+  graph.lost
+}
+// -----
+// the second part
+func.func @b() {
+  graph.gone
+}
+"""
+CRASHING = '''
+import furiosa_ir as fi
+
+
+@fi.rule
+def crashing_rule(op: fi.graph.ReluOp | fi.graph.MaxPoolOp, rw: fi.Rewrite):
+    """Crashes."""
+    return [][1]
+
+
+class Crashing(fi.RewritePass):
+    """Crashes."""
+
+    name = "crashing"
+    rules = (crashing_rule,)
+'''
+
+
+def run(line: str) -> tuple[int, str]:
+    """(exit code, all that it prints) of a command."""
+    program, *words = shlex.split(line)
+    if program == "python":
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+    result = CliRunner().invoke(TOOLS[program], words)
+    return result.exit_code, result.stdout + result.stderr
+
+
+def written(folder: Path, before: set[Path]) -> str:
+    """Names and content of the files that are new."""
+    new = [path for path in folder.rglob("*") if path not in before and path.is_file()]
+    return "".join(f"{p}\n{p.read_bytes().decode('utf-8', 'replace')}" for p in new)
 
 
 @pytest.mark.slow
-def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_show_what_the_rows_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In order: some go on from what others leave."""
-    assert len(COMMANDS) > 30
-    for name in ("examples", "tests"):
+    assert len(ROWS) > 50
+    for name in ("examples", "tests", "editors"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     images = np.load(ROOT / "examples" / "digits" / "digits_inputs.npz")["onnx_images"]
     np.savez("image.npz", image=images[:1])
-    for line in COMMANDS:
-        words = shlex.split(line)
-        result = CliRunner().invoke({"furiosa": main, "furiosa-opt": opt_main}[words[0]], words[1:])
-        assert result.exit_code == 0, f"{line}\n{result.stderr}"
+    Path("wrong.mlir").write_text(WRONG, encoding="utf-8")
+    Path("crashing.py").write_text(CRASHING, encoding="utf-8")
+    faults: list[str] = []
+    for feature, _, commands, shows in ROWS:
+        before = set(tmp_path.rglob("*"))
+        expected = re.match(r"exit code (\d)", shows)
+        code, text = 0, ""
+        for line in re.findall(r"`([^`]+)`", commands):
+            if code == 0:
+                code, printed = run(line)
+                text += printed
+        if code != (int(expected[1]) if expected else 0):
+            faults.append(f"{feature}: exit code {code}\n{text[-300:]}")
+        text += written(tmp_path, before)
+        wanted = re.findall(r"`([^`]+)`", shows)
+        lacking = [what for what in wanted if what not in text]
+        if shows.startswith("nothing") and not text:
+            continue
+        if lacking or not wanted:
+            faults.append(f"{feature}: lacks {lacking}\n{text[:400]}")
+    assert not faults, "\n\n".join(faults)
