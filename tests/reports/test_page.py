@@ -132,6 +132,15 @@ def written(tmp_path: Path, branching_program: Program) -> Path:
     return path
 
 
+def until(page: Any, expression: str) -> None:
+    """Waits for it; Playwright's own waiting evaluates text in the page, which the page forbids."""
+    for _ in range(2000):
+        if page.evaluate(expression):
+            return
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+    pytest.fail(f"never: {expression}")
+
+
 def chosen(page: Any) -> list[int | None]:
     return page.evaluate("selection.layers")
 
@@ -144,7 +153,7 @@ def test_views_show_the_program_and_one_selection(browser: Any, written: Path) -
         for view in ("graph", "timeline", "memory", "roofline"):
             page.locator(f"#{view}").scroll_into_view_if_needed()
             drawn = f"document.querySelector('#{view} :is(canvas, svg.roofline)')"
-            page.wait_for_function(f"{drawn}.clientWidth > 300")
+            until(page, f"{drawn}.clientWidth > 300")
             page.evaluate("probe.painted()")
             assert page.evaluate(f"probe.ink('{view}')") > 8, view
         # The table, then keys: the detail at the side follows, and every view is repainted.
@@ -238,7 +247,7 @@ def test_gestures_zoom_and_move(browser: Any, written: Path) -> None:
         timeline.hover(position={"x": 500, "y": 60})
         page.keyboard.down("Control")
         page.mouse.wheel(0, -300)
-        page.wait_for_function(f"timeAxis.to - timeAxis.from < {whole[1] / 3}")
+        until(page, f"timeAxis.to - timeAxis.from < {whole[1] / 3}")
         page.keyboard.up("Control")
         # What is under the pointer stays there, in the memory's view as well.
         for view in ("timeline", "memory"):
@@ -274,7 +283,7 @@ def test_fingers_scroll_the_page_and_two_zoom(browser: Any, written: Path) -> No
     with Screen(browser, written, has_touch=True, is_mobile=True) as page:
         page.set_viewport_size({"width": 400, "height": 800})
         page.evaluate("document.getElementById('timeline').scrollIntoView()")
-        page.wait_for_function("document.querySelector('#timeline canvas').width > 300")
+        until(page, "document.querySelector('#timeline canvas').width > 300")
         box = page.locator("#timeline canvas").bounding_box()
         x, y = box["x"] + 220, box["y"] + 60
         screen = page.context.new_cdp_session(page)
@@ -288,7 +297,7 @@ def test_fingers_scroll_the_page_and_two_zoom(browser: Any, written: Path) -> No
         for step in range(1, 10):
             touch("touchMove", (x, y - 12 * step))
         touch("touchEnd")
-        page.wait_for_function(f"scrollY > {top} + 40")
+        until(page, f"scrollY > {top} + 40")
         assert page.evaluate("timeAxis.to - timeAxis.from") == whole
         page.evaluate("document.getElementById('timeline').scrollIntoView()")
         touch("touchStart", (x, y))
