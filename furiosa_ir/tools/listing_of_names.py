@@ -60,7 +60,9 @@ def _of_name(kind: str, name: str, found: Iterable[Record]) -> Record:
     by_number = {str(r["number"]): r for r in by_name.values() if "number" in r}
     record = by_name.get(name) or by_number.get(name)
     if record is None:
-        close = difflib.get_close_matches(name, by_name, n=1)
+        # `relu` is graph.relu's name without its dialect before it is like another's.
+        whole = [known for known in by_name if known.endswith(f".{name}")]
+        close = whole or difflib.get_close_matches(name, by_name, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"`furiosa list {kind}` has them all"
         raise FuriosaError(f"there is no '{name}' among the {kind}", hint=hint)
     return record

@@ -126,3 +126,9 @@ def test_neither_xdsl_nor_numpy_is_imported() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_name_without_its_dialect_is_known_by_the_hint():
+    result = CliRunner().invoke(main, ["list", "ops", "relu"])
+    assert result.exit_code == 1
+    assert "did you mean 'graph.relu'?" in result.stderr
