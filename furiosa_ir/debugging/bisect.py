@@ -37,6 +37,7 @@ from furiosa_ir.debugging.state import (
     numbered,
     numbered_values,
     same_operations,
+    take_attributes,
 )
 from furiosa_ir.debugging.windows import WindowFinding, wrong_window
 from furiosa_ir.driver import CompileResult, compile_source
@@ -118,7 +119,9 @@ class History(Instrumentation):
     def after_pass(self, what: Pass, module: ModuleOp, seconds: float) -> None:
         if not same_operations(self.moments[-1].state.module, module):
             self.moments.append(Moment(what, frozen(module, self.tracker)))
-        elif not is_ours(type(what)):
+            return
+        take_attributes(self.moments[-1].state.module, module)
+        if not is_ours(type(what)):
             self.idle.append(what.name)
 
 

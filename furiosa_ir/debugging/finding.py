@@ -110,6 +110,7 @@ class Finding:
     def as_json(self) -> dict[str, Any]:
         """All of it, for programs."""
         change, application = self.change, self.application
+        made = application.made if application is not None else filter(None, [change.after])
         return {
             "pass": str(self.what.spec()),
             "rule": self.rule,
@@ -118,7 +119,7 @@ class Finding:
             "applications": self.total,
             "layer": self.layer,
             "operation": change.before if application is None else application.operation,
-            "becomes": [change.after] if application is None else list(application.made),
+            "becomes": list(made),
             "constant": change.operand or None,
             "repeatable": self.is_repeatable,
             "of_part": self.of_part,

@@ -27,7 +27,7 @@ from furiosa_ir.debugging.device import device_change, is_on_device
 from furiosa_ir.debugging.execution import Memory, Record, record
 from furiosa_ir.debugging.finding import Finding
 from furiosa_ir.debugging.inputs import DEFAULT_COUNT, NumberedInput, debugging_inputs, inputs_of
-from furiosa_ir.debugging.state import State, frozen, numbered, same_operations
+from furiosa_ir.debugging.state import State, frozen, numbered, same_operations, take_attributes
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation
@@ -102,6 +102,7 @@ class Numerics(Instrumentation):
         before = self.before
         assert before is not None
         if same_operations(before.module, module):
+            take_attributes(before.module, module)
             return
         after = frozen(module, self._tracker)
         if not has_commands(module):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from time import monotonic
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 
@@ -16,6 +17,7 @@ from furiosa_ir.debugging.part import operations_of, part_of, producers, with_ca
 from furiosa_ir.debugging.reduce import Reduction, reduce_module
 from furiosa_ir.debugging.state import State, numbered
 from furiosa_ir.ir.location import layer_names
+from furiosa_ir.ir.segments import NAME
 
 SECONDS = 20.0
 """Of a reduction that nobody waits longer for; `furiosa reduce` takes the time it needs."""
@@ -49,6 +51,8 @@ def reduced_test(
     if bisection.test is not None:
         return reduce_module(module, bisection.test, until=until), bisection.test
     test = NumericsTest(bisection.passes, finding.what.name, sort=finding.change.sort)
+    if _is_of_program(bisection):  # a compile and a run of the simulator each
+        test = replace(test, count=finding.change.on.number)
     for candidate in chain(_around(bisection), [module]):
         if test([candidate])[0]:
             return reduce_module(candidate, test, until=until), test
@@ -62,9 +66,10 @@ def _around(bisection: Bisection) -> Iterator[ModuleOp]:
     assert finding is not None
     assert module is not None
     application, number = finding.application, finding.change.number
-    if len(bisection.passes) > 1:  # the wrong pass works on something else than what is cut
+    if _is_of_program(bisection):
         layers = set(finding.layer.split("+"))
         kept = {op for op in operations_of(module) if layers & set(layer_names(op))}
+        kept |= set(_makers_of_results(module, finding.layer))
     elif application is not None and application.root is not None and application.at is not None:
         module = application.at.module
         kept = {_in_function(application.root), *_makers(application.at, number)}
@@ -75,6 +80,25 @@ def _around(bisection: Bisection) -> Iterator[ModuleOp]:
         if made is not None:
             yield made
         kept = kept | set(producers(kept))
+
+
+def _is_of_program(bisection: Bisection) -> bool:
+    """Whether the wrong pass works on something else than what is cut."""
+    return len(bisection.passes) > 1
+
+
+def _makers_of_results(module: ModuleOp, name: str) -> Iterator[Operation]:
+    """What makes the results of that name that leave segments."""
+    for function in module.ops:
+        if not isinstance(function, FuncOp) or function.res_attrs is None:
+            continue
+        returned = function.get_return_op()
+        for value, known in zip(
+            returned.operands if returned else (), function.res_attrs, strict=False
+        ):
+            is_called_so = known.data.get(NAME) == StringAttr(name)
+            if is_called_so and isinstance(value.owner, Operation):
+                yield value.owner
 
 
 def _makers(state: State, number: int | None) -> set[Operation]:

@@ -66,6 +66,11 @@ def frozen(module: ModuleOp, tracker: ValueTracker) -> State:
     return State(copy, names, makers)
 
 
+def take_attributes(copy: ModuleOp, module: ModuleOp) -> None:
+    """Gives a copy the module's own attributes: a pass may have set its target, and no more."""
+    copy.attributes = dict(module.attributes)
+
+
 def same_operations(one: ModuleOp, other: ModuleOp) -> bool:
     """Whether two modules hold the same operations; their own attributes may differ.
 

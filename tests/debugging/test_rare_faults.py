@@ -10,16 +10,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, UnitAttr, i8
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr, i8
 from xdsl.dialects.func import FuncOp
 
 import furiosa_ir as fi
-from furiosa_ir.backends.warboy.dialect.attributes import ADDRESSES, AddressesAttr
+from furiosa_ir.backends.warboy.dialect.attributes import ADDRESSES, AddressesAttr, PlanAttr
+from furiosa_ir.backends.warboy.dialect.plan import KernelPlan
 from furiosa_ir.debugging.bisect import Bisection, bisect
 from furiosa_ir.debugging.numerics import Numerics, NumericsFailure
 from furiosa_ir.debugging.reduced_test import reduced_test
 from furiosa_ir.debugging.windows import wrong_window
 from furiosa_ir.ir.passes import parse_passes
+from furiosa_ir.ir.segments import NAME
+from furiosa_ir.ir.text import write_module
 from furiosa_ir.pipeline_request import Edit, EditKind, PipelineRequest
 from furiosa_ir.tools.furiosa import main
 
@@ -113,6 +116,19 @@ class OverlappingAddresses(fi.Pass):
 
 
 @dataclass(frozen=True)
+class MissingStore(fi.Pass):
+    """A result stays in SRAM."""
+
+    name = "test-missing-store"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for kernel in op.walk():
+            plan = kernel.properties.get("plan")
+            if isinstance(plan, PlanAttr) and isinstance(plan.data, KernelPlan):
+                kernel.properties["plan"] = PlanAttr(replace(plan.data, store=False))
+
+
+@dataclass(frozen=True)
 class Idle(fi.Pass):
     """Changes nothing."""
 
@@ -200,6 +216,26 @@ def test_what_cannot_run_any_more_is_reduced_as_well(digits: Path) -> None:
     again = reduced[1].finding(reduced[0].module)
     assert again is not None
     assert again.change.sort == finding.change.sort
+
+
+def test_the_result_of_a_segment_leads_to_what_makes_it(
+    levels: dict[str, ModuleOp], tmp_path: Path
+) -> None:
+    module = levels["ftensor"].clone()
+    for function in module.ops:
+        if isinstance(function, FuncOp) and "npu" in function.sym_name.data:
+            function.res_attrs = ArrayAttr([DictionaryAttr({NAME: StringAttr("a/1")})])
+    source = tmp_path / "renamed.mlir"
+    write_module(module, source)
+    bisection = found(source, MissingStore, "plan-tiles")
+    finding = bisection.finding
+    assert finding is not None
+    assert finding.layer == "a/1"
+    assert finding.as_json()["becomes"] == []
+    reduced = reduced_test(bisection)
+    assert reduced is not None
+    assert reduced[0].tried < 40  # of the part; of the whole there are some hundred
+    assert reduced[0].after < 10
 
 
 def test_a_pass_that_changes_nothing_is_named(digits: Path) -> None:
