@@ -84,9 +84,9 @@ def compile_source(
         target_ir: one of the backend's levels, or what its programs are called ("enf"); default:
             the program.
         passes: a pipeline, or the text of one, in place of the compiler's own passes, from the
-            source to the last level of IR (docs/pipelines.md); only to a program. Without, what
-            the source has been through already is known from its history and from what it holds.
-            A request may have edits of either.
+            source to the last level of IR, or those of its phases that come up to `target_ir`
+            (docs/pipelines.md). Without, what the source has been through already is known from its
+            history and from what it holds. A request may have edits of either.
         plugins: code that declares operators or passes, which is loaded first
             (`furiosa_ir.plugins`).
         instrumentation: watches the passes.
@@ -179,8 +179,9 @@ def compile_module(
     assert level is not None
     if digest is None and is_program:
         digest = _declared_hash(module) or hashlib.sha256(print_module(module).encode()).hexdigest()
-    phases = phases_asked_for(passes, module, level, backend)
-    phases = with_target(phases, module, target, is_needed=is_program)
+    with span("choice of passes"):
+        phases = phases_asked_for(passes, module, level, backend)
+        phases = with_target(phases, module, target, is_needed=is_program)
     context = make_context()
     # Passes of the user's own are one stage, whatever phases they are in.
     is_one = is_given(passes)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
 
 from furiosa_ir.backends import Backend, backend_for, backends
 from furiosa_ir.errors import CompilationFailure, FuriosaError
@@ -18,7 +19,9 @@ from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.passes import find_pass
 from furiosa_ir.ir.pipeline import Phase, Pipeline
 from furiosa_ir.ir.pipeline_text import parse_elements
+from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.passes.assign_target import AssignTarget
+from furiosa_ir.passes.partition.graph_partition import outside_of_segments
 from furiosa_ir.pipeline_request import Edit, PipelineRequest
 from furiosa_ir.plugins import is_ours
 from furiosa_ir.stages import level_of, remaining_phases
@@ -64,7 +67,8 @@ def phases_asked_for(
         passes: a pipeline, or the text of one, which may name the backend's phases; None: the
             backend's, as far as the module has not been through it. A request may edit either.
         module: at any level.
-        level: one of the backend's levels of IR, at which its own pipeline is to end.
+        level: one of the backend's levels of IR, at which the compile is to end; what a pipeline
+            has behind that phase does not run.
         backend: of the target that is asked for, or the module's; a text may assign another.
 
     Raises:
@@ -85,7 +89,42 @@ def phases_asked_for(
         phases = _without_what_is_done(phases, module, backend)
     else:
         phases = require_pipeline(passes).phases
+    if is_given(passes):
+        phases = _phases_up_to(level, phases, backend)
     return phases if request is None else edited_phases(phases, request.edits, backend, module)
+
+
+def _phases_up_to(level: str, phases: Sequence[Phase], backend: Backend) -> tuple[Phase, ...]:
+    """Of phases that somebody gives, those in front of what is beyond a level."""
+    beyond = backend.levels[backend.levels.index(level) + 1 :]
+    end = next((i for i, phase in enumerate(phases) if phase.name in beyond), len(phases))
+    return tuple(phases[:end])
+
+
+def require_level(module: ModuleOp, level: str, backend: Backend, file: str) -> None:
+    """Refuses a module that the pipeline somebody gave has not brought to the level asked for.
+
+    Where nothing runs on the device, nothing comes to a level behind the first.
+
+    Args:
+        module: what the pipeline made.
+        level: one of the backend's levels.
+        backend: whose levels.
+        file: the source, for the message.
+
+    Raises:
+        CompilationFailure: it is at another one.
+    """
+    reached = level_of(module) or backend.levels[0]  # a network is written in the first dialect
+    functions = [f for f in module.ops if isinstance(f, FuncOp)]
+    mains = (f for f in functions if f.sym_name.data == "main")
+    computes = any(map(is_npu, functions)) or any(map(outside_of_segments, mains))
+    if reached != level and computes:
+        raise CompilationFailure(
+            f"the pipeline ends at the level '{reached}', not at '{level}'",
+            file=file,
+            hint=f"--target-ir {reached} writes what it makes",
+        )
 
 
 def _phases_of_text(text: str, backend: Backend) -> tuple[Phase, ...]:

@@ -106,7 +106,8 @@ def parse_module(
     positions = Positions() if positions is None else positions
     text = text.removeprefix("\ufeff")  # a byte order mark
     positions.text, positions.name = text, name
-    check_text(text, name)
+    with span("parse"):
+        check_text(text, name)
     if table is not None:
         PARSE_TABLES.append(table)
     parser: _Parser | None = None
@@ -194,7 +195,8 @@ def write_module(
     """
     path = Path(path)
     beside = constants_path(path)
-    constants = [] if elide else list(large_constants(module, generic=generic))
+    with span("constants"):
+        constants = [] if elide else list(large_constants(module, generic=generic))
     stream = check_writable(path)
     if constants and stream is not None:
         if stream.descriptor is not None:  # else it is /dev/null or so

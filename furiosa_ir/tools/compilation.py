@@ -86,8 +86,6 @@ def compile_file(
     watch.files_are_checked()
     if verify_inputs is not None and not verify:
         raise FuriosaError("--verify-inputs are inputs for --verify", hint="give --verify, too")
-    if pipeline.text is not None and not is_program:
-        raise FuriosaError("--pass-pipeline ends at a program", hint="use furiosa-opt -p for IR")
     recorder = reports.recorder()
     if reports.files and not is_program:
         raise FuriosaError("reports are of programs", hint="leave --target-ir out")

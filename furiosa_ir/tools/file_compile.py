@@ -67,6 +67,7 @@ class FileCompile:
     def run(self, instrumentation: Sequence[Instrumentation] = ()) -> CompileResult:
         """Compiles, watched by further instruments."""
         from furiosa_ir.driver import compile_source
+        from furiosa_ir.pipeline_selection import require_level
         from furiosa_ir.tools.progress import Progress
 
         given = self.inputs
@@ -89,6 +90,9 @@ class FileCompile:
                 instrumentation=(*shown, *recorders, *instrumentation, *self.instruments),
                 verify_each=self.verify_each,
             )
+            if given.pipeline.text is not None and result.program is None:
+                assert self.target_ir is not None
+                require_level(result.module, self.target_ir, self.backend, str(self.source))
         if not self.quiet:
             progress.finished()
         return result

@@ -115,6 +115,7 @@ def main(
         from furiosa_ir.network_part import part_of_options
         from furiosa_ir.tools.transform import (
             Settings,
+            check_pipeline,
             pipeline_to_run,
             run_reproducer_file,
             transform_file,
@@ -142,6 +143,7 @@ def main(
         )
         if dump_pipeline:
             source = click.get_current_context().get_parameter_source("file")
+            check_pipeline(settings)
             is_given = source is not ParameterSource.DEFAULT
             click.echo(pipeline_to_run(file if is_given else None, settings))
             return

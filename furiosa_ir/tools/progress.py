@@ -43,7 +43,7 @@ class Progress(Instrumentation):
         self._passes = 0
 
     def is_one_step(self) -> None:
-        """Passes of the user's own are one step to the last level of IR."""
+        """Passes of the user's own are one step, to the last level of IR or the one asked for."""
         self._is_one_step = True
 
     @property
@@ -51,7 +51,7 @@ class Progress(Instrumentation):
         """The levels of IR in order, up to the one that is asked for."""
         stops = self._backend.stops
         if self._is_one_step:
-            return stops[-2:]
+            return stops[-2:] if self._target_ir in (None, stops[-1]) else (self._target_ir,)
         return stops if self._target_ir is None else stops[: stops.index(self._target_ir) + 1]
 
     @override
@@ -70,7 +70,8 @@ class Progress(Instrumentation):
         if not self._steps:
             self._steps = len(self._levels) - self._levels.index(name)
         if self._level == "ir":
-            self._level = self._levels[self._levels.index(name) - 1]
+            before = self._levels.index(name) - 1
+            self._level = self._levels[before] if before >= 0 else "ir"
         self._step += 1
         self._announce(f"[{self._step}/{self._steps}] 🔍   Compiling from {self._level} to {name}")
         self._level = name

@@ -82,7 +82,7 @@ def transform_file(file: Path, output: Path | None, settings: Settings) -> None:
     Raises:
         FuriosaError: the file cannot be read, a pass fails, or the output cannot be written.
     """
-    _check_pipeline(settings)
+    check_pipeline(settings)
     if settings.target is not None:
         backend_for(settings.target)
     with (
@@ -133,7 +133,8 @@ def run_reproducer_file(file: Path, output: Path | None, settings: Settings) -> 
     )
 
 
-def _check_pipeline(settings: Settings) -> None:
+def check_pipeline(settings: Settings) -> None:
+    """Refuses options of `furiosa-opt` that exclude each other."""
     if (settings.first or settings.last) and settings.pipeline.text is not None:
         raise FuriosaError("--pipeline goes with neither --from nor --to")
 
@@ -235,7 +236,6 @@ def pipeline_to_run(file: Path | None, settings: Settings) -> str:
     Raises:
         FuriosaError: the file cannot be read, or what is asked for is not there.
     """
-    _check_pipeline(settings)
     module = ModuleOp([])  # as a network is that has been through nothing
     if file is not None:
         data = _read(file)
@@ -266,7 +266,8 @@ def _parse(text: str, file: Path, settings: Settings, positions: Positions) -> M
     beside = settings.constants or (None if str(file) == "-" else constants_to_read(file))
     table = None
     if beside is not None and (beside.exists() or settings.constants):
-        table = read_constants(beside)
+        with span("read"):
+            table = read_constants(beside)
     return parse_module(text, table, name=_name(file), positions=positions)
 
 
@@ -279,7 +280,7 @@ def _asked_for(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
     backend = backend_of(module) if settings.target is None else backend_for(settings.target)
     pipeline, first, last = settings.pipeline, settings.first, settings.last
     if pipeline.text is not None:
-        return phases_asked_for(pipeline, module, backend.levels[-1], backend)
+        return phases_asked_for(pipeline, module, last or backend.levels[-1], backend)
     if first is None and last is None and not pipeline.edits:
         return ()
     phases = backend.pipeline().between(first, last).phases
@@ -301,9 +302,10 @@ def _run(module: ModuleOp, settings: Settings, positions: Positions | None = Non
 
 
 def _run_phases(module: ModuleOp, settings: Settings, positions: Positions | None) -> None:
-    phases = _phases(module, settings)
-    if positions is not None:
-        resume(module, positions.text, always=bool(phases))
+    with span("choice of passes"):
+        phases = _phases(module, settings)
+        if positions is not None:
+            resume(module, positions.text, always=bool(phases))
     if not phases:
         return
     for watch in settings.instruments:

@@ -34,7 +34,7 @@ def run(line: str) -> str:
 
 def test_its_commands():
     lines = re.findall(r"^    (furiosa.*)$", PAGE, re.MULTILINE)
-    assert len(lines) == 10
+    assert len(lines) == 11
     outputs = [run(line) for line in lines]
     assert f"```\n{outputs[1]}```" in PAGE
     ran = json.loads(run("furiosa inspect digits.enf --json"))["header"]["pipeline"]

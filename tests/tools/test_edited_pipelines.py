@@ -27,6 +27,7 @@ from furiosa_ir.tools.opt import main as opt_main
 from tests.conftest import DIGITS
 
 ONNX = DIGITS / "digits_qdq_int8.onnx"
+TFLITE = DIGITS / "digits_int8.tflite"
 PASSES = [str(p.spec()) for phase in PIPELINE.phases for p in phase.resolve()]
 TARGET = 'assign-target{npu="warboy-2pe"}'
 
@@ -212,6 +213,57 @@ def test_phases_and_passes_mixed():
     assert compiled(ONNX, "-p", "graph,ftensor,warboy") == [TARGET, *PASSES]
     program = read_program(Path("a.enf"))
     assert program == read_program(compile_model(ONNX))
+
+
+GIVEN = [
+    ("graph, ftensor, warboy", "graph", ()),
+    ("graph, ftensor, warboy", "ftensor", ("--skip", "ftensor-fuse-tables")),
+    ("graph-partition, lower-to-ftensor", "ftensor", ()),
+    ("graph-fold-constants", "graph", ()),  # it is in the first dialect
+]
+
+
+@pytest.mark.parametrize(("text", "level", "edit"), GIVEN)
+def test_a_given_pipeline_runs_up_to_the_level_asked_for(
+    text: str, level: str, edit: tuple[str, ...]
+):
+    """The IR is furiosa-opt's, progress has one step, and what is dumped is what ran."""
+    given = ("compile", TFLITE, "-p", text, "--target-ir", level, *edit)
+    result = CliRunner().invoke(main, [str(a) for a in (*given, "-o", "a.mlir")])
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.startswith(f"[1/1] 🔍   Compiling from tflite to {level}\n")
+    ran = call(main, *given, "--dump-pipeline")
+    call(opt_main, TFLITE, "-p", ran, "-o", "b.mlir", "--print-debuginfo")
+    assert Path("a.mlir").read_text() == Path("b.mlir").read_text()
+    if text.count(",") == 2:  # all phases, cut where the compiler's own pipeline is
+        call(main, "compile", TFLITE, "--target-ir", level, *edit, "-o", "c.mlir")
+        assert Path("a.mlir").read_text() == Path("c.mlir").read_text()
+        call(main, "compile", "a.mlir", "-o", "a.enf")
+
+
+def test_a_given_pipeline_on_a_network_of_the_host():
+    """Nothing in it comes to a level behind the first."""
+    network = (
+        "func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> { func.return %x : tensor<4xf32> }"
+    )
+    Path("host.mlir").write_text(network)
+    for text in ("graph,ftensor", "graph-partition"):
+        given = ["compile", "host.mlir", "-p", text, "--target-ir", "ftensor"]
+        result = CliRunner().invoke(main, given)
+        assert result.exit_code == 0, result.stderr
+        assert "[1/1] 🔍   Compiling from ir to ftensor\n" in result.stderr
+
+
+def test_a_given_pipeline_that_ends_at_another_level():
+    given = ("compile", TFLITE, "-o", "a.mlir", "--target-ir", "ftensor")
+    assert bad(main, *given, "-p", "graph-partition").endswith(
+        ": the pipeline ends at the level 'graph', not at 'ftensor' "
+        "(--target-ir graph writes what it makes)"
+    )
+    assert "the pass 'schedule' does not run: it is of the phase 'warboy'" in bad(
+        main, *given, "-p", "graph,ftensor,warboy", "--skip", "schedule"
+    )
+    assert not Path("a.mlir").exists()
 
 
 def test_a_phase_in_a_text_has_its_verifier():
