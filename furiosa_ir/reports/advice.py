@@ -83,10 +83,8 @@ def _whole(
     made = [Advice(f"the NPU's time goes to: {', '.join(parts)}")] if parts else []
     once = sum(n for bound, n in decided.items() if execution.bounds[bound].batch_helps)
     if once >= _LEAST * costs.cycles:
-        saved, batch = (
-            format_value(_saved(once, execution, samples), "microseconds"),
-            _LARGER * samples,
-        )
+        batch = _LARGER * samples
+        saved = format_value(_saved(once, execution, samples), "microseconds")
         text = f"with --batch-size {batch}, weights are loaded once for {batch} samples"
         made.append(Advice(f"{text}, which would save about {saved} a sample"))
     return made

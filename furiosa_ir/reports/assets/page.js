@@ -71,7 +71,7 @@ addEventListener("afterprint", () => before && setTheme(before));
 
 const KEYS = [
   ["1 … 7", "go to a view"], ["/", "find"], ["↓ ↑ or j k", "next layer, the one before, as the table has them"],
-  ["Enter", "the selected layer in the timeline"], ["Esc", "no layer"], ["+ − 0", "more, less, all of the time"],
+  ["Enter", "the selected layer in the timeline"], ["Esc", "no layer"], ["+ − 0", "more, less, all of the time; in the graph, of the graph"],
   ["← →", "earlier, later"], ["t", "light or dark"], ["?", "this"],
 ];
 const keys = document.getElementById("keys");
