@@ -18,13 +18,20 @@ from furiosa_ir.backends import read_program
 from furiosa_ir.comparison import as_stored, differences
 from furiosa_ir.debugging.bisect import History
 from furiosa_ir.debugging.execution import Memory, run
-from furiosa_ir.debugging.inputs import DEFAULT_COUNT, NumberedInput, debugging_inputs, inputs_of
+from furiosa_ir.debugging.inputs import (
+    DEFAULT_COUNT,
+    DebuggingInput,
+    NumberedInput,
+    debugging_inputs,
+    inputs_of,
+)
 from furiosa_ir.debugging.program_inputs import inputs_of_program
 from furiosa_ir.debugging.tensors import tensors_of_module, tensors_of_program
 from furiosa_ir.driver import compile_source
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.formats import Format, head_of, recognise
 from furiosa_ir.importers import load
+from furiosa_ir.ir.pipeline_text import parse_elements
 from furiosa_ir.ir.value_tracking import tracking
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.numerics.array import Array
@@ -34,7 +41,6 @@ from furiosa_ir.program import Program
 from furiosa_ir.reports.inspect import inspection
 from furiosa_ir.reports.profiling import profile_program
 from furiosa_ir.verification.commands import has_commands
-from furiosa_ir.verification.inputs import NetworkInput
 
 FIGURES = {
     "cycles": "count",
@@ -128,6 +134,8 @@ class Difference:
         figures: name -> of both sides; None where it is not known.
         placement: layer -> where it runs on each side, where that differs.
         durations: layer -> cycles on each side, where they differ.
+        compilers: that made the programs; None where there is none.
+        passes: that ran on one side alone, of each.
     """
 
     sides: tuple[str, str]
@@ -138,6 +146,8 @@ class Difference:
     figures: dict[str, tuple[Any, Any]]
     placement: dict[str, tuple[str, str]]
     durations: dict[str, tuple[int | None, int | None]]
+    compilers: tuple[str | None, str | None]
+    passes: tuple[tuple[str, ...], tuple[str, ...]]
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -145,6 +155,8 @@ class Difference:
             "a": self.sides[0],
             "b": self.sides[1],
             "notes": list(self.notes),
+            "compilers": {"a": self.compilers[0], "b": self.compilers[1]},
+            "passes_alone": {"a": list(self.passes[0]), "b": list(self.passes[1])},
             "inputs": self.inputs,
             "tensors": [tensor.as_json() for tensor in self.tensors],
             "figures": {name: {"a": a, "b": b} for name, (a, b) in self.figures.items()},
@@ -241,10 +253,28 @@ def compare(one: Side, other: Side, count: int = DEFAULT_COUNT) -> Difference:
         {name: (summaries[0].get(name), summaries[1].get(name)) for name in FIGURES},
         {name: pair for name, pair in where.items() if pair[0] != pair[1]},
         {name: (a, b) for name, (a, b) in time.items() if a != b},
+        (_compiler(one), _compiler(other)),
+        (_passes_alone(one, other), _passes_alone(other, one)),
     )
 
 
-def _inputs(side: Side) -> list[NetworkInput]:
+def _compiler(side: Side) -> str | None:
+    return None if side.program is None else side.program.compiler or None
+
+
+def _passes_alone(side: Side, other: Side) -> tuple[str, ...]:
+    """The passes that made a side's program, and not the other's."""
+    if side.program is None or other.program is None:
+        return ()
+    mine, theirs = (
+        [element.text for element in parse_elements(each.program.pipeline)]
+        for each in (side, other)
+        if each.program is not None
+    )
+    return tuple(what for what in mine if what not in theirs)
+
+
+def _inputs(side: Side) -> list[DebuggingInput]:
     if side.module is not None:
         return inputs_of(side.module)
     assert side.program is not None

@@ -128,6 +128,11 @@ def _lines(difference: Difference) -> Iterator[str]:
     for letter, name in zip("AB", difference.sides, strict=True):
         yield f"{letter}  {name}"
     yield from difference.notes
+    if len(set(difference.compilers) - {None}) > 1:
+        yield f"made by {difference.compilers[0]} and {difference.compilers[1]}"
+    for letter, alone in zip("AB", difference.passes, strict=True):
+        if alone:
+            yield f"passes of {letter} alone: {', '.join(alone)}"
     yield ""
     yield from _values(difference)
     yield ""

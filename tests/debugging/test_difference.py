@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,16 @@ def test_the_command_line(digits: Path) -> None:
     nothing = CliRunner().invoke(main, ["diff", str(digits)])
     assert nothing.exit_code == 1
     assert "nothing to compare" in nothing.stderr
+
+
+def test_passes_and_versions_that_only_one_side_has_are_named(default: Side, digits: Path) -> None:
+    plain = default
+    edit = Edit(EditKind.SKIP, "ftensor-fuse-tables", "")
+    other = side_of(digits, passes=PipelineRequest(edits=(edit,)))
+    assert other.program is not None
+    older = replace(other, program=replace(other.program, compiler="furiosa-ir 0.0.1"))
+    difference = compare(plain, older, 1)
+    assert difference.passes == (("ftensor-fuse-tables",), ())
+    assert difference.compilers[1] == "furiosa-ir 0.0.1"
+    assert difference.compilers[0] != difference.compilers[1]
+    assert difference.as_json()["passes_alone"] == {"a": ["ftensor-fuse-tables"], "b": []}

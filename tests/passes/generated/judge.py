@@ -139,7 +139,7 @@ def feeds_of(drawn: Drawn, module: ModuleOp, count: int) -> list[Feeds]:
     for shift in (0, 77)[: len(columns)]:  # of several arguments: other pairs
         every.append(dict(feeds[0]))
         for number, entry in enumerate(columns):
-            info = np.iinfo(entry.dtype)  # pyright: ignore[reportArgumentType]
+            info = np.iinfo(str(entry.dtype))
             values = np.roll(np.arange(info.min, info.max + 1).astype(entry.dtype), shift * number)
             column = values.reshape(-1, *[1] * (len(entry.shape) - 1))
             every[-1][entry.name] = np.broadcast_to(column, entry.shape)
