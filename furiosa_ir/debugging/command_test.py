@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.ir.text import write_module
-from furiosa_ir.leftovers import temporary_folder
+from furiosa_ir.leftovers import leftover, temporary_folder
 
 
 @dataclass(frozen=True)
@@ -64,17 +67,25 @@ class CommandTest:
 
     def _is_interesting(self, file: Path) -> bool:
         try:
-            ended = subprocess.run(  # noqa: S603  # the user's own command
+            started = subprocess.Popen(  # noqa: S603  # the user's own command
                 [*self.command, str(file)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                timeout=self.seconds,
-                check=False,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            return False
         except OSError as error:
             reason = error.strerror or str(error)
             raise FuriosaError(f"cannot be run: {reason}", file=self.command[0]) from None
-        return ended.returncode == 0
+        with leftover(partial(_end, started)):
+            try:
+                return started.wait(self.seconds) == 0
+            except subprocess.TimeoutExpired:
+                return False
+
+
+def _end(started: subprocess.Popen[bytes]) -> None:
+    """Ends a command that has not ended, and what it has started: a script's own processes."""
+    if started.poll() is None:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()

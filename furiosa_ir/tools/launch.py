@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib
 import os
@@ -35,6 +36,9 @@ def _run(command: str) -> None:
     """The command of that module, which is imported when all is ready for it."""
     global _is_running  # noqa: PLW0603  # there is one process
     _is_running = True
+    if sys.__stderr__ is not None:
+        # Where the machine code of a library or a plug-in crashes, no exception says in whose.
+        faulthandler.enable(all_threads=False)
     if not sys.flags.safe_path:
         sys.path[:] = _without_current_directory(sys.path)
     importlib.import_module(f"{__package__}.{command}").main()

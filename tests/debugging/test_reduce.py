@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,6 +104,23 @@ def test_a_command_says_what_is_interesting(levels: dict[str, ModuleOp], tmp_pat
         CommandTest.of("no-such-command-here", 1, 1.0)([levels["graph"]])
     with pytest.raises(FuriosaError, match="cannot be read"):
         CommandTest.of("'open", 1, 1.0)
+
+
+def test_a_command_that_takes_too_long_ends_with_all_it_has_started(
+    levels: dict[str, ModuleOp], tmp_path: Path
+) -> None:
+    """A pipe that its child holds as well comes to its end."""
+    pipe, script = tmp_path / "pipe", tmp_path / "slow.sh"
+    os.mkfifo(pipe)
+    script.write_text(f"sleep 300 > {pipe} &\necho > {pipe}\nwait\n")
+    read = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert CommandTest.of(f"sh {script}", 1, 1.0)([levels["graph"]]) == [False]
+        os.set_blocking(read, True)
+        written = b"".join(iter(lambda: os.read(read, 64), b""))  # until nobody holds it
+        assert written in (b"", b"\n")
+    finally:
+        os.close(read)
 
 
 def test_processes_say_the_same(

@@ -91,3 +91,26 @@ def test_the_collector_rests_where_the_process_ends_with_the_command(
         assert gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_what_crashes_in_machine_code_is_named(tmp_path: Path) -> None:
+    plugin = tmp_path / "crashing.py"
+    plugin.write_text(
+        "from dataclasses import dataclass\n"
+        "from furiosa_ir.ir.passes import Pass\n"
+        "@dataclass(frozen=True)\n"
+        "class Crash(Pass):\n"
+        '    """Crashes."""\n'
+        '    name = "test-crash"\n'
+        "    def apply(self, ctx, op):\n"
+        "        import os\n"
+        "        os.abort()\n"
+    )
+    script = "from furiosa_ir.tools.launch import furiosa_opt as f; f()"
+    command = [sys.executable, "-c", script, str(DIGITS / "digits_int8.tflite")]
+    command += ["--load", str(plugin), "-p", "test-crash"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode < 0
+    assert done.stderr.startswith("Fatal Python error: Aborted")
+    assert f'File "{plugin}", line 9 in apply' in done.stderr
