@@ -25,7 +25,9 @@ def completion_command(shell: str) -> None:
         assert made is not None
         for program in ("furiosa", "furiosa-opt"):
             variable = f"_{program}_COMPLETE".replace("-", "_").upper()
-            click.echo(made(completion_command, {}, program, variable).source())
+            script = made(completion_command, {}, program, variable).source()
+            # click's fish (8.4) takes what stands in front of the first comma: a list has more.
+            click.echo(script.replace('string split "," $', 'string split -m 1 "," $'))
 
 
 def complete_passes(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:

@@ -20,9 +20,16 @@ from furiosa_ir.tools.errors import reported_errors
 _WIDEST = 100
 
 
+def _complete_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """What there is of the kind in front."""
+    kind = context.params.get("kind")
+    names = (str(r["name"]) for r in (records(kind) if kind in KINDS else ()))
+    return [name for name in names if name.startswith(incomplete)]
+
+
 @click.command("list", cls=Program)
 @click.argument("kind", type=click.Choice(tuple(KINDS)))
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_complete_names)
 @click.option("--json", "as_json", is_flag=True, help="Everything that is known, as JSON.")
 @click.option(
     "--load",

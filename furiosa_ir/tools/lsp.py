@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from furiosa_ir.errors import FuriosaError
@@ -40,4 +42,6 @@ def main(*, load: tuple[str, ...]) -> None:
 
         look_for_installed()
         load_plugins(plugin_list(load))
-        make_server().start_io()
+        # pygls closes what it has talked on; standard output is still flushed at the end.
+        with os.fdopen(os.dup(0), "rb") as given, os.fdopen(os.dup(1), "wb") as said:
+            make_server().start_io(given, said)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,31 @@ def completed(command: object, words: str) -> list[str]:
     }
     result = CliRunner().invoke(command, [], env=environment, prog_name=name)  # type: ignore[arg-type]
     return [line.partition(",")[2] for line in result.stdout.splitlines()]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes_the_second_pass_of_a_list(tmp_path: Path) -> None:
+    """A list has commas, at which click's script cuts what it is told."""
+    (tmp_path / "furiosa-opt").write_text(
+        f"#!{sys.executable}\nfrom furiosa_ir.tools.launch import furiosa_opt\nfuriosa_opt()\n"
+    )
+    (tmp_path / "furiosa-opt").chmod(0o755)
+    script = CliRunner().invoke(main, ["completion", "fish"]).stdout
+    asked = "furiosa-opt -p graph-partition,lower"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", f"{script}\ncomplete -C '{asked}'"],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "graph-partition,lower-to-ftensor\n"
+
+
+def test_names_of_a_kind_are_completed() -> None:
+    assert completed(main, "list ops graph.softm") == ["graph.softmax"]
+    assert completed(main, "list passes graph-s") == ["graph-sink-movement"]
+    assert completed(main, "list nothing graph-s") == [""]  # an empty line
 
 
 def test_what_is_completed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.dialects.graph.base import quantization_of
@@ -99,7 +100,7 @@ def _cost(op: Operation) -> str:
 
 def _of_value(value: SSAValue) -> str:
     text = f"`{_plain(str(value.type))}`"
-    q = quantization_of(value)
+    q = quantization_of(value) if isinstance(value.type, TensorType) else None
     if q is None:
         return text
     low, high = q.storage_range

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 from pygls.workspace import TextDocument
@@ -47,7 +48,9 @@ class Server(LanguageServer):
 
     def document(self, uri: str) -> tuple[TextDocument, Document]:
         """A text as the editor has it."""
-        text = self.workspace.get_text_document(uri)
+        text = self.workspace.text_documents.get(uri)
+        if text is None:
+            raise JsonRpcInvalidParams(f"no text '{uri}' is open")
         version, known = self._documents.get(uri, (None, None))
         if known is None or version != text.version or known.text != text.source:
             path = to_fs_path(uri) if uri.startswith("file:") else None
@@ -56,11 +59,12 @@ class Server(LanguageServer):
         return text, known
 
     def forget(self, uri: str) -> None:
-        """Forgets a text that has been closed."""
+        """Forgets a text that has been closed, and takes back what was wrong with it."""
         self._documents.pop(uri, None)
         waiting = self._waiting.pop(uri, None)
         if waiting is not None:
             waiting.cancel()
+        self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, []))
 
     def read_soon(self, uri: str, pause: float = _PAUSE) -> None:
         """Says what is wrong with a text when nobody has changed it for a while."""
@@ -71,7 +75,7 @@ class Server(LanguageServer):
 
     async def _read(self, uri: str, pause: float) -> None:
         await asyncio.sleep(pause)
-        text, document = self.document(uri)
+        text, document = self.document(uri)  # closing it has cancelled this
         loop = asyncio.get_running_loop()
         faults = await loop.run_in_executor(self._reader, lambda: document.faults)
         diagnostics = [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import furiosa_ir as fi
+from furiosa_ir.tools.furiosa import main as furiosa
 from furiosa_ir.tools.language_server.completion import completions
 from furiosa_ir.tools.language_server.document import Document
 from furiosa_ir.tools.language_server.hover import hover
@@ -112,6 +115,26 @@ def test_hover_tells_the_cost(tmp_path: Path):
     assert found is not None
     assert "9,216 multiply-accumulates" in found[1]
     assert "layer `stem_conv`" in found[1]
+
+
+@pytest.mark.parametrize("level", ["ftensor", "warboy"])
+def test_hover_on_each_operation(level: str, tmp_path: Path):
+    """Tokens of the machine's level are values, too."""
+    target = tmp_path / "net.mlir"
+    network = str(DIGITS / "digits_int8.tflite")
+    words = ["compile", network, "--target-ir", level, "-o", str(target)]
+    compiled = CliRunner().invoke(furiosa, words)
+    assert compiled.exit_code == 0, compiled.stderr
+    document = Document(target.read_text(encoding="utf-8"), target)
+    assert document.faults == []
+    found = re.finditer(r"^ +(?:%[^=]*= )?(\w+\.\w+)", document.text, re.MULTILINE)
+    begins = [match.start(1) for match in found]
+    shown = [hover(document, begin) for begin in begins]
+    assert len(begins) > 20
+    assert sum(f"**`{level}." in content for _, content in filter(None, shown)) > 20
+    for name in document.index.names:
+        if name.definition is not None:
+            assert hover(document, name.definition.begin) is not None
 
 
 def test_completion():

@@ -14,6 +14,7 @@ from furiosa_ir.tools.lsp import main
 pytest.importorskip("pygls", reason="pygls is not installed: pip install 'furiosa-ir[lsp]'")
 
 from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
 from pygls.lsp.client import LanguageClient
 
 START = "from furiosa_ir.tools.launch import furiosa_lsp; furiosa_lsp()"
@@ -104,8 +105,16 @@ async def round_trip(folder: Path) -> None:
     assert isinstance(edit, lsp.TextEdit)
     assert edit.range.start.character == line.index("graph.relu")
 
+    client.text_document_did_close(lsp.DidCloseTextDocumentParams(document))
+    assert list((await published.get()).diagnostics) == []
+    with pytest.raises(JsonRpcException, match=r"no text 'file:.*net\.mlir' is open"):
+        await client.text_document_hover_async(lsp.HoverParams(document, lsp.Position(0, 0)))
+
+    server = client._server
+    assert server is not None
     await client.shutdown_async(None)
     client.exit(None)
+    assert await server.wait() == 0
     await client.stop()
 
 
