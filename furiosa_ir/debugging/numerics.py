@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Never
+from typing import Never
 
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp
@@ -35,9 +35,6 @@ from furiosa_ir.ir.value_tracking import ValueTracker, tracking
 from furiosa_ir.plugins import is_ours
 from furiosa_ir.verification.commands import has_commands
 
-if TYPE_CHECKING:
-    from furiosa_ir.debugging.windows import WindowFinding
-
 
 class NumericsFailure(FuriosaError):
     """A pass changes a value."""
@@ -52,7 +49,7 @@ class Numerics(Instrumentation):
         inputs: they; if there are none, they are drawn for what the module takes.
         locates: whether to look for the application of a rule within the pass that is found.
         parts: looks for a part of a module of which a plug-in's pass changes a value, on inputs of
-            its own, where the whole shows none (`windows.wrong_window`); None: nobody does.
+            its own, where the whole shows none (`windows.change_of_part`); None: nobody does.
         finding: what was found, once it has failed.
         before: the module in front of the pass that was found.
         kernels: what commands were made of, if there are commands.
@@ -62,7 +59,7 @@ class Numerics(Instrumentation):
     count: int = DEFAULT_COUNT
     inputs: Sequence[NumberedInput] = ()
     locates: bool = True
-    parts: Callable[[Pass, ModuleOp], WindowFinding | None] | None = None
+    parts: Callable[[Pass, ModuleOp], Finding | None] | None = None
     finding: Finding | None = None
     before: State | None = None
     kernels: ModuleOp | None = None
@@ -138,7 +135,7 @@ class Numerics(Instrumentation):
             return
         found = self.parts(what, before.module)
         if found is not None:
-            self._raise(found.finding)
+            self._raise(found)
 
     def _compare_program(self, what: Pass, before: State, after: State) -> None:
         if not has_commands(before.module):

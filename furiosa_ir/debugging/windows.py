@@ -84,6 +84,12 @@ def wrong_window(
     return None
 
 
+def change_of_part(what: Pass, module: ModuleOp) -> Finding | None:
+    """What `wrong_window` finds: for `Numerics.parts`."""
+    found = wrong_window(what, module)
+    return None if found is None else found.finding
+
+
 def _is_changed_by(what: Pass, window: ModuleOp) -> bool:
     copy = copy_module(window, {})
     try:

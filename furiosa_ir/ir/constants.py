@@ -10,7 +10,7 @@ text form's elements live in a safetensors file beside it (see `furiosa_ir.ir.te
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
 from math import isfinite, prod
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -185,6 +185,14 @@ class TextAlias:
         """Whether it is too long for where it stands."""
         raise NotImplementedError
 
+    @property
+    def alias_key(self) -> Hashable:
+        """What equal attributes have in common, and hardly any others.
+
+        Constants hash by their shapes, and thousands of one shape would all be compared.
+        """
+        return self
+
     def text_constants(self) -> Iterable[Constant]:
         """What text refers to by digest, beside the blobs that the attribute consists of."""
         return ()
@@ -237,6 +245,11 @@ class BlobAttr(Data[Constant], TextAlias):
     @override
     def needs_alias(self) -> bool:
         return not self.prints_inline
+
+    @property
+    @override
+    def alias_key(self) -> Hashable:
+        return self.data.digest
 
     @override
     def text_constants(self) -> Iterable[Constant]:

@@ -8,7 +8,7 @@ is inside of a kernel as its operation. Names are unique where they can be seen.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import cast
 
@@ -62,11 +62,15 @@ class Names:
         self.constants: dict[str, Attribute] = {}
         self.locations: dict[str, Attribute] = {}
         self.forward: set[Operation] = set()
-        self.alias_of: dict[Attribute, str] = {}
+        self._alias_of: dict[Hashable, str] = {}
         self._alias_counts: dict[tuple[bool, str], int] = {}
         self._roles = _roles(module)
         self._seen: set[int] = set()
         self._operation(module, _Scope())
+
+    def alias(self, attribute: Attribute) -> str | None:
+        """The alias of a constant, a type or a location; None if it has none."""
+        return self._alias_of.get(_alias_key(attribute))
 
     def _operation(self, op: Operation, scope: _Scope) -> None:
         if any(operand not in self.values for operand in op.operands):
@@ -120,7 +124,7 @@ class Names:
             return
         self._seen.add(id(attribute))  # the module keeps it alive
         if isinstance(attribute, TextAlias) and attribute.needs_alias:
-            if attribute not in self.alias_of:
+            if attribute.alias_key not in self._alias_of:
                 table = self.types if isinstance(attribute, TypeAttribute) else self.constants
                 self._alias(table, f"{name}{attribute.ALIAS_SUFFIX}", attribute)
             return
@@ -132,7 +136,7 @@ class Names:
             return
         self._seen.add(id(location))
         is_short = isinstance(location, NameLoc) and len(location.desc.data) <= _LONGEST_LOCATION
-        if is_short or not isinstance(location, NameLoc | FusedLoc) or location in self.alias_of:
+        if is_short or not isinstance(location, NameLoc | FusedLoc) or location in self._alias_of:
             return
         self._alias(self.locations, label_of(location_names(location)) or "loc", location)
 
@@ -149,7 +153,11 @@ class Names:
             count += 1
         self._alias_counts[key] = count
         table[name] = attribute
-        self.alias_of[attribute] = name
+        self._alias_of[_alias_key(attribute)] = name
+
+
+def _alias_key(attribute: Attribute) -> Hashable:
+    return attribute.alias_key if isinstance(attribute, TextAlias) else attribute
 
 
 def _mnemonic(op: Operation) -> str:

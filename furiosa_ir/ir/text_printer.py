@@ -207,7 +207,7 @@ class TextPrinter(Printer):
         assert self.names is not None
         if sigils is None or self._is_defining or self.is_elided(attribute):
             return None
-        name = self.names.alias_of.get(attribute)
+        name = self.names.alias(attribute)
         return None if name is None else f"{sigils[0]}{name}{sigils[1]}"
 
     def _retract_blank(self) -> None:

@@ -330,9 +330,9 @@ class Watch:
                 yield instruments
             return
         from furiosa_ir.debugging.numerics import Numerics
-        from furiosa_ir.debugging.windows import wrong_window
+        from furiosa_ir.debugging.windows import change_of_part
 
-        numerics = Numerics(self.options.numerics, parts=wrong_window)
+        numerics = Numerics(self.options.numerics, parts=change_of_part)
         with (
             watching(self.options, shown, style, self._timing, [numerics]) as instruments,
             numerics.recording(),

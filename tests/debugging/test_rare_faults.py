@@ -19,7 +19,7 @@ from furiosa_ir.backends.warboy.dialect.plan import KernelPlan
 from furiosa_ir.debugging.bisect import Bisection, bisect
 from furiosa_ir.debugging.numerics import Numerics, NumericsFailure
 from furiosa_ir.debugging.reduced_test import reduced_test
-from furiosa_ir.debugging.windows import wrong_window
+from furiosa_ir.debugging.windows import change_of_part, wrong_window
 from furiosa_ir.ir.passes import parse_passes
 from furiosa_ir.ir.segments import NAME
 from furiosa_ir.ir.text import write_module
@@ -169,7 +169,7 @@ def test_what_no_input_of_the_network_shows_one_of_a_part_does(
 
 def test_check_numerics_runs_parts_behind_passes_of_plug_ins(levels: dict[str, ModuleOp]) -> None:
     module = levels["ftensor"].clone()
-    numerics = Numerics(2, parts=wrong_window)
+    numerics = Numerics(2, parts=change_of_part)
     what = LeastEntry()
     with numerics.recording():
         numerics.before_pipeline(module)

@@ -7,7 +7,7 @@ else names the operator on this level: the dialect takes the classes of its modu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, cast
 
 from typing_extensions import override
@@ -50,6 +50,11 @@ class OriginAttr(Data[tuple[str, BlobAttr]], TextAlias):
     @override
     def needs_alias(self) -> bool:
         return self.data[1].needs_alias
+
+    @property
+    @override
+    def alias_key(self) -> Hashable:
+        return self.data[0], self.data[1].alias_key
 
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> tuple[str, BlobAttr]:
