@@ -180,7 +180,7 @@ def compile_module(
     if digest is None and is_program:
         digest = _declared_hash(module) or hashlib.sha256(print_module(module).encode()).hexdigest()
     with span("choice of passes"):
-        phases = phases_asked_for(passes, module, level, backend)
+        phases = phases_asked_for(passes, module, None if is_program else level, backend)
         phases = with_target(phases, module, target, is_needed=is_program)
     context = make_context()
     # Passes of the user's own are one stage, whatever phases they are in.

@@ -58,7 +58,7 @@ def is_given(passes: str | Pipeline | PipelineRequest | None) -> bool:
 def phases_asked_for(
     passes: str | Pipeline | PipelineRequest | None,
     module: ModuleOp,
-    level: str,
+    level: str | None,
     backend: Backend,
 ) -> tuple[Phase, ...]:
     """What is to run on a module.
@@ -68,17 +68,18 @@ def phases_asked_for(
             backend's, as far as the module has not been through it. A request may edit either.
         module: at any level.
         level: one of the backend's levels of IR, at which the compile is to end; what a pipeline
-            has behind that phase does not run.
+            has behind that phase does not run. None: at the last one.
         backend: of the target that is asked for, or the module's; a text may assign another.
 
     Raises:
-        FuriosaError: as `Pipeline.of_text`, `phases_to_run` and `edited_phases`.
+        FuriosaError: as `Pipeline.of_text`, `phases_to_run` and `edited_phases`; the backend that a
+            text assigns has no such level.
     """
     request = passes if isinstance(passes, PipelineRequest) else None
     if request is not None:
         passes = request.text
     if passes is None:
-        phases = phases_to_run(module, level, backend)
+        phases = phases_to_run(module, level or backend.levels[-1], backend)
     elif isinstance(passes, str):
         try:
             backend = _assigned(passes, backend)
@@ -89,13 +90,18 @@ def phases_asked_for(
         phases = _without_what_is_done(phases, module, backend)
     else:
         phases = require_pipeline(passes).phases
-    if is_given(passes):
+    if level is not None and is_given(passes):
         phases = _phases_up_to(level, phases, backend)
     return phases if request is None else edited_phases(phases, request.edits, backend, module)
 
 
 def _phases_up_to(level: str, phases: Sequence[Phase], backend: Backend) -> tuple[Phase, ...]:
     """Of phases that somebody gives, those in front of what is beyond a level."""
+    if level not in backend.levels:
+        raise CompilationFailure(
+            f"compiles for {backend.title} do not come to the level '{level}'",
+            hint=f"choose one of {', '.join(backend.levels)}",
+        )
     beyond = backend.levels[backend.levels.index(level) + 1 :]
     end = next((i for i, phase in enumerate(phases) if phase.name in beyond), len(phases))
     return tuple(phases[:end])

@@ -163,7 +163,7 @@ def run_passes(
     """
     optional_text(target, "target", CompilationFailure)
     backend = backend_of(module) if target is None else backend_for(target)
-    phases = phases_asked_for(passes, module, backend.levels[-1], backend)
+    phases = phases_asked_for(passes, module, None, backend)
     run_pipeline(
         make_context(),
         module,

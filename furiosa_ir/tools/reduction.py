@@ -156,7 +156,7 @@ def _numerics_test(
     from furiosa_ir.pipeline_selection import phases_asked_for
 
     backend = backend_of(module) if target is None else backend_for(target)
-    phases = phases_asked_for(pipeline, module, backend.levels[-1], backend)
+    phases = phases_asked_for(pipeline, module, None, backend)
     phases = with_target(phases, module, target)
     passes = tuple(what for phase in phases for what in phase.resolve())
     whole = NumericsTest(passes, None, count)

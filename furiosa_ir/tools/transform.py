@@ -280,7 +280,7 @@ def _asked_for(module: ModuleOp, settings: Settings) -> tuple[Phase, ...]:
     backend = backend_of(module) if settings.target is None else backend_for(settings.target)
     pipeline, first, last = settings.pipeline, settings.first, settings.last
     if pipeline.text is not None:
-        return phases_asked_for(pipeline, module, last or backend.levels[-1], backend)
+        return phases_asked_for(pipeline, module, last, backend)
     if first is None and last is None and not pipeline.edits:
         return ()
     phases = backend.pipeline().between(first, last).phases

@@ -57,6 +57,10 @@ def test_phases_of_another_backend():
     assert call(opt_main, ONNX, "--load", toy, *edited_text) == call(
         opt_main, ONNX, *options, "--skip", "graph-fold-constants"
     )
+    beyond = ("-p", "assign-target{npu=toy},graph", "--target-ir", "warboy", "-o", "x.mlir")
+    assert "compiles for the toy do not come to the level 'warboy' (choose one of graph" in bad(
+        main, "compile", ONNX, "--load", toy, *beyond
+    )
     assert "is of the phase 'ftensor', and what runs is the phase 'graph'" in bad(
         opt_main,
         ONNX,

@@ -18,4 +18,5 @@ None of them changes an operation; passes do, in `passes/`.
 | `live_ranges` | when a buffer lies in SRAM, what is spilled; the tiling of each kernel |
 | `areas` | what all that takes of SRAM, and when |
 | `intervals` | addresses from liveness |
+| `remarks` | what of all that is to be said to who asked for remarks |
 """
