@@ -222,6 +222,12 @@ class Pipeline:
             message = f"there is no pass '{at}': '{name}' stands in the pipeline {often}"
         raise FuriosaError(message, hint=f"say {each}")
 
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {self.name}: {self.text}>"
+
     @property
     def text(self) -> str:
         """All of it as `furiosa-opt -p` takes it, a phase a line."""

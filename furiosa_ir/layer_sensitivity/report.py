@@ -27,6 +27,9 @@ LEAST_GAIN = 1.0
 _GOOD = 30.0
 """dB from which an output needs nothing, unless a layer's scale is plainly wrong: 3 % of error."""
 
+_MOST_ROWS = 500
+"""Layers that a notebook shows."""
+
 _LEFT_IN_FLOAT = 3
 """Layers that are recommended at most."""
 
@@ -149,6 +152,35 @@ class Sensitivity:
         return (
             f"Leave {named} in float (furiosa quantize {options}): the outputs' SNR goes from "
             f"{db(all_)} to {db(gained)}{causes}."
+        )
+
+    def __repr__(self) -> str:
+        worst = db(worst_output(self.outputs).snr)
+        return f"<Sensitivity of {len(self.layers)} layers: {worst} with all of them rounded>"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the advice, and the layers, that whose rounding costs most first."""
+        from furiosa_ir.notebook.markup import page, plain, table  # noqa: PLC0415  # notebooks
+
+        rows = [
+            (
+                layer.name,
+                layer.operator,
+                db(worst_output(layer.alone).snr),
+                db(worst_output(layer.without).snr),
+                f"{layer.local.error:.2f}",
+                f"{layer.local.saturated * 100:.2g} %",
+                f"{layer.local.used * 100:.3g} %",
+                layer.finding,
+            )
+            for layer in self.layers[:_MOST_ROWS]
+        ]
+        head = ("layer", "operator", "#alone", "#without", "#RMSE", "#clips", "#used", "")
+        outputs = ((each.name, db(each.snr)) for each in self.outputs)
+        return page(
+            table(("output", "#every layer rounded"), outputs),
+            table(head, rows),
+            plain(self.advice, 2000),
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def give_advice(
     if execution is None or not costs.cycles:
         return tuple(_host(layers))
     advice = _whole(costs, execution, critical, samples)
+    told: set[str] = set()
     by_bound: dict[int, Counter[str]] = {}
     for step in critical:
         event = execution.events[step.event]
@@ -53,7 +54,8 @@ def give_advice(
         if about.batch_helps:
             saved = format_value(_saved(cycles, execution, samples), "microseconds")
             text += f": batch {_LARGER * samples} would save about {saved} a sample"
-        elif about.advice:
+        elif about.advice and bound not in told:  # once is enough
+            told.add(bound)
             text += f": {about.advice}"
         advice.append(Advice(text, index))
     advice += _host(layers)

@@ -166,6 +166,8 @@ def _values(difference: Difference) -> Iterator[str]:
     alone = difference.alone
     only = f"; only A has {alone[0]}, only B {alone[1]}" if any(alone) else ""
     shared = f"{len(others) - len(differing)} of {len(others)} shared tensors are equal{only}"
+    if not others:  # two programs of one segment
+        shared = f"no tensors but the outputs are on both sides{only}"
     yield f"values on {inputs}: {shared}"
     yield f"  {'':<40} {'max error':>12} {'mean error':>12} {'differ':>8}"
     for tensor in outputs:

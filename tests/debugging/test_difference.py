@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from xdsl.dialects.builtin import ModuleOp
 
+import furiosa_ir as fi
 from furiosa_ir.debugging.difference import Side, compare, side_of
 from furiosa_ir.driver import compile_source
 from furiosa_ir.errors import FuriosaError
@@ -98,9 +99,17 @@ def test_the_command_line(digits: Path) -> None:
     assert result["b"].endswith("--skip ftensor-fuse-tables")
     assert result["figures"]["cycles"]["a"] > 0
     assert {"name", "max_error", "mean_error", "differing"} <= set(result["tensors"][0])
+    assert "shared tensors are equal" in told.stdout
     nothing = CliRunner().invoke(main, ["diff", str(digits)])
     assert nothing.exit_code == 1
     assert "nothing to compare" in nothing.stderr
+
+
+def test_programs_of_one_segment_share_outputs_alone(tmp_path: Path) -> None:
+    program = tmp_path / "digits.enf"
+    fi.compile(DIGITS / "digits_int8.tflite").save(program)
+    told = CliRunner().invoke(main, ["diff", str(program), str(program), "-n", "1"])
+    assert "values on 1 input: no tensors but the outputs are on both sides\n" in told.stdout
 
 
 def test_passes_and_versions_that_only_one_side_has_are_named(default: Side, digits: Path) -> None:

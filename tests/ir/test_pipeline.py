@@ -98,6 +98,11 @@ def test_phases_that_cannot_stand_there(text: str, message: str):
         Pipeline.of_text(text, BOTH.phases)
 
 
+def test_a_pipeline_is_shown_as_its_text():
+    assert str(SIMPLE) == SIMPLE.text
+    assert repr(SIMPLE) == f"<Pipeline {SIMPLE.name}: {SIMPLE.text}>"
+
+
 def test_each_edit_makes_another_pipeline():
     assert names(SIMPLE.insert_before("test-other", "test-third{number=5},test-step"))[0] == (
         "one",

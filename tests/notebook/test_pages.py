@@ -49,6 +49,14 @@ class Page(HTMLParser):
             self.text += data
 
 
+PAGES = ["module", "program", "report", "session", "exploration", "sensitivity"]
+
+
+def layer_of(module: fi.Module) -> str:
+    """A quantised layer's name."""
+    return next(fi.layer_name(op) for op in module.walk() if isinstance(op, fi.graph.ConvOp))
+
+
 @pytest.fixture(scope="module")
 def hostile() -> SimpleNamespace:
     """A network whose names are markup, and what becomes of it."""
@@ -70,10 +78,11 @@ def hostile() -> SimpleNamespace:
         report=fi.report(program, title=HOSTILE, facts={HOSTILE: HOSTILE}),
         session=session,
         exploration=fi.explore(module),
+        sensitivity=fi.sensitivity(module, layers=[layer_of(module)]),
     )
 
 
-@pytest.mark.parametrize("what", ["module", "program", "report", "session", "exploration"])
+@pytest.mark.parametrize("what", PAGES)
 def test_hostile_names_are_text(hostile: SimpleNamespace, what: str):
     shown = Page(getattr(hostile, what)._repr_html_())
     assert shown.open == []
