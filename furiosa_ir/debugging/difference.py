@@ -6,7 +6,7 @@ interpreted each layer's values are compared, of programs the tensors between se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ class Difference:
         notes: why a side has no program.
         inputs: how many were run.
         tensors: in order of execution, outputs last.
-        alone: layers that only one side has.
+        alone: how many layers, or tensors between segments, only one side has.
         figures: name -> of both sides; None where it is not known.
         placement: layer -> where it runs on each side, where that differs.
         durations: layer -> cycles on each side, where they differ.
@@ -159,6 +159,7 @@ class Difference:
             "passes_alone": {"a": list(self.passes[0]), "b": list(self.passes[1])},
             "inputs": self.inputs,
             "tensors": [tensor.as_json() for tensor in self.tensors],
+            "tensors_alone": {"a": self.alone[0], "b": self.alone[1]},
             "figures": {name: {"a": a, "b": b} for name, (a, b) in self.figures.items()},
             "placement": {name: {"a": a, "b": b} for name, (a, b) in self.placement.items()},
             "duration_cycles": {name: {"a": a, "b": b} for name, (a, b) in self.durations.items()},
@@ -300,11 +301,28 @@ def _tensors(
         for name in shared:
             error = found.setdefault((name, False), TensorError(name, is_output=False))
             error.add(layers[name], other_layers[name])
-        # Outputs go by their place: another pipeline may call them otherwise.
-        for (name, mine), their in zip(outputs.items(), other_outputs.values(), strict=False):
+        for name, mine, their in _paired(outputs, other_outputs):
             error = found.setdefault((name, True), TensorError(name, is_output=True))
-            error.add(mine, their)
+            if mine is None or their is None:
+                error.note = f"only {'A' if their is None else 'B'} has it"
+            else:
+                error.add(mine, their)
     return sorted(found.values(), key=lambda e: e.is_output), alone
+
+
+def _paired(
+    mine: Mapping[str, Array], theirs: Mapping[str, Array]
+) -> Iterator[tuple[str, Array | None, Array | None]]:
+    """(name, of A, of B) of each output: those of one name, and of the others those of one place.
+
+    A pipeline may call an output otherwise, and a file may have them in another order.
+    """
+    others = [name for name in theirs if name not in mine]
+    renamed = dict(zip((name for name in mine if name not in theirs), others, strict=False))
+    for name, array in mine.items():
+        yield name, array, theirs.get(renamed.get(name, name))
+    for name in others[len(renamed) :]:
+        yield name, None, theirs[name]
 
 
 def _run(

@@ -2,10 +2,11 @@
 
 One call says one, where the decision is taken:
 
-    missed(op, "second-use", "{readers} others read it: it stays", way_out="...", readers=2)
+    missed(op, "second-use", "it stays: {readers} {readers:other reads|others read} it", readers=2)
 
 A name of one or two words, which filters and tools know it by; a sentence of cause and figures,
-with the figures' names in it; what would help. Where nobody listens that is one look-up; figures
+with the figures' names in it, and words in singular and plural as they go with a figure; what would
+help. Where nobody listens that is one look-up; figures
 that take work are worked out if `heard()`. The three kinds are LLVM's.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from string import Formatter
 
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
@@ -31,6 +33,17 @@ Figure = int | float | str
 
 _MOST, _LONGEST = 3, 80
 """Operations that a sentence lists, and letters of a layer's name in it."""
+
+
+class _Sentences(Formatter):
+    """Formats as `str.format` does; `one|many` in place of a format are words for a number."""
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        one, bar, many = format_spec.partition("|")
+        return (one if value == 1 else many) if bar else format(value, format_spec)
+
+
+_SENTENCES = _Sentences()
 
 _HELD: ContextVar[list[Remark] | None] = ContextVar("held_remarks", default=None)
 
@@ -61,7 +74,8 @@ def missed(
     Args:
         op: the operation, in its place.
         name: which remark of the pass it is: docs/watching-passes.md has the table.
-        message: a sentence; figures stand in it as `str.format` has it, `{bytes:,}`.
+        message: a sentence; figures stand in it as `str.format` has it, `{bytes:,}`, and words that
+            go with their number, `{bytes:byte|bytes}`.
         way_out: what would help; empty if nothing is known to.
         number: the hint's, if it is one (docs/hints.md).
         figures: by name, as JSON has them.
@@ -94,7 +108,7 @@ def _say(
         op.name,
         layer_names(op),
         op.sym_name.data if isinstance(op, FuncOp) else enclosing_function(op),
-        message.format(**figures) if figures else message,
+        _SENTENCES.vformat(message, (), figures) if figures else message,
         way_out,
         figures,
         number,

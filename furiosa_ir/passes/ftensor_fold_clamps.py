@@ -31,7 +31,7 @@ def clamp_of_rescale(op: ClampOp, x: RescaleOp, rw: Rewrite) -> SSAValue | None:
         missed(
             op,
             "clamp",
-            "it is no range of the rescale before it, which {others} reads as well",
+            "it is no range of the rescale before it, which is read by {others} as well",
             way_out="let all of them read what is clamped",
             others=described(*readers(x.result, op)),
         )
@@ -70,7 +70,7 @@ def function_of_reshape(op: ClampOp | LookupOp, x: ReshapeOp, rw: Rewrite) -> SS
         missed(
             op,
             "reshape",
-            "it stays behind a reshape, which {others} reads as well, apart from what is reshaped",
+            "it stays behind a reshape, whose result is read by {others} as well",
             others=described(*readers(x.result, op)),
         )
         return None

@@ -63,8 +63,8 @@ def _explain(op: TensorOp) -> None:
     missed(
         op,
         "table",
-        "{steps} operations on one 8-bit value are no lookup: {others} reads what is computed on "
-        "the way",
+        "{steps} {steps:operation|operations} on one 8-bit value {steps:is|are} no lookup: what is "
+        "computed on the way is read by {others}",
         steps=len(steps),
         others=described(*(other for other in others if other not in steps)),
     )

@@ -149,7 +149,8 @@ def _lines(difference: Difference) -> Iterator[str]:
     )
     slowest = sorted(changed, key=lambda row: (-abs(row[0]), row[1]))[:_ROWS]
     if slowest:
-        yield f"time of layers, in cycles ({len(changed)} differ)"
+        verb = "differs" if len(changed) == 1 else "differ"
+        yield f"time of layers, in cycles ({len(changed)} {verb})"
         for apart, layer, a, b in slowest:
             yield f"  {apart:+,} {layer}: {_count(a)} -> {_count(b)}"
 

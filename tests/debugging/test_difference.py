@@ -88,6 +88,38 @@ def test_other_inputs_are_refused(default: Side) -> None:
         compare(default, Side("tflite", program, None), 1)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("sum product", "product sum", {"sum": "", "product": ""}),
+        ("sum product", "product renamed", {"sum": "", "product": ""}),
+        ("sum", "product sum", {"sum": "", "product": "only B has it"}),
+        ("sum product", "product", {"sum": "only A has it", "product": ""}),
+    ],
+)
+def test_outputs_go_by_their_names(
+    one: str, other: str, expected: dict[str, str], tmp_path: Path
+) -> None:
+    """Another order is no difference; what one side calls otherwise goes by its place."""
+    made = {"sum": "add", "product": "mul", "renamed": "add"}
+    sides: list[Side] = []
+    for names in (one.split(), other.split()):
+        t = "tensor<4xi32>"
+        lines = "".join(f"    %{n} = ftensor.{made[n]} %x, %y : {t}\n" for n in names)
+        results = ", ".join(f'{t} {{graph.name = "{n}"}}' for n in names)
+        text = tmp_path / f"{'_'.join(names)}.mlir"
+        text.write_text(
+            'builtin.module attributes {graph.source = "onnx"} {\n'
+            f"  func.func @main(%x: {t}, %y: {t}) -> ({results}) {{\n{lines}"
+            f"    func.return {', '.join(f'%{n}' for n in names)}"
+            f" : {', '.join(t for _ in names)}\n  }}\n}}\n"
+        )
+        sides.append(side_of(text))
+    tensors = [t for t in compare(sides[0], sides[1], 1).tensors if t.is_output]
+    assert {t.name: t.note for t in tensors} == expected
+    assert not any(t.differing for t in tensors)
+
+
 def test_the_command_line(digits: Path) -> None:
     arguments = ["diff", str(digits), "--skip", "ftensor-fuse-tables", "-n", "1"]
     told = CliRunner().invoke(main, arguments)

@@ -123,7 +123,7 @@ def _tell_copy(op: TensorOp, cause: str) -> None:
     missed(
         op,
         "copy",
-        "it is a copy of {bytes:,} bytes by way of DRAM, no view: {cause}",
+        "it is a copy of {bytes:,} {bytes:byte|bytes} by way of DRAM, no view: {cause}",
         bytes=tensor_bytes(op.results[0]),
         cause=cause,
     )
@@ -238,8 +238,8 @@ def _relaid(value: SSAValue, view: str, before: Operation, views: Views) -> SSAV
         missed(
             before,
             "relayout",
-            "its operand of {source} is copied, {bytes:,} bytes by way of DRAM: it comes with the "
-            "axes {have} of {shape}, and is read with {want}",
+            "its operand of {source} is copied, {bytes:,} {bytes:byte|bytes} by way of DRAM: it "
+            "comes with the axes {have} of {shape}, and is read with {want}",
             way_out="use one order of axes around it",
             source=described(value.owner if isinstance(value.owner, Operation) else value),
             bytes=tensor_bytes(value),
@@ -340,7 +340,7 @@ def _tell_part(op: movement.ConcatOp, value: SSAValue, *, is_shared: bool) -> No
     missed(
         op,
         "part",
-        "its part of {source}, {bytes:,} bytes, is copied in SRAM: {cause}",
+        "its part of {source}, {bytes:,} {bytes:byte|bytes}, is copied in SRAM: {cause}",
         source=described(owner if isinstance(owner, Operation) else value),
         bytes=tensor_bytes(value),
         cause="it is a part of two concatenations"
@@ -388,7 +388,7 @@ def _tell_result(
     missed(
         owner,
         "result-copy",
-        "result {result} is a copy of {bytes:,} bytes by way of DRAM: {cause}",
+        "result {result} is a copy of {bytes:,} {bytes:byte|bytes} by way of DRAM: {cause}",
         result=number,
         bytes=tensor_bytes(value),
         cause=cause,

@@ -61,8 +61,8 @@ def _explain(
     say(
         op,
         _NAMES[number],
-        "a kernel of its own ({operations} operations) beside {source}, whose {bytes:,} bytes it "
-        "reads: {cause}",
+        "a kernel of its own ({operations} {operations:operation|operations}) beside {source}, "
+        "whose {bytes:,} {bytes:byte|bytes} it reads: {cause}",
         operations=len(members),
         source=described(value.owner if isinstance(value.owner, Operation) else value),
         bytes=tensor_bytes(value),
@@ -102,13 +102,14 @@ def _cause(
     if not isinstance(op, ELEMENTWISE):
         return _REDUCTION, f"{op.name} takes whole lines"
     if kind is VectorOp:
-        why = f"{described(*others)} reads it, too" if others else "they do not fit one kernel"
+        why = f"it is read by {described(*others)}, too" if others else "they do not fit one kernel"
         return (_SECOND_USE if others else _VECTOR), why
     if shape_of(op.results[0]) != shape_of(producers[0].results[0]):
         shapes = (f"{list(shape_of(o.results[0]))}" for o in (op, producers[0]))
         return _SHAPE, "its shape is {}, the contraction's {}".format(*shapes)
     if others:
-        return _SECOND_USE, f"{described(*others)} reads it, too, and one result leaves a kernel"
+        why = f"it is read by {described(*others)}, too, and one result leaves a kernel"
+        return _SECOND_USE, why
     lines = next((o.name for o in inside if not isinstance(o, ELEMENTWISE)), None)
     if lines is not None:
         return _REDUCTION, f"no 8-bit result comes before {lines}, which takes whole lines"

@@ -119,15 +119,16 @@ def _tell_use(op: KernelOp, times: _Times, memory: MemoryPlan, machine: Machine)
     slices = rows * channels
     # Elements of the fullest slice, times all slices, against those that there are.
     fullest = shape[0] * -(-shape[1] // rows) * shape[2] * -(-shape[3] // channels)
-    share = 100 * prod(shape) // (fullest * machine.slices)
+    share = _per_cent(prod(shape), fullest * machine.slices)
     macs = layer_row(op).macs
-    used = 100 * macs // (times.busy * machine.macs_per_cycle)
+    used = _per_cent(macs, times.busy * machine.macs_per_cycle)
     (unit, _), *_ = times.units.most_common(1)
     analysis(
         op,
         "utilisation",
-        "{cycles:,} cycles on the NPU in {steps} steps, bound by {bound}; {macs:,} "
-        "multiply-accumulates, {used} % of what the MAC array does meanwhile",
+        "{cycles:,} {cycles:cycle|cycles} on the NPU in {steps:,} {steps:step|steps}, bound by "
+        "{bound}; {macs:,} {macs:multiply-accumulate|multiply-accumulates}, {used:g} % of what the "
+        "MAC array does meanwhile",
         cycles=times.busy,
         steps=times.steps,
         bound=_UNITS[unit],
@@ -139,7 +140,7 @@ def _tell_use(op: KernelOp, times: _Times, memory: MemoryPlan, machine: Machine)
             op,
             "slices",
             "its result of {shape} (NHWC) goes over {slices} of {all} slices, {rows} along H and "
-            "{channels} along C: {share} % of them work, as the fullest has most",
+            "{channels} along C: {share:g} % of them work, as the fullest has most",
             way_out="extents of H and C that the slices divide",
             shape="x".join(map(str, shape)),
             slices=slices,
@@ -150,6 +151,12 @@ def _tell_use(op: KernelOp, times: _Times, memory: MemoryPlan, machine: Machine)
         )
 
 
+def _per_cent(part: int, whole: int) -> float:
+    """To two places, as people read it; what is little is not nothing."""
+    share = 100 * part / whole
+    return round(share, 2) if share >= 0.1 else float(f"{share:.1g}")
+
+
 def _tell_wait(op: KernelOp, waits: Mapping[_Moved, int], kernels: Sequence[KernelOp]) -> None:
     """Says what DMA was at while the NPU stood still for a kernel."""
     longest = max(waits, key=lambda moved: waits[moved])
@@ -157,8 +164,8 @@ def _tell_wait(op: KernelOp, waits: Mapping[_Moved, int], kernels: Sequence[Kern
     missed(
         op,
         "wait",
-        "the NPU stands still for {cycles:,} cycles, most of them ({most:,}) for DMA of {what} of "
-        "{whose}, {bytes:,} bytes",
+        "the NPU stands still for {cycles:,} cycles, the longest ({most:,}) for DMA of {what} of "
+        "{whose}, {bytes:,} {bytes:byte|bytes}",
         way_out="a larger batch loads parameters once for more samples" if batch_helps else "",
         cycles=sum(waits.values()),
         most=waits[longest],

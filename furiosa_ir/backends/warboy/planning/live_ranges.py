@@ -434,8 +434,9 @@ def _tell_prefetch(sweep: _Sweep, task: Task, size: int, first: int, limit: int)
     tell(
         task.op,
         "prefetch",
-        "its parameters, {bytes:,} bytes of a slice, are loaded {depth} kernels ahead: during "
-        "{before} {used:,} of {limit:,} bytes are taken already",
+        "its parameters, {bytes:,} {bytes:byte|bytes} of a slice, are loaded {depth} "
+        "{depth:kernel|kernels} ahead: during {before} {used:,} of {limit:,} bytes are taken "
+        "already",
         bytes=size,
         depth=depth,
         before="a copy" if before is None else described(before.op),

@@ -105,7 +105,7 @@ class PlanRemarks:
                 missed(
                     task.op,
                     "reload",
-                    "{loaded:,} bytes are loaded of the {bytes:,} of its operand ({source}): "
+                    "{loaded:,} bytes are loaded for the {bytes:,} of its operand ({source}): "
                     "its tiles overlap, or come once for each block of channels",
                     loaded=loaded[index] * element,
                     source=self._maker(binding.buffer),
@@ -120,8 +120,8 @@ class PlanRemarks:
         missed(
             self.task.op,
             "result-in-dram",
-            "its result, {bytes:,} bytes, is not kept in SRAM for {readers}: there is no room for "
-            "all of it, {slice:,} bytes of a slice",
+            "its result, {bytes:,} {bytes:byte|bytes}, is not kept in SRAM for {readers}: there is "
+            "no room for all of it, {slice:,} {slice:byte|bytes} of a slice",
             bytes=tensor_bytes(self.task.op.result),
             readers=self._kernels(self.storages[buffer].readers),
             slice=self.layouts[buffer].slice_bytes,
@@ -140,7 +140,8 @@ class PlanRemarks:
         missed(
             self.task.op,
             "spill",
-            "the {bytes:,} bytes of {source} make way for it in SRAM and are {how} for {again}",
+            "the {bytes:,} {bytes:byte|bytes} of {source} {bytes:makes|make} way for it in SRAM "
+            "and {bytes:is|are} {how} for {again}",
             way_out="a smaller batch or resolution",
             bytes=self._bytes(buffer),
             source=self._maker(buffer),
@@ -153,7 +154,8 @@ class PlanRemarks:
         missed(
             self.task.op,
             "refill",
-            "its operand ({source}), {bytes:,} bytes, is loaded again: it had to make way in SRAM",
+            "its operand ({source}), {bytes:,} {bytes:byte|bytes}, is loaded again: it had to make "
+            "way in SRAM",
             source=self._maker(buffer),
             bytes=self._bytes(buffer),
         )
@@ -185,7 +187,8 @@ def tell_copies(kernels: Sequence[KernelOp], copies: Mapping[int, CopyPlan]) -> 
             missed(
                 op,
                 "copy",
-                "it moves {moved:,} of {bytes:,} bytes in DRAM, by {moves} DMA commands",
+                "it moves {moved:,} of {bytes:,} {bytes:byte|bytes} in DRAM, by {moves} DMA "
+                "{moves:command|commands}",
                 moved=sum(prod(m.extent) for m in plan.moves) * element_bytes(op.result),
                 bytes=size,
                 moves=len(plan.moves),
@@ -194,7 +197,8 @@ def tell_copies(kernels: Sequence[KernelOp], copies: Mapping[int, CopyPlan]) -> 
             passed(
                 op,
                 "copy",
-                "it moves nothing: its {bytes:,} bytes lie in DRAM as strides can read them",
+                "it moves nothing: its {bytes:,} {bytes:byte lies|bytes lie} in DRAM as strides "
+                "can read {bytes:it|them}",
                 bytes=size,
             )
 
@@ -211,7 +215,8 @@ def tell_shared_weights(tasks: Iterable[Task]) -> None:
                 missed(
                     task.op,
                     "shared-weights",
-                    "its weights, {bytes:,} bytes, are loaded again: {first} reads them, too",
+                    "its weights, {bytes:,} {bytes:byte|bytes}, are loaded again: {first} reads "
+                    "them, too",
                     bytes=tensor_bytes(value),
                     first=described(seen[value]),
                 )
