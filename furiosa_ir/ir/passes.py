@@ -95,6 +95,8 @@ class Pass(ModulePass):
         name = vars(cls).get("name")
         if name is None:
             return  # an abstract base
+        if name not in PASSES and not is_ours(cls):
+            _import_by_name(name)  # a namesake of ours says so now, not when ours is first used
         other = PASSES.get(name)
         # A plug-in that is loaded again declares its passes again.
         if other is not None and (

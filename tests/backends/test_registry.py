@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -364,3 +365,17 @@ def test_an_entry_point_of_a_plug_in_names_a_module(
     monkeypatch.syspath_prepend(str(tmp_path))
     look_for_installed()
     assert "the plug-in 'toy' is not used: 'json:dumps' is no MODULE" in caplog.text
+
+
+def test_an_installed_pass_named_as_ours_is_not_used(tmp_path: Path) -> None:
+    """Whoever looks first: it is the stranger's that is turned down, not what is ours."""
+    _distribution(tmp_path, "namesake", "furiosa_ir.plugins")
+    code = PASS.replace("test-of-a-distribution", "ftensor-fold-clamps")
+    (tmp_path / "namesake.py").write_text(code)
+    listing = [sys.executable, "-m", "furiosa_ir.tools.furiosa", "list", "passes"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    told = subprocess.run(listing, env=environment, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    assert "ftensor-fold-clamps" in told.stdout
+    assert "'toy' is not used" in told.stderr
+    assert "two passes are named 'ftensor-fold-clamps'" in told.stderr
