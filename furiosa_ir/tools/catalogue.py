@@ -78,6 +78,12 @@ def _sources(package: Path) -> Iterator[Path]:
 def text_of_all() -> str:
     """The content of `catalogue.json`: what comes with the project, without plug-ins."""
     made = {kind: [r for r in make() if _is_ours(r)] for kind, make in KINDS.items()}
+    names = {kind: {record["name"] for record in found} for kind, found in made.items()}
+    for record in made["passes"]:  # those of plug-ins may run our passes
+        phases = record["phases"]
+        record["phases"] = [p for p in phases if p.partition(":")[0] in names["backends"]]
+    for record in made["rules"]:  # and apply our rules
+        record["passes"] = [p for p in record["passes"] if p in names["passes"]]
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -37,7 +37,7 @@ from furiosa_ir.ir.pipeline import Phase, Pipeline
 from furiosa_ir.pipeline_request import EditKind, PipelineRequest, edit_of_option
 from furiosa_ir.program import Program
 from furiosa_ir.runtime.device import target_of
-from furiosa_ir.tools.catalogue import records
+from furiosa_ir.tools.catalogue import PATH, records, text_of_all
 from tests.backends.conftest import ROOT, TOY, Forget
 
 NETWORK = ROOT / "examples" / "digits" / "digits_int8.tflite"
@@ -133,6 +133,14 @@ def test_what_is_registered_is_known_everywhere() -> None:
     # A script's: nobody can tell what code programs depend on.
     assert plugins.scripts_that_register() == ["elsewhere"]
     assert compile_key(Inputs(NETWORK, "other")) is None
+
+
+@pytest.mark.usefixtures("own_register")
+def test_the_catalogue_of_the_project_has_nothing_of_a_plug_in() -> None:
+    plugins.load_plugins([str(TOY)])
+    phases = [phase for record in records("passes") for phase in record["phases"]]
+    assert any(phase.startswith("toy:") for phase in phases)
+    assert text_of_all() == PATH.read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("own_register")
