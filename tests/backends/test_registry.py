@@ -333,6 +333,7 @@ def installed_pass(
     module = tmp_path / "test_of_a_distribution.py"
     module.write_text(PASS)
     monkeypatch.syspath_prepend(str(tmp_path))
+    passes.import_pass_modules()  # else what is imported meanwhile would be forgotten with it
     monkeypatch.setattr(passes, "PASSES", dict(passes.PASSES))
     yield module
     sys.modules.pop("test_of_a_distribution", None)
