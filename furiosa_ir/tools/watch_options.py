@@ -337,10 +337,15 @@ class Watch:
             watching(self.options, shown, style, self._timing, [numerics]) as instruments,
             numerics.recording(),
         ):
+            says = True
             try:
                 yield instruments
+            except BaseException:
+                # That no pass changed anything would be said of passes that have not run.
+                says = numerics.finding is not None or bool(numerics.compared)
+                raise
             finally:
-                for line in numerics.report():
+                for line in numerics.report() if says else ():
                     self.show(f"{line}\n")
 
 

@@ -183,3 +183,8 @@ def test_the_command_line_says_it_in_one_sentence(tmp_path: Path) -> None:
     )
     assert right.exit_code == 0
     assert "no pass changed an operation" in right.stderr
+    text.write_text(text.read_text().replace("@main", "@part"))
+    none = CliRunner().invoke(furiosa_opt, [*arguments[:2], "ftensor-fold-clamps", arguments[3]])
+    assert none.exit_code == 1
+    assert "no function @main" in none.stderr
+    assert "no pass changed" not in none.stderr
