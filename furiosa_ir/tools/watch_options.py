@@ -28,6 +28,9 @@ ResultT = TypeVar("ResultT")
 
 _ALL = "all passes"
 
+_REMARK_KINDS = frozenset({"passed", "missed", "analysis"})
+"""`ir.remarks.KINDS`, which the start of a command has no time to import."""
+
 
 def _passes(_ctx: click.Context, option: click.Parameter, values: Sequence[str]) -> frozenset[str]:
     """The names that `a,b` and repeated options give, of passes around which IR is dumped."""
@@ -58,7 +61,7 @@ def _remarks(
     if value is None:
         return None
     words = {word.strip() for word in value.split(",")}
-    kinds, forms = words & {"passed", "missed", "analysis"}, words & {"text", "json"}
+    kinds, forms = words & _REMARK_KINDS, words & {"text", "json"}
     if wrong := sorted(words - kinds - forms - {"all"}):
         raise click.BadParameter(
             f"'{wrong[0]}' is none of 'passed', 'missed', 'analysis', 'all', 'text', 'json'"
@@ -66,7 +69,7 @@ def _remarks(
     if len(forms) > 1:
         raise click.BadParameter("'text' and 'json' exclude each other")
     if "all" in words:
-        kinds = {"passed", "missed", "analysis"}
+        kinds = _REMARK_KINDS
     return next(iter(forms), "text"), frozenset(kinds or {"missed"})
 
 
