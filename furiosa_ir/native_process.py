@@ -29,6 +29,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from furiosa_ir import errors
@@ -42,6 +43,8 @@ from furiosa_ir.python_process import end_with_parent, python_command
 
 _LOOK = 1.0
 """Seconds between two looks at a child that computes."""
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 _LOG = logging.getLogger("furiosa_ir")
 
@@ -177,7 +180,8 @@ class NativeProcesses:
 class Child:
     """A process that does jobs, as long as this object lives.
 
-    Args: as `NativeProcesses`.
+    Args: as `NativeProcesses`, and
+        variables: of the environment, beside this process's.
 
     Raises:
         NativeCrash: no process can be started.
@@ -190,7 +194,8 @@ class Child:
         data: bytes | memoryview,
         *,
         silent: bool,
-        descriptors: Sequence[int],
+        descriptors: Sequence[int] = (),
+        variables: Mapping[str, str] = _NONE,
     ) -> None:
         ours, theirs = socket.socketpair()
         # What stops amidst a message keeps nobody waiting, either.
@@ -210,6 +215,7 @@ class Child:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL if silent else None,
                     pass_fds=[theirs.fileno(), *(d for d in descriptors if d > 2)],
+                    env={**os.environ, **variables},
                     process_group=0,  # Ctrl-C is the parent's, which ends this one
                 )
             except OSError as error:
@@ -266,7 +272,7 @@ class Child:
         self._await_message(seconds)
         head = receive_json(self._connection)
         if "raised" in head:
-            return _raised(**head["raised"])
+            return raised(**head["raised"])
         if "seconds" not in head:
             return head
         data = self._connection.recv_bytes()
@@ -336,10 +342,10 @@ def _end(connection: Connection, process: subprocess.Popen[bytes], owner: int) -
         process.wait()
 
 
-def _raised(
+def raised(
     kind: str | None, text: str, file: str | None, layer: str | None, hint: str | None, where: str
 ) -> Exception:
-    """What a job raised, in this process; its traceback is a note."""
+    """What a job raised (`described`), in this process; its traceback is a note."""
     if kind is None:
         error = NativeRefusal(text)
     else:
@@ -393,7 +399,7 @@ def serve(descriptor: int, jobs: Callable[[Mapping[str, Any], bytes], Mapping[st
                 table = jobs(*start) if table is None else table
                 answer = table[head["job"]](order)
             except Exception as error:  # noqa: BLE001  # the libraries' share no other base
-                send_json(connection, {"raised": _described(error)})
+                send_json(connection, {"raised": described(error)})
                 continue
             seconds = time.process_time() - started
             send_json(connection, {"value": answer.value, "seconds": seconds})
@@ -413,8 +419,8 @@ class _Forwarder(logging.Handler):
         send_json(self._connection, {"log": [record.name, record.levelno, message]})
 
 
-def _described(error: Exception) -> dict[str, Any]:
-    """An exception as `_raised` takes it."""
+def described(error: Exception) -> dict[str, Any]:
+    """An exception as `raised` takes it."""
     ours = error if isinstance(error, FuriosaError) else None
     return {
         "kind": ours
