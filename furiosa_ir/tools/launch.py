@@ -41,6 +41,9 @@ def _run(command: str) -> None:
         faulthandler.enable(all_threads=False)
     if not sys.flags.safe_path:
         sys.path[:] = _without_current_directory(sys.path)
+    from furiosa_ir.tools import lazy_dataclasses  # noqa: PLC0415  # signals come first
+
+    lazy_dataclasses.install()
     importlib.import_module(f"{__package__}.{command}").main()
 
 

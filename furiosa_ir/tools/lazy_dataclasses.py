@@ -1,0 +1,231 @@
+"""Dataclasses without what makes importing them slow, for processes that import hundreds and end.
+
+The standard library compiles each method of a dataclass from text: two to six of them, 0.1 to
+0.3 ms a class. A compile imports some 400 such classes, xDSL's included, and makes instances of
+half of them. In the processes of our console scripts, and nowhere else, `dataclasses.dataclass` is
+therefore the one below. The standard library still finds fields, defaults and slots; methods are
+closures over the fields, and `__init__`, which has to be fast, is compiled at its first call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial
+from operator import attrgetter
+from reprlib import recursive_repr
+from threading import RLock
+from typing import Any
+
+# ruff: noqa: N807
+
+_PACKAGES = ("furiosa_ir", "xdsl")
+"""Whose classes are made so. What others do with theirs, we do not know."""
+_library: Callable[..., Any] = dataclasses.dataclass
+_lock = RLock()
+_made: set[type] = set()
+
+
+def install() -> None:
+    """Puts this `dataclass` in the place of the standard library's, for what is imported next."""
+    dataclasses.dataclass = dataclass
+
+
+def dataclass(cls: type[Any] | None = None, /, **options: Any) -> Any:
+    """`dataclasses.dataclass`: the same arguments, classes that behave alike."""
+    if cls is None:
+        return partial(dataclass, **options)
+    if not _is_plain(cls, options):
+        return _library(cls, **options)
+    own = set(cls.__dict__)
+    has_hash = "__hash__" in own and (cls.__hash__ is not None or "__eq__" not in own)
+    cls = _with_fields(cls, options)
+    frozen, eq = options.get("frozen", False), options.get("eq", True)
+    methods: list[Callable[..., Any]] = []
+    if options.get("init", True):
+        methods.append(_init(cls, frozen=frozen))
+    if options.get("repr", True):
+        methods.append(_repr(cls))
+    if eq:
+        methods.append(_eq(cls))
+    methods = [method for method in methods if method.__name__ not in own]
+    if frozen:
+        methods += _guards(cls)
+        if eq and not has_hash:
+            methods.append(_hash(cls))
+    elif eq and not has_hash:
+        setattr(cls, "__hash__", None)  # noqa: B010  # pyright knows what type it has
+    for method in methods:
+        method.__qualname__ = f"{cls.__qualname__}.{method.__name__}"
+        setattr(cls, method.__name__, method)
+    if frozen and options.get("slots"):
+        for method in (__getstate__, __setstate__):
+            if method.__name__ not in own:
+                setattr(cls, method.__name__, method)
+    _made.add(cls)
+    return cls
+
+
+def _is_plain(cls: type[Any], options: dict[str, Any]) -> bool:
+    if cls.__module__.partition(".")[0] not in _PACKAGES:
+        return False
+    if any(options.get(name) for name in ("order", "unsafe_hash", "weakref_slot")):
+        return False
+    frozen = bool(options.get("frozen"))
+    if frozen and not cls.__dict__.keys().isdisjoint(("__setattr__", "__delattr__")):
+        return False  # which is an error
+    if any("InitVar" in str(kind) for kind in inspect.get_annotations(cls).values()):
+        return False
+    if options.get("slots") and any(
+        isinstance(value, dataclasses.Field) and not value.init for value in vars(cls).values()
+    ):
+        return False  # a default that no class attribute can hold
+    bases = [base for base in cls.__mro__[1:] if "__dataclass_params__" in base.__dict__]
+    return all(base in _made and _is_frozen(base) == frozen for base in bases)
+
+
+def _is_frozen(cls: type[Any]) -> bool:
+    return cls.__dict__["__dataclass_params__"].frozen
+
+
+def _with_fields(cls: type[Any], options: dict[str, Any]) -> type[Any]:
+    """The class as the standard library makes it if there is no method to make."""
+    bases = [base for base in cls.__mro__[1:] if base in _made and _is_frozen(base)]
+    is_documented = bool(cls.__doc__)
+    if not is_documented:  # or the signature becomes the text, which it takes long to find
+        cls.__doc__ = cls.__name__
+    with _lock:
+        for base in bases:  # they, and what inherits from them, are either all frozen or not
+            base.__dataclass_params__.frozen = False
+        try:
+            none = dict.fromkeys(("init", "repr", "eq", "frozen"), False)
+            cls = _library(cls, **{**options, **none})
+        finally:
+            for base in bases:
+                base.__dataclass_params__.frozen = True
+    for name in ("init", "repr", "eq", "frozen"):
+        setattr(cls.__dataclass_params__, name, options.get(name, name != "frozen"))
+    return cls
+
+
+def _init(cls: type[Any], *, frozen: bool) -> Callable[..., None]:
+    has_default = False
+    for field in dataclasses.fields(cls):
+        if field.init and not field.kw_only:
+            if has_default and _is_required(field):
+                raise TypeError(f"non-default argument {field.name!r} follows default argument")
+            has_default = not _is_required(field)
+    compiled: Callable[..., None] | None = None
+
+    def __init__(self: Any, *args: Any, **keywords: Any) -> None:
+        nonlocal compiled
+        if compiled is None:
+            compiled = _compiled_init(cls, frozen=frozen)
+            compiled.__qualname__ = __init__.__qualname__
+        if cls.__dict__.get("__init__") is __init__:  # and nobody has put theirs around it
+            setattr(cls, "__init__", compiled)  # noqa: B010  # pyright: not like object's
+        compiled(self, *args, **keywords)
+
+    return __init__
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
+
+
+def _compiled_init(cls: type[Any], *, frozen: bool) -> Callable[..., None]:
+    positional: list[str] = []
+    keyword: list[str] = []
+    body: list[str] = []
+    scope: dict[str, Any] = {"_set": object.__setattr__, "_missing": dataclasses.MISSING}
+    me = "self" if all(f.name != "self" for f in dataclasses.fields(cls)) else "_self"
+    for field in dataclasses.fields(cls):
+        name = value = field.name
+        parameter = name
+        if field.default_factory is not dataclasses.MISSING:
+            scope[f"_made_{name}"] = field.default_factory
+            value, parameter = f"_made_{name}()", f"{name}=_missing"
+            if field.init:
+                value = f"{value} if {name} is _missing else {name}"
+        elif field.default is not dataclasses.MISSING:
+            scope[f"_default_{name}"] = field.default
+            parameter = f"{name}=_default_{name}"
+        if field.init:
+            (keyword if field.kw_only else positional).append(parameter)
+        elif field.default_factory is dataclasses.MISSING:
+            continue  # the class has its default, if there is one
+        body.append(f"_set({me}, {name!r}, {value})" if frozen else f"{me}.{name} = {value}")
+    if hasattr(cls, "__post_init__"):
+        body.append(f"{me}.__post_init__()")
+    parameters = ", ".join([me, *positional, *(["*", *keyword] if keyword else [])])
+    lines = "\n  ".join(body or ["pass"])
+    # As the standard library does: names of fields are identifiers.
+    exec(f"def __init__({parameters}):\n  {lines}", scope)  # noqa: S102
+    return scope["__init__"]
+
+
+def _values(fields: Iterable[dataclasses.Field[Any]]) -> Callable[[Any], tuple[Any, ...]]:
+    names = [field.name for field in fields]
+    if len(names) > 1:
+        return attrgetter(*names)
+    if not names:
+        return lambda _: ()
+    value = attrgetter(*names)
+    return lambda instance: (value(instance),)
+
+
+def _repr(cls: type[Any]) -> Callable[[Any], str]:
+    def __repr__(self: Any) -> str:
+        shown = [f.name for f in dataclasses.fields(cls) if f.repr]
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
+        return f"{type(self).__qualname__}({values})"
+
+    return recursive_repr()(__repr__)
+
+
+def _eq(cls: type[Any]) -> Callable[[Any, Any], bool]:
+    values = _values(field for field in dataclasses.fields(cls) if field.compare)
+
+    def __eq__(self: Any, other: Any) -> bool:
+        if other.__class__ is self.__class__:
+            return values(self) == values(other)
+        return NotImplemented
+
+    return __eq__
+
+
+def _hash(cls: type[Any]) -> Callable[[Any], int]:
+    fields = dataclasses.fields(cls)
+    values = _values(f for f in fields if (f.compare if f.hash is None else f.hash))
+
+    def __hash__(self: Any) -> int:
+        return hash(values(self))
+
+    return __hash__
+
+
+def _guards(cls: type[Any]) -> list[Callable[..., None]]:
+    names = {field.name for field in dataclasses.fields(cls)}
+
+    def __setattr__(self: Any, name: str, value: object) -> None:
+        if type(self) is cls or name in names:
+            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+        super(cls, self).__setattr__(name, value)
+
+    def __delattr__(self: Any, name: str) -> None:
+        if type(self) is cls or name in names:
+            raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+        super(cls, self).__delattr__(name)
+
+    return [__setattr__, __delattr__]
+
+
+# What frozen classes with slots have for copies, as they cannot be assigned to.
+def __getstate__(self: Any) -> list[Any]:
+    return [getattr(self, field.name) for field in dataclasses.fields(self)]
+
+
+def __setstate__(self: Any, state: list[Any]) -> None:
+    for field, value in zip(dataclasses.fields(self), state, strict=True):
+        object.__setattr__(self, field.name, value)
