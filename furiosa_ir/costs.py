@@ -57,6 +57,9 @@ class Costs:
         dram_bytes: memory beside the chip.
         segments: by index, of the device segments.
         layers: by index, of the layers on the device.
+        sram_bound_bytes: of on-chip memory, what is needed at once: no addresses take less; None:
+            not known.
+        dram_bound_bytes: the same of the memory beside the chip.
     """
 
     cycles: int
@@ -65,6 +68,8 @@ class Costs:
     dram_bytes: int
     segments: dict[int, SegmentCost]
     layers: dict[int, LayerCost]
+    sram_bound_bytes: int | None = None
+    dram_bound_bytes: int | None = None
 
 
 def npu_mac_share(program: Program, costs: Costs) -> float:

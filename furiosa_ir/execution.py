@@ -111,6 +111,7 @@ class Execution:
         memory_bytes: the on-chip memory that addresses of buffers are of (of one slice, where all
             slices hold the same).
         memory_title: what people call that memory.
+        memory_bound: what of it is needed at once, so that no addresses take less; 0: not known.
         flow: from which layer's results which layer's work is made: (layer, layer).
         takes: (tensor, layer): a device segment's layer reads one of the program's tensors.
         makes: (layer, tensor): it makes one.
@@ -127,6 +128,7 @@ class Execution:
     buffers: tuple[Buffer, ...] = ()
     memory_bytes: int = 0
     memory_title: str = ""
+    memory_bound: int = 0
     flow: tuple[tuple[int, int], ...] = ()
     takes: tuple[tuple[int, int], ...] = ()
     makes: tuple[tuple[int, int], ...] = ()

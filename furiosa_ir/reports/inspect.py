@@ -38,11 +38,12 @@ def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> di
     """A program as a dictionary that JSON can hold.
 
     `header`, `target`, `machine`, `inputs`, `outputs`, `variables` (what it keeps from run to run),
-    `segments`; `summary` with `npu_mac_share`
-    (0 to 1), `cycles`, `latency_us`, `sram_peak_bytes`, `dram_bytes`,
-    `weight_bytes`, `host_operators` (operator, layer, hint, reason); and `layers`, whose `cycles`
-    are what each layer adds to the program's time, so that they sum to the program's. What runs on
-    the device is told by its commands (`furiosa_ir.costs`), whatever the file says.
+    `segments`; `summary` with `npu_mac_share` (0 to 1), `cycles`, `latency_us`, `sram_peak_bytes`
+    and `dram_bytes` with what no addresses undercut (`sram_bound_bytes`, `dram_bound_bytes`; null:
+    not known), `weight_bytes`, `host_operators` (operator, layer, hint, reason); and `layers`,
+    whose `cycles` are what each layer adds to the program's time, so that they sum to the
+    program's. What runs on the device is told by its commands (`furiosa_ir.costs`), whatever the
+    file says.
 
     Args:
         source: path or content of a program's file, or a program.
@@ -70,7 +71,9 @@ def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> di
             "cycles": costs.cycles,
             "latency_us": costs.latency_us,
             "sram_peak_bytes": costs.sram_peak_bytes,
+            "sram_bound_bytes": costs.sram_bound_bytes,
             "dram_bytes": costs.dram_bytes,
+            "dram_bound_bytes": costs.dram_bound_bytes,
             "weight_bytes": sum(layer["weight_bytes"] or 0 for layer in layers),
             "host_operators": [
                 {"operator": operator, "layer": layer, "hint": hint, "reason": reason}

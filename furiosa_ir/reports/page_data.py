@@ -96,13 +96,24 @@ def _cards(profile: Profile) -> Iterable[tuple[str, str, str]]:
     if profile.utilisation is not None:
         used = format_value(profile.utilisation, "share")
         yield "utilisation", used, "of the multipliers, over the NPU's time"
-    yield "SRAM", format_value(costs.sram_peak_bytes, "bytes"), "at its peak, all slices"
+    bound = _against(costs.sram_peak_bytes, costs.sram_bound_bytes)
+    yield "SRAM", format_value(costs.sram_peak_bytes, "bytes"), f"at its peak, all slices{bound}"
     if memory is not None and memory.used:
         least = format_value(100 * memory.least / memory.used, "count")
-        yield "SRAM in use", f"{least} %", "of that, at most at one time: the lower bound"
-    yield "DRAM", format_value(costs.dram_bytes, "bytes"), "constants and workspace"
+        yield "SRAM in use", f"{least} %", "of that, at most at one time of the simulated run"
+    bound = _against(costs.dram_bytes, costs.dram_bound_bytes)
+    yield "DRAM", format_value(costs.dram_bytes, "bytes"), f"constants and workspace{bound}"
     weights = sum(layer.weight_bytes or 0 for layer in profile.layers)
     yield "weights", format_value(weights, "bytes"), "of the layers on the NPU"
+
+
+def _against(taken: int, bound: int | None) -> str:
+    """How far what is taken is from its lower bound."""
+    if not bound:
+        return ""
+    if taken == bound:
+        return "; no addresses take less"
+    return f"; {taken / bound:.3f} times the lower bound of {format_value(bound, 'bytes')}"
 
 
 def _execution(profile: Profile, execution: Execution) -> dict[str, Any]:
@@ -152,6 +163,7 @@ def _execution(profile: Profile, execution: Execution) -> dict[str, Any]:
         "memory": {
             "bytes": execution.memory_bytes,
             "title": execution.memory_title,
+            "bound": execution.memory_bound,
             "least": memory.least,
             "used": memory.used,
             "live": [list(point) for point in memory.live],

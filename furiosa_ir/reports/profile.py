@@ -96,7 +96,7 @@ class MemoryUse:
 
     Attributes:
         live: (cycles, bytes in use from then on), in the units of `Execution.memory_bytes`.
-        least: the most of these at one time: no allocation can do with less.
+        least: the most of these at one time: nothing can do with less at these times.
         used: the highest address in use.
     """
 

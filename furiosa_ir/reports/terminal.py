@@ -119,11 +119,19 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("MACs on the NPU", format_value(figures["npu_mac_share"], "share")),
         ("estimated latency on the NPU", format_value(figures["latency_us"], "latency")),
         ("cycles", format_value(figures["cycles"], "count")),
-        ("SRAM at its peak", format_value(figures["sram_peak_bytes"], "bytes")),
-        ("DRAM", format_value(figures["dram_bytes"], "bytes")),
+        ("SRAM at its peak", _beside_bound(figures, "sram_peak_bytes", "sram_bound_bytes")),
+        ("DRAM", _beside_bound(figures, "dram_bytes", "dram_bound_bytes")),
         ("weights", format_value(figures["weight_bytes"], "bytes")),
         ("operators on the host", str(len(figures["host_operators"]))),
     ]
+
+
+def _beside_bound(figures: Mapping[str, Any], taken: str, bound: str) -> str:
+    """Bytes that are taken, and how far from the least that is possible."""
+    text = format_value(figures[taken], "bytes")
+    if not figures[bound]:
+        return text
+    return f"{text}, {figures[taken] / figures[bound]:.3f} times the lower bound"
 
 
 def _header_rows(inspection: Mapping[str, Any], header: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -88,7 +88,7 @@ class Agreement:
 
 def path_of(name: str) -> Path:
     """The corpus file of a name without suffix."""
-    for folder in ("trained", "generated"):
+    for folder in ("trained", "generated", "vendor"):
         for suffix in (".tflite", ".onnx"):
             path = MODELS / folder / (name + suffix)
             if path.exists():

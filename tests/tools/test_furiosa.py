@@ -131,6 +131,8 @@ def test_inspect_json(program: Path):
     assert figures["latency_us"] == pytest.approx(figures["cycles"] / 2000)
     for key in ("sram_peak_bytes", "dram_bytes", "weight_bytes"):
         assert figures[key] > 0
+    assert figures["sram_bound_bytes"] <= figures["sram_peak_bytes"]
+    assert figures["dram_bound_bytes"] <= figures["dram_bytes"]
     assert figures["host_operators"] == []
     assert {"name", "operator", "placement", "tiles", "cycles"} <= data["layers"][0].keys()
     assert data["inputs"][0]["dtype"] == "int8"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -23,23 +24,39 @@ def program_costs(program: Program) -> Costs:
     segments = {i: s for i, s in enumerate(program.segments) if isinstance(s, NpuSegment)}
     entries = timeline(program)
     cycles = max((entry.end for entry in entries), default=0)
+    sram_bound = _most((s.sram_bound, s.sram_bytes) for s in segments.values())
+    workspace_bound = _most((s.workspace_bound, s.workspace_bytes) for s in segments.values())
+    constants = sum(len(s.constants) for s in segments.values())
     return Costs(
         cycles=cycles,
         latency_us=cycles / machine.clock_hz * 1e6,
         sram_peak_bytes=max((s.sram_bytes for s in segments.values()), default=0) * machine.slices,
-        dram_bytes=sum(len(s.constants) for s in segments.values())
-        + max((s.workspace_bytes for s in segments.values()), default=0),
+        dram_bytes=constants + max((s.workspace_bytes for s in segments.values()), default=0),
+        sram_bound_bytes=None if sram_bound is None else sram_bound * machine.slices,
+        dram_bound_bytes=None if workspace_bound is None else constants + workspace_bound,
         segments={
             index: SegmentCost(
                 len(s.commands),
                 len(s.constants),
                 s.workspace_bytes,
-                {"sram_slice_bytes": s.sram_bytes},
+                {
+                    "sram_slice_bytes": s.sram_bytes,
+                    "sram_slice_bound_bytes": s.sram_bound,
+                    "workspace_bound_bytes": s.workspace_bound,
+                },
             )
             for index, s in segments.items()
         },
         layers=_layers(program, segments, entries),
     )
+
+
+def _most(bounds: Iterable[tuple[int, int]]) -> int | None:
+    """The greatest bound of (bound, what is taken); None if one is not known."""
+    pairs = list(bounds)
+    if any(taken and not bound for bound, taken in pairs):
+        return None
+    return max((bound for bound, _ in pairs), default=0)
 
 
 @dataclass

@@ -17,8 +17,10 @@ function memoryView(section) {
     const drawn = makeCanvas(panel, height, "memory over time", (context, width) => paintMemory(context, width, height, program));
     controlTime(drawn);
     pointing(drawn.canvas, (x, y) => findBuffer(program, drawn.canvas.clientWidth, height, x, y));
-    const used = shown(memory.used, "bytes"), least = shown(memory.least, "bytes");
-    panel.append(legend([...contents.map((name, at) => [`c${at % 10}`, name]), ["mark", `in use, at most ${least}: no allocation needs less`],
+    const used = shown(memory.used, "bytes"), least = shown(memory.least, "bytes"), bound = shown(memory.bound, "bytes");
+    const over = memory.used === memory.bound ? "reached" : `the highest address is ${(memory.used / memory.bound).toFixed(3)} times that`;
+    panel.append(legend([...contents.map((name, at) => [`c${at % 10}`, name]), ["mark", `in use, at most ${least}`],
+      ...(memory.bound ? [["faint", `needed at once, the lower bound: ${bound}, ${over}`]] : []),
       ["ink", `highest address: ${used} of ${shown(memory.bytes, "bytes")} (${memory.title})`]]));
   }
 }
@@ -73,6 +75,7 @@ function paintMemory(context, width, height, program) {
     context.setLineDash([]);
   };
   line(memory.used, "ink", [4, 3]);
+  if (memory.bound && memory.bound !== memory.used) line(memory.bound, "faint", [2, 3]);
   line(memory.least, "mark", [4, 3]);
   paintInUse(context, memory.live, scale, place);
   context.restore();

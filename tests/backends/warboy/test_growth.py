@@ -19,7 +19,8 @@ from onnx import TensorProto, helper
 from furiosa_ir.backends import read_program
 from furiosa_ir.backends.warboy.enf import writer
 from furiosa_ir.backends.warboy.passes import fuse_kernels
-from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
+from furiosa_ir.backends.warboy.planning.best_fit import best_fit
+from furiosa_ir.backends.warboy.planning.intervals import Interval
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.ir import verifier
 from furiosa_ir.passes import ftensor_fuse_tables
@@ -117,7 +118,7 @@ def one_by_one(intervals: Sequence[Interval]) -> list[int]:
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.integers(0, 6)), max_size=24))
 def test_intervals_go_into_the_smallest_gap(drawn: list[tuple[int, int, int]]) -> None:
     intervals = [Interval(size, first, first + more) for size, first, more in drawn]
-    addresses, peak = place_intervals(intervals)
+    addresses, peak = best_fit(intervals)
     assert addresses == one_by_one(intervals)
     ends = [a + x.size for a, x in zip(addresses, intervals, strict=True) if x.size]
     assert peak == max(ends, default=0)

@@ -18,10 +18,8 @@ from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.enf.commands import ENGINE, kind_of
 from furiosa_ir.backends.warboy.enf.records import Copy
 from furiosa_ir.backends.warboy.planning import geometry, views
-from furiosa_ir.backends.warboy.planning.intervals import Interval, place_intervals
 from furiosa_ir.backends.warboy.planning.layouts import best_layout, layouts
 from furiosa_ir.compiler import compile_source
-from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.constants import Constant
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation
@@ -91,29 +89,6 @@ def test_strides_of_views(shape: list[int]) -> None:
     again = views.axis_strides(shape, view, folded)
     for extent, stride, expected in zip(shape, again, dense, strict=True):
         assert extent == 1 or stride == expected
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 6), st.integers(0, 20), st.integers(0, 8)),
-        max_size=40,
-    )
-)
-def test_intervals_do_not_overlap(items: list[tuple[int, int, int]]) -> None:
-    intervals = [Interval(size * 32, first, first + length) for size, first, length in items]
-    addresses, peak = place_intervals(intervals)
-    for i, (a, at) in enumerate(zip(intervals, addresses, strict=True)):
-        assert at % 32 == 0
-        assert at + a.size <= peak or a.size == 0
-        for b, other in zip(intervals[:i], addresses[:i], strict=True):
-            together = a.first <= b.last and b.first <= a.last
-            apart = at + a.size <= other or other + b.size <= at
-            assert not together or apart or 0 in (a.size, b.size)
-
-
-def test_more_bytes_than_addresses_are_refused() -> None:
-    with pytest.raises(CompilationFailure, match=f"the plan takes {1 << 64} bytes"):
-        place_intervals([Interval(1 << 63, 0, 1)] * 2)
 
 
 @given(st.tuples(*[st.integers(1, 70)] * 4), st.sampled_from([1, 4, 8]))

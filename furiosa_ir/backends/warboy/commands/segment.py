@@ -48,6 +48,8 @@ def generate(function: FuncOp, first: int = 0) -> tuple[NpuSegment, Sequence[Lay
         outputs=tuple(Binding(i, at) for i, at in enumerate(addresses.outputs)),
         workspace_bytes=addresses.workspace_bytes,
         sram_bytes=addresses.sram_bytes,
+        sram_bound=addresses.sram_bound,
+        workspace_bound=addresses.workspace_bound,
         commands=_commands(function, len(layers.data.rows), first),
         constants=build_section(constants, lay_out(constants)),
     )

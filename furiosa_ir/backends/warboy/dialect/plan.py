@@ -225,6 +225,8 @@ class MemoryAddresses:
         sram_bytes: greatest byte used in any slice.
         workspace_bytes: size of the workspace.
         inputs, outputs: workspace addresses of the function's arguments and results.
+        sram_bound: bytes of a slice that some kernel needs at once: no addresses take fewer.
+        workspace_bound: the same of the workspace.
     """
 
     live_ranges: tuple[int, ...]
@@ -233,6 +235,8 @@ class MemoryAddresses:
     workspace_bytes: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    sram_bound: int
+    workspace_bound: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,8 @@ TABLES: dict[str, tuple[Field, ...]] = {
         _vector("instructions", INSTRUCTION.dtype),
         _vector("registers", _U16),
         _vector("immediates", _I64),
+        _field("sram_bound", _U64),
+        _field("workspace_bound", _U64),
     ),
     "HostOperator": (
         _field("operator", "string"),

@@ -188,6 +188,8 @@ class _Reader:
             row["sram_bytes"],
             read_commands(row),
             self._section(row["constants"]),
+            row["sram_bound"],
+            row["workspace_bound"],
         )
 
 

@@ -296,9 +296,14 @@ class NpuSegment(DeviceSegment):
         sram_bytes: greatest byte used in any slice.
         commands: in order of issue.
         constants: the constant section.
+        sram_bound: bytes of a slice that some kernel needs at once, which no addresses undercut; 0
+            in a file that does not say.
+        workspace_bound: the same of the workspace.
     """
 
     workspace_bytes: int
     sram_bytes: int
     commands: tuple[Command, ...]
     constants: Section
+    sram_bound: int = 0
+    workspace_bound: int = 0

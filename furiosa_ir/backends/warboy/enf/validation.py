@@ -101,6 +101,15 @@ class _Segment:
             )
         if not 0 <= segment.sram_bytes <= machine.slice_bytes:
             raise VerificationFailure(f"segment '{segment.name}' does not fit the SRAM")
+        for what, bound, taken in (
+            ("SRAM", segment.sram_bound, segment.sram_bytes),
+            ("its workspace", segment.workspace_bound, segment.workspace_bytes),
+        ):
+            if bound > taken:
+                raise VerificationFailure(
+                    f"segment '{segment.name}' takes {taken} bytes of {what}, which is below its "
+                    f"lower bound of {bound}"
+                )
         for binding in (*segment.inputs, *segment.outputs):
             self._binding(binding)
         layers = self.program.layers

@@ -174,6 +174,8 @@ def _npu_row(segment: NpuSegment, sections: _Sections) -> Row:
         "sram_bytes": segment.sram_bytes,
         "constants": sections.add(segment.constants),
         **write_commands(segment.commands),
+        "sram_bound": segment.sram_bound,
+        "workspace_bound": segment.workspace_bound,
     }
 
 

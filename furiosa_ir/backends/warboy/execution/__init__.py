@@ -81,6 +81,9 @@ def program_execution(program: Program) -> Execution:
         buffers=walk.buffers(),
         memory_bytes=machine.slice_bytes,
         memory_title=f"SRAM of each of the {machine.slices} slices",
+        memory_bound=max(
+            (s.sram_bound for s in program.segments if isinstance(s, NpuSegment)), default=0
+        ),
         flow=walk.flow(),
         takes=walk.takes(),
         makes=walk.makes(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -31,7 +31,8 @@ from furiosa_ir.backends.warboy.dialect.segment import (
 )
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.areas import sram_areas
-from furiosa_ir.backends.warboy.planning.intervals import Interval, lower_bound, place_intervals
+from furiosa_ir.backends.warboy.planning.intervals import Interval
+from furiosa_ir.backends.warboy.planning.placement import Placement, place_intervals
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.errors import CompilationFailure
@@ -74,14 +75,13 @@ def allocate(function: FuncOp, machine: Machine) -> None:
     """
     memory, kernels = memory_plan(function), kernels_of(function)
     areas = sram_areas(memory, kernel_plans(kernels), machine)
-    sram, sram_bytes = place_intervals([area.interval for area in areas])
-    if sram_bytes > machine.slice_bytes:
-        raise CompilationFailure(f"the plan takes {sram_bytes} bytes of a slice")
-    if heard():
-        _tell_peak(function, [area.interval for area in areas], sram_bytes, machine)
-    resident = [at for area, at in zip(areas, sram, strict=True) if area.kind == "live_range"]
+    sram = place_intervals([area.interval for area in areas], capacity=machine.slice_bytes)
+    if sram.peak > machine.slice_bytes:
+        raise CompilationFailure(f"the plan takes {sram.peak} bytes of a slice")
+    placed = list(zip(areas, sram.addresses, strict=True))
+    resident = [address for area, address in placed if area.kind == "live_range"]
     slots: dict[tuple[str, int, int], tuple[int, ...]] = {}
-    for area, address in zip(areas, sram, strict=True):
+    for area, address in placed:
         key = (area.kind, area.owner, area.operand)
         slots[key] = (*slots.get(key, ()), address)
     for number, op in enumerate(kernels):
@@ -94,51 +94,72 @@ def allocate(function: FuncOp, machine: Machine) -> None:
                 tuple(slots.get(("stage", number, i), ()) for i in range(count + 1)),
             )
         )
+    buffers, dram = _place_workspace(memory, kernels, machine)
+    if heard():
+        _tell_peaks(function, sram, dram, machine)
+    allocations = _allocations(memory, buffers, lay_out(constants_of(function)).addresses)
     function.attributes[ADDRESSES] = AddressesAttr(
-        _dram(function, memory, kernels, machine, tuple(resident), sram_bytes)
+        MemoryAddresses(
+            live_ranges=tuple(resident),
+            allocations=allocations,
+            sram_bytes=sram.peak,
+            workspace_bytes=dram.peak,
+            inputs=_numbered(memory, allocations, "argument"),
+            outputs=_numbered(memory, allocations, "result"),
+            sram_bound=sram.bound,
+            workspace_bound=dram.bound,
+        )
     )
 
 
-def _tell_peak(
-    function: FuncOp, intervals: Sequence[Interval], peak: int, machine: Machine
-) -> None:
-    """Says how much of SRAM is taken, against the most that is needed at once."""
-    bound = lower_bound(intervals)
+def _tell_peaks(function: FuncOp, sram: Placement, dram: Placement, machine: Machine) -> None:
+    """Says how much memory is taken, against the most that is needed at once."""
+    verdict = {True: "no addresses take less", False: "no addresses are known to take less"}
     analysis(
         function,
         "peak",
         "{peak:,} of {slice:,} bytes of a slice are taken; {bound:,} are needed at once, the lower "
-        "bound",
-        peak=peak,
+        "bound: {verdict}",
+        peak=sram.peak,
         slice=machine.slice_bytes,
-        bound=bound,
+        bound=sram.bound,
+        verdict=verdict[sram.is_best],
+    )
+    analysis(
+        function,
+        "workspace",
+        "{peak:,} bytes of DRAM are taken beside the constants; {bound:,} are needed at once, the "
+        "lower bound: {verdict}",
+        peak=dram.peak,
+        bound=dram.bound,
+        verdict=verdict[dram.is_best],
     )
 
 
-def _dram(
-    function: FuncOp,
-    memory: MemoryPlan,
-    kernels: Sequence[KernelOp],
-    machine: Machine,
-    live_ranges: tuple[int, ...],
-    sram_bytes: int,
-) -> MemoryAddresses:
-    """Workspace addresses of allocations; one inside of another has the other's."""
+def _place_workspace(
+    memory: MemoryPlan, kernels: Sequence[KernelOp], machine: Machine
+) -> tuple[dict[int, int], Placement]:
+    """(the workspace address of each buffer with an allocation of its own there, the placement)."""
     lives = _dram_live_ranges(memory, kernels)
-    constants = lay_out(constants_of(function)).addresses
-    workspace = [
-        buffer
-        for buffer, life in lives.items()
-        if memory.buffers[buffer].allocation is not None and life[0] <= life[1]
-    ]
-    intervals: list[Interval] = []
-    for buffer in workspace:
+    sizes: dict[int, int] = {}
+    for buffer, (first, last) in lives.items():
         allocation = memory.buffers[buffer].allocation
-        assert allocation is not None
-        size = -(-allocation.size // machine.io_alignment) * machine.io_alignment
-        intervals.append(Interval(size, *lives[buffer]))
-    placed, workspace_bytes = place_intervals(intervals)
-    address = dict(zip(workspace, placed, strict=True))
+        if allocation is not None and first <= last:
+            sizes[buffer] = -(-allocation.size // machine.io_alignment) * machine.io_alignment
+    placement = place_intervals([Interval(size, *lives[b]) for b, size in sizes.items()])
+    return dict(zip(sizes, placement.addresses, strict=True)), placement
+
+
+def _allocations(
+    memory: MemoryPlan, buffers: Mapping[int, int], constants: Sequence[int]
+) -> tuple[int, ...]:
+    """The DRAM address of each buffer (-1: none); one inside of another has the other's.
+
+    Args:
+        memory: the function's buffers.
+        buffers: workspace addresses by buffer.
+        constants: of each constant, in the constant section.
+    """
     allocations: list[int] = []
     for number, buffer in enumerate(memory.buffers):
         allocation = buffer.allocation
@@ -152,25 +173,22 @@ def _dram(
             base = (
                 constants[root.index]
                 if root.kind == "constant"
-                else address.get(allocation.index, -1)
+                else buffers.get(allocation.index, -1)
             )
             allocations.append(base + allocation.offset if base >= 0 else -1)
         else:
-            allocations.append(address.get(number, -1))
-    inputs, outputs = (
-        tuple(
-            allocations[number]
-            for _, number in sorted(
-                (buffer.allocation.index, number)
-                for number, buffer in enumerate(memory.buffers)
-                if buffer.allocation is not None and buffer.allocation.kind == kind
-            )
-        )
-        for kind in ("argument", "result")
+            allocations.append(buffers.get(number, -1))
+    return tuple(allocations)
+
+
+def _numbered(memory: MemoryPlan, allocations: Sequence[int], kind: str) -> tuple[int, ...]:
+    """The addresses of the function's arguments or results, in their order."""
+    numbers = sorted(
+        (buffer.allocation.index, number)
+        for number, buffer in enumerate(memory.buffers)
+        if buffer.allocation is not None and buffer.allocation.kind == kind
     )
-    return MemoryAddresses(
-        live_ranges, tuple(allocations), sram_bytes, workspace_bytes, inputs, outputs
-    )
+    return tuple(allocations[number] for _, number in numbers)
 
 
 def _dram_live_ranges(

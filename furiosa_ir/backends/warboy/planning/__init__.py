@@ -17,6 +17,8 @@ None of them changes an operation; passes do, in `passes/`.
 | `estimate` | how many cycles a split takes |
 | `live_ranges` | when a buffer lies in SRAM, what is spilled; the tiling of each kernel |
 | `areas` | what all that takes of SRAM, and when |
-| `intervals` | addresses from liveness |
+| `intervals` | how much is needed at once, at least; what meets what |
+| `placement` | addresses from liveness, with as small a peak as bounded work finds |
+| `best_fit`, `exact_placement`, `hill_climb` | the addresses of any, of few, of many intervals |
 | `remarks` | what of all that is to be said to who asked for remarks |
 """

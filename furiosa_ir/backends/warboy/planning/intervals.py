@@ -1,13 +1,9 @@
-"""Addresses from liveness: greedy best fit over intervals, the largest first."""
+"""What needs memory, and when: intervals to place, obstacles that lie already, the lower bound."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-
-from furiosa_ir.errors import CompilationFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,60 +14,60 @@ class Interval:
     first: int
     last: int
 
+    def meets(self, other: Interval) -> bool:
+        """Whether a step needs both."""
+        return self.first <= other.last and other.first <= self.last
 
-def place_intervals(intervals: Sequence[Interval]) -> tuple[list[int], int]:
-    """Addresses such that what lives at the same time does not overlap.
 
-    Sizes are taken as they are: round them up to the alignment first. The largest interval goes
-    first, each into the smallest gap that takes it between those it meets.
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """An interval that has its address already: what is placed goes around it.
 
-    Returns:
-        (an address for each interval, the greatest byte used).
-
-    Raises:
-        CompilationFailure: an edited plan wants more bytes than there are addresses.
+    Obstacles do not overlap one another.
     """
-    total = sum(interval.size for interval in intervals)
-    if total >= 1 << 63:
-        raise CompilationFailure(f"the plan takes {total} bytes")
-    order = sorted(
-        range(len(intervals)),
-        key=lambda i: (-intervals[i].size, intervals[i].first, intervals[i].last, i),
-    )
-    addresses = [0] * len(intervals)
-    # What is placed, by address: numpy looks through thousands at once.
-    placed = np.empty((4, len(intervals)), np.int64)
-    count = peak = 0
-    for i in order:
-        item = intervals[i]
-        if item.size == 0:
-            continue
-        starts, ends, firsts, lasts = placed[:, :count]
-        meets = (firsts <= item.last) & (lasts >= item.first)
-        starts, ends = starts[meets], ends[meets]
-        below = np.zeros(len(ends) + 1, np.int64)
-        np.maximum.accumulate(ends, out=below[1:])
-        gaps = starts - below[:-1]
-        taking = np.flatnonzero(gaps >= item.size)
-        best = int(below[taking[gaps[taking].argmin()]] if taking.size else below[-1])
-        addresses[i] = best
-        end = best + item.size
-        peak = max(peak, end)
-        at = int(placed[0, :count].searchsorted(best))
-        placed[:, at + 1 : count + 1] = placed[:, at:count]
-        placed[:, at] = best, end, item.first, item.last
-        count += 1
-    return addresses, peak
+
+    address: int
+    interval: Interval
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.address + self.interval.size
 
 
-def lower_bound(intervals: Sequence[Interval]) -> int:
-    """The most bytes that are needed in one step: no placement takes fewer."""
+def lower_bound(intervals: Iterable[Interval], obstacles: Sequence[Obstacle] = ()) -> int:
+    """The most bytes that are needed in one step, or where the last obstacle ends.
+
+    No placement takes fewer.
+    """
     grown: dict[int, int] = {}
-    for interval in intervals:
+    for interval in (*intervals, *(obstacle.interval for obstacle in obstacles)):
         grown[interval.first] = grown.get(interval.first, 0) + interval.size
         grown[interval.last + 1] = grown.get(interval.last + 1, 0) - interval.size
-    needed = most = 0
+    needed, most = 0, max((obstacle.end for obstacle in obstacles), default=0)
     for step in sorted(grown):
         needed += grown[step]
         most = max(most, needed)
     return most
+
+
+def meetings(intervals: Sequence[Interval]) -> list[list[int]]:
+    """For each interval the numbers of those that it meets."""
+    met: list[list[int]] = [[] for _ in intervals]
+    alive: list[int] = []
+    for i in sorted(range(len(intervals)), key=lambda i: (intervals[i].first, i)):
+        alive = [j for j in alive if intervals[j].last >= intervals[i].first]
+        for j in alive:
+            met[j].append(i)
+        met[i] += alive
+        alive.append(i)
+    return met
+
+
+def walls(interval: Interval, obstacles: Sequence[Obstacle]) -> list[tuple[int, int]]:
+    """The (address, end) of the obstacles that an interval meets, by address."""
+    return sorted(
+        (obstacle.address, obstacle.end)
+        for obstacle in obstacles
+        if obstacle.interval.size and obstacle.interval.meets(interval)
+    )

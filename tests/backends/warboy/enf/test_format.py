@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from furiosa_ir.backends.warboy.costs import program_costs
 from furiosa_ir.backends.warboy.enf import layout
 from furiosa_ir.backends.warboy.enf.disassembler import disassemble
 from furiosa_ir.backends.warboy.enf.reader import read_header, read_program
@@ -163,6 +164,28 @@ def test_variables_that_make_no_sense(program, change, message):
         read_program(write_program(wrong))
     with pytest.raises(FormatFailure, match="two of its variables have one name"):
         read_program(write_program(replace(program, variables=(variable, variable))))
+
+
+def test_lower_bounds_of_memory(program):
+    """Kept in the file, above nothing that is taken; a file of before says nothing of them."""
+    segment, *others = program.segments
+    costs = program_costs(program)
+    assert (costs.sram_bound_bytes, costs.dram_bound_bytes) == (None, None)
+
+    def with_bounds(sram: int, workspace: int) -> Program:
+        known = replace(segment, sram_bound=sram, workspace_bound=workspace)
+        return replace(program, segments=(known, *others))
+
+    known = read_program(write_program(with_bounds(64, 100)))
+    costs = program_costs(known)
+    assert costs.sram_bound_bytes == 64 * 8
+    assert costs.dram_bound_bytes == len(segment.constants) + 100
+    for sram, workspace, what in (
+        (segment.sram_bytes + 1, 0, "of SRAM, which is below its lower bound"),
+        (0, segment.workspace_bytes + 1, "of its workspace, which is below its lower bound"),
+    ):
+        with pytest.raises(FormatFailure, match=what):
+            read_program(write_program(with_bounds(sram, workspace)))
 
 
 def test_layout_is_the_schema():

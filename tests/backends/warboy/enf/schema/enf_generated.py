@@ -2577,8 +2577,22 @@ class NpuSegment(object):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(42))
         return o == 0
 
+    # NpuSegment
+    def SramBound(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(44))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint64Flags, o + self._tab.Pos)
+        return 0
+
+    # NpuSegment
+    def WorkspaceBound(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(46))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint64Flags, o + self._tab.Pos)
+        return 0
+
 def NpuSegmentStart(builder):
-    builder.StartObject(20)
+    builder.StartObject(22)
 
 def NpuSegmentAddName(builder, name):
     builder.PrependUOffsetTRelativeSlot(0, flatbuffers.number_types.UOffsetTFlags.py_type(name), 0)
@@ -2688,6 +2702,12 @@ def NpuSegmentAddImmediates(builder, immediates):
 def NpuSegmentStartImmediatesVector(builder, numElems):
     return builder.StartVector(8, numElems, 8)
 
+def NpuSegmentAddSramBound(builder, sramBound):
+    builder.PrependUint64Slot(20, sramBound, 0)
+
+def NpuSegmentAddWorkspaceBound(builder, workspaceBound):
+    builder.PrependUint64Slot(21, workspaceBound, 0)
+
 def NpuSegmentEnd(builder):
     return builder.EndObject()
 
@@ -2722,6 +2742,8 @@ class NpuSegmentT(object):
         instructions = None,
         registers = None,
         immediates = None,
+        sramBound = 0,
+        workspaceBound = 0,
     ):
         self.name = name  # type: Optional[str]
         self.inputs = inputs  # type: Optional[List[BindingT]]
@@ -2743,6 +2765,8 @@ class NpuSegmentT(object):
         self.instructions = instructions  # type: Optional[List[InstructionT]]
         self.registers = registers  # type: Optional[List[int]]
         self.immediates = immediates  # type: Optional[List[int]]
+        self.sramBound = sramBound  # type: int
+        self.workspaceBound = workspaceBound  # type: int
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -2895,6 +2919,8 @@ class NpuSegmentT(object):
                     self.immediates.append(npuSegment.Immediates(i))
             else:
                 self.immediates = npuSegment.ImmediatesAsNumpy()
+        self.sramBound = npuSegment.SramBound()
+        self.workspaceBound = npuSegment.WorkspaceBound()
 
     # NpuSegmentT
     def Pack(self, builder):
@@ -3029,6 +3055,8 @@ class NpuSegmentT(object):
             NpuSegmentAddRegisters(builder, registers)
         if self.immediates is not None:
             NpuSegmentAddImmediates(builder, immediates)
+        NpuSegmentAddSramBound(builder, self.sramBound)
+        NpuSegmentAddWorkspaceBound(builder, self.workspaceBound)
         npuSegment = NpuSegmentEnd(builder)
         return npuSegment
 

@@ -2,7 +2,8 @@
 
 // Buffers that are never live together share addresses (0 and 64, in bytes of every slice): the pool's
 // result takes the argument's place, whose last reader has gone. Parameters have areas of their own
-// (96, 128, 160), each a multiple of 32.
+// (96, 128, 160), each a multiple of 32. Both bounds are what the kernel needs that needs most: no addresses
+// take less.
 
 builtin.module attributes {graph.source = "tflite"} {
   func.func @main(%x: tensor<1x8x8x4x!quant.uniform<i8:f32, 0.5:3>> {graph.name = "x"})
@@ -15,6 +16,6 @@ builtin.module attributes {graph.source = "tflite"} {
 }
 
 // CHECK:         warboy.addresses = #warboy.addresses<memory_addresses(live_ranges = (64, 0, 64), allocations = (0, -1, 0), sram_bytes = 192, workspace_bytes = 256,
-// CHECK-NEXT:    inputs = (0), outputs = (0))>} {
+// CHECK-NEXT:    inputs = (0), outputs = (0), sram_bound = 192, workspace_bound = 256)>} {
 // CHECK:         prefetch = 0)>, addresses = #warboy.addresses<kernel_addresses(parameters = ((), (96), (128), (160)), stages = ((), (), (), (), ()))>}
 // CHECK:         prefetch = 0)>, addresses = #warboy.addresses<kernel_addresses(parameters = (()), stages = ((), ()))>} : tensor<1x4x4x8xi8> {

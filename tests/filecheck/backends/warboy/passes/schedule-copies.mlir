@@ -14,7 +14,7 @@ builtin.module attributes {graph.source = "tflite"} {
 
 // CHECK-LABEL: func.func private @npu_0
 // CHECK:         allocations = (0, 64), sram_bytes = 0, workspace_bytes = 128, inputs = (0),
-// CHECK-NEXT:    outputs = (64))>
+// CHECK-NEXT:    outputs = (64), sram_bound = 0, workspace_bound = 128)>
 // CHECK:         %0 = warboy.copy_dram {source = dram_view(region = "workspace", address = 0, extent = (3, 4, 2), strides = (8, 2, 1)),
 // CHECK-NEXT:    target = dram_view(region = "workspace", address = 64, extent = (3, 4, 2), strides = (8, 2, 1)), layer = 0}
 // CHECK-NEXT:    %1 = warboy.copy_dram {source = dram_view(region = "workspace", address = 0, extent = (3, 4, 2), strides = (8, 2, 1)),
