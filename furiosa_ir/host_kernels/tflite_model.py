@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 from flatbuffers import flexbuffers
 
 from furiosa_ir.errors import ExecutionFailure
@@ -13,6 +12,7 @@ from furiosa_ir.host_kernels import HostOperator, HostTensor
 from furiosa_ir.host_kernels.sub_model import Step, SubModel
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.element_types import BY_TFLITE
+from furiosa_ir.tflite_schema import tflite
 
 _DTYPES = {number: e.dtype for number, e in BY_TFLITE.items() if not e.is_packed}
 

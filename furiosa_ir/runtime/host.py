@@ -186,7 +186,7 @@ class _InterpreterSource:
         # Of an operator inside of a subgraph LiteRT speaks first, and last of who calls it.
         found = re.findall(r"Node number (\d+) ", message)
         if found:
-            import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+            from furiosa_ir.tflite_schema import tflite  # noqa: PLC0415
 
             with suppress(*_NO_MODEL):
                 graph: Any = tflite.Model.GetRootAs(self._model, 0).Subgraphs(0)
@@ -244,7 +244,7 @@ def hides_state(segment: HostSegment) -> bool:
     if segment.framework != "tflite":
         return False
     try:
-        import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+        from furiosa_ir.tflite_schema import tflite  # noqa: PLC0415
 
         model: Any = tflite.Model.GetRootAs(segment.model, 0)
         graphs = [model.Subgraphs(i) for i in range(_bounded(model.SubgraphsLength(), segment))]
@@ -276,7 +276,7 @@ def _bounded(count: int, segment: HostSegment) -> int:
 
 
 def _means_optimized_kernels(model: bytes) -> bool:
-    import tflite  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+    from furiosa_ir.tflite_schema import tflite  # noqa: PLC0415
 
     try:
         return tflite.Model.GetRootAs(model, 0).Description() == b"kernels: optimized"

@@ -41,6 +41,8 @@ IMPORTS_BY_NAME = {
     "furiosa_ir/tools/furiosa.py",
     # The two commands, which are imported when their process is ready.
     "furiosa_ir/tools/launch.py",
+    # The classes of TFLite's schema.
+    "furiosa_ir/tflite_schema.py",
     # `--load PLUGIN`.
     "furiosa_ir/plugins.py",
 }

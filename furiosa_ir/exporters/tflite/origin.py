@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import tflite  # pyright: ignore[reportMissingTypeStubs]
-
 from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.importers.tflite.vectors import enum_names
+from furiosa_ir.tflite_schema import tflite
 
 _NAMES = enum_names(tflite.BuiltinOperator)
 

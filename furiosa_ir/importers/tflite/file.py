@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 from xdsl.utils.exceptions import VerifyException
 
 from furiosa_ir.errors import ImportFailure
@@ -37,6 +36,7 @@ from furiosa_ir.ir.sizes import check_shape
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.element_types import BY_TFLITE
+from furiosa_ir.tflite_schema import tflite
 
 """Bytes 4 to 8 of every TFLite file."""
 

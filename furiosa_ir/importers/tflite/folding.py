@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import cast
 
 import numpy as np
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.importers.tflite.operator import FOLDED_ELEMENTS, ImportedOperator
 from furiosa_ir.ir.element_types import dtype_of_element
 from furiosa_ir.ir.shaped_operation import DYNAMIC
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.tflite_schema import tflite
 
 
 def _gather(node: ImportedOperator, *arrays: Array) -> Array | None:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 from xdsl.ir import Attribute
 
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.ir.element_types import dtype_of_element
 from furiosa_ir.ir.shaped_operation import Shape
+from furiosa_ir.tflite_schema import tflite
 
 Check = Callable[["Operator"], str | None]
 """What is wrong with an operator, behind its name in the sentence; None if nothing is."""

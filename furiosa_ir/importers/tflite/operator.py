@@ -7,7 +7,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import VarOperandDef
@@ -36,6 +35,7 @@ from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.element_types import dtype_of_element, element_of_dtype
 from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, element_of, shape_of
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.tflite_schema import tflite
 
 FOLDED_ELEMENTS = 4096
 """Integer arithmetic on constants is done at import up to this many elements: it is shapes."""

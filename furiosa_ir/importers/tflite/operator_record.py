@@ -9,13 +9,13 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 from flatbuffers.number_types import Int32Flags
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.custom import checked_options
 from furiosa_ir.importers.tflite.option_tables import read_options
 from furiosa_ir.importers.tflite.vectors import Vectors, enum_names
+from furiosa_ir.tflite_schema import tflite
 
 _NAMES = enum_names(tflite.BuiltinOperator)
 

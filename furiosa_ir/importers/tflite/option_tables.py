@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 import flatbuffers
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.importers.tflite.vectors import enum_names
+from furiosa_ir.tflite_schema import tflite, writers
 
 NO_MEMBER = -1
 """Of an enumeration: LiteRT takes such a number for what it has without a table."""
@@ -178,7 +178,7 @@ def _absent_options(op_type: str) -> Any:
     if table is None or table in NEEDED:
         return None
     kind = f"{table}Options"
-    functions = vars(tflite)
+    functions = writers(kind)
     builder = flatbuffers.Builder(64)
     functions[f"{kind}Start"](builder)
     for field, value in _ABSENT.get(table, {}).items():

@@ -17,7 +17,6 @@ interface), so no options table is named here.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,7 +24,6 @@ from typing import Any, cast
 
 import flatbuffers
 import numpy as np
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.dialects.graph.base import OriginAttr
 from furiosa_ir.errors import ImportFailure
@@ -41,8 +39,10 @@ from furiosa_ir.importers.tflite.operator_record import (
     subgraph_options,
 )
 from furiosa_ir.importers.tflite.option_tables import UNIONS, given_options
+from furiosa_ir.importers.tflite.vectors import enum_names
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.tflite_schema import tflite, writers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,17 +246,16 @@ def _offsets(builder: Any, offsets: Sequence[int]) -> int:
 @lru_cache
 def _fields(kind: type) -> tuple[tuple[str, Callable[..., None]], ...]:
     """The fields of a table and the functions that write them."""
-    module = vars(sys.modules[f"tflite.{kind.__name__}"])
     prefix = f"{kind.__name__}Add"
     return tuple(
         (name.removeprefix(prefix), function)
-        for name, function in module.items()
+        for name, function in writers(kind.__name__).items()
         if name.startswith(prefix)
     )
 
 
 def _table(builder: Any, kind: type, fields: Mapping[str, int | None]) -> int:
-    module = vars(sys.modules[f"tflite.{kind.__name__}"])
+    module = writers(kind.__name__)
     module[f"{kind.__name__}Start"](builder)
     for name, write in _fields(kind):
         value = fields.get(name)
@@ -308,6 +307,5 @@ def _union(reader: Any, name: str) -> Any:
     """An empty reader of the table that a union field holds; `<name>Type` says which it is."""
     number = getattr(reader, f"{name}Type")()
     # The enumeration is named as the field, but for Details (QuantizationDetails).
-    enumeration = vars(getattr(tflite, name, tflite.QuantizationDetails))
-    kinds = {v: k for k, v in enumeration.items() if isinstance(v, int)}
+    kinds = enum_names(getattr(tflite, name, tflite.QuantizationDetails))
     return getattr(tflite, kinds[number])()

@@ -10,7 +10,6 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.formats import TFLITE_IDENTIFIER
@@ -20,6 +19,7 @@ from furiosa_ir.importers.tflite.tensor_names import boundary_names
 from furiosa_ir.importers.tflite.unpacking import unpacked
 from furiosa_ir.importers.tflite.vectors import Vectors
 from furiosa_ir.network_part import Part, Shape, checked_shape, missing_value
+from furiosa_ir.tflite_schema import tflite
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 from typing_extensions import override
 from xdsl.ir import Attribute, SSAValue
 
@@ -27,6 +26,7 @@ from furiosa_ir.importers.tflite.option_tables import read_options
 from furiosa_ir.importers.tflite.vectors import Vectors
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.plugins import raise_plugin_failure
+from furiosa_ir.tflite_schema import tflite
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import tflite  # pyright: ignore[reportMissingTypeStubs]
 
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.importers.tflite.vectors import Vectors, checked_length
 from furiosa_ir.ir.shaped_operation import Shape
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.tflite_schema import tflite
 
 _VECTORS = {
     tflite.SparseIndexVector.Int32Vector: (tflite.Int32Vector, np.int32),

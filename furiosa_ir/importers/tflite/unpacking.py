@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import tflite  # pyright: ignore[reportMissingTypeStubs]
-
 from furiosa_ir.importers.tflite.vectors import Vectors, checked_length, refuse_sharing
+from furiosa_ir.tflite_schema import tflite
 
 _LEAST_TABLE = 32
 """Bytes that an operator takes at least, with its place in the list and two vectors of one."""
