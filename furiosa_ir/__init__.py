@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xdsl.context import Context
     from xdsl.dialects.builtin import ModuleOp as Module
 
+    from furiosa_ir.api.evaluation import evaluate
     from furiosa_ir.api.exploring import explore
     from furiosa_ir.api.machine_dialects import dialect
     from furiosa_ir.api.modules import load, parse, run, save, transform, verify
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         ImportFailure,
         VerificationFailure,
     )
+    from furiosa_ir.evaluation import Evaluation
     from furiosa_ir.ir.constants import BlobAttr
     from furiosa_ir.ir.context import make_context
     from furiosa_ir.ir.location import layer_name
@@ -55,6 +57,7 @@ __all__ = [
     "BlobAttr",
     "CompilationFailure",
     "Context",
+    "Evaluation",
     "ExecutionFailure",
     "Exploration",
     "FormatFailure",
@@ -81,6 +84,7 @@ __all__ = [
     "default_pipeline",
     "dialect",
     "element_of",
+    "evaluate",
     "explore",
     "ftensor",
     "graph",
@@ -110,6 +114,7 @@ __all__ = [
 ]
 
 _DECLARED = {
+    "furiosa_ir.api.evaluation": "evaluate",
     "furiosa_ir.api.exploring": "explore",
     "furiosa_ir.api.machine_dialects": "dialect",
     "furiosa_ir.api.modules": "load parse run save transform verify",
@@ -123,6 +128,7 @@ _DECLARED = {
     "furiosa_ir.dialects.graph.base": "constant_of quantization_of",
     "furiosa_ir.errors": "CompilationFailure ExecutionFailure FormatFailure FuriosaError "
     "ImportFailure VerificationFailure",
+    "furiosa_ir.evaluation": "Evaluation",
     "furiosa_ir.ir.constants": "BlobAttr",
     "furiosa_ir.ir.context": "make_context",
     "furiosa_ir.ir.location": "layer_name",

@@ -12,7 +12,7 @@ from lzma import LZMAError
 from math import prod
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -58,7 +58,7 @@ def read_arrays(
     except OSError as error:
         reason = error.strerror or "not an .npz or .npy file"
         raise FuriosaError(f"cannot be read: {reason}", file=str(path)) from None
-    except _UNSOUND as error:
+    except UNSOUND as error:
         reason = "it holds Python objects" if "pickle" in str(error) else "not an .npz or .npy file"
         raise FuriosaError(f"cannot be read: {reason}", file=str(path)) from None
 
@@ -79,7 +79,7 @@ _EXPANSION = 16
 """Times its own size that a compressed file may hold in any case: bzip2 and LZMA make gigabytes of
 some hundred bytes."""
 _NPY = b"\x93NUMPY"
-_UNSOUND = (
+UNSOUND = (
     *(ArithmeticError, EOFError, LookupError, MemoryError, NotImplementedError, RuntimeError),
     *(SyntaxError, TypeError, ValueError, TokenError, BadZipFile, zlib.error, LZMAError),
 )
@@ -127,8 +127,22 @@ def _chosen(
     return dict(members)
 
 
-def _read_array(stream: IO[bytes], size: int) -> Array:
-    """The array in a stream of that many bytes.
+class ArrayHeader(NamedTuple):
+    """What stands in front of an array's elements.
+
+    Attributes:
+        shape: the extents.
+        is_fortran: whether the first axis is the one that runs fastest.
+        dtype: of the elements.
+    """
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype[Any]
+
+
+def read_header(stream: IO[bytes], size: int) -> ArrayHeader:
+    """The header of the array in a stream of that many bytes, which stands behind it afterwards.
 
     Raises:
         ValueError: it is no array of numbers or text, or its header claims more than there is.
@@ -136,11 +150,21 @@ def _read_array(stream: IO[bytes], size: int) -> Array:
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
         raise ValueError("an unknown version")
-    shape, _, dtype = _HEADERS[version](stream)
+    shape, is_fortran, dtype = _HEADERS[version](stream)
     if dtype.hasobject:
         raise ValueError("pickled objects")
     if dtype.fields is not None or prod(shape) * dtype.itemsize > size or min(shape, default=0) < 0:
         raise ValueError("its header does not fit its data")
+    return ArrayHeader(shape, is_fortran, dtype)
+
+
+def _read_array(stream: IO[bytes], size: int) -> Array:
+    """The array in a stream of that many bytes.
+
+    Raises:
+        ValueError: as `read_header`.
+    """
+    read_header(stream, size)
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)
 

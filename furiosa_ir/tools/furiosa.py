@@ -39,6 +39,7 @@ class _Commands(Program, click.Group):
         "cache": "furiosa_ir.tools.cache:cache",
         "completion": "furiosa_ir.tools.completion:completion_command",
         "diff": "furiosa_ir.tools.difference:diff_command",
+        "evaluate": "furiosa_ir.tools.evaluation:evaluate_command",
         "list": "furiosa_ir.tools.listing_of_names:list_command",
         "reduce": "furiosa_ir.tools.reduction:reduce_command",
         "report": "furiosa_ir.tools.report:report",
