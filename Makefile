@@ -1,4 +1,4 @@
-# make test | slow | lint | demo | docs | corpus | fuzz | schema | vendor | clean. Everything runs in a virtual environment of its own.
+# make test | slow | lint | demo | kernels | docs | corpus | fuzz | schema | vendor | clean. Everything runs in a virtual environment of its own.
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test PYTEST_ARGS='-k digits'
@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := test
-.PHONY: test slow lint format demo docs corpus fuzz schema vendor clean
+.PHONY: test slow lint format demo kernels docs corpus fuzz schema vendor clean
 
 # A stamp per set of extras: a second call installs nothing. `dev` contains what the demo needs.
 $(VENV)/.installed-core: pyproject.toml .ci/venv
@@ -43,6 +43,10 @@ format: $(VENV)/.installed-dev
 
 demo: $(VENV)/.installed-core
 	$(BIN)/python examples/demo.py
+
+# The simulator's kernels, which installing compiles as well.
+kernels: $(VENV)/.installed-core
+	$(BIN)/python compile_kernels.py
 
 docs: $(VENV)/.installed-core
 	$(BIN)/python -m furiosa_ir.tools.docs

@@ -191,8 +191,28 @@ def _prepare_near_even(multiplier: Array, shift: Array, reach: int) -> tuple[Arr
     """
     if reach > _SHORT_REACH:
         return multiplier, _half(shift), shift, np.zeros_like(shift)
+    return multiplier, _half(shift), shift, _tie_slack(shift, reach)
+
+
+def _tie_slack(shift: Array, reach: int) -> Array:
     slack = (np.left_shift(np.int64(1), shift) // TIE_PRECISION + 1) * np.int64(reach)
-    return multiplier, _half(shift), shift, np.where(shift > 0, slack, np.int64(-1))
+    return np.where(shift > 0, slack, np.int64(-1))
+
+
+def tie_slack(shift: Array, reach: int) -> Array:
+    """How far from a tie a product may lie that ``near_even`` takes for one, or further.
+
+    Args:
+        shift: int64, of any shape.
+        reach: results beyond it do not survive the clamp.
+
+    Returns:
+        int64; -1 where a shift of 0 leaves nothing to round, 2**61 (anything may) where the reach
+        bounds nothing.
+    """
+    if reach > _SHORT_REACH:
+        return np.where(shift > 0, np.int64(1 << 61), np.int64(-1))
+    return _tie_slack(shift, reach)
 
 
 def _near_even(

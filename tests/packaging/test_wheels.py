@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from compile_kernels import compiler
 from tests.conftest import ROOT
 
+KERNELS = "furiosa_ir/backends/warboy/simulator/native/kernels.so"
 LINKS = ("dialects", "lowering", "passes", "backends", "tools")
 
 
@@ -69,7 +71,8 @@ def test_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path):
         if path.is_file() and "__pycache__" not in path.parts
     }
     packaged = {name for name in contents(wheel) if ".dist-info/" not in name}
-    assert packaged == expected
+    assert packaged - {KERNELS} == expected - {KERNELS}
+    assert (KERNELS in packaged) == (compiler() is not None)
     assert "furiosa_ir/py.typed" in packaged
     assert "furiosa/__init__.py" not in packaged, "furiosa is a namespace that others share"
 
@@ -119,6 +122,15 @@ def test_installed_wheel_imports_outside_the_tree(environment: Path, module: str
     code = f"import {module}; print({module}.__file__)"
     origin = run(environment / "bin" / "python", "-W", "error", "-c", code, cwd=environment)
     assert Path(origin.strip()).is_relative_to(environment)
+
+
+@pytest.mark.skipif(compiler() is None, reason="without a C compiler a wheel has no kernels")
+def test_installed_wheel_has_its_kernels(environment: Path):
+    code = (
+        "from furiosa_ir.backends.warboy.simulator.native.library import load_kernels;"
+        "print(load_kernels('') is not None)"
+    )
+    assert run(environment / "bin" / "python", "-c", code, cwd=environment).strip() == "True"
 
 
 @pytest.mark.parametrize("script", ["furiosa", "furiosa-opt"])

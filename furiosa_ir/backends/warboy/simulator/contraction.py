@@ -13,6 +13,7 @@ from furiosa_ir.backends.warboy.enf.records import Dot
 from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue, row_chunks
 from furiosa_ir.backends.warboy.simulator.memory import Memory, Step, TileAccess
+from furiosa_ir.backends.warboy.simulator.padded_input import PaddedInput
 from furiosa_ir.backends.warboy.vector_engine.elements import Range
 from furiosa_ir.backends.warboy.vector_engine.lines import Register
 from furiosa_ir.numerics.array import Array
@@ -71,61 +72,6 @@ def _accumulator_range(command: Dot, bias: Array | None) -> Range:
         bound += int(np.abs(bias.astype(np.int64)).max())
     # Beyond 32 bits the accumulator wraps.
     return (-bound, bound) if bound < 1 << 31 else _INT32
-
-
-class PaddedInput:
-    """The input window with its padding, and with zeros between for an input dilation.
-
-    Args:
-        x: the input tile's window.
-        tile: access to it.
-        pads: (top, left, bottom, right), negative ones crop.
-        input_dilation: (H, W).
-        fill: what the padding holds.
-    """
-
-    def __init__(
-        self,
-        extent: tuple[int, int, int, int],
-        tile: TileAccess,
-        pads: tuple[int, int, int, int],
-        input_dilation: tuple[int, int],
-        fill: int,
-    ) -> None:
-        n, h, w, c = extent
-        dilation_h, dilation_w = input_dilation
-        spread_h, spread_w = (h - 1) * dilation_h + 1, (w - 1) * dilation_w + 1
-        top, left, bottom, right = (max(p, 0) for p in pads)
-        self._tile = tile
-        self._fill = fill
-        self._plain = (h, w) == (spread_h + top + bottom, spread_w + left + right)
-        self._buffer = (n, spread_h + top + bottom, spread_w + left + right, c)
-        self._inner = (
-            slice(None),
-            slice(top, top + spread_h, dilation_h),
-            slice(left, left + spread_w, dilation_w),
-        )
-        crop_top, crop_left, crop_bottom, crop_right = (max(-p, 0) for p in pads)
-        self._crop = (
-            slice(None),
-            slice(crop_top, self._buffer[1] - crop_bottom),
-            slice(crop_left, self._buffer[2] - crop_right),
-        )
-        _, rows, columns, _ = self._buffer
-        self.shape = (
-            n,
-            rows - crop_top - crop_bottom,
-            columns - crop_left - crop_right,
-            c,
-        )
-
-    def read(self, memory: Memory) -> Array:
-        """int8 [N, H + pads, W + pads, C]."""
-        buffer = np.empty(self._buffer, np.int8)
-        if not self._plain:
-            buffer.fill(self._fill)
-        self._tile.gather(memory, buffer[self._inner])
-        return buffer[self._crop]
 
 
 class _Dense:

@@ -27,6 +27,12 @@ from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.pool import Pool
 
+
+def address_of(array: Array) -> int:
+    """Where an array's first element lies (numpy's `ctypes.data` takes a microsecond)."""
+    return array.__array_interface__["data"][0]
+
+
 _NOTHING: Array = np.empty(0, np.uint8)
 
 # A slice's 256 KiB apart, the same address of all slices falls into one set of every cache.
@@ -49,7 +55,7 @@ class Memory:
         stride = slice_stride(slice_bytes)
         self.buffer = np.empty(slices * stride, np.uint8)
         self.sram = self.buffer.reshape(slices, stride)[:, :slice_bytes]
-        self._space = self.workspace = self.constants = _NOTHING
+        self._space = self._scratch = self.workspace = self.constants = _NOTHING
 
     @contextmanager
     def serving(self, workspace_bytes: int, constants: Array) -> Generator[Memory]:
@@ -59,6 +65,16 @@ class Memory:
         self.workspace, self.constants = self._space[:workspace_bytes], constants
         yield self
         self.constants = _NOTHING
+
+    def addresses(self) -> tuple[int, int, int]:
+        """Where SRAM, workspace and constants lie, for compiled kernels."""
+        return address_of(self.buffer), address_of(self.workspace), address_of(self.constants)
+
+    def scratch(self, size: int) -> int:
+        """The address of at least `size` bytes of any content that a command may work in."""
+        if self._scratch.size < size:
+            self._scratch = np.empty(size, np.uint8)
+        return address_of(self._scratch)
 
     def region(self, name: str) -> Array:
         """The bytes of a DRAM region."""
@@ -113,7 +129,7 @@ def memory_pool(slices: int, slice_bytes: int) -> Pool[Memory]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Block:
     """A part of a window that lies alike in all slices concerned, as a 6-dimensional view.
 
     Attributes:
@@ -133,6 +149,10 @@ class _Block:
 class TileAccess:
     """Gathers and scatters one tile; made once, used in every run.
 
+    Attributes:
+        extent, dtype, element: the window's shape, its elements' type and bytes.
+        blocks: where it lies.
+
     Args:
         tile: the window.
         slice_stride: see `slice_stride`.
@@ -140,6 +160,7 @@ class TileAccess:
 
     def __init__(self, tile: SramTile, slice_stride: int) -> None:
         self.extent = tile.extent
+        self.element = tile.element
         self.dtype = DTYPES[tile.element]
         _, h, _, c = tile.shape
         ho, co = tile.slices
@@ -155,15 +176,15 @@ class TileAccess:
         n0, h0, w0, c0 = tile.offset
         n, eh, w, ec = tile.extent
         strides = (step_n, co * slice_stride, step_h, step_w, slice_stride, step_c)
-        self._blocks: list[_Block] = []
+        self.blocks: list[Block] = []
         row = 0
         for first_h, blocks_h, inner_h, rows in cuts(h0, eh, block_h):
             channel = 0
             for first_c, blocks_c, inner_c, channels in cuts(c0, ec, block_c):
                 offset = tile.address + (first_h * co + first_c) * slice_stride
                 offset += n0 * step_n + inner_h * step_h + w0 * step_w + inner_c * step_c
-                self._blocks.append(
-                    _Block(
+                self.blocks.append(
+                    Block(
                         offset,
                         strides,
                         (n, blocks_h, rows, w, blocks_c, channels),
@@ -176,8 +197,8 @@ class TileAccess:
         # Slices' channels that lie side by side in SRAM move several at a time.
         self._unit = tile.element
         if tile.order == "HWC":
-            steps = [b.split[5] * inner for b in self._blocks]
-            starts = [b.offset for b in self._blocks]
+            steps = [b.split[5] * inner for b in self.blocks]
+            starts = [b.offset for b in self.blocks]
             self._unit = math.gcd(8, *steps, *starts)
 
     def gather(self, memory: Memory, dense: Array) -> None:
@@ -198,7 +219,7 @@ class TileAccess:
         unit = self._unit if dense.strides[3] == self.dtype.itemsize else self.dtype.itemsize
         dtype = _UNITS[unit]
         scale = unit // self.dtype.itemsize
-        for block in self._blocks:
+        for block in self.blocks:
             part = dense[:, block.rows, :, block.channels]
             if scale > 1:
                 part = part.view(dtype)

@@ -6,9 +6,9 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import Pool, Shape4
 from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
-from furiosa_ir.backends.warboy.simulator.contraction import PaddedInput
 from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue
 from furiosa_ir.backends.warboy.simulator.memory import Memory, Step, TileAccess
+from furiosa_ir.backends.warboy.simulator.padded_input import PaddedInput
 from furiosa_ir.backends.warboy.vector_engine.lines import Register
 from furiosa_ir.numerics.array import Array
 

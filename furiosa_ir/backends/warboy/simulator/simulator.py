@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from time import perf_counter
-from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from furiosa_ir.backends.warboy.checker import check_program
-from furiosa_ir.backends.warboy.enf.commands import kind_of
-from furiosa_ir.backends.warboy.enf.records import (
-    Command,
-    Copy,
-    Dot,
-    DramFlat,
-    DramTile,
-    Load,
-    NpuSegment,
-    Parameter,
-    Pool,
-    SramFlat,
-    SramTile,
-    Store,
-    Vector,
-)
+from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.enf.section import section_view
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.simulator.contraction import prepare_dot
-from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue
-from furiosa_ir.backends.warboy.simulator.memory import (
-    Memory,
-    Step,
-    TileAccess,
-    memory_pool,
-    slice_stride,
-)
-from furiosa_ir.backends.warboy.simulator.pooling import prepare_pool
-from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES
+from furiosa_ir.backends.warboy.simulator.memory import Memory, memory_pool
+from furiosa_ir.backends.warboy.simulator.native.library import RunPlan, load_kernels
+from furiosa_ir.backends.warboy.simulator.native.tiles import Sizes
+from furiosa_ir.backends.warboy.simulator.plan import Watch
+from furiosa_ir.backends.warboy.simulator.preparation import Preparation
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import Binding, Program, Tensor
 
 POISON = 0xA5
 """What memory holds before anything is written, where a run is traced."""
-
-Watch: TypeAlias = Callable[[int, Memory], None]
-"""Is told the number of the command that is done, and the memory."""
 
 
 class Simulator:
@@ -59,18 +34,21 @@ class Simulator:
     Args:
         program: what the ENF reader or the compiler made.
         check: run `check_program` first; leave it out only where it has been run already.
+        kernels: which of the compiled kernels (`native.library.load_kernels`), "0" for numpy alone;
+            the bits are the same. Default: what the environment says, or the fastest there are.
 
     Raises:
         ExecutionFailure, VerificationFailure: the program breaks a rule of the machine.
     """
 
-    def __init__(self, program: Program, *, check: bool = True) -> None:
+    def __init__(self, program: Program, *, check: bool = True, kernels: str | None = None) -> None:
         if check:
             check_program(program)
         self.program = program
         self.machine = Machine.from_parameters(program.machine)
+        run_plan = load_kernels(kernels)
         self._segments: dict[int, _Segment] = {
-            index: _Segment(program, segment, self.machine)
+            index: _Segment(program, segment, self.machine, run_plan)
             for index, segment in enumerate(program.segments)
             if isinstance(segment, NpuSegment)
         }
@@ -122,18 +100,24 @@ class Simulator:
 
 
 class _Segment:
-    def __init__(self, program: Program, segment: NpuSegment, machine: Machine) -> None:
+    def __init__(
+        self, program: Program, segment: NpuSegment, machine: Machine, run_plan: RunPlan | None
+    ) -> None:
         self._program = program
         self._segment = segment
         self._constants = np.frombuffer(section_view(segment.constants), np.uint8)
         self._memories = memory_pool(machine.slices, machine.slice_bytes)
-        preparation = _Preparation(slice_stride(machine.slice_bytes), self._constants)
-        self._steps: list[Step] = []
-        for number, command in enumerate(segment.commands):
+        sizes = Sizes(
+            machine.slices, machine.slice_bytes, segment.workspace_bytes, self._constants.size
+        )
+        preparation = Preparation(sizes, self._constants, run_plan)
+        for command in segment.commands:
+            layer = program.layers[command.layer].name
             try:
-                self._steps.append(preparation.prepare(command))
+                preparation.prepare(command, layer)
             except ExecutionFailure as failure:
-                raise failure.at(layer=self._layer(number)) from None
+                raise failure.at(layer=layer) from None
+        self._plan = preparation.plan()
 
     def run(
         self, inputs: Mapping[int, Array], watch: Watch | None = None, *, poisoned: bool = False
@@ -149,17 +133,8 @@ class _Segment:
                 memory.workspace.fill(POISON)
             for binding in segment.inputs:
                 self._write_input(memory, binding, inputs)
-            for number, step in enumerate(self._steps):
-                try:
-                    step(memory)
-                except ExecutionFailure as failure:
-                    raise failure.at(layer=self._layer(number)) from None
-                if watch is not None:
-                    watch(number, memory)
+            self._plan.run(memory, watch)
             return {b.tensor: self._read_output(memory, b) for b in segment.outputs}
-
-    def _layer(self, number: int) -> str:
-        return self._program.layers[self._segment.commands[number].layer].name
 
     def _write_input(self, memory: Memory, binding: Binding, inputs: Mapping[int, Array]) -> None:
         tensor = self._program.tensors[binding.tensor]
@@ -186,118 +161,3 @@ class _Segment:
 def _place(memory: Memory, binding: Binding, tensor: Tensor) -> Array:
     """A tensor's bytes in the workspace."""
     return np.ndarray(tensor.shape, np.dtype(tensor.dtype), memory.workspace.data, binding.address)
-
-
-class _Preparation:
-    """Turns commands into steps, in order of issue.
-
-    It follows which parameters lie in SRAM: those that come from the constant section are known
-    now, so weights are laid out and tables built once. The DMA that brings them still runs.
-    """
-
-    def __init__(self, slice_stride: int, constants: Array) -> None:
-        self._stride = slice_stride
-        self._constants = constants
-        self._known: dict[SramFlat, Array] = {}
-
-    def prepare(self, command: Command) -> Step:
-        """The step of the next command."""
-        kind = kind_of(command)
-        step = _STEPS[kind.name](self, command)
-        written = kind.sram_written(command)
-        if written is not None:
-            self._forget(written.address, written.slice_bytes)
-        if isinstance(command, Load) and isinstance(command.source, DramFlat):
-            self._learn(command.source, cast("SramFlat", command.target))
-        return step
-
-    def load_tile(self, command: Load) -> Step:
-        """A tile from DRAM, sliced on the way."""
-        source, target = cast("DramTile", command.source), cast("SramTile", command.target)
-        tile = TileAccess(target, self._stride)
-        return lambda memory: tile.scatter(memory, memory.dram(source))
-
-    def load_flat(self, command: Load) -> Step:
-        """Bytes from DRAM, which are known if they are constants."""
-        source, target = cast("DramFlat", command.source), cast("SramFlat", command.target)
-        return lambda memory: memory.write_flat(target, memory.dram_bytes(source))
-
-    def store(self, command: Store) -> Step:
-        """A tile to DRAM."""
-        tile, target = TileAccess(command.source, self._stride), command.target
-        return lambda memory: tile.gather(memory, memory.dram(target))
-
-    def copy(self, command: Copy) -> Step:
-        """DRAM to DRAM."""
-        source, target = command.source, command.target
-        return lambda memory: np.copyto(memory.dram(target), memory.dram(source))
-
-    def _learn(self, source: DramFlat, target: SramFlat) -> None:
-        """Notes bytes of the constant section that lie in SRAM now."""
-        if source.region == "constant":
-            self._known[target] = self._constants[source.address : source.address + source.size]
-
-    def _forget(self, address: int, size: int) -> None:
-        """Forgets what was known of bytes that are overwritten (in any slice)."""
-        gone = [
-            flat
-            for flat in self._known
-            if flat.address < address + size and address < flat.address + flat.slice_bytes
-        ]
-        for flat in gone:
-            del self._known[flat]
-
-    def kernel(self, command: Vector | Dot | Pool) -> Step:
-        """A step of the engines, made ready once if its parameters are known."""
-        flats = [p.memory for p in command.parameters]
-        if isinstance(command, Dot):
-            flats += [flat for flat in (command.weight, command.bias) if flat is not None]
-        if all(flat in self._known for flat in flats):
-            known = {flat: self._known[flat] for flat in flats}
-            return _make_kernel(command, known, self._stride)
-        stride = self._stride
-
-        def run(memory: Memory) -> None:
-            # Parameters that the network computes: made ready in each run.
-            found = {flat: memory.read_flat(flat) for flat in flats}
-            _make_kernel(command, found, stride)(memory)
-
-        return run
-
-
-_STEPS: dict[str, Callable[[_Preparation, Any], Step]] = {
-    "load_tile": _Preparation.load_tile,
-    "load_flat": _Preparation.load_flat,
-    "store": _Preparation.store,
-    "copy": _Preparation.copy,
-    "vector": _Preparation.kernel,
-    "dot": _Preparation.kernel,
-    "pool": _Preparation.kernel,
-}
-"""What carries out each of `enf.commands.COMMANDS`."""
-
-
-def _make_kernel(
-    command: Vector | Dot | Pool, contents: Mapping[SramFlat, Array], stride: int
-) -> Step:
-    parameters = [_parameter(p, contents) for p in command.parameters]
-    match command:
-        case Dot():
-            weight = bias = None
-            if command.weight is not None:
-                weight = contents[command.weight].view(np.int8).reshape(command.weight_shape)
-            if command.bias is not None:
-                bias = np.frombuffer(contents[command.bias].tobytes(), "<i4")
-            return prepare_dot(command, weight, bias, parameters, stride)
-        case Pool():
-            return prepare_pool(command, parameters, stride)
-        case Vector():
-            epilogue = Epilogue(
-                command.program, None, command.operands, parameters, command.result, stride
-            )
-            return lambda memory: epilogue.run(memory, None)
-
-
-def _parameter(parameter: Parameter, contents: Mapping[SramFlat, Array]) -> Array:
-    data = contents[parameter.memory].tobytes()
-    return cast("Array", np.frombuffer(data, DTYPES[parameter.element]).reshape(parameter.shape))

@@ -22,6 +22,7 @@ from furiosa_ir.backends.warboy.vector_engine.instruction import (
     VectorInstruction,
 )
 from furiosa_ir.backends.warboy.vector_engine.line_operation import LineOperand
+from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.numerics.array import Array
 
 _LINE = 512
@@ -221,7 +222,10 @@ class LineProgram:
                 arguments.append(value.integers.astype(DTYPES[value.element]))
             else:
                 return None
-        result = declared.evaluate(instruction, *arguments).astype(np.int64)
+        try:
+            result = declared.evaluate(instruction, *arguments).astype(np.int64)
+        except ExecutionFailure:  # for a value that need not occur
+            return None
         limits = (int(result.min()), int(result.max()))
         source = sources[0]
         return _Value(source.rows, instruction.element, limits, base=source.base, table=result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,9 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.machine import load_machine
+from furiosa_ir.backends.warboy.simulator.native.library import VARIANTS, load_kernels
 from furiosa_ir.backends.warboy.vector_engine import Instruction
+from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.program import Binding, Layer, Program, Tensor
 
 
@@ -131,11 +134,39 @@ def rescale(x=0, multiplier=1, shift=2, zp=0, low=-128, high=127, rounding="even
 
 
 def simulate(builder: ProgramBuilder, *arrays):
-    """The outputs of the builder's program."""
+    """The outputs of the builder's program.
+
+    All kernels that this processor runs agree on them, and on the memory after each command.
+    """
+    from furiosa_ir.backends.warboy.checker import check_program
+
+    program = builder.program()
+    check_program(program)
+    given = dict(zip([b.tensor for b in builder.inputs], arrays, strict=True))
+    found, memory, failure = _trace(program, given, "0")
+    for kernels in VARIANTS if load_kernels() else ():
+        again, other, failed = _trace(program, given, kernels)
+        assert memory == other, f"the memory that '{kernels}' leaves is another"
+        assert str(failure) == str(failed)
+        assert all(np.array_equal(found[t], again[t]) for t in found)
+    if failure is not None:
+        raise failure
+    return [found[b.tensor] for b in builder.outputs]
+
+
+def _trace(program, given, kernels):
+    """The outputs, a checksum of the memory after each command, and the error that it ends in."""
     from furiosa_ir.backends.warboy.simulator import Simulator
 
-    simulator = Simulator(builder.program())
-    given = dict(zip([b.tensor for b in builder.inputs], arrays, strict=True))
-    for _ in range(2):  # the second run finds used memory
-        found = simulator.run_segment(0, given)
-    return [found[b.tensor] for b in builder.outputs]
+    simulator = Simulator(program, check=False, kernels=kernels)
+    sums = []
+
+    def watch(_, memory):
+        used = memory.sram[:, : program.segments[0].sram_bytes]
+        sums.append((zlib.crc32(used.tobytes()), zlib.crc32(memory.workspace)))
+
+    try:
+        simulator.trace_segment(0, given, watch)
+        return simulator.run_segment(0, given), sums, None  # the second run finds used memory
+    except ExecutionFailure as failure:
+        return {}, sums, failure

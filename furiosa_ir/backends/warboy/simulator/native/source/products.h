@@ -1,0 +1,134 @@
+/* Sums of products of bytes: pixels x segments of consecutive bytes, by packed weights.
+
+   Weights are packed [blocks of 16 outputs][groups of 4 terms][16 outputs][4 terms], int8; a
+   segment's last group is filled with zeros, so that what is read behind a segment counts nothing.
+   Pixels are uint8, sums int32. */
+#pragma once
+#include "window.h"
+
+#define LANES 16
+
+/* Bytes from a pixel's place, and groups of 4. */
+struct segment {
+    word offset, groups;
+};
+
+struct sums {
+    const int8_t *weight; /* packed */
+    word block;           /* bytes of a block of outputs */
+    const struct segment *segments;
+    word segment_count;
+};
+
+#ifdef AVX512
+
+/* ROWS pixels x BLOCKS * 16 outputs, all sums in registers. */
+static inline __attribute__((always_inline)) void product_block(
+    const int ROWS, const int BLOCKS, const uint8_t *const *places, const struct sums *s,
+    word block, int32_t *to, word to_step, word outputs) {
+    __m512i sum[8][4];
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 4
+        for (int b = 0; b < BLOCKS; b++) sum[r][b] = _mm512_setzero_si512();
+    const int8_t *weight = s->weight + block * s->block;
+    for (word i = 0; i < s->segment_count; i++) {
+        const word offset = s->segments[i].offset;
+        const uint8_t *from[8];
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; r++) from[r] = places[r] + offset;
+        for (word k = 0; k < 4 * s->segments[i].groups; k += 4) {
+            __m512i w[4];
+#pragma GCC unroll 4
+            for (int b = 0; b < BLOCKS; b++)
+                w[b] = _mm512_loadu_si512((const void *)(weight + b * s->block));
+            weight += 4 * LANES;
+#pragma GCC unroll 8
+            for (int r = 0; r < ROWS; r++) {
+                int32_t four;
+                memcpy(&four, from[r] + k, 4);
+                const __m512i x = _mm512_set1_epi32(four);
+#pragma GCC unroll 4
+                for (int b = 0; b < BLOCKS; b++) sum[r][b] = _mm512_dpbusd_epi32(sum[r][b], x, w[b]);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 4
+        for (int b = 0; b < BLOCKS; b++) {
+            const word left = outputs - LANES * b;
+            const __mmask16 some = left >= LANES ? 0xffff : (__mmask16)((1 << left) - 1);
+            _mm512_mask_storeu_epi32(to + r * to_step + LANES * b, some, sum[r][b]);
+        }
+}
+
+#define PRODUCT_ROWS(BLOCKS) (BLOCKS == 4 ? 6 : 8)
+
+#define CASE(ROWS, BLOCKS)                                                                        \
+    case ROWS: product_block(ROWS, BLOCKS, places, s, block, to, to_step, outputs); return;
+#define PRODUCTS(BLOCKS)                                                                          \
+    static void products_##BLOCKS(word rows, const uint8_t *const *places, const struct sums *s,  \
+                                  word block, int32_t *to, word to_step, word outputs) {          \
+        switch (rows) {                                                                           \
+            CASE(1, BLOCKS) CASE(2, BLOCKS) CASE(3, BLOCKS) CASE(4, BLOCKS) CASE(5, BLOCKS)       \
+            CASE(6, BLOCKS) CASE(7, BLOCKS) CASE(8, BLOCKS)                                       \
+        default: return;                                                                          \
+        }                                                                                         \
+    }
+PRODUCTS(1)
+PRODUCTS(2)
+PRODUCTS(3)
+PRODUCTS(4)
+#undef CASE
+
+#else
+
+#define PRODUCT_ROWS(BLOCKS) 1
+
+static void products_1(word rows, const uint8_t *const *places, const struct sums *s, word block,
+                       int32_t *to, word to_step, word outputs) {
+    (void)rows, (void)to_step;
+    int32_t sum[LANES] = {0};
+    const int8_t *weight = s->weight + block * s->block;
+    for (word i = 0; i < s->segment_count; i++) {
+        const uint8_t *from = places[0] + s->segments[i].offset;
+        for (word k = 0; k < s->segments[i].groups; k++, from += 4, weight += 4 * LANES)
+            for (int o = 0; o < LANES; o++)
+                sum[o] += from[0] * weight[4 * o] + from[1] * weight[4 * o + 1] +
+                          from[2] * weight[4 * o + 2] + from[3] * weight[4 * o + 3];
+    }
+    memcpy(to, sum, (size_t)(4 * least(outputs, LANES)));
+}
+
+#define products_2 products_1
+#define products_3 products_1
+#define products_4 products_1
+
+#endif
+
+/* The sums of `count` pixels, to[pixel * to_step + output]. */
+static void products(const uint8_t *const *places, word count, const struct sums *s, int32_t *to,
+                     word to_step, word outputs) {
+#ifdef AVX512
+    const word most = 4;
+#else
+    const word most = 1;
+#endif
+    for (word block = 0; block * LANES < outputs;) {
+        const word blocks = least((outputs - block * LANES + LANES - 1) / LANES, most);
+        const word step = PRODUCT_ROWS(blocks);
+        const word left = outputs - block * LANES;
+        for (word i = 0; i < count; i += step) {
+            const word rows = least(step, count - i);
+            int32_t *part = to + i * to_step + block * LANES;
+            switch (blocks) {
+            case 1: products_1(rows, places + i, s, block, part, to_step, left); break;
+            case 2: products_2(rows, places + i, s, block, part, to_step, left); break;
+            case 3: products_3(rows, places + i, s, block, part, to_step, left); break;
+            default: products_4(rows, places + i, s, block, part, to_step, left); break;
+            }
+        }
+        block += blocks;
+    }
+}
