@@ -143,12 +143,27 @@ def test_where_no_byte_may_be_lost_many_tiles_lie_near_the_bound() -> None:
     assert sum(found) / 12 < 0.05
 
 
-def test_a_network_of_many_kernels_lies_near_the_bound() -> None:
-    lost: list[float] = []
-    for seed in range(8):
-        intervals = drawn(Random(seed), 300)
-        lost.append(place_intervals(intervals).peak / lower_bound(intervals))
-    assert max(lost) <= 1.02
+def network(random: Random, kernels: int) -> list[Interval]:
+    """Results, some with a second use, and parameters that are loaded some kernels ahead."""
+    intervals: list[Interval] = []
+    for k in range(kernels):
+        size = 1 + int(40 * abs(1.5 - (7 * k / kernels) % 3)) + int(random.random() * 8)
+        more = 1 + (int(random.random() * 8) if random.random() < 0.2 else 0)
+        intervals.append(Interval(size * LINE, k, k + more))
+        first = max(0, k - int(random.random() * 6))
+        weights = 1 + int(random.random() * 30)
+        intervals += [Interval(size * LINE, first, k) for size in (weights, 1, 1)]
+    return intervals
+
+
+@pytest.mark.parametrize(("kernels", "count"), [(60, 4), (200, 2), (600, 1)])
+def test_networks_lie_near_the_bound(kernels: int, count: int) -> None:
+    """Best fit takes up to 1.19 times the bound; 600 kernels are too many for one climb."""
+    problems = [network(Random(seed), kernels) for seed in range(count)]
+    lost = [place_intervals(areas).peak / lower_bound(areas) - 1 for areas in problems]
+    assert max(best_fit(areas)[1] / lower_bound(areas) - 1 for areas in problems) > 0.09
+    assert sum(lost) / len(lost) <= 0.02
+    assert max(lost) <= 0.04
 
 
 @given(st.integers(0, 1 << 16), st.integers(1, 120))
@@ -202,7 +217,7 @@ def test_more_is_tried_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -
     intervals = tiled(Random(9), 120, 1000, 60)
     placement.forget()
     with_room = place_intervals(intervals, capacity=1 << 30).peak
-    assert 1000 * LINE < with_room < placement.FAR * 1000 * LINE
+    assert with_room > 1000 * LINE
     assert efforts == [placement.EFFORT]
     assert place_intervals(intervals, capacity=1000 * LINE).peak <= with_room
     assert efforts[1:] == [placement.EFFORT, placement.EFFORT * placement.HARD]

@@ -11,7 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle, meetings, walls
+from furiosa_ir.backends.warboy.planning.intervals import (
+    Interval,
+    Obstacle,
+    greatest_needs,
+    meetings,
+    walls,
+)
 
 SEED = 1
 """Of the climb. The same blocks have the same addresses everywhere."""
@@ -28,6 +34,7 @@ class BlockProblem:
         blocks: each of at least one byte.
         meeting: for each block those that it meets.
         walls: for each block the (address, end) of the obstacles that it meets.
+        needs: for each block the most bytes that are needed in one of its steps.
         ground: where the last obstacle ends.
         bound: no peak is smaller.
         random: of the climb.
@@ -36,6 +43,7 @@ class BlockProblem:
     blocks: Sequence[Interval]
     meeting: list[list[int]]
     walls: list[list[tuple[int, int]]]
+    needs: list[int]
     ground: int
     bound: int
     random: Random
@@ -70,6 +78,7 @@ def block_problem(
         blocks=blocks,
         meeting=meetings(blocks),
         walls=[walls(block, obstacles) for block in blocks],
+        needs=greatest_needs(blocks, obstacles),
         ground=max((obstacle.end for obstacle in obstacles), default=0),
         bound=bound,
         random=Random(SEED),  # noqa: S311  # a search keeps no secrets
@@ -81,19 +90,7 @@ def first_fits(problem: BlockProblem) -> list[Fit]:
 
     What lives in the steps that need most goes first: the longest lived of it, or the largest.
     """
-    blocks, meeting = problem.blocks, problem.meeting
-    # The need is greatest where something begins.
-    needed = [
-        block.size
-        + sum(
-            blocks[j].size for j in meeting[i] if blocks[j].first <= block.first <= blocks[j].last
-        )
-        for i, block in enumerate(blocks)
-    ]
-    most = [
-        max([need, *(needed[j] for j in meeting[i] if blocks[j].first >= blocks[i].first)])
-        for i, need in enumerate(needed)
-    ]
+    blocks, most = problem.blocks, problem.needs
     lasting = [block.last - block.first + 1 for block in blocks]
     keys: list[Callable[[int], tuple[int, ...]]] = [
         lambda i: (-most[i], -lasting[i]),
@@ -117,7 +114,7 @@ def climb(problem: BlockProblem, fits: Sequence[Fit], effort: int) -> list[Fit]:
     Args:
         problem: what is placed.
         fits: where the climbs begin.
-        effort: how many blocks, and others that they meet, are looked at.
+        effort: how many blocks of an order, and others that they meet, are looked at.
 
     Returns:
         Where the climbs end; some one of them at the bound, if that is reached.
@@ -165,7 +162,7 @@ def _fit(problem: BlockProblem, order: list[int], most: int | None) -> tuple[Fit
         (the placement; what it took, in units of `climb`).
     """
     placed: list[tuple[int, int] | None] = [None] * len(order)
-    peak, looked = problem.ground, 0
+    peak, looked = problem.ground, len(order)
     for i in order:
         size, meeting = problem.blocks[i].size, problem.meeting[i]
         looked += len(meeting) + 8

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +37,31 @@ class Obstacle:
         return self.address + self.interval.size
 
 
-def lower_bound(intervals: Iterable[Interval], obstacles: Sequence[Obstacle] = ()) -> int:
+def _needs(intervals: Sequence[Interval]) -> tuple[list[int], list[int]]:
+    """(steps in which something begins or has ended, in order; bytes needed from each on)."""
+    grown: dict[int, int] = {}
+    for interval in intervals:
+        grown[interval.first] = grown.get(interval.first, 0) + interval.size
+        grown[interval.last + 1] = grown.get(interval.last + 1, 0) - interval.size
+    steps = sorted(grown)
+    return steps, list(accumulate(grown[step] for step in steps))
+
+
+def lower_bound(intervals: Sequence[Interval], obstacles: Sequence[Obstacle] = ()) -> int:
     """The most bytes that are needed in one step, or where the last obstacle ends.
 
     No placement takes fewer.
     """
-    grown: dict[int, int] = {}
-    for interval in (*intervals, *(obstacle.interval for obstacle in obstacles)):
-        grown[interval.first] = grown.get(interval.first, 0) + interval.size
-        grown[interval.last + 1] = grown.get(interval.last + 1, 0) - interval.size
-    needed, most = 0, max((obstacle.end for obstacle in obstacles), default=0)
-    for step in sorted(grown):
-        needed += grown[step]
-        most = max(most, needed)
-    return most
+    _, needed = _needs([*intervals, *(obstacle.interval for obstacle in obstacles)])
+    return max([0, *needed, *(obstacle.end for obstacle in obstacles)])
+
+
+def greatest_needs(intervals: Sequence[Interval], obstacles: Sequence[Obstacle] = ()) -> list[int]:
+    """For each interval the most bytes that are needed in one of its steps, its own included."""
+    steps, needed = _needs([*intervals, *(obstacle.interval for obstacle in obstacles)])
+    return [
+        max(needed[bisect_left(steps, i.first) : bisect_right(steps, i.last)]) for i in intervals
+    ]
 
 
 def meetings(intervals: Sequence[Interval]) -> list[list[int]]:

@@ -19,7 +19,12 @@ from furiosa_ir.backends.warboy.planning.hill_climb import (
     climb,
     first_fits,
 )
-from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle, lower_bound
+from furiosa_ir.backends.warboy.planning.intervals import (
+    Interval,
+    Obstacle,
+    greatest_needs,
+    lower_bound,
+)
 from furiosa_ir.errors import CompilationFailure
 
 FEW = 64
@@ -34,17 +39,17 @@ DIVES = 2
 PLACED = 20_000
 """Blocks that are placed in this search, if that is more."""
 
-EFFORT = 100_000
-"""Of a climb: some 10 ms."""
+EFFORT = 400_000
+"""Of a climb: some 30 ms at most, one in ten as a rule."""
 
 HARD = 8
-"""Times that much is done where the peak stays far from the bound, or beyond the capacity."""
+"""Times that much is done where the peak is beyond the capacity: to plan anew costs more."""
 
-FAR = 1.05
-"""From which factor on the peak is far from the bound."""
+FULL = 0.75
+"""Blocks are placed together that live in a step which needs more than this share of the bound."""
 
-MOST_BLOCKS = 1000
-"""Beyond, best fit has to do: it looks at each pair of blocks once."""
+MOST_BLOCKS = 400
+"""Blocks that are placed together: what it takes grows with their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +185,37 @@ def _place_blocks(
     bound: int,
     capacity: int | None,
 ) -> list[int] | None:
-    """Addresses with a smaller peak, if any are found."""
-    if len(blocks) > MOST_BLOCKS:
-        return None
+    """Addresses with a smaller peak, if any are found.
+
+    Where the fullest steps decide, what lives there is placed alone, and the rest goes around it.
+    """
+    found = _Found(blocks, peak)
+    needs = greatest_needs(blocks, obstacles)
+    fullest = sorted(range(len(blocks)), key=lambda i: (-needs[i], i))
+    count = sum(need > FULL * bound for need in needs)
+    for part in sorted({min(n, MOST_BLOCKS) for n in (count, len(blocks))}):
+        core = [blocks[i] for i in fullest[:part]]
+        better = _place_core(core, obstacles, found.peak, bound, capacity)
+        if better is not None:
+            lying = [Obstacle(a, block) for a, block in zip(better, core, strict=True)]
+            others, _ = best_fit([blocks[i] for i in fullest[part:]], [*obstacles, *lying])
+            addresses = [0] * len(blocks)
+            for i, address in zip(fullest, [*better, *others], strict=True):
+                addresses[i] = address
+            found.take(addresses)
+        if found.peak <= bound:
+            break
+    return found.addresses
+
+
+def _place_core(
+    blocks: Sequence[Interval],
+    obstacles: Sequence[Obstacle],
+    peak: int,
+    bound: int,
+    capacity: int | None,
+) -> list[int] | None:
+    """Addresses with a smaller peak, if any are found, of what is placed together."""
     found = _Found(blocks, peak)
     problem = block_problem(blocks, obstacles, bound)
     fits = first_fits(problem)
@@ -195,6 +228,6 @@ def _place_blocks(
     if found.peak > bound:
         fits = climb(problem, fits, EFFORT)
         found.take(best_addresses(fits))
-    if found.peak > (FAR * bound if capacity is None else min(FAR * bound, capacity)):
+    if capacity is not None and found.peak > max(bound, capacity):
         found.take(best_addresses(climb(problem, fits, EFFORT * HARD)))
     return found.addresses
