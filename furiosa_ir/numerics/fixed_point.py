@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from furiosa_ir.errors import CompilationFailure
-from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.array import Array, Reals
 
 Rounding: TypeAlias = Literal["even", "near_even", "up", "away", "double", "floor"]
 ROUNDINGS: tuple[Rounding, ...] = get_args(Rounding)
@@ -66,6 +66,26 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if exponent > _INT32_BITS:
         raise too_large(real)
     return (multiplier if real > 0 else -multiplier), _INT32_BITS - exponent
+
+
+def quantize_multipliers(real: Reals) -> tuple[Array, Array]:
+    """`quantize_multiplier` of many factors: [n] -> multipliers and shifts, int64 [n] each.
+
+    Raises:
+        CompilationFailure: a factor is 2**31 or more.
+    """
+    beyond = ~(np.abs(real) < GREATEST_FACTOR)
+    mantissa, exponent = np.frexp(np.where(beyond, 1.0, real))
+    multiplier = np.floor(np.abs(mantissa) * (1 << _INT32_BITS) + 0.5).astype(np.int64)
+    is_carried = multiplier == 1 << _INT32_BITS
+    exponent = exponent.astype(np.int64) + is_carried
+    beyond |= exponent > _INT32_BITS
+    if beyond.any():
+        raise too_large(float(real[beyond][0]))
+    multiplier = np.where(is_carried, multiplier >> 1, multiplier)
+    vanishes = (real == 0.0) | (exponent < -_INT32_BITS)
+    multiplier = np.where(vanishes, 0, np.where(real > 0, multiplier, -multiplier))
+    return multiplier, np.where(vanishes, _INT32_BITS, _INT32_BITS - exponent)
 
 
 def rescale(

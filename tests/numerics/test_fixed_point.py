@@ -15,6 +15,7 @@ from furiosa_ir.numerics.fixed_point import (
     TIE_PRECISION,
     Rounding,
     quantize_multiplier,
+    quantize_multipliers,
     rescale,
 )
 from tests.draws import draws
@@ -181,6 +182,25 @@ def test_quantize_multiplier(real: float) -> None:
     assert quantize_multiplier(-real) == (-multiplier, shift)
 
 
+@given(
+    st.lists(
+        st.one_of(
+            st.floats(-(2.0**30), 2.0**30),
+            st.floats(2.0**-34, 2.0**-30),
+            st.sampled_from([0.0, 1.0 - 2.0**-40, 2.0**-32, 2.0**-33, math.nextafter(1.0, 0.0)]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+@settings(max_examples=draws(300), deadline=None)
+def test_many_multipliers_are_those_of_each(reals: list[float]) -> None:
+    multipliers, shifts = quantize_multipliers(np.array(reals))
+    assert multipliers.dtype == shifts.dtype == np.int64
+    expected = [quantize_multiplier(real) for real in reals]
+    assert list(zip(multipliers.tolist(), shifts.tolist(), strict=True)) == expected
+
+
 def test_quantize_multiplier_rounds_up_to_the_next_power() -> None:
     assert quantize_multiplier(1.0 - 2.0**-40) == (1 << 30, 30)
     assert quantize_multiplier(0.0) == (0, 31)
@@ -190,3 +210,5 @@ def test_quantize_multiplier_rounds_up_to_the_next_power() -> None:
 def test_factors_beyond_fixed_point_are_refused(real: float) -> None:
     with pytest.raises(CompilationFailure, match="factors below"):
         quantize_multiplier(real)
+    with pytest.raises(CompilationFailure, match="factors below"):
+        quantize_multipliers(np.array([1.0, real]))

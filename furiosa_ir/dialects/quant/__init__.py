@@ -220,8 +220,8 @@ def uniform(
         zero_point: a scalar or `[n]` integer array.
         axis: the quantised dimension for `[n]` scales with n > 1; size-1 arrays are per tensor.
     """
-    scales = tuple(float(s) for s in np.atleast_1d(scale).ravel())
-    zero_points = tuple(int(z) for z in np.broadcast_to(zero_point, len(scales)).ravel())
+    scales = tuple(np.atleast_1d(scale).ravel().astype(np.float64).tolist())
+    zero_points = tuple(np.broadcast_to(zero_point, len(scales)).astype(np.int64).tolist())
     if len(scales) == 1:
         axis = None
     return UniformType(Quantization(STORAGE_OF_DTYPE[np.dtype(dtype)], scales, zero_points, axis))

@@ -54,12 +54,6 @@ CORRUPTION = (
 )
 """What the flatbuffers reader, numpy and the operations raise on nonsense."""
 
-_DTYPES = {
-    # Narrow weights are unpacked; every kernel that takes them computes with int8.
-    **{n: np.dtype(np.int8) if e.is_packed else e.dtype for n, e in BY_TFLITE.items()},
-    # A handle; only operators that run in one sub-model on the host exchange them.
-    int(tflite.TensorType.RESOURCE): np.dtype(np.intp),
-}
 _NARROW = {number: element.bits for number, element in BY_TFLITE.items() if element.is_packed}
 """Bits of types whose elements share bytes."""
 
@@ -353,7 +347,7 @@ def read_tensor(
     name = vectors.text(raw_name)
     layer = name or f"tensor {index}"
     kind = reader.Type()
-    dtype = _DTYPES.get(kind)
+    dtype = _dtype_of(kind)
     if dtype is None:
         type_name = _TYPE_NAMES.get(kind, kind)
         raise ImportFailure(f"tensors of type {type_name} are not supported", layer=layer)
@@ -388,6 +382,15 @@ def read_tensor(
         bool(reader.IsVariable()),
         reader,
     )
+
+
+def _dtype_of(kind: int) -> np.dtype[Any] | None:
+    if kind == tflite.TensorType.RESOURCE:
+        # A handle; only operators that run in one sub-model on the host exchange them.
+        return np.dtype(np.intp)
+    element = BY_TFLITE.get(kind)
+    # Narrow weights are unpacked; every kernel that takes them computes with int8.
+    return np.dtype(np.int8) if kind in _NARROW else element and element.dtype
 
 
 def _elements(
@@ -434,7 +437,7 @@ def _quantization(
         zero_points *= len(scales)
     if len(zero_points) != len(scales):
         raise ImportFailure(f"{len(scales)} scales and {len(zero_points)} zero points", layer=layer)
-    if not all(isfinite(s) and s >= 0 for s in scales):
+    if not all(map(isfinite, scales)) or min(scales) < 0:
         raise ImportFailure("a scale is negative or not a number", layer=layer)
     if scales == (0.0,) and dtype.itemsize > 2:
         return None  # how older files say that there is none

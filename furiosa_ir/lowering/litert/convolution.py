@@ -80,10 +80,10 @@ def requantization(
     """
     x, w, y = (emit.quantization(v) for v in (op.x, op.weight, op.result))
     if is_uint8(op.x):
-        channels = [factors.per_tensor(x.scale, w.scale, y.scale)]
-    else:
-        channels = factors.per_channel(x.scale, w.scales, y.scale)
-    multiplier, shift = (channel_parameter(c, axis, rank) for c in zip(*channels, strict=True))
+        multiplier, shift = factors.per_tensor(x.scale, w.scale, y.scale)
+        return multiplier, shift, y.zero_point
+    channels = factors.per_channel(x.scale, w.scales, y.scale)
+    multiplier, shift = (channel_parameter(c, axis, rank) for c in channels)
     return multiplier, shift, y.zero_point
 
 
@@ -93,9 +93,9 @@ def is_uint8(value: SSAValue) -> bool:
     return q is not None and q.storage == "u8"
 
 
-def channel_parameter(values: Sequence[int], axis: int, rank: int) -> int | Array:
+def channel_parameter(values: Sequence[int] | Array, axis: int, rank: int) -> int | Array:
     """One number, or an array along `axis` of a tensor of that rank."""
-    return values[0] if len(values) == 1 else Emitter.along(np.array(values), axis, rank)
+    return int(values[0]) if len(values) == 1 else Emitter.along(np.asarray(values), axis, rank)
 
 
 def transposed(op: GemmOp) -> hints.Hint | None:

@@ -15,7 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from furiosa_ir.numerics.array import Array, Reals
-from furiosa_ir.numerics.fixed_point import MAX_SHIFT, quantize_multiplier, rescale
+from furiosa_ir.numerics.fixed_point import (
+    MAX_SHIFT,
+    quantize_multiplier,
+    quantize_multipliers,
+    rescale,
+)
 
 
 class Factor(NamedTuple):
@@ -54,10 +59,13 @@ def ratio_float(input_scale: float, output_scale: float) -> Factor:
 
 def per_channel(
     input_scale: float, filter_scales: Sequence[float], output_scale: float
-) -> list[Factor]:
-    """``PopulateConvolutionQuantizationParams``, int8: float64 throughout."""
-    left, right = float(np.float32(input_scale)), float(np.float32(output_scale))
-    return [factor(left * float(np.float32(scale)) / right) for scale in filter_scales]
+) -> tuple[Array, Array]:
+    """``PopulateConvolutionQuantizationParams``, int8: float64 throughout.
+
+    Returns:
+        Multipliers and shifts, one a channel.
+    """
+    return quantize_multipliers(real_factors(input_scale, filter_scales, output_scale))
 
 
 def per_tensor(input_scale: float, filter_scale: float, output_scale: float) -> Factor:
@@ -105,7 +113,7 @@ def mean(input_scale: float, output_scale: float, count: int) -> Factor:
 
 
 def real_factors(input_scale: float, filter_scales: Sequence[float], output_scale: float) -> Reals:
-    """FULLY_CONNECTED: ``effective_output_scale``, which its kernel applies as a float64."""
+    """``effective_output_scale``, one a channel; FULLY_CONNECTED applies it as a float64."""
     left, right = float(np.float32(input_scale)), float(np.float32(output_scale))
     return left * np.asarray(filter_scales, np.float32).astype(np.float64) / right
 

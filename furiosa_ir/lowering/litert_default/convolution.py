@@ -96,8 +96,8 @@ def fully_connected(op: GemmOp, emit: Emitter) -> SSAValue:
         transpose_b=1,
     )
     if len(w.scales) == 1:
-        channels = [factors.per_tensor(x.scale, w.scale, y.scale)]
+        multiplier, shift = factors.per_tensor(x.scale, w.scale, y.scale)
     else:
         channels = factors.per_channel(x.scale, w.scales, y.scale)
-    multiplier, shift = (reference.channel_parameter(c, 1, 2) for c in zip(*channels, strict=True))
+        multiplier, shift = (reference.channel_parameter(c, 1, 2) for c in channels)
     return rescale_up(acc, multiplier, shift, emit, output_zp=y.zero_point)
