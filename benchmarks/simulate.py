@@ -19,7 +19,8 @@ from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.enf.writer import write_program
-from furiosa_ir.backends.warboy.simulator import Simulator, latency_us
+from furiosa_ir.backends.warboy.simulator.simulator import Simulator
+from furiosa_ir.backends.warboy.simulator.timeline import latency_us
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.program import Program
 

@@ -24,7 +24,6 @@ from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, failures_told, run_pipeline
 from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.segments import causes_of
-from furiosa_ir.ir.text import print_module
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
@@ -178,7 +177,7 @@ def compile_module(
     level = backend.levels[-1] if is_program else target_ir
     assert level is not None
     if digest is None and is_program:
-        digest = _declared_hash(module) or hashlib.sha256(print_module(module).encode()).hexdigest()
+        digest = _declared_hash(module) or _text_hash(module)
     with span("choice of passes"):
         phases = phases_asked_for(passes, module, None if is_program else level, backend)
         phases = with_target(phases, module, target, is_needed=is_program)
@@ -207,6 +206,12 @@ def compile_module(
 def _declared_hash(module: ModuleOp) -> str | None:
     declared = module.attributes.get("graph.source_hash")
     return declared.data if isinstance(declared, StringAttr) else None
+
+
+def _text_hash(module: ModuleOp) -> str:
+    from furiosa_ir.ir.text import print_module  # noqa: PLC0415  # of networks there is no text
+
+    return hashlib.sha256(print_module(module).encode()).hexdigest()
 
 
 def _begin(stage: str, instrumentation: Sequence[Instrumentation]) -> None:

@@ -14,7 +14,7 @@ from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.element_types import BY_TFLITE
 from furiosa_ir.tflite_schema import tflite
 
-_DTYPES = {number: e.dtype for number, e in BY_TFLITE.items() if not e.is_packed}
+_ELEMENTS = {number: e for number, e in BY_TFLITE.items() if not e.is_packed}
 
 _MOST_OPTIONS = 256
 
@@ -82,7 +82,7 @@ def _tensor(reader: Any) -> HostTensor:
         scale = float(quantization.Scale(0))
         zero_point = int(quantization.ZeroPoint(0)) if quantization.ZeroPointLength() else 0
     name = (reader.Name() or b"").decode(errors="replace")
-    return HostTensor(name, shape, _DTYPES[reader.Type()], scale, zero_point)
+    return HostTensor(name, shape, _ELEMENTS[reader.Type()].dtype, scale, zero_point)
 
 
 def options_of(content: bytes) -> dict[str, Any]:

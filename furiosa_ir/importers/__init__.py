@@ -13,7 +13,6 @@ from furiosa_ir.formats import HEAD_BYTES, Format, recognise
 from furiosa_ir.importers.way_out import with_way_out
 from furiosa_ir.ir.interface import complete_interface
 from furiosa_ir.ir.positions import Positions
-from furiosa_ir.ir.text import parse_module, read_module
 from furiosa_ir.ir.verifier import verify_module
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.spans import span
@@ -82,6 +81,8 @@ def _load(
                 hint="give the batch size where the ONNX or TFLite network is read",
             )
         part.require_whole("the shapes of IR", name)
+        from furiosa_ir.ir.text import parse_module, read_module  # noqa: PLC0415  # as below
+
         if isinstance(source, Path):
             module = read_module(source, resumed=resumed, positions=positions)
         else:

@@ -198,13 +198,17 @@ class TextAlias:
         return ()
 
 
-_DTYPE_OF_NAME = {element.mlir: element.dtype for element in COMMON}
-_NAME_OF_DTYPE = {dtype: name for name, dtype in _DTYPE_OF_NAME.items()}
+_ELEMENTS = {element.mlir: element for element in COMMON}
+_NAMES = {element.name: element.mlir for element in COMMON}
 
 
 def element_name(dtype: np.dtype[Any]) -> str:
     """What MLIR calls elements of that dtype ("ui8"); numpy's name of one that it does not have."""
-    return _NAME_OF_DTYPE.get(dtype, dtype.name)
+    return _common_name(dtype) or dtype.name
+
+
+def _common_name(dtype: np.dtype[Any]) -> str | None:
+    return _NAMES.get(dtype.name) if dtype.isnative else None
 
 
 @irdl_attr_definition
@@ -239,7 +243,7 @@ class BlobAttr(Data[Constant], TextAlias):
     def prints_inline(self) -> bool:
         """Whether text shows its elements instead of its digest."""
         few = self.data.size <= INLINE_ELEMENTS or self.data.is_splat
-        return few and self.data.dtype in _NAME_OF_DTYPE and not _has_other_nans(self.data)
+        return few and _common_name(self.data.dtype) is not None and not _has_other_nans(self.data)
 
     @property
     @override
@@ -263,7 +267,7 @@ class BlobAttr(Data[Constant], TextAlias):
                 return constant_of_digest(parser, digest)
             refuse_elided(parser)
             name = parser.parse_identifier()
-            if name not in _DTYPE_OF_NAME:
+            if name not in _ELEMENTS:
                 parser.raise_error(f"unknown element type '{name}'")
             shape = parser.parse_comma_separated_list(
                 parser.Delimiter.SQUARE, lambda: parser.parse_integer(allow_boolean=False)
@@ -287,7 +291,7 @@ class BlobAttr(Data[Constant], TextAlias):
             if not self.prints_inline:
                 printer.print_string(ELIDED if elides(printer) else f'"{constant.digest}"')
                 return
-            name = _NAME_OF_DTYPE[constant.dtype]
+            name = element_name(constant.dtype)
             flat = constant.array.flat
             shown = [flat[0]] if constant.is_splat else flat
             elements = ", ".join(map(_element_text, shown))
@@ -310,7 +314,7 @@ def _has_other_nans(constant: Constant) -> bool:
 
 def _elements(parser: AttrParser, values: Sequence[float], name: str) -> Array:
     """Numbers of a text as elements, each of which must be one."""
-    dtype = _DTYPE_OF_NAME[name]
+    dtype = _ELEMENTS[name].dtype
     with np.errstate(over="ignore"):
         try:
             array = np.array(values, dtype)

@@ -22,7 +22,13 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute
 
-from furiosa_ir.numerics.element_types import BY_NAME, ELEMENT_TYPES, ElementType, by_dtype
+from furiosa_ir.numerics.element_types import (
+    BY_NAME,
+    BY_NUMPY,
+    ELEMENT_TYPES,
+    ElementType,
+    by_dtype,
+)
 
 _FLOATS: tuple[type[Attribute], ...] = (
     *(Float16Type, BFloat16Type, Float32Type, Float64Type),
@@ -70,7 +76,8 @@ def element_of_dtype(dtype: np.dtype[Any]) -> Attribute:
     Raises:
         KeyError: there is none.
     """
-    return _ATTRIBUTES[by_dtype()[dtype].name]
+    element = BY_NUMPY.get(dtype) or by_dtype()[dtype]
+    return _ATTRIBUTES[element.name]
 
 
 def dtype_of_element(attribute: Attribute) -> np.dtype[Any] | None:

@@ -57,6 +57,10 @@ class ElementType:
         return self.bits < 8 and self.kind != "bool"
 
 
+def _is_numpys(name: str) -> bool:
+    return name == "bool" or hasattr(np, name)
+
+
 COMMON = (
     ElementType("bool", "bool", 1, "i1", 9, 6, "BOOL"),
     ElementType("int8", "int", 8, "i8", 3, 9, "I8"),
@@ -96,10 +100,6 @@ BY_ONNX = {e.onnx: e for e in ELEMENT_TYPES if e.onnx is not None}
 BY_TFLITE = {e.tflite: e for e in ELEMENT_TYPES if e.tflite is not None}
 
 
-def _is_numpys(name: str) -> bool:
-    return name == "bool" or hasattr(np, name)
-
-
 @cache
 def _dtype(name: str) -> np.dtype[Any]:
     if _is_numpys(name):
@@ -109,7 +109,11 @@ def _dtype(name: str) -> np.dtype[Any]:
     return np.dtype(getattr(ml_dtypes, name))
 
 
+BY_NUMPY = {np.dtype(e.name): e for e in ELEMENT_TYPES if e.in_numpy}
+"""The element types of numpy's own dtypes."""
+
+
 @cache
 def by_dtype() -> dict[np.dtype[Any], ElementType]:
-    """The element type of each dtype."""
+    """The element type of each dtype, those of `ml_dtypes` included, which it imports."""
     return {e.dtype: e for e in ELEMENT_TYPES}

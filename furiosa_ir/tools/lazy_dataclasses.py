@@ -92,9 +92,13 @@ def _is_frozen(cls: type[Any]) -> bool:
 def _with_fields(cls: type[Any], options: dict[str, Any]) -> type[Any]:
     """The class as the standard library makes it if there is no method to make."""
     bases = [base for base in cls.__mro__[1:] if base in _made and _is_frozen(base)]
-    is_documented = bool(cls.__doc__)
-    if not is_documented:  # or the signature becomes the text, which it takes long to find
+    if not cls.__doc__:  # or the signature becomes the text, which it takes long to find
         cls.__doc__ = cls.__name__
+    # The library looks into the text of each annotation for what is no field.
+    given = inspect.get_annotations(cls)
+    kinds = {name: kind if _is_no_field(kind) else object for name, kind in given.items()}
+    if given:
+        cls.__annotations__ = kinds
     with _lock:
         for base in bases:  # they, and what inherits from them, are either all frozen or not
             base.__dataclass_params__.frozen = False
@@ -104,9 +108,18 @@ def _with_fields(cls: type[Any], options: dict[str, Any]) -> type[Any]:
         finally:
             for base in bases:
                 base.__dataclass_params__.frozen = True
+    if given:
+        cls.__annotations__ = given
+        for name, kind in given.items():
+            if kinds[name] is object:
+                cls.__dataclass_fields__[name].type = kind
     for name in ("init", "repr", "eq", "frozen"):
         setattr(cls.__dataclass_params__, name, options.get(name, name != "frozen"))
     return cls
+
+
+def _is_no_field(kind: object) -> bool:
+    return not isinstance(kind, str) or "ClassVar" in kind or "KW_ONLY" in kind
 
 
 def _init(cls: type[Any], *, frozen: bool) -> Callable[..., None]:

@@ -22,7 +22,7 @@ IR = (
     "module",
     [
         "furiosa_ir.backends.warboy.enf",
-        "furiosa_ir.backends.warboy.simulator",
+        "furiosa_ir.backends.warboy.simulator.simulator",
         "furiosa.runtime.session",
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,7 +121,8 @@ def behaviour(decorator: Callable[..., Any], levels: list[Any]) -> Iterator[obje
     except Exception as error:  # noqa: BLE001  # whichever it is
         yield type(error)
         return
-    described = [(f.name, f.default, f.init, f.kw_only) for f in dataclasses.fields(cls)]
+    described = [(f.name, f.type, f.default, f.init, f.kw_only) for f in dataclasses.fields(cls)]
+    yield [inspect.get_annotations(level) for level in cls.__mro__]
     yield described, getattr(cls, "__match_args__", None), repr(cls.__dataclass_params__)
     yield sorted(name for name in vars(cls) if name not in ("__doc__", "__weakref__", "__dict__"))
     names = [f.name for f in dataclasses.fields(cls) if f.init]

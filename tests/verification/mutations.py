@@ -25,8 +25,8 @@ from xdsl.dialects.builtin import ModuleOp
 from furiosa_ir.backends.warboy.enf.reader import read_program
 from furiosa_ir.backends.warboy.enf.records import Copy, Load, SramFlat, SramTile, Store
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.backends.warboy.simulator.memory import Memory, TileAccess, slice_stride
+from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.comparison import Coverage, Disagreement
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.errors import FuriosaError

@@ -44,9 +44,9 @@ OPERATIONS: list[type[GraphOp]] = [
     )
     for op in vars(module).values()
     if isinstance(op, type)
-    and issubclass(op, GraphOp)
-    and "name" in vars(op)
     and op.__module__ == module.__name__  # not what it imports
+    and "name" in vars(op)
+    and issubclass(op, GraphOp)
 ]
 """Every operation, in the order of the documentation."""
 

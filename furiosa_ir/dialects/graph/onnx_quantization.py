@@ -8,9 +8,9 @@ on the host: scales that the network computes, several blocks of scales, floats 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 from xdsl.ir import Attribute
 
@@ -34,14 +34,17 @@ _INTEGERS = {
 }
 """The codes of the types that they are stored as."""
 
-_HELD_AS = {
-    e.dtype: BY_NAME["uint8" if e.kind == "uint" else "int8"].dtype if e.is_packed else e.dtype
-    for e in _INTEGERS.values()
-}
-"""dtype -> the one that holds such integers here."""
-
 _PRECISE = (0, 1, 11)
 """Not said, float32, float64: the quotient of x and its scale is not rounded to less before."""
+
+
+@cache
+def _held_as() -> dict[np.dtype[Any], np.dtype[Any]]:
+    """dtype -> the one that holds such integers here."""
+    return {
+        e.dtype: BY_NAME["uint8" if e.kind == "uint" else "int8"].dtype if e.is_packed else e.dtype
+        for e in _INTEGERS.values()
+    }
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,13 @@ class LinearQuantization:
     @property
     def is_narrow(self) -> bool:
         """Whether the integers have less than 8 bits."""
-        return _HELD_AS[self.dtype] != self.dtype
+        return _held_as()[self.dtype] != self.dtype
 
     @property
     def limits(self) -> tuple[int, int]:
         """The least and the greatest integer."""
+        import ml_dtypes  # noqa: PLC0415  # TFLite networks need none of it
+
         info = ml_dtypes.iinfo(self.dtype)
         return int(info.min), int(info.max)
 
@@ -78,7 +83,7 @@ class LinearQuantization:
         """The quantised type; None where a scale is 0."""
         if not np.all(self.scales > 0):
             return None
-        return uniform(_HELD_AS[self.dtype], self.scales, self.zero_points, self.axis)
+        return uniform(_held_as()[self.dtype], self.scales, self.zero_points, self.axis)
 
     def along(self, values: Array, rank: int) -> Array:
         """Scales or zero points, so that they broadcast to a tensor of that rank."""
@@ -101,7 +106,7 @@ class LinearQuantization:
         steps = np.where(self.along(dead, stored.ndim), 0, steps)
         alive = self.scales[~dead]
         scales = np.where(dead, alive.min() if alive.size else 1.0, self.scales)
-        held = _HELD_AS[self.dtype]
+        held = _held_as()[self.dtype]
         if held.itemsize == 1 and -128 <= steps.min(initial=0) <= steps.max(initial=0) <= 127:
             return steps.astype(np.int8), uniform(np.dtype(np.int8), scales, 0, self.axis)
         if not np.any(dead):
@@ -134,7 +139,7 @@ def linear_quantization(node: OnnxNode) -> LinearQuantization | None:
     else:
         dtype = dtype_of_element(element_of(x))
     real = element_of(s) if quantizes or not code else _FLOATS.get(code)
-    if dtype is None or dtype not in _HELD_AS or real is None:
+    if dtype is None or dtype not in _held_as() or real is None:
         return None
     if not {real, element_of(s)} <= set(_FLOATS.values()):
         return None

@@ -15,7 +15,7 @@ from xdsl.ir import SSAValue
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.execution import memory, program_execution
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.simulator import timeline
+from furiosa_ir.backends.warboy.simulator.timeline import timeline
 from furiosa_ir.execution import Execution
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.lowering.registry import Emitter

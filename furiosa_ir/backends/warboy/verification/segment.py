@@ -35,8 +35,8 @@ from furiosa_ir.backends.warboy.enf.records import (
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.schedule import issue
 from furiosa_ir.backends.warboy.planning.views import LETTERS
-from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.backends.warboy.simulator.memory import Memory, TileAccess, slice_stride
+from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.comparison import (
     Coverage,
     Disagreement,

@@ -23,7 +23,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.writer import save_program, write_program
-from furiosa_ir.backends.warboy.simulator import Simulator
+from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.program import HostSegment, Layer, Program, Tensor, Variable

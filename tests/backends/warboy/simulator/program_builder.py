@@ -156,7 +156,7 @@ def simulate(builder: ProgramBuilder, *arrays):
 
 def _trace(program, given, kernels):
     """The outputs, a checksum of the memory after each command, and the error that it ends in."""
-    from furiosa_ir.backends.warboy.simulator import Simulator
+    from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 
     simulator = Simulator(program, check=False, kernels=kernels)
     sums = []

@@ -9,7 +9,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from furiosa_ir.backends.warboy.enf.reader import read_program
-from furiosa_ir.backends.warboy.simulator import Simulator, latency_us
+from furiosa_ir.backends.warboy.simulator.simulator import Simulator
+from furiosa_ir.backends.warboy.simulator.timeline import latency_us
 from furiosa_ir.compiler import compile_model
 
 pytestmark = pytest.mark.corpus

@@ -10,7 +10,7 @@ from xdsl.dialects import test
 from xdsl.dialects.builtin import TensorType, i8, i32
 
 from furiosa_ir.backends.warboy.enf.records import Dot, Vector
-from furiosa_ir.backends.warboy.simulator import Simulator
+from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.dialects.ftensor import arithmetic, base, contraction, movement
 from furiosa_ir.errors import ExecutionFailure, VerificationFailure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from furiosa_ir.backends.warboy.enf.records import Vector
-from furiosa_ir.backends.warboy.simulator import cycles, latency_us, timeline
+from furiosa_ir.backends.warboy.simulator.timeline import cycles, latency_us, timeline
 from tests.backends.warboy.simulator.program_builder import ProgramBuilder
 
 
