@@ -9,9 +9,9 @@ import pytest
 
 import compile_kernels
 from furiosa_ir.backends.warboy.enf.records import Vector
-from furiosa_ir.backends.warboy.simulator import Simulator
 from furiosa_ir.backends.warboy.simulator.native import library
 from furiosa_ir.backends.warboy.simulator.native.library import SWITCH, load_kernels
+from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.backends.warboy.vector_engine import Instruction, arithmetic, instruction
 from furiosa_ir.backends.warboy.vector_engine.instruction import vector_instruction
 from tests.backends.warboy.simulator.program_builder import ProgramBuilder, rescale
