@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from furiosa_ir.driver import CompileResult
     from furiosa_ir.ir.pipeline import Instrumentation
     from furiosa_ir.reproducer.recording import CrashRecorder
+
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 # The compiler and what else imports numpy and xDSL is imported where it is used: a program that
 # the cache has needs none of it.
@@ -59,6 +62,7 @@ class FileCompile:
 
     def compile(self) -> CompileResult:
         """Compiles, with progress on stderr."""
+        _import_numpy()
         return self.run()
 
     def verify(self, file: Path | None) -> None:
@@ -137,3 +141,17 @@ class FileCompile:
         ) as self._recorder:
             yield
         self._recorder = None
+
+
+def _import_numpy() -> None:
+    """Imports numpy without the threads that its OpenBLAS would start, and keep busy for 0.1 s.
+
+    A compile multiplies no matrices that would need them.
+    """
+    is_set = _BLAS_THREADS in os.environ
+    os.environ.setdefault(_BLAS_THREADS, "1")
+    try:
+        import numpy as np  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    finally:
+        if not is_set:  # processes that this one starts may need them
+            del os.environ[_BLAS_THREADS]
