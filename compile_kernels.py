@@ -21,9 +21,11 @@ LIBRARY = FOLDER / "kernels.so"
 """What is made; absent where there was no compiler."""
 
 _FLAGS = ("-std=gnu11", "-O3", "-fwrapv", "-fno-strict-aliasing", "-fPIC", "-pthread")
+_AVX512 = ("-march=x86-64-v4", "-mavx512vnni", "-mprefer-vector-width=512")
 _X86 = {
     "v3": ("-march=x86-64-v3",),
-    "vnni": ("-march=x86-64-v4", "-mavx512vnni", "-mprefer-vector-width=512"),
+    "vnni": _AVX512,
+    "amx": (*_AVX512, "-mamx-tile", "-mamx-int8"),
 }
 """Variants beside the generic one, by what the processor has (`source/choose.c`)."""
 

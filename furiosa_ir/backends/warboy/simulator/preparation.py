@@ -26,7 +26,7 @@ from furiosa_ir.backends.warboy.simulator.contraction import prepare_dot
 from furiosa_ir.backends.warboy.simulator.epilogue import Epilogue
 from furiosa_ir.backends.warboy.simulator.memory import Memory, Step, TileAccess
 from furiosa_ir.backends.warboy.simulator.native.encoding import Encoder
-from furiosa_ir.backends.warboy.simulator.native.library import RunPlan
+from furiosa_ir.backends.warboy.simulator.native.library import Kernels
 from furiosa_ir.backends.warboy.simulator.native.tiles import Sizes
 from furiosa_ir.backends.warboy.simulator.native.words import Constants, Words
 from furiosa_ir.backends.warboy.simulator.plan import Plan
@@ -45,15 +45,15 @@ class Preparation:
     Args:
         sizes: of the memories.
         constants: the segment's constant section.
-        run_plan: the compiled kernels; None: numpy does everything.
+        kernels: the compiled ones; None: numpy does everything.
     """
 
-    def __init__(self, sizes: Sizes, constants: Array, run_plan: RunPlan | None) -> None:
+    def __init__(self, sizes: Sizes, constants: Array, kernels: Kernels | None) -> None:
         self._stride = sizes.stride
         self._constants = constants
-        self._run_plan = run_plan
         self._kept = Constants()
-        self._encoder = Encoder(sizes, self._kept)
+        self._run_plan = kernels.run_plan if kernels else None
+        self._encoder = Encoder(sizes, self._kept, tiled=kernels.tiled) if kernels else None
         self._known: dict[SramFlat, Array] = {}
         self._prepared: list[Words | Step] = []
         self._layers: list[str] = []
@@ -61,9 +61,7 @@ class Preparation:
     def prepare(self, command: Command, layer: str) -> None:
         """Makes the next command ready, of the layer that failures name."""
         kind = kind_of(command)
-        words = None
-        if self._run_plan is not None:
-            words = self._encoder.encode(command, self._known)
+        words = self._encoder.encode(command, self._known) if self._encoder else None
         self._prepared.append(words or _STEPS[kind.name](self, command))
         self._layers.append(layer)
         written = kind.sram_written(command)

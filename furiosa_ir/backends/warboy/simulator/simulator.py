@@ -13,7 +13,7 @@ from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.enf.section import section_view
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.simulator.memory import Memory, memory_pool
-from furiosa_ir.backends.warboy.simulator.native.library import RunPlan, load_kernels
+from furiosa_ir.backends.warboy.simulator.native.library import Kernels, load_kernels
 from furiosa_ir.backends.warboy.simulator.native.tiles import Sizes
 from furiosa_ir.backends.warboy.simulator.plan import Watch
 from furiosa_ir.backends.warboy.simulator.preparation import Preparation
@@ -46,9 +46,9 @@ class Simulator:
             check_program(program)
         self.program = program
         self.machine = Machine.from_parameters(program.machine)
-        run_plan = load_kernels(kernels)
+        chosen = load_kernels(kernels)
         self._segments: dict[int, _Segment] = {
-            index: _Segment(program, segment, self.machine, run_plan)
+            index: _Segment(program, segment, self.machine, chosen)
             for index, segment in enumerate(program.segments)
             if isinstance(segment, NpuSegment)
         }
@@ -101,7 +101,7 @@ class Simulator:
 
 class _Segment:
     def __init__(
-        self, program: Program, segment: NpuSegment, machine: Machine, run_plan: RunPlan | None
+        self, program: Program, segment: NpuSegment, machine: Machine, kernels: Kernels | None
     ) -> None:
         self._program = program
         self._segment = segment
@@ -110,7 +110,7 @@ class _Segment:
         sizes = Sizes(
             machine.slices, machine.slice_bytes, segment.workspace_bytes, self._constants.size
         )
-        preparation = Preparation(sizes, self._constants, run_plan)
+        preparation = Preparation(sizes, self._constants, kernels)
         for command in segment.commands:
             layer = program.layers[command.layer].name
             try:

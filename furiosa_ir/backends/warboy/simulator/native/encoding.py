@@ -37,11 +37,13 @@ class Encoder:
     Args:
         sizes: of the memories.
         constants: where what words point to is kept.
+        tiled: `Kernels.tiled`.
     """
 
-    def __init__(self, sizes: Sizes, constants: Constants) -> None:
+    def __init__(self, sizes: Sizes, constants: Constants, *, tiled: bool) -> None:
         self._sizes = sizes
         self._constants = constants
+        self._tiled = tiled
 
     def encode(self, command: Command, known: Mapping[SramFlat, Array]) -> Words | None:
         """The words of a command, None if it has none.
@@ -73,7 +75,7 @@ class Encoder:
                         weight, bias = _weight(command, known), None
                         if command.bias is not None:
                             bias = _bytes(command.bias, known).view("<i4")
-                        put_dot(words, command, weight, bias, parameters, sizes)
+                        put_dot(words, command, weight, bias, parameters, sizes, tiled=self._tiled)
                     case Pool():
                         put_pool(words, command, parameters, sizes)
                     case _:

@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
@@ -15,8 +16,8 @@ _LOG = logging.getLogger(__name__)
 LIBRARY = Path(__file__).with_name("kernels.so")
 """What `compile_kernels.py` makes; absent where there was no compiler."""
 
-VARIANTS = ("generic", "v3", "vnni")
-"""Of the kernels: for any processor, for one with AVX2, for one with AVX-512 and VNNI."""
+VARIANTS = ("generic", "v3", "vnni", "amx")
+"""Of the kernels: for any processor, with AVX2, with AVX-512 and VNNI, with AMX beside it."""
 
 SWITCH = "FURIOSA_NATIVE_KERNELS"
 """The environment variable that chooses: "0" is numpy, one of `VARIANTS` that and none better."""
@@ -33,7 +34,21 @@ FAILURES = (
 )
 
 
-def load_kernels(asked_for: str | None = None) -> RunPlan | None:
+@dataclass(frozen=True)
+class Kernels:
+    """What runs plans.
+
+    Attributes:
+        run_plan: runs commands.
+        tiled: whether it multiplies matrices in tiles (AMX), for which weights are packed
+            otherwise.
+    """
+
+    run_plan: RunPlan
+    tiled: bool
+
+
+def load_kernels(asked_for: str | None = None) -> Kernels | None:
     """What runs plans on this processor; None where it is absent or switched off.
 
     Args:
@@ -44,7 +59,7 @@ def load_kernels(asked_for: str | None = None) -> RunPlan | None:
 
 
 @cache
-def _load(asked_for: str) -> RunPlan | None:
+def _load(asked_for: str) -> Kernels | None:
     if asked_for == "0":
         return None
     try:
@@ -67,4 +82,4 @@ def _load(asked_for: str) -> RunPlan | None:
     ) -> int:  # fmt: skip
         return int(run(number, plan, starts, first, last, sram, workspace, constants, scratch))
 
-    return run_plan
+    return Kernels(run_plan, tiled=VARIANTS[number] == "amx")

@@ -19,7 +19,7 @@ from furiosa_ir.numerics.array import Array
 DENSE, DEPTHWISE, POOL = 4, 5, 6
 
 _LANES = 16
-_SLACK = 64
+_SLACK = 128
 """Bytes behind an array that vectors of its last pixel may read."""
 _CHUNK_BYTES = 1 << 17
 _CHUNK_PIXELS = 48
@@ -58,7 +58,10 @@ def _put_window(
     row = columns * channels
     size = prod(padded.buffer)
     top, left = padded.first
-    words.put(words.room(size + _SLACK), size, -1 if padded.plain else fill & 0xFF, flip)
+    stride_h, stride_w = command.strides
+    # Vectors read behind the last pixel, tiles up to 15 pixels behind it.
+    slack = _SLACK + 16 * stride_w * channels
+    words.put(words.room(size + slack), size, -1 if padded.plain else fill & 0xFF, flip)
     words.put(top * row + left * channels)
     words.put(rows * row, spread[0] * row, spread[1] * channels, 1)
     put_tile(words, tile, sizes)
@@ -66,9 +69,12 @@ def _put_window(
     count = prod(shape[:3])
     chunk = min(max(_CHUNK_BYTES // (4 * shape[3]) // 24 * 24, _CHUNK_PIXELS), count)
     accumulators = (chunk if kind == LINES else count) * shape[3] * element
-    words.put((crop_top * row + crop_left * channels) * repeat, shape[1], shape[2])
-    stride_h, stride_w = command.strides
-    words.put(*(step * repeat for step in (rows * row, stride_h * row, stride_w * channels)))
+    words.put((crop_top * row + crop_left * channels) * repeat)
+    steps = [step * repeat for step in (rows * row, stride_h * row, stride_w * channels)]
+    if steps[1] == shape[2] * steps[2] and (shape[0] == 1 or steps[0] == shape[1] * steps[1]):
+        words.put(1, count, *steps)  # all pixels equally far apart
+    else:
+        words.put(shape[1], shape[2], *steps)
     words.put(count, chunk, words.room(8 * chunk), words.room(accumulators + _SLACK), shape[3])
     return padded, chunk
 
@@ -105,6 +111,8 @@ def put_dot(
     bias: Array | None,
     parameters: Sequence[Array],
     sizes: Sizes,
+    *,
+    tiled: bool,
 ) -> None:
     """A `Dot`.
 
@@ -115,6 +123,7 @@ def put_dot(
         bias: int32 [O] or None.
         parameters: the program's constants.
         sizes: of the memories.
+        tiled: `Kernels.tiled`.
 
     Raises:
         NoWords: it multiplies activations.
@@ -128,8 +137,10 @@ def put_dot(
         raise NoWords("its bias has another number of channels")
     shape = accumulator_shape(command)
     epilogue, kind = put_epilogue(words, command, (shape, 4), parameters, sizes)
-    put = _put_depthwise if weight.shape[3] == 1 and command.group > 1 else _put_dense
-    put(words, command, weight, bias, shape, kind, sizes)
+    if inner == 1 and command.group > 1:
+        _put_depthwise(words, command, weight, bias, shape, kind, sizes)
+    else:
+        _put_dense(words, command, weight, bias, shape, kind, sizes, tiled=tiled)
     words.put(*epilogue.words)
 
 
@@ -141,6 +152,8 @@ def _put_dense(
     shape: Shape4,
     kind: int,
     sizes: Sizes,
+    *,
+    tiled: bool,
 ) -> None:
     outputs, kernel_h, kernel_w, inner = weight.shape
     group = command.group
@@ -154,44 +167,56 @@ def _put_dense(
         rows = rows.reshape(outputs, len(taps), kernel_w * inner)
     part = words.part()
     part.put(group, inner, outputs // group, len(taps))
+    # Tiles take 64 terms: not where most of them would be zeros.
+    tiled = tiled and 2 * rows.shape[2] > _rounded(rows.shape[2], 64)
+    terms = _rounded(rows.shape[2], 64 if tiled else 4)
     for tap in taps:
-        part.put(tap, -(-rows.shape[2] // 4))
-    packed, block, group_bytes, sums = _packed_once(words, rows, group, command.weight_zp)
+        part.put(tap, terms // 4)
+    packed, block, group_bytes, sums = _packed_once(words, rows, terms, group, command.weight_zp)
     part.put(packed, block, group_bytes)
     zp = command.x_zp + 128
     total = (bias.astype(np.int64) if bias is not None else 0) - zp * sums
     part.put(words.constants.address(total.astype(np.int32), np.int32), command.weight_zp)
     ones = 0
     if command.weight_zp:
-        ones, *_ = _packed(words, np.ones_like(rows[:1]), 1, 0)
-    part.put(ones, words.room(4 * chunk))
+        ones, *_ = _packed(words, np.ones_like(rows[:1]), terms, 1, 0)
+    part.put(ones, words.room(4 * chunk), int(tiled))
     words.put_sized(part)
 
 
+def _rounded(size: int, unit: int) -> int:
+    return -(-size // unit) * unit
+
+
 def _packed_once(
-    words: Words, rows: Array, group: int, weight_zp: int
+    words: Words, rows: Array, padded: int, group: int, weight_zp: int
 ) -> tuple[int, int, int, Array]:
     """(address, bytes of a block of outputs, of a group, sums of (weight - zp) by output).
 
     Args:
         words: of the command.
         rows: int8 [O, segments, terms].
+        padded: how many terms of a segment are packed, zeros behind the others.
         group: groups.
         weight_zp: zero point.
     """
     constants = words.constants
     # Weights lie in the constant section, which stays where it is.
-    key = address_of(rows), rows.shape, group, weight_zp
+    key = address_of(rows), rows.shape, padded, group, weight_zp
     made = constants.shared(key)
     return (
-        made if made is not None else constants.share(key, _packed(words, rows, group, weight_zp))
+        made
+        if made is not None
+        else constants.share(key, _packed(words, rows, padded, group, weight_zp))
     )
 
 
-def _packed(words: Words, rows: Array, group: int, weight_zp: int) -> tuple[int, int, int, Array]:
+def _packed(
+    words: Words, rows: Array, padded: int, group: int, weight_zp: int
+) -> tuple[int, int, int, Array]:
     outputs, segments, terms = rows.shape
     each = outputs // group
-    blocks, quads = -(-each // _LANES), -(-terms // 4)
+    blocks, quads = -(-each // _LANES), padded // 4
     filled = np.zeros((group, blocks * _LANES, segments, 4 * quads), np.int8)
     filled[:, :each, :, :terms] = rows.reshape(group, each, segments, terms)
     split = filled.reshape(group, blocks, _LANES, segments * quads, 4)

@@ -35,6 +35,9 @@ from tests.backends.warboy.simulator.test_kernels import convolutions, layouts
 
 ELEMENTS = st.sampled_from([1, 4, 8])
 SEEDS = st.integers(0, 2**32 - 1)
+REACH = {1: 1 << 7, 4: 1 << 31, 8: 1 << 47}
+"""Bytes of an element -> the greatest magnitude that the machine's register holds."""
+FARTHEST_ZERO_POINT = 1 << 25
 ROUNDINGS = st.sampled_from(fixed_point.ROUNDINGS)
 
 
@@ -134,17 +137,24 @@ def test_copies(view, seed):
 
 
 class Programs:
-    """Draws instructions whose operands fit.
+    """Draws instructions whose operands fit, and of rescales those whose products fit 64 bits.
 
     Attributes:
-        registers: (shape, element, whether it is a parameter) of each register.
+        registers: (shape, element) of each register that is no parameter.
+        bounds: the greatest magnitude of each.
     """
 
     def __init__(self, draw, b: ProgramBuilder, rng) -> None:
         self.draw, self.b, self.rng = draw, b, rng
         self.registers = []
+        self.bounds = []
         self.parameters = []
         self.pending = []
+
+    def given(self, shape, element):
+        """A register that the program is given."""
+        self.registers.append((shape, element))
+        self.bounds.append(REACH[element])
 
     def parameter(self, array) -> str:
         """A constant; its number is known when all instructions are drawn."""
@@ -159,6 +169,7 @@ class Programs:
             if made is not None:
                 self.pending.append(made[0])
                 self.registers.append(made[1])
+                self.bounds.append(self._bound(*made[0]))
         size = len(self.parameters)
 
         def number(operand):
@@ -171,6 +182,20 @@ class Programs:
             for name, operands, immediates, mode, element in self.pending
         )
         return program, *self.registers[-1]
+
+    def _bound(self, name, operands, immediates, _mode, element):
+        given = [self.bounds[o] if not isinstance(o, str) else REACH[8] for o in operands]
+        match name:
+            case "rescale" | "clamp" | "divide":
+                bound = max(map(abs, immediates[-2:]))
+            case "lookup":
+                bound = REACH[element]
+            case "mul":
+                bound = given[0] * given[1]
+            case _:
+                # A sum of up to as many elements as a register has, each less a zero point.
+                bound = (max(given) + 128) * (1 << 16)
+        return bound if bound <= REACH[element] else 1 << (8 * element - 1)
 
     def _instruction(self):
         name = self.draw(st.sampled_from(
@@ -231,18 +256,20 @@ class Programs:
             return None
         return (name, (x, second), immediates, "", element), (result, element)
 
-    def _factors(self, shape):
+    def _factors(self, shape, bound):
         """Multipliers and shifts, of which some make ties and some saturate."""
         multiplier = self.rng.integers(-(1 << 31), 1 << 31, shape) >> self.rng.integers(
             0, 31, shape
         )
         multiplier &= -1 << int(self.rng.integers(0, 20))
+        multiplier >>= max(bound.bit_length() - 31, 0)
         return multiplier.astype(np.int32), self.rng.integers(0, 63, shape).astype(np.int8)
 
     def _rescale(self, x, shape, element):
         channels = shape[3] if self.draw(st.booleans()) else 1
-        factors = self._factors((1, 1, 1, channels))
-        if self.draw(st.booleans()):  # as networks have them
+        bound = self.bounds[x] + FARTHEST_ZERO_POINT
+        factors = self._factors((1, 1, 1, channels), bound)
+        if bound < 1 << 31 and self.draw(st.booleans()):  # as networks have them
             scales = 2.0 ** self.rng.uniform(-14, 1, channels)
             pairs = [fixed_point.quantize_multiplier(s) for s in scales]
             factors = (
@@ -254,9 +281,12 @@ class Programs:
 
     def _rescale_by(self, x, shape, element):
         """A factor of which a part is computed."""
-        multiplier, shift = self._factors((1, 1, 1, shape[3]))
         computed = self.draw(st.integers(0, len(self.registers) - 1))
         other = self.registers[computed][0]
+        bound = self.bounds[x] + FARTHEST_ZERO_POINT
+        multiplier, shift = self._factors((1, 1, 1, shape[3]), bound)
+        if bound * self.bounds[computed] >= 1 << 62:
+            return None
         try:
             if np.broadcast_shapes(shape, other) != shape:
                 return None
@@ -266,7 +296,7 @@ class Programs:
         return self._rescaled((x, *self.draw(st.sampled_from(pair))), shape, element)
 
     def _rescaled(self, operands, shape, element):
-        zps = self.draw(st.tuples(*[st.sampled_from([0, 0, 3, -128, 1 << 25])] * 2))
+        zps = self.draw(st.tuples(*[st.sampled_from([0, 0, 3, -128, FARTHEST_ZERO_POINT])] * 2))
         if element == 1:
             zps = zps[0], max(min(zps[1], 127), -128)
         immediates = (*zps, *self._limits(element))
@@ -312,7 +342,7 @@ def test_vector_programs(data):
             own = tuple(s if draw(st.booleans()) else 1 for s in shape)
         tiles.append(wide_input(b, own, draw(layouts()), element))
         arrays.append(values_of(rng, own, element))
-        programs.registers.append((own, element))
+        programs.given(own, element)
     program, result, element = programs.program(draw(st.integers(1, 6)))
     if not program:
         result, element = programs.registers[0]
@@ -330,19 +360,21 @@ def test_convolutions_with_operands(data, conv, large):
     """An operand beside the accumulator, programs of several instructions, or none at all."""
     draw = data.draw
     rng = np.random.default_rng(draw(SEEDS))
-    weight_shape = conv["weight"]
-    if large:  # several blocks of outputs
+    x_shape, weight_shape = conv["x"], conv["weight"]
+    if large:  # several blocks of outputs, and terms enough for tiles of matrices
         group = conv["properties"]["group"]
-        weight_shape = (group * draw(st.sampled_from([17, 70])), *weight_shape[1:])
+        inner = draw(st.sampled_from([20, 40, 64, 70]))
+        x_shape = (*x_shape[:3], group * inner)
+        weight_shape = (group * draw(st.sampled_from([3, 17, 70])), *weight_shape[1:3], inner)
     weight = rng.integers(-128, 128, weight_shape, np.int8)
     b = ProgramBuilder(slices=8)
     x_layout = draw(layouts())
-    x = b.input(conv["x"], **x_layout)
+    x = b.input(x_shape, **x_layout)
     command = Dot(
         x=x, weight=b.constant(weight), weight_shape=weight_shape, bias=None, batched=False,
         operands=(), parameters=(), program=(), result=x, layer=0, **conv["properties"],
     )  # fmt: skip
-    finish(draw, rng, b, command, 4, [rng.integers(-128, 128, conv["x"], np.int8)])
+    finish(draw, rng, b, command, 4, [rng.integers(-128, 128, x_shape, np.int8)])
 
 
 @given(st.data())
@@ -371,12 +403,12 @@ def finish(draw, rng, b, command, element, arrays):
     except ValueError:  # the window does not fit
         return
     programs, tiles = Programs(draw, b, rng), []
-    programs.registers.append((shape, element))
+    programs.given(shape, element)
     if draw(st.booleans()):
         own = shape if draw(st.booleans()) else (1, 1, 1, shape[3])
         tiles.append(wide_input(b, own, draw(layouts()), 1))
         arrays.append(values_of(rng, own, 1))
-        programs.registers.append((own, 1))
+        programs.given(own, 1)
     count = draw(st.integers(0, 4))
     program, result, made = programs.program(count) if count else ((), shape, element)
     if not program:
