@@ -68,7 +68,8 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         "EXPANDED_BYTES": Limit(
             128 << 20,
             "bytes that the arrays of an .npz file, and the parts of a crash reproducer, may hold "
-            "beside 16 times the file's own",
+            "beside 16 times the file's own; and that are read at once of what `furiosa evaluate` "
+            "reads bit by bit: a sample, or all labels",
         ),
         "SHARES": Limit(
             16,

@@ -28,7 +28,7 @@ def evaluate(
     scores: str | None = None,
     label_offset: int = 0,
     count: int | None = None,
-    processes: int = 1,
+    processes: int = 0,
     scheduler: str | None = None,
     partial: str | Path | None = None,
     restart: bool = False,
@@ -52,7 +52,8 @@ def evaluate(
         scores: the output that has the scores of the classes; None: the only one.
         label_offset: what is added to each label.
         count: samples to run at most, from all over the set.
-        processes: of this machine, at most. They load `plugins` alone, not what scripts declare.
+        processes: of this machine, at most; they load `plugins` alone, not what scripts declare.
+            0: this one does it all.
         scheduler: the address of a Dask scheduler, whose workers are used instead.
         partial: what is done is kept in this file until all of it is, and the next call goes on.
         restart: forget what is in that file.
@@ -62,14 +63,15 @@ def evaluate(
         FuriosaError: something of this cannot be read or does not fit, a sample or its output has
             a NaN, the metric raises an exception, or workers cannot be had.
     """
+    failure = ExecutionFailure
     if count is not None:
-        count = positive_integer(count, "number of samples", ExecutionFailure)
+        count = positive_integer(count, "number of samples", failure)
     settings = Settings(
         metric=metric,
         scores=scores,
         label_offset=label_offset,
         count=count,
-        processes=positive_integer(processes, "number of processes", ExecutionFailure),
+        processes=processes and positive_integer(processes, "number of processes", failure),
         scheduler=scheduler,
         partial=None if partial is None else Path(partial),
         restart=restart,

@@ -16,6 +16,7 @@ import numpy as np
 from furiosa_ir.arrays import UNSOUND, ArrayHeader, read_header
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.input_files import open_input
+from furiosa_ir.limits import limit, way_out
 from furiosa_ir.numerics.array import Array
 
 _NPY, _ZIP = b"\x93NUMPY", b"PK"
@@ -82,12 +83,21 @@ class Column:
                     stream = stack.enter_context(archive.open(self.member))
 
             def read(start: int, stop: int) -> Array:
+                _require_room((stop - start) * size, file)
                 with failures_of(file):
                     stream.seek(self.offset + start * size)
                     data = _exactly(stream, (stop - start) * size)
                 return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape[1:])
 
             yield read
+
+
+def _require_room(size: int, file: Path) -> None:
+    """Compares what an archive claims with what may be in memory at once."""
+    if size > limit("EXPANDED_BYTES"):
+        raise FuriosaError(
+            f"{size} bytes of it are needed at once", file=str(file), hint=way_out("EXPANDED_BYTES")
+        )
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:

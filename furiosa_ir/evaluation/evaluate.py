@@ -26,7 +26,8 @@ from furiosa_ir.native_process import Answer
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugin_source import Plugin, plugin_list
 from furiosa_ir.runtime.model import Model
-from furiosa_ir.workers import Item, Work, open_workers
+from furiosa_ir.version import __version__
+from furiosa_ir.workers import Item, Work, WorkersLost, open_workers
 
 _ITEM_SECONDS = 0.25
 """That an item takes, about: less than what is lost with a worker, more than what sending costs."""
@@ -45,7 +46,7 @@ class Settings:
         scores: the output that has the scores of the classes; None: the only one.
         label_offset: what is added to each label: 1 where class 0 is the background.
         count: samples to run at most, from all over the set; None: all.
-        processes: of this machine, at most.
+        processes: of this machine, at most; 0: this one alone.
         scheduler: the address of a Dask scheduler, whose workers are used instead.
         partial: what is done is kept in this file, from which the next evaluation goes on; a
             folder: in a file there, whose name says which evaluation's it is. None: nowhere.
@@ -57,7 +58,7 @@ class Settings:
     scores: str | None = None
     label_offset: int = 0
     count: int | None = None
-    processes: int = 1
+    processes: int = 0
     scheduler: str | None = None
     partial: Path | None = None
     restart: bool = False
@@ -104,13 +105,15 @@ def evaluate(
     model = Model.of(tables)
     metric = None if settings.metric is None else find_metric(settings.metric)
     beside = None if labels is None else inner_name(labels, data)
-    samples = open_samples(data, model.inputs(), beside)
+    keeps_state = bool(tables.variables)
+    samples = open_samples(data, model.inputs(), beside, keeps_state=keeps_state)
     found = None if labels is None else open_labels(labels, data, samples)
     measure = measure_of(
         model, metric, samples, found, scores=settings.scores, offset=settings.label_offset
     )
     digest = _sha256(program)
     identity = {
+        "version": __version__,
         "program": digest,
         "data": samples.fingerprint(),
         "labels": "" if found is None else found.fingerprint(),
@@ -121,16 +124,16 @@ def evaluate(
         file /= f"{name}.{short_identity(identity)}.evaluation.json"
     partial = open_partial(file, identity, samples.count, measure.is_value, anew=settings.restart)
     indices = _spread(samples.count, settings.count)
-    todo = [index for index in indices if index not in partial.values]
-    kept = len(indices) - len(todo)
+    before = sorted(partial.values.keys() & set(indices) if settings.count else partial.values)
+    kept = len(before)
     if file is not None and on_open is not None:
         on_open(file, kept)
-    for index in indices:
-        if index in partial.values:
-            measure.count(partial.values[index])
+    for index in before:
+        measure.count(partial.values[index])
     began = time.perf_counter()
     workers = 0
-    if todo:
+    todo = _Todo(indices, frozenset(before))
+    if len(todo):
         with temporary_folder() as folder:
             work = _work(program, plugins, samples.per_run, settings.scheduler, folder)
 
@@ -142,14 +145,14 @@ def evaluate(
     seconds = time.perf_counter() - began
     values = [partial.values[index] for index in indices]
     result, correct = measure.result(values)
-    partial.forget()
+    partial.finish(len(indices))
     return Evaluation(
         result=result,
         correct=correct,
         samples=len(indices),
         kept=kept,
         seconds=seconds,
-        images_per_second=len(todo) / seconds if todo else 0.0,
+        images_per_second=len(todo) / seconds if len(todo) else 0.0,
         workers=workers,
         scheduler=settings.scheduler,
         target=tables.target,
@@ -162,7 +165,7 @@ def evaluate(
 def _run(
     work: Work,
     samples: Samples,
-    todo: Sequence[int],
+    todo: _Todo,
     measure: Measure,
     settings: Settings,
     partial: Partial,
@@ -182,6 +185,8 @@ def _run(
                     done += 1
                 report(done)
             return workers.count
+    except WorkersLost as error:
+        raise WorkersLost(f"{pieces.due()}: {error.message}", hint=error.hint) from error
     finally:
         partial.save()
 
@@ -196,10 +201,30 @@ def _sha256(program: bytes | Path) -> str:
         return hashlib.sha256(content).hexdigest()
 
 
-def _spread(count: int, most: int | None) -> list[int]:
+def _spread(count: int, most: int | None) -> Sequence[int]:
     """The numbers of some samples, from all over a set of so many."""
-    chosen = count if most is None else min(most, count)
-    return [i * count // chosen for i in range(chosen)]
+    if most is None or most >= count:
+        return range(count)  # a file may claim 2^40 of them
+    return [i * count // most for i in range(most)]
+
+
+@dataclass(frozen=True)
+class _Todo:
+    """The numbers of samples that are to be run.
+
+    Attributes:
+        indices: of all that are wanted, rising.
+        done: of those that need not be run.
+    """
+
+    indices: Sequence[int]
+    done: frozenset[int]
+
+    def __len__(self) -> int:
+        return len(self.indices) - len(self.done)
+
+    def __iter__(self) -> Iterator[int]:
+        return (index for index in self.indices if index not in self.done)
 
 
 def _work(
@@ -227,14 +252,14 @@ class _Pieces:
     How many that are changes nothing of what comes of each sample.
     """
 
-    def __init__(self, samples: Samples, todo: Sequence[int], measure: Measure) -> None:
+    def __init__(self, samples: Samples, todo: _Todo, measure: Measure) -> None:
         self._samples = samples
         self._todo = todo
         self._measure = measure
         self._most = max(
             1,
             min(
-                _MOST_SAMPLES,
+                1 if any(part.steps for part in samples.parts) else _MOST_SAMPLES,
                 _MOST_BYTES // max(1, samples.bytes),
                 _MOST_BYTES * samples.per_run // max(1, measure.output_bytes),
             ),
@@ -265,6 +290,11 @@ class _Pieces:
     def _whole_runs(self, size: int) -> int:
         per_run = self._samples.per_run
         return -(-size // per_run) * per_run
+
+    def due(self) -> str:
+        """What a message calls the samples of the item whose answer is the next."""
+        first, last = self._under_way[0][0], self._under_way[0][-1]
+        return f"sample {first}" if first == last else f"one of the samples {first} to {last}"
 
     def results(self, answer: Answer) -> Iterator[tuple[int, Any]]:
         """(number of the sample, its result) of the next item's answer."""

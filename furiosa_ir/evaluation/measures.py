@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -36,7 +36,7 @@ class Measure(ABC):
     def is_value(self, value: Any) -> bool:
         """Whether something that a file has can be the result of a sample."""
 
-    def begin(self, todo: Sequence[int]) -> None:  # noqa: B027  # most have nothing to do
+    def begin(self, todo: Iterable[int]) -> None:  # noqa: B027  # most have nothing to do
         """These samples will be done, in this order."""
 
     def options(self, indices: Sequence[int]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class MetricValues(Measure):
         return self._metric.is_value(value)
 
     @override
-    def begin(self, todo: Sequence[int]) -> None:
+    def begin(self, todo: Iterable[int]) -> None:
         self._next_labels = iter(todo) if self._labels is None else self._labels.read(todo)
 
     @override

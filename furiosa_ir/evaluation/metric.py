@@ -146,7 +146,9 @@ def find_metric(metric: str | Path | Callable[..., Any]) -> Metric:
         name = getattr(metric, "__qualname__", type(metric).__qualname__)
         return Metric(_made(metric, name), name, f"{getattr(metric, '__module__', '')}.{name}")
     text = str(metric)
-    file, _, name = text.rpartition(":") if ":" in text else (text, "", "metric")
+    file, separator, name = text.rpartition(":")
+    if not separator or Path(text).exists():
+        file, name = text, "metric"
     try:
         source = find_plugin(file)
     except FuriosaError as error:

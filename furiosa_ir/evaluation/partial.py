@@ -13,6 +13,7 @@ from typing import Any, cast
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.files import check_writable, write_whole
 from furiosa_ir.input_files import open_input
+from furiosa_ir.limits import limit, way_out
 
 FORMAT = 1
 _SECONDS = 5.0
@@ -67,9 +68,15 @@ class Partial:
         now = time.monotonic()
         self._next = now + max(_SECONDS, _SHARE * (now - began))
 
-    def forget(self) -> None:
-        """All is done: takes the file away."""
-        if self.file is not None:
+    def finish(self, samples: int) -> None:
+        """All is done: takes the file away, unless other samples than these are in it.
+
+        Args:
+            samples: how many there were to do.
+        """
+        if len(self.values) > samples:
+            self.save()
+        elif self.file is not None:
             self.file.unlink(missing_ok=True)
 
 
@@ -106,7 +113,10 @@ def open_partial(
         return Partial(file, identity)
     try:
         with open_input(file) as stream:
-            content = json.loads(stream.read(), parse_constant=_refused)
+            text = stream.read(limit("TEXT_BYTES") + 1)
+        if len(text) > limit("TEXT_BYTES"):
+            raise FuriosaError("is too long", file=str(file), hint=way_out("TEXT_BYTES"))
+        content = json.loads(text, parse_constant=_refused)
     except OSError as error:
         raise FuriosaError(f"cannot be read: {error.strerror}", file=str(file)) from None
     except (ValueError, RecursionError):

@@ -2,7 +2,8 @@
 
 An .npz or .npy file, a folder of such files, or arrays. An array has samples along its first axis:
 it has the rank of the network's input, whose first extent is then the number of samples of a run,
-or one more. In a folder a file may also hold a single sample.
+or one more. In a folder a file may also hold a single sample. Of a network with state an array may
+have a further axis, the second one: each sample is that many runs in order.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ class Part:
         file: it; None for arrays.
         columns: of each input.
         count: how many samples there are.
+        steps: how many runs in order each of them is, of a network with state; 0: one, as it is.
     """
 
     file: Path | None
     columns: tuple[Column, ...]
     count: int
+    steps: int = 0
 
     def named(self, index: int) -> str:
         """What a message calls a sample of it."""
@@ -110,8 +113,9 @@ class Samples:
                 if readers is None:
                     readers = [stack.enter_context(c.opened()) for c in part.columns]
                 at = index - first
+                steps = (part.steps,) if part.steps else ()
                 arrays = [
-                    _converted(rows(at, at + 1), desc, part, at).reshape(shape)
+                    _converted(rows(at, at + 1), desc, part, at).reshape(steps + shape)
                     for rows, (shape, desc) in zip(readers, self._shapes(), strict=True)
                 ]
                 yield index, arrays
@@ -131,13 +135,20 @@ class Samples:
         return digest.hexdigest()
 
 
-def open_samples(data: Data, inputs: Sequence[TensorDesc], beside: str | None = None) -> Samples:
+def open_samples(
+    data: Data,
+    inputs: Sequence[TensorDesc],
+    beside: str | None = None,
+    *,
+    keeps_state: bool = False,
+) -> Samples:
     """The samples of a validation set; of files the headers are read.
 
     Args:
         data: see `Data`.
         inputs: what the network takes.
         beside: the name of an array of the file that is no input: the labels.
+        keeps_state: whether the network does, from run to run.
 
     Raises:
         FuriosaError: a file cannot be read, an array is missing, does not fit its input, or has
@@ -153,7 +164,7 @@ def open_samples(data: Data, inputs: Sequence[TensorDesc], beside: str | None = 
         found = [(None, {name: column_of(np.asarray(array)) for name, array in data.items()})]
     else:
         found = [(None, {"": column_of(np.asarray(data))})]
-    forms = [_part(file, columns, inputs, beside) for file, columns in found]
+    forms = [_part(file, columns, inputs, beside, keeps_state) for file, columns in found]
     per_run = {runs for _, runs in forms}
     if len(per_run) > 1:
         raise FuriosaError("some arrays hold samples, and others batches of them")
@@ -191,12 +202,14 @@ def _part(
     columns: dict[str, Column],
     inputs: Sequence[TensorDesc],
     beside: str | None,
+    keeps_state: bool,
 ) -> tuple[Part, int]:
     """A file's samples, and how many of them a run takes."""
     name = None if file is None else str(file)
     others = {n: c for n, c in columns.items() if n != beside}
     chosen: list[Column] = []
     per_run: list[int] = []
+    steps: list[int] = []
     for desc in inputs:
         column = others.get(desc.name)
         if column is None and len(inputs) == 1:
@@ -208,17 +221,30 @@ def _part(
                 hint=f"there are {', '.join(map(repr, columns)) or 'no arrays'}",
             )
         _check_type(column, desc, name)
-        rows, runs = _rows(column, desc, name)
+        steps.append(_steps(column, desc) if keeps_state else 0)
+        rows, runs = (column, 1) if steps[-1] else _rows(column, desc, name)
         chosen.append(rows)
         per_run.append(runs)
     counts = {column.count for column in chosen}
     if len(counts) > 1:
         text = ", ".join(f"{c.count} of '{d.name}'" for c, d in zip(chosen, inputs, strict=True))
         raise FuriosaError(f"the inputs have different numbers of samples: {text}", file=name)
+    if len(set(steps)) > 1:
+        text = ", ".join(f"{n or 1} of '{d.name}'" for n, d in zip(steps, inputs, strict=True))
+        raise FuriosaError(f"the inputs have different numbers of runs: {text}", file=name)
     if max(per_run) > 1 and len(set(per_run)) > 1:
         text = ", ".join(f"{n} of '{d.name}'" for n, d in zip(per_run, inputs, strict=True))
         raise FuriosaError(f"a run takes different numbers of samples: {text}", file=name)
-    return Part(file, tuple(chosen), counts.pop()), per_run[0]
+    return Part(file, tuple(chosen), counts.pop(), steps[0]), per_run[0]
+
+
+def _steps(column: Column, desc: TensorDesc) -> int:
+    """How many runs each row of a column is, if it is several: [samples, runs, ...]."""
+    shape, wanted = column.shape, desc.shape
+    if len(shape) == len(wanted) + 2 and shape[2:] == wanted:
+        return shape[1]
+    is_single = wanted[:1] == (1,) and len(shape) == len(wanted) + 1
+    return shape[1] if is_single and shape[2:] == wanted[1:] and shape[1] != 1 else 0
 
 
 def _only_one(columns: Mapping[str, Column], desc: TensorDesc) -> Column | None:

@@ -75,16 +75,20 @@ def jobs(options: Mapping[str, Any], data: bytes) -> Mapping[str, Job]:
         name = running.outputs()[output].name
         began = time.perf_counter()
         found: list[int] = []
-        for index, sample in _outputs(running, order, per_run):
+        for index, runs in _samples(running, order, per_run):
+            scores = runs[-1][output].reshape(-1)
             try:
-                found.append(rank_of(sample[output].reshape(-1), labels[len(found)], name))
+                found.append(rank_of(scores, labels[len(found)], name))
             except FuriosaError as error:
                 raise _of_sample(error, index) from None
         return Answer({"ranks": found, "seconds": time.perf_counter() - began})
 
     def outputs(order: Order) -> Answer:
         began = time.perf_counter()
-        arrays = [array for _, sample in _outputs(running, order, per_run) for array in sample]
+        is_stream = _is_stream(running, order)
+        arrays: list[Array] = []
+        for index, runs in _samples(running, order, per_run):
+            arrays += _stacked(runs, index) if is_stream else runs[0]
         return Answer({"seconds": time.perf_counter() - began}, arrays=arrays)
 
     return {"ranks": ranks, "outputs": outputs}
@@ -104,27 +108,51 @@ def _written(copies: Sequence[Mapping[str, Any]]) -> list[Plugin]:
     return written
 
 
-def _outputs(running: Session, order: Order, per_run: int) -> Iterator[tuple[int, Sequence[Array]]]:
-    """(number of the sample, what the network gives for it) of an order.
+def _samples(
+    running: Session, order: Order, per_run: int
+) -> Iterator[tuple[int, Sequence[Sequence[Array]]]]:
+    """(number of the sample, what the network gives for it, of each run) of an order.
 
     Args:
         running: the session.
-        order: an array for each input, [samples, ...].
+        order: an array for each input, [samples, ...]; [samples, runs, ...] of streams.
         per_run: how many samples a run takes; the last run may lack some.
     """
     indices: Sequence[int] = order.options["indices"]
+    is_stream = _is_stream(running, order)
     for first in range(0, len(indices), per_run):
         some = indices[first : first + per_run]
+        inputs = [_run_input(array, first, per_run) for array in order.arrays]
+        steps = list(zip(*inputs, strict=True)) if is_stream else [inputs]
         try:
             running.reset()  # of a network with state each sample is the first
-            results = running.run([_run_input(a, first, per_run) for a in order.arrays]).numpy()
+            runs = [running.run(list(step)).numpy() for step in steps]
         except Exception as error:
             raise_plugin_failure(error)
             if isinstance(error, FuriosaError):
                 raise _of_sample(error, some[0]) from error
             raise
         for place, index in enumerate(some):
-            yield index, results if per_run == 1 else [_one(r, place, per_run) for r in results]
+            if per_run == 1:
+                yield index, runs
+            else:
+                yield index, [[_one(result, place, per_run) for result in runs[0]]]
+
+
+def _is_stream(running: Session, order: Order) -> bool:
+    """Whether each sample is several runs in order: its arrays have a further axis."""
+    return order.arrays[0].ndim == running.input(0).ndim + 2
+
+
+def _stacked(runs: Sequence[Sequence[Array]], index: int) -> list[Array]:
+    """Each output of all runs of a sample, along a new first axis."""
+    try:
+        return [np.stack(results) for results in zip(*runs, strict=True)]
+    except ValueError:
+        raise FuriosaError(
+            f"sample {index}: an output has another shape in each run, and one array cannot hold "
+            "them"
+        ) from None
 
 
 def _run_input(samples: Array, first: int, per_run: int) -> Array:

@@ -10,11 +10,12 @@ which returns its jobs by name, as those of `native_process` do. An item names a
 it gets; what it returns is an `Answer`. Items are taken as workers come free, so there may be any
 number of them. A worker that is lost costs the time of what it did, which another one does again.
 
-`processes` are the machine's, `cluster` is Dask's, `spreading` what both have in common.
+`processes` are the machine's, `cluster` is Dask's, `here` is this process, `spreading` what they
+have in common.
 """
 
 from furiosa_ir.workers.opening import open_workers
 from furiosa_ir.workers.spreading import Workers
-from furiosa_ir.workers.work import Item, Work
+from furiosa_ir.workers.work import Item, Work, WorkersLost
 
-__all__ = ["Item", "Work", "Workers", "open_workers"]
+__all__ = ["Item", "Work", "Workers", "WorkersLost", "open_workers"]

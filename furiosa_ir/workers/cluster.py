@@ -9,10 +9,12 @@ cluster's answers are unpickled here: whoever names a scheduler trusts it.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -67,6 +69,10 @@ class Cluster(Workers):
         self._futures: dict[int, _Future] = {}
         self._done: SimpleQueue[tuple[int, _Future]] = SimpleQueue()
         self._client = _connected(address)
+        # What Dask's client has to say of lost connections, with tracebacks, errors say.
+        self._log = logging.getLogger("distributed.client")
+        self._log_level = self._log.level
+        self._log.setLevel(logging.CRITICAL + 1)
         try:
             self._look()
             self._hold()
@@ -112,7 +118,47 @@ class Cluster(Workers):
                     self._submit(ticket, item, attempt + 1)
                     continue
                 raise self._is_lost()
-            return ticket, _outcome(future)
+            return ticket, self._outcome(future)
+
+    def _outcome(self, future: _Future) -> Outcome:
+        """What came of a task that is over.
+
+        Raises:
+            FuriosaError: the scheduler is gone.
+        """
+        error: BaseException | None = None
+        if future.status == "error":
+            error = self._asked(future.exception)
+        else:
+            try:
+                answer: Answer | dict[str, Any] = self._asked(future.result)
+                return raised(**answer) if isinstance(answer, dict) else answer
+            except CancelledError:
+                raise self._is_lost() from None
+            except Exception as failure:
+                if isinstance(failure, FuriosaError):
+                    raise
+                error = failure
+        kind = type(error).__name__
+        if kind == "KilledWorker":
+            return ended_all("was ended, or took more memory than its nanny allows")
+        text = " ".join(str(error).split())
+        return FuriosaError(
+            f"the workers of the cluster cannot do the work: {kind}: {text}",
+            hint="scheduler and workers need furiosa-ir and the libraries that this process has",
+        )
+
+    def _asked(self, question: Callable[..., Any]) -> Any:
+        """An answer about a task, however long it is on its way: it may have to be made again.
+
+        Raises:
+            FuriosaError: the scheduler is gone.
+        """
+        while True:
+            try:
+                return question(timeout=CONNECT_SECONDS)
+            except TimeoutError:
+                self._look()
 
     def _hold(self) -> None:
         """Brings the work to the workers that are there; others get it with their first item."""
@@ -122,7 +168,7 @@ class Cluster(Workers):
         if self._count:
             # Else the worker that has it gets all items at first.
             with suppress(Exception):  # one is lost at this moment
-                self._client.replicate([self._held])
+                self._client.replicate([self._held], callback_timeout=CONNECT_SECONDS)
 
     def _task(self, key: object, function: Callable[..., object], *arguments: object) -> _Future:
         """Has a task done.
@@ -173,15 +219,15 @@ class Cluster(Workers):
         futures = list(self._futures.values())
         self._futures.clear()
         self._items.clear()
-        if futures:
-            with suppress(Exception):
-                self._client.cancel(futures, force=True)
+        for future in futures:
+            future.release()  # which waits for nobody; the scheduler forgets what nobody wants
 
     @override
     def close(self) -> None:
         self.take_back()
         with suppress(Exception):
             self._client.close(timeout=_CLOSE_SECONDS)
+        self._log.setLevel(self._log_level)
 
 
 def _connected(address: str) -> _Client:
@@ -227,22 +273,6 @@ def _no_word_of_sizes() -> Generator[None]:
 
     with config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
         yield
-
-
-def _outcome(future: _Future) -> Outcome:
-    """What came of a task that is over."""
-    error = future.exception() if future.status == "error" else None
-    if error is None:
-        answer: Answer | dict[str, Any] = future.result()
-        return raised(**answer) if isinstance(answer, dict) else answer
-    kind = type(error).__name__
-    if kind == "KilledWorker":
-        return ended_all("was ended, or took more memory than its nanny allows")
-    text = " ".join(str(error).split())
-    return FuriosaError(
-        f"the workers of the cluster cannot do the work: {kind}: {text}",
-        hint="scheduler and workers need furiosa-ir and the libraries that this process has",
-    )
 
 
 # In the workers.

@@ -64,7 +64,7 @@ class Workers(ABC):
         Raises:
             FuriosaError: a job raised it (the first in the order of the items), or workers cannot
                 be had.
-            NativeRefusal: a job raised another exception.
+            NativeRefusal: a job raised another exception; in this process, that itself.
         """
         early: dict[int, Outcome] = {}
         due = 0

@@ -57,13 +57,17 @@ class Item:
     arrays: Sequence[Array] = field(default=(), repr=False)
 
 
-def ended_all(how: str, hint: str | None = None) -> FuriosaError:
+class WorkersLost(FuriosaError):
+    """Too many workers were lost with one item."""
+
+
+def ended_all(how: str, hint: str | None = None) -> WorkersLost:
     """The error of an item with which too many workers were lost.
 
     Args:
         how: what became of the last one: "was ended by SIGSEGV".
         hint: the way out, if there is one.
     """
-    return FuriosaError(
+    return WorkersLost(
         f"several workers were lost with the same piece of work; the last one {how}", hint=hint
     )

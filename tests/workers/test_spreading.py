@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -219,6 +221,28 @@ def test_what_a_job_raises_is_raised_here(opened: Open) -> None:
         assert [answer.value for answer in workers.map([slow])] == [0]
 
 
+def test_this_process_is_a_worker(work: Work, tmp_path: Path) -> None:
+    with open_workers(work, processes=0) as workers:
+        answers = list(workers.map(squares(5)))
+        assert {answer.value["process"] for answer in answers} == {os.getpid()}
+        assert [answer.value["done"] for answer in answers] == [1, 2, 3, 4, 5]
+        unordered = [index for index, _ in workers.map_unordered(squares(3))]
+        assert unordered == [0, 1, 2]
+        results = workers.map([*squares(1), Item("crash"), *squares(1)])
+        assert next(results).data == b"data+0"
+        with pytest.raises(RuntimeError, match="not ours"):
+            next(results)
+        assert len(list(workers.map(squares(2)))) == 2
+
+
+def test_one_map_at_a_time(work: Work) -> None:
+    with open_workers(work, processes=0) as workers:
+        results = workers.map(squares(3))
+        next(results)
+        with pytest.raises(RuntimeError, match="one map at a time"):
+            next(workers.map(squares(3)))
+
+
 def test_a_map_that_is_left_takes_its_items_back(opened: Open) -> None:
     slow = [Item("slow", {"seconds": 0.05, "number": n}) for n in range(100)]
     with opened() as workers:
@@ -315,6 +339,32 @@ def test_a_cluster_that_somebody_restarts(work: Work, scheduler: str, tmp_path: 
             other.restart()
         (tmp_path / "go").touch()
         assert [answer.value for answer in results] == list(range(1, 9))
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_stopped(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Amidst the work, or before anybody has asked it: an error, and no waiting for ever."""
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0"]
+    file = tmp_path / "scheduler.json"
+    command += ["--dashboard-address", ":0", "--scheduler-file", str(file)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        while not file.exists() or not file.read_text():
+            time.sleep(0.05)
+        address = json.loads(file.read_text())["address"]
+        with open_workers(work, scheduler=address) as workers:
+            monkeypatch.setattr("furiosa_ir.workers.cluster.CONNECT_SECONDS", 0.5)
+            workers.begin(0, Item("square"))
+            process.send_signal(signal.SIGSTOP)
+            with pytest.raises(FuriosaError, match=r"the connection to the scheduler .* is lost"):
+                workers.next_outcome()
+        with pytest.raises(FuriosaError, match="cannot be reached: it says nothing"):
+            open_workers(work, scheduler=address)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_scheduler_that_goes_away(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
