@@ -55,9 +55,9 @@ class Encoder:
         words = Words(self._constants)
         try:
             self._put(words, command, known)
-        except NoWords:
+        except (NoWords, ValueError):  # what is wrong with it, numpy's way says
             return None
-        return words
+        return words if words.fit() else None
 
     def _put(self, words: Words, command: Command, known: Mapping[SramFlat, Array]) -> None:
         sizes = self._sizes

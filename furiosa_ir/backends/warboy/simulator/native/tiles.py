@@ -69,6 +69,11 @@ def _check_within(first: int, end: int, size: int) -> None:
         raise NoWords("an address lies outside its memory")
 
 
+def _check_writable(region: str) -> None:
+    if region != "workspace":
+        raise NoWords("nothing writes constants")
+
+
 def _check_region(
     region: str, address: int, spans: Sequence[tuple[int, int]], element: int, sizes: Sizes
 ) -> tuple[int, int]:
@@ -86,6 +91,8 @@ def put_tile_move(words: Words, command: Load | Store, sizes: Sizes) -> None:
     dram = cast("DramTile", command.source if into_sram else command.target)
     if dram.element != sliced.element or dram.extent != sliced.extent:
         raise NoWords("the two sides differ")
+    if not into_sram:
+        _check_writable(dram.region)
     spans = list(zip(dram.extent, dram.strides, strict=True))
     _check_region(dram.region, dram.address, spans, dram.element, sizes)
     words.put(MOVE_TILE, int(into_sram), _REGIONS[dram.region], dram.address, *dram.strides)
@@ -111,6 +118,7 @@ def put_copy(words: Words, command: Copy, sizes: Sizes) -> None:
     source, target = command.source, command.target
     if source.element != target.element or source.extent != target.extent:
         raise NoWords("the two sides differ")
+    _check_writable(target.region)
     spans = [_view_spans(view, sizes) for view in (source, target)]
     same = source.region == target.region
     if same and spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]:

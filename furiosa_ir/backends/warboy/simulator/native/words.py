@@ -12,6 +12,8 @@ from furiosa_ir.backends.warboy.simulator.memory import address_of
 from furiosa_ir.numerics.array import Array
 
 _ALIGNMENT = 64
+_LIMIT = 1 << 63
+_MOST_SCRATCH = 1 << 44
 
 
 class NoWords(Exception):  # not an error: numpy does it
@@ -68,6 +70,10 @@ class Words:
         offset = self.scratch
         self.scratch += -(-size // _ALIGNMENT) * _ALIGNMENT
         return offset
+
+    def fit(self) -> bool:
+        """Whether words and room have numbers that the kernels can hold."""
+        return self.scratch < _MOST_SCRATCH and all(-_LIMIT <= word < _LIMIT for word in self.words)
 
     def put_sized(self, part: Words) -> None:
         """Appends how many words `part` has, and those; its room must have been taken here."""

@@ -1,0 +1,118 @@
+"""How long a warm simulation takes beside the same network on the host's processor.
+
+Usage: python benchmarks/simulate_vs_cpu.py [--json] [--runs N] [--kernels 0|generic|v3|vnni|amx]
+       FILE [FILE ...]
+
+Each FILE is a TFLite network, beside LiteRT with one thread, or an ONNX one, beside onnxruntime
+with one thread. The two run in turn; of each the median of N runs (7), of wall and of processor
+time. Of LiteRT the call of `invoke` alone is timed, of a session the whole of `run`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from ai_edge_litert.interpreter import Interpreter
+
+from furiosa_ir.backends import read_program
+from furiosa_ir.backends.warboy.simulator.native.library import SWITCH
+from furiosa_ir.compiler import compile_model
+from furiosa_ir.runtime.session import Session
+
+Run = Callable[[], object]
+
+
+def random_array(rng: np.random.Generator, shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """Uniform over an integer type, or within 0 and 1."""
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        return rng.random(shape).astype(dtype)
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+
+
+def peer(path: Path, arrays: Sequence[np.ndarray]) -> Run:
+    """The host's own run of the network on these inputs, in order."""
+    if path.suffix == ".tflite":
+        interpreter = Interpreter(str(path), num_threads=1)
+        interpreter.allocate_tensors()
+        for detail, array in zip(interpreter.get_input_details(), arrays, strict=True):
+            interpreter.set_tensor(detail["index"], array)
+        return interpreter.invoke
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    given = {i.name: array for i, array in zip(session.get_inputs(), arrays, strict=True)}
+    return lambda: session.run(None, given)
+
+
+def timed(run: Run) -> tuple[float, float]:
+    """(wall, processor) time of a call in ms."""
+    wall, processor = time.perf_counter(), time.process_time()
+    run()
+    return (time.perf_counter() - wall) * 1e3, (time.process_time() - processor) * 1e3
+
+
+def row(path: Path, runs: int) -> dict[str, Any]:
+    """One file's figures."""
+    program = read_program(compile_model(path))
+    start = time.perf_counter()
+    session = Session(program)
+    setup = (time.perf_counter() - start) * 1e3
+    rng = np.random.default_rng(0)
+    tensors = [program.tensors[t] for t in program.inputs]
+    arrays = [random_array(rng, t.shape, t.dtype) for t in tensors]
+    both = {"simulator": lambda: session.run(arrays), "host": peer(path, arrays)}
+    for run in both.values():
+        run()
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in both}
+    for _ in range(runs):
+        for name, run in both.items():
+            times[name].append(timed(run))
+    wall, processor = (
+        {name: statistics.median(t[i] for t in taken) for name, taken in times.items()}
+        for i in range(2)
+    )
+    return {
+        "file": path.name,
+        "setup_ms": setup,
+        "simulator_ms": wall["simulator"],
+        "host_ms": wall["host"],
+        "ratio": wall["simulator"] / wall["host"],
+        "processor_ratio": processor["simulator"] / processor["host"],
+    }
+
+
+def main() -> None:
+    """Prints a row a file."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--kernels", default="")
+    parser.add_argument("files", nargs="+", type=Path)
+    asked = parser.parse_args()
+    os.environ[SWITCH] = asked.kernels
+    rows = [row(path, asked.runs) for path in asked.files]
+    if asked.json:
+        json.dump(rows, sys.stdout, indent=1)
+        return
+    print(f"{'network':44}{'set-up ms':>10}{'run ms':>10}{'host ms':>10}{'ratio':>8}{'by CPU':>8}")
+    for r in rows:
+        print(
+            f"{r['file'][:43]:44}{r['setup_ms']:10.0f}{r['simulator_ms']:10.3f}"
+            f"{r['host_ms']:10.3f}{r['ratio']:8.2f}{r['processor_ratio']:8.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
