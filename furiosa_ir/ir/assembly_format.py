@@ -46,6 +46,11 @@ class AssemblyOp(IRDLOperation):
     DEFAULTS: ClassVar[Mapping[str, Default]] = {}
     """Property -> what it is where text says nothing of it. The IR always has it."""
 
+    @classmethod
+    def __subclasshook__(cls, subclass: type, /) -> bool:
+        """Nothing is registered as an operation: `ABCMeta` would ask 200 subclasses for each."""
+        return cls in subclass.__mro__
+
     def verification_key(self) -> Hashable | None:
         """What the operation's rules look at: those of one type and key are verified once a module.
 

@@ -4,7 +4,7 @@ The standard library compiles each method of a dataclass from text: two to six o
 0.3 ms a class. A compile imports some 400 such classes, xDSL's included, and makes instances of
 half of them. In the processes of our console scripts, and nowhere else, `dataclasses.dataclass` is
 therefore the one below. The standard library still finds fields, defaults and slots; methods are
-closures over the fields, and `__init__`, which has to be fast, is compiled at its first call.
+closures over the fields, and `__init__`, which has to be fast, is compiled when it is called often.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from typing import Any
 
 _PACKAGES = ("furiosa_ir", "xdsl")
 """Whose classes are made so. What others do with theirs, we do not know."""
+_FEW = 8
+"""Calls of an `__init__` that are no reason to compile it: half of all classes have no more."""
 _library: Callable[..., Any] = dataclasses.dataclass
 _lock = RLock()
 _made: set[type] = set()
@@ -130,9 +132,13 @@ def _init(cls: type[Any], *, frozen: bool) -> Callable[..., None]:
                 raise TypeError(f"non-default argument {field.name!r} follows default argument")
             has_default = not _is_required(field)
     compiled: Callable[..., None] | None = None
+    calls = 0
 
-    def __init__(self: Any, *args: Any, **keywords: Any) -> None:
-        nonlocal compiled
+    def __init__(self: Any, /, *args: Any, **keywords: Any) -> None:
+        nonlocal compiled, calls
+        calls += 1
+        if calls <= _FEW and _set_fields(cls, self, args, keywords):
+            return
         if compiled is None:
             compiled = _compiled_init(cls, frozen=frozen)
             compiled.__qualname__ = __init__.__qualname__
@@ -141,6 +147,34 @@ def _init(cls: type[Any], *, frozen: bool) -> Callable[..., None]:
         compiled(self, *args, **keywords)
 
     return __init__
+
+
+def _set_fields(cls: type[Any], self: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
+    """Does what `__init__` does; nothing, and False, if the arguments do not fit."""
+    fields = dataclasses.fields(cls)
+    names = [field.name for field in fields if field.init and not field.kw_only]
+    given = dict(zip(names, args, strict=False))
+    if len(args) > len(names) or not given.keys().isdisjoint(keywords):
+        return False
+    given |= keywords
+    values: dict[str, Any] = {}
+    for field in fields:
+        if field.init and field.name in given:
+            values[field.name] = given.pop(field.name)
+        elif field.default_factory is not dataclasses.MISSING:
+            values[field.name] = field.default_factory()
+        elif field.init and field.default is not dataclasses.MISSING:
+            values[field.name] = field.default
+        elif field.init:
+            return False
+    if given:
+        return False
+    assign = object.__setattr__ if _is_frozen(cls) else setattr
+    for name, value in values.items():
+        assign(self, name, value)
+    if hasattr(cls, "__post_init__"):
+        self.__post_init__()
+    return True
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:

@@ -153,14 +153,16 @@ def behaviour(decorator: Callable[..., Any], levels: list[Any]) -> Iterator[obje
 
 
 @settings(max_examples=draws(500), deadline=None)
-@given(st.lists(LEVEL, min_size=1, max_size=3))
-def test_classes_behave_as_ever(levels: list[Any]) -> None:
-    ours = list(behaviour(lazy_dataclasses.dataclass, levels))
+@given(st.lists(LEVEL, min_size=1, max_size=3), st.sampled_from([0, 1, 1000]))
+def test_classes_behave_as_ever(levels: list[Any], few: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lazy_dataclasses, "_FEW", few)
+        ours = list(behaviour(lazy_dataclasses.dataclass, levels))
     theirs = list(behaviour(dataclasses.dataclass, levels))
     assert ours == theirs
 
 
-def test_init_is_compiled_when_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_is_compiled_when_it_is_called_often(monkeypatch: pytest.MonkeyPatch) -> None:
     level: Any = ({"frozen": True}, [("plain", {}), ("factory", {})], [], True)
     cls = declared(lazy_dataclasses.dataclass, [level])
     stub = vars(cls)["__init__"]
@@ -174,7 +176,8 @@ def test_init_is_compiled_when_it_is_called(monkeypatch: pytest.MonkeyPatch) -> 
     assert repr(cls(1)) == repr(cls(1)) == "C0(f00=1, f01=(1, 2))"
     assert wrapped == [(1,), (1,)]
     monkeypatch.undo()
-    cls(1)
+    for _ in range(20):
+        cls(1)
     assert vars(cls)["__init__"] is not stub
 
 
