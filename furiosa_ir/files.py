@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,12 @@ from typing import BinaryIO
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.streams import Stream, stream_at
 from furiosa_ir.unfinished import unfinished_file
+
+
+def _temporary_folder() -> Path:
+    import tempfile  # noqa: PLC0415  # 3 ms that files which replace others do not need
+
+    return Path(tempfile.gettempdir())
 
 
 @contextmanager
@@ -30,7 +35,7 @@ def replacing(path: Path) -> Generator[Path]:
         OSError: the folder cannot be written to, or something else than a file is at `path`.
     """
     stream = stream_at(path)
-    folder = path.parent if stream is None else Path(tempfile.gettempdir())
+    folder = path.parent if stream is None else _temporary_folder()
     with unfinished_file(folder, path.name) as temporary:
         yield temporary
         if stream is None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -42,7 +41,7 @@ def unfinished_file(folder: Path, name: str) -> Generator[Path]:
     remove_unfinished(folder)
     stem = os.fsencode(name)[:_LONGEST].decode(errors="ignore")
     while True:
-        path = folder / f".{stem}.{secrets.token_hex(8)}.furiosa.tmp"
+        path = folder / f".{stem}.{os.urandom(8).hex()}.furiosa.tmp"
         # Known before it is there: a signal between the two leaves nothing.
         with leftover(lambda path=path: path.unlink(missing_ok=True)):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)

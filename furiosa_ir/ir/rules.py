@@ -16,7 +16,7 @@ it matches is data: `furiosa-opt --list-passes` prints it, and tests find the ru
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import (
@@ -45,6 +45,7 @@ RuleFunction = Callable[..., RuleResult]
 RootT = TypeVar("RootT", bound=Operation)
 OpT_co = TypeVar("OpT_co", bound=Operation, covariant=True)
 Classes = type[Operation] | tuple[type[Operation], ...]
+_STARS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 Definition = Operation | Sequence[Operation]
 """What defines an operand that a rule names: for a variadic one, the operation of each place."""
 
@@ -265,7 +266,10 @@ def _parameters(function: RuleFunction) -> list[str]:
     """
     if not inspect.isfunction(function):
         raise TypeError(f"a rule is a function, not {function!r}")
-    parameters = inspect.signature(function).parameters.values()
+    code = function.__code__
+    if not (code.co_flags & _STARS or code.co_kwonlyargcount):
+        return list(code.co_varnames[: code.co_argcount])
+    parameters = inspect.signature(function).parameters.values()  # of what it wraps, perhaps
     if any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters):
         raise TypeError(f"rule {function.__name__}: its parameters have no stars")
     return [p.name for p in parameters]
@@ -275,7 +279,7 @@ def _annotated(function: RuleFunction) -> Rule:
     """The rule that a function's annotations declare."""
     names, name = _parameters(function), function.__name__
     try:
-        hints = get_type_hints(function)
+        hints = _hints(function, names)
     except NameError as error:
         raise TypeError(
             f"rule {name}: its annotations name '{error.name}', which its module does not have"
@@ -294,6 +298,25 @@ def _annotated(function: RuleFunction) -> Rule:
         classes[parameter] = found
     roots = classes.pop(names[0])
     return _checked(Rule(name, roots, classes, function), variadic)
+
+
+def _hints(function: RuleFunction, names: Sequence[str]) -> Mapping[str, Any]:
+    """What annotates these parameters.
+
+    Names, and unions of names, are looked up: `get_type_hints` compiles each, and a compile
+    declares fifty rules.
+    """
+    scope = function.__globals__
+    hints: dict[str, Any] = {}
+    for name in names:
+        text = function.__annotations__.get(name)
+        parts = [part.strip() for part in text.split("|")] if isinstance(text, str) else [""]
+        if any(part not in scope for part in parts):
+            return get_type_hints(function)
+        hints[name] = scope[parts[0]]
+        for part in parts[1:]:
+            hints[name] |= scope[part]
+    return hints
 
 
 def _classes(hint: object) -> tuple[type[Operation], ...]:
