@@ -37,6 +37,7 @@ class Column:
         file: that it is in; None: it is `array`.
         member: of an .npz file; None: it is an .npy file.
         offset: bytes in front of its elements.
+        state: of the file when its header was read; see `state_of`.
         array: the array, where it is in memory.
     """
 
@@ -45,6 +46,7 @@ class Column:
     file: Path | None = None
     member: str | None = None
     offset: int = 0
+    state: str = ""
     array: Array | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -78,6 +80,8 @@ class Column:
         with ExitStack() as stack:
             with failures_of(file):
                 stream: Any = stack.enter_context(open_input(file))
+                if state_of(stream) != self.state:
+                    raise FuriosaError("it has changed since it was looked at", file=str(file))
                 if self.member is not None:
                     archive = stack.enter_context(zipfile.ZipFile(stream))
                     stream = stack.enter_context(archive.open(self.member))
@@ -138,6 +142,12 @@ def is_array_file(path: Path) -> bool:
         return stream.read(6).startswith((_NPY, _ZIP))
 
 
+def state_of(stream: IO[bytes]) -> str:
+    """Of an open file: its size and the time of its last change, which tell it from another."""
+    state = os.fstat(stream.fileno())
+    return f"{state.st_size} {state.st_mtime_ns}"
+
+
 def columns_of(path: Path) -> dict[str, Column]:
     """The arrays of an .npz or .npy file by name; their headers are read, and no elements.
 
@@ -146,21 +156,21 @@ def columns_of(path: Path) -> dict[str, Column]:
             has its first axis innermost (Fortran's order), so that rows are nowhere together.
     """
     with failures_of(path), open_input(path) as stream:
-        size = os.fstat(stream.fileno()).st_size
+        size, state = os.fstat(stream.fileno()).st_size, state_of(stream)
         if stream.read(6) == _NPY:
             stream.seek(0)
-            return {UNNAMED: _column(path, None, stream, size)}
+            return {UNNAMED: _column(path, None, stream, size, state)}
         stream.seek(0)
         found: dict[str, Column] = {}
         with zipfile.ZipFile(stream) as archive:
             for member in archive.infolist():
                 with archive.open(member) as data:
                     name = member.filename.removesuffix(".npy")
-                    found[name] = _column(path, member.filename, data, member.file_size)
+                    found[name] = _column(path, member.filename, data, member.file_size, state)
         return found
 
 
-def _column(path: Path, member: str | None, stream: IO[bytes], size: int) -> Column:
+def _column(path: Path, member: str | None, stream: IO[bytes], size: int, state: str) -> Column:
     header: ArrayHeader = read_header(stream, size)
     if header.is_fortran and len(header.shape) > 1:
         what = "the array" if member is None else f"'{member.removesuffix('.npy')}'"
@@ -172,7 +182,7 @@ def _column(path: Path, member: str | None, stream: IO[bytes], size: int) -> Col
     offset = stream.tell()
     if offset + prod(header.shape) * header.dtype.itemsize > size:
         raise EOFError
-    return Column(header.shape, header.dtype, path, member, offset)
+    return Column(header.shape, header.dtype, path, member, offset, state)
 
 
 def column_of(array: Array) -> Column:

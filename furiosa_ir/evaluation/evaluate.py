@@ -6,6 +6,7 @@ import hashlib
 import mmap
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,12 +179,13 @@ def _run(
     done = 0
     try:
         with open_workers(work, processes=most, scheduler=settings.scheduler) as workers:
-            for answer in workers.map(pieces.items(lambda: workers.count)):
-                for index, value in pieces.results(answer):
-                    partial.add(index, value)
-                    measure.count(value)
-                    done += 1
-                report(done)
+            with closing(workers.map(pieces.items(lambda: workers.count))) as answers:
+                for answer in answers:
+                    for index, value in pieces.results(answer):
+                        partial.add(index, value)
+                        measure.count(value)
+                        done += 1
+                    report(done)
             return workers.count
     except WorkersLost as error:
         raise WorkersLost(f"{pieces.due()}: {error.message}", hint=error.hint) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,14 +12,21 @@ from typing import Any, cast
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError, readable
-from furiosa_ir.evaluation.columns import Column, column_of, columns_of, failures_of, is_array_file
-from furiosa_ir.evaluation.samples import Data, Samples
+from furiosa_ir.evaluation.columns import (
+    Column,
+    Rows,
+    column_of,
+    columns_of,
+    failures_of,
+    is_array_file,
+)
+from furiosa_ir.evaluation.samples import Data, Samples, files_of
 from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import limit, way_out
 from furiosa_ir.numerics.array import Array
 
 LabelSource = str | Path | Array | Sequence[int]
-"""A text or array file, the name of an array of the data's own file, or the labels themselves."""
+"""A text or array file, the name of an array of the data's own files, or the labels themselves."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +34,18 @@ class Labels:
     """The labels of a validation set.
 
     Attributes:
-        column: an entry along the first axis for each sample.
+        columns: an entry along the first axis for each sample; several, one behind the other, where
+            each of the data's files has its own.
         file: that they are from; None: they are given.
     """
 
-    column: Column
+    columns: tuple[Column, ...]
     file: str | None = None
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(column.count if column.shape else 1 for column in self.columns)
 
     def classes(self) -> list[int]:
         """The number of each sample's class.
@@ -39,14 +53,16 @@ class Labels:
         Raises:
             FuriosaError: they are no whole numbers, one a sample.
         """
-        column = self.column
-        if column.dtype.kind not in "iu" or column.shape[1:] not in ((), (1,)):
-            raise FuriosaError(
-                f"the labels are {column.dtype}{list(column.shape)}, no whole number for each "
-                "sample",
-                file=self.file,
-            )
-        return cast("list[int]", column.whole().reshape(-1).tolist())
+        found: list[int] = []
+        for column in self.columns:
+            if column.dtype.kind not in "iu" or column.shape[1:] not in ((), (1,)):
+                raise FuriosaError(
+                    f"the labels are {column.dtype}{list(column.shape)}, no whole number for each "
+                    "sample",
+                    file=str(column.file or self.file),
+                )
+            found += cast("list[int]", column.whole().reshape(-1).tolist())
+        return found
 
     def read(self, wanted: Iterable[int]) -> Generator[Any]:
         """The entry of each of some samples: a Python number, or an array.
@@ -54,28 +70,47 @@ class Labels:
         Args:
             wanted: their numbers, rising.
         """
-        with self.column.opened() as rows:
+        columns = iter(self.columns)
+        column, first = next(columns), 0
+        with ExitStack() as stack:
+            rows: Rows | None = None
             for index in wanted:
-                row = rows(index, index + 1)[0]
+                while index >= first + column.count:
+                    stack.close()
+                    rows, first = None, first + column.count
+                    column = next(columns)
+                if rows is None:
+                    rows = stack.enter_context(column.opened())
+                row = rows(index - first, index - first + 1)[0]
                 yield row.item() if np.ndim(row) == 0 else row
 
     def fingerprint(self) -> str:
-        """Of a file's name, size and time, or of the numbers."""
-        if self.column.file is not None:
-            state = self.column.file.stat()
-            text = f"{self.column.member} {state.st_size} {state.st_mtime_ns}".encode()
-            return hashlib.sha256(text).hexdigest()
-        whole = np.ascontiguousarray(self.column.whole())
-        return hashlib.sha256(f"{whole.dtype} {whole.shape}".encode() + whole.data).hexdigest()
+        """Of files' sizes and times, or of the numbers."""
+        digest = hashlib.sha256()
+        for column in self.columns:
+            if column.file is not None:
+                digest.update(f"{column.member} {column.state}\n".encode())
+            else:
+                whole = np.ascontiguousarray(column.whole())
+                digest.update(f"{whole.dtype} {whole.shape}\n".encode() + whole.data)
+        return digest.hexdigest()
 
 
 def inner_name(labels: LabelSource, data: Data) -> str | None:
-    """The name of an array of the data's file that the labels are; None: they are elsewhere."""
-    if not isinstance(labels, str) or not isinstance(data, str | Path):
+    """The name of an array of the data's files that the labels are; None: they are elsewhere.
+
+    Raises:
+        FuriosaError: there is neither such an array nor such a file.
+    """
+    if not isinstance(labels, str) or not isinstance(data, str | Path) or Path(labels).exists():
         return None
-    if Path(data).is_dir() or Path(labels).exists():
-        return None
-    return labels if labels in columns_of(Path(data)) else None
+    there = columns_of(files_of(Path(data))[0])
+    if labels in there:
+        return labels
+    raise FuriosaError(
+        f"the labels '{readable(labels)}' are neither a file nor an array of the data",
+        hint=f"the arrays are {', '.join(map(repr, there))}",
+    )
 
 
 def open_labels(labels: LabelSource, data: Data, samples: Samples) -> Labels:
@@ -90,11 +125,11 @@ def open_labels(labels: LabelSource, data: Data, samples: Samples) -> Labels:
         FuriosaError: they cannot be read, or are not as many as the samples.
     """
     found = _found(labels, data, samples)
-    if not found.column.shape or found.column.count != samples.count:
-        count = found.column.count if found.column.shape else 1
+    is_list = all(column.shape for column in found.columns)
+    if not is_list or found.count != samples.count:
+        there, wanted = _are(found.count, "label"), samples.count
         raise FuriosaError(
-            f"there {_are(count, 'label')} for {samples.count} sample{'s' * (samples.count != 1)}",
-            file=found.file,
+            f"there {there} for {wanted} sample{'s' * (wanted != 1)}", file=found.file
         )
     return found
 
@@ -106,16 +141,16 @@ def _are(count: int, what: str) -> str:
 def _found(labels: LabelSource, data: Data, samples: Samples) -> Labels:
     if not isinstance(labels, str | Path):
         try:
-            return Labels(column_of(np.asarray(labels)))
+            return Labels((column_of(np.asarray(labels)),))
         except (ValueError, TypeError):
             raise FuriosaError("the labels are no numbers, one for each sample") from None
     inner = inner_name(labels, data)
     if inner is not None:
         assert isinstance(data, str | Path)
-        return Labels(columns_of(Path(data))[inner], str(data))
+        return Labels(tuple(_named(file, inner) for file in files_of(Path(data))), str(data))
     path = Path(labels)
     if not is_array_file(path):
-        return Labels(column_of(_of_text(path, samples.file_names())), str(path))
+        return Labels((column_of(_of_text(path, samples.file_names())),), str(path))
     columns = columns_of(path)
     if len(columns) != 1 and "labels" not in columns:
         raise FuriosaError(
@@ -123,7 +158,14 @@ def _found(labels: LabelSource, data: Data, samples: Samples) -> Labels:
             file=str(path),
             hint=f"call one 'labels'; there are {', '.join(map(repr, columns)) or 'none'}",
         )
-    return Labels(columns.get("labels") or next(iter(columns.values())), str(path))
+    return Labels((columns.get("labels") or next(iter(columns.values())),), str(path))
+
+
+def _named(file: Path, name: str) -> Column:
+    columns = columns_of(file)
+    if name not in columns:
+        raise FuriosaError(f"there is no array '{name}', the labels", file=str(file))
+    return columns[name]
 
 
 def _of_text(path: Path, names: Sequence[str] | None) -> Array:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -125,8 +125,7 @@ class Samples:
         digest = hashlib.sha256()
         for part in self.parts:
             if part.file is not None:
-                state = part.file.stat()
-                digest.update(f"{part.file.name} {state.st_size} {state.st_mtime_ns}\n".encode())
+                digest.update(f"{part.file.name} {part.columns[0].state}\n".encode())
                 continue
             for column in part.columns:
                 digest.update(f"{column.dtype} {column.shape}\n".encode())
@@ -159,7 +158,7 @@ def open_samples(
             raise FuriosaError(f"the input '{desc.name}' is text, or of an open shape")
     found: list[tuple[Path | None, dict[str, Column]]] = []
     if isinstance(data, str | Path):
-        found = [(file, columns_of(file)) for file in _files(Path(data))]
+        found = [(file, columns_of(file)) for file in files_of(Path(data))]
     elif isinstance(data, Mapping):
         found = [(None, {name: column_of(np.asarray(array)) for name, array in data.items()})]
     else:
@@ -178,7 +177,12 @@ def _shown(data: Data) -> str | None:
     return str(data) if isinstance(data, str | Path) else None
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """The file, or the array files of a folder in the order of their names.
+
+    Raises:
+        FuriosaError: the folder cannot be read, or holds none.
+    """
     if not path.is_dir():
         return [path]
     try:
@@ -269,8 +273,7 @@ def _rows(column: Column, desc: TensorDesc, file: str | None) -> tuple[Column, i
         return column, wanted[0]
     if wanted and wanted[0] == 1 and shape == wanted[1:]:
         array = None if column.array is None else column.array[None]
-        single = (1, *shape)
-        return Column(single, column.dtype, column.file, column.member, column.offset, array), 1
+        return replace(column, shape=(1, *shape), array=array), 1
     listed = ", ".join(map(str, wanted))
     raise FuriosaError(
         f"the input '{desc.name}' takes [{listed}], and the array has shape {list(shape)}",

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.evaluation.columns import state_of
 from furiosa_ir.evaluation.scores import rank_of
+from furiosa_ir.input_files import open_input
 from furiosa_ir.native_process import Answer, Job, Order
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugin_source import Plugin, PluginSource, find_plugin
@@ -48,10 +50,17 @@ def options_of(
             copies.append(_copy(source))
     return {
         "program": None if program is None else str(program),
+        "state": None if program is None else _state(program),
         "plugins": named,
         "copies": copies,
         "per_run": per_run,
     }
+
+
+def _state(program: Path) -> str:
+    """What tells a program's file from one that has taken its place."""
+    with open_input(program) as stream:
+        return state_of(stream)
 
 
 def _copy(source: PluginSource) -> dict[str, Any]:
@@ -65,7 +74,11 @@ def jobs(options: Mapping[str, Any], data: bytes) -> Mapping[str, Job]:
     """`ranks`: of labels among the scores of classes; `outputs`: all that the network gives."""
     plugins: list[Plugin] = [*options["plugins"], *_written(options["copies"])]
     load_plugins(plugins)
-    program = data if options["program"] is None else Path(options["program"])
+    program: bytes | Path = data
+    if options["program"] is not None:
+        program = Path(options["program"])
+        if _state(program) != options["state"]:
+            raise FuriosaError("it has changed since the evaluation began", file=str(program))
     running = session.create(program, worker_num=1, compiler_hints=False, plugins=plugins)
     per_run: int = options["per_run"]
 

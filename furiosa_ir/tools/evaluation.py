@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from furiosa_ir.errors import FuriosaError, readable
-from furiosa_ir.tools.arguments import INPUT, OUTPUT
+from furiosa_ir.tools.arguments import INPUT, OUTPUT, STDOUT
 from furiosa_ir.tools.command_line import Program
 from furiosa_ir.tools.errors import reported_errors
 from furiosa_ir.tools.part_options import shape_options
@@ -151,10 +151,12 @@ def evaluate_command(
         show.end()
         if output is not None:
             _write(found, output)
+        to_stderr = output == STDOUT
         if as_json:
-            click.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=2))
+            text = json.dumps(found.as_json(), ensure_ascii=False, indent=2)
+            click.echo(text, err=to_stderr)
         else:
-            _print(found)
+            _print(found, to_stderr=to_stderr)
 
 
 def _current_folder() -> Path | None:
@@ -247,20 +249,20 @@ def _duration(seconds: float) -> str:
     return f"{whole // 60} min" if whole < 6000 else f"{whole / 3600:.1f} h"
 
 
-def _print(found: Evaluation) -> None:
+def _print(found: Evaluation, *, to_stderr: bool) -> None:
+    lines: list[str] = []
     for name, value in found.result.items():
         if name in found.correct:
-            click.echo(f"{name}: {value * 100:.2f} % ({found.correct[name]} of {found.samples})")
+            lines.append(f"{name}: {value * 100:.2f} % ({found.correct[name]} of {found.samples})")
         else:
-            click.echo(f"{readable(name)}: {value:.6g}")
+            lines.append(f"{readable(name)}: {value:.6g}")
     run = found.samples - found.kept
     how = "the cluster" if found.scheduler else f"{found.workers} process"
     how += "es" * (found.scheduler is None and found.workers != 1)
     if run:
-        click.echo(
-            f"{run} samples in {_duration(found.seconds)}, {found.images_per_second:.3g} images/s "
-            f"on {how}"
-        )
+        rate = f"{found.images_per_second:.3g} images/s on {how}"
+        lines.append(f"{run} sample{'s' * (run != 1)} in {_duration(found.seconds)}, {rate}")
+    click.echo("\n".join(lines), err=to_stderr)
 
 
 def _write(found: Evaluation, output: Path) -> None:

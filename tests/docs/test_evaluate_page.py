@@ -28,7 +28,7 @@ def test_it_does_what_it_says(
     assert len(lines) == 4
     printed: list[str] = []
     for line in lines:
-        done = CliRunner().invoke(main, shlex.split(line)[1:])
+        done = CliRunner().invoke(main, [*shlex.split(line)[1:], "-j", "1"])
         assert done.exit_code == 0, (line, done.output)
         printed.append(done.stdout)
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

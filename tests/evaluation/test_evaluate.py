@@ -396,6 +396,26 @@ def test_a_nan_among_the_scores_is_told(images: Array) -> None:
     assert str(got.value) == "sample 5: the output 'y' has a NaN"
 
 
+def test_a_program_that_is_replaced_is_told(
+    program: bytes, images: Array, labels: list[int], tmp_path: Path
+) -> None:
+    """By whoever takes the place of a lost worker, which opens it anew."""
+    file = tmp_path / "net.enf"
+    file.write_bytes(program)
+    replaced: list[Progress] = []
+
+    def replace(progress: Progress) -> None:
+        if not replaced:
+            file.write_bytes(program + b" ")
+            for worker in workers_of(os.getpid()):
+                os.kill(worker, signal.SIGKILL)
+        replaced.append(progress)
+
+    many = np.concatenate([images] * 5)
+    with pytest.raises(FuriosaError, match=r"net.enf: it has changed since the evaluation began"):
+        evaluate(file, many, labels * 5, Settings(processes=1), on_step=replace)
+
+
 def test_what_cannot_be_measured(program: bytes, images: Array, labels: list[int]) -> None:
     def fails(message: str, given: Any = labels, **settings: Any) -> None:
         with pytest.raises(FuriosaError, match=message):
@@ -479,17 +499,17 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "labels.txt").write_text("\n".join(map(str, data["labels"])))
     fi.compile(NETWORK).save("net.enf")
     printed: set[str] = set()
-    for file, labels in (
-        (NETWORK, "labels"),
-        (DIGITS / "digits_qdq_int8.onnx", "labels.txt"),
-        ("net.enf", "labels.txt"),
+    for file, labels, jobs in (
+        (NETWORK, "labels", 1),
+        (DIGITS / "digits_qdq_int8.onnx", "labels.txt", 1),
+        ("net.enf", "labels.txt", 2),
     ):
-        done = run(str(file), "--data", "set.npz", "--labels", labels, "-j", "2")
+        done = run(str(file), "--data", "set.npz", "--labels", labels, "-j", str(jobs))
         assert done.exit_code == 0, done.output
         lines = done.stdout.splitlines()
         printed.add("\n".join(lines[:2]))
         assert lines[2].startswith("40 samples in ")
-        assert lines[2].endswith(" images/s on 2 processes")
+        assert lines[2].endswith(f" images/s on {jobs} process{'es' * (jobs > 1)}")
         assert "Samples 40/40, top-1 97.50 %" in done.stderr
     assert printed == {"top-1: 97.50 % (39 of 40)\ntop-5: 100.00 % (40 of 40)"}
     done = run(
@@ -501,6 +521,10 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["result"] == {"top-1": 1.0, "top-5": 1.0}
     assert (found["samples"], found["workers"], found["scheduler"]) == (4, 1, None)
     assert Path("each.csv").read_text() == "sample,rank\n0,0\n10,0\n20,0\n30,0\n"
+    done = run("net.enf", "--data", "set.npz", "--labels", "labels", "-qn", "1", "-j1", "-o", "-")
+    assert done.stdout == "sample,rank\n0,0\n"
+    assert done.stderr.startswith("top-1: 100.00 % (1 of 1)\n")
+    assert "\n1 sample in " in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "each.csv",
         "labels.txt",
@@ -512,7 +536,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 COMMAND_FAULTS = {
     "--data none.npz --labels labels": "none.npz: cannot be read: No such file",
     "--data set.npz": "there are no labels (give --labels",
-    "--data set.npz --labels none": "none: cannot be read: No such file",
+    "--data set.npz --labels none": "the labels 'none' are neither a file nor an array of the data",
     "--data set.npz --labels labels -j 2 --scheduler tcp://x:1": "--jobs is for this machine",
     "--data set.npz --labels labels -o set.npz": "the output would replace an input",
     "--data set.npz --labels labels --partial set.npz": "the output would replace an input",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tracemalloc
 import zipfile
 from collections.abc import Mapping
@@ -243,7 +244,21 @@ def test_labels_from_everywhere(tmp_path: Path) -> None:
     sources = [numbers, np.array(numbers, np.int16), tuple(numbers), *sorted(tmp_path.iterdir())]
     for source in sources:
         assert open_labels(source, tmp_path / "b.npz", FIVE).classes() == numbers
-    assert open_labels("images", tmp_path / "b.npz", FIVE).column.shape == (5, 4)
+    (column,) = open_labels("images", tmp_path / "b.npz", FIVE).columns
+    assert column.shape == (5, 4)
+
+
+def test_each_file_of_a_folder_may_have_its_labels(tmp_path: Path) -> None:
+    for number, count in enumerate((2, 3, 1)):
+        labels = np.arange(count) + 10 * number
+        np.savez(tmp_path / f"{number}.npz", x=np.zeros((count, 4), np.float32), y=labels)
+    samples = open_samples(tmp_path, ONE, "y")
+    labels = open_labels("y", tmp_path, samples)
+    assert labels.classes() == [0, 1, 10, 11, 12, 20]
+    assert list(labels.read([0, 3, 4, 5])) == [0, 11, 12, 20]
+    np.savez(tmp_path / "3.npz", x=np.zeros((1, 4), np.float32))
+    with pytest.raises(FuriosaError, match=r"3.npz: there is no array 'y', the labels"):
+        open_labels("y", tmp_path, samples)
 
 
 WRONG_LABELS = {
@@ -282,6 +297,8 @@ def test_arrays_that_are_no_labels(tmp_path: Path) -> None:
         open_labels([[1], [2, 3]], np.zeros(1), FIVE)  # pyright: ignore[reportArgumentType]
     with pytest.raises(FuriosaError, match=r"nothing.txt: cannot be read: No such file"):
         open_labels("nothing.txt", np.zeros(1), FIVE)
+    with pytest.raises(FuriosaError, match=r"'c' are neither a file nor .* are 'a', 'b'\)"):
+        open_labels("c", tmp_path / "two.npz", FIVE)
 
 
 @given(st.lists(st.integers(-3, 3), min_size=2, max_size=12), st.data())
@@ -299,3 +316,50 @@ def test_ranks_are_those_of_a_stable_sort(scores: list[int], data: st.DataObject
 def test_a_score_that_is_nan_is_an_error() -> None:
     with pytest.raises(FuriosaError, match="the output 'y' has a NaN"):
         rank_of(np.array([1, np.nan, 3], np.float32), 0, "y")
+
+
+def test_a_file_that_changes_meanwhile_is_told(tmp_path: Path) -> None:
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", np.zeros((2, 4), np.float32))
+    samples = open_samples(tmp_path, ONE)
+    reading = samples.read(range(4))
+    assert next(reading)[0] == 0
+    np.save(tmp_path / "b.npy", np.ones((3, 4), np.float32))
+    with pytest.raises(FuriosaError, match=r"b.npy: it has changed since it was looked at"):
+        list(reading)
+
+
+def claiming(shape: tuple[int, ...], data: bytes) -> bytes:
+    """An .npz file of bytes whose header, and directory, claim more."""
+    header = io.BytesIO()
+    fields = {"descr": "|i1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, fields)
+    size = len(header.getvalue()) + int(np.prod(shape, dtype=object))
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header.getvalue() + data)
+    found = bytearray(content.getvalue())
+    entry = found.index(b"PK\x01\x02")
+    found[entry + 24 : entry + 28] = min(size, 2**32 - 2).to_bytes(4, "little")
+    return bytes(found)
+
+
+def test_what_a_small_file_claims_costs_no_memory(tmp_path: Path) -> None:
+    """2^32 samples of one byte, out of 1 KB; a sample, or labels, of gigabytes."""
+    path = tmp_path / "x.npz"
+    path.write_bytes(claiming((2**32 - 200,), bytes(1000)))
+    tracemalloc.start()
+    samples = open_samples(path, [desc((), DataType.INT8)])
+    assert samples.count == 2**32 - 200
+    with pytest.raises(FuriosaError, match=r"x.npz: cannot be read: it is damaged"):
+        for _ in samples.read(range(samples.count)):
+            pass
+    with pytest.raises(FuriosaError, match="bytes of it are needed at once"):
+        open_labels(path, path, samples).classes()
+    path.write_bytes(claiming((1, 2**32 - 200), bytes(1000)))
+    (column,) = columns_of(path).values()
+    with column.opened() as rows, pytest.raises(FuriosaError, match="needed at once"):
+        rows(0, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
