@@ -25,9 +25,9 @@ from furiosa_ir.backends.warboy.dialect.segment import (
     memory_addresses,
     memory_plan,
 )
-from furiosa_ir.backends.warboy.planning.areas import sram_areas
+from furiosa_ir.backends.warboy.planning.areas import place_areas, sram_areas
 from furiosa_ir.backends.warboy.planning.best_fit import best_fit
-from furiosa_ir.backends.warboy.planning.placement import forget, place_intervals
+from furiosa_ir.backends.warboy.planning.placement import forget
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.ir.passes import Pass
@@ -95,7 +95,7 @@ class _Placements(Instrumentation):
             _, greedy = best_fit(intervals)
             between = time.process_time()
             forget()
-            found = place_intervals(intervals, capacity=machine.slice_bytes)
+            _, found = place_areas(areas, machine)
             ended = time.process_time()
             addresses = memory_addresses(function)
             assert found.peak == addresses.sram_bytes

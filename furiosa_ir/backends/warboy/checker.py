@@ -6,7 +6,8 @@ The second part follows the commands in order of issue with a shadow of the memo
 * Races: two commands on different engines touch the same bytes, at least one of them writes, and no
   chain of tokens and engine order puts one before the other. Each engine works in order, so what a
   command knows of the other engine is one number: how far that one has come at least.
-* A kernel overwrites a tile that it reads, unless it is the very same tile.
+* A kernel overwrites what it reads, unless it is the very same tile, which its vector program takes
+  element by element, and nothing else of it reads.
 
 The shadow has one entry for 32 bytes ("line"), which is what tiles are aligned to; a mask of 32
 bits keeps the first check exact to the byte, and a suspected race is confirmed byte for byte.
@@ -23,14 +24,18 @@ import numpy as np
 from furiosa_ir.backends.warboy.enf.commands import ENGINE, DramPlace, SramPlace, kind_of
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
+    Dot,
     DramFlat,
     NpuSegment,
+    Pool,
     SramFlat,
     SramTile,
+    Vector,
 )
 from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
 from furiosa_ir.backends.warboy.enf.validation import CommandFailure, validate_program
 from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.vector_engine import INSTRUCTIONS
 from furiosa_ir.backends.warboy.written import Written
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.limits import Budget, limit, way_out
@@ -220,7 +225,7 @@ class _SegmentCheck:
             if self._end(place) > self.segment.sram_bytes:
                 raise ValueError("writes beyond the SRAM that its segment declares")
             for source in reads:
-                if source != place and self._overlap(source, place):
+                if not _is_in_place(command, source, place) and self._overlap(source, place):
                     raise ValueError("overwrites SRAM that it reads")
             self._write(place, engine, position)
 
@@ -282,6 +287,21 @@ class _SegmentCheck:
             raise ValueError("reads DRAM that nothing wrote")
         if target is not None:
             self.workspace.add(*_bytes(target))
+
+
+def _is_in_place(command: Command, source: SramPlace, target: SramPlace) -> bool:
+    """Whether a command that reads and writes one tile reads each element before it writes it.
+
+    That is so if its vector program takes the tile element by element, and nothing else reads it.
+    """
+    if source != target or not isinstance(command, Vector | Dot | Pool):
+        return False
+    heads = () if isinstance(command, Vector) else (command.x,)
+    if isinstance(command, Dot):
+        heads = (*heads, command.weight, command.bias)
+    return source not in heads and all(
+        INSTRUCTIONS[instruction.opcode].elementwise for instruction in command.program
+    )
 
 
 def _bytes(side: DramPlace) -> tuple[int, Sequence[int], Sequence[int]]:

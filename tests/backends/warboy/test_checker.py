@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from furiosa_ir.backends.warboy.checker import check_program
-from furiosa_ir.backends.warboy.enf.records import Store, Vector
+from furiosa_ir.backends.warboy.enf.records import Pool, Store, Vector
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.errors import VerificationFailure
 from tests.backends.warboy.simulator.program_builder import ProgramBuilder
 from tests.fuzz.hostile_enf import races
@@ -115,6 +116,26 @@ def test_a_kernel_may_work_in_place_only_on_the_same_tile():
     x = b.input((1, 8, 8, 8))
     b.output(b.kernel(Vector((x,), (), (), replace(x, order="HWC"), 0)))
     refuse(b.program(), "overwrites SRAM that it reads")
+
+
+def test_only_what_is_taken_element_by_element_is_worked_on_in_place():
+    """An axis is read behind what is written; windows are read more than once."""
+    largest = (Instruction("reduce", (0,), (0, 3), "max"), Instruction("sub", (0, 1)))
+    b = ProgramBuilder(slices=8)
+    x = b.input((1, 8, 8, 8))
+    b.output(b.kernel(Vector((x,), (), largest, x, 0)))
+    refuse(b.program(), "overwrites SRAM that it reads")
+    pool = ("max", (3, 3), (1, 1), (1, 1), (1, 1, 1, 1), 0)
+    for operands in ((), ("x",)):
+        b = ProgramBuilder(slices=8)
+        x = b.input((1, 8, 8, 8))
+        program = (Instruction("maximum", (0, 1)),) if operands else ()
+        b.output(b.kernel(Pool(x, *pool, (x,) * len(operands), (), program, x, 0)))
+        refuse(b.program(), "overwrites SRAM that it reads")
+    b = ProgramBuilder(slices=8)
+    x, y = b.input((1, 8, 8, 8)), b.input((1, 8, 8, 8), name="y")
+    b.output(b.kernel(Pool(x, *pool, (y,), (), (Instruction("maximum", (0, 1)),), y, 0)))
+    check_program(b.program())
 
 
 def test_sram_bounds_and_alignment():

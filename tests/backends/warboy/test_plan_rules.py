@@ -97,6 +97,9 @@ CASES = [
     (memory(buffers=first(element=3)), "buffer 0 has elements of 3 bytes"),
     (memory(buffers=alias_of_nothing), "buffer 0 is an alias of buffer 1, no place"),
     (kernel_plan(prefetch=3), "warboy.dot: kernel 0 cannot prefetch 3 kernels ahead"),
+    (kernel_plan(in_place=0), "buffer . cannot take the place of buffer . at kernel 0"),
+    (kernel_plan(in_place=1), "kernel 0 has no tile as operand 1"),
+    (kernel_plan(in_place=-1), "kernel 0 has no tile as operand -1"),
     (kernel_plan(whole=(9,)), r"warboy.dot: \[9\] are no dimensions"),
 ]
 

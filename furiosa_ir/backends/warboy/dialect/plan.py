@@ -147,6 +147,7 @@ class KernelPlan:
         whole: dimensions that no tile splits, because something is reduced or gathered along them.
         store: each step's result is also stored to DRAM.
         prefetch: how many kernels ahead the first block's parameters are loaded; 0: just before.
+        in_place: the operand whose buffer's place in SRAM the result's takes; None: it has its own.
     """
 
     operands: tuple[OperandBinding | ParameterBinding, ...]
@@ -155,6 +156,7 @@ class KernelPlan:
     whole: tuple[int, ...]
     store: bool
     prefetch: int
+    in_place: int | None
 
 
 @dataclass(frozen=True, slots=True)

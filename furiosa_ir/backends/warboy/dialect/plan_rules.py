@@ -247,6 +247,32 @@ def _verify_places(plan: KernelPlan, number: int, memory: MemoryPlan, live: Cont
             _in_dram(memory, binding.buffer)
         elif binding.buffer not in live:
             raise VerificationFailure(f"buffer {binding.buffer} is not live at kernel {number}")
+    if plan.in_place is not None:
+        _verify_in_place(plan, plan.in_place, number, memory)
+
+
+def _verify_in_place(plan: KernelPlan, index: int, number: int, memory: MemoryPlan) -> None:
+    """The operand's live range ends where the result's begins, and both lie in one way."""
+    operand = plan.operands[index] if 0 <= index < len(plan.operands) else None
+    if not isinstance(operand, OperandBinding):
+        raise VerificationFailure(f"kernel {number} has no tile as operand {index}")
+    source, target = memory.buffers[operand.buffer], memory.buffers[plan.result.buffer]
+    ends = any(r.buffer == operand.buffer and r.last == number for r in memory.live_ranges)
+    begins = any(
+        r.buffer == plan.result.buffer and r.first == number and not r.filled
+        for r in memory.live_ranges
+    )
+    if (
+        not ends
+        or not begins
+        or operand.buffer == plan.result.buffer
+        or (source.shape, source.element, source.slices, source.order)
+        != (target.shape, target.element, target.slices, target.order)
+    ):
+        raise VerificationFailure(
+            f"buffer {plan.result.buffer} cannot take the place of buffer {operand.buffer} at "
+            f"kernel {number}"
+        )
 
 
 def verify_memory_addresses(

@@ -30,7 +30,7 @@ from furiosa_ir.backends.warboy.dialect.segment import (
     memory_plan,
 )
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.areas import sram_areas
+from furiosa_ir.backends.warboy.planning.areas import place_areas, sram_areas
 from furiosa_ir.backends.warboy.planning.intervals import Interval
 from furiosa_ir.backends.warboy.planning.placement import Placement, place_intervals
 from furiosa_ir.backends.warboy.stages import require
@@ -75,10 +75,10 @@ def allocate(function: FuncOp, machine: Machine) -> None:
     """
     memory, kernels = memory_plan(function), kernels_of(function)
     areas = sram_areas(memory, kernel_plans(kernels), machine)
-    sram = place_intervals([area.interval for area in areas], capacity=machine.slice_bytes)
+    found, sram = place_areas(areas, machine)
     if sram.peak > machine.slice_bytes:
         raise CompilationFailure(f"the plan takes {sram.peak} bytes of a slice")
-    placed = list(zip(areas, sram.addresses, strict=True))
+    placed = list(zip(areas, found, strict=True))
     resident = [address for area, address in placed if area.kind == "live_range"]
     slots: dict[tuple[str, int, int], tuple[int, ...]] = {}
     for area, address in placed:

@@ -13,14 +13,13 @@ from furiosa_ir.backends.warboy.dialect.attributes import MEMORY, MemoryAttr, Pl
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, OperandBinding
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.areas import sram_areas
+from furiosa_ir.backends.warboy.planning.areas import place_areas, sram_areas
 from furiosa_ir.backends.warboy.planning.assigned_views import read_views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
 from furiosa_ir.backends.warboy.planning.layout_choice import choose_layouts
 from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, Workload, plan_live_ranges
-from furiosa_ir.backends.warboy.planning.placement import place_intervals
 from furiosa_ir.backends.warboy.planning.remarks import tell_copies, tell_shared_weights
 from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
 from furiosa_ir.backends.warboy.planning.tiles import Task
@@ -135,8 +134,7 @@ def _fit(
         )
         memory = MemoryPlan(buffers, sram.live_ranges)
         areas = sram_areas(memory, sram.kernels, machine)
-        placement = place_intervals([a.interval for a in areas], capacity=machine.slice_bytes)
-        if placement.peak <= machine.slice_bytes:
+        if place_areas(areas, machine)[1].peak <= machine.slice_bytes:
             say_all(held)
             if share < CAPACITIES[0]:
                 missed(

@@ -14,6 +14,7 @@ None of them changes an operation; passes do, in `passes/`.
 | `storage` | the buffers, places and DRAM allocations of a whole function |
 | `layouts`, `layout_choice` | over how many slices a buffer goes, in which order; the fastest |
 | `tiles` | how a kernel's loops are split into steps, and what a split takes of SRAM |
+| `in_place` | which operand's place a result may take |
 | `estimate` | how many cycles a split takes |
 | `live_ranges` | when a buffer lies in SRAM, what is spilled; the tiling of each kernel |
 | `areas` | what all that takes of SRAM, and when |

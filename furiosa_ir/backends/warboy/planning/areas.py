@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from furiosa_ir.backends.warboy.dialect.plan import (
     KernelPlan,
@@ -14,6 +14,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.intervals import Interval
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes, sram_bytes
+from furiosa_ir.backends.warboy.planning.placement import Placement, place_intervals
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
 
 
@@ -27,12 +28,15 @@ class Area:
         owner: see `kind`.
         operand: number of the operand; one more than the last for the result.
         interval: how much, and from which kernel to which.
+        takes: number of the area whose place it takes, which ends where this one begins; None: it
+            has a place of its own.
     """
 
     kind: str
     owner: int
     operand: int
     interval: Interval
+    takes: int | None = None
 
 
 def parameter_slots(plan: KernelPlan, operand: int, machine: Machine) -> tuple[int, int]:
@@ -59,10 +63,12 @@ def sram_areas(
         machine: the target.
     """
     areas: list[Area] = []
+    taken = _taken(memory, kernels)
     for number, live in enumerate(memory.live_ranges):
         buffer = memory.buffers[live.buffer]
         size = sram_bytes(buffer.shape, buffer.element, buffer.slices, buffer.order, machine)
-        areas.append(Area("live_range", number, 0, Interval(size, live.first, live.last)))
+        interval = Interval(size, live.first, live.last)
+        areas.append(Area("live_range", number, 0, interval, taken.get(number)))
     for k, plan in kernels.items():
         first = k - plan.prefetch
         for operand in range(len(plan.operands)):
@@ -74,3 +80,40 @@ def sram_areas(
                 size = sram_bytes(s.shape, element, s.slices, s.order, machine)
                 areas += [Area("stage", k, operand, Interval(size, k, k))] * s.slots
     return areas
+
+
+def _taken(memory: MemoryPlan, kernels: Mapping[int, KernelPlan]) -> dict[int, int]:
+    """Live range -> the one whose place it takes, for results that kernels make in place."""
+    begins = {(live.buffer, live.first): n for n, live in enumerate(memory.live_ranges)}
+    ends = {(live.buffer, live.last): n for n, live in enumerate(memory.live_ranges)}
+    taken: dict[int, int] = {}
+    for k, plan in kernels.items():
+        if plan.in_place is not None:
+            operand = plan.operands[plan.in_place]
+            assert isinstance(operand, OperandBinding), "verify_memory has looked"
+            taken[begins[plan.result.buffer, k]] = ends[operand.buffer, k]
+    return taken
+
+
+def place_areas(areas: Sequence[Area], machine: Machine) -> tuple[list[int], Placement]:
+    """(the address of each area, the placement of what has a place of its own).
+
+    An area and those that take its place, one after the other, are placed as one.
+    """
+    roots = [_root(areas, number) for number in range(len(areas))]
+    last = [area.interval.last for area in areas]
+    for number, root in enumerate(roots):
+        last[root] = max(last[root], areas[number].interval.last)
+    own = [number for number, root in enumerate(roots) if number == root]
+    placement = place_intervals(
+        [replace(areas[n].interval, last=last[n]) for n in own], capacity=machine.slice_bytes
+    )
+    addresses = dict(zip(own, placement.addresses, strict=True))
+    return [addresses[root] for root in roots], placement
+
+
+def _root(areas: Sequence[Area], number: int) -> int:
+    """The first of those whose place an area takes: it may have taken its own from another one."""
+    while (taken := areas[number].takes) is not None:
+        number = taken
+    return number

@@ -9,7 +9,7 @@ DRAM and passes through SRAM by tiles.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from furiosa_ir.backends.warboy.dialect.plan import (
@@ -24,6 +24,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.estimate import split_cycles
+from furiosa_ir.backends.warboy.planning.in_place import in_place_operand
 from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.remarks import PlanRemarks
 from furiosa_ir.backends.warboy.planning.tiles import (
@@ -35,7 +36,7 @@ from furiosa_ir.backends.warboy.planning.tiles import (
 )
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
-from furiosa_ir.ir.remarks import analysis, described, heard, held_remarks, missed, say_all
+from furiosa_ir.ir.remarks import analysis, described, heard, held_remarks, missed, passed, say_all
 
 NEVER = 1 << 30
 """The next use of a buffer that is not used again."""
@@ -360,13 +361,26 @@ def _try(
     elif result in resident:
         return None
     room = sweep.capacity - sum(layouts[b].slice_bytes for b in resident)
-    if room <= 0:
+    spared, in_place = _spared(sweep, task, resident) if keeps_result else (0, None)
+    if room + spared <= 0:
         return None
     for tile in tiles:
         split = make_split(task, tile, resident, sweep.machine, slots=slots)
-        if split.parameter_bytes + split.stage_bytes <= room:
+        needed = split.parameter_bytes + split.stage_bytes
+        if needed <= room:
             return split
+        if needed <= room + spared:
+            return replace(split, in_place=in_place)
     return None
+
+
+def _spared(sweep: _Sweep, task: Task, resident: frozenset[int]) -> tuple[int, int | None]:
+    """(bytes of a slice that are not needed if the result takes an operand's place, which one)."""
+    number = in_place_operand(task, sweep.workload.storages, sweep.workload.layouts)
+    binding = None if number is None else task.operands[number]
+    if binding is None or binding.buffer not in resident:
+        return 0, None
+    return sweep.workload.layouts[binding.buffer].slice_bytes, number
 
 
 def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
@@ -385,6 +399,9 @@ def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
     if store:
         sweep.valid.add(result.buffer)
     used = sum(workload.layouts[b].slice_bytes for b in sweep.resident)
+    if split.in_place is not None:
+        _tell_in_place(sweep, task, split.in_place)
+        used -= workload.layouts[task.result.buffer].slice_bytes
     sweep.used[k] = used + split.parameter_bytes + split.stage_bytes
     if heard():
         analysis(
@@ -400,7 +417,27 @@ def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
         )
     ahead = _prefetch(sweep, task, split.parameter_bytes)
     sweep.plans[k] = KernelPlan(
-        tuple(operands), result, split.tile, tuple(sorted(task.geometry.whole)), store, ahead
+        tuple(operands),
+        result,
+        split.tile,
+        tuple(sorted(task.geometry.whole)),
+        store,
+        ahead,
+        split.in_place,
+    )
+
+
+def _tell_in_place(sweep: _Sweep, task: Task, number: int) -> None:
+    if not heard():
+        return
+    size = sweep.workload.layouts[task.result.buffer].slice_bytes
+    passed(
+        task.op,
+        "in-place",
+        "its result takes the place of {operand}, which it is the last to read: {bytes:,} "
+        "{bytes:byte|bytes} of a slice, which there would be no room for",
+        operand=described(task.op.inputs[number].owner),
+        bytes=size,
     )
 
 

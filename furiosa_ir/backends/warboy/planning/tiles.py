@@ -64,12 +64,14 @@ class Split:
         stages: for each operand, then for the result; None: resident, or a parameter.
         parameter_bytes: bytes of every slice that parameters take.
         stage_bytes: bytes of every slice that the stages take.
+        in_place: the operand whose place in SRAM the result takes; None: it needs its own.
     """
 
     tile: Shape4
     stages: tuple[Stage | None, ...]
     parameter_bytes: int
     stage_bytes: int
+    in_place: int | None = None
 
 
 def wanted_order(geometry: Geometry, machine: Machine) -> str | None:

@@ -17,5 +17,5 @@ builtin.module attributes {graph.source = "tflite"} {
 
 // CHECK:         warboy.addresses = #warboy.addresses<memory_addresses(live_ranges = (64, 0, 64), allocations = (0, -1, 0), sram_bytes = 192, workspace_bytes = 256,
 // CHECK-NEXT:    inputs = (0), outputs = (0), sram_bound = 192, workspace_bound = 256)>} {
-// CHECK:         prefetch = 0)>, addresses = #warboy.addresses<kernel_addresses(parameters = ((), (96), (128), (160)), stages = ((), (), (), (), ()))>}
-// CHECK:         prefetch = 0)>, addresses = #warboy.addresses<kernel_addresses(parameters = (()), stages = ((), ()))>} : tensor<1x4x4x8xi8> {
+// CHECK:         prefetch = 0, in_place = none)>, addresses = #warboy.addresses<kernel_addresses(parameters = ((), (96), (128), (160)), stages = ((), (), (), (), ()))>}
+// CHECK:         prefetch = 0, in_place = none)>, addresses = #warboy.addresses<kernel_addresses(parameters = (()), stages = ((), ()))>} : tensor<1x4x4x8xi8> {
