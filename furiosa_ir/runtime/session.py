@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
@@ -390,13 +391,19 @@ def _check_made(program: Program, segment: DeviceSegment, made: object) -> None:
         array = cast("Array | None", array if isinstance(array, np.ndarray) else None)
         if array is None:
             what = f"makes no array for '{tensor.name}'"
-        elif (array.dtype.name, array.shape) != (tensor.dtype, tensor.shape):
+        elif (_name_of(array.dtype), array.shape) != (tensor.dtype, tensor.shape):
             made_as = f"{array.dtype.name}{list(array.shape)}"
             declared = f"{tensor.dtype}{list(tensor.shape)}"
             what = f"makes '{tensor.name}' as {made_as}, which is declared as {declared}"
         else:
             continue
         raise ExecutionFailure(f"the executor of '{program.target}' {what}, in {segment.name}")
+
+
+@cache
+def _name_of(dtype: np.dtype[Any]) -> str:
+    """`dtype.name`, which takes numpy 5 us."""
+    return dtype.name
 
 
 def usable_processors() -> int:

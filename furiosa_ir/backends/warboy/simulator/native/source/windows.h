@@ -77,7 +77,8 @@ static void accumulate_dense(const struct window *w, const word *plan, word firs
     int32_t *accumulator = (int32_t *)to;
     for (word g = 0; g < groups; g++) {
 #ifdef __AMX_INT8__
-        if (tiled)
+        /* Of few pixels a tile would be mostly empty. */
+        if (tiled && count > 4)
             matrix_products(w->places, first, count, w->pixels.columns, w->pixels.step_w, &s,
                             accumulator, w->channels, outputs);
         else
@@ -101,6 +102,7 @@ static enum outcome run_dense(const word *plan, const struct memory *memory) {
     const struct window w = read_window(&plan, memory);
     const word size = next(&plan);
 #ifdef __AMX_INT8__
+    if (w.count <= 4) return run_window(&w, accumulate_dense, plan, plan + size, 4, memory);
     configure_tiles();
     const enum outcome outcome = run_window(&w, accumulate_dense, plan, plan + size, 4, memory);
     _tile_release();
