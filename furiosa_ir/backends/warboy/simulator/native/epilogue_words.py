@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from furiosa_ir.backends.warboy.enf.records import Dot, Pool, Shape4, Vector
+from furiosa_ir.backends.warboy.enf.records import Dot, Pool, Vector
 from furiosa_ir.backends.warboy.simulator.memory import TileAccess
 from furiosa_ir.backends.warboy.simulator.native.tiles import Sizes, dense_strides, put_tile
 from furiosa_ir.backends.warboy.simulator.native.vector_words import (
@@ -25,7 +25,7 @@ _SLACK = 64
 def put_epilogue(
     words: Words,
     command: Vector | Dot | Pool,
-    accumulator: tuple[Shape4, int] | None,
+    accumulator: Register | None,
     parameters: Sequence[Array],
     sizes: Sizes,
 ) -> tuple[Words, int]:
@@ -34,14 +34,14 @@ def put_epilogue(
     Args:
         words: of the command, from which room is taken.
         command: the command.
-        accumulator: its shape and bytes of an element; None for `Vector`.
+        accumulator: what is known of it; None for `Vector`.
         parameters: the program's constants.
         sizes: of the memories.
     """
     program, result = command.program, command.result
     inputs: list[Register | None] = []
     if accumulator is not None:
-        inputs.append(Register(*accumulator))
+        inputs.append(accumulator)
     used = {number for i in program for number in i.operands} if program else {0}
     tiles = command.operands
     if len(tiles) > _MOST_OPERANDS:

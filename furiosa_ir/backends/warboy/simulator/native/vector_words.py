@@ -40,11 +40,19 @@ class Register(NamedTuple):
         shape: (N, H, W, C), or (256,) of a table.
         element: bytes of an element.
         constant: its elements if they are known.
+        reach: the greatest magnitude of an element, where it is known to be less than its type's.
     """
 
     shape: Shape
     element: int
     constant: Array | None = None
+    reach: int | None = None
+
+    @property
+    def magnitude(self) -> int:
+        """The greatest magnitude of an element."""
+        of_type = 1 << (8 * self.element - 1)
+        return of_type if self.reach is None else min(self.reach, of_type)
 
 
 @dataclass(frozen=True)
@@ -123,14 +131,34 @@ def _rescale(i: Instruction, c: _Context) -> _Coded:
     if i.mode == "near_even":
         extra = fixed_point.tie_slack(shift, max(abs(low), abs(high)) + 1)
     address = c.words.constants.address
+    shifts = 0
+    if mode == _ROUNDINGS["double"] and input_zp == 0 and c.operands[0].element == 4:
+        # The first rounding leaves no more than x, to which a half is added.
+        reach = c.operands[0].magnitude + 1 + int(half.max())
+        if max(reach, -low, high) < 1 << 31:
+            shifts = address(right, np.int32)
     return _Coded(
         mode,
         (
             address(multiplier, np.int32), address(right, np.int64), address(half, np.int64),
-            address(extra, np.int64), input_zp, output_zp, low, high,
+            address(extra, np.int64), input_zp, output_zp, low, high, shifts,
         ),
         (0,),
     )  # fmt: skip
+
+
+def _reach(i: Instruction, operands: Sequence[Register]) -> int | None:
+    """The greatest magnitude of an instruction's result, None if that of its type."""
+    match i.opcode:
+        case "rescale" | "clamp" | "divide":
+            return max(map(abs, i.immediates[-2:]))
+        case "lookup" if operands[1].constant is not None:
+            return int(np.abs(operands[1].constant.astype(np.int64)).max())
+        case "add" | "sub":
+            reach = sum(operand.magnitude for operand in operands)
+            return reach if reach < 1 << (8 * i.element - 1) else None
+        case _:
+            return None
 
 
 def _pair(_i: Instruction, _c: _Context) -> _Coded:
@@ -226,9 +254,11 @@ class _Program:
         for number, instruction in enumerate(program):
             if instruction.opcode not in _INSTRUCTIONS:
                 raise NoWords(f"the kernels do not know '{instruction.opcode}'")
-            shapes = [self.known[o].shape for o in instruction.operands]
+            operands = [self.known[o] for o in instruction.operands]
+            shapes = [operand.shape for operand in operands]
             shape = INSTRUCTIONS[instruction.opcode].shape(instruction, shapes)
-            self.known.append(Register(shape, instruction.element))
+            reach = _reach(instruction, operands)
+            self.known.append(Register(shape, instruction.element, reach=reach))
             self.numbers.append(len(inputs) + number)
 
     def result(self, number: int) -> Register:

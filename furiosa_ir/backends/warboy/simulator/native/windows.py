@@ -12,6 +12,7 @@ from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.simulator.memory import TileAccess, address_of
 from furiosa_ir.backends.warboy.simulator.native.epilogue_words import LINES, put_epilogue
 from furiosa_ir.backends.warboy.simulator.native.tiles import Sizes, put_tile
+from furiosa_ir.backends.warboy.simulator.native.vector_words import Register
 from furiosa_ir.backends.warboy.simulator.native.words import NoWords, Words
 from furiosa_ir.backends.warboy.simulator.padded_input import PaddedInput
 from furiosa_ir.numerics.array import Array
@@ -59,9 +60,7 @@ def _put_window(
     size = prod(padded.buffer)
     top, left = padded.first
     stride_h, stride_w = command.strides
-    # Vectors read behind the last pixel, tiles up to 15 pixels behind it.
-    slack = _SLACK + 16 * stride_w * channels
-    words.put(words.room(size + slack), size, -1 if padded.plain else fill & 0xFF, flip)
+    words.put(words.room(size + _SLACK), size, -1 if padded.plain else fill & 0xFF, flip)
     words.put(top * row + left * channels)
     words.put(rows * row, spread[0] * row, spread[1] * channels, 1)
     put_tile(words, tile, sizes)
@@ -94,7 +93,8 @@ def put_pool(words: Words, command: Pool, parameters: Sequence[Array], sizes: Si
     """A `Pool`."""
     maximum = command.kind == "max"
     shape, element = accumulator_shape(command), 1 if command.kind == "max" else 4
-    epilogue, kind = put_epilogue(words, command, (shape, element), parameters, sizes)
+    accumulator = Register(shape, element)
+    epilogue, kind = put_epilogue(words, command, accumulator, parameters, sizes)
     fill = -128 if maximum else command.x_zp
     words.put(POOL)
     padded, _ = _put_window(words, command, fill, 0, shape, element, kind, sizes)
@@ -136,12 +136,23 @@ def put_dot(
     if bias is not None and bias.size != outputs:
         raise NoWords("its bias has another number of channels")
     shape = accumulator_shape(command)
-    epilogue, kind = put_epilogue(words, command, (shape, 4), parameters, sizes)
+    accumulator = Register(shape, 4, reach=_reach(command, weight, bias))
+    epilogue, kind = put_epilogue(words, command, accumulator, parameters, sizes)
     if inner == 1 and command.group > 1:
         _put_depthwise(words, command, weight, bias, shape, kind, sizes)
     else:
         _put_dense(words, command, weight, bias, shape, kind, sizes, tiled=tiled)
     words.put(*epilogue.words)
+
+
+def _reach(command: Dot, weight: Array, bias: Array | None) -> int | None:
+    """The greatest magnitude of an accumulator; None where it may wrap."""
+    x = max(command.x_zp + 128, 127 - command.x_zp)
+    factor = max(command.weight_zp + 128, 127 - command.weight_zp)
+    reach = weight.size // len(weight) * x * factor
+    if bias is not None:
+        reach += int(np.abs(bias.astype(np.int64)).max())
+    return reach if reach < 1 << 31 else None
 
 
 def _put_dense(
@@ -180,7 +191,8 @@ def _put_dense(
     ones = 0
     if command.weight_zp:
         ones, *_ = _packed(words, np.ones_like(rows[:1]), terms, 1, 0)
-    part.put(ones, words.room(4 * chunk), int(tiled))
+    windows = len(taps) * terms * (chunk + 31) if tiled else 0
+    part.put(ones, words.room(4 * chunk), int(tiled), words.room(windows))
     words.put_sized(part)
 
 

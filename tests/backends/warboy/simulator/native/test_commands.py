@@ -355,6 +355,34 @@ def test_vector_programs(data):
     simulate_whatever_happens(b, *arrays)
 
 
+@given(
+    st.sampled_from([(1 << 30) - 2, (1 << 31) - 2, (1 << 30) - 1, 5000]),
+    st.lists(st.integers(31, 62), min_size=1, max_size=40),
+    st.integers(-128, 127),
+    SEEDS,
+)
+def test_double_rounding_at_the_ends_of_32_bits(reach, shifts, zp, seed):
+    """What fits 32 bits all the way is rescaled so, and what just does not is not."""
+    rng = np.random.default_rng(seed)
+    channels = len(shifts)
+    b = ProgramBuilder(slices=8)
+    x = wide_input(b, (1, 3, 5, channels), {"slices": (3, 1), "order": "HWC"}, 4)
+    ends = [-(1 << 31), 1 - (1 << 31), -1, 0, 1, (1 << 31) - 1]
+    data = np.concatenate([rng.choice(ends, 7 * channels), rng.integers(*LIMITS[4], 8 * channels)])
+    multipliers = rng.choice([-(1 << 31), (1 << 31) - 1, 1 << 30, 0, -1], (1, 1, 1, channels))
+    parameters = (
+        b.parameter(multipliers.astype(np.int32)),
+        b.parameter(np.array(shifts, np.int8).reshape(1, 1, 1, -1)),
+    )
+    program = (
+        Instruction("clamp", (0,), (-reach, reach), element=4),
+        Instruction("rescale", (3, 1, 2), (0, zp, -128, 127), "double", 1),
+    )
+    result = b.tile((1, 3, 5, channels), (3, 1), "HWC")
+    b.output(b.kernel(Vector((x,), parameters, program, result, 0)))
+    simulate(b, data.astype(np.int32).view(np.int8))
+
+
 @given(st.data(), convolutions(), st.booleans())
 def test_convolutions_with_operands(data, conv, large):
     """An operand beside the accumulator, programs of several instructions, or none at all."""

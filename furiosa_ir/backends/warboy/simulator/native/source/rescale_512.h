@@ -125,3 +125,36 @@ static void rescale_elements(int mode, word in, int narrow, word out, const void
 }
 #undef RESCALE_512
 #undef MODES_512
+
+/* DOUBLE from sixteen int32 to int8 or int32 where all of it but the product fits 32 bits, which
+   `vector_words.py` has shown. `shifts`: int32, of a line. */
+static inline __attribute__((always_inline)) __m512i doubled(__m512i x, __m512i m, __m512i shift) {
+    const __m512i nudge = _mm512_set1_epi64((int64_t)1 << 30), one = _mm512_set1_epi32(1);
+    /* Products of even and of odd elements; bits 31 to 62 of each are the first rounding's result. */
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, m), nudge);
+    const __m512i odd = _mm512_add_epi64(
+        _mm512_mul_epi32(_mm512_srli_epi64(x, 32), _mm512_srli_epi64(m, 32)), nudge);
+    const __m512i v = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 31),
+                                              _mm512_slli_epi64(odd, 1));
+    const __m512i half = _mm512_srli_epi32(_mm512_sllv_epi32(one, shift), 1);
+    const __mmask16 down = _mm512_movepi32_mask(v) & _mm512_test_epi32_mask(half, half);
+    return _mm512_srav_epi32(_mm512_add_epi32(_mm512_mask_sub_epi32(v, down, v, one), half), shift);
+}
+
+static void double_16(const int32_t *x, word element, uint8_t *to, word n, const struct factors *f,
+                      const int32_t *shifts) {
+    const __m512i low = _mm512_set1_epi32((int32_t)f->low);
+    const __m512i high = _mm512_set1_epi32((int32_t)f->high);
+    const __m512i zp = _mm512_set1_epi32((int32_t)f->output_zp);
+    for (word i = 0; i < n; i += 16) {
+        const __mmask16 some = n - i >= 16 ? 0xffff : (__mmask16)((1 << (n - i)) - 1);
+        __m512i v = doubled(_mm512_maskz_loadu_epi32(some, x + i),
+                            _mm512_maskz_loadu_epi32(some, f->multiplier + i),
+                            _mm512_maskz_loadu_epi32(some, shifts + i));
+        v = _mm512_add_epi32(_mm512_min_epi32(_mm512_max_epi32(v, low), high), zp);
+        if (element == 1)
+            _mm512_mask_cvtepi32_storeu_epi8((int8_t *)to + i, some, v);
+        else
+            _mm512_mask_storeu_epi32((int32_t *)to + i, some, v);
+    }
+}

@@ -68,6 +68,10 @@ static void rescale_line(const word *op, struct value x, struct value to, word n
     };
     const int rounding = (int)op[1];
 #ifdef AVX512
+    if (op[15] && x.element == 4) {
+        double_16((const int32_t *)x.data, to.element, to.data, n, &f, (const int32_t *)op[15]);
+        return;
+    }
     if (rounding != DOUBLE_LEFT && x.element != 1) {
         const int narrow = x.element == 4 && f.input_zp == 0;
         rescale_elements(rounding, x.element, narrow, to.element, x.data, to.data, n, &f);
@@ -99,6 +103,17 @@ static void rescale_line(const word *op, struct value x, struct value to, word n
 /* The table by the byte of the element: op[7]. */
 static void lookup_line(const word *op, struct value x, struct value to, word n) {
     const uint8_t *from = x.data;
+#ifdef AVX512
+    if (to.element == 4) {
+        for (word i = 0; i < n; i += 16) {
+            const __mmask16 some = n - i >= 16 ? 0xffff : (__mmask16)((1 << (n - i)) - 1);
+            const __m512i index = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, from + i));
+            const __m512i found = _mm512_i32gather_epi32(index, (const void *)op[7], 4);
+            _mm512_mask_storeu_epi32((int32_t *)to.data + i, some, found);
+        }
+        return;
+    }
+#endif
     if (to.element == 1) {
         const int8_t *table = (const int8_t *)op[7];
         for (word i = 0; i < n; i++) ((int8_t *)to.data)[i] = table[from[i]];

@@ -32,8 +32,8 @@ static struct window read_window(const word **plan, const struct memory *memory)
 }
 
 /* The accumulators of `count` pixels, whose places are in w->places. */
-typedef void accumulate(const struct window *w, const word *plan, word first, word count,
-                        uint8_t *to, const struct memory *memory);
+typedef void accumulate(const struct window *w, const word *plan, word count, uint8_t *to,
+                        const struct memory *memory);
 
 static enum outcome run_window(const struct window *w, accumulate *kernel, const word *plan,
                                const word *epilogue, word element, const struct memory *memory) {
@@ -44,7 +44,7 @@ static enum outcome run_window(const struct window *w, accumulate *kernel, const
         const word count = least(w->chunk, w->count - first);
         place_pixels(&w->pixels, w->dense + w->cropped, first, count, w->places);
         uint8_t *to = w->accumulator + (whole ? first * w->channels * element : 0);
-        kernel(w, plan, first, count, to, memory);
+        kernel(w, plan, count, to, memory);
         const enum outcome outcome = whole ? FINE : run_pixels(&e, first, count, to);
         if (outcome) return outcome;
     }
@@ -56,9 +56,9 @@ static enum outcome run_window(const struct window *w, accumulate *kernel, const
 /* Words: groups, bytes of a pixel from group to group, outputs of a group, segments, each a
    segment's offset and groups of 4; weights, bytes of a block of them, of a group; bias; zero point
    of the weights, ones for its window sums (packed), offset in scratch of those; whether groups of
-   terms are packed for matrix_tiles.h. */
-static void accumulate_dense(const struct window *w, const word *plan, word first, word count,
-                             uint8_t *to, const struct memory *memory) {
+   terms are packed for matrix_tiles.h, and offset in scratch of the windows as that has them. */
+static void accumulate_dense(const struct window *w, const word *plan, word count, uint8_t *to,
+                             const struct memory *memory) {
     const word groups = next(&plan), inner = next(&plan), outputs = next(&plan);
     struct sums s;
     s.segment_count = next(&plan);
@@ -73,14 +73,14 @@ static void accumulate_dense(const struct window *w, const word *plan, word firs
     ones.weight = (const int8_t *)next(&plan);
     int32_t *window_sums = (int32_t *)(memory->scratch + next(&plan));
     const word tiled = next(&plan);
-    (void)tiled, (void)first;
+    uint8_t *packed = memory->scratch + next(&plan);
+    (void)tiled, (void)packed;
     int32_t *accumulator = (int32_t *)to;
     for (word g = 0; g < groups; g++) {
 #ifdef __AMX_INT8__
         /* Of few pixels a tile would be mostly empty. */
         if (tiled && count > 4)
-            matrix_products(w->places, first, count, w->pixels.columns, w->pixels.step_w, &s,
-                            accumulator, w->channels, outputs);
+            matrix_products(w->places, count, &s, packed, accumulator, w->channels, outputs);
         else
 #endif
             products(w->places, count, &s, accumulator, w->channels, outputs);
@@ -156,9 +156,9 @@ static inline void depthwise_block(const int BLOCKS, const uint8_t *place, const
 
 /* Words: taps, each a tap's offset; weights int32 [taps][padded channels], padded channels, bias
    int32 [padded channels]. */
-static void accumulate_depthwise(const struct window *w, const word *plan, word first, word count,
-                                 uint8_t *to, const struct memory *memory) {
-    (void)memory, (void)first;
+static void accumulate_depthwise(const struct window *w, const word *plan, word count, uint8_t *to,
+                                 const struct memory *memory) {
+    (void)memory;
     const word tap_count = next(&plan);
     const word *taps = plan;
     plan += tap_count;
@@ -195,9 +195,9 @@ static enum outcome run_depthwise(const word *plan, const struct memory *memory)
 
 /* Words: whether it is the greatest (or the sum), taps, each a tap's offset, what a sum begins
    with. */
-static void accumulate_pool(const struct window *w, const word *plan, word first, word count,
-                            uint8_t *to, const struct memory *memory) {
-    (void)memory, (void)first;
+static void accumulate_pool(const struct window *w, const word *plan, word count, uint8_t *to,
+                            const struct memory *memory) {
+    (void)memory;
     const int maximum = (int)next(&plan);
     const word tap_count = next(&plan);
     const word *taps = plan;
