@@ -6,7 +6,7 @@ stands among the scores (`scores`), or what somebody's Python says (`metric`). W
 in a file until all of it is (`partial`).
 """
 
-from furiosa_ir.evaluation.evaluate import Settings, evaluate
+from furiosa_ir.evaluation.evaluating import Settings, evaluate
 from furiosa_ir.evaluation.report import Evaluation, Progress
 
 __all__ = ["Evaluation", "Progress", "Settings", "evaluate"]

@@ -13,7 +13,7 @@ from furiosa_ir.workers.work import Item
 
 _AHEAD = 2
 """Items under way for each worker: while one is done, the next is on its way."""
-_HELD = 8
+_HELD = 4
 """Answers for each worker that wait for an earlier one, at most."""
 
 Outcome = Answer | Exception

@@ -17,6 +17,8 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 import furiosa_ir as fi
@@ -298,6 +300,50 @@ def test_it_goes_on_where_it_stopped(
     assert found.values == ranks
     assert found.result == result_of(ranks)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[int, fi.Program]:
+    """By batch size."""
+    return {n: fi.compile(NETWORK, batch_size=n, use_cache=False) for n in (1, 2, 7)}
+
+
+@given(
+    batch=st.sampled_from([1, 2, 7]),
+    count=st.integers(1, COUNT) | st.none(),
+    stops=st.lists(st.integers(1, 30), max_size=4),
+    chunk=st.sampled_from([1e-9, 0.002, 0.25]),
+)
+def test_whatever_happens_on_the_way(
+    programs: dict[int, fi.Program],
+    images: Array,
+    labels: list[int],
+    ranks: list[int],
+    tmp_path_factory: pytest.TempPathFactory,
+    batch: int,
+    count: int | None,
+    stops: list[int],
+    chunk: float,
+) -> None:
+    """Batches, parts, interruptions, sizes of items: each sample's result is the same."""
+    settings = Settings(partial=tmp_path_factory.mktemp("kept"), count=count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("furiosa_ir.evaluation.evaluating._ITEM_SECONDS", chunk)
+        for after in [*stops, None]:
+            steps: list[Progress] = []
+
+            def step(progress: Progress, after: int | None = after) -> None:
+                steps.append(progress)  # noqa: B023  # of this round
+                if len(steps) == after:  # noqa: B023
+                    raise Interrupted
+
+            try:
+                found = evaluate(bytes(programs[batch]), images, labels, settings, on_step=step)
+            except Interrupted:
+                continue
+            chosen = COUNT if count is None else count
+            assert list(found.indices) == [i * COUNT // chosen for i in range(chosen)]
+            assert found.values == [ranks[i] for i in found.indices]
 
 
 def test_files_of_others_are_left_alone(
