@@ -1,14 +1,17 @@
 """Compile times side by side with Arm's Vela: whole processes, in turn (A B A B), medians.
 
-Usage: python benchmarks/compile_vs_vela.py [--vela PATH] [--runs N] MODEL.tflite [MODEL.tflite ...]
+Usage: python benchmarks/compile_vs_vela.py [--vela PATH] [--runs N] [--json FILE] MODEL.tflite ...
 
-Vela: `pip install ethos-u-vela` into an environment of its own; --vela names its executable. The
-last column is Vela's time over ours: above 1 we are faster.
+Vela: `pip install ethos-u-vela` into an environment of its own; --vela names its executable. Beside
+the wall clock there is the time on processors, which other processes on the machine change less,
+and the peak resident set. The ratio is our wall clock over Vela's: below 1 we are faster.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -16,13 +19,34 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 
-def seconds(command: list[str]) -> float:
-    """Wall-clock seconds of a process that must succeed."""
+class Figures(NamedTuple):
+    """What a process took."""
+
+    seconds: float
+    processor_seconds: float
+    peak_mib: float
+
+
+def measure(command: list[str]) -> Figures:
+    """Runs a process that must succeed."""
     started = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - started
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            output.seek(0)
+            sys.exit(f"{' '.join(command)}: {output.read().decode(errors='replace')}")
+    return Figures(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def medians(runs: list[Figures]) -> Figures:
+    """The median of each figure."""
+    return Figures(*(statistics.median(values) for values in zip(*runs, strict=True)))
 
 
 def main() -> None:
@@ -32,41 +56,30 @@ def main() -> None:
     parser.add_argument("--vela", default=shutil.which("vela") or "vela")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--accelerator", default="ethos-u65-512")
+    parser.add_argument("--json", type=Path, help="also: the figures in a file")
     arguments = parser.parse_args()
-    print(f"{'model':40} {'furiosa s':>10} {'vela s':>10} {'ratio':>7}")
-    furiosa = [
-        sys.executable,
-        "-P",
-        "-c",
-        "from furiosa_ir.tools.furiosa import main; main()",
-        "compile",
-        "--no-cache",
-    ]
+    ours = [sys.executable, "-P", "-m", "furiosa_ir.tools.furiosa", "compile", "--no-cache"]
+    vela = [arguments.vela, "--accelerator-config", arguments.accelerator]
+    table: dict[str, dict[str, object]] = {}
+    print(f"{'':40} {'furiosa':^23} {'vela':^23}")
+    print(f"{'model':40} {'s':>7} {'cpu s':>7} {'MiB':>7} {'s':>7} {'cpu s':>7} {'MiB':>7} ratio")
     with tempfile.TemporaryDirectory() as folder:
         for model in arguments.models:
-            ours = [*furiosa, "--no-cache"] if _has_cache_option(furiosa) else furiosa
-            commands = (
-                [*ours, str(model), "-o", f"{folder}/out.enf"],
-                [
-                    arguments.vela,
-                    "--accelerator-config",
-                    arguments.accelerator,
-                    str(model),
-                    "--output-dir",
-                    folder,
-                ],
-            )
-            times: tuple[list[float], list[float]] = ([], [])
+            commands = {
+                "furiosa": [*ours, str(model), "-o", f"{folder}/out.enf"],
+                "vela": [*vela, str(model), "--output-dir", folder],
+            }
+            runs: dict[str, list[Figures]] = {name: [] for name in commands}
             for _ in range(arguments.runs):
-                for command, found in zip(commands, times, strict=True):
-                    found.append(seconds(command))
-            a, b = (statistics.median(t) for t in times)
-            print(f"{model.name:40} {a:10.2f} {b:10.2f} {b / a:7.2f}", flush=True)
-
-
-def _has_cache_option(command: list[str]) -> bool:
-    text = subprocess.run([*command, "--help"], check=True, capture_output=True, text=True).stdout
-    return "--no-cache" in text
+                for name, command in commands.items():
+                    runs[name].append(measure(command))
+            found = {name: medians(figures) for name, figures in runs.items()}
+            ratio = found["furiosa"].seconds / found["vela"].seconds
+            columns = " ".join(f"{a:7.2f} {b:7.2f} {c:7.0f}" for a, b, c in found.values())
+            print(f"{model.name:40} {columns} {ratio:5.2f}", flush=True)
+            table[model.name] = {n: f._asdict() for n, f in found.items()} | {"ratio": ratio}
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(table, indent=2) + "\n")
 
 
 if __name__ == "__main__":
