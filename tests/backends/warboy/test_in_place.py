@@ -8,6 +8,8 @@ import pytest
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.enf.records import Dot, Load, NpuSegment, Pool, Store, Vector
+from furiosa_ir.backends.warboy.planning.areas import Area, place_areas
+from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.program import Program
 from tests.backends.warboy.networks import Pieces
 from tests.backends.warboy.segments import Build, check, small_machine
@@ -67,6 +69,19 @@ def test_step_by_step_results_take_the_place_of_what_the_step_reads() -> None:
 @pytest.mark.parametrize("slice_bytes", range(1024, 2816, 128))
 def test_results_are_the_same_whatever_room_there_is(slice_bytes: int) -> None:
     check([SHAPE], residual(2), small_machine(slice_bytes))
+
+
+def test_areas_that_take_a_place_lie_where_the_first_of_them_does() -> None:
+    areas = [
+        Area("live_range", 0, 0, Interval(64, 4, 6), takes=2),
+        Area("live_range", 1, 0, Interval(64, 0, 2)),
+        Area("live_range", 2, 0, Interval(64, 2, 4), takes=1),
+        Area("stage", 3, 0, Interval(32, 1, 5)),
+    ]
+    pinned = Obstacle(0, Interval(96, 0, 6))
+    addresses, placement = place_areas(areas, small_machine(4096), [pinned])
+    assert addresses == [96, 96, 96, 160]
+    assert placement.peak == placement.bound == 192
 
 
 def shortcut_is_read_again(e, a: Sequence[SSAValue]):

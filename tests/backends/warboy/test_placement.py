@@ -91,6 +91,25 @@ def test_few_intervals_lie_as_low_as_can_be(
     assert lower_bound(intervals, fixed) <= smallest_peak(intervals, fixed) == found.peak
 
 
+@given(st.integers(0, 1 << 16), st.integers(FEW + 1, 120))
+@settings(max_examples=draws(20))
+def test_pinned_areas_lift_everything(seed: int, count: int) -> None:
+    """Where they fill all there is to the highest one, that is proved to be the least."""
+    intervals = drawn(Random(seed), count)
+    alone = place_intervals(intervals)
+    pinned = [
+        Obstacle(0, Interval(64 * LINE, -1, 999)),
+        Obstacle(64 * LINE, Interval(LINE, -1, 999)),
+    ]
+    lifted = place_intervals(intervals, pinned)
+    check(intervals, pinned, lifted)
+    assert lifted.bound == alone.bound + 65 * LINE
+    high = [*pinned, Obstacle(2 * lifted.peak, Interval(LINE, 0, 999))]
+    below = place_intervals(intervals, high)
+    check(intervals, high, below)
+    assert (below.peak, below.is_best) == (2 * lifted.peak + LINE, True)
+
+
 def drawn(random: Random, count: int) -> list[Interval]:
     """Intervals like a network's: short and large ones, long and small ones."""
     intervals: list[Interval] = []

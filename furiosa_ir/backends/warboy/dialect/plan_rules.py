@@ -257,7 +257,10 @@ def _verify_in_place(plan: KernelPlan, index: int, number: int, memory: MemoryPl
     if not isinstance(operand, OperandBinding):
         raise VerificationFailure(f"kernel {number} has no tile as operand {index}")
     source, target = memory.buffers[operand.buffer], memory.buffers[plan.result.buffer]
-    ends = any(r.buffer == operand.buffer and r.last == number for r in memory.live_ranges)
+    ends = any(
+        r.buffer == operand.buffer and r.last == number and not r.spilled
+        for r in memory.live_ranges
+    )
     begins = any(
         r.buffer == plan.result.buffer and r.first == number and not r.filled
         for r in memory.live_ranges

@@ -12,7 +12,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     ParameterBinding,
 )
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.intervals import Interval
+from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes, sram_bytes
 from furiosa_ir.backends.warboy.planning.placement import Placement, place_intervals
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
@@ -95,10 +95,17 @@ def _taken(memory: MemoryPlan, kernels: Mapping[int, KernelPlan]) -> dict[int, i
     return taken
 
 
-def place_areas(areas: Sequence[Area], machine: Machine) -> tuple[list[int], Placement]:
+def place_areas(
+    areas: Sequence[Area], machine: Machine, obstacles: Sequence[Obstacle] = ()
+) -> tuple[list[int], Placement]:
     """(the address of each area, the placement of what has a place of its own).
 
     An area and those that take its place, one after the other, are placed as one.
+
+    Args:
+        areas: what is placed.
+        machine: how much there is.
+        obstacles: what lies in SRAM already.
     """
     roots = [_root(areas, number) for number in range(len(areas))]
     last = [area.interval.last for area in areas]
@@ -106,7 +113,9 @@ def place_areas(areas: Sequence[Area], machine: Machine) -> tuple[list[int], Pla
         last[root] = max(last[root], areas[number].interval.last)
     own = [number for number, root in enumerate(roots) if number == root]
     placement = place_intervals(
-        [replace(areas[n].interval, last=last[n]) for n in own], capacity=machine.slice_bytes
+        [replace(areas[n].interval, last=last[n]) for n in own],
+        obstacles,
+        capacity=machine.slice_bytes,
     )
     addresses = dict(zip(own, placement.addresses, strict=True))
     return [addresses[root] for root in roots], placement

@@ -112,7 +112,7 @@ def _place(
             for i, address in zip(numbers, found, strict=True):
                 addresses[i] = address
             ends = [address + interval.size for address, interval in zip(found, sized, strict=True)]
-            peak = max(*ends, *(obstacle.end for obstacle in obstacles))
+            peak = max([*ends, *(obstacle.end for obstacle in obstacles)])
     return Placement(tuple(addresses), peak, bound, is_best)
 
 
@@ -127,7 +127,7 @@ class _Found:
 
     Attributes:
         items: what they are of.
-        peak: theirs.
+        peak: theirs, without obstacles.
         addresses: None as long as nothing better than what was known before is found.
     """
 
@@ -175,7 +175,7 @@ def _improve(
                 addresses[i] = at
                 at += intervals[i].size
         found.take(addresses)
-    return found.addresses, found.peak == bound
+    return found.addresses, found.peak <= bound
 
 
 def _place_blocks(
