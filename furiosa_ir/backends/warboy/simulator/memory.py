@@ -57,21 +57,20 @@ class Memory:
         self.sram = self.buffer.reshape(slices, stride)[:, :slice_bytes]
         self._space = self._scratch = self.workspace = self.constants = _NOTHING
         self._sram_address = address_of(self.buffer)
-        self._space_address = self._scratch_address = 0
+        self._scratch_address = 0
 
     @contextmanager
     def serving(self, workspace_bytes: int, constants: Array) -> Generator[Memory]:
         """The memory with a workspace of that size and these constants, which it then lets go."""
         if self._space.size < workspace_bytes:
             self._space = np.empty(workspace_bytes, np.uint8)
-            self._space_address = address_of(self._space)
         self.workspace, self.constants = self._space[:workspace_bytes], constants
         yield self
         self.constants = _NOTHING
 
     def addresses(self) -> tuple[int, int, int]:
         """Where SRAM, workspace and constants lie, for compiled kernels."""
-        return self._sram_address, self._space_address, address_of(self.constants)
+        return self._sram_address, address_of(self.workspace), address_of(self.constants)
 
     def scratch(self, size: int) -> int:
         """The address of at least `size` bytes of any content that a command may work in."""
