@@ -59,6 +59,13 @@ class AssemblyOp(IRDLOperation):
         """
         return None
 
+    def key_holds(self) -> object:
+        """What the key has the `id`s of: while it is held, the key means the same.
+
+        None: the key is for one verification only. It has something in it that may change.
+        """
+        return None
+
     def print(self, printer: Printer) -> None:
         """Writes what follows the operation's name."""
         separator = " "

@@ -132,6 +132,11 @@ class ShapedOp(AssemblyOp):
             tuple([(n, self._rules_look_at(n, a)) for n, a in self.properties.items()]),
         )
 
+    @override
+    def key_holds(self) -> object:
+        types = [value.type for value in (*self.operands, *self.results)]
+        return types, [_constant(v) for v in self.operands], [*self.properties.values()]
+
     def _rules_look_at(self, name: str, value: Attribute) -> Hashable:
         """What they look at of a property; an origin is only carried."""
         return type(value) if name == "origin" else id(value)
@@ -165,9 +170,14 @@ def _flat(operands: Sequence[SSAValue | Sequence[SSAValue] | None]) -> list[SSAV
     return [value for values in listed for value in values]
 
 
+def _constant(value: SSAValue) -> Attribute | None:
+    """The constant that a value is."""
+    return value.owner.properties.get("value") if isinstance(value, OpResult) else None
+
+
 def _constant_id(value: SSAValue) -> int | None:
     """Tells the constants of which a value is one."""
-    constant = value.owner.properties.get("value") if isinstance(value, OpResult) else None
+    constant = _constant(value)
     return None if constant is None else id(constant)
 
 

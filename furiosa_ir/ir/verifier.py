@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Self, cast
+from weakref import WeakKeyDictionary
 
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
@@ -121,14 +122,22 @@ def raise_faults(faults: Iterable[Fault]) -> None:
         raise OperationFailure.of_all(found.failures, found.count)
 
 
+Sound = dict[Hashable, object]
+"""Keys of operations that break no rule -> `AssemblyOp.key_holds`."""
+_LAST: WeakKeyDictionary[ModuleOp, Sound] = WeakKeyDictionary()
+"""What was sound when a module was verified last: most of a network that has been imported is what
+it was when its segments have been found."""
+
+
 def verify_module(module: ModuleOp) -> None:
     """Checks the module and everything in it.
 
     Raises:
         OperationFailure: something is wrong; its `failures` are all there is.
     """
-    found = _Found()
+    found = _Found(before=_LAST.pop(module, {}))
     _verify(module, set(), found)
+    _LAST[module] = {key: held for key, held in found.sound.items() if held is not None}
     if found.failures:
         raise OperationFailure.of_all(found.failures, found.count)
 
@@ -139,8 +148,9 @@ class _Found:
 
     failures: list[OperationFailure] = field(default_factory=list[OperationFailure])
     count: int = 0
-    sound: set[Hashable] = field(default_factory=set[Hashable])
-    """Types and keys of operations that break no rule."""
+    before: Sound = field(default_factory=dict[Hashable, object])
+    """What was sound the last time."""
+    sound: Sound = field(default_factory=dict[Hashable, object])
 
     def add(self, op: Operation, message: str) -> None:
         self.count += 1
@@ -166,11 +176,14 @@ def _verify(op: Operation, visible: set[SSAValue], found: _Found) -> None:
     key = _key(op)
     if key in found.sound:
         return
+    if key in found.before:
+        found.sound[key] = found.before[key]
+        return
     message = operation_fault(op)
     if message is not None:
         found.add(op, message)
     elif key is not None:
-        found.sound.add(key)
+        found.sound[key] = cast("AssemblyOp", op).key_holds()
 
 
 def _verify_symbols(table: Operation, found: _Found) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import re
 
 import pytest
+from xdsl.dialects.builtin import StringAttr
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation
 
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir import verifier
 from furiosa_ir.ir.text import parse_module
-from furiosa_ir.ir.verifier import OperationFailure, verify_module
+from furiosa_ir.ir.verifier import OperationFailure, operation_fault, verify_module
 
 T = "tensor<4xf32>"
 
@@ -108,3 +113,50 @@ func.func @npu(%x: tensor<2x3xi8>) -> tensor<2x1xi32> {{
 """
     with pytest.raises(VerificationFailure, match=r"ftensor\.reduce: "):
         parse_module(text)
+
+
+NETWORK = f"""
+    func.func @main(%x: {T}, %y: tensor<2xf32>) -> ({T}, tensor<2xf32>) {{
+      %0 = "graph.relu"(%x) : ({T}) -> {T}
+      %1 = graph.clip %0 {{minimum = 0.0, maximum = 6.0}} : {T}
+      %2 = "graph.abs"(%y) : (tensor<2xf32>) -> tensor<2xf32>
+      func.return %1, %2 : {T}, tensor<2xf32>
+    }}"""
+
+
+def test_what_has_not_changed_is_not_verified_again(monkeypatch: pytest.MonkeyPatch):
+    module = parse_module(NETWORK, verify=False)
+    asked: list[str] = []
+
+    def counted(op: Operation) -> str | None:
+        asked.append(op.name)
+        return operation_fault(op)
+
+    monkeypatch.setattr(verifier, "operation_fault", counted)
+    verify_module(module)
+    assert {"graph.relu", "graph.clip", "graph.abs"} <= set(asked)
+    asked.clear()
+    verify_module(module)
+    assert not [name for name in asked if name.startswith("graph.")]
+    (function,) = module.ops
+    assert isinstance(function, FuncOp)
+    _, clip, absolute, _ = function.body.block.ops
+    for change in (
+        lambda: setattr(clip.results[0], "_type", absolute.results[0].type),
+        lambda: clip.properties.update(minimum=StringAttr("least")),
+    ):
+        asked.clear()
+        change()
+        with pytest.raises(OperationFailure, match=r"graph\.clip"):
+            verify_module(module)
+        assert "graph.clip" in asked
+        assert not {"graph.relu", "graph.abs"} & set(asked)
+
+
+def test_nothing_is_held_of_a_module_that_is_gone():
+    module = parse_module(NETWORK)
+    verify_module(module)
+    assert module in verifier._LAST
+    del module
+    gc.collect()
+    assert not [m for m in verifier._LAST if "graph.clip" in {op.name for op in m.walk()}]
