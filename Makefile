@@ -21,13 +21,13 @@ $(VENV)/.installed-dev: pyproject.toml .ci/venv
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev kernels
 	@command -v redis-server >/dev/null || .ci/apt redis-server
 	@command -v chromium >/dev/null || .ci/apt chromium
 	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
 # What `make test` leaves to CI: short runs of the fuzzers, processes killed at random, soaks; and most of what is drawn at random.
-slow: $(VENV)/.installed-dev
+slow: $(VENV)/.installed-dev kernels
 	@command -v redis-server >/dev/null || .ci/apt redis-server
 	DRAWS=all $(PYTEST) -m 'slow or draws' $(PYTEST_ARGS)
 
@@ -44,9 +44,14 @@ format: $(VENV)/.installed-dev
 demo: $(VENV)/.installed-core
 	$(BIN)/python examples/demo.py
 
-# The simulator's kernels, which installing compiles as well.
-kernels: $(VENV)/.installed-core
-	$(BIN)/python compile_kernels.py
+# The simulator's kernels, which installing compiles as well; without a C compiler numpy does their work.
+NATIVE := furiosa_ir/backends/warboy/simulator/native
+KERNELS := $(NATIVE)/kernels.so
+
+$(KERNELS): compile_kernels.py $(wildcard $(NATIVE)/source/*) | $(VENV)/.installed-core
+	-$(BIN)/python compile_kernels.py
+
+kernels: $(KERNELS)
 
 docs: $(VENV)/.installed-core
 	$(BIN)/python -m furiosa_ir.tools.docs
@@ -55,7 +60,7 @@ docs: $(VENV)/.installed-core
 # More inputs, or some networks: make corpus CORPUS_ARGS='-n 20 ic_resnet8_int8'
 CORPUS_ARGS ?=
 
-corpus: $(VENV)/.installed-dev
+corpus: $(VENV)/.installed-dev kernels
 	$(BIN)/python -m tests.corpus.table $(CORPUS_ARGS)
 
 # Fuzzes the readers of files, one after the other, each for so many seconds of processor time. What

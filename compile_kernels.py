@@ -6,6 +6,7 @@ of the package, so that it runs before anything is installed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shlex
@@ -75,9 +76,18 @@ def _link(command: list[str], folder: Path, variants: dict[str, tuple[str, ...]]
             one.result()
     linked = folder / "kernels.so"
     defined = ["-DX86"] if variants else []
+    defined.append(f'-DDIGEST="{source_digest(source)}"')
     _run(*command, *_FLAGS, *defined, "-shared", str(source / "choose.c"), *objects,
          "-o", str(linked))  # fmt: skip
     return linked
+
+
+def source_digest(source: Path) -> str:
+    """A digest of the source, by which `native/library.py` knows a library of another version."""
+    digest = hashlib.sha256()
+    for path in sorted(source.glob("*.[ch]")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def _run(*command: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -32,6 +33,24 @@ FAILURES = (
     "a rescale's shift is not within 0 and 62",
     "a rescale's multiplier has more than 32 bits",
 )
+
+
+def _source_digest() -> bytes:
+    """`compile_kernels.source_digest` of the source beside the library."""
+    digest = hashlib.sha256()
+    for path in sorted(LIBRARY.with_name("source").glob("*.[ch]")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest().encode()
+
+
+def _digest_of(library: ctypes.CDLL) -> bytes | None:
+    """Of the source that a library was compiled of; None if it does not say."""
+    try:
+        function = library.source_digest
+    except AttributeError:
+        return None
+    function.restype = ctypes.c_char_p
+    return function()
 
 
 @dataclass(frozen=True)
@@ -66,6 +85,12 @@ def _load(asked_for: str) -> Kernels | None:
         library = ctypes.CDLL(str(LIBRARY))
     except OSError as error:
         _LOG.debug("the simulator runs in numpy: %s", error)
+        return None
+    if _digest_of(library) != _source_digest():
+        _LOG.warning(
+            "the simulator runs in numpy, slower: its kernels are of another version; "
+            "`make kernels` compiles them"
+        )
         return None
     best = int(library.variant())
     number = min(VARIANTS.index(asked_for), best) if asked_for in VARIANTS else best

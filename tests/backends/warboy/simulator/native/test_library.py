@@ -43,6 +43,21 @@ def test_a_missing_library_leaves_numpy(monkeypatch, tmp_path):
 
 
 @needs_kernels
+def test_a_library_of_another_version_leaves_numpy(monkeypatch, caplog):
+    """Words of one version read by kernels of another would write anywhere."""
+    assert library._source_digest().decode() == compile_kernels.source_digest(
+        compile_kernels.FOLDER / "source"
+    )
+    monkeypatch.setattr(library, "_source_digest", lambda: b"another")
+    library._load.cache_clear()
+    try:
+        assert load_kernels("") is None
+    finally:
+        library._load.cache_clear()
+    assert "make kernels" in caplog.text
+
+
+@needs_kernels
 def test_a_compiler_that_refuses_says_why(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", "cc -no-such-option")
     with pytest.raises(compile_kernels.subprocess.CalledProcessError) as failure:

@@ -31,6 +31,9 @@ static int has_tiles(void) {
 }
 #endif
 
+/* The digest of the source that this was compiled of: what writes words must be of the same. */
+const char *source_digest(void) { return DIGEST; }
+
 /* 0: any processor, 1: AVX2, 2: AVX-512 with VNNI, 3: and AMX. */
 int32_t variant(void) {
 #ifdef X86
