@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
 import pytest
 
 import compile_kernels
-from furiosa_ir.backends.warboy.enf.records import Vector
+from furiosa_ir.backends.warboy.enf.records import Copy, DramView, Vector
 from furiosa_ir.backends.warboy.simulator.native import library
 from furiosa_ir.backends.warboy.simulator.native.library import SWITCH, load_kernels
 from furiosa_ir.backends.warboy.simulator.simulator import Simulator
@@ -108,6 +109,44 @@ def test_numpy_runs_an_instruction_that_they_do_not_know():
         np.testing.assert_array_equal(new.run_segment(0, {0: x})[1], expected[1])
     finally:
         instruction._DECLARED.pop("test_sum")
+
+
+@needs_kernels
+def test_others_go_on_while_commands_run():
+    """The kernels hold no lock of Python's: a thread that waits sees a run before it has ended."""
+    b = ProgramBuilder(slices=8)
+    first, second = b._dram(1 << 20), b._dram(1 << 20)
+    extent = (1 << 20,)
+    copy = Copy(
+        DramView("workspace", first, extent, (1,), 1),
+        DramView("workspace", second, extent, (1,), 1),
+        0,
+    )
+    b.commands += [copy] * 50
+    simulator = Simulator(b.program(), check=False, kernels="")
+    assert steps_in_numpy(simulator) == 0
+    seen = False
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # threads change where one lets go, and nowhere else
+    try:
+        for _ in range(500):
+            started, ended = threading.Event(), []
+
+            def run(started=started, ended=ended):
+                started.set()
+                simulator.run_segment(0, {})
+                ended.append(True)
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            started.wait()
+            seen = not ended
+            thread.join()
+            if seen:
+                break
+    finally:
+        sys.setswitchinterval(interval)
+    assert seen
 
 
 @needs_kernels
