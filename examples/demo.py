@@ -57,7 +57,10 @@ def main() -> None:
             f"    placement: {figures['npu_mac_share']:.1%} of the MACs on the NPU, "
             f"{hosted or 'no'} operator{'' if hosted == 1 else 's'} on the host"
         )
-        print(f"    estimated latency: {figures['latency_us']:.4g} µs ({figures['cycles']} cycles)")
+        print(
+            f"    estimated latency: {figures['total_latency_us']:.4g} µs, of which "
+            f"{figures['npu_latency_us']:.4g} on the NPU ({figures['cycles']} cycles)"
+        )
         print_layers(report.layers)
         print()
         reports.append(report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from furiosa_ir.latency import Latency
 from furiosa_ir.program import HostSegment, Program
 
 
@@ -52,7 +53,7 @@ class Costs:
 
     Attributes:
         cycles: from the first command's start to the last one's end; host segments take none.
-        latency_us: the same in microseconds.
+        latency: microseconds of a run: the same, the host's and the link's.
         sram_peak_bytes: on-chip memory at its peak.
         dram_bytes: memory beside the chip.
         segments: by index, of the device segments.
@@ -60,16 +61,22 @@ class Costs:
         sram_bound_bytes: of on-chip memory, what is needed at once: no addresses take less; None:
             not known.
         dram_bound_bytes: the same of the memory beside the chip.
+        bound_us: microseconds on the device that no plan of a run goes below; 0: not known.
+        dram_traffic_bytes: what a run reads and writes of memory beside the chip.
+        dram_compulsory_bytes: of these, what no plan avoids.
     """
 
     cycles: int
-    latency_us: float
+    latency: Latency
     sram_peak_bytes: int
     dram_bytes: int
     segments: dict[int, SegmentCost]
     layers: dict[int, LayerCost]
     sram_bound_bytes: int | None = None
     dram_bound_bytes: int | None = None
+    bound_us: float = 0.0
+    dram_traffic_bytes: int = 0
+    dram_compulsory_bytes: int = 0
 
 
 def npu_mac_share(program: Program, costs: Costs) -> float:

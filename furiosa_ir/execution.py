@@ -18,11 +18,13 @@ class Engine:
         name: what events call it.
         title: what people call it.
         units: what works inside of it at the same time, in order: name -> title.
+        depth: how many of its commands may have begun without having ended; 0: any number.
     """
 
     name: str
     title: str
     units: dict[str, str] = field(default_factory=dict[str, str])
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,6 @@ class Execution:
         makes: (layer, tensor): it makes one.
         macs_per_cycle: what the machine does at most; 0: not known.
         dram_bytes_per_cycle: what memory beside the chip gives at most; 0: not known.
-        link_bytes_per_second: what the link to the host moves at most; 0: not known.
         link_title: what people call the link.
     """
 
@@ -134,5 +135,4 @@ class Execution:
     makes: tuple[tuple[int, int], ...] = ()
     macs_per_cycle: int = 0
     dram_bytes_per_cycle: int = 0
-    link_bytes_per_second: int = 0
     link_title: str = ""

@@ -3,6 +3,8 @@
 from math import prod
 
 from furiosa_ir.costs import Costs, LayerCost, SegmentCost
+from furiosa_ir.host_model import HostRates, host_us
+from furiosa_ir.latency import Latency
 from furiosa_ir.program import Program
 from toy_backend.machine import CLOCK_HZ, ToySegment
 
@@ -17,4 +19,8 @@ def program_costs(program: Program) -> Costs:
         layers[step.layer] = LayerCost(cost.macs + step.macs, 0, cycles, cost.tiles + 1)
     total = sum(cost.cycles for cost in layers.values())
     segments = {i: SegmentCost(len(s.steps), 0, 0) for i, s in held.items()}
-    return Costs(total, total / CLOCK_HZ * 1e6, 0, 0, segments, layers)
+    latency = Latency(
+        npu_latency_us=total / CLOCK_HZ * 1e6,
+        host_latency_us=host_us(program, HostRates(1e9, 1e10, 1e10)),
+    )
+    return Costs(total, latency, 0, 0, segments, layers)

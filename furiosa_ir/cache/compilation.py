@@ -155,7 +155,7 @@ def describe(program: Program) -> Metadata:
     return Metadata(
         npu_mac_share=npu_mac_share(program, costs),
         cycles=costs.cycles,
-        latency_us=costs.latency_us,
+        latency=costs.latency,
         host_operators=tuple(HostOperator(*row) for row in host_operators(program)),
     )
 

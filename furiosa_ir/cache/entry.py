@@ -12,14 +12,15 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from furiosa_ir.backends import CHECKED
+from furiosa_ir.latency import Latency
 
 MAGIC = b"FIRCACHE"
-VERSION = 1
+VERSION = 2
 _ALIGNMENT = 64
 _HEADER = struct.Struct("<8sIIQIIQ32s")
 HEADER_BYTES = _HEADER.size + -_HEADER.size % _ALIGNMENT
@@ -65,14 +66,14 @@ class Metadata:
     Attributes:
         npu_mac_share: of the multiplications, how many run on the NPU (0 to 1).
         cycles: of the program, estimated.
-        latency_us: the same in microseconds.
+        latency: of a run, estimated.
         host_operators: what runs on the host, and why.
         warnings: what was logged; `SOURCE` stands for the model's name.
     """
 
     npu_mac_share: float = 0.0
     cycles: int = 0
-    latency_us: float = 0.0
+    latency: Latency = field(default_factory=Latency)
     host_operators: tuple[HostOperator, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -82,7 +83,7 @@ class Metadata:
             {
                 "npu_mac_share": self.npu_mac_share,
                 "cycles": self.cycles,
-                "latency_us": self.latency_us,
+                "latency": asdict(self.latency),
                 "host_operators": [
                     [o.operator, o.layer, o.hint, o.reason] for o in self.host_operators
                 ],
@@ -103,7 +104,7 @@ class Metadata:
             return Metadata(
                 npu_mac_share=_number(row["npu_mac_share"]),
                 cycles=_count(row["cycles"]),
-                latency_us=_number(row["latency_us"]),
+                latency=Latency(**{name: _number(row["latency"][name]) for name in _LATENCIES}),
                 host_operators=tuple(
                     HostOperator(_text(a), _text(b), _count(n), _text(c))
                     for a, b, n, c in row["host_operators"]
@@ -113,6 +114,8 @@ class Metadata:
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise BadEntry("its metadata has an unknown form") from None
 
+
+_LATENCIES = tuple(part.name for part in fields(Latency))
 
 SOURCE = "\x00source\x00"
 """In a warning: the name that the model was given under, which differs from call to call."""

@@ -44,7 +44,11 @@ from furiosa_ir.verification.commands import has_commands
 
 FIGURES = {
     "cycles": "count",
-    "latency_us": "latency",
+    "npu_latency_us": "latency",
+    "host_latency_us": "latency",
+    "link_latency_us": "latency",
+    "setup_latency_us": "latency",
+    "total_latency_us": "latency",
     "sram_peak_bytes": "bytes",
     "dram_bytes": "bytes",
     "weight_bytes": "bytes",

@@ -23,7 +23,8 @@ def program_page(program: Program, size: int | None = None) -> str:
     backend = backend_for(program.target)
     costs = backend.costs(program)
     figures: list[tuple[str, object]] = [
-        ("estimated latency", format_value(costs.latency_us, "latency")),
+        ("estimated latency", format_value(costs.latency.total_latency_us, "latency")),
+        ("on the NPU", format_value(costs.latency.npu_latency_us, "latency")),
         ("cycles", format_value(costs.cycles, "count")),
         ("MACs on the NPU", format_value(npu_mac_share(program, costs), "share")),
         ("SRAM at its peak", format_value(costs.sram_peak_bytes, "bytes")),

@@ -12,12 +12,13 @@ _MOST_ROWS = 500
 
 def report_page(profile: Profile) -> str:
     """The summary of a report."""
-    times = profile.times
+    latency = profile.latency
     rows: list[tuple[str, object]] = [
         *profile.facts.items(),
-        ("on the NPU", format_value(times.npu, "latency")),
-        ("on the host", format_value(times.host, "microseconds")),
-        ("on the link", format_value(times.link, "microseconds")),
+        ("estimated latency", format_value(latency.total_latency_us, "latency")),
+        ("on the NPU", format_value(latency.npu_latency_us, "latency")),
+        ("on the host", format_value(latency.host_latency_us, "latency")),
+        ("on the link", format_value(latency.link_latency_us, "latency")),
         ("multipliers in use", format_value(profile.utilisation, "share")),
         ("MACs on the NPU", format_value(profile.npu_mac_share, "share")),
     ]

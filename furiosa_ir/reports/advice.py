@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from furiosa_ir.costs import Costs
 from furiosa_ir.execution import Execution
+from furiosa_ir.latency import Latency
 from furiosa_ir.reports.critical_path import Step
-from furiosa_ir.reports.profile import Advice, LayerProfile, Times
+from furiosa_ir.reports.profile import Advice, LayerProfile
 from furiosa_ir.reports.units import format_value
 
 _LAYERS = 5
@@ -23,7 +24,7 @@ _LARGER = 4
 
 def give_advice(
     layers: Sequence[LayerProfile],
-    times: Times,
+    latency: Latency,
     costs: Costs,
     execution: Execution | None,
     critical: Sequence[Step],
@@ -32,7 +33,7 @@ def give_advice(
     """Sentences, the most important first.
 
     Args:
-        layers, times, costs, execution, critical: as of `Profile`.
+        layers, latency, costs, execution, critical: as of `Profile`.
         samples: how many a run has.
     """
     if execution is None or not costs.cycles:
@@ -59,8 +60,8 @@ def give_advice(
             text += f": {about.advice}"
         advice.append(Advice(text, index))
     advice += _host(layers)
-    link = times.link
-    if link is not None and link > times.npu:
+    link = latency.link_latency_us
+    if link > latency.npu_latency_us:
         text = f"the link to the host takes longer than the NPU: {format_value(link, 'latency')}"
         advice.insert(0, Advice(f"{text}; smaller inputs and outputs would help"))
     return tuple(advice)

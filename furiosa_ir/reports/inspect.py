@@ -20,12 +20,9 @@ def inspection(profile: Profile) -> dict[str, Any]:
     (`advice`) as well.
     """
     content = summary(profile.program)
-    times, memory = profile.times, profile.memory
+    memory = profile.memory
     content["summary"] |= {
-        "npu_us": times.npu,
-        "link_us": times.link,
-        "host_us": times.host,
-        "total_us": times.total,
+        **profile.latency.figures(),
         "utilisation": profile.utilisation,
         "sram_least_bytes": None if memory is None else memory.least,
         "advice": [each.text for each in profile.advice],
@@ -38,7 +35,9 @@ def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> di
     """A program as a dictionary that JSON can hold.
 
     `header`, `target`, `machine`, `inputs`, `outputs`, `variables` (what it keeps from run to run),
-    `segments`; `summary` with `npu_mac_share` (0 to 1), `cycles`, `latency_us`, `sram_peak_bytes`
+    `segments`; `summary` with `npu_mac_share` (0 to 1), `cycles`, the latencies of
+    `furiosa_ir.latency.Latency`, `bound_us` (on the NPU; no plan goes below), `dram_traffic_bytes`
+    of a run and how many of these no plan avoids (`dram_compulsory_bytes`), `sram_peak_bytes`
     and `dram_bytes` with what no addresses undercut (`sram_bound_bytes`, `dram_bound_bytes`; null:
     not known), `weight_bytes`, `host_operators` (operator, layer, hint, reason); and `layers`,
     whose `cycles` are what each layer adds to the program's time, so that they sum to the
@@ -69,7 +68,10 @@ def summary(source: str | os.PathLike[str] | bytes | memoryview | Program) -> di
             "npu_mac_share": npu_mac_share(program, costs),
             "macs": sum(layer["macs"] for layer in layers),
             "cycles": costs.cycles,
-            "latency_us": costs.latency_us,
+            **costs.latency.figures(),
+            "bound_us": costs.bound_us,
+            "dram_traffic_bytes": costs.dram_traffic_bytes,
+            "dram_compulsory_bytes": costs.dram_compulsory_bytes,
             "sram_peak_bytes": costs.sram_peak_bytes,
             "sram_bound_bytes": costs.sram_bound_bytes,
             "dram_bytes": costs.dram_bytes,

@@ -68,28 +68,30 @@ def _facts(profile: Profile) -> Iterable[tuple[str, str]]:
 
 def _cards(profile: Profile) -> Iterable[tuple[str, str, str]]:
     """(what, figure, what it means)."""
-    times, costs, memory = profile.times, profile.costs, profile.memory
+    latency, costs, memory = profile.latency, profile.costs, profile.memory
     has_npu = bool(costs.layers)
     for name, text in profile.facts.items():
         yield readable(name, 200), readable(text, 200), ""
     cycles = f"{format_value(costs.cycles, 'count')} cycles of the simulator"
     if has_npu:
-        yield "NPU", format_value(times.npu, "microseconds"), cycles
+        yield "NPU", format_value(latency.npu_latency_us, "microseconds"), cycles
     else:
         yield "NPU", "not used", "all of the network runs on the host"
-    if times.host != 0:
-        host = "not known" if times.host is None else format_value(times.host, "microseconds")
-        how = "not measured: furiosa report FILE --measure-host"
-        meaning = how if times.host is None else "host segments, as measured on this computer"
-        yield "host", host, meaning
-    if has_npu and times.link is not None and profile.execution is not None:
-        link = f"≥ {format_value(times.link, 'microseconds')}"
+    if latency.host_latency_us:
+        meaning = (
+            "host segments, as measured on this computer"
+            if profile.host_is_measured
+            else "estimated by bytes; measured with furiosa report FILE --measure-host"
+        )
+        yield "host", format_value(latency.host_latency_us, "microseconds"), meaning
+    if latency.link_latency_us and profile.execution is not None:
+        link = format_value(latency.link_latency_us, "microseconds")
         yield "link", link, f"inputs and outputs over {profile.execution.link_title}"
-    # The link's time is the least there is.
-    known = sum(t for t in (times.npu, times.link, times.host) if t is not None)
-    if has_npu or times.host is not None:
-        parts = "without the host" if times.host is None else "all of it, one after the other"
-        yield "total", f"≥ {format_value(known, 'microseconds')}", parts
+    total = format_value(latency.total_latency_us, "microseconds")
+    yield "total", total, "all of it, one after the other"
+    if latency.setup_latency_us:
+        cold = format_value(latency.cold_latency_us, "microseconds")
+        yield "first run", cold, "with a session's set-up: weights into SRAM"
     yield "MACs on the NPU", format_value(profile.npu_mac_share, "share"), "the rest is the host's"
     if not has_npu:
         return

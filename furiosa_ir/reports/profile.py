@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from furiosa_ir.costs import Costs
 from furiosa_ir.execution import Execution
+from furiosa_ir.latency import Latency
 from furiosa_ir.program import Program
 from furiosa_ir.reports.critical_path import Step
 
@@ -66,28 +67,6 @@ class LayerProfile:
     sram_read: int | None = None
     sram_written: int | None = None
     sram_used: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Microseconds of one run; None is not known.
-
-    Attributes:
-        npu: device segments, one after the other.
-        link: moving device segments' inputs and outputs at the link's full rate: at least that.
-        host: host segments.
-    """
-
-    npu: float
-    link: float | None
-    host: float | None
-
-    @property
-    def total(self) -> float | None:
-        """All of them; None if one is not known."""
-        if self.link is None or self.host is None:
-            return None
-        return self.npu + self.link + self.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +127,8 @@ class Profile:
         costs: what its backend counts.
         npu_mac_share: of the multiply-accumulates, those on the NPU (0 to 1).
         layers: one record a layer, in the program's order.
-        times: of a run, apart.
+        latency: of a run, by its parts.
+        host_is_measured: whether the host's part was measured; otherwise the backend's model tells.
         execution: how it runs; None where its backend does not say.
         critical: the critical path.
         memory: on-chip memory over time; None where it is not known.
@@ -164,7 +144,8 @@ class Profile:
     costs: Costs
     npu_mac_share: float
     layers: tuple[LayerProfile, ...]
-    times: Times
+    latency: Latency
+    host_is_measured: bool
     execution: Execution | None
     critical: tuple[Step, ...]
     memory: MemoryUse | None
@@ -179,7 +160,8 @@ class Profile:
         """Cycles a second; 0 if nothing runs on the NPU."""
         if self.execution is not None:
             return self.execution.clock_hz
-        return self.costs.cycles / self.costs.latency_us * 1e6 if self.costs.latency_us else 0.0
+        microseconds = self.costs.latency.npu_latency_us
+        return self.costs.cycles / microseconds * 1e6 if microseconds else 0.0
 
     def bound_title(self, layer: LayerProfile) -> str:
         """What people call what the layer is bound by; "" if that is not known."""

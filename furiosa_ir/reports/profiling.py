@@ -6,16 +6,14 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import prod
 
 from furiosa_ir.backends import backend_for
 from furiosa_ir.costs import Costs, npu_mac_share
 from furiosa_ir.execution import Buffer, Event, Execution
-from furiosa_ir.numerics.element_types import BY_NAME
 from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.reports.advice import give_advice
 from furiosa_ir.reports.critical_path import Step, critical_path
-from furiosa_ir.reports.profile import LayerProfile, MemoryUse, PassProfile, Profile, Times
+from furiosa_ir.reports.profile import LayerProfile, MemoryUse, PassProfile, Profile
 from furiosa_ir.reports.short_names import short_names
 
 
@@ -33,7 +31,8 @@ def profile_program(
     Args:
         program: it.
         title: what people call it.
-        host_us: what its host segments take, where somebody has measured that.
+        host_us: what its host segments take, where somebody has measured that; else the backend's
+            model tells.
         passes: the compile; without, the passes that the program names.
         source_text: the IR before the first pass.
         facts: see `Profile`.
@@ -44,12 +43,12 @@ def profile_program(
     backend = backend_for(program.target)
     costs = backend.costs(program)
     execution = None if backend.execution is None else backend.execution(program)
-    critical = () if execution is None else critical_path(execution.events)
+    critical = () if execution is None else critical_path(execution.events, execution.engines)
     memory = None if execution is None else memory_use(execution.buffers)
     layers = _layers(program, costs, execution, critical, memory)
-    has_host = any(isinstance(s, HostSegment) for s in program.segments)
-    host = host_us if has_host else 0.0
-    times = Times(costs.latency_us, _link_us(program, execution), host)
+    latency = costs.latency
+    if host_us is not None:
+        latency = replace(latency, host_latency_us=host_us)
     named = (PassProfile("", name) for name in split_pipeline(program.pipeline))
     return Profile(
         program=program,
@@ -57,14 +56,15 @@ def profile_program(
         costs=costs,
         npu_mac_share=npu_mac_share(program, costs),
         layers=layers,
-        times=times,
+        latency=latency,
+        host_is_measured=host_us is not None,
         execution=execution,
         critical=critical,
         memory=memory,
         utilisation=_utilisation(
             sum(c.macs for c in costs.layers.values()), costs.cycles, execution
         ),
-        advice=give_advice(layers, times, costs, execution, critical, samples_of(program)),
+        advice=give_advice(layers, latency, costs, execution, critical, samples_of(program)),
         passes=tuple(passes) or tuple(named),
         source_text=source_text,
         facts=dict(facts or {}),
@@ -125,24 +125,6 @@ def _utilisation(macs: int, cycles: int, execution: Execution | None) -> float |
     if execution is None or not execution.macs_per_cycle or not cycles:
         return None
     return macs / (cycles * execution.macs_per_cycle)
-
-
-def _link_us(program: Program, execution: Execution | None) -> float | None:
-    if execution is None or not execution.link_bytes_per_second:
-        return None
-    on_device = [s for s in program.segments if not isinstance(s, HostSegment)]
-    on_host = [s for s in program.segments if isinstance(s, HostSegment)]
-    made = {tensor for segment in on_device for tensor in segment.makes}
-    wanted = {tensor for segment in on_host for tensor in segment.reads} | set(program.outputs)
-    wanted |= {variable.after for variable in program.variables}
-    down = [t for segment in on_device for t in segment.reads if t not in made]
-    moved = sum(_tensor_bytes(program, t) for t in (*down, *(made & wanted)))
-    return moved / execution.link_bytes_per_second * 1e6
-
-
-def _tensor_bytes(program: Program, index: int) -> int:
-    tensor = program.tensors[index]
-    return prod(tensor.shape) * BY_NAME[tensor.dtype].size
 
 
 def _layers(

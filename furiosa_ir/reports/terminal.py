@@ -117,7 +117,10 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The figures of a program with their names, for people."""
     return [
         ("MACs on the NPU", format_value(figures["npu_mac_share"], "share")),
-        ("estimated latency on the NPU", format_value(figures["latency_us"], "latency")),
+        ("estimated latency", format_value(figures["total_latency_us"], "latency")),
+        ("on the NPU", format_value(figures["npu_latency_us"], "latency")),
+        ("on the host", format_value(figures["host_latency_us"], "latency")),
+        ("on the link to the host", format_value(figures["link_latency_us"], "latency")),
         ("cycles", format_value(figures["cycles"], "count")),
         ("SRAM at its peak", _beside_bound(figures, "sram_peak_bytes", "sram_bound_bytes")),
         ("DRAM", _beside_bound(figures, "dram_bytes", "dram_bound_bytes")),
@@ -201,13 +204,10 @@ def _segments(segments: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 def _time_rows(profile: Profile) -> list[tuple[str, str]]:
     """The parts of a run's time, where there is more than the NPU's."""
-    times, execution = profile.times, profile.execution
     rows: list[tuple[str, str]] = []
-    if execution is not None and times.link:
-        link = f"at least {format_value(times.link, 'microseconds')}"
-        rows.append((f"link to the host ({execution.link_title})", link))
-    if times.host is None:
-        rows.append(("host", "not known"))
+    if profile.latency.setup_latency_us:
+        cold = profile.latency.cold_latency_us
+        rows.append(("of a session's first run", format_value(cold, "latency")))
     if profile.utilisation is not None:
         rows.append(("multipliers in use", format_value(profile.utilisation, "share")))
     return rows

@@ -20,6 +20,7 @@ from furiosa_ir.arguments import positive_integer
 from furiosa_ir.backends import backend_for, read_program
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.formats import Format, head_of, recognise
+from furiosa_ir.latency import Latency
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import PartArguments, part_of
 from furiosa_ir.numerics.array import Array
@@ -195,6 +196,16 @@ class Session(Described):
     def program(self) -> Program:
         """The program."""
         return self._opened().program
+
+    @property
+    def latency(self) -> Latency:
+        """The estimated latency of a run, cold (the session's first) and warm, and its parts.
+
+        Raises:
+            SessionClosed: the session is closed.
+        """
+        program = self.program
+        return backend_for(program.target).costs(program).latency
 
     @property
     def model(self) -> Model:

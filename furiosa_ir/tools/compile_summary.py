@@ -18,12 +18,9 @@ from furiosa_ir.reports.units import format_value
 def print_summary(figures: Metadata) -> None:
     """Prints what a program takes, and what stays on the host and why."""
     share = format_value(figures.npu_mac_share, "share")
-    latency = format_value(figures.latency_us, "latency")
-    cycles = f" ({format_value(figures.cycles, 'count')} cycles)" if figures.latency_us else ""
     click.echo(f"MACs on the NPU: {share}", err=True)
     hosts = figures.host_operators
-    apart = ", without the host's and the link's" if hosts and figures.latency_us else ""
-    click.echo(f"Estimated latency: {latency}{cycles}{apart}", err=True)
+    click.echo(f"Estimated latency: {_latency(figures)}", err=True)
     if not hosts:
         click.echo("Operators on the host: none", err=True)
         return
@@ -36,6 +33,24 @@ def print_summary(figures: Metadata) -> None:
         line = f"  Hint [{hint}]: {reason} ({', '.join(layers[:3])}{more})"
         # Names come from models, and hits from stores that others may write to.
         click.echo(readable(line, 2000), err=True)
+
+
+def _latency(figures: Metadata) -> str:
+    """The total and its parts; a session's set-up, where it has one."""
+    latency = figures.latency
+    parts = [
+        f"{name} {format_value(us, 'latency')}{more}"
+        for name, us, more in (
+            ("NPU", latency.npu_latency_us, f" in {format_value(figures.cycles, 'count')} cycles"),
+            ("host", latency.host_latency_us, ""),
+            ("link", latency.link_latency_us, ""),
+        )
+        if us
+    ]
+    setup = latency.setup_latency_us
+    first = f"; a session's first run {format_value(latency.cold_latency_us, 'latency')}"
+    total = format_value(latency.total_latency_us, "latency")
+    return total + (f" ({', '.join(parts)})" if parts else "") + (first if setup else "")
 
 
 def write_summary(
@@ -71,5 +86,7 @@ def write_summary(
         "seconds": round(seconds, 6),
     }
     if figures is not None:
-        summary |= {"bytes": size, "from_cache": from_cache, **asdict(figures)}
+        known = asdict(figures) | figures.latency.figures()
+        del known["latency"]
+        summary |= {"bytes": size, "from_cache": from_cache, **known}
     write_whole((json.dumps(summary, indent=2) + "\n").encode(), file)

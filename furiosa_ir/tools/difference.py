@@ -31,7 +31,11 @@ _ROWS = 20
 
 _NAMES = {
     "cycles": "cycles",
-    "latency_us": "latency",
+    "npu_latency_us": "latency on the NPU",
+    "host_latency_us": "latency on the host",
+    "link_latency_us": "latency of the link",
+    "setup_latency_us": "set-up of a session",
+    "total_latency_us": "latency",
     "sram_peak_bytes": "SRAM at its peak",
     "dram_bytes": "DRAM traffic",
     "weight_bytes": "weights",

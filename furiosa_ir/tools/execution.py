@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 
 import click
 import numpy as np
@@ -12,9 +14,11 @@ import numpy as np
 from furiosa_ir.arrays import read_arrays, require_readable, write_arrays
 from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.files import check_writable, refuse_terminal
+from furiosa_ir.latency import Latency
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugin_source import Plugin
+from furiosa_ir.reports.units import format_value
 from furiosa_ir.runtime import session
 from furiosa_ir.runtime.tensor import DataType, TensorDesc
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
@@ -29,11 +33,13 @@ def run_file(
     batch_size: int | None,
     part: Part = WHOLE,
     plugins: Sequence[Plugin] = (),
+    repeat: int | None = None,
 ) -> None:
     """Runs a program or a network on the arrays of a file.
 
     A network that keeps state runs as often as its inputs have entries along a further first axis,
-    in order, and the outputs are as many along one.
+    in order, and the outputs are as many along one. With `repeat` it says what runs take: those of
+    a session's first, with its set-up, and of further ones; the last one's outputs are written.
 
     Raises:
         FuriosaError: a file cannot be read or written, or the inputs do not fit.
@@ -57,7 +63,14 @@ def run_file(
         arrays = _in_order(read_arrays(inputs, names, most), names, inputs)
         steps = _steps(descs, arrays, inputs) if keeps_state else None
         if steps is None:
-            results = running.run(arrays).numpy()
+            results = _repeated(running, arrays, repeat)
+        elif repeat is not None:
+            raise FuriosaError(
+                "--repeat repeats one run, and the inputs are of several, each from the state of "
+                "the one before",
+                file=str(inputs),
+                hint="leave --repeat out",
+            )
         else:
             results = _joined([running.run(step).numpy() for step in steps], running.outputs())
             click.echo(f"Runs: {len(steps)}, each from the state of the one before", err=True)
@@ -70,6 +83,38 @@ def run_file(
         numbers = array.size and array.dtype.kind in "biuf"
         extremes = f", from {array.min():g} to {array.max():g}" if numbers else ""
         click.echo(f"{readable(name)}: {array.dtype}{list(array.shape)}{extremes}")
+
+
+def _repeated(
+    running: session.Session, arrays: Sequence[Array], repeat: int | None
+) -> Sequence[Array]:
+    """The results of a run, or of the last of several, which then says what they take."""
+    if repeat is None:
+        return running.run(arrays).numpy()
+    results: Sequence[Array] = ()
+    seconds: list[float] = []
+    for _ in range(repeat):
+        start = perf_counter()
+        results = running.run(arrays).numpy()
+        seconds.append(perf_counter() - start)
+    _tell_times(running.latency, seconds)
+    return results
+
+
+def _tell_times(latency: Latency, seconds: Sequence[float]) -> None:
+    """Says what the first run and further ones take: on the machine, and to simulate."""
+    cold, warm = (
+        format_value(us, "latency") for us in (latency.cold_latency_us, latency.total_latency_us)
+    )
+    setup = format_value(latency.setup_latency_us, "latency")
+    click.echo(
+        f"Estimated latency: {cold} for the first run (cold: {setup} of it sets up SRAM), {warm} "
+        "for each further one (warm)",
+        err=True,
+    )
+    first, *further = (format_value(s * 1e6, "microseconds") for s in seconds)
+    middle = f", further ones {format_value(median(seconds[1:]) * 1e6, 'microseconds')}"
+    click.echo(f"Simulated in: first run {first}{middle if further else ''}", err=True)
 
 
 def _steps(

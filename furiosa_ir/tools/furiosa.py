@@ -212,6 +212,12 @@ def compile_command(
 @click.option(
     "--until", metavar="LAYER", help="Run up to this layer, and write what it, or --dump, makes."
 )
+@click.option(
+    "--repeat",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run N times, and say what the first run of a session takes and what further ones.",
+)
 @target_option("--target-npu", help="Default: the program's or IR text's")
 @click.option("-b", "--batch-size", "--batch", type=click.IntRange(min=1))
 @shape_options
@@ -222,6 +228,7 @@ def run_command(
     outputs: Path | None,
     dump: tuple[str, ...],
     until: str | None,
+    repeat: int | None,
     target_npu: str | None,
     batch_size: int | None,
     input_shape: tuple[str, ...],
@@ -241,6 +248,8 @@ def run_command(
         from furiosa_ir.network_part import part_of_options
 
         if dump or until is not None:
+            if repeat is not None:
+                raise click.UsageError("--repeat is for whole runs, without --dump and --until")
             from furiosa_ir.tools.tensor_dump import dump_tensors
 
             part = part_of_options(input_shape, dim)
@@ -265,6 +274,7 @@ def run_command(
             batch_size=batch_size,
             part=part_of_options(input_shape, dim),
             plugins=load,
+            repeat=repeat,
         )
 
 

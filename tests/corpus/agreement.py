@@ -225,7 +225,7 @@ def agreement(name: str, count: int = 20, target: str = "warboy-2pe") -> Agreeme
         report["npu_mac_share"],
         compile_seconds,
         run_seconds,
-        report["latency_us"],
+        report["npu_latency_us"],
     )
 
 

@@ -168,7 +168,7 @@ def measure(network: Network, target: str, batch: int, count: int) -> Row:
         figures["npu_mac_share"],
         compile_seconds,
         run_seconds,
-        figures["latency_us"],
+        figures["npu_latency_us"],
         len(figures["host_operators"]),
     )
 

@@ -110,8 +110,8 @@ CASES: dict[str, Case] = {
     "the checker": lambda digits, folder: edited(
         digits / "digits_int8.tflite",
         "warboy",
-        r"(?<=address = 320, size = 16\), target = sram_flat\(address = )128",
-        "129",
+        r"(?<=address = 320, size = 16\), target = sram_flat\(address = )96",
+        "97",
         folder,
     ),
     "a command without a field": lambda digits, folder: edited(
@@ -174,9 +174,7 @@ def test_a_command_says_what_is_wrong_with_it(
 def test_a_plan_says_what_is_wrong_with_it():
     with pytest.raises(FuriosaError, match=r"'store' of kernel_plan is 1, and must be true or"):
         parse_module(
-            "builtin.module attributes {p = #warboy.plan<kernel_plan(operands = (), result = none, "
-            "tile = (1, 1, 1, 1), store = 1, prefetch = 0, in_place = none)>} {}".replace(
-                "result = none, ", ""
-            )
+            "builtin.module attributes {p = #warboy.plan<kernel_plan(operands = (), tile = (1, 1, 1, "
+            "1), store = 1, prefetch = 0, in_place = none, pinned = false)>} {}"
         )
     assert issubclass(OperationFailure, VerificationFailure)

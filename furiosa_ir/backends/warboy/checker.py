@@ -8,6 +8,7 @@ The second part follows the commands in order of issue with a shadow of the memo
   command knows of the other engine is one number: how far that one has come at least.
 * A kernel overwrites what it reads, unless it is the very same tile, which its vector program takes
   element by element, and nothing else of it reads.
+* Pinned SRAM: what a segment's set-up loads, no run of any segment writes, and no other set-up.
 
 The shadow has one entry for 32 bytes ("line"), which is what tiles are aligned to; a mask of 32
 bits keeps the first check exact to the byte, and a suspected race is confirmed byte for byte.
@@ -15,7 +16,8 @@ bits keeps the first check exact to the byte, and a suspected race is confirmed 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -53,14 +55,27 @@ def check_program(program: Program) -> None:
     """
     validate_program(program)
     machine = Machine.from_parameters(program.machine)
+    checks: list[_SegmentCheck] = []
+    pinned = np.zeros((machine.slices, machine.slice_bytes // LINE), np.uint32)
     for segment in program.segments:
         if isinstance(segment, NpuSegment):
-            try:
-                _SegmentCheck(program, segment, machine).run()
-            except MemoryError:
-                raise VerificationFailure(
-                    f"segment '{segment.name}' takes more memory than this computer has"
-                ) from None
+            with _enough_memory(segment):
+                check = _SegmentCheck(program, segment, machine, pinned)
+                check.set_up()
+                checks.append(check)
+    for check in checks:
+        with _enough_memory(check.segment):
+            check.run()
+
+
+@contextmanager
+def _enough_memory(segment: NpuSegment) -> Generator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise VerificationFailure(
+            f"segment '{segment.name}' takes more memory than this computer has"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +165,13 @@ def _too_many(segment: str) -> VerificationFailure:
 
 
 class _SegmentCheck:
-    def __init__(self, program: Program, segment: NpuSegment, machine: Machine) -> None:
+    """Args: program, segment, machine, and the bytes that set-ups have loaded so far (a shadow)."""
+
+    def __init__(
+        self, program: Program, segment: NpuSegment, machine: Machine, pinned: Array
+    ) -> None:
         self.program, self.segment = program, segment
+        self.pinned = pinned
         self.lines = machine.slice_bytes // LINE
         shape = (machine.slices, self.lines)
         # Which bytes were ever written; then for each engine the last of its commands (counted
@@ -167,20 +187,49 @@ class _SegmentCheck:
         self._cache: dict[SramPlace, tuple[_Lines, ...]] = {}
         self._comparisons = Budget(limit("COMPARISONS"), partial(_too_many, segment.name))
 
+    def set_up(self) -> None:
+        """Follows the set-up, which has ended before the first run of any segment begins."""
+        for index, command in enumerate(self.segment.commands[: self.segment.setup]):
+            with self._about(index, command):
+                self._set_up(command)
+
+    def _set_up(self, command: Command) -> None:
+        self.position.append(0)
+        place = kind_of(command).sram_written(command)
+        assert place is not None, "a set-up loads"
+        self._within(place)
+        for lines in self._of(place):
+            self._not_pinned(lines)
+        for lines in self._of(place):
+            for shadow in (self.pinned, self.written):
+                view = lines.of(shadow)
+                np.bitwise_or(view, lines.masks, out=view)
+
+    def _not_pinned(self, lines: _Lines) -> None:
+        if np.any(lines.of(self.pinned) & lines.masks):
+            raise ValueError("overwrites what a set-up has loaded")
+
+    @contextmanager
+    def _about(self, index: int, command: Command) -> Generator[None]:
+        try:
+            yield
+        except ValueError as error:
+            kind = type(command).__name__
+            raise CommandFailure.of(
+                self.segment.name,
+                index,
+                f"command {index} ({kind}) of segment '{self.segment.name}' {error}",
+                self._layer(command),
+            ) from None
+
     def run(self) -> None:
+        """Follows a run, after all set-ups."""
         for binding in self.segment.inputs:
             self.workspace.add(binding.address, [self._size(binding)], [1])
-        for index, command in enumerate(self.segment.commands):
-            try:
+        first = self.segment.setup
+        for index, command in enumerate(self.segment.commands[first:], first):
+            with self._about(index, command):
                 self._command(index, command)
-            except ValueError as error:
-                kind = type(command).__name__
-                raise CommandFailure.of(
-                    self.segment.name,
-                    index,
-                    f"command {index} ({kind}) of segment '{self.segment.name}' {error}",
-                    self._layer(command),
-                ) from None
         for binding in self.segment.outputs:
             if not self.workspace.hold(binding.address, [self._size(binding)], [1]):
                 name = self.program.tensors[binding.tensor].name
@@ -222,12 +271,15 @@ class _SegmentCheck:
         for place in reads:
             self._read(place, engine, position)
         for place in writes:
-            if self._end(place) > self.segment.sram_bytes:
-                raise ValueError("writes beyond the SRAM that its segment declares")
+            self._within(place)
             for source in reads:
                 if not _is_in_place(command, source, place) and self._overlap(source, place):
                     raise ValueError("overwrites SRAM that it reads")
             self._write(place, engine, position)
+
+    def _within(self, place: SramPlace) -> None:
+        if self._end(place) > self.segment.sram_bytes:
+            raise ValueError("writes beyond the SRAM that its segment declares")
 
     @staticmethod
     def _end(place: SramPlace) -> int:
@@ -245,6 +297,7 @@ class _SegmentCheck:
     def _write(self, place: SramPlace, engine: str, position: int) -> None:
         other = _OTHER[engine]
         for lines in self._of(place):
+            self._not_pinned(lines)
             if lines.of(self.last_touch[other]).max() > self.known[engine]:
                 self._confirm(place, engine, writes=True)
             lines.of(self.last_touch[engine])[...] = position

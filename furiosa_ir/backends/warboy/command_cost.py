@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt, prod
 
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
@@ -172,14 +173,31 @@ def _epilogue(
         loaded += _line_bytes(tile, mine, machine)
     passes = max(_ceil(len(program), machine.vector_stages), 1)
     vector = _ceil(elements, machine.vector_lanes) * passes
+    lookups = sum(instruction.opcode == "lookup" for instruction in program)
+    ports = _ceil(elements * lookups * machine.lookup_port_cycles, machine.num_table_ports)
     commit = _ceil(_line_bytes(result, share, machine), machine.commit_width)
-    return _ceil(loaded, machine.fetch_width), vector, commit
+    return _ceil(loaded, machine.fetch_width), max(vector, ports), commit
 
 
 def _warmup(tiles: Sequence[SramTile], machine: Machine) -> int:
-    """Pipeline fill: the base, and the hops over the slices that share their channels."""
-    hops = max(tile.slices[1] for tile in tiles)
-    return machine.warmup_base + machine.ctrl_delay + machine.hop_cycles * hops
+    sharing = max(tile.slices[1] for tile in tiles)
+    return warmup(sharing, max(prod(tile.slices) for tile in tiles), machine)
+
+
+def warmup(sharing: int, slices: int, machine: Machine) -> int:
+    """Cycles of a step's pipeline fill, and of the slices' agreement that all are done.
+
+    Data passes over the slices that share channels, hop by hop. The agreement travels through a
+    mesh, taken to be square, of the slices that the step uses: where it uses those of both PEs,
+    this is what synchronising the two takes.
+
+    Args:
+        sharing: over how many slices channels are spread.
+        slices: how many slices the step uses.
+        machine: for what a hop takes.
+    """
+    across = isqrt(4 * slices - 1) + 1  # twice the side, rounded up
+    return machine.warmup_base + machine.ctrl_delay + machine.hop_cycles * (sharing + across)
 
 
 def _vector_cost(command: Vector, machine: Machine) -> Cost:

@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
+from furiosa_ir.backends.warboy.bound import run_bound, run_traffic
 from furiosa_ir.backends.warboy.enf.records import Dot, NpuSegment
 from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.simulator.timeline import TimelineEntry, timeline
+from furiosa_ir.backends.warboy.simulator.timeline import TimelineEntry, set_up_cycles, timeline
 from furiosa_ir.costs import Costs, LayerCost, SegmentCost
+from furiosa_ir.host_model import HostRates, host_us, link_tensors, tensors_bytes
+from furiosa_ir.latency import Latency
 from furiosa_ir.program import Program
 
 
@@ -22,14 +25,14 @@ def program_costs(program: Program) -> Costs:
     """
     machine = Machine.from_parameters(program.machine)
     segments = {i: s for i, s in enumerate(program.segments) if isinstance(s, NpuSegment)}
-    entries = timeline(program)
+    entries, bound = timeline(program), run_bound(program)
     cycles = max((entry.end for entry in entries), default=0)
     sram_bound = _most((s.sram_bound, s.sram_bytes) for s in segments.values())
     workspace_bound = _most((s.workspace_bound, s.workspace_bytes) for s in segments.values())
     constants = sum(len(s.constants) for s in segments.values())
     return Costs(
         cycles=cycles,
-        latency_us=cycles / machine.clock_hz * 1e6,
+        latency=program_latency(program, machine, cycles, set_up_cycles(program)),
         sram_peak_bytes=max((s.sram_bytes for s in segments.values()), default=0) * machine.slices,
         dram_bytes=constants + max((s.workspace_bytes for s in segments.values()), default=0),
         sram_bound_bytes=None if sram_bound is None else sram_bound * machine.slices,
@@ -48,6 +51,33 @@ def program_costs(program: Program) -> Costs:
             for index, s in segments.items()
         },
         layers=_layers(program, segments, entries),
+        bound_us=bound.cycles / machine.clock_hz * 1e6,
+        dram_traffic_bytes=run_traffic(program),
+        dram_compulsory_bytes=bound.dram_bytes,
+    )
+
+
+def program_latency(program: Program, machine: Machine, cycles: int, set_up: int) -> Latency:
+    """What a run takes on NPU, host and link (docs/performance-model.md).
+
+    Args:
+        program: the program.
+        machine: its target.
+        cycles: of its NPU segments' run.
+        set_up: cycles of their set-up.
+    """
+    moved = link_tensors(program)
+    rates = HostRates(
+        machine.host_elements_per_second,
+        machine.host_bytes_per_second,
+        machine.host_macs_per_second,
+    )
+    return Latency(
+        npu_latency_us=cycles / machine.clock_hz * 1e6,
+        host_latency_us=host_us(program, rates),
+        link_latency_us=tensors_bytes(program, moved) / machine.link_bytes_per_second * 1e6
+        + len(moved) * machine.link_latency_ns / 1e3,
+        setup_latency_us=set_up / machine.clock_hz * 1e6,
     )
 
 

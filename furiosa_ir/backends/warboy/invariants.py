@@ -17,7 +17,7 @@ from furiosa_ir.backends.warboy.dialect.attributes import (
     AddressesAttr,
     LayersAttr,
 )
-from furiosa_ir.backends.warboy.dialect.commands import CommandOp, EndOp
+from furiosa_ir.backends.warboy.dialect.commands import BeginRunOp, CommandOp, EndOp
 from furiosa_ir.backends.warboy.dialect.plan import MemoryAddresses
 from furiosa_ir.ir.segments import body_of, is_npu
 from furiosa_ir.ir.verifier import Fault, raise_faults
@@ -38,7 +38,7 @@ def _command_faults(module: ModuleOp) -> Iterator[Fault]:
             continue
         name = function.sym_name.data
         for op in body_of(function).ops:
-            if not isinstance(op, CommandOp | EndOp):
+            if not isinstance(op, CommandOp | BeginRunOp | EndOp):
                 yield op, f"it is left in @{name}, which holds commands alone"
         if not isinstance(function.attributes.get(LAYERS), LayersAttr):
             yield function, f"@{name} has no '{LAYERS}'"

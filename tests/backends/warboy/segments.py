@@ -16,10 +16,10 @@ from xdsl.rewriter import InsertPoint
 from furiosa_ir.backends.warboy.commands.segment import generate
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
-from furiosa_ir.backends.warboy.passes.allocate import allocate
+from furiosa_ir.backends.warboy.passes.allocate import allocate_segments
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
-from furiosa_ir.backends.warboy.passes.plan_tiles import plan_tiles
+from furiosa_ir.backends.warboy.passes.plan_tiles import plan_segments
 from furiosa_ir.backends.warboy.passes.schedule import schedule
 from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.dialects.ftensor import TensorOp
@@ -76,8 +76,8 @@ def compile_segment(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Seq
     """Everything from `ftensor` to the segment; the function is transformed in place."""
     fuse_kernels(function)
     assign_views(function)
-    plan_tiles(function, machine)
-    allocate(function, machine)
+    plan_segments([function], machine)
+    allocate_segments([function], machine)
     schedule(function, machine)
     return generate(function)
 

@@ -19,10 +19,10 @@ from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, MemoryA
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import LiveRange, MemoryPlan, OperandBinding
 from furiosa_ir.backends.warboy.machine import load_machine
-from furiosa_ir.backends.warboy.passes.allocate import allocate
+from furiosa_ir.backends.warboy.passes.allocate import allocate_segments
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
-from furiosa_ir.backends.warboy.passes.plan_tiles import plan_tiles
+from furiosa_ir.backends.warboy.passes.plan_tiles import plan_segments
 from furiosa_ir.backends.warboy.passes.schedule import schedule
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.errors import FuriosaError
@@ -42,8 +42,8 @@ def planned() -> ModuleOp:
     function = segment(module)
     fuse_kernels(function)
     assign_views(function)
-    plan_tiles(function, MACHINE)
-    allocate(function, MACHINE)
+    plan_segments([function], MACHINE)
+    allocate_segments([function], MACHINE)
     return module
 
 
@@ -55,7 +55,7 @@ def carry_on(module: ModuleOp) -> None:
     """What happens to IR that was read from text."""
     verify_module(module)
     function = segment(module)
-    allocate(function, MACHINE)
+    allocate_segments([function], MACHINE)
     schedule(function, MACHINE)
     generate(function)
 

@@ -13,10 +13,10 @@ from xdsl.dialects.func import FuncOp
 from furiosa_ir.backends.warboy.commands.segment import generate
 from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.passes.allocate import allocate
+from furiosa_ir.backends.warboy.passes.allocate import allocate_segments
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
-from furiosa_ir.backends.warboy.passes.plan_tiles import plan_tiles
+from furiosa_ir.backends.warboy.passes.plan_tiles import plan_segments
 from furiosa_ir.backends.warboy.passes.schedule import schedule
 from furiosa_ir.ir.constants import ConstantTable
 from furiosa_ir.ir.location import name_loc
@@ -50,8 +50,8 @@ def passes(machine: Machine) -> list[Callable[[FuncOp], None]]:
     return [
         fuse_kernels,
         assign_views,
-        lambda f: plan_tiles(f, machine),
-        lambda f: allocate(f, machine),
+        lambda f: plan_segments([f], machine),
+        lambda f: allocate_segments([f], machine),
         lambda f: schedule(f, machine),
     ]
 
@@ -122,7 +122,7 @@ def test_planned_and_allocated_kernels_still_evaluate() -> None:
     fuse_kernels(function)
     np.testing.assert_array_equal(run_kernels(function, inputs), expected[0])
     assign_views(function)
-    plan_tiles(function, MACHINE)
+    plan_segments([function], MACHINE)
     np.testing.assert_array_equal(run_kernels(function, inputs), expected[0])
 
 

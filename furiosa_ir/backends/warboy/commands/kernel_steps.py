@@ -195,8 +195,18 @@ class KernelSteps:
     def _block(self, step: Step) -> int:
         return step.offset[CHANNELS] // self._plan.tile[CHANNELS]
 
+    def set_up(self) -> Iterator[Issued]:
+        """What a session's set-up loads: all blocks of the kernel's parameters, if pinned."""
+        if self._plan.pinned:
+            for step in self.steps:
+                yield from self._load_parameters(step)
+
     def load_parameters(self, step: Step) -> Iterator[Issued]:
-        """Parameters of the step's block of channels, if the step before had not the same."""
+        """Parameters of the step's block of channels, if they are not there from before."""
+        if not self._plan.pinned:
+            yield from self._load_parameters(step)
+
+    def _load_parameters(self, step: Step) -> Iterator[Issued]:
         block = self._block(step)
         before = self._block(self.steps[step.number - 1]) if step.number else -1
         geometry = self._geometry

@@ -13,7 +13,7 @@ from xdsl.ir import SSAValue
 from furiosa_ir.backends.warboy.commands.command_operations import command_record
 from furiosa_ir.backends.warboy.commands.constant_section import build_section, lay_out
 from furiosa_ir.backends.warboy.dialect.attributes import CONSTANTS, LAYERS, LayersAttr
-from furiosa_ir.backends.warboy.dialect.commands import CommandOp
+from furiosa_ir.backends.warboy.dialect.commands import BeginRunOp, CommandOp
 from furiosa_ir.backends.warboy.dialect.segment import memory_addresses
 from furiosa_ir.backends.warboy.enf.records import Command, NpuSegment
 from furiosa_ir.errors import VerificationFailure
@@ -52,9 +52,22 @@ def generate(function: FuncOp, first: int = 0) -> tuple[NpuSegment, Sequence[Lay
         workspace_bound=addresses.workspace_bound,
         commands=_commands(function, len(layers.data.rows), first),
         constants=build_section(constants, lay_out(constants)),
+        setup=_setup(function),
     )
     rows = [Layer(r.name, r.operator, 0, r.macs, r.weight_bytes) for r in layers.data.rows]
     return segment, rows
+
+
+def _setup(function: FuncOp) -> int:
+    """How many commands stand in front of `warboy.begin_run`."""
+    count, found = 0, None
+    for op in function.body.block.ops:
+        if isinstance(op, BeginRunOp):
+            if found is not None:
+                raise OperationFailure.of(op, "the run of a segment begins only once")
+            found = count
+        count += isinstance(op, CommandOp)
+    return found or 0
 
 
 def _commands(function: FuncOp, layers: int, first: int) -> tuple[Command, ...]:

@@ -22,15 +22,16 @@ class TokenTracker:
 
     Args:
         slice_bytes: bytes of a slice.
+        first: number of the first command: those before it have ended.
     """
 
-    def __init__(self, slice_bytes: int) -> None:
+    def __init__(self, slice_bytes: int, first: int = 0) -> None:
         granules = -(-slice_bytes // GRANULE)
         # Number of the last command of each engine that wrote or read each granule.
         self._written = np.full((2, granules), -1, np.int32)
         self._read = np.full((2, granules), -1, np.int32)
         self._waited = [-1, -1]
-        self._count = 0
+        self._count = first
 
     def issue(self, command: Command) -> tuple[int, ...]:
         """The tokens that the next command waits for."""

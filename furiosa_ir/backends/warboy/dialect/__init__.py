@@ -13,6 +13,7 @@ from furiosa_ir.backends.warboy.dialect.attributes import (
 )
 from furiosa_ir.backends.warboy.dialect.commands import (
     COMMANDS,
+    BeginRunOp,
     CopyDramOp,
     EndOp,
     ExecuteDotOp,
@@ -25,12 +26,13 @@ from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, DotOp, PoolOp, Ve
 
 Warboy = Dialect(
     "warboy",
-    [DotOp, PoolOp, VectorOp, CopyOp, YieldOp, *COMMANDS, EndOp],
+    [DotOp, PoolOp, VectorOp, CopyOp, YieldOp, *COMMANDS, BeginRunOp, EndOp],
     [ViewsAttr, PlanAttr, MemoryAttr, AddressesAttr, CommandAttr, LayersAttr, TokenType],
 )
 
 __all__ = [
     "AddressesAttr",
+    "BeginRunOp",
     "CommandAttr",
     "CopyDramOp",
     "CopyOp",

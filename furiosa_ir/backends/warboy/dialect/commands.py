@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from typing import ClassVar, Self
 
 from typing_extensions import override
+from xdsl.dialects.func import FuncOp
 from xdsl.irdl import (
     irdl_op_definition,
     prop_def,
@@ -23,7 +24,7 @@ from xdsl.irdl import (
 )
 from xdsl.parser import Parser
 from xdsl.printer import Printer
-from xdsl.traits import IsTerminator
+from xdsl.traits import HasParent, IsTerminator
 
 from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, TokenType
 from furiosa_ir.backends.warboy.dialect.command_text import parse_command, print_command
@@ -130,6 +131,29 @@ class ExecuteVectorOp(CommandOp):
 
     name = "warboy.execute_vector"
     KIND: ClassVar[str] = "vector"
+
+
+@irdl_op_definition
+class BeginRunOp(AssemblyOp):
+    """Between a session's set-up, which is done once, and what each run does.
+
+    All commands in front of it have ended when the first one behind it begins; they only load
+    constants, to where no run of any segment writes.
+    """
+
+    name = "warboy.begin_run"
+    traits = traits_def(HasParent(FuncOp))
+
+    @override
+    def print(self, printer: Printer) -> None:
+        printer.print_op_attributes(self.attributes, print_keyword=True)
+
+    @classmethod
+    @override
+    def parse(cls, parser: Parser) -> Self:
+        # What follows may begin with a value, which is no operand of this one.
+        attributes = parser.parse_optional_attr_dict_with_keyword()
+        return cls.create(attributes={} if attributes is None else dict(attributes.data))
 
 
 @irdl_op_definition

@@ -148,6 +148,7 @@ class KernelPlan:
         store: each step's result is also stored to DRAM.
         prefetch: how many kernels ahead the first block's parameters are loaded; 0: just before.
         in_place: the operand whose buffer's place in SRAM the result's takes; None: it has its own.
+        pinned: its parameters lie in SRAM from a session's set-up on, each block in its own place.
     """
 
     operands: tuple[OperandBinding | ParameterBinding, ...]
@@ -157,6 +158,7 @@ class KernelPlan:
     store: bool
     prefetch: int
     in_place: int | None
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)

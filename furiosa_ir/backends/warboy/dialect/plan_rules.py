@@ -137,6 +137,11 @@ def _verify_binding(
         raise VerificationFailure(f"{op.name}: a window leaves buffer {binding.buffer}")
 
 
+def pinned_slots(plan: KernelPlan, binding: ParameterBinding) -> int:
+    """How many places a pinned parameter has: one for each block of channels."""
+    return -(-plan.result.extent[3] // plan.tile[3]) if binding.by_channel else 1
+
+
 def verify_addresses(op: Operation, plan: KernelPlan, addresses: KernelAddresses) -> None:
     """Checks that each area of the plan has an address, and that they are aligned.
 
@@ -154,6 +159,12 @@ def verify_addresses(op: Operation, plan: KernelPlan, addresses: KernelAddresses
     for binding, slots in zip(plan.operands, addresses.parameters, strict=True):
         if isinstance(binding, ParameterBinding) != bool(slots):
             raise VerificationFailure(f"{op.name}: a parameter has no address, or a tile has one")
+        if isinstance(binding, ParameterBinding) and plan.pinned:
+            needed = pinned_slots(plan, binding)
+            if len(slots) != needed:
+                raise VerificationFailure(
+                    f"{op.name}: {len(slots)} addresses for {needed} pinned blocks of a parameter"
+                )
     for slots in (*addresses.parameters, *addresses.stages):
         for address in slots:
             misaligned = address % LINE != 0
@@ -236,6 +247,8 @@ def _in_dram(memory: MemoryPlan, index: int, *, needed: bool = True) -> None:
 def _verify_places(plan: KernelPlan, number: int, memory: MemoryPlan, live: Container[int]) -> None:
     if not 0 <= plan.prefetch <= number:
         raise VerificationFailure(f"kernel {number} cannot prefetch {plan.prefetch} kernels ahead")
+    if plan.pinned and plan.prefetch:
+        raise VerificationFailure(f"kernel {number} prefetches parameters that are pinned")
     _in_dram(memory, plan.result.buffer, needed=plan.store)
     for binding in (*plan.operands, plan.result):
         if isinstance(binding, ParameterBinding):

@@ -57,7 +57,7 @@ def _npu(program: Program, segment: NpuSegment) -> Iterator[str]:
     constants = section_size(segment.constants)
     yield (
         f"npu segment {segment.name}: workspace {segment.workspace_bytes}, "
-        f"sram {segment.sram_bytes}, constants {constants} bytes"
+        f"sram {segment.sram_bytes}, constants {constants} bytes, set-up {segment.setup}"
     )
     for word, bindings in (("input", segment.inputs), ("output", segment.outputs)):
         for binding in bindings:

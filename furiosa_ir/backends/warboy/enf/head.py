@@ -11,7 +11,7 @@ from furiosa_ir.errors import FormatFailure
 from furiosa_ir.program_head import Head
 
 MAGIC = b"enf"
-VERSION = bytes([1, 0, 0])
+VERSION = bytes([1, 1, 0])
 VENDOR_VERSION = bytes([0, 1, 1])
 IDENTIFIER = b"ENF1"
 HEADER_BYTES = 16

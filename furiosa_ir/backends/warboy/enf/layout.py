@@ -110,6 +110,7 @@ TABLES: dict[str, tuple[Field, ...]] = {
         _vector("immediates", _I64),
         _field("sram_bound", _U64),
         _field("workspace_bound", _U64),
+        _field("setup", _U32),
     ),
     "HostOperator": (
         _field("operator", "string"),

@@ -95,7 +95,11 @@ def _read(data: memoryview) -> Program:
             hint="compile the ONNX or TFLite model instead",
         )
     if header.version != layout.VERSION:
-        raise FormatFailure(f"it has version {header.version.hex(' ')}, this reader knows 01 00 00")
+        known = layout.VERSION.hex(" ")
+        raise FormatFailure(
+            f"it has version {header.version.hex(' ')}, this reader knows {known}",
+            hint="compile the model anew",
+        )
     start = layout.HEADER_BYTES
     if len(data) < start + 4 or any(data[10:start]):
         raise FormatFailure("its header is not followed by a FlatBuffer")
@@ -190,6 +194,7 @@ class _Reader:
             self._section(row["constants"]),
             row["sram_bound"],
             row["workspace_bound"],
+            row["setup"],
         )
 
 

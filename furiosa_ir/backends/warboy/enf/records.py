@@ -299,6 +299,8 @@ class NpuSegment(DeviceSegment):
         sram_bound: bytes of a slice that some kernel needs at once, which no addresses undercut; 0
             in a file that does not say.
         workspace_bound: the same of the workspace.
+        setup: how many commands, from the first on, a session carries out once, of all segments
+            before its first run: they load what is pinned in SRAM. A run is the others.
     """
 
     workspace_bytes: int
@@ -307,3 +309,4 @@ class NpuSegment(DeviceSegment):
     constants: Section
     sram_bound: int = 0
     workspace_bound: int = 0
+    setup: int = 0

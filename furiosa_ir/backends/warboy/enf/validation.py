@@ -17,6 +17,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     ORDERS,
     Command,
     DramFlat,
+    Load,
     NpuSegment,
     Parameter,
     SramFlat,
@@ -112,6 +113,11 @@ class _Segment:
                 )
         for binding in (*segment.inputs, *segment.outputs):
             self._binding(binding)
+        if not 0 <= segment.setup <= len(segment.commands):
+            raise VerificationFailure(
+                f"segment '{segment.name}' has a set-up of {segment.setup} commands, and "
+                f"{len(segment.commands)} in all"
+            )
         layers = self.program.layers
         for index, command in enumerate(segment.commands):
             if not 0 <= command.layer < len(layers):
@@ -127,6 +133,13 @@ class _Segment:
                     layers[command.layer].name,
                 ) from None
 
+    @staticmethod
+    def _set_up(command: Command) -> None:
+        if not isinstance(command, Load) or command.source.region != "constant":
+            raise ValueError("a set-up only loads constants")
+        if command.waits:
+            raise ValueError("it is of the set-up, which waits for nothing")
+
     def _binding(self, binding: Binding) -> None:
         tensor = self.program.tensors[binding.tensor]
         if tensor.dtype not in _NPU_DTYPES or any(size < 0 for size in tensor.shape):
@@ -136,6 +149,10 @@ class _Segment:
             raise VerificationFailure(f"tensor '{tensor.name}' lies outside of the workspace")
 
     def _command(self, index: int, command: Command) -> None:
+        if index < self.segment.setup:
+            self._set_up(command)
+        elif any(token < self.segment.setup for token in command.waits):
+            raise ValueError("it waits for the set-up, which has ended before a run begins")
         if any(not 0 <= token < index for token in command.waits):
             raise ValueError("it waits for a command that is not before it")
         kind = kind_of(command)

@@ -176,6 +176,7 @@ def _npu_row(segment: NpuSegment, sections: _Sections) -> Row:
         **write_commands(segment.commands),
         "sram_bound": segment.sram_bound,
         "workspace_bound": segment.workspace_bound,
+        "setup": segment.setup,
     }
 
 

@@ -19,9 +19,6 @@ from furiosa_ir.backends.warboy.simulator.timeline import TimelineEntry, timelin
 from furiosa_ir.execution import Bound, Engine, Event, Execution
 from furiosa_ir.program import Program
 
-_PCIE = 8 * 16_000_000_000 * 128 // 130 // 8
-"""Bytes a second of PCIe Gen4 x8, Warboy's link to the host: 16 GT/s a lane, 128 bits in 130."""
-
 _BOUNDS = {
     "weights": Bound(
         "loading weights", "a larger batch loads them once for all of its samples", batch_helps=True
@@ -59,13 +56,14 @@ def program_execution(program: Program) -> Execution:
     walk = MemoryWalk(program)
     of_input: list[bool] = []
     for index, entry in enumerate(entries):
-        first.setdefault(entry.segment, index)
+        first.setdefault(entry.segment, index - entry.command)
         segment, command = _command(program, entry)
-        if entry.command == 0:
+        if entry.command == segment.setup:
             walk.begin(segment)
         of_input.append(walk.command(command, entry.start, entry.end))
         if entry.command == len(segment.commands) - 1:
             walk.finish(segment)
+    end = max((entry.end for entry in entries), default=0)
     makes = frozenset(walk.makes())
     events: list[Event] = []
     for entry, is_input in zip(entries, of_input, strict=True):
@@ -78,7 +76,7 @@ def program_execution(program: Program) -> Execution:
         engines=_engines(machine),
         events=tuple(events),
         bounds=_BOUNDS,
-        buffers=walk.buffers(),
+        buffers=walk.buffers(end),
         memory_bytes=machine.slice_bytes,
         memory_title=f"SRAM of each of the {machine.slices} slices",
         memory_bound=max(
@@ -89,7 +87,6 @@ def program_execution(program: Program) -> Execution:
         makes=walk.makes(),
         macs_per_cycle=machine.macs_per_cycle,
         dram_bytes_per_cycle=machine.dram_bytes_per_cycle,
-        link_bytes_per_second=_PCIE,
         link_title="PCIe Gen4 x8",
     )
 
@@ -105,8 +102,8 @@ def _engines(machine: Machine) -> tuple[Engine, ...]:
         "commit": "commit unit",
     }
     return (
-        Engine("dma", "DMA", {"dma": "DRAM transfer"}),
-        Engine("npu", f"{npu}, {machine.slices} slices", units),
+        Engine("dma", "DMA", {"dma": "DRAM transfer"}, machine.io_queue_depth),
+        Engine("npu", f"{npu}, {machine.slices} slices", units, machine.operand_queue_depth),
     )
 
 

@@ -26,6 +26,9 @@ from furiosa_ir.program import Binding, Program
 _Node: TypeAlias = int
 """A layer by its index, or a tensor behind all layers."""
 
+PINNED = "pinned weights"
+"""What a session's set-up has loaded."""
+
 _MOST_BYTES = 1 << 30
 """Of a workspace whose bytes are followed, and of all that is moved there: some seconds of work.
 Beyond, who reads whose results is not known."""
@@ -153,6 +156,11 @@ class MemoryWalk:
     def begin(self, segment: NpuSegment) -> None:
         """A segment's inputs are in its workspace."""
         self._workspace = _Workspace(segment.workspace_bytes)
+        for command in segment.commands[: segment.setup]:
+            self.command(command, 0, 0)
+            (place,) = filter(None, [kind_of(command).sram_written(command)])
+            for live in self._sram.overlapping(place):
+                live.what = PINNED
         for binding in segment.inputs:
             self._workspace.write(self._bytes_of(binding), self._tensor(binding))
 
@@ -194,8 +202,8 @@ class MemoryWalk:
         self._ended += self._sram.clear()
         self._is_known = self._is_known and self._workspace.is_known
 
-    def buffers(self) -> tuple[Buffer, ...]:
-        """The rectangles of SRAM."""
+    def buffers(self, end: int) -> tuple[Buffer, ...]:
+        """The rectangles of SRAM; what is pinned lies there until `end`, the end of the run."""
         lives = sorted(self._ended, key=lambda live: (live.start, live.place.address))
         return tuple(
             Buffer(
@@ -204,7 +212,7 @@ class MemoryWalk:
                 address=live.place.address,
                 size=live.place.slice_bytes,
                 start=live.start,
-                end=live.end,
+                end=end if live.what == PINNED else live.end,
             )
             for live in lives
         )

@@ -18,9 +18,9 @@ TARGETS = ("warboy", "warboy-2pe")
 class Machine:
     """A target's parameters: the vendor's names and values, then the data sheet's, then our own.
 
-    Fields up to `profiling_frequency_in_mhz` are the vendor's parameter file, `clock_hz` and
-    `dram_bytes_per_second` its data sheet, the rest choices of our performance model (see
-    `warboy.toml`, which says where each comes from). Properties are derived.
+    Fields up to `profiling_frequency_in_mhz` are the vendor's parameter file, `clock_hz` to
+    `link_bytes_per_second` its data sheet; the rest is derived from published figures, or fitted
+    (see `warboy.toml`, which says where each comes from). Properties are derived.
     """
 
     num_slices: int
@@ -58,11 +58,17 @@ class Machine:
     profiling_frequency_in_mhz: int
     clock_hz: int
     dram_bytes_per_second: int
+    link_bytes_per_second: int
+    link_latency_ns: int
     dma_latency_cycles: int
     dma_descriptor_cycles: int
-    dot_efficiency_percent: int
     vector_lanes: int
     vector_stages: int
+    host_bytes_per_second: int
+    host_macs_per_second: int
+    dot_efficiency_percent: int
+    lookup_port_cycles: int
+    host_elements_per_second: int
 
     @property
     def slices(self) -> int:
@@ -159,6 +165,5 @@ def load_machine(target: str) -> Machine:
         raise CompilationFailure(
             f"there is no target '{target}'", hint=f"choose one of {', '.join(targets)}"
         )
-    return Machine(
-        **family["published"], **family["datasheet"], **family["model"], **targets[target]
-    )
+    constants = (family[source] for source in ("published", "datasheet", "derived", "fitted"))
+    return Machine(**{k: v for each in (*constants, targets[target]) for k, v in each.items()})

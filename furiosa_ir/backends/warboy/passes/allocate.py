@@ -30,8 +30,13 @@ from furiosa_ir.backends.warboy.dialect.segment import (
     memory_plan,
 )
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.areas import place_areas, sram_areas
-from furiosa_ir.backends.warboy.planning.intervals import Interval
+from furiosa_ir.backends.warboy.planning.areas import (
+    parameter_slots,
+    pinned_bytes,
+    place_areas,
+    sram_areas,
+)
+from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.backends.warboy.planning.placement import Placement, place_intervals
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
@@ -61,12 +66,39 @@ class Allocate(Pass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         require(op, self.name)
         machine = machine_of(op)
-        for function in op.ops:
-            if isinstance(function, FuncOp) and is_npu(function):
-                allocate(function, machine)
+        functions = [f for f in op.ops if isinstance(f, FuncOp) and is_npu(f)]
+        allocate_segments(functions, machine)
 
 
-def allocate(function: FuncOp, machine: Machine) -> None:
+def allocate_segments(functions: Sequence[FuncOp], machine: Machine) -> None:
+    """Allocates all segments of a program in place.
+
+    What one has pinned must outlive the runs of all others: these places come first, segment by
+    segment, and what a run needs behind them.
+
+    Raises:
+        CompilationFailure: a plan does not fit.
+        VerificationFailure: a function is not planned.
+    """
+    pinned = [pinned_bytes(kernel_plans(kernels_of(f)).values(), machine) for f in functions]
+    for number, function in enumerate(functions):
+        allocate(function, machine, Pinned(sum(pinned[:number]), sum(pinned)))
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Bytes of every slice that hold pinned parameters, from address 0 on.
+
+    Attributes:
+        first: where this segment's begin.
+        end: where those of all segments of the program end.
+    """
+
+    first: int
+    end: int
+
+
+def allocate(function: FuncOp, machine: Machine, pinned: Pinned) -> None:
     """Allocates one segment in place.
 
     Raises:
@@ -74,8 +106,10 @@ def allocate(function: FuncOp, machine: Machine) -> None:
         VerificationFailure: the function is not planned.
     """
     memory, kernels = memory_plan(function), kernels_of(function)
-    areas = sram_areas(memory, kernel_plans(kernels), machine)
-    found, sram = place_areas(areas, machine)
+    plans = kernel_plans(kernels)
+    areas = sram_areas(memory, plans, machine)
+    below = [Obstacle(0, Interval(pinned.end, 0, len(kernels)))] if pinned.end else []
+    found, sram = place_areas(areas, machine, below)
     if sram.peak > machine.slice_bytes:
         raise CompilationFailure(f"the plan takes {sram.peak} bytes of a slice")
     placed = list(zip(areas, found, strict=True))
@@ -84,6 +118,7 @@ def allocate(function: FuncOp, machine: Machine) -> None:
     for area, address in placed:
         key = (area.kind, area.owner, area.operand)
         slots[key] = (*slots.get(key, ()), address)
+    slots |= _pinned_slots(plans, pinned.first, machine)
     for number, op in enumerate(kernels):
         if isinstance(op, CopyOp):
             continue
@@ -110,6 +145,21 @@ def allocate(function: FuncOp, machine: Machine) -> None:
             workspace_bound=dram.bound,
         )
     )
+
+
+def _pinned_slots(
+    plans: Mapping[int, KernelPlan], address: int, machine: Machine
+) -> dict[tuple[str, int, int], tuple[int, ...]]:
+    """Places of pinned parameters, one behind the other from an address on."""
+    slots: dict[tuple[str, int, int], tuple[int, ...]] = {}
+    for number, plan in plans.items():
+        for operand in range(len(plan.operands)) if plan.pinned else ():
+            size, count = parameter_slots(plan, operand, machine)
+            if count:
+                places = tuple(address + slot * size for slot in range(count))
+                slots["parameter", number, operand] = places
+                address += size * count
+    return slots
 
 
 def _tell_peaks(function: FuncOp, sram: Placement, dram: Placement, machine: Machine) -> None:

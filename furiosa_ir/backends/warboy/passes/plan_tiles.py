@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -12,26 +13,22 @@ from furiosa_ir.backends.target import note_plan
 from furiosa_ir.backends.warboy.dialect.attributes import MEMORY, MemoryAttr, PlanAttr
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, OperandBinding
+from furiosa_ir.backends.warboy.dialect.vector_operations import instruction_of
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.areas import place_areas, sram_areas
 from furiosa_ir.backends.warboy.planning.assigned_views import read_views
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
 from furiosa_ir.backends.warboy.planning.layout_choice import choose_layouts
-from furiosa_ir.backends.warboy.planning.layouts import Layout
-from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, Workload, plan_live_ranges
+from furiosa_ir.backends.warboy.planning.live_ranges import Workload
+from furiosa_ir.backends.warboy.planning.pinning import SegmentPlan, plan_program
 from furiosa_ir.backends.warboy.planning.remarks import tell_copies, tell_shared_weights
 from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
 from furiosa_ir.backends.warboy.planning.tiles import Task
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
-from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.passes import Pass
-from furiosa_ir.ir.remarks import heard, held_remarks, missed, say_all
+from furiosa_ir.ir.remarks import heard, missed, say_all
 from furiosa_ir.ir.segments import is_npu
-
-CAPACITIES = (32, 30, 28, 25, 22, 18)
-"""Thirty-seconds of SRAM to plan with, in turn, until the addresses fit too (fragmentation)."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +53,43 @@ class PlanTiles(Pass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         require(op, self.name)
         machine = machine_of(op)
-        for function in op.ops:
-            if isinstance(function, FuncOp) and is_npu(function):
-                plan_tiles(function, machine)
-                note_plan(op, function)
+        functions = [f for f in op.ops if isinstance(f, FuncOp) and is_npu(f)]
+        plan_segments(functions, machine)
+        for function in functions:
+            note_plan(op, function)
 
 
-def plan_tiles(function: FuncOp, machine: Machine) -> None:
-    """Plans one segment in place.
+def plan_segments(functions: Sequence[FuncOp], machine: Machine) -> None:
+    """Plans all segments of a program in place: they share the SRAM that pinned parameters take.
 
     Raises:
         CompilationFailure: a kernel does not fit into SRAM in any way.
     """
+    prepared = [prepare(function, machine) for function in functions]
+    plans = plan_program([each.workload for each in prepared], machine)
+    for each, plan in zip(prepared, plans, strict=True):
+        _write(each, plan, machine)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A segment whose tensors have places.
+
+    Attributes:
+        function: the segment.
+        kernels: in order.
+        storage: its buffers, places and DRAM allocations.
+        workload: what is to be planned.
+    """
+
+    function: FuncOp
+    kernels: list[KernelOp]
+    storage: StorageMap
+    workload: Workload
+
+
+def prepare(function: FuncOp, machine: Machine) -> Prepared:
+    """Storage and layouts of one segment."""
     storage = assign_storage(function, read_views(function))
     kernels = [op for op in function.body.block.ops if isinstance(op, KernelOp)]
     tasks = {
@@ -84,10 +106,30 @@ def plan_tiles(function: FuncOp, machine: Machine) -> None:
     if heard():
         tell_copies(kernels, storage.copies)
         tell_shared_weights(tasks.values())
-    plan, sram = _fit(function, workload, storage, layouts, machine)
-    function.attributes[MEMORY] = MemoryAttr(plan)
-    for k, op in enumerate(kernels):
-        op.plan = PlanAttr(storage.copies[k] if k in storage.copies else sram.kernels[k])
+    return Prepared(function, kernels, storage, workload)
+
+
+def _write(prepared: Prepared, plan: SegmentPlan, machine: Machine) -> None:
+    """Writes a segment's plan to its IR."""
+    workload, storage = prepared.workload, prepared.storage
+    say_all(plan.remarks)
+    if plan.capacity < plan.most:
+        missed(
+            prepared.function,
+            "fragmentation",
+            "it is planned with {capacity:,} of the {slice:,} bytes of a slice: with more there "
+            "were no addresses for all that lies there at once",
+            capacity=plan.capacity,
+            slice=machine.slice_bytes,
+        )
+    buffers = tuple(
+        Buffer(s.shape, s.element, layout.slices, layout.order, storage.allocation(index))
+        for index, (s, layout) in enumerate(zip(storage.buffers, workload.layouts, strict=True))
+    )
+    memory = MemoryPlan(buffers, plan.sram.live_ranges)
+    prepared.function.attributes[MEMORY] = MemoryAttr(memory)
+    for k, op in enumerate(prepared.kernels):
+        op.plan = PlanAttr(storage.copies[k] if k in storage.copies else plan.sram.kernels[k])
 
 
 def make_task(number: int, kernel: KernelOp, storage: StorageMap) -> Task:
@@ -111,39 +153,6 @@ def make_task(number: int, kernel: KernelOp, storage: StorageMap) -> Task:
         result,
         elements,
         tuple(roles.get(i, "") for i in range(len(bindings))),
-        len(kernel.operations) - (1 if geometry.kind != "vector" else 0),
+        tuple(instruction_of(op).name for op in kernel.operations[geometry.kind != "vector" :]),
         kernel,
     )
-
-
-def _fit(
-    function: FuncOp,
-    workload: Workload,
-    storage: StorageMap,
-    layouts: list[Layout],
-    machine: Machine,
-) -> tuple[MemoryPlan, SramPlan]:
-    """Live ranges and tilings whose areas also find addresses."""
-    for share in CAPACITIES:
-        capacity = machine.slice_bytes * share // 32 // machine.line_bytes * machine.line_bytes
-        with held_remarks() as held:
-            sram = plan_live_ranges(workload, machine, capacity)
-        buffers = tuple(
-            Buffer(s.shape, s.element, layout.slices, layout.order, storage.allocation(index))
-            for index, (s, layout) in enumerate(zip(storage.buffers, layouts, strict=True))
-        )
-        memory = MemoryPlan(buffers, sram.live_ranges)
-        areas = sram_areas(memory, sram.kernels, machine)
-        if place_areas(areas, machine)[1].peak <= machine.slice_bytes:
-            say_all(held)
-            if share < CAPACITIES[0]:
-                missed(
-                    function,
-                    "fragmentation",
-                    "it is planned with {capacity:,} of the {slice:,} bytes of a slice: with more "
-                    "there were no addresses for all that lies there at once",
-                    capacity=capacity,
-                    slice=machine.slice_bytes,
-                )
-            return memory, sram
-    raise CompilationFailure("no SRAM addresses were found for the plan")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from xdsl.context import Context
@@ -27,8 +27,8 @@ from furiosa_ir.backends.warboy.dialect.attributes import (
     MEMORY,
     LayersAttr,
 )
-from furiosa_ir.backends.warboy.dialect.commands import EndOp
-from furiosa_ir.backends.warboy.dialect.kernels import CopyOp
+from furiosa_ir.backends.warboy.dialect.commands import BeginRunOp, EndOp
+from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import (
     CopyPlan,
     LayerTable,
@@ -69,7 +69,8 @@ class Schedule(Pass):
     Two engines work through their commands in order, and a command waits by tokens for what the
     other engine must have done (`tokens`). Within a kernel the tiles of the next step are loaded
     before a step executes, and the next kernel's parameters before the stores of this one; so DMA
-    works ahead of the NPU as far as there is room in SRAM.
+    works ahead of the NPU as far as there is room in SRAM. What is pinned is loaded by the commands
+    in front of `warboy.begin_run`, once a session.
 
         %y = warboy.dot %a = %x, %b = %w, ... {plan = ..., addresses = ...} : tensor<...> { ... }
 
@@ -96,9 +97,9 @@ class Schedule(Pass):
 def schedule(function: FuncOp, machine: Machine) -> None:
     """Schedules one segment in place; its body is then commands and its attributes the rest."""
     kernels = kernels_of(function)
-    commands = list(schedule_commands(function, machine))
+    commands, set_up = schedule_commands(function, machine)
     if heard():
-        tell_schedule(kernels, commands, memory_plan(function), machine)
+        tell_schedule(kernels, commands, set_up, memory_plan(function), machine)
     block = function.body.block
     constants = [op for op in block.ops if isinstance(op, ConstantOp)]
     function.attributes[CONSTANTS] = ArrayAttr([BlobAttr(op.value.data) for op in constants])
@@ -114,7 +115,8 @@ def schedule(function: FuncOp, machine: Machine) -> None:
     for op in reversed(list(block.ops)):
         op.detach()
         op.erase(safe_erase=False)
-    block.add_ops([*issued, EndOp()])
+    begin = [BeginRunOp()] if set_up else []
+    block.add_ops([*issued[:set_up], *begin, *issued[set_up:], EndOp()])
     function.attributes.pop(MEMORY, None)
     erase_views(function)
 
@@ -128,16 +130,29 @@ def _operations(commands: Sequence[Command], locations: Sequence[object]) -> lis
     return issued
 
 
-def schedule_commands(function: FuncOp, machine: Machine) -> Iterator[Command]:
-    """The commands of an allocated segment, in order of issue, with their waits."""
-    tracker = TokenTracker(machine.slice_bytes)
-    for command, _ in issue(function, machine):
+def schedule_commands(function: FuncOp, machine: Machine) -> tuple[list[Command], int]:
+    """The commands of an allocated segment, in order of issue, with their waits.
+
+    Returns:
+        The commands, and how many of them are a session's set-up. These wait for nothing, and
+        have ended when a run begins.
+    """
+    set_up, run = issue(function, machine)
+    commands = [command for command, _ in set_up]
+    first = len(commands)
+    tracker = TokenTracker(machine.slice_bytes, first)
+    for command, _ in run:
         waits = tracker.issue(command)
-        yield replace(command, waits=waits) if waits else command
+        commands.append(replace(command, waits=waits) if waits else command)
+    return commands, first
 
 
-def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
-    """The commands of an allocated segment, in order of issue, and what each means."""
+def issue(function: FuncOp, machine: Machine) -> tuple[list[Issued], Iterator[Issued]]:
+    """The commands of an allocated segment, in order of issue, and what each means.
+
+    Returns:
+        What a session's set-up does: it loads what is pinned. And what each run does.
+    """
     memory, addresses = memory_plan(function), memory_addresses(function)
     kernels = kernels_of(function)
     areas = [op.kernel_addresses for op in kernels if not isinstance(op, CopyOp)]
@@ -155,12 +170,31 @@ def issue(function: FuncOp, machine: Machine) -> Iterator[Issued]:
             op, number, op.kernel_addresses, dram, by_kernel[number], parameters, machine
         )
 
+    pinned = {number: make(number) for number, plan in kernel_plans(kernels).items() if plan.pinned}
+    set_up = [issued for kernel in pinned.values() for issued in kernel.set_up()]
+    return set_up, _run(memory, addresses, kernels, dram, make, pinned)
+
+
+def _run(
+    memory: MemoryPlan,
+    addresses: MemoryAddresses,
+    kernels: Sequence[KernelOp],
+    dram: DramMap,
+    make: Callable[[int], KernelSteps],
+    prefetched: dict[int, KernelSteps],
+) -> Iterator[Issued]:
+    """The commands of a run.
+
+    Args:
+        memory, addresses, kernels, dram: the function's.
+        make: the steps of a kernel by its number.
+        prefetched: kernels whose first parameters are there before their turn; is used up.
+    """
     starts, ends = _moments(memory.live_ranges, addresses.live_ranges)
     ahead: dict[int, list[int]] = {}
     for number, kernel_plan in kernel_plans(kernels).items():
         if kernel_plan.prefetch:
             ahead.setdefault(number - kernel_plan.prefetch, []).append(number)
-    prefetched: dict[int, KernelSteps] = {}
     for number, op in enumerate(kernels):
         for live, address in starts.get(number, ()):
             fill = _fill(dram, memory, live, address, number)

@@ -58,6 +58,7 @@ class _Times:
 def tell_schedule(
     kernels: Sequence[KernelOp],
     commands: Sequence[Command],
+    set_up: int,
     memory: MemoryPlan,
     machine: Machine,
 ) -> None:
@@ -66,13 +67,14 @@ def tell_schedule(
     Args:
         kernels: in order; a command's `layer` is an index.
         commands: of the segment, with their waits.
+        set_up: how many of them are a session's set-up, which takes no time in a run.
         memory: the segment's buffers.
         machine: the target.
     """
     times = [_Times() for _ in kernels]
     free = 0
-    schedules = schedule(commands, machine)
-    for command, (start, end, cost) in zip(commands, schedules, strict=True):
+    schedules = schedule(commands, machine, set_up=set_up)
+    for command, (start, end, cost) in zip(commands[set_up:], schedules[set_up:], strict=True):
         if ENGINE[type(command)] != "npu":
             continue
         mine = times[command.layer]

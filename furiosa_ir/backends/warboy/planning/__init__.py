@@ -17,6 +17,8 @@ None of them changes an operation; passes do, in `passes/`.
 | `in_place` | which operand's place a result may take |
 | `estimate` | how many cycles a split takes |
 | `live_ranges` | when a buffer lies in SRAM, what is spilled; the tiling of each kernel |
+| `run_estimate` | how many cycles a planned run takes |
+| `pinning` | which parameters stay in SRAM from run to run |
 | `areas` | what all that takes of SRAM, and when |
 | `intervals` | how much is needed at once, at least; what meets what |
 | `placement` | addresses from liveness, with as small a peak as bounded work finds |

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from furiosa_ir.backends.warboy.dialect.plan import (
@@ -11,6 +11,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     OperandBinding,
     ParameterBinding,
 )
+from furiosa_ir.backends.warboy.dialect.plan_rules import pinned_slots
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes, sram_bytes
@@ -40,22 +41,39 @@ class Area:
 
 
 def parameter_slots(plan: KernelPlan, operand: int, machine: Machine) -> tuple[int, int]:
-    """(bytes of every slice, slots) of a parameter operand; (0, 0) for a tile."""
+    """(bytes of every slice, slots) of a parameter operand; (0, 0) for a tile.
+
+    A pinned one has a slot for each block of channels; otherwise two take turns.
+    """
     parameter = plan.operands[operand]
     if not isinstance(parameter, ParameterBinding):
         return 0, 0
     if not parameter.by_channel:
         return flat_bytes(parameter.size, machine), 1
     channels, block = plan.result.extent[CHANNELS], plan.tile[CHANNELS]
-    return flat_bytes(parameter.size // channels * block, machine), 2 if block < channels else 1
+    blocks = pinned_slots(plan, parameter) if plan.pinned else 2 if block < channels else 1
+    return flat_bytes(parameter.size // channels * block, machine), blocks
+
+
+def pinned_bytes(kernels: Iterable[KernelPlan], machine: Machine) -> int:
+    """Bytes of every slice that the pinned parameters of these kernels take."""
+    return sum(
+        size * slots
+        for plan in kernels
+        if plan.pinned
+        for size, slots in (
+            parameter_slots(plan, operand, machine) for operand in range(len(plan.operands))
+        )
+    )
 
 
 def sram_areas(
     memory: MemoryPlan, kernels: Mapping[int, KernelPlan], machine: Machine
 ) -> list[Area]:
-    """All areas: live ranges first, then each kernel's parameters and stages, slot by slot.
+    """All areas of a run: live ranges, then each kernel's parameters and stages, slot by slot.
 
-    Prefetched parameters are needed from the kernel on during which they are loaded.
+    Prefetched parameters are needed from the kernel on during which they are loaded; pinned ones
+    are no areas of a run (`pinned_bytes`).
 
     Args:
         memory: the function's buffers and live ranges.
@@ -71,7 +89,7 @@ def sram_areas(
         areas.append(Area("live_range", number, 0, interval, taken.get(number)))
     for k, plan in kernels.items():
         first = k - plan.prefetch
-        for operand in range(len(plan.operands)):
+        for operand in () if plan.pinned else range(len(plan.operands)):
             size, slots = parameter_slots(plan, operand, machine)
             areas += [Area("parameter", k, operand, Interval(size, first, k))] * slots
         for operand, binding in enumerate((*plan.operands, plan.result)):

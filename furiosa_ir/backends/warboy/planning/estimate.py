@@ -24,14 +24,13 @@ from furiosa_ir.backends.warboy.planning.tiles import CHANNELS, Split, Task, ste
 from furiosa_ir.backends.warboy.planning.views import shifted
 from furiosa_ir.backends.warboy.vector_engine import Instruction
 
-_BLANK = Instruction("clamp", (0,), (0, 0))
 _ORIGIN: Shape4 = (0, 0, 0, 0)
 
 
 def step_command(
     task: Task, operands_at: Sequence[SramTile | None], result: SramTile, machine: Machine
 ) -> Command:
-    """One step of a kernel as far as its cost depends on it: no addresses, a blank program.
+    """One step of a kernel as far as its cost depends on it: neither addresses nor registers.
 
     Args:
         task: the kernel.
@@ -40,7 +39,7 @@ def step_command(
         machine: for the striping of parameters.
     """
     geometry = task.geometry
-    program = (_BLANK,) * task.program_length
+    program = tuple(Instruction(opcode, ()) for opcode in task.opcodes)
     parameters = tuple(
         Parameter(SramFlat(0, p.size, flat_bytes(p.size, machine)), (1, 1, 1, 1), 1)
         for p, name in zip(geometry.parameters, task.roles, strict=True)
@@ -92,9 +91,26 @@ def split_cycles(
     *,
     last: bool,
 ) -> float:
-    """The cycles of all of a kernel's steps and of the DMA that they need.
+    """The cycles of all of a kernel's steps with the DMA that they need (`split_work`).
 
-    The first step stands for all. Steps overlap with the DMA of their neighbours.
+    Steps overlap with the DMA of their neighbours.
+    """
+    npu, dma = split_work(task, split, layouts, storages, machine, last=last)
+    return max(npu, dma) + min(npu, dma) / steps(task.geometry, split.tile)
+
+
+def split_work(
+    task: Task,
+    split: Split,
+    layouts: Sequence[Layout],
+    storages: Sequence[Storage],
+    machine: Machine,
+    *,
+    last: bool,
+) -> tuple[float, float]:
+    """The cycles of all of a kernel's steps on the NPU, and of the DMA that they need.
+
+    The first step stands for all.
 
     Args:
         task: the kernel.
@@ -130,7 +146,7 @@ def split_cycles(
     dma = moved / machine.dram_bytes_per_cycle
     if moved and count > 1:
         dma += count * machine.dma_latency_cycles
-    return max(npu, dma) + min(npu, dma) / count
+    return npu, dma
 
 
 def _traffic(storage: Storage, extent: Shape4, machine: Machine) -> int:

@@ -43,7 +43,7 @@ class _Chooser:
         # Equal kernels (a network's repeated blocks) share costs by the number of their kind.
         kinds: dict[object, int] = {}
         self._kinds = {
-            k: kinds.setdefault((task.geometry, _windows(task), task.program_length), len(kinds))
+            k: kinds.setdefault((task.geometry, _windows(task), task.opcodes), len(kinds))
             for k, task in tasks.items()
         }
         self.layouts = [self._first_guess(storage) for storage in storages]

@@ -125,6 +125,7 @@ class _Sweep:
     workload: Workload
     machine: Machine
     capacity: int
+    pins: frozenset[int]
     in_dram: frozenset[int]
     resident: dict[int, _OpenRange] = field(default_factory=dict[int, _OpenRange])
     valid: set[int] = field(default_factory=set[int])
@@ -136,21 +137,24 @@ class _Sweep:
     """The kernel during which the last parameters are loaded."""
 
 
-def plan_live_ranges(workload: Workload, machine: Machine, capacity: int) -> SramPlan:
+def plan_live_ranges(
+    workload: Workload, machine: Machine, capacity: int, pins: frozenset[int]
+) -> SramPlan:
     """Decides live ranges and tilings.
 
     Args:
         workload: kernels and buffers.
         machine: the target.
         capacity: bytes of every slice to plan with (less than there are, if addresses turned out
-            not to fit).
+            not to fit), without those of pinned parameters.
+        pins: kernels whose parameters are pinned.
 
     Raises:
         CompilationFailure: a kernel does not fit even in the smallest steps.
     """
     in_dram: frozenset[int] = frozenset()
     while True:
-        sweep = _Sweep(workload, machine, capacity, in_dram)
+        sweep = _Sweep(workload, machine, capacity, pins, in_dram)
         try:
             with held_remarks() as held:
                 plan = _run(sweep)
@@ -365,7 +369,8 @@ def _try(
     if room + spared <= 0:
         return None
     for tile in tiles:
-        split = make_split(task, tile, resident, sweep.machine, slots=slots)
+        pinned = task.number in sweep.pins
+        split = make_split(task, tile, resident, sweep.machine, slots=slots, pinned=pinned)
         needed = split.parameter_bytes + split.stage_bytes
         if needed <= room:
             return split
@@ -416,14 +421,16 @@ def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
             tiles=split.stage_bytes,
         )
     ahead = _prefetch(sweep, task, split.parameter_bytes)
+    whole = tuple(sorted(task.geometry.whole))
     sweep.plans[k] = KernelPlan(
         tuple(operands),
         result,
         split.tile,
-        tuple(sorted(task.geometry.whole)),
+        whole,
         store,
         ahead,
         split.in_place,
+        k in sweep.pins,
     )
 
 

@@ -36,7 +36,7 @@ class Task:
         result: the result's binding.
         elements: bytes of an element of each operand, then of the result.
         roles: for each operand "weight", "bias" or "".
-        program_length: instructions of its vector program.
+        opcodes: of the instructions of its vector program.
         op: the kernel itself, which errors and remarks name.
     """
 
@@ -46,7 +46,7 @@ class Task:
     result: OperandBinding
     elements: tuple[int, ...]
     roles: tuple[str, ...]
-    program_length: int
+    opcodes: tuple[str, ...]
     op: KernelOp
 
     @cached_property
@@ -145,7 +145,13 @@ def steps(geometry: Geometry, tile: Shape4) -> int:
 
 
 def make_split(
-    task: Task, tile: Shape4, resident: frozenset[int], machine: Machine, *, slots: int
+    task: Task,
+    tile: Shape4,
+    resident: frozenset[int],
+    machine: Machine,
+    *,
+    slots: int,
+    pinned: bool = False,
 ) -> Split:
     """What the kernel takes with this tile if the buffers `resident` are in SRAM.
 
@@ -155,6 +161,7 @@ def make_split(
         resident: buffers that need no stage.
         machine: its slices.
         slots: stages a tile if there are several: 2 to overlap transfers with work.
+        pinned: parameters have places of their own for the whole program: they take no room here.
     """
     geometry = task.geometry
     count = steps(geometry, tile)
@@ -178,10 +185,12 @@ def make_split(
     blocks = -(-channels // tile[CHANNELS])
     parameters = 0
     for parameter in geometry.parameters:
-        if parameter is not None and parameter.by_channel:
+        if parameter is None or pinned:
+            continue
+        if parameter.by_channel:
             block_size = parameter.size // channels * tile[CHANNELS]
             parameters += flat_bytes(block_size, machine) * (2 if blocks > 1 else 1)
-        elif parameter is not None:
+        else:
             parameters += flat_bytes(parameter.size, machine)
     return Split(tile, tuple(stages), parameters, total)
 

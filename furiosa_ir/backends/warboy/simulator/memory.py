@@ -43,12 +43,13 @@ class Memory:
     """What a run of a segment works in: SRAM `[slices, slice_bytes]` and the DRAM workspace.
 
     Nothing is cleared between runs, of whatever segments and programs: the checker has proved that
-    each byte read was written.
+    each byte read was written, and that no run of a program overwrites what its set-up loaded.
 
     Attributes:
         sram: uint8 [slices, slice_bytes].
         workspace: uint8, as large as the segment asks.
         constants: uint8, read only, the segment's.
+        set_up_of: whose set-up SRAM holds, by identity; None: nobody's.
     """
 
     def __init__(self, slices: int, slice_bytes: int) -> None:
@@ -58,6 +59,7 @@ class Memory:
         self._space = self._scratch = self.workspace = self.constants = _NOTHING
         self._sram_address = address_of(self.buffer)
         self._scratch_address = 0
+        self.set_up_of: object = None
 
     @contextmanager
     def serving(self, workspace_bytes: int, constants: Array) -> Generator[Memory]:

@@ -27,6 +27,7 @@ class Plan:
         layers: for each command the layer that failures name.
         run_plan: the kernels; None if there are no words.
         constants: what the words point to.
+        setup: how many commands in front are a session's set-up, which is no part of a run.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Plan:
         layers: Sequence[str],
         run_plan: RunPlan | None,
         constants: Constants,
+        setup: int = 0,
     ) -> None:
         self._layers = layers
         self._run_plan = run_plan
@@ -46,19 +48,30 @@ class Plan:
         self._starts: Array = np.cumsum(lengths) - lengths
         self._words: Array = np.array([word for words in coded for word in words], np.int64)
         self._addresses = address_of(self._words), address_of(self._starts)
-        self._stretches = _stretches(self._steps)
+        self._set_up = _stretches(self._steps, 0, setup)
+        self._run = _stretches(self._steps, setup, len(self._steps))
 
-    def run(self, memory: Memory, watch: Watch | None = None) -> None:
-        """Runs the commands in order; `watch` sees the memory after each.
+    def set_up(self, memory: Memory) -> None:
+        """Carries out the set-up: the memory has it from then on."""
+        for first, last in self._set_up:
+            self._run_stretch(memory, first, last)
+
+    def run(self, memory: Memory) -> None:
+        """Carries out a run's commands in order, on a memory that has been set up.
 
         Raises:
             ExecutionFailure: an instruction has no result for its operands' values; it names the
                 layer.
         """
-        if watch is None:
-            for first, last in self._stretches:
-                self._run_stretch(memory, first, last)
-            return
+        for first, last in self._run:
+            self._run_stretch(memory, first, last)
+
+    def show(self, memory: Memory, watch: Watch) -> None:
+        """Carries out all commands, the set-up's as well; `watch` sees the memory after each.
+
+        Raises:
+            ExecutionFailure: as in `run`.
+        """
         for number in range(len(self._steps)):
             self._run_stretch(memory, number, number + 1)
             watch(number, memory)
@@ -85,11 +98,11 @@ class Plan:
         return sum(step is not None for step in self._steps)
 
 
-def _stretches(steps: Sequence[Step | None]) -> list[tuple[int, int]]:
+def _stretches(steps: Sequence[Step | None], begin: int, end: int) -> list[tuple[int, int]]:
     """[first, last) of commands that run together: each step alone, others as far as they go."""
     stretches: list[tuple[int, int]] = []
-    for number, step in enumerate(steps):
-        if step is None and stretches and steps[stretches[-1][0]] is None:
+    for number in range(begin, end):
+        if steps[number] is None and stretches and steps[stretches[-1][0]] is None:
             stretches[-1] = stretches[-1][0], number + 1
         else:
             stretches.append((number, number + 1))

@@ -70,9 +70,9 @@ class Preparation:
         if isinstance(command, Load) and isinstance(command.source, DramFlat):
             self._learn(command.source, cast("SramFlat", command.target))
 
-    def plan(self) -> Plan:
-        """The plan of what has been prepared since the last one."""
-        plan = Plan(self._prepared, self._layers, self._run_plan, self._kept)
+    def plan(self, setup: int = 0) -> Plan:
+        """The plan of what has been prepared since the last one, its first `setup` the set-up."""
+        plan = Plan(self._prepared, self._layers, self._run_plan, self._kept, setup)
         self._prepared, self._layers = [], []
         return plan
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from time import perf_counter
 
@@ -52,6 +52,8 @@ class Simulator:
             for index, segment in enumerate(program.segments)
             if isinstance(segment, NpuSegment)
         }
+        # For what SRAM holds after the set-up: memories outlive programs, and serve several.
+        self._holds = object()
 
     def run_segment(self, index: int, inputs: Mapping[int, Array]) -> dict[int, Array]:
         """Runs one NPU segment.
@@ -67,7 +69,7 @@ class Simulator:
             ExecutionFailure: the segment is not the NPU's, or an input is missing or has another
                 shape or dtype.
         """
-        return self._segment(index).run(inputs)
+        return self._segment(index).run(inputs, self._set_up)
 
     def trace_segment(
         self, index: int, inputs: Mapping[int, Array], watch: Watch
@@ -82,7 +84,7 @@ class Simulator:
             inputs: as in `run_segment`.
             watch: called with each command's number and the memory after it; reads only.
         """
-        return self._segment(index).run(inputs, watch, poisoned=True)
+        return self._segment(index).run(inputs, self._set_up, watch, poisoned=True)
 
     def profile_segment(self, index: int, inputs: Mapping[int, Array]) -> list[float]:
         """Seconds that simulating each of the segment's commands takes (not the NPU's time).
@@ -90,8 +92,17 @@ class Simulator:
         Arguments and errors are those of `run_segment`.
         """
         moments = [perf_counter()]
-        self._segment(index).run(inputs, lambda _, __: moments.append(perf_counter()))
+        self._segment(index).run(inputs, self._set_up, lambda _, __: moments.append(perf_counter()))
         return [b - a for a, b in pairwise(moments)]
+
+    def _set_up(self, lent: Memory) -> None:
+        """Carries out the set-up of all of the program's segments, unless the memory has it."""
+        if lent.set_up_of is self._holds:
+            return
+        lent.set_up_of = None
+        for segment in self._segments.values():
+            segment.set_up(lent)
+        lent.set_up_of = self._holds
 
     def _segment(self, index: int) -> _Segment:
         if index not in self._segments:
@@ -100,6 +111,8 @@ class Simulator:
 
 
 class _Segment:
+    """A segment made ready."""
+
     def __init__(
         self, program: Program, segment: NpuSegment, machine: Machine, kernels: Kernels | None
     ) -> None:
@@ -117,24 +130,38 @@ class _Segment:
                 preparation.prepare(command, layer)
             except ExecutionFailure as failure:
                 raise failure.at(layer=layer) from None
-        self._plan = preparation.plan()
+        self._plan = preparation.plan(segment.setup)
 
     def run(
-        self, inputs: Mapping[int, Array], watch: Watch | None = None, *, poisoned: bool = False
+        self,
+        inputs: Mapping[int, Array],
+        set_up: Callable[[Memory], None],
+        watch: Watch | None = None,
+        *,
+        poisoned: bool = False,
     ) -> dict[int, Array]:
-        """The outputs; `watch` sees the memory after each command."""
+        """The outputs; `set_up` makes a memory ready, `watch` sees it after each command."""
         segment = self._segment
-        with (
-            self._memories.lend() as lent,
-            lent.serving(segment.workspace_bytes, self._constants) as memory,
-        ):
+        with self._memories.lend() as lent:
             if poisoned:
-                memory.buffer.fill(POISON)
-                memory.workspace.fill(POISON)
-            for binding in segment.inputs:
-                self._write_input(memory, binding, inputs)
-            self._plan.run(memory, watch)
-            return {b.tensor: self._read_output(memory, b) for b in segment.outputs}
+                lent.set_up_of = None
+                lent.buffer.fill(POISON)
+            set_up(lent)
+            with lent.serving(segment.workspace_bytes, self._constants) as memory:
+                if poisoned:
+                    memory.workspace.fill(POISON)
+                for binding in segment.inputs:
+                    self._write_input(memory, binding, inputs)
+                if watch is None:
+                    self._plan.run(memory)
+                else:
+                    self._plan.show(memory, watch)
+                return {b.tensor: self._read_output(memory, b) for b in segment.outputs}
+
+    def set_up(self, lent: Memory) -> None:
+        """Loads what the segment has pinned."""
+        with lent.serving(0, self._constants) as memory:
+            self._plan.set_up(memory)
 
     def _write_input(self, memory: Memory, binding: Binding, inputs: Mapping[int, Array]) -> None:
         tensor = self._program.tensors[binding.tensor]

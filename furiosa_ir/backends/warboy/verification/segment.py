@@ -81,7 +81,8 @@ class SegmentCheck:
         machine = Machine.from_parameters(program.machine)
         self.stride = slice_stride(machine.slice_bytes)
         self.kernels = kernels_of(function)
-        issued = list(issue(function, machine))
+        set_up, run = issue(function, machine)
+        issued = [*set_up, *run]
         self.contents = [content for _, content in issued]
         self.numbers = [command.layer for command, _ in issued]
         commands = self.segment.commands

@@ -116,7 +116,7 @@ def test_header_and_alignment(program):
     data = write_program(program)
     assert data[:3] == b"enf"
     assert data[3:7] == zlib.crc32(data[10:]).to_bytes(4, "little")
-    assert data[7:16] == b"\1\0\0" + bytes(6)
+    assert data[7:16] == b"\1\1\0" + bytes(6)
     header = read_header(data)
     assert header.valid
     assert not header.vendor

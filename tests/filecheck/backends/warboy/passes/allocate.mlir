@@ -1,8 +1,8 @@
 // RUN: furiosa-opt %s -p "assign-target{npu=warboy},graph-partition,lower-to-ftensor,fuse-kernels,assign-views,plan-tiles,allocate" | filecheck %s
 
-// Buffers that are never live together share addresses (0 and 64, in bytes of every slice): the pool's
-// result takes the argument's place, whose last reader has gone. Parameters have areas of their own
-// (96, 128, 160), each a multiple of 32. Both bounds are what the kernel needs that needs most: no addresses
+// Buffers that are never live together share addresses (96 and 160, in bytes of every slice): the pool's
+// result takes the argument's place, whose last reader has gone. Pinned parameters lie in front, from 0
+// on, where no run writes (0, 32, 64): each a multiple of 32. Both bounds are what the kernel needs that needs most: no addresses
 // take less.
 
 builtin.module attributes {graph.source = "tflite"} {
@@ -15,7 +15,8 @@ builtin.module attributes {graph.source = "tflite"} {
   }
 }
 
-// CHECK:         warboy.addresses = #warboy.addresses<memory_addresses(live_ranges = (64, 0, 64), allocations = (0, -1, 0), sram_bytes = 192, workspace_bytes = 256,
-// CHECK-NEXT:    inputs = (0), outputs = (0), sram_bound = 192, workspace_bound = 256)>} {
-// CHECK:         prefetch = 0, in_place = none)>, addresses = #warboy.addresses<kernel_addresses(parameters = ((), (96), (128), (160)), stages = ((), (), (), (), ()))>}
-// CHECK:         prefetch = 0, in_place = none)>, addresses = #warboy.addresses<kernel_addresses(parameters = (()), stages = ((), ()))>} : tensor<1x4x4x8xi8> {
+// CHECK:         warboy.addresses = #warboy.addresses<memory_addresses(live_ranges = (160, 96, 160), allocations = (0, -1, 0), sram_bytes = 224, workspace_bytes = 256,
+// CHECK-NEXT:    inputs = (0), outputs = (0), sram_bound = 224, workspace_bound = 256)>} {
+// CHECK:         prefetch = 0, in_place = none, pinned = true)>, addresses = #warboy.addresses<kernel_addresses(parameters = ((), (0), (32), (64)),
+// CHECK-NEXT:    stages = ((), (), (), (), ()))>}
+// CHECK:         prefetch = 0, in_place = none, pinned = false)>, addresses = #warboy.addresses<kernel_addresses(parameters = (()), stages = ((), ()))>}

@@ -13,7 +13,7 @@ builtin.module attributes {graph.source = "tflite"} {
   }
 }
 
-// CHECK:         warboy.addresses = #warboy.addresses<memory_addresses(live_ranges = (0), allocations = (0, 3211264), sram_bytes = 63360, workspace_bytes = 6422528,
+// CHECK:         warboy.addresses = #warboy.addresses<memory_addresses(live_ranges = (640), allocations = (0, 3211264), sram_bytes = 63360, workspace_bytes = 6422528,
 // CHECK:         stage = stage(shape = (1, 28, 224, 64), slices = (4, 16), order = "HCW", slots = 2)), tile = (1, 28, 224, 64), whole = (), store = true, prefetch = 0,
-// CHECK-NEXT:    in_place = none)>, addresses = #warboy.addresses<kernel_addresses(parameters = ((), (62720), (63296), (63328)),
-// CHECK-NEXT:    stages = ((), (), (), (), (50176, 56448)))>}
+// CHECK-NEXT:    in_place = none, pinned = true)>, addresses = #warboy.addresses<kernel_addresses(parameters = ((), (0), (576), (608)),
+// CHECK-NEXT:    stages = ((), (), (), (), (50816, 57088)))>}

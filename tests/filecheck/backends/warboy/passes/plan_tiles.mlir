@@ -26,7 +26,7 @@ builtin.module attributes {graph.source = "tflite"} {
 // CHECK:         plan = #warboy.plan<kernel_plan(operands = (operand_binding(buffer = 0, offset = (0, 0, 0, 0), extent = (1, 8, 8, 4), stage = none),
 // CHECK-NEXT:    parameter_binding(size = 32, by_channel = true), parameter_binding(size = 4, by_channel = false), parameter_binding(size = 1, by_channel = false)),
 // CHECK-NEXT:    result = operand_binding(buffer = 1, offset = (0, 0, 0, 0), extent = (1, 8, 8, 8), stage = none), tile = (1, 8, 8, 8), whole = (), store = false,
-// CHECK-NEXT:    prefetch = 0, in_place = none)>} : tensor<1x8x8x8xi8> {
+// CHECK-NEXT:    prefetch = 0, in_place = none, pinned = true)>} : tensor<1x8x8x8xi8> {
 // CHECK:         plan = #warboy.plan<kernel_plan(operands = (operand_binding(buffer = 1, offset = (0, 0, 0, 0), extent = (1, 8, 8, 8), stage = none)),
 // CHECK-NEXT:    result = operand_binding(buffer = 2, offset = (0, 0, 0, 0), extent = (1, 4, 4, 8), stage = none), tile = (1, 4, 4, 8), whole = (), store = true,
-// CHECK-NEXT:    prefetch = 0, in_place = none)>} : tensor<1x4x4x8xi8> {
+// CHECK-NEXT:    prefetch = 0, in_place = none, pinned = false)>} : tensor<1x4x4x8xi8> {

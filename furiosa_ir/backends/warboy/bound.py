@@ -1,0 +1,172 @@
+"""The least time of a run under the performance model: what schedules are measured against.
+
+For each unit of the machine the sum, over the layers, of the fewest cycles that it needs for each;
+for DMA the traffic that no plan avoids. The greatest of these is a bound: the units may all work at
+once, but none of them faster. The NPU's engine as a whole is one of them: it takes the layers one
+after the other, each for as long as its busiest unit and the shortest warm-up, between the first
+byte of an input and the last of an output. A layer over more slices takes less work of each, but
+longer until they agree: the best number of them counts.
+
+Work that is spread over the slices takes at least its whole divided by their number. Within a slice
+the array's lanes are counted in whole lines, as `command_cost` does: 32 columns or 32 input
+channels, whichever order wastes fewer, times whole sets of 4 output channels.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+
+from furiosa_ir.backends.warboy.command_cost import transfer_bytes, warmup
+from furiosa_ir.backends.warboy.enf.commands import kind_of
+from furiosa_ir.backends.warboy.enf.records import (
+    Command,
+    Copy,
+    Dot,
+    Load,
+    NpuSegment,
+    Pool,
+    SramTile,
+    Store,
+    Vector,
+)
+from furiosa_ir.backends.warboy.enf.section import section_size
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.host_model import tensors_bytes
+from furiosa_ir.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class RunBound:
+    """The least of a run.
+
+    Attributes:
+        units: "dma", "fetch", "dot", "vector", "commit" and "npu", the engine as a whole -> cycles
+            that no plan goes below.
+        dram_bytes: DRAM traffic that no plan avoids: inputs and outputs once, and the constants
+            that SRAM cannot hold.
+    """
+
+    units: dict[str, float]
+    dram_bytes: int
+
+    @property
+    def cycles(self) -> int:
+        """The bound: the unit that has most to do."""
+        return ceil(max(self.units.values(), default=0.0))
+
+
+_UNITS: tuple[str, ...] = ("dma", "fetch", "dot", "vector", "commit", "npu")
+
+
+def run_bound(program: Program) -> RunBound:
+    """The bound of a program's runs (warm)."""
+    machine = Machine.from_parameters(program.machine)
+    units: dict[str, float] = dict.fromkeys(_UNITS, 0.0)
+    traffic = 0
+    for segment in program.segments:
+        if not isinstance(segment, NpuSegment):
+            continue
+        traffic += tensors_bytes(program, (*segment.reads, *segment.makes))
+        traffic += max(section_size(segment.constants) - machine.sram_bytes, 0)
+        for commands in _by_layer(segment.commands[segment.setup :]):
+            least = _layer(commands, machine)
+            for unit, cycles in least.items():
+                units[unit] += cycles
+            rows = max(c.result.offset[1] + c.result.extent[1] for c in commands)
+            units["npu"] += _least_step(max(least.values()) * machine.slices, rows, machine)
+        units["npu"] += 2 * machine.dma_latency_cycles
+    units["dma"] = traffic / machine.dram_bytes_per_cycle
+    return RunBound(units, traffic)
+
+
+def run_traffic(program: Program) -> int:
+    """Bytes of DRAM that a run reads and writes, in whole bursts."""
+    machine = Machine.from_parameters(program.machine)
+    moved = 0
+    for segment in program.segments:
+        if isinstance(segment, NpuSegment):
+            for command in segment.commands[segment.setup :]:
+                kind = kind_of(command)
+                for side in (kind.dram_read(command), kind.dram_written(command)):
+                    moved += 0 if side is None else transfer_bytes(side, machine)
+    return moved
+
+
+def _least_step(work: float, rows: int, machine: Machine) -> float:
+    """Cycles of a layer in one step over the best number of slices.
+
+    Args:
+        work: cycles of its busiest unit, were it done by one slice.
+        rows: of its result: beyond as many slices, some share channels.
+        machine: the target.
+    """
+    return min(
+        work / slices + warmup(ceil(slices / rows), slices, machine)
+        for slices in range(1, machine.slices + 1)
+    )
+
+
+def _by_layer(commands: Sequence[Command]) -> Iterable[list[Dot | Pool | Vector]]:
+    layers: dict[int, list[Dot | Pool | Vector]] = defaultdict(list)
+    for command in commands:
+        if not isinstance(command, Load | Store | Copy):
+            layers[command.layer].append(command)
+    return layers.values()
+
+
+def _layer(commands: Sequence[Dot | Pool | Vector], machine: Machine) -> dict[str, float]:
+    """The fewest cycles of each unit for a layer: its commands' work, spread evenly."""
+    # A plan that splits columns could have left them whole: no line is then counted twice.
+    columns = {(c.result.offset[2], c.result.extent[2]) for c in commands}
+    split = len(columns) > 1
+    dot = vector = commit = fetch = 0.0
+    for command in commands:
+        elements = prod(command.result.extent)
+        operands = [t for t in (*command.operands, getattr(command, "x", None)) if t is not None]
+        most = max([elements, *(prod(t.extent) for t in command.operands)])
+        passes = max(ceil(len(command.program) / machine.vector_stages), 1)
+        lookups = sum(each.opcode == "lookup" for each in command.program)
+        ports = lookups * machine.lookup_port_cycles / machine.num_table_ports
+        vector += most * max(passes / machine.vector_lanes, ports)
+        commit += elements * command.result.element / machine.commit_width
+        fetch += sum(_tile_bytes(tile) for tile in operands) / machine.fetch_width
+        if isinstance(command, Dot):
+            dot += _dot(command, machine, split=split)
+        elif isinstance(command, Pool):
+            n, rows, width, channels = command.result.extent
+            lines = _lines(width, channels, machine, split=split)
+            dot += n * rows * lines * prod(command.window)
+    return {
+        unit: cycles / machine.slices
+        for unit, cycles in (("fetch", fetch), ("dot", dot), ("vector", vector), ("commit", commit))
+    }
+
+
+def _tile_bytes(tile: SramTile) -> int:
+    return prod(tile.extent) * tile.element
+
+
+def _dot(command: Dot, machine: Machine, *, split: bool) -> float:
+    n, rows, columns, outputs = command.result.extent
+    _, kernel_h, kernel_w, inner = command.weight_shape
+    spread_h, spread_w = command.input_dilation
+    taps = ceil(kernel_h / spread_h) * ceil(kernel_w / spread_w)
+    sets = ceil(outputs / machine.mac_height)
+    lined = (columns / machine.mac_width if split else ceil(columns / machine.mac_width)) * inner
+    if inner == 1:
+        # Depthwise: lines of columns for sets of channels, or lines of channels.
+        work = min(lined * sets, columns * ceil(outputs / machine.mac_width))
+    else:
+        work = min(lined, columns * ceil(inner / machine.mac_width)) * sets
+    return n * rows * taps * work * 100 / machine.dot_efficiency_percent
+
+
+def _lines(columns: int, channels: int, machine: Machine, *, split: bool) -> float:
+    across = columns / machine.mac_width
+    return min(
+        (across if split else ceil(across)) * channels,
+        columns * ceil(channels / machine.mac_width),
+    )

@@ -1,0 +1,198 @@
+"""Which kernels' parameters lie in SRAM from a session's set-up on (pinned), and the plans with it.
+
+What is pinned is loaded once a session and not in each run, but takes room for the whole program,
+of every segment's runs. If everything fits beside the activations, everything is pinned. Otherwise
+the choice is a knapsack: the bytes that a run need not load, or rather the cycles that it would
+wait for them, against bytes of SRAM. Some sizes of knapsack are filled in order of benefit a byte,
+and the plans that result are compared by the time a run takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from furiosa_ir.backends.warboy.command_cost import dma_cost
+from furiosa_ir.backends.warboy.dialect.plan import Buffer, KernelPlan, MemoryPlan, OperandBinding
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.planning.areas import pinned_bytes, place_areas, sram_areas
+from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
+from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
+from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, Workload, plan_live_ranges
+from furiosa_ir.backends.warboy.planning.run_estimate import kernel_cycles, run_cycles
+from furiosa_ir.backends.warboy.planning.tiles import Task
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.remarks import Remark, held_remarks
+
+CAPACITIES = (32, 30, 28, 25, 22, 18)
+"""Thirty-seconds of SRAM to plan with, in turn, until the addresses fit too (fragmentation)."""
+
+SHARES = (12, 8, 4)
+"""Sixteenths of a slice that pinned parameters may take, where not all of them can be pinned."""
+
+HIDDEN = 0.1
+"""What a cycle of loading that the NPU's work hides counts, against one that it waits for: DMA is
+then free for other things."""
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlan:
+    """A segment's plan.
+
+    Attributes:
+        sram: live ranges and tilings.
+        capacity: bytes of every slice that it was planned with.
+        most: bytes that there were beside what is pinned.
+        remarks: what is to be said if this plan is taken.
+    """
+
+    sram: SramPlan
+    capacity: int
+    most: int
+    remarks: list[Remark]
+
+
+def plan_program(workloads: Sequence[Workload], machine: Machine) -> list[SegmentPlan]:
+    """Plans all segments of a program, with what is best pinned.
+
+    Args:
+        workloads: one a segment.
+        machine: the target.
+
+    Raises:
+        CompilationFailure: a kernel does not fit into SRAM in any way.
+    """
+    everything = [frozenset(k for k, t in w.tasks.items() if any(t.geometry.parameters))
+                  for w in workloads]  # fmt: skip
+    best = _attempt(workloads, everything, machine)
+    if best is not None and not _any_spills(workloads, best):
+        return best
+    none = _attempt(workloads, [frozenset[int]()] * len(workloads), machine)
+    if not any(everything) or none is None:
+        return _required(workloads, machine) if none is None else none
+    found = [none, *([] if best is None else [best])]
+    for pins in _knapsacks(workloads, none, machine):
+        plans = _attempt(workloads, pins, machine)
+        if plans is not None:
+            found.append(plans)
+    return min(found, key=lambda plans: _cycles(workloads, plans, machine))
+
+
+def _required(workloads: Sequence[Workload], machine: Machine) -> list[SegmentPlan]:
+    """Plans without anything pinned; raises what keeps one from being made."""
+    return [_fit(w, frozenset(), machine.slice_bytes, machine) for w in workloads]
+
+
+def _cycles(workloads: Sequence[Workload], plans: Sequence[SegmentPlan], machine: Machine) -> float:
+    return sum(run_cycles(w, p.sram, machine) for w, p in zip(workloads, plans, strict=True))
+
+
+def _attempt(
+    workloads: Sequence[Workload], pins: Sequence[frozenset[int]], machine: Machine
+) -> list[SegmentPlan] | None:
+    """Plans with these kernels pinned; None if they do not fit."""
+    taken = sum(
+        task_bytes(w.tasks[k], machine) for w, p in zip(workloads, pins, strict=True) for k in p
+    )
+    for _ in range(_ATTEMPTS):
+        room = machine.slice_bytes - taken
+        if room <= 0:
+            return None
+        try:
+            plans = [_fit(w, p, room, machine) for w, p in zip(workloads, pins, strict=True)]
+        except CompilationFailure:
+            return None
+        # Blocks of channels take whole lines each, so that a kernel in blocks takes more.
+        needed = sum(pinned_bytes(plan.sram.kernels.values(), machine) for plan in plans)
+        if needed <= taken:
+            return plans
+        taken = needed
+    return None
+
+
+def task_bytes(task: Task, machine: Machine) -> int:
+    """Bytes of every slice that a kernel's parameters take in one block."""
+    return sum(flat_bytes(p.size, machine) for p in task.geometry.parameters if p is not None)
+
+
+def _fit(workload: Workload, pins: frozenset[int], room: int, machine: Machine) -> SegmentPlan:
+    """Live ranges and tilings whose areas also find addresses.
+
+    Raises:
+        CompilationFailure: there are none.
+    """
+    taken = machine.slice_bytes - room
+    below = [Obstacle(0, Interval(taken, 0, len(workload.tasks)))] if taken else []
+    for share in CAPACITIES:
+        capacity = room * share // 32 // machine.line_bytes * machine.line_bytes
+        with held_remarks() as held:
+            sram = plan_live_ranges(workload, machine, capacity, pins)
+        buffers = tuple(
+            Buffer(s.shape, s.element, layout.slices, layout.order, None)
+            for s, layout in zip(workload.storages, workload.layouts, strict=True)
+        )
+        areas = sram_areas(MemoryPlan(buffers, sram.live_ranges), sram.kernels, machine)
+        if place_areas(areas, machine, below)[1].peak <= machine.slice_bytes:
+            return SegmentPlan(sram, capacity, room, held)
+    raise CompilationFailure("no SRAM addresses were found for the plan")
+
+
+def _any_spills(workloads: Sequence[Workload], plans: Sequence[SegmentPlan]) -> bool:
+    """Whether something that a kernel makes leaves SRAM before its last use."""
+    return any(_spills(w, p.sram) for w, p in zip(workloads, plans, strict=True))
+
+
+def _spills(workload: Workload, plan: SramPlan) -> bool:
+    made = {b for b, storage in enumerate(workload.storages) if storage.made}
+    if any(live.spilled or (live.filled and live.buffer in made) for live in plan.live_ranges):
+        return True
+    return any(
+        isinstance(binding, OperandBinding) and binding.stage is not None and binding.buffer in made
+        for kernel in plan.kernels.values()
+        for binding in kernel.operands
+    )
+
+
+def _knapsacks(
+    workloads: Sequence[Workload], plans: Sequence[SegmentPlan], machine: Machine
+) -> Iterator[list[frozenset[int]]]:
+    """Kernels to pin of each segment: those of most benefit a byte that fit into some sizes.
+
+    Args:
+        workloads: the segments.
+        plans: of them, without anything pinned.
+        machine: the target.
+    """
+    ranked: list[tuple[float, int, int, int]] = []
+    for number, (workload, plan) in enumerate(zip(workloads, plans, strict=True)):
+        for k, task in workload.tasks.items():
+            size = task_bytes(task, machine)
+            if size:
+                benefit = _benefit(task, plan.sram.kernels, workload, machine)
+                ranked.append((-benefit / size, number, k, size))
+    ranked.sort()
+    known: set[tuple[frozenset[int], ...]] = set()
+    for share in SHARES:
+        left = machine.slice_bytes * share // 16
+        chosen: list[set[int]] = [set() for _ in workloads]
+        for _, number, k, size in ranked:
+            if size <= left:
+                left -= size
+                chosen[number].add(k)
+        pins = [frozenset(each) for each in chosen]
+        if tuple(pins) not in known:
+            known.add(tuple(pins))
+            yield pins
+
+
+def _benefit(
+    task: Task, plans: Mapping[int, KernelPlan], workload: Workload, machine: Machine
+) -> float:
+    """Cycles that a run saves if the kernel's parameters are there."""
+    loading = sum(
+        dma_cost(p.size, machine).occupancy for p in task.geometry.parameters if p is not None
+    )
+    npu, _ = kernel_cycles(task, plans[task.number], workload, machine)
+    return max(loading - npu, 0) + HIDDEN * loading

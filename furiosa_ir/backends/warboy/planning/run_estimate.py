@@ -1,0 +1,78 @@
+"""How many cycles a planned segment's run takes, kernel by kernel, before there are commands."""
+
+from __future__ import annotations
+
+from math import prod
+
+from furiosa_ir.backends.warboy.command_cost import dma_cost
+from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelPlan, OperandBinding
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.planning.estimate import split_work
+from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, Workload
+from furiosa_ir.backends.warboy.planning.tiles import Split, Task, steps
+
+
+def kernel_cycles(
+    task: Task, plan: KernelPlan, workload: Workload, machine: Machine
+) -> tuple[float, float]:
+    """(cycles on the NPU, cycles of DMA for its tiles) of one planned kernel."""
+    bindings = (*plan.operands, plan.result)
+    stages = tuple(b.stage if isinstance(b, OperandBinding) else None for b in bindings)
+    split = Split(plan.tile, stages, 0, 0)
+    last = not workload.storages[task.result.buffer].readers
+    return split_work(task, split, workload.layouts, workload.storages, machine, last=last)
+
+
+def run_cycles(workload: Workload, plan: SramPlan, machine: Machine) -> float:
+    """An estimate of a run: DMA and NPU work through the kernels, each in order.
+
+    A kernel's parameters are loaded ahead as far as the plan says, pinned ones not at all; what is
+    filled or spilled takes DMA's time before or after its kernel.
+
+    Args:
+        workload: kernels and buffers.
+        plan: of them.
+        machine: the target.
+    """
+    slices, rate = machine.slices, machine.dram_bytes_per_cycle
+    fills: dict[int, float] = {}
+    spills: dict[int, float] = {}
+    for live in plan.live_ranges:
+        moved = workload.layouts[live.buffer].slice_bytes * slices / rate
+        if live.filled:
+            fills[live.first] = fills.get(live.first, 0.0) + moved
+        if live.spilled:
+            spills[live.last] = spills.get(live.last, 0.0) + moved
+    dma = npu = 0.0
+    starts: dict[int, float] = {}
+    for k in sorted({*workload.tasks, *workload.copies}):
+        dma += fills.get(k, 0.0)
+        ready = dma
+        if k in workload.copies:
+            dma = max(dma, npu) + _copy_cycles(workload.copies[k], workload, machine)
+            npu = starts[k] = dma
+            continue
+        task, kernel = workload.tasks[k], plan.kernels[k]
+        if not kernel.pinned:
+            dma = max(dma, starts.get(k - kernel.prefetch, 0.0) if kernel.prefetch else npu)
+            for parameter in task.geometry.parameters:
+                if parameter is not None:
+                    dma += dma_cost(parameter.size, machine).occupancy
+            ready = dma + machine.dma_latency_cycles
+        work, moved = kernel_cycles(task, kernel, workload, machine)
+        starts[k] = start = max(npu, ready)
+        count = steps(task.geometry, kernel.tile)
+        npu = start + max(work, moved) + min(work, moved) / count
+        if moved:
+            dma = max(dma, start) + moved
+        if k in spills:
+            dma = max(dma, npu) + spills[k]
+    return max(dma, npu)
+
+
+def _copy_cycles(copy: CopyPlan, workload: Workload, machine: Machine) -> float:
+    element = workload.storages[copy.result].element
+    moved = sum(2 * prod(move.extent) * element for move in copy.moves)
+    return sum(dma_cost(0, machine).cycles for _ in copy.moves) + (
+        moved / machine.dram_bytes_per_cycle
+    )
