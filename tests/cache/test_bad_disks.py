@@ -130,7 +130,7 @@ def test_a_read_only_file_system(folder: Path, lifetime: str):
 def test_a_damaged_entry_on_a_read_only_file_system(folder: Path):
     script = """
     compile
-    for file in cache/1/*/*.entry; do printf x >> "$file"; done
+    for file in cache/2/*/*.entry; do printf x >> "$file"; done
     mount --bind cache cache
     mount -o remount,ro,bind cache
     compile

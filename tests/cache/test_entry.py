@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from furiosa_ir.cache import entry as entries
 from furiosa_ir.cache.entry import (
+from furiosa_ir.latency import Latency
     HEADER_BYTES,
     BadEntry,
     Entry,
@@ -30,10 +31,20 @@ metadata = st.builds(
     Metadata,
     numbers,
     st.integers(0, 2**60),
-    numbers,
+    st.builds(Latency, numbers, numbers, numbers, numbers),
     st.lists(operators, max_size=3).map(tuple),
     st.lists(st.text(), max_size=3).map(tuple),
 )
+
+
+LATENCY = '{"npu_latency_us":1,"host_latency_us":1,"link_latency_us":1,"setup_latency_us":1}'
+
+
+def changed(**texts: str) -> bytes:
+    """Metadata as JSON, with other text in place of some values."""
+    members = {"npu_mac_share": "1", "cycles": "1", "latency": LATENCY}
+    members |= {"host_operators": "[]", "warnings": "[]", **texts}
+    return ("{" + ",".join(f'"{k}":{v}' for k, v in members.items()) + "}").encode()
 
 
 def written(data: Metadata, program: bytes | Path, key: str = KEY) -> bytes:
@@ -111,14 +122,16 @@ def test_another_key_s_entry_is_refused():
         b"[]",
         b"{}",
         b"[" * 100_000,
-        b'{"npu_mac_share":1e999,"cycles":1,"latency_us":1,"host_operators":[],"warnings":[[]]}',
-        b'{"npu_mac_share":NaN,"cycles":1,"latency_us":1,"host_operators":[],"warnings":[]}',
-        b'{"npu_mac_share":1,"cycles":%d,"latency_us":1,"host_operators":[],"warnings":[]}' % 2**63,
-        b'{"npu_mac_share":1,"cycles":1,"latency_us":%d,"host_operators":[],"warnings":[]}'
-        % 10**400,
-        b'{"npu_mac_share":1,"cycles":1e400,"latency_us":1,"host_operators":[],"warnings":[]}',
-        b'{"npu_mac_share":1,"cycles":1,"latency_us":1,"host_operators":[[1]],"warnings":[]}',
-        b'{"npu_mac_share":true,"cycles":1,"latency_us":1,"host_operators":[],"warnings":[]}',
+        changed(npu_mac_share="1e999"),
+        changed(npu_mac_share="NaN"),
+        changed(npu_mac_share="true"),
+        changed(cycles=str(2**63)),
+        changed(cycles="1e400"),
+        changed(latency="1"),
+        changed(latency='{"npu_latency_us":1}'),
+        changed(latency=LATENCY.replace("1", "1" + 400 * "0", 1)),
+        changed(host_operators="[[1]]"),
+        changed(warnings="[[]]"),
     ],
 )
 def test_metadata_of_another_form_is_refused(text: bytes):
@@ -144,3 +157,8 @@ def test_the_program_s_own_checksum(size: int, tmp_path: Path):
     stored = written(Metadata(), program)
     for file in (None, tmp_path / "program"):
         assert read(stored, file=file).checksum == zlib.crc32(program[10:])
+
+
+def test_metadata_without_a_change_are_taken():
+    """What the ones above change is what decides."""
+    assert Metadata.decode(changed()).latency == Latency(1, 1, 1, 1)

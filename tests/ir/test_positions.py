@@ -174,7 +174,7 @@ def test_a_command_says_what_is_wrong_with_it(
 def test_a_plan_says_what_is_wrong_with_it():
     with pytest.raises(FuriosaError, match=r"'store' of kernel_plan is 1, and must be true or"):
         parse_module(
-            "builtin.module attributes {p = #warboy.plan<kernel_plan(operands = (), tile = (1, 1, 1, "
-            "1), store = 1, prefetch = 0, in_place = none, pinned = false)>} {}"
+            "builtin.module attributes {p = #warboy.plan<kernel_plan(operands = (), "
+            "tile = (1, 1, 1, 1), store = 1, prefetch = 0, in_place = none, pinned = false)>} {}"
         )
     assert issubclass(OperationFailure, VerificationFailure)
