@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from furiosa_ir.cache import entry as entries
 from furiosa_ir.cache.entry import (
-from furiosa_ir.latency import Latency
     HEADER_BYTES,
     BadEntry,
     Entry,
@@ -22,6 +21,7 @@ from furiosa_ir.latency import Latency
     entry_size,
     read_entry,
 )
+from furiosa_ir.latency import Latency
 
 KEY = "ab" * 32
 
