@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from furiosa_ir.arguments import optional_text, positive_integer
 from furiosa_ir.backends import backend_for, default_backend
+from furiosa_ir.batch_figures import AUTO, BatchSize
 from furiosa_ir.cache.compilation import compile_program
 from furiosa_ir.cache.settings import CacheSettings
 from furiosa_ir.driver import CompileResult, compile_source
@@ -28,7 +29,7 @@ __all__ = ["CompileResult", "compile_model", "compile_source", "default_pipeline
 def compile_model(
     source: Source,
     target: str | None = None,
-    batch_size: int | None = None,
+    batch_size: BatchSize = None,
     cache: CacheSettings | None = None,
     plugins: Sequence[Plugin] = (),
     passes: str | Pipeline | None = None,
@@ -42,8 +43,9 @@ def compile_model(
         target: one of `backends.targets`. None: what IR text says, and the default target where
             nothing does.
         batch_size: how many samples the inputs hold, for a network whose batch is open or 1;
-            None keeps it as the file has it, an open one as 1. The results are those of so many
-            single runs, one behind the other.
+            None keeps it as the file has it, an open one as 1; "auto" compares 1, 2, 4, ... and
+            takes the best (`batch_figures.best_batch`). The results are those of so many single
+            runs, one behind the other.
         cache: where compiled programs are kept (`cache.settings.NO_CACHE`: nowhere); by default as
             the environment says.
         plugins: code that declares operators or backends, which is loaded first: Python files,
@@ -59,7 +61,7 @@ def compile_model(
     Raises:
         FuriosaError: the model cannot be read or compiled.
     """
-    if batch_size is not None:
+    if batch_size is not None and batch_size != AUTO:
         batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
     optional_text(target, "target", CompilationFailure)
     result = compile_program(

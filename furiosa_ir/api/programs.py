@@ -11,6 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir import program as tables
 from furiosa_ir.backends import backend_for, read_program
+from furiosa_ir.batch_figures import BatchSize
 from furiosa_ir.cache.settings import NO_CACHE
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.driver import compile_module, failures_named, garbage_collection_paused
@@ -116,7 +117,7 @@ def compile_network(
     source: Source | ModuleOp,
     target: str | None = None,
     *,
-    batch_size: int | None = None,
+    batch_size: BatchSize = None,
     passes: str | Pipeline | None = None,
     plugins: Sequence[Plugin] = (),
     use_cache: bool = True,
@@ -128,7 +129,8 @@ def compile_network(
         source: what `load` takes, or a module, which stays as it is.
         target: one of `furiosa list targets`. None: what the module or text says, and the default
             target where nothing does.
-        batch_size: how many samples the inputs hold; None keeps the file's batch, an open one as 1.
+        batch_size: how many samples the inputs hold; None keeps the file's batch, an open one as 1;
+            "auto" compares 1, 2, 4, ... and takes the best (docs/batch-size.md).
         passes: a pipeline (`default_pipeline().insert_after("graph-partition", "my-pass")`), or the
             text of one, in place of the compiler's own.
         plugins: code that declares operators, passes or backends, which is loaded first.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from furiosa_ir.backends import backend_for
+from furiosa_ir.batch_figures import AUTO, BatchFigures, BatchSize, best_batch
 from furiosa_ir.cache.entry import (
     MAX_WARNINGS,
     SOURCE,
@@ -37,6 +38,7 @@ from furiosa_ir.pipeline_request import PipelineRequest
 from furiosa_ir.spans import span
 
 if TYPE_CHECKING:
+    from furiosa_ir.driver import CompileResult
     from furiosa_ir.ir.pipeline import Pipeline
     from furiosa_ir.plugin_source import Plugin
     from furiosa_ir.program import Program
@@ -102,7 +104,7 @@ def compile_program(
     source: Path | bytes,
     *,
     target: str | None,
-    batch_size: int | None = None,
+    batch_size: BatchSize = None,
     settings: CacheSettings | None = None,
     plugins: Sequence[Plugin] = (),
     part: Part = WHOLE,
@@ -118,20 +120,28 @@ def compile_program(
         FuriosaError: as `compile_cached`.
     """
 
-    def compile_() -> Compiled:
+    def compiled(size: int | None) -> CompileResult:
         from furiosa_ir.driver import compile_source
 
-        result = compile_source(
-            source,
-            target=target,
-            batch_size=batch_size,
-            part=part,
-            passes=passes,
-            plugins=plugins,
+        return compile_source(
+            source, target=target, batch_size=size, part=part, passes=passes, plugins=plugins
         )
-        assert result.program is not None
+
+    def compile_() -> Compiled:
+        rows: tuple[BatchFigures, ...] = ()
+        size = batch_size
+        if size == AUTO:
+            from furiosa_ir.batch_search import compared_batches
+
+            rows, _ = compared_batches(lambda tried: _program(compiled(tried)))
+            size = best_batch(rows) if rows else 1
+        result = compiled(size)
+        program = _program(result)
+        figures = describe(program)
+        if rows:
+            figures = replace(figures, batches=rows, batch_size=size)
         assert result.enf is not None
-        return Compiled(result.enf, result.program.source_hash, describe(result.program))
+        return Compiled(result.enf, program.source_hash, figures)
 
     if passes is None or isinstance(passes, str):
         text = passes
@@ -144,6 +154,11 @@ def compile_program(
         settings = settings if is_all_in_text(passes) else NO_CACHE
     inputs = Inputs(source, target, batch_size, PipelineRequest(text), tuple(plugins), part)
     return compile_cached(inputs, compile_, settings)
+
+
+def _program(result: CompileResult) -> Program:
+    assert result.program is not None
+    return result.program
 
 
 def describe(program: Program) -> Metadata:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from furiosa_ir.backends import CHECKED
+from furiosa_ir.batch_figures import BatchFigures
 from furiosa_ir.latency import Latency
 
 MAGIC = b"FIRCACHE"
@@ -69,6 +70,8 @@ class Metadata:
         latency: of a run, estimated.
         host_operators: what runs on the host, and why.
         warnings: what was logged; `SOURCE` stands for the model's name.
+        batches: of all batch sizes that were compared, if the program's was looked for.
+        batch_size: which of them was taken; None if none was looked for.
     """
 
     npu_mac_share: float = 0.0
@@ -76,6 +79,8 @@ class Metadata:
     latency: Latency = field(default_factory=Latency)
     host_operators: tuple[HostOperator, ...] = ()
     warnings: tuple[str, ...] = ()
+    batches: tuple[BatchFigures, ...] = ()
+    batch_size: int | None = None
 
     def encode(self) -> bytes:
         """JSON; the same metadata gives the same bytes."""
@@ -88,6 +93,11 @@ class Metadata:
                     [o.operator, o.layer, o.hint, o.reason] for o in self.host_operators
                 ],
                 "warnings": list(self.warnings),
+                "batches": [
+                    [b.batch_size, asdict(b.latency), b.sram_bytes, b.dram_bytes]
+                    for b in self.batches
+                ],
+                "batch_size": self.batch_size,
             },
             separators=(",", ":"),
         ).encode()
@@ -104,12 +114,17 @@ class Metadata:
             return Metadata(
                 npu_mac_share=_number(row["npu_mac_share"]),
                 cycles=_count(row["cycles"]),
-                latency=Latency(**{name: _number(row["latency"][name]) for name in _LATENCIES}),
+                latency=_latency(row["latency"]),
                 host_operators=tuple(
                     HostOperator(_text(a), _text(b), _count(n), _text(c))
                     for a, b, n, c in row["host_operators"]
                 ),
                 warnings=tuple(_text(w) for w in row["warnings"][:MAX_WARNINGS]),
+                batches=tuple(
+                    BatchFigures(_positive(n), _latency(latency), _count(sram), _count(dram))
+                    for n, latency, sram, dram in row["batches"]
+                ),
+                batch_size=None if row["batch_size"] is None else _positive(row["batch_size"]),
             )
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise BadEntry("its metadata has an unknown form") from None
@@ -136,6 +151,17 @@ def _count(value: object) -> int:
     if not 0 <= value < 1 << 63:
         raise ValueError
     return value
+
+
+def _positive(value: object) -> int:
+    number = _count(value)
+    if not number:
+        raise ValueError
+    return number
+
+
+def _latency(row: dict[str, object]) -> Latency:
+    return Latency(**{name: _number(row[name]) for name in _LATENCIES})
 
 
 def _text(value: object) -> str:

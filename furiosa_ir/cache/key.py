@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from furiosa_ir.backends import look_for_installed
+from furiosa_ir.batch_figures import BatchSize
 from furiosa_ir.cache.external_data import external_digests, external_ranges
 from furiosa_ir.cache.fingerprint import compiler_fingerprint, installed_distributions
 from furiosa_ir.errors import FuriosaError
@@ -56,7 +57,7 @@ class Inputs:
         source: a model, as in `driver.compile_source`; of a file, whatever lies beside it and
             belongs to it counts too (external data, the constants of IR text).
         target: one of `backends.targets`, or None: as the source says.
-        batch_size: as given, None included: the program records it.
+        batch_size: as given, None and `AUTO` included: the program records it.
         pipeline: which passes run, where they are not the compiler's own.
         plugins: code that operators, passes and backends come from, as `plugin_source.find_plugin`
             takes it; what it may import from its folder or package counts too.
@@ -65,7 +66,7 @@ class Inputs:
 
     source: Path | bytes
     target: str | None
-    batch_size: int | None = None
+    batch_size: BatchSize = None
     pipeline: PipelineRequest = AS_EVER
     plugins: tuple[Plugin, ...] = ()
     part: Part = WHOLE

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from furiosa_ir.backends import backend_for, default_backend, read_program
+from furiosa_ir.batch_figures import BatchSize
 from furiosa_ir.cache.compilation import Result, compile_cached
 from furiosa_ir.cache.key import Inputs
 from furiosa_ir.cache.settings import NO_CACHE, CacheSettings
@@ -21,6 +22,7 @@ from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
 from furiosa_ir.streams import Stream
+from furiosa_ir.tools.batch_table import print_batches
 from furiosa_ir.tools.compile_summary import print_summary, write_summary
 from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.tools.report_options import Reports
@@ -42,7 +44,7 @@ def compile_file(
     *,
     target: str | None,
     target_ir: str | None,
-    batch_size: int | None,
+    batch_size: BatchSize,
     verify: bool,
     verbose: bool,
     verify_inputs: Path | None = None,
@@ -106,6 +108,7 @@ def compile_file(
         else:
             from furiosa_ir.ir.text import write_module
 
+            work.choose_batch()
             module = work.compile().module
             work.verify(None)
             write_module(
@@ -256,8 +259,13 @@ def _compile_program(
     try:
         with replacing(output) as file:
             result = compile_cached(work.inputs, partial(work.compile_to, file), settings, file)
+            chosen = result.metadata.batch_size
+            if result.from_cache and chosen is not None:
+                work.take_batch(result.metadata.batches, chosen)
             if result.from_cache and not work.quiet:
                 seconds = time.perf_counter() - started
+                if chosen is not None:
+                    print_batches(result.metadata.batches, chosen)
                 click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
             work.verify(file)
             report(file)

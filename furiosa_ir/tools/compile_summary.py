@@ -88,5 +88,9 @@ def write_summary(
     if figures is not None:
         known = asdict(figures) | figures.latency.figures()
         del known["latency"]
+        if figures.batch_size is None:  # none was looked for
+            del known["batches"], known["batch_size"]
+        else:
+            known["batches"] = [row.figures() for row in figures.batches]
         summary |= {"bytes": size, "from_cache": from_cache, **known}
     write_whole((json.dumps(summary, indent=2) + "\n").encode(), file)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from furiosa_ir.backends import Backend
+from furiosa_ir.batch_figures import AUTO, BatchFigures, best_batch
 from furiosa_ir.cache.compilation import Compiled, describe
 from furiosa_ir.cache.key import Inputs
 from furiosa_ir.errors import FuriosaError
@@ -53,6 +54,7 @@ class FileCompile:
     reproduction: Reproduction = field(default=NO_REPRODUCTION, kw_only=True)
     quiet: bool = field(default=False, kw_only=True)
     _recorder: CrashRecorder | None = field(default=None, init=False)
+    _batches: tuple[BatchFigures, ...] = field(default=(), init=False)
 
     @property
     def source(self) -> Path:
@@ -68,6 +70,48 @@ class FileCompile:
     def verify(self, file: Path | None) -> None:
         """Verifies what was made, where that is asked for."""
 
+    def choose_batch(self) -> None:
+        """Settles the best batch size, where that is asked for: a row on stderr for each."""
+        if self.inputs.batch_size != AUTO:
+            return
+        from furiosa_ir.batch_search import compared_batches
+        from furiosa_ir.driver import compile_source
+        from furiosa_ir.program import Program
+        from furiosa_ir.tools.batch_table import print_end, print_header, print_row
+
+        _import_numpy()
+        given = self.inputs
+
+        def compile_(size: int) -> Program:
+            program = compile_source(
+                given.source,
+                target=given.target,
+                batch_size=size,
+                part=given.part,
+                passes=given.pipeline,
+                plugins=given.plugins,
+            ).program
+            assert program is not None
+            return program
+
+        if not self.quiet:
+            print_header()
+        rows, obstacle = compared_batches(compile_, None if self.quiet else print_row)
+        # What cannot be compiled for one sample says so when it is compiled for good.
+        self.take_batch(rows, best_batch(rows) if rows else 1)
+        if not self.quiet and rows:
+            print_end(rows, best_batch(rows), obstacle)
+
+    def take_batch(self, rows: tuple[BatchFigures, ...], size: int) -> None:
+        """Goes on with the best batch size, which comparisons or the cache tell.
+
+        Args:
+            rows: what was compared.
+            size: the best one.
+        """
+        self._batches = rows
+        self.inputs = replace(self.inputs, batch_size=size)
+
     def run(self, instrumentation: Sequence[Instrumentation] = ()) -> CompileResult:
         """Compiles, watched by further instruments."""
         from furiosa_ir.driver import compile_source
@@ -75,6 +119,7 @@ class FileCompile:
         from furiosa_ir.tools.progress import Progress
 
         given = self.inputs
+        assert given.batch_size != AUTO, "choose_batch comes first"
         # What the source is, the importer decides.
         kind = recognise(head_of(self.source)).value if self.source.is_file() else "file"
         progress = Progress(kind, self.backend, self.target_ir, verbose=self.verbose)
@@ -110,6 +155,7 @@ class FileCompile:
         """
         from furiosa_ir.backends import write_program
 
+        self.choose_batch()
         with self._recorded():
             try:
                 result = self.compile()
@@ -123,7 +169,12 @@ class FileCompile:
                 del result
             with span("write"), file.open("r+b") as opened:
                 write_program(program, opened)
-        return Compiled(file, program.source_hash, describe(program))
+        figures = describe(program)
+        if self._batches:
+            chosen = self.inputs.batch_size
+            assert isinstance(chosen, int)
+            figures = replace(figures, batches=self._batches, batch_size=chosen)
+        return Compiled(file, program.source_hash, figures)
 
     @contextmanager
     def _recorded(self) -> Generator[None]:
@@ -132,6 +183,7 @@ class FileCompile:
             yield
             return
         given = self.inputs
+        assert given.batch_size != AUTO, "choose_batch comes first"
         with self.reproduction.recording(
             self.source,
             to_program=self.target_ir in (None, self.backend.container.name),

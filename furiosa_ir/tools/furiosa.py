@@ -14,6 +14,8 @@ from typing import ClassVar
 
 import click
 
+from furiosa_ir.batch_figures import AUTO
+from furiosa_ir.errors import FuriosaError
 from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
 from furiosa_ir.tools.arguments import COLOR, INPUT, OUTPUT
 from furiosa_ir.tools.command_line import Command, OptionalValue, Program
@@ -81,6 +83,11 @@ def main() -> None:
     help="Samples that the inputs hold; default: as the file has it, an open batch as 1.",
 )
 @click.option(
+    "--auto-batch-size",
+    is_flag=True,
+    help="Compare batches of 1, 2, 4, ... samples and take the best (docs/batch-size.md).",
+)
+@click.option(
     "--verify",
     is_flag=True,
     help="Compare every tensor with the source, layer by layer, and the outputs end to end.",
@@ -125,6 +132,7 @@ def compile_command(
     target_npu: str | None,
     target_ir: str | None,
     batch_size: int | None,
+    auto_batch_size: bool,
     verify: bool,
     verify_inputs: Path | None,
     print_op_generic: bool,
@@ -165,9 +173,15 @@ def compile_command(
             separated_inputs,
         )
 
+        if auto_batch_size and batch_size is not None:
+            raise FuriosaError(
+                "--auto-batch-size looks for the batch size that --batch-size gives",
+                hint="give one of them",
+            )
         if reproduction.runs:
             asked = (target_npu, target_ir, batch_size, verify, input_shape, dim, inputs, outputs)
             is_alone = pipeline == AS_EVER and not any(asked) and summary is None
+            is_alone = is_alone and not auto_batch_size
             compile_reproducer(source, output, reproduction, watch, load, is_alone=is_alone)
             return
         if dump_pipeline:
@@ -180,7 +194,7 @@ def compile_command(
             output,
             target=target_npu,
             target_ir=target_ir,
-            batch_size=batch_size,
+            batch_size=AUTO if auto_batch_size else batch_size,
             verify=verify,
             verify_inputs=verify_inputs,
             part=part_of_options(input_shape, dim, inputs, outputs),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from furiosa_ir.batch_figures import BatchFigures
 from furiosa_ir.cache import entry as entries
 from furiosa_ir.cache.entry import (
     HEADER_BYTES,
@@ -26,14 +27,19 @@ from furiosa_ir.latency import Latency
 KEY = "ab" * 32
 
 numbers = st.floats(0, 1e9)
+counts = st.integers(0, 2**60)
+latencies = st.builds(Latency, numbers, numbers, numbers, numbers)
+batches = st.builds(BatchFigures, st.integers(1, 2**60), latencies, counts, counts)
 operators = st.builds(HostOperator, st.text(), st.text(), st.integers(0, 99), st.text())
 metadata = st.builds(
     Metadata,
     numbers,
-    st.integers(0, 2**60),
-    st.builds(Latency, numbers, numbers, numbers, numbers),
+    counts,
+    latencies,
     st.lists(operators, max_size=3).map(tuple),
     st.lists(st.text(), max_size=3).map(tuple),
+    st.lists(batches, max_size=3).map(tuple),
+    st.none() | st.integers(1, 2**60),
 )
 
 
@@ -43,8 +49,14 @@ LATENCY = '{"npu_latency_us":1,"host_latency_us":1,"link_latency_us":1,"setup_la
 def changed(**texts: str) -> bytes:
     """Metadata as JSON, with other text in place of some values."""
     members = {"npu_mac_share": "1", "cycles": "1", "latency": LATENCY}
-    members |= {"host_operators": "[]", "warnings": "[]", **texts}
+    members |= {"host_operators": "[]", "warnings": "[]", "batches": "[]", "batch_size": "null"}
+    members |= texts
     return ("{" + ",".join(f'"{k}":{v}' for k, v in members.items()) + "}").encode()
+
+
+def test_the_other_values_are_sound():
+    data = changed(batches=f"[[1,{LATENCY},0,0]]", batch_size="1")
+    assert Metadata.decode(data).batches == (BatchFigures(1, Latency(1, 1, 1, 1), 0, 0),)
 
 
 def written(data: Metadata, program: bytes | Path, key: str = KEY) -> bytes:
@@ -132,6 +144,13 @@ def test_another_key_s_entry_is_refused():
         changed(latency=LATENCY.replace("1", "1" + 400 * "0", 1)),
         changed(host_operators="[[1]]"),
         changed(warnings="[[]]"),
+        changed(batches="1"),
+        changed(batches="[[1]]"),
+        changed(batches=f"[[0,{LATENCY},0,0]]"),
+        changed(batches="[[1,{},0,0]]"),
+        changed(batches=f"[[1,{LATENCY},0,-1]]"),
+        changed(batch_size="0"),
+        changed(batch_size='"auto"'),
     ],
 )
 def test_metadata_of_another_form_is_refused(text: bytes):
