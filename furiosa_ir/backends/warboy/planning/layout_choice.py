@@ -15,7 +15,12 @@ from furiosa_ir.backends.warboy.enf.records import SramTile
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.estimate import step_command
-from furiosa_ir.backends.warboy.planning.layouts import Layout, best_layout, layouts
+from furiosa_ir.backends.warboy.planning.layouts import (
+    Layout,
+    best_layout,
+    layouts,
+    narrow_layouts,
+)
 from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
 
 SPACIOUS = 16
@@ -64,11 +69,12 @@ class _Chooser:
         candidates = layouts(storage.shape, storage.element, machine.slices, machine.line_bytes)
         smallest = min(layout.slice_bytes for layout in candidates)
         least = min(layout.rows * layout.channels for layout in candidates)
+        spread = [x for x in candidates if x.rows * x.channels <= 2 * least]
+        narrow = narrow_layouts(storage.shape, storage.element, machine.slices, machine.line_bytes)
         best, best_cost = self.layouts[buffer], float("inf")
-        for layout in candidates:
-            wasteful = layout.slice_bytes > 2 * smallest + machine.slice_bytes // SPACIOUS
-            if wasteful or layout.rows * layout.channels > 2 * least:
-                continue
+        for layout in (*spread, *narrow):
+            if layout.slice_bytes > 2 * smallest + machine.slice_bytes // SPACIOUS:
+                continue  # it wastes too much
             self.layouts[buffer] = layout
             cost = float(sum(self._cost(k) for k in around))
             if layout.slice_bytes > machine.slice_bytes // SPACIOUS:
