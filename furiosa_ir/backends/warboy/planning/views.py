@@ -19,9 +19,15 @@ _DEFAULT = ("", "C", "HC", "HWC", "NHWC")
 
 
 def default_view(shape: Sequence[int]) -> str:
-    """The view of a tensor that no contraction touches: the last axes are H, W, C."""
+    """The view of a tensor that no contraction touches: the last axes are H, W, C.
+
+    H and C are spread over slices, W never is: where H would be a single row, the two change names.
+    """
     rank = len(shape)
-    return _DEFAULT[rank] if rank <= 4 else "N" * (rank - 3) + "HWC"
+    view = _DEFAULT[rank] if rank <= 4 else "N" * (rank - 3) + "HWC"
+    if rank > 2 and shape[-3] == 1:
+        return view[:-3] + "WHC"
+    return view
 
 
 def shape4(shape: Sequence[int], view: str) -> Shape4:
