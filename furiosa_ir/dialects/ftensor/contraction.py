@@ -202,6 +202,8 @@ class MatMulOp(ContractionOp):
 
     def result_shapes(self) -> Sequence[Shape]:
         a, b = shape_of(self.a), shape_of(self.b)
+        if min(len(a), len(b)) < 2:
+            raise VerificationFailure("ftensor.matmul: a matrix has two dimensions or more")
         k, n = b[-2:][::-1] if self.transpose_b.value.data else b[-2:]
         if a[-1] != k:
             raise VerificationFailure(f"ftensor.matmul: inner dimensions {a[-1]} and {k} differ")
