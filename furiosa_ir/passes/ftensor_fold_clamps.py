@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.ftensor.arithmetic import ClampOp, LookupOp, RescaleOp
-from furiosa_ir.dialects.ftensor.movement import ReshapeOp
+from furiosa_ir.dialects.ftensor.arithmetic import ClampOp, RescaleOp
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.remarks import described, missed, passed, readers
 from furiosa_ir.ir.rewriting import Rewrite, has_one_reader, rule
@@ -57,35 +56,11 @@ def clamp_of_clamp(op: ClampOp, x: ClampOp, rw: Rewrite) -> SSAValue | None:
     return rw.emit(ClampOp, [x.x], [element_of(op.result)], minimum=minimum, maximum=maximum)
 
 
-@rule
-def function_of_reshape(op: ClampOp | LookupOp, x: ReshapeOp, rw: Rewrite) -> SSAValue | None:
-    """f(reshape(x)) = reshape(f(x)) for a function from i8 to i8, if nobody else reads the reshape.
-
-    So it comes to what computes x: a 1-D convolution is a 2-D one between reshapes.
-    """
-    element = element_of(op.result)
-    if element != element_of(op.x):
-        return None
-    if not has_one_reader(x.result):
-        missed(
-            op,
-            "reshape",
-            "it stays behind a reshape, whose result is read by {others} as well",
-            others=described(*readers(x.result, op)),
-        )
-        return None
-    if isinstance(op, LookupOp):
-        made = rw.emit(LookupOp, [x.x, op.table], [element])
-    else:
-        made = rw.emit(ClampOp, [x.x], [element], minimum=op.minimum, maximum=op.maximum)
-    return rw.emit(ReshapeOp, [made], [element], shape=x.shape)
-
-
 @dataclass(frozen=True)
 class FoldClamps(RewritePass):
     """Merges clamps into the rescale before them: an activation becomes the output range.
 
-    Reshapes that stand between them go behind; tables do as well.
+    What stands between them, `ftensor-hoist-functions` puts behind.
 
         %1 = ftensor.rescale %acc, %m, %s {...}
         %2 = ftensor.clamp %1 {minimum = 0, maximum = 96}
@@ -96,4 +71,4 @@ class FoldClamps(RewritePass):
     """
 
     name = "ftensor-fold-clamps"
-    rules = (clamp_of_rescale, clamp_of_clamp, function_of_reshape)
+    rules = (clamp_of_rescale, clamp_of_clamp)

@@ -22,7 +22,7 @@ from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.remarks import described, heard, missed, passed
-from furiosa_ir.ir.rewriting import Rewrite, rule
+from furiosa_ir.ir.rewriting import Rewrite, is_dead, rule
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.numerics.array import Array
 
@@ -107,7 +107,9 @@ def _expression(
                     return found
                 ends += not isinstance(v.owner, _Elementwise)
             if isinstance(v.owner, _Elementwise) and all(
-                u.operation in steps or (readers is not None and u.operation not in readers)
+                u.operation in steps
+                or (readers is not None and u.operation not in readers)
+                or is_dead(u.operation)
                 for u in v.uses
             ):
                 heapq.heappush(ready, (frontier[v], v))

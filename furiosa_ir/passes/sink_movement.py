@@ -80,6 +80,29 @@ def function_of_transposes(op: BinaryOp | NaryOp, rw: Rewrite) -> SSAValue | Non
 
 
 @rule
+def function_of_reshapes(op: BinaryOp | NaryOp, rw: Rewrite) -> SSAValue | None:
+    """f(reshape(x), reshape(y)) = reshape(f(x, y)), for x and y of one shape; or y is a number."""
+    shape, before = shape_of(op.results[0]), None
+    operands: list[SSAValue] = []
+    for value in op.operands:
+        owner = value.owner
+        if isinstance(owner, ReshapeOp) and owner.only_moves and shape_of(value) == shape:
+            if before not in (None, shape_of(owner.x)):
+                return None
+            before = shape_of(owner.x)
+            operands.append(owner.x)
+        elif shape_of(value) == ():
+            operands.append(value)
+        else:
+            return None
+    if before is None:
+        return None
+    element = element_of(op.results[0])
+    made = clone_with(rw, op, [operands] if isinstance(op, NaryOp) else operands, element)
+    return rw.emit(ReshapeOp, made, [element], shape=shape)
+
+
+@rule
 def concat_of_transposes(op: ConcatOp, rw: Rewrite) -> SSAValue | None:
     """concat(T(x), T(y), axis) = T(concat(x, y, the axis that T moves there))."""
     perm = _permutation(op)
@@ -226,6 +249,7 @@ class SinkMovement(RewritePass):
         function_of_move,
         affine_of_transpose,
         function_of_transposes,
+        function_of_reshapes,
         concat_of_transposes,
         pad_of_transpose,
         same_shape,

@@ -27,6 +27,9 @@ GRAPH = Phase(
         # Operators are still whole here: what they become exchanges wider values, which no
         # transpose should tear apart.
         "graph-sink-movement",
+        # What is one operator here are ten in integers, of which no single one could go above a
+        # reshape; once reshapes have met, it is clear how many rows are one.
+        "graph-hoist-row-functions",
     ),
     verify_segments,
 )
@@ -41,6 +44,14 @@ FTENSOR = Phase(
         # After the clamps, which cost nothing in a rescale: other arithmetic on one 8-bit value is
         # one lookup, which is one instruction of the kernel that takes it in.
         "ftensor-fuse-tables",
+        # Before functions go above movement, which is then less.
+        "ftensor-move-in-kernels",
+        # What is flattened for a matrix product would leave SRAM. It makes reshapes, behind which
+        # functions of bytes may be, so it comes before those go up.
+        "ftensor-unflatten-products",
+        # Last: only now it is known what is one function of one byte, and what it meets above a
+        # movement it joins by the rules of the passes before.
+        "ftensor-hoist-functions",
     ),
     verify_integers,
 )

@@ -155,6 +155,8 @@ def _concat(site: Site) -> Operation:
     element = site.result(made, [first])
     properties = site.properties(first, element)
     operands, axis = [first], properties["axis"]
+    if axis >= len(shape_of(first)):
+        raise Unsuitable("no such axis")
     for _ in range(site.draw.random.randint(0, 2)):
         shape = list(shape_of(first))
         shape[axis] = site.draw.extent()

@@ -8,16 +8,24 @@ from typing import Any
 
 from xdsl.ir import Operation
 
-from furiosa_ir.dialects.ftensor import arithmetic
+from furiosa_ir.dialects.ftensor import arithmetic, contraction, movement
 from furiosa_ir.dialects.graph.contraction import ContractionOp
-from furiosa_ir.dialects.graph.convolution import MatMulOp
+from furiosa_ir.dialects.graph.convolution import ConvOp, MatMulOp
 from furiosa_ir.dialects.graph.elementwise import BinaryOp, UnaryOp
-from furiosa_ir.dialects.graph.movement import TransposeOp
+from furiosa_ir.dialects.graph.movement import ReshapeOp, TransposeOp
 from furiosa_ir.dialects.graph.normalization import BatchNormOp
 from furiosa_ir.dialects.graph.quantization import DequantizeOp, StorageCastOp
 from furiosa_ir.dialects.graph.rearrangement import SpaceToBatchOp
 from furiosa_ir.dialects.graph.structure import ConstantOp
 from furiosa_ir.ir.rules import Rule
+from tests.passes.generated.properties import (
+    axis_before,
+    first_joined,
+    first_split,
+    first_swapped,
+    last_axis,
+    rows_of_rows,
+)
 
 Classes = tuple[type[Operation], ...]
 
@@ -33,7 +41,7 @@ class Hint:
     Attributes:
         operands: operand, by its way from the root, as in "x.x" -> what is to define it. One that
             an alternative of the pattern does not have counts for the others.
-        properties: way ("" is the root) -> properties of the operation there.
+        properties: way ("" is the root) -> properties of the operation there, or how to draw them.
         kind: of the root's results ("stored", "plain", ...).
     """
 
@@ -48,11 +56,28 @@ _C, _DQ = (ConstantOp,), (DequantizeOp,)
 _BLOCKS = {"blocks": (2, 2)}
 _PLAIN = {"layout": "NHWC", "strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0)}
 
+
+def _head(way: str, layout: str) -> Hint:
+    """Softmax of the head of a detector: a convolution with channels last, reshaped."""
+    operands: dict[str, Classes] = {way: (ReshapeOp,)}
+    properties: dict[str, Mapping[str, Any]] = {
+        "": {"axis": last_axis, "beta": 1.0},
+        "x": {"axis": axis_before},
+        way: {"shape": rows_of_rows},
+    }
+    if layout == "NCHW":
+        way += ".x"
+        operands[way], properties[way] = (TransposeOp,), {"perm": (0, 2, 3, 1)}
+    operands[f"{way}.x"], properties[f"{way}.x"] = (ConvOp,), {"layout": layout}
+    return Hint(operands, properties, kind="stored")
+
+
 HINTS: Mapping[str, Sequence[Hint]] = {
     "move_of_constant": (Hint({"x": _C, "inputs": _C}),),
     "function_of_integers": (Hint({"x": _C, "a": _C, "b": _C}, kind="plain"),),
     "transpose_of_channels": (Hint({"x.x": _C}),),
     "function_of_transposes": (Hint({"a": (TransposeOp,), "inputs": (TransposeOp,)}),),
+    "function_of_reshapes": (Hint({"a": (ReshapeOp,), "b": (ReshapeOp, ConstantOp)}),),
     "concat_of_transposes": (Hint({"inputs": (TransposeOp,)}),),
     "batch_to_space_of_conv": (
         Hint({"x.x": (SpaceToBatchOp,)}, {"": _BLOCKS, "x": _PLAIN, "x.x": _BLOCKS}),
@@ -90,6 +115,36 @@ HINTS: Mapping[str, Sequence[Hint]] = {
     "clip_that_does_not_bind": (Hint(kind="stored"),),
     "cast_of_move": (Hint({"x.x": (StorageCastOp,), "x.inputs": (StorageCastOp,)}),),
     "chain": (Hint({"x": (UnaryOp, BinaryOp), "a": (UnaryOp,)}, kind="stored"),),
+    "rows_of_concat": [_head("x.inputs", layout) for layout in ("NHWC", "NCHW")],
+    "rows_of_filters": [_head("x", layout) for layout in ("NHWC", "NCHW")],
+    "window_of_strided_slice": (Hint({"x": (contraction.ReduceWindowOp,)}, kind="i8"),),
+    "gather_of_shuffle": (
+        Hint(
+            {"x.x": (movement.ReshapeOp,), "x.x.x": BYTES},
+            {
+                "": {"shape": first_joined},
+                "x": {"perm": first_swapped},
+                "x.x": {"shape": first_split},
+            },
+        ),
+    ),
+    "product_of_flattened": (
+        Hint({"x.a": (movement.ReshapeOp,), "x.a.x": (contraction.ReduceWindowOp,)}),
+        Hint(
+            {
+                "x.a": (movement.ReshapeOp,),
+                "x.a.x": (movement.TransposeOp,),
+                "x.a.x.x": (contraction.ReduceWindowOp,),
+            }
+        ),
+        Hint(
+            {
+                "x.a": (movement.ReshapeOp,),
+                "x.a.x": (arithmetic.RescaleOp,),
+                "x.a.x.x": (contraction.ConvOp,),
+            }
+        ),
+    ),
     "function_of_one_byte": (Hint({"x": BYTES, "a": BYTES, "b": BYTES}, kind="i8"),),
 }
 """Rule -> what its pattern does not say; of several, each draw takes the next."""

@@ -39,7 +39,7 @@ def _convolution(site: Site) -> Operation:
     at = dict(zip(layout, shape_of(x), strict=True))
     transposed = issubclass(site.cls, ConvTransposeOp)
     group = 1 if transposed else draw.choice([g for g in (1, 1, 2, at["C"]) if at["C"] % g == 0])
-    filters = group * draw.random.randint(1, 3)
+    filters = group * draw.random.randint(1, 4)
     tflite = draw.source == "tflite" or draw.chance(0.2)
     depthwise = tflite and at["C"] == group and not transposed
     letters = "".join(spatial)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,40 @@ def _perm(p: Properties) -> list[int]:
     if p.draw.chance(0.9):
         p.draw.random.shuffle(perm)
     return perm
+
+
+def last_axis(p: Properties) -> int:
+    """Of the first operand."""
+    return p.rank - 1
+
+
+def axis_before(p: Properties) -> int:
+    """The one in front of the last."""
+    return p.rank - 2
+
+
+def first_split(p: Properties) -> list[int]:
+    """The first axis as two."""
+    first = max(p.shape[0], 1) if p.shape else 1
+    outer = p.draw.choice([n for n in range(1, first + 1) if first % n == 0])
+    return [outer, first // outer, *p.shape[1:]]
+
+
+def first_swapped(p: Properties) -> list[int]:
+    """A permutation of the first two axes."""
+    return [1, 0, *range(2, p.rank)]
+
+
+def first_joined(p: Properties) -> list[int]:
+    """The first two axes as one."""
+    return [prod(p.shape[:2]), *p.shape[2:]]
+
+
+def rows_of_rows(p: Properties) -> list[int]:
+    """A shape of rows, of which the last axis holds several, where it can."""
+    last = p.shape[-1]
+    row = p.draw.choice([n for n in range(1, last) if last % n == 0] or [max(last, 1)])
+    return [1, prod(p.shape) // row, row]
 
 
 def factors_of(p: Properties) -> list[int]:
@@ -256,6 +291,13 @@ BY_CLASS: Mapping[type[Operation], Mapping[str, Drawer]] = {
         "sizes": _size,
         "scales": lambda p: [m / n for m, n in zip(p.made["sizes"], p.spatial, strict=True)],
     },
+    movement.ReshapeOp: {
+        "shape": lambda p: (
+            [p.shape[0], prod(p.shape[1:])]
+            if len(p.shape) == 4 and p.draw.chance(0.5)
+            else BY_NAME["shape"](p)
+        )
+    },
     movement.SliceOp: _SLICE,
     movement.PadOp: {
         "pads": lambda p: p.integers(0, 2, 2 * p.rank),
@@ -305,14 +347,17 @@ def drawn_properties(
         draw: where they come from.
         shape: of its first operand.
         element: of its result.
-        given: those that are not drawn.
+        given: those that are not drawn; or how, for this operation.
         others: those that are left out.
 
     Raises:
         Unsuitable: no such operand has properties.
         LookupError: nobody says what a property may be.
     """
-    p = Properties(draw, shape, element, dict(given or {}))
+    p = Properties(draw, shape, element, {})
+    wanted: dict[str, Any] = dict(given or {})
+    for name, known in wanted.items():
+        p.made[name] = known(p) if callable(known) else known
     definitions = cls.get_irdl_definition().properties
     names = [n for n in _FIRST if n in definitions]
     known = {"origin", *others, *p.made}

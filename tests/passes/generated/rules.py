@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 
@@ -16,6 +17,10 @@ from tests.passes.generated.modules import Drawn, drawn_module
 from tests.passes.generated.pattern import HINTS, Hint, wanted_of
 
 SOURCES = ("onnx", "tflite")
+
+
+OPTIONS: Mapping[str, Mapping[str, Any]] = {"graph-hoist-row-functions": {"least_part": 1}}
+"""Pass -> options under which small modules are worth it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,9 @@ class RuleUse:
 
 def rewrite_passes() -> list[RewritePass]:
     """The passes of rules that the project has."""
-    found: list[Pass] = [c() for c in all_passes().values() if c.rule_list() and is_ours(c)]
+    found: list[Pass] = [
+        c(**OPTIONS.get(c.name, {})) for c in all_passes().values() if c.rule_list() and is_ours(c)
+    ]
     return [p for p in found if isinstance(p, RewritePass)]
 
 
@@ -91,10 +98,15 @@ GROWTH: Mapping[str, Growth] = {
     "concat_of_cast": Growth(1, _SHARED),
     "concat_of_dequantize": Growth(1, _SHARED),
     "concat_of_transposes": Growth(3, _OPERANDS),
+    "function_of_concat": Growth(2, _EACH),
     "function_of_move": Growth(1, _SHARED),
+    "function_of_reshapes": Growth(1, _SHARED),
     "function_of_transposes": Growth(5, _OPERANDS),
     "move_of_cast": Growth(2, _EACH),
     "pad_of_transpose": Growth(1, _SHARED),
+    "rows_of_concat": Growth(2, _EACH),
+    "rows_of_filters": Growth(9, "a convolution for each row of channels, with its filters"),
+    "product_of_flattened": Growth(2, "a transpose, and a reshape, of which a window has none"),
     "quantize_of_concat": Growth(2, _QUANTIZED),
     "quantize_of_extremum": Growth(1, _QUANTIZED),
     "quantize_of_select": Growth(1, _SHARED),
@@ -102,6 +114,7 @@ GROWTH: Mapping[str, Growth] = {
     "quantize_of_where": Growth(1, _QUANTIZED),
     "select_of_dequantize": Growth(1, _SHARED),
     "split_of_dequantize": Growth(2, _EACH),
+    "window_of_strided_slice": Growth(1, "a slice of what the windows begin and end with"),
     "transpose_of_channels": Growth(1, _SHARED),
 }
 """Rules that may add operations, by the most that one application adds; no other may add any."""
