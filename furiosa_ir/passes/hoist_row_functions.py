@@ -21,7 +21,7 @@ from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.remarks import passed
 from furiosa_ir.ir.rewriting import Rewrite, RewriteDriver, has_one_reader, is_dead, rule
-from furiosa_ir.ir.segments import is_npu, numerics_of
+from furiosa_ir.ir.segments import body_of, is_npu, numerics_of
 from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
 from furiosa_ir.lowering.registry import LITERT_DEFAULT
 from furiosa_ir.passes.clone import clone_with
@@ -181,4 +181,5 @@ class HoistRowFunctions(RewritePass):
             return
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
+                body_of(function)  # refuses a declaration
                 RewriteDriver(self.rules, self).run(function)

@@ -105,7 +105,8 @@ def test_a_pass_in_the_middle():
     assert made.failure.message in error
     assert 'raise ValueError("on purpose")' in made.failure.traceback
     assert made.begins == "before the pass 'repro-fails'"
-    assert made.pipeline == "graph(repro-fails,graph-fold-space-to-batch,graph-sink-movement)"
+    behind = "graph-fold-space-to-batch,graph-sink-movement,graph-hoist-row-functions"
+    assert made.pipeline == f"graph(repro-fails,{behind})"
     assert made.is_tried
     assert made.source == ONNX.name
     assert {"furiosa-ir", "xdsl", "python", "numpy"} <= made.versions.keys()
@@ -138,8 +139,8 @@ def test_a_phase_that_does_not_verify():
     error, made = failure(opt_main, ONNX, "--skip", "lower-to-ftensor", "--to", "ftensor")
     assert error.startswith(("ERROR: after the phase 'ftensor': ", "and "))
     assert made.failure.where == "the phase 'ftensor'"
-    assert made.begins == "before the pass 'ftensor-fuse-tables'"
-    assert made.pipeline == "ftensor(ftensor-fuse-tables)"
+    assert made.begins == "before the pass 'ftensor-hoist-functions'"
+    assert made.pipeline == "ftensor(ftensor-hoist-functions)"
     assert made.is_tried
     assert "It fails in the same way:" in again().stderr
 
@@ -259,7 +260,7 @@ def test_what_is_found_by_looking():
     """A pass that changes values; nothing fails but the comparison."""
     wrong = Path(__file__).parents[2] / "examples" / "wrong_passes" / "zero_point.py"
     network, plugin = DIGITS / "digits_int8.tflite", ("--load", wrong, "--check-numerics=1")
-    edit = ("--insert-after", "ftensor-fuse-tables=wrong-zero-point")
+    edit = ("--insert-after", "ftensor-hoist-functions=wrong-zero-point")
     _, made = failure(opt_main, network, *plugin, *edit)
     assert made.failure.where == "what watches the pass 'wrong-zero-point'"
     assert made.begins == "before the pass 'wrong-zero-point'"

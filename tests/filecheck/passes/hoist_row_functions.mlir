@@ -1,4 +1,4 @@
-// RUN: furiosa-opt %s -p 'graph-hoist-row-functions{least-part=8}' | filecheck %s
+// RUN: furiosa-opt %s -p graph-hoist-row-functions{least-part=8} | filecheck %s
 
 // The head of a detector: of two maps, each of two rows of three channels. Of the first, which is
 // large enough, each row gets its own filters and is one of a batch.

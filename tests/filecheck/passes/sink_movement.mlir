@@ -64,3 +64,23 @@ func.func private @host_4(%x : tensor<2x3xf32>) -> tensor<3x2xf32> attributes {g
 // CHECK-LABEL: func.func private @host_4
 // CHECK:         graph.transpose
 // CHECK-NEXT:    graph.sigmoid
+
+// A product of what two reshapes make of maps of one shape; a number has every shape. Of maps of two
+// shapes the elements are others.
+
+func.func private @npu_reshapes(%x : tensor<1x4x2x3x!quant.uniform<i8:f32, 0.5>>, %y : tensor<1x4x2x3x!quant.uniform<i8:f32, 0.5>>, %z : tensor<1x4x3x2x!quant.uniform<i8:f32, 0.5>>) -> (tensor<1x4x6x!quant.uniform<i8:f32, 0.5>>, tensor<1x4x6x!quant.uniform<i8:f32, 0.5>>) attributes {graph.placement = "npu"} {
+  %c = graph.constant #graph.blob<i8 [] (3)> : tensor<!quant.uniform<i8:f32, 0.5>>
+  %0 = graph.reshape %x : tensor<1x4x6x!quant.uniform<i8:f32, 0.5>>
+  %1 = graph.reshape %y : tensor<1x4x6x!quant.uniform<i8:f32, 0.5>>
+  %2 = graph.mul %0, %1 : tensor<1x4x6x!quant.uniform<i8:f32, 0.5>>
+  %3 = graph.add %2, %c : tensor<1x4x6x!quant.uniform<i8:f32, 0.5>>
+  %4 = graph.reshape %z : tensor<1x4x6x!quant.uniform<i8:f32, 0.5>>
+  %5 = graph.mul %0, %4 : tensor<1x4x6x!quant.uniform<i8:f32, 0.5>>
+  func.return %3, %5 : tensor<1x4x6x!quant.uniform<i8:f32, 0.5>>, tensor<1x4x6x!quant.uniform<i8:f32, 0.5>>
+}
+// CHECK-LABEL: func.func private @npu_reshapes
+// CHECK:         [[M:%.+]] = graph.mul %x, %y
+// CHECK-NEXT:    [[A:%.+]] = graph.add [[M]], %c
+// CHECK:         graph.reshape [[A]]
+// CHECK:         [[Z:%.+]] = graph.reshape %z
+// CHECK-NEXT:    graph.mul {{%.+}}, [[Z]]
