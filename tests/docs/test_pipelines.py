@@ -49,7 +49,7 @@ def test_its_files():
     dumped = run(
         "furiosa-opt --dump-pipeline -p mine.toml --insert-before schedule=graph-fold-constants"
     )
-    assert "graph-partition,graph-fold-constants,graph-fold-space-to-batch)" in dumped
+    assert "graph-partition,graph-fold-constants,graph-fold-space-to-batch," in dumped
     assert "allocate,graph-fold-constants,schedule)" in dumped
     run(f"furiosa compile {source} -o a.enf -p mine.toml")
     assert (
