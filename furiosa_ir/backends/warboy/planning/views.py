@@ -21,11 +21,11 @@ _DEFAULT = ("", "C", "HC", "HWC", "NHWC")
 def default_view(shape: Sequence[int]) -> str:
     """The view of a tensor that no contraction touches: the last axes are H, W, C.
 
-    H and C are spread over slices, W never is: where H would be a single row, the two change names.
+    H and C are spread over slices, W never is, so of the two in front of C the longer one is H.
     """
     rank = len(shape)
     view = _DEFAULT[rank] if rank <= 4 else "N" * (rank - 3) + "HWC"
-    if rank > 2 and shape[-3] == 1:
+    if rank > 2 and shape[-3] < shape[-2]:
         return view[:-3] + "WHC"
     return view
 
