@@ -45,7 +45,7 @@ func.func private @npu_3(%x : tensor<1x4x6x2xi8>) -> tensor<1x4x6x3xi8> attribut
 }
 // CHECK-LABEL: func.func private @npu_3
 // CHECK:         [[B:%.+]] = ftensor.constant
-// CHECK-NEXT:    warboy.copy {{%.+}} = [[B]], {{%.+}} = %x {views = #warboy.views<("NHWC", "NHWC") -> "NHWC">}
+// CHECK-NEXT:    warboy.copy {{%.+}} = [[B]], {{%.+}} = %x {views = #warboy.views<("NWHC", "NWHC") -> "NWHC">}
 // CHECK:           ftensor.concat
 
 // A concatenation that a kernel reads: each part is written in place, an argument by the vector engine.
