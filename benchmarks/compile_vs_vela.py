@@ -18,8 +18,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+COMPILE = [str(Path(sys.executable).with_name("furiosa")), "compile", "--no-cache"]
+"""Our command; the console script, as users call it."""
+
+
+class Failed(Exception):
+    """A process that did not succeed: its command and what it said."""
 
 
 class Figures(NamedTuple):
@@ -40,13 +48,27 @@ def measure(command: list[str]) -> Figures:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             output.seek(0)
-            sys.exit(f"{' '.join(command)}: {output.read().decode(errors='replace')}")
+            raise Failed(f"{' '.join(command)}: {output.read().decode(errors='replace').strip()}")
     return Figures(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def medians(runs: list[Figures]) -> Figures:
     """The median of each figure."""
     return Figures(*(statistics.median(values) for values in zip(*runs, strict=True)))
+
+
+def in_turn(commands: Mapping[str, list[str]], runs: int) -> dict[str, Figures]:
+    """Runs each command in turn (A B A B), so often; the medians of each.
+
+    Args:
+        commands: name -> command line, of processes that must succeed.
+        runs: of each.
+    """
+    taken: dict[str, list[Figures]] = {name: [] for name in commands}
+    for _ in range(runs):
+        for name, command in commands.items():
+            taken[name].append(measure(command))
+    return {name: medians(figures) for name, figures in taken.items()}
 
 
 def main() -> None:
@@ -58,7 +80,6 @@ def main() -> None:
     parser.add_argument("--accelerator", default="ethos-u65-512")
     parser.add_argument("--json", type=Path, help="also: the figures in a file")
     arguments = parser.parse_args()
-    ours = [sys.executable, "-P", "-m", "furiosa_ir.tools.furiosa", "compile", "--no-cache"]
     vela = [arguments.vela, "--accelerator-config", arguments.accelerator]
     table: dict[str, dict[str, object]] = {}
     print(f"{'':40} {'furiosa':^23} {'vela':^23}")
@@ -66,14 +87,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for model in arguments.models:
             commands = {
-                "furiosa": [*ours, str(model), "-o", f"{folder}/out.enf"],
+                "furiosa": [*COMPILE, str(model), "-o", f"{folder}/out.enf"],
                 "vela": [*vela, str(model), "--output-dir", folder],
             }
-            runs: dict[str, list[Figures]] = {name: [] for name in commands}
-            for _ in range(arguments.runs):
-                for name, command in commands.items():
-                    runs[name].append(measure(command))
-            found = {name: medians(figures) for name, figures in runs.items()}
+            found = in_turn(commands, arguments.runs)
             ratio = found["furiosa"].seconds / found["vela"].seconds
             columns = " ".join(f"{a:7.2f} {b:7.2f} {c:7.0f}" for a, b, c in found.values())
             print(f"{model.name:40} {columns} {ratio:5.2f}", flush=True)
@@ -83,4 +100,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Failed as error:
+        sys.exit(str(error))
