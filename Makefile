@@ -1,4 +1,4 @@
-# make test | slow | lint | demo | kernels | docs | corpus | fuzz | schema | vendor | clean. Everything runs in a virtual environment of its own.
+# make test | slow | lint | demo | kernels | docs | corpus | bench | fuzz | schema | vendor | clean. Everything runs in a virtual environment of its own.
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test PYTEST_ARGS='-k digits'
@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := test
-.PHONY: test slow lint format demo kernels docs corpus fuzz schema vendor clean
+.PHONY: test slow lint format demo kernels docs corpus bench fuzz schema vendor clean
 
 # A stamp per set of extras: a second call installs nothing. `dev` contains what the demo needs.
 $(VENV)/.installed-core: pyproject.toml .ci/venv
@@ -62,6 +62,14 @@ CORPUS_ARGS ?=
 
 corpus: $(VENV)/.installed-dev kernels
 	$(BIN)/python -m tests.corpus.table $(CORPUS_ARGS)
+
+# Compile time, simulation, schedules, predictions and scaling beside peers, bounds and published figures (docs/benchmarks.md); build/bench has the
+# figures as JSON and the plots. Some parts, fewer networks: make bench PARTS=schedule,scale BENCH_ARGS=--quick
+PARTS ?=
+BENCH_ARGS ?=
+
+bench: $(VENV)/.installed-dev kernels
+	$(BIN)/python benchmarks/bench.py --parts '$(PARTS)' --date "$$(date -u +%F)" $(BENCH_ARGS)
 
 # Fuzzes the readers of files, one after the other, each for so many seconds of processor time. What
 # is found lies in build/fuzz/*/bugs; the corpora there grow from run to run.

@@ -20,6 +20,7 @@ import math
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import plots
 import scale
 import schedule_quality
@@ -283,8 +283,8 @@ def published_part(bench: Bench) -> Result:
 
 def exponent(points: Sequence[tuple[float, float]]) -> float:
     """The k of y = c * x**k, by least squares of logarithms."""
-    x, y = np.log(np.array(points)).T
-    return float(np.polyfit(x, y, 1)[0])
+    logarithms = [(math.log(x), math.log(y)) for x, y in points]
+    return statistics.linear_regression(*zip(*logarithms, strict=True)).slope
 
 
 def scale_part(bench: Bench) -> Result:
@@ -299,8 +299,8 @@ def scale_part(bench: Bench) -> Result:
             for count, file in networks.items():
                 taken[count].append(scale.measure(folder / file, folder / "out.enf"))
     for count, figures in taken.items():
-        seconds = float(np.median([f.seconds for f in figures]))
-        peak = float(np.median([f.peak_mib for f in figures]))
+        seconds = statistics.median(f.seconds for f in figures)
+        peak = statistics.median(f.peak_mib for f in figures)
         rows.append({"layers": count, "seconds": seconds, "peak_mib": peak})
         print(f"{count:6} layers: {seconds:.2f} s, {peak:.0f} MiB")
     points = [(row["layers"], row["seconds"]) for row in rows]

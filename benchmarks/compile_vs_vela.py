@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also: the figures in a file")
     arguments = parser.parse_args()
     vela = [arguments.vela, "--accelerator-config", arguments.accelerator]
-    table: dict[str, dict[str, object]] = {}
+    table: dict[str, Mapping[str, object]] = {}
     print(f"{'':40} {'furiosa':^23} {'vela':^23}")
     print(f"{'model':40} {'s':>7} {'cpu s':>7} {'MiB':>7} {'s':>7} {'cpu s':>7} {'MiB':>7} ratio")
     with tempfile.TemporaryDirectory() as folder:
