@@ -148,6 +148,8 @@ class Backend:
         verification: how `--verify` looks into device segments (`verification.py`); without, it
             compares what they make with what the operations do in front of the first of `stages`.
         device_hint: how to specify a device, for who has got it wrong.
+        search: the pass that looks for a better schedule (its options are `seconds` and `seed`),
+            and the pass in front of which it runs (`schedule_search.py`); None: there is none.
         execution: when a program does what, and where its data lies, for reports; without, they
             have what `costs` says.
     """
@@ -171,6 +173,7 @@ class Backend:
     devices: tuple[tuple[str, str], ...] = ()
     device_hint: str = ""
     verification: Callable[[], Verification] | None = None
+    search: tuple[str, str] | None = None
     execution: Callable[[Program], Execution] | None = None
 
     def __post_init__(self) -> None:

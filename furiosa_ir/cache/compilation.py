@@ -58,11 +58,13 @@ class Compiled:
         program: the bytes of the program's file, or the file that they were written to.
         source_hash: SHA-256 of the model that it was made from.
         figures: what it said about the program.
+        is_final: whether another compile would make the same; else no store keeps it.
     """
 
     program: Payload
     source_hash: str
     figures: Metadata
+    is_final: bool = True
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ def compile_cached(
                 compiled = compile_()
             figures = replace(compiled.figures, warnings=tuple(warnings))
             compiled = replace(compiled, figures=figures)
-            if _is_of(compiled, inputs, key):
+            if compiled.is_final and _is_of(compiled, inputs, key):
                 try:
                     store.put(key.digest, figures, compiled.program, settings.lifetime)
                 except StoreFailure as failure:

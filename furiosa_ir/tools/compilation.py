@@ -27,6 +27,7 @@ from furiosa_ir.tools.compile_summary import print_summary, write_summary
 from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.tools.report_options import Reports
 from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction
+from furiosa_ir.tools.search_options import Search
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 from furiosa_ir.tools.watch_options import Watch
 
@@ -56,6 +57,7 @@ def compile_file(
     watch: Watch | None = None,
     reports: Reports | None = None,
     reproduction: Reproduction = NO_REPRODUCTION,
+    search: Search | None = None,
     generic: bool = False,
     color: str = "auto",
     quiet: bool = False,
@@ -68,8 +70,10 @@ def compile_file(
     """
     started = time.perf_counter()
     watch, reports = watch or Watch(), reports or Reports()
+    backend = default_backend() if target is None else backend_for(target, tuple(plugins))
+    if search is not None:
+        pipeline = search.request(pipeline, backend)
     inputs = Inputs(source, target, batch_size, pipeline, tuple(plugins), part)
-    backend = default_backend() if target is None else backend_for(target, inputs.plugins)
     work = FileCompile(inputs, backend, target_ir, verbose, verify_each)
     # A text may be of another backend, which has such a level.
     if target is not None or recognise(head_of(source), plugins) is not Format.IR:
@@ -95,7 +99,7 @@ def compile_file(
         from furiosa_ir.tools.verification import VerifiedCompile
 
         work = VerifiedCompile(inputs, backend, target_ir, verbose, verify_each, verify_inputs)
-    work.reproduction, work.quiet = reproduction, quiet
+    work.reproduction, work.quiet, work.search = reproduction, quiet, search
     result, size = None, None
     with watch.instruments(generic=generic, color=color) as instruments:
         work.instruments = (*instruments, *([recorder] if recorder else []))

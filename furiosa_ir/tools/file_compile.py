@@ -17,6 +17,7 @@ from furiosa_ir.errors import FuriosaError
 from furiosa_ir.formats import head_of, recognise
 from furiosa_ir.spans import span
 from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction, reading_options
+from furiosa_ir.tools.search_options import Search, without_search
 
 if TYPE_CHECKING:
     from furiosa_ir.driver import CompileResult
@@ -43,6 +44,7 @@ class FileCompile:
         instruments: what the user wants to see of it.
         reproduction: whether to write down a failure.
         quiet: whether progress is not shown.
+        search: the search for a schedule that `inputs.pipeline` has, if it has one.
     """
 
     inputs: Inputs
@@ -53,8 +55,10 @@ class FileCompile:
     instruments: Sequence[Instrumentation] = field(default=(), kw_only=True)
     reproduction: Reproduction = field(default=NO_REPRODUCTION, kw_only=True)
     quiet: bool = field(default=False, kw_only=True)
+    search: Search | None = field(default=None, kw_only=True)
     _recorder: CrashRecorder | None = field(default=None, init=False)
     _batches: tuple[BatchFigures, ...] = field(default=(), init=False)
+    _is_cut_short: bool = field(default=False, init=False)
 
     @property
     def source(self) -> Path:
@@ -81,6 +85,7 @@ class FileCompile:
 
         _import_numpy()
         given = self.inputs
+        passes = without_search(given.pipeline)  # which is for the one that is taken
 
         def compile_(size: int) -> Program:
             program = compile_source(
@@ -88,7 +93,7 @@ class FileCompile:
                 target=given.target,
                 batch_size=size,
                 part=given.part,
-                passes=given.pipeline,
+                passes=passes,
                 plugins=given.plugins,
             ).program
             assert program is not None
@@ -128,17 +133,18 @@ class FileCompile:
         with self._recorded():
             recorders = [self._recorder] if self._recorder else []
             shown = [] if self.quiet else [progress]
-            result = compile_source(
-                given.source,
-                target=given.target,
-                batch_size=given.batch_size,
-                part=given.part,
-                target_ir=self.target_ir,
-                passes=given.pipeline,
-                plugins=given.plugins,
-                instrumentation=(*shown, *recorders, *instrumentation, *self.instruments),
-                verify_each=self.verify_each,
-            )
+            with self._searching():
+                result = compile_source(
+                    given.source,
+                    target=given.target,
+                    batch_size=given.batch_size,
+                    part=given.part,
+                    target_ir=self.target_ir,
+                    passes=given.pipeline,
+                    plugins=given.plugins,
+                    instrumentation=(*shown, *recorders, *instrumentation, *self.instruments),
+                    verify_each=self.verify_each,
+                )
             if given.pipeline.text is not None and result.program is None:
                 assert self.target_ir is not None
                 require_level(result.module, self.target_ir, self.backend, str(self.source))
@@ -174,7 +180,17 @@ class FileCompile:
             chosen = self.inputs.batch_size
             assert isinstance(chosen, int)
             figures = replace(figures, batches=self._batches, batch_size=chosen)
-        return Compiled(file, program.source_hash, figures)
+        return Compiled(file, program.source_hash, figures, is_final=not self._is_cut_short)
+
+    @contextmanager
+    def _searching(self) -> Generator[None]:
+        """A search within it goes as the options say."""
+        if self.search is None:
+            yield
+            return
+        with self.search.shown(quiet=self.quiet) as is_stopped:
+            yield
+            self._is_cut_short = is_stopped()
 
     @contextmanager
     def _recorded(self) -> Generator[None]:

@@ -25,6 +25,7 @@ from furiosa_ir.tools.pipeline_options import pipeline_options
 from furiosa_ir.tools.plugin_options import LOAD
 from furiosa_ir.tools.report_options import Reports, report_options
 from furiosa_ir.tools.reproducer_options import Reproduction, reproducer_options
+from furiosa_ir.tools.search_options import Search, search_options
 from furiosa_ir.tools.target_options import LevelName, target_option
 from furiosa_ir.tools.watch_options import Watch, watch_options
 from furiosa_ir.version import __version__
@@ -114,6 +115,7 @@ def main() -> None:
 @report_options
 @watch_options
 @reproducer_options
+@search_options
 @click.option("-v", "--verbose", is_flag=True, help="Show every pass.")
 @click.option("-q", "--quiet", is_flag=True, help="Neither progress nor summary on stderr.")
 @click.option(
@@ -144,6 +146,7 @@ def compile_command(
     pipeline: PipelineRequest,
     dump_pipeline: bool,
     reproduction: Reproduction,
+    search: Search | None,
     load: tuple[str, ...],
     no_cache: bool,
     verify_each: bool,
@@ -181,7 +184,7 @@ def compile_command(
         if reproduction.runs:
             asked = (target_npu, target_ir, batch_size, verify, input_shape, dim, inputs, outputs)
             is_alone = pipeline == AS_EVER and not any(asked) and summary is None
-            is_alone = is_alone and not auto_batch_size
+            is_alone = is_alone and not auto_batch_size and search is None
             compile_reproducer(source, output, reproduction, watch, load, is_alone=is_alone)
             return
         if dump_pipeline:
@@ -201,6 +204,7 @@ def compile_command(
             verbose=verbose,
             pipeline=pipeline,
             reproduction=reproduction,
+            search=search,
             plugins=load,
             cache=not no_cache,
             verify_each=verify_each,

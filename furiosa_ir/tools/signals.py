@@ -40,6 +40,8 @@ class _State:
     """Of the process, which ends once."""
 
     received: int | None = None
+    wishes: list[int] | None = None
+    """While the first Ctrl-C is no end but a wish: those that came."""
 
 
 def install(handler: Callable[[int, FrameType | None], object]) -> None:
@@ -57,6 +59,9 @@ def at_start(number: int, _frame: FrameType | None) -> None:
 
 def at_work(number: int, _frame: FrameType | None) -> None:
     """Unwinds the work; a second signal changes nothing."""
+    if number == _signal.SIGINT and _State.wishes is not None and not _State.wishes:
+        _State.wishes.append(number)
+        return
     if _State.received is None:
         _State.received = number
         _say(number)
@@ -73,6 +78,18 @@ def begin_work() -> None:
     _thread.start_new_thread(_watch, (read,))
 
 
+class Interruptible:
+    """Within it the first Ctrl-C only says that somebody has seen enough; a second one ends all."""
+
+    def __enter__(self) -> Callable[[], bool]:
+        wishes: list[int] = []
+        _State.wishes = wishes
+        return lambda: bool(wishes)
+
+    def __exit__(self, *_: object) -> None:
+        _State.wishes = None
+
+
 def end_work() -> None:
     """The work is done or unwound; a process that was told to end does so here."""
     if _State.received is not None:
@@ -87,7 +104,10 @@ def _watch(descriptor: int) -> None:
     while True:
         for number in os.read(descriptor, 64):
             if number in _WORDS:
+                is_wish = number == _signal.SIGINT and _State.wishes is not None
                 time.sleep(PATIENCE)
+                if is_wish and _State.received is None:
+                    continue
                 if _State.received is None:  # Python never came to call the handler
                     _say(number)
                 _leave(number)

@@ -16,6 +16,7 @@ from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, OperandB
 from furiosa_ir.backends.warboy.dialect.vector_operations import instruction_of
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.assigned_views import read_views
+from furiosa_ir.backends.warboy.planning.decisions import take_decisions
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
 from furiosa_ir.backends.warboy.planning.layout_choice import choose_layouts
@@ -89,7 +90,11 @@ class Prepared:
 
 
 def prepare(function: FuncOp, machine: Machine) -> Prepared:
-    """Storage and layouts of one segment."""
+    """Storage and layouts of one segment: those that it says (`planning.decisions`), or the best.
+
+    Raises:
+        CompilationFailure: what it says is not to be done.
+    """
     storage = assign_storage(function, read_views(function))
     kernels = [op for op in function.body.block.ops if isinstance(op, KernelOp)]
     tasks = {
@@ -101,7 +106,11 @@ def prepare(function: FuncOp, machine: Machine) -> Prepared:
         storage.buffers[task.result.buffer].writers.append(k)
     for buffer in range(len(storage.buffers)):
         storage.allocation(buffer)
-    layouts = choose_layouts(tasks, storage.buffers, machine)
+    decisions = take_decisions(function)
+    if decisions is None:
+        layouts = choose_layouts(tasks, storage.buffers, machine)
+    else:
+        layouts = decisions.layouts(storage.buffers, machine)
     workload = Workload(tasks, storage.copies, storage.buffers, layouts)
     if heard():
         tell_copies(kernels, storage.copies)

@@ -12,6 +12,7 @@ None of them changes an operation; passes do, in `passes/`.
 | `buffers` | what a buffer holds, and which tensors are it or a window of it |
 | `copy_plans` | how a copy in DRAM is carried out: an alias, a kernel that stores there, moves |
 | `storage` | the buffers, places and DRAM allocations of a whole function |
+| `decisions` | what of a plan is free, as data: of a search, or tried by hand |
 | `layouts`, `layout_choice` | over how many slices a buffer goes, in which order; the fastest |
 | `tiles` | how a kernel's loops are split into steps, and what a split takes of SRAM |
 | `in_place` | which operand's place a result may take |

@@ -7,7 +7,7 @@ program, each with its neighbours as they stand; equal kernels are costed once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from furiosa_ir.backends.warboy.command_cost import command_cost
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding
@@ -31,13 +31,19 @@ def choose_layouts(
     tasks: Mapping[int, Task], storages: Sequence[Storage], machine: Machine
 ) -> list[Layout]:
     """A layout for each buffer."""
-    chooser = _Chooser(tasks, storages, machine)
+    chooser = LayoutModel(tasks, storages, machine)
     for buffer in range(len(storages)):
         chooser.improve(buffer)
     return chooser.layouts
 
 
-class _Chooser:
+class LayoutModel:
+    """What the kernels of a function cost with some layouts, and the layouts to choose from.
+
+    Attributes:
+        layouts: of each buffer, as they stand.
+    """
+
     def __init__(
         self, tasks: Mapping[int, Task], storages: Sequence[Storage], machine: Machine
     ) -> None:
@@ -52,6 +58,7 @@ class _Chooser:
             for k, task in tasks.items()
         }
         self.layouts = [self._first_guess(storage) for storage in storages]
+        self._smallest: dict[int, int] = {}
 
     def _first_guess(self, storage: Storage) -> Layout:
         dots = [k for k in storage.writers if self._tasks[k].geometry.kind in DOTS]
@@ -60,32 +67,63 @@ class _Chooser:
         order = next((o for o in orders if o is not None), None)
         return best_layout(storage.shape, storage.element, self._machine, order, unit)
 
+    @property
+    def kernels(self) -> Iterable[int]:
+        """Their numbers."""
+        return self._tasks
+
+    def around(self, buffer: int) -> tuple[int, ...]:
+        """The kernels that write or read a buffer."""
+        storage = self._storages[buffer]
+        return tuple(dict.fromkeys((*storage.writers, *storage.readers)))
+
+    def buffers(self, k: int) -> tuple[int, ...]:
+        """The buffers that a kernel reads and writes, each once."""
+        task = self._tasks[k]
+        bindings = (*task.operands, task.result)
+        return tuple(dict.fromkeys(p.buffer for p in bindings if p is not None))
+
+    def kind(self, k: int) -> int:
+        """Kernels of one kind cost the same with the same layouts."""
+        return self._kinds[k]
+
+    def candidates(self, buffer: int) -> list[Layout]:
+        """Layouts of a buffer that neither waste SRAM nor leave most slices without work."""
+        storage, machine = self._storages[buffer], self._machine
+        args = storage.shape, storage.element, machine.slices, machine.line_bytes
+        every = layouts(*args)
+        smallest = self._smallest[buffer] = min(layout.slice_bytes for layout in every)
+        least = min(layout.rows * layout.channels for layout in every)
+        spread = [x for x in every if x.rows * x.channels <= 2 * least]
+        most = 2 * smallest + machine.slice_bytes // SPACIOUS
+        return [x for x in (*spread, *narrow_layouts(*args)) if x.slice_bytes <= most]
+
+    def waste(self, buffer: int) -> float:
+        """Cycles that the room which a buffer's layout wastes is worth; `candidates` comes first.
+
+        Large buffers may have to go to DRAM and back, so what they waste costs time.
+        """
+        layout, machine = self.layouts[buffer], self._machine
+        if layout.slice_bytes <= machine.slice_bytes // SPACIOUS:
+            return 0.0
+        excess = (layout.slice_bytes - self._smallest[buffer]) * machine.slices
+        return excess / machine.dram_bytes_per_cycle
+
     def improve(self, buffer: int) -> None:
         """Takes the best layout for one buffer, the others as they stand."""
-        storage, machine = self._storages[buffer], self._machine
-        around = dict.fromkeys((*storage.writers, *storage.readers))
+        around = self.around(buffer)
         if not around:
             return
-        candidates = layouts(storage.shape, storage.element, machine.slices, machine.line_bytes)
-        smallest = min(layout.slice_bytes for layout in candidates)
-        least = min(layout.rows * layout.channels for layout in candidates)
-        spread = [x for x in candidates if x.rows * x.channels <= 2 * least]
-        narrow = narrow_layouts(storage.shape, storage.element, machine.slices, machine.line_bytes)
         best, best_cost = self.layouts[buffer], float("inf")
-        for layout in (*spread, *narrow):
-            if layout.slice_bytes > 2 * smallest + machine.slice_bytes // SPACIOUS:
-                continue  # it wastes too much
+        for layout in self.candidates(buffer):
             self.layouts[buffer] = layout
-            cost = float(sum(self._cost(k) for k in around))
-            if layout.slice_bytes > machine.slice_bytes // SPACIOUS:
-                # Large buffers may have to go to DRAM and back, so what they waste costs time.
-                excess = (layout.slice_bytes - smallest) * machine.slices
-                cost += excess / machine.dram_bytes_per_cycle
+            cost = sum(map(self.cost, around)) + self.waste(buffer)
             if (cost, layout.slice_bytes) < (best_cost, best.slice_bytes):
                 best, best_cost = layout, cost
         self.layouts[buffer] = best
 
-    def _cost(self, k: int) -> int:
+    def cost(self, k: int) -> int:
+        """The cycles of a kernel in one step, its buffers in SRAM as they stand."""
         task = self._tasks[k]
         bindings = [p for p in (*task.operands, task.result) if p is not None]
         here = [self.layouts[p.buffer] for p in bindings]

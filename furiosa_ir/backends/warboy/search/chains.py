@@ -1,0 +1,179 @@
+"""A chain of the search: from layouts to layouts, one buffer at a time."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from random import Random
+from typing import Any, cast
+
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.planning.decisions import Decisions
+from furiosa_ir.backends.warboy.planning.layout_choice import LayoutModel
+from furiosa_ir.backends.warboy.planning.layouts import Layout
+from furiosa_ir.backends.warboy.planning.live_ranges import Workload
+from furiosa_ir.native_process import Answer, Job, Order
+
+HEAT = 0.25
+"""Of a kernel's mean cycles: how much worse a step may be in the beginning, at most."""
+
+
+@dataclass(frozen=True)
+class Free:
+    """A decision: the layout of a buffer.
+
+    Attributes:
+        segment: whose buffer.
+        buffer: its number there.
+        layouts: to choose from; the first is the planner's own.
+        around: kernels that write or read it.
+    """
+
+    segment: int
+    buffer: int
+    layouts: tuple[Layout, ...]
+    around: tuple[int, ...]
+
+
+class Space:
+    """The layouts of all buffers of a program; a state is a number for each that is free.
+
+    Args:
+        workloads: of each segment, planned by the planner's own decisions.
+        machine: the target.
+    """
+
+    def __init__(self, workloads: Sequence[Workload], machine: Machine) -> None:
+        self._models = [LayoutModel(w.tasks, w.storages, machine) for w in workloads]
+        self._free: list[Free] = []
+        for number, (workload, model) in enumerate(zip(workloads, self._models, strict=True)):
+            model.layouts = list(workload.layouts)
+            for buffer, known in enumerate(workload.layouts):
+                around = model.around(buffer)
+                choices = tuple(dict.fromkeys((known, *model.candidates(buffer))))
+                if around and len(choices) > 1:
+                    self._free.append(Free(number, buffer, choices, around))
+        self._kernels = sum(len(w.tasks) for w in workloads)
+
+    @property
+    def start(self) -> list[int]:
+        """The planner's own state."""
+        return [0] * len(self._free)
+
+    def set(self, state: Sequence[int]) -> None:
+        """Takes a state's layouts."""
+        for free, choice in zip(self._free, state, strict=True):
+            self._models[free.segment].layouts[free.buffer] = free.layouts[choice]
+
+    def cost(self) -> float:
+        """Cycles of all kernels as they stand, and of what buffers waste."""
+        kernels = sum(m.cost(k) for m in self._models for k in m.kernels)
+        return kernels + sum(self._models[f.segment].waste(f.buffer) for f in self._free)
+
+    def least(self) -> int:
+        """Cycles that no state's kernels go below: each with the layouts that suit it alone.
+
+        It takes seconds: for a bound that tells how much a search can gain at most.
+        """
+        choices = {(free.segment, free.buffer): free.layouts for free in self._free}
+        total = 0
+        for number, model in enumerate(self._models):
+            kept, known = list(model.layouts), dict[object, int]()
+            for k in model.kernels:
+                buffers = model.buffers(k)
+                options = [choices.get((number, b), (kept[b],)) for b in buffers]
+                key = model.kind(k), *options
+                if key not in known:
+                    known[key] = min(self._costs(model, k, buffers, options))
+                total += known[key]
+            model.layouts = kept
+        return total
+
+    @staticmethod
+    def _costs(
+        model: LayoutModel,
+        k: int,
+        buffers: Sequence[int],
+        options: Sequence[Sequence[Layout]],
+    ) -> Iterator[int]:
+        for chosen in product(*options):
+            for buffer, layout in zip(buffers, chosen, strict=True):
+                model.layouts[buffer] = layout
+            yield model.cost(k)
+
+    def decisions(self, state: Sequence[int]) -> list[Decisions]:
+        """What a state means, for each segment."""
+        self.set(state)
+        return [Decisions.of(model.layouts) for model in self._models]
+
+    def walk(
+        self, seed: str, start: Sequence[int], candidates: int, heat: tuple[float, float]
+    ) -> tuple[list[int], float, list[int]]:
+        """(the best state on the way, its cost, the last state) of a chain.
+
+        Args:
+            seed: of its random numbers.
+            start: where it begins.
+            candidates: how many states it looks at.
+            heat: from 1, at which much is accepted, to 0.
+        """
+        random, state = Random(seed), list(start)  # noqa: S311  # no secret
+        self.set(state)
+        cost = self.cost()
+        best, least = list(state), cost
+        degree = HEAT * cost / max(self._kernels, 1)
+        for number in range(candidates if self._free else 0):
+            at = int(random.random() * len(self._free))
+            free = self._free[at]
+            choice = int(random.random() * len(free.layouts))
+            limit = degree * (heat[0] + (heat[1] - heat[0]) * number / candidates)
+            limit *= random.random()
+            if choice == state[at]:
+                continue
+            model = self._models[free.segment]
+            before = self._local(model, free)
+            model.layouts[free.buffer] = free.layouts[choice]
+            change = self._local(model, free) - before
+            if change > limit:
+                model.layouts[free.buffer] = free.layouts[state[at]]
+                continue
+            state[at] = choice
+            cost += change
+            if cost < least:
+                best, least = list(state), cost
+        self.set(best)
+        return best, self.cost(), state  # without what the sum has gathered of roundings
+
+    @staticmethod
+    def _local(model: LayoutModel, free: Free) -> float:
+        return sum(map(model.cost, free.around)) + model.waste(free.buffer)
+
+
+def packed(workloads: Sequence[Workload], machine: Machine) -> bytes:
+    """What workers need: no IR, no weights.
+
+    It is unpickled by processes that this one starts, and by a cluster that it trusts anyway.
+    """
+    bare = [
+        replace(w, tasks={k: replace(t, op=cast("Any", None)) for k, t in w.tasks.items()})
+        for w in workloads
+    ]
+    return pickle.dumps((bare, machine))
+
+
+def jobs(_options: Mapping[str, Any], data: bytes) -> Mapping[str, Job]:
+    """`chain`: see `schedule_search.search`."""
+    workloads, machine = pickle.loads(data)  # noqa: S301  # of the process that searches
+    space = Space(workloads, machine)
+
+    def chain(order: Order) -> Answer:
+        given = order.options
+        hot, cold = given["heat"]
+        best, cost, end = space.walk(
+            given["seed"], given["start"], given["candidates"], (hot, cold)
+        )
+        return Answer({"best": best, "cost": cost, "end": end})
+
+    return {"chain": chain}
