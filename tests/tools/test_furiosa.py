@@ -128,7 +128,7 @@ def test_inspect_json(program: Path):
     figures = data["summary"]
     assert figures["npu_mac_share"] == 1.0
     assert figures["cycles"] == sum(row["cycles"] or 0 for row in data["layers"])
-    assert figures["latency_us"] == pytest.approx(figures["cycles"] / 2000)
+    assert figures["npu_latency_us"] == pytest.approx(figures["cycles"] / 2000)
     for key in ("sram_peak_bytes", "dram_bytes", "weight_bytes"):
         assert figures[key] > 0
     assert figures["sram_bound_bytes"] <= figures["sram_peak_bytes"]

@@ -15,7 +15,7 @@ channels, whichever order wastes fewer, times whole sets of 4 output channels.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
@@ -69,17 +69,38 @@ def run_bound(program: Program) -> RunBound:
     for segment in program.segments:
         if not isinstance(segment, NpuSegment):
             continue
-        traffic += tensors_bytes(program, (*segment.reads, *segment.makes))
+        traffic += _exchanged(program, segment, machine)
         traffic += max(section_size(segment.constants) - machine.sram_bytes, 0)
-        for commands in _by_layer(segment.commands[segment.setup :]):
+        moves = len(segment.commands) > segment.setup
+        by_layer = _by_layer(segment.commands[segment.setup :])
+        for commands in by_layer:
             least = _layer(commands, machine)
             for unit, cycles in least.items():
                 units[unit] += cycles
             rows = max(c.result.offset[1] + c.result.extent[1] for c in commands)
             units["npu"] += _least_step(max(least.values()) * machine.slices, rows, machine)
-        units["npu"] += 2 * machine.dma_latency_cycles
+        # A copy in DRAM reads and writes in one transfer, with one latency.
+        units["npu"] += (2 if by_layer else 1 if moves else 0) * machine.dma_latency_cycles
     units["dma"] = traffic / machine.dram_bytes_per_cycle
     return RunBound(units, traffic)
+
+
+def _exchanged(program: Program, segment: NpuSegment, machine: Machine) -> int:
+    """Bytes of inputs and outputs that a run cannot but move once.
+
+    A network may need no more than a part of an input, and an output may be an input under another
+    shape: more than a run reads and writes is not counted.
+    """
+    read = written = 0
+    for command in segment.commands[segment.setup :]:
+        kind = kind_of(command)
+        source, target = kind.dram_read(command), kind.dram_written(command)
+        if source is not None and source.region == "workspace":
+            read += transfer_bytes(source, machine)
+        if target is not None:
+            written += transfer_bytes(target, machine)
+    inputs, outputs = (tensors_bytes(program, t) for t in (segment.reads, segment.makes))
+    return min(inputs, read) + min(outputs, written)
 
 
 def run_traffic(program: Program) -> int:
@@ -109,7 +130,7 @@ def _least_step(work: float, rows: int, machine: Machine) -> float:
     )
 
 
-def _by_layer(commands: Sequence[Command]) -> Iterable[list[Dot | Pool | Vector]]:
+def _by_layer(commands: Sequence[Command]) -> Collection[list[Dot | Pool | Vector]]:
     layers: dict[int, list[Dot | Pool | Vector]] = defaultdict(list)
     for command in commands:
         if not isinstance(command, Load | Store | Copy):
