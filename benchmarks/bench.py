@@ -239,20 +239,27 @@ def schedule_part(bench: Bench) -> Result:
     """Schedules against their bounds: every network, both targets; nothing is timed."""
     models = quantised(bench.models)
     rows = schedule_quality.table(models[:QUICK_NETWORKS] if bench.quick else models)
-    means = schedule_quality.means(rows)
     if rows:
-        ratios = {(row.network, row.target): row.ratio for row in rows}
-        plots.bars(
-            bench.output / "schedules.svg",
-            "NPU time over what no schedule goes below",
-            "warm, both under the performance model; geometric mean "
-            + ", ".join(f"{mean:.2f} ({target})" for target, mean in means.items()),
-            schedule_quality.TARGETS,
-            [(network, [ratios.get((network, t)) for t in schedule_quality.TARGETS])
-             for network in dict.fromkeys(row.network for row in rows)],
-            reference=1,
-        )  # fmt: skip
-    return {"rows": [asdict(row) for row in rows], "geometric_mean": means}
+        draw_schedules(rows, bench.output / "schedules.svg")
+    return {"rows": [asdict(row) for row in rows], "geometric_mean": schedule_quality.means(rows)}
+
+
+def draw_schedules(rows: Sequence[schedule_quality.Row], path: Path) -> None:
+    """The plot of schedules against their bounds: a bar a target."""
+    ratios = {(row.network, row.target): row.ratio for row in rows}
+    means = schedule_quality.means(rows).items()
+    plots.bars(
+        path,
+        "NPU time over what no schedule goes below",
+        "warm, both under the performance model; geometric mean "
+        + ", ".join(f"{mean:.2f} ({target})" for target, mean in means),
+        schedule_quality.TARGETS,
+        [
+            (network, [ratios.get((network, target)) for target in schedule_quality.TARGETS])
+            for network in dict.fromkeys(row.network for row in rows)
+        ],
+        reference=1,
+    )
 
 
 def published_part(bench: Bench) -> Result:
@@ -439,5 +446,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except Failed as error:
+    except (Failed, subprocess.CalledProcessError) as error:
         sys.exit(str(error))

@@ -2,10 +2,10 @@
 
 Usage: python benchmarks/memory.py [MODEL ...] [--json FILE]
 
-Without arguments: every quantised network of ../shared/models, for both targets. A row has the
-areas of SRAM, the peak over its lower bound (by best fit alone, and as compiled), the same of the
-workspace in DRAM, and milliseconds of processor time of best fit and of placing. Networks that run
-wholly on the host have no row.
+Without arguments: every quantised network of ../shared/models (the bundled ones where that is
+absent), for both targets. A row has the areas of SRAM, the peak over its lower bound (by best fit
+alone, and as compiled), the same of the workspace in DRAM, and milliseconds of processor time of
+best fit and of placing. Networks that run wholly on the host have no row.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from networks import quantised
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
@@ -25,8 +26,9 @@ from furiosa_ir.backends.warboy.dialect.segment import (
     memory_addresses,
     memory_plan,
 )
-from furiosa_ir.backends.warboy.planning.areas import place_areas, sram_areas
+from furiosa_ir.backends.warboy.planning.areas import pinned_bytes, place_areas, sram_areas
 from furiosa_ir.backends.warboy.planning.best_fit import best_fit
+from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.backends.warboy.planning.placement import forget
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.compiler import compile_source
@@ -34,7 +36,6 @@ from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.pipeline import Instrumentation
 from furiosa_ir.ir.segments import is_npu
 
-MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 TARGETS = ("warboy", "warboy-2pe")
 
 
@@ -85,17 +86,20 @@ class _Placements(Instrumentation):
         if what.name != "allocate":
             return
         machine = machine_of(module)
-        for function in module.ops:
-            if not isinstance(function, FuncOp) or not is_npu(function):
-                continue
-            plans = kernel_plans(kernels_of(function))
+        functions = [f for f in module.ops if isinstance(f, FuncOp) and is_npu(f)]
+        # What is pinned lies below what comes and goes, that of all segments.
+        pinned = sum(pinned_bytes(kernel_plans(kernels_of(f)).values(), machine) for f in functions)
+        for function in functions:
+            kernels = kernels_of(function)
+            plans = kernel_plans(kernels)
+            below = [Obstacle(0, Interval(pinned, 0, len(kernels)))] if pinned else []
             areas = sram_areas(memory_plan(function), plans, machine)
             intervals = [area.interval for area in areas]
             started = time.process_time()
-            _, greedy = best_fit(intervals)
+            _, greedy = best_fit(intervals, below)
             between = time.process_time()
             forget()
-            _, found = place_areas(areas, machine)
+            _, found = place_areas(areas, machine, below)
             ended = time.process_time()
             addresses = memory_addresses(function)
             assert found.peak == addresses.sram_bytes
@@ -129,12 +133,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--json", type=Path, help="write the rows there as well")
     arguments = parser.parse_args()
-    models = arguments.models or [
-        path
-        for folder in ("trained", "generated", "vendor")
-        for path in sorted((MODELS / folder).glob("*"))
-        if path.suffix in (".onnx", ".tflite") and "fp32" not in path.stem
-    ]
+    models = arguments.models or quantised()
     print(
         f"{'network':40} {'target':10} {'areas':>6} {'bound':>8} {'best fit':>8} {'peak':>6} "
         f"{'DRAM':>9} {'peak':>6} {'fit ms':>8} {'all ms':>7}"

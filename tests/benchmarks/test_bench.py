@@ -87,6 +87,12 @@ def test_schedule_quality_says_what_inspect_says(
     assert f"| geometric mean |  |  | {row.ratio:.2f} |" in quality.markdown([row], "warboy-2pe")
 
 
+@pytest.mark.parametrize("target", ["warboy", "warboy-2pe"])
+def test_memory_counts_what_is_pinned(benchmark: Any, digits: Path, target: str) -> None:
+    (row,) = benchmark("memory").measure(digits / "digits_int8.tflite", target)
+    assert row.sram_bound <= row.sram_peak <= row.best_fit
+
+
 def test_a_peer_that_fails_is_left_out_and_named(benchmark: Any, tmp_path: Path) -> None:
     failing = tmp_path / "vela"
     failing.write_text("#!/bin/sh\necho no such operator >&2\nexit 1\n")
