@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from xdsl.ir import SSAValue
+from xdsl.ir import Block, SSAValue
 
 from furiosa_ir.backends.warboy.bound import run_bound, run_traffic
 from furiosa_ir.backends.warboy.costs import program_costs
@@ -56,7 +56,9 @@ def without_dead_values(build: Build) -> Build:
 
     def whole(emit: Emitter, args: list[SSAValue]) -> list[SSAValue]:
         build(emit, args)
-        made = [v for op in args[0].owner.ops for v in op.results if not v.uses]
+        block = args[0].owner
+        assert isinstance(block, Block)
+        made: list[SSAValue] = [v for op in block.ops for v in op.results if not v.uses]
         return made or args
 
     return whole

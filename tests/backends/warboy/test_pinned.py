@@ -83,6 +83,14 @@ def test_what_does_not_fit_is_pinned_in_part(large):
     check_program(large)
 
 
+def test_large_kernels_are_pinned_as_long_as_there_is_room():
+    """Of four kernels of 9 MiB each, 32 MiB of SRAM hold three, and blocks of the fourth."""
+    program = read_program(compile_model(dense_layers(4, 3072), "warboy-2pe", cache=NO_CACHE))
+    (segment,) = parts(program)
+    pinned = sum(c.target.size for c in segment.commands[: segment.setup])
+    assert 3 * 3072**2 <= pinned < 4 * 3072**2
+
+
 def test_a_set_up_is_carried_out_once_for_each_memory(small):
     simulator = Simulator(small)
     (number,) = [i for i, s in enumerate(small.segments) if isinstance(s, NpuSegment)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from furiosa_ir.backends.warboy.command_cost import dma_cost
 from furiosa_ir.backends.warboy.dialect.plan import Buffer, KernelPlan, MemoryPlan, OperandBinding
@@ -27,8 +28,9 @@ from furiosa_ir.ir.remarks import Remark, held_remarks
 CAPACITIES = (32, 30, 28, 25, 22, 18)
 """Thirty-seconds of SRAM to plan with, in turn, until the addresses fit too (fragmentation)."""
 
-SHARES = (12, 8, 4)
-"""Sixteenths of a slice that pinned parameters may take, where not all of them can be pinned."""
+SHARES = (12, 8, 4, 15)
+"""Sixteenths of a slice that pinned parameters may take, where not all of them can be pinned. The
+most comes last: addresses in what is left are hard to find, and others often take no longer."""
 
 HIDDEN = 0.1
 """What a cycle of loading that the NPU's work hides counts, against one that it waits for: DMA is
@@ -73,8 +75,10 @@ def plan_program(workloads: Sequence[Workload], machine: Machine) -> list[Segmen
     if not any(everything) or none is None:
         return _required(workloads, machine) if none is None else none
     found = [none, *([] if best is None else [best])]
-    for pins in _knapsacks(workloads, none, machine):
-        plans = _attempt(workloads, pins, machine)
+    tried = {tuple(everything), tuple(frozenset[int]() for _ in workloads)}
+    for pins in _knapsacks(workloads, none, machine, tried):
+        least = min(_cycles(workloads, plans, machine) for plans in found)
+        plans = _attempt(workloads, pins, machine, least)
         if plans is not None:
             found.append(plans)
     return min(found, key=lambda plans: _cycles(workloads, plans, machine))
@@ -90,9 +94,12 @@ def _cycles(workloads: Sequence[Workload], plans: Sequence[SegmentPlan], machine
 
 
 def _attempt(
-    workloads: Sequence[Workload], pins: Sequence[frozenset[int]], machine: Machine
+    workloads: Sequence[Workload],
+    pins: Sequence[frozenset[int]],
+    machine: Machine,
+    least: float = inf,
 ) -> list[SegmentPlan] | None:
-    """Plans with these kernels pinned; None if they do not fit."""
+    """Plans with these kernels pinned; None if they do not fit, or one takes `least` cycles."""
     taken = sum(
         task_bytes(w.tasks[k], machine) for w, p in zip(workloads, pins, strict=True) for k in p
     )
@@ -101,7 +108,7 @@ def _attempt(
         if room <= 0:
             return None
         try:
-            plans = [_fit(w, p, room, machine) for w, p in zip(workloads, pins, strict=True)]
+            plans = [_fit(w, p, room, machine, least) for w, p in zip(workloads, pins, strict=True)]
         except CompilationFailure:
             return None
         # Blocks of channels take whole lines each, so that a kernel in blocks takes more.
@@ -117,11 +124,14 @@ def task_bytes(task: Task, machine: Machine) -> int:
     return sum(flat_bytes(p.size, machine) for p in task.geometry.parameters if p is not None)
 
 
-def _fit(workload: Workload, pins: frozenset[int], room: int, machine: Machine) -> SegmentPlan:
+def _fit(
+    workload: Workload, pins: frozenset[int], room: int, machine: Machine, least: float = inf
+) -> SegmentPlan:
     """Live ranges and tilings whose areas also find addresses.
 
     Raises:
-        CompilationFailure: there are none.
+        CompilationFailure: there are none, or they take `least` cycles or more: no addresses are
+            sought for a plan that another one beats.
     """
     taken = machine.slice_bytes - room
     below = [Obstacle(0, Interval(taken, 0, len(workload.tasks)))] if taken else []
@@ -129,6 +139,8 @@ def _fit(workload: Workload, pins: frozenset[int], room: int, machine: Machine) 
         capacity = room * share // 32 // machine.line_bytes * machine.line_bytes
         with held_remarks() as held:
             sram = plan_live_ranges(workload, machine, capacity, pins)
+        if least < inf and run_cycles(workload, sram, machine) >= least:
+            raise CompilationFailure("another plan takes no longer")
         buffers = tuple(
             Buffer(s.shape, s.element, layout.slices, layout.order, None)
             for s, layout in zip(workload.storages, workload.layouts, strict=True)
@@ -156,7 +168,10 @@ def _spills(workload: Workload, plan: SramPlan) -> bool:
 
 
 def _knapsacks(
-    workloads: Sequence[Workload], plans: Sequence[SegmentPlan], machine: Machine
+    workloads: Sequence[Workload],
+    plans: Sequence[SegmentPlan],
+    machine: Machine,
+    tried: set[tuple[frozenset[int], ...]],
 ) -> Iterator[list[frozenset[int]]]:
     """Kernels to pin of each segment: those of most benefit a byte that fit into some sizes.
 
@@ -164,6 +179,7 @@ def _knapsacks(
         workloads: the segments.
         plans: of them, without anything pinned.
         machine: the target.
+        tried: choices that are not given; those that are, are added.
     """
     ranked: list[tuple[float, int, int, int]] = []
     for number, (workload, plan) in enumerate(zip(workloads, plans, strict=True)):
@@ -173,7 +189,6 @@ def _knapsacks(
                 benefit = _benefit(task, plan.sram.kernels, workload, machine)
                 ranked.append((-benefit / size, number, k, size))
     ranked.sort()
-    known: set[tuple[frozenset[int], ...]] = set()
     for share in SHARES:
         left = machine.slice_bytes * share // 16
         chosen: list[set[int]] = [set() for _ in workloads]
@@ -182,8 +197,8 @@ def _knapsacks(
                 left -= size
                 chosen[number].add(k)
         pins = [frozenset(each) for each in chosen]
-        if tuple(pins) not in known:
-            known.add(tuple(pins))
+        if tuple(pins) not in tried:
+            tried.add(tuple(pins))
             yield pins
 
 
