@@ -38,6 +38,8 @@ def print_summary(figures: Metadata) -> None:
 def _latency(figures: Metadata) -> str:
     """The total and its parts; a session's set-up, where it has one."""
     latency = figures.latency
+    if not latency.npu_latency_us:
+        return format_value(0.0, "latency")  # in words; the host's part alone is no latency of ours
     parts = [
         f"{name} {format_value(us, 'latency')}{more}"
         for name, us, more in (

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
 from furiosa_ir.errors import FuriosaError
+from furiosa_ir.latency import Latency
 from tests.fuzz.hostile_tflite import shared_custom_options
 from tests.fuzz.onnx_nodes import sound_models
 
@@ -230,7 +231,7 @@ def cache_entries() -> Iterator[tuple[str, bytes]]:
         )
         warnings = ("\x00source\x00: a warning", "é") if i % 3 == 0 else ()
         metadata = Metadata(
-            float(rng.random()), int(rng.integers(1 << 40)), 1.5, operators, warnings
+            float(rng.random()), int(rng.integers(1 << 40)), Latency(1.5), operators, warnings
         )
         chunks = entry_chunks(rng.bytes(32).hex(), metadata, rng.bytes(i * 16), 1.7e9 + i)
         yield f"entry_{i}", b"".join(chunks)

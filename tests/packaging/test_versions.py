@@ -40,9 +40,11 @@ def test_the_core_depends_on_what_it_imports():
     for requirement in PROJECT["project"]["dependencies"]:
         name = re.match(r"[\w-]+", requirement)[0]
         module = names.get(name, name)
-        assert re.search(rf"^\s*(import|from) {module}\b", code, re.MULTILINE), requirement
+        # Of tflite, only the classes that a network needs: `tflite_schema` finds them by its name.
+        here = rf'^\s*(import|from) {module}\b|^_NAME = "{module}"$'
+        assert re.search(here, code, re.MULTILINE), requirement
     assert set(PROJECT["project"]["optional-dependencies"]) == {
-        *("litert", "lsp", "redis", "quantize"),
+        *("litert", "lsp", "redis", "quantize", "dask"),
         *("fuzz", "test", "lint", "dev"),
     }
 

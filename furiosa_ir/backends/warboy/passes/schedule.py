@@ -109,13 +109,15 @@ def schedule(function: FuncOp, machine: Machine) -> None:
     by_kernel: list[list[Operation]] = [[] for _ in kernels]
     for op, command in zip(issued, commands, strict=True):
         by_kernel[command.layer].append(op)
+    begin = [BeginRunOp()] if set_up else []
+    if begin:  # heard of with the kernel whose parameters the set-up loads first
+        by_kernel[commands[0].layer].extend(begin)
     for kernel, mine in zip(kernels, by_kernel, strict=True):
         with step("issue", kernel) as done:
             done.made.extend(mine)
     for op in reversed(list(block.ops)):
         op.detach()
         op.erase(safe_erase=False)
-    begin = [BeginRunOp()] if set_up else []
     block.add_ops([*issued[:set_up], *begin, *issued[set_up:], EndOp()])
     function.attributes.pop(MEMORY, None)
     erase_views(function)

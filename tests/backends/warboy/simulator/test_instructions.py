@@ -103,6 +103,21 @@ def test_clamp_and_lookup(tiles):
     )
 
 
+@pytest.mark.parametrize("made", [1, 4, 8])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 1, 1, 7), (1, 5, 6, 7)])
+def test_a_parameter_is_looked_up(tiles, shape, made):
+    """As an addition of a constant has it; the kernels keep constants as int64."""
+    rng = np.random.default_rng(4)
+    constant = rng.integers(-128, 128, shape, np.int8)
+    table = rng.integers(-100, 100, 256, np.int64).astype(f"i{made}")
+    instructions = [
+        (Instruction("lookup", (1, 2), element=made), shape),
+        (Instruction("add", (0, 3), element=8), SHAPE),
+    ]
+    expected = tiles[0].astype(np.int64) + table[constant.astype(int) + 128]
+    np.testing.assert_array_equal(run(instructions, [tiles[0]], [constant, table]), expected)
+
+
 @pytest.mark.parametrize("axes", [(1, 2), (3,), (1,), (0, 1, 2, 3)])
 @pytest.mark.parametrize(("kind", "element"), [("sum", 4), ("sum", 8), ("max", 1)])
 def test_reduce(tiles, axes, kind, element):

@@ -100,9 +100,14 @@ static void rescale_line(const word *op, struct value x, struct value to, word n
     }
 }
 
-/* The table by the byte of the element: op[7]. */
-static void lookup_line(const word *op, struct value x, struct value to, word n) {
+/* The table by the byte of the element: op[7]. Constants come as int64, to `line`. */
+static void lookup_line(const word *op, struct value x, struct value to, word n, int64_t *line) {
     const uint8_t *from = x.data;
+    if (x.element == 8) {
+        uint8_t *bytes = (uint8_t *)line;
+        for (word i = 0; i < n; i++) bytes[i] = (uint8_t)((const int64_t *)x.data)[i];
+        from = bytes;
+    }
 #ifdef AVX512
     if (to.element == 4) {
         for (word i = 0; i < n; i += 16) {
@@ -147,7 +152,7 @@ static enum outcome compute(const word *op, struct value a, struct value b, stru
         return FINE;
     }
     if (op[0] == LOOKUP) {
-        lookup_line(op, a, to, n);
+        lookup_line(op, a, to, n, lines);
         return FINE;
     }
     const int64_t *x = as_wide(a, n, lines);
