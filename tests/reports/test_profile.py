@@ -197,8 +197,8 @@ def test_what_a_batch_saves_is_about_what_it_saves() -> None:
 
 def test_what_helps_several_layers_is_said_once(digits_program: Program) -> None:
     told = [each.text for each in profile_program(digits_program).advice if each.layer is not None]
-    assert sum("bound by filling the pipeline" in text for text in told) > 1
-    assert sum("its steps are short" in text for text in told) == 1
+    assert sum("bound by the latency of DMA" in text for text in told) > 1
+    assert sum("its transfers are short" in text for text in told) == 1
 
 
 def test_weights_of_host_layers_are_not_said_to_be_none(branching_program: Program) -> None:
