@@ -95,7 +95,7 @@ class Bench:
 def resnet50_tflite(folder: Path) -> Path:
     """A ResNet50 of random weights: the corpus has it as ONNX only."""
     path = folder / "resnet50_generated.tflite"
-    command = [sys.executable, str(ROOT / "benchmarks" / "resnet50_tflite.py"), str(path)]
+    command = [sys.executable, "-P", str(ROOT / "benchmarks" / "resnet50_tflite.py"), str(path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     try:
         subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
@@ -270,7 +270,7 @@ def published_part(bench: Bench) -> Result:
     script = ROOT / "benchmarks" / "performance_model.py"
     with tempfile.TemporaryDirectory() as name:
         figures = Path(name) / "published.json"
-        subprocess.run([sys.executable, script, models, "--json", figures], check=True)
+        subprocess.run([sys.executable, "-P", script, models, "--json", figures], check=True)
         rows = json.loads(figures.read_text())["rows"]
     for row in rows:
         row["ratio"] = row["with_toml_us"] / row["published_us"]

@@ -22,7 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-COMPILE = [str(Path(sys.executable).with_name("furiosa")), "compile", "--no-cache"]
+_SCRIPT = "from furiosa_ir.tools.launch import furiosa; furiosa()"  # what the installed script does
+COMPILE = [sys.executable, "-P", "-c", _SCRIPT, "compile", "--no-cache"]
 """Our command; the console script, as users call it."""
 
 

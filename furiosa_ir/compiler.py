@@ -61,7 +61,7 @@ def compile_model(
     Raises:
         FuriosaError: the model cannot be read or compiled.
     """
-    if batch_size is not None and batch_size != AUTO:
+    if batch_size is not None and not (isinstance(batch_size, str) and batch_size == AUTO):
         batch_size = positive_integer(batch_size, "batch size", CompilationFailure)
     optional_text(target, "target", CompilationFailure)
     result = compile_program(

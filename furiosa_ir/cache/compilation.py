@@ -132,7 +132,7 @@ def compile_program(
     def compile_() -> Compiled:
         rows: tuple[BatchFigures, ...] = ()
         size = batch_size
-        if size == AUTO:
+        if isinstance(size, str) and size == AUTO:
             from furiosa_ir.batch_search import compared_batches
 
             rows, _ = compared_batches(lambda tried: _program(compiled(tried)))

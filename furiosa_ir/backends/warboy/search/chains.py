@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -14,6 +13,7 @@ from furiosa_ir.backends.warboy.planning.decisions import Decisions
 from furiosa_ir.backends.warboy.planning.layout_choice import LayoutModel
 from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.live_ranges import Workload
+from furiosa_ir.backends.warboy.search.plain_data import decode, encode
 from furiosa_ir.native_process import Answer, Job, Order
 
 HEAT = 0.25
@@ -152,20 +152,17 @@ class Space:
 
 
 def packed(workloads: Sequence[Workload], machine: Machine) -> bytes:
-    """What workers need: no IR, no weights.
-
-    It is unpickled by processes that this one starts, and by a cluster that it trusts anyway.
-    """
+    """What workers need, as JSON: no IR, no weights."""
     bare = [
         replace(w, tasks={k: replace(t, op=cast("Any", None)) for k, t in w.tasks.items()})
         for w in workloads
     ]
-    return pickle.dumps((bare, machine))
+    return encode((bare, machine))
 
 
 def jobs(_options: Mapping[str, Any], data: bytes) -> Mapping[str, Job]:
     """`chain`: see `schedule_search.search`."""
-    workloads, machine = pickle.loads(data)  # noqa: S301  # of the process that searches
+    workloads, machine = decode(data)
     space = Space(workloads, machine)
 
     def chain(order: Order) -> Answer:
