@@ -99,9 +99,9 @@ def fit(programs: Mapping[Row, Program], start: Mapping[str, int]) -> dict[str, 
         """(mean square, elements a second)."""
         constants = dict(zip(FITTED, (efficiency, lookup, start[FITTED[2]]), strict=True))
         known = [latency(programs[row], constants) for row in rows]
-        # Of the host's time only what the constant decides.
-        free = [dict(constants) | {FITTED[2]: 10**15} for _ in rows]
-        rest = [latency(programs[r], c).host_latency_us for r, c in zip(rows, free, strict=True)]
+        # Of the host's time only what the constant decides: not what is left without it.
+        without = constants | {FITTED[2]: 10**15}
+        rest = [latency(programs[row], without).host_latency_us for row in rows]
         slope, base = [], []
         for row, found, other in zip(rows, known, rest, strict=True):
             host = (found.host_latency_us - other) * (row.includes == "total")

@@ -20,6 +20,7 @@ from furiosa_ir.passes.image_layout import image_layout
 
 _LAYOUTS = ("NCHW", "NHWC")
 _GREATEST_STEP = 16
+"""Of a slice that becomes a window: a choice, not measured. Beyond, hardly anything is kept."""
 
 
 @rule

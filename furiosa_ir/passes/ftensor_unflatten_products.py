@@ -38,7 +38,9 @@ def product_of_flattened(op: RescaleOp, x: MatMulOp, rw: Rewrite) -> SSAValue | 
     n, h, w = (shape[layout.index(d)] for d in "NHW")
     if h * w == 1 or prod(shape_of(x.a)[:-1]) != n:
         return None
-    passed(op, "product", "it is a convolution of {image}, unflattened", image=described(x))
+    passed(
+        op, "product", "it is a convolution of {image}, unflattened", image=described(image.owner)
+    )
     perm = [layout.index(d) for d in "NHWC"]
     if perm != [0, 1, 2, 3]:
         image = rw.emit(TransposeOp, [image], [i8], perm=perm)

@@ -27,6 +27,7 @@ from furiosa_ir.lowering.registry import LITERT_DEFAULT
 from furiosa_ir.passes.clone import clone_with
 
 _MOST_PARTS = 8
+"""Kernels that one convolution may become; detectors have 3 to 6 anchors a place."""
 
 
 @rule

@@ -17,7 +17,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, prod
+
+import numpy as np
 
 from furiosa_ir.backends.warboy.command_cost import transfer_bytes, warmup
 from furiosa_ir.backends.warboy.enf.commands import kind_of
@@ -35,6 +38,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 from furiosa_ir.backends.warboy.enf.section import section_size
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.host_model import tensors_bytes
+from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import Program
 
 
@@ -47,10 +51,12 @@ class RunBound:
             that no plan goes below.
         dram_bytes: DRAM traffic that no plan avoids: inputs and outputs once, and the constants
             that SRAM cannot hold.
+        traffic_bytes: what this program's run moves, in whole bursts.
     """
 
     units: dict[str, float]
     dram_bytes: int
+    traffic_bytes: int
 
     @property
     def cycles(self) -> int:
@@ -65,14 +71,15 @@ def run_bound(program: Program) -> RunBound:
     """The bound of a program's runs (warm)."""
     machine = Machine.from_parameters(program.machine)
     units: dict[str, float] = dict.fromkeys(_UNITS, 0.0)
-    traffic = 0
+    traffic = compulsory = 0
     for segment in program.segments:
         if not isinstance(segment, NpuSegment):
             continue
-        traffic += _exchanged(program, segment, machine)
-        traffic += max(section_size(segment.constants) - machine.sram_bytes, 0)
-        moves = len(segment.commands) > segment.setup
-        by_layer = _by_layer(segment.commands[segment.setup :])
+        run = segment.commands[segment.setup :]
+        moved, exchanged = _dram_bytes(program, segment, run, machine)
+        traffic += moved
+        compulsory += exchanged + max(section_size(segment.constants) - machine.sram_bytes, 0)
+        by_layer = _by_layer(run)
         for commands in by_layer:
             least = _layer(commands, machine)
             for unit, cycles in least.items():
@@ -80,40 +87,31 @@ def run_bound(program: Program) -> RunBound:
             rows = max(c.result.offset[1] + c.result.extent[1] for c in commands)
             units["npu"] += _least_step(max(least.values()) * machine.slices, rows, machine)
         # A copy in DRAM reads and writes in one transfer, with one latency.
-        units["npu"] += (2 if by_layer else 1 if moves else 0) * machine.dma_latency_cycles
-    units["dma"] = traffic / machine.dram_bytes_per_cycle
-    return RunBound(units, traffic)
+        units["npu"] += (2 if by_layer else 1 if run else 0) * machine.dma_latency_cycles
+    units["dma"] = compulsory / machine.dram_bytes_per_cycle
+    return RunBound(units, compulsory, traffic)
 
 
-def _exchanged(program: Program, segment: NpuSegment, machine: Machine) -> int:
-    """Bytes of inputs and outputs that a run cannot but move once.
+def _dram_bytes(
+    program: Program, segment: NpuSegment, run: Sequence[Command], machine: Machine
+) -> tuple[int, int]:
+    """(bytes of DRAM that a run moves, in whole bursts; of inputs and outputs what it has to).
 
     A network may need no more than a part of an input, and an output may be an input under another
-    shape: more than a run reads and writes is not counted.
+    shape: more than a run reads and writes is not counted as what it has to move.
     """
-    read = written = 0
-    for command in segment.commands[segment.setup :]:
+    moved = read = written = 0
+    for command in run:
         kind = kind_of(command)
         source, target = kind.dram_read(command), kind.dram_written(command)
-        if source is not None and source.region == "workspace":
-            read += transfer_bytes(source, machine)
+        if source is not None:
+            size = transfer_bytes(source, machine)
+            moved += size
+            read += size if source.region == "workspace" else 0
         if target is not None:
             written += transfer_bytes(target, machine)
     inputs, outputs = (tensors_bytes(program, t) for t in (segment.reads, segment.makes))
-    return min(inputs, read) + min(outputs, written)
-
-
-def run_traffic(program: Program) -> int:
-    """Bytes of DRAM that a run reads and writes, in whole bursts."""
-    machine = Machine.from_parameters(program.machine)
-    moved = 0
-    for segment in program.segments:
-        if isinstance(segment, NpuSegment):
-            for command in segment.commands[segment.setup :]:
-                kind = kind_of(command)
-                for side in (kind.dram_read(command), kind.dram_written(command)):
-                    moved += 0 if side is None else transfer_bytes(side, machine)
-    return moved
+    return moved + written, min(inputs, read) + min(outputs, written)
 
 
 def _least_step(work: float, rows: int, machine: Machine) -> float:
@@ -124,10 +122,16 @@ def _least_step(work: float, rows: int, machine: Machine) -> float:
         rows: of its result: beyond as many slices, some share channels.
         machine: the target.
     """
-    return min(
-        work / slices + warmup(ceil(slices / rows), slices, machine)
-        for slices in range(1, machine.slices + 1)
-    )
+    slices, warmups = _warmups(min(rows, machine.slices), machine)
+    return float((work / slices + warmups).min())
+
+
+@lru_cache(maxsize=1024)
+def _warmups(rows: int, machine: Machine) -> tuple[Array, Array]:
+    """Each number of slices, and the shortest warm-up of a step of so many rows over it."""
+    slices = range(1, machine.slices + 1)
+    shortest = [warmup(ceil(count / rows), count, machine) for count in slices]
+    return np.array(slices, np.float64), np.array(shortest, np.float64)
 
 
 def _by_layer(commands: Sequence[Command]) -> Collection[list[Dot | Pool | Vector]]:
@@ -143,27 +147,27 @@ def _layer(commands: Sequence[Dot | Pool | Vector], machine: Machine) -> dict[st
     # A plan that splits columns could have left them whole: no line is then counted twice.
     columns = {(c.result.offset[2], c.result.extent[2]) for c in commands}
     split = len(columns) > 1
-    dot = vector = commit = fetch = 0.0
+    dot = vector = commit = fetch = window = 0.0
     for command in commands:
         elements = prod(command.result.extent)
-        operands = [t for t in (*command.operands, getattr(command, "x", None)) if t is not None]
-        most = max([elements, *(prod(t.extent) for t in command.operands)])
+        most = max([elements, *(prod(tile.extent) for tile in command.operands)])
         passes = max(ceil(len(command.program) / machine.vector_stages), 1)
         lookups = sum(each.opcode == "lookup" for each in command.program)
         ports = lookups * machine.lookup_port_cycles / machine.num_table_ports
         vector += most * max(passes / machine.vector_lanes, ports)
         commit += elements * command.result.element / machine.commit_width
-        fetch += sum(_tile_bytes(tile) for tile in operands) / machine.fetch_width
+        fetch += sum(map(_tile_bytes, command.operands)) / machine.fetch_width
+        if not isinstance(command, Vector):
+            # Steps read what windows overlap in again: of all of them only the largest counts.
+            window = max(window, _tile_bytes(command.x) / machine.fetch_width)
         if isinstance(command, Dot):
             dot += _dot(command, machine, split=split)
         elif isinstance(command, Pool):
             n, rows, width, channels = command.result.extent
             lines = _lines(width, channels, machine, split=split)
             dot += n * rows * lines * prod(command.window)
-    return {
-        unit: cycles / machine.slices
-        for unit, cycles in (("fetch", fetch), ("dot", dot), ("vector", vector), ("commit", commit))
-    }
+    whole = {"fetch": fetch + window, "dot": dot, "vector": vector, "commit": commit}
+    return {unit: cycles / machine.slices for unit, cycles in whole.items()}
 
 
 def _tile_bytes(tile: SramTile) -> int:

@@ -165,7 +165,15 @@ def _too_many(segment: str) -> VerificationFailure:
 
 
 class _SegmentCheck:
-    """Args: program, segment, machine, and the bytes that set-ups have loaded so far (a shadow)."""
+    """Follows the commands of one segment.
+
+    Args:
+        program: for tensors and layers.
+        segment: of it.
+        machine: its target.
+        pinned: a shadow [slices, lines] of the bytes that set-ups have loaded, of this segment and
+            of others; `set_up` adds to it.
+    """
 
     def __init__(
         self, program: Program, segment: NpuSegment, machine: Machine, pinned: Array

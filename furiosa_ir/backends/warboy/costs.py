@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
-from furiosa_ir.backends.warboy.bound import run_bound, run_traffic
+from furiosa_ir.backends.warboy.bound import run_bound
 from furiosa_ir.backends.warboy.enf.records import Dot, NpuSegment
 from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.machine import Machine
@@ -52,7 +52,7 @@ def program_costs(program: Program) -> Costs:
         },
         layers=_layers(program, segments, entries),
         bound_us=bound.cycles / machine.clock_hz * 1e6,
-        dram_traffic_bytes=run_traffic(program),
+        dram_traffic_bytes=bound.traffic_bytes,
         dram_compulsory_bytes=bound.dram_bytes,
     )
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from xdsl.ir import Block, SSAValue
 
-from furiosa_ir.backends.warboy.bound import run_bound, run_traffic
+from furiosa_ir.backends.warboy.bound import run_bound
 from furiosa_ir.backends.warboy.costs import program_costs
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
 from furiosa_ir.errors import CompilationFailure
@@ -47,7 +47,7 @@ def hold(shapes: Sequence[Sequence[int]], build: Build, machine: Machine) -> Non
     program = make_program(segment, layers, shapes, outputs, machine)
     bound, costs = run_bound(program), program_costs(program)
     assert bound.cycles <= costs.cycles
-    assert bound.dram_bytes <= run_traffic(program)
+    assert bound.dram_bytes <= bound.traffic_bytes
     assert sum(c.macs for c in costs.layers.values()) <= bound.cycles * machine.macs_per_cycle
 
 

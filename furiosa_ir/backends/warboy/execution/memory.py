@@ -158,7 +158,8 @@ class MemoryWalk:
         self._workspace = _Workspace(segment.workspace_bytes)
         for command in segment.commands[: segment.setup]:
             self.command(command, 0, 0)
-            (place,) = filter(None, [kind_of(command).sram_written(command)])
+            place = kind_of(command).sram_written(command)
+            assert place is not None, "a set-up loads"
             for live in self._sram.overlapping(place):
                 live.what = PINNED
         for binding in segment.inputs:

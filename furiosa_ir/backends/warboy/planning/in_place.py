@@ -41,8 +41,7 @@ def in_place_operand(
             and mine.element == its.element
             and layouts[binding.buffer] == layouts[result.buffer]
             and max((*mine.readers, *mine.writers)) == task.number
-            and [b is not None and b.buffer == binding.buffer for b in task.operands].count(True)
-            == 1
+            and sum(b is not None and b.buffer == binding.buffer for b in task.operands) == 1
         ):
             return number
     return None

@@ -37,6 +37,7 @@ HIDDEN = 0.1
 then free for other things."""
 
 _ATTEMPTS = 3
+"""How often pinned parameters may turn out to take more than was thought: blocks of channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +67,22 @@ def plan_program(workloads: Sequence[Workload], machine: Machine) -> list[Segmen
     Raises:
         CompilationFailure: a kernel does not fit into SRAM in any way.
     """
-    everything = [frozenset(k for k, t in w.tasks.items() if any(t.geometry.parameters))
-                  for w in workloads]  # fmt: skip
-    best = _attempt(workloads, everything, machine)
+    everything = [
+        frozenset(k for k, task in w.tasks.items() if any(task.geometry.parameters))
+        for w in workloads
+    ]
+    best = _attempt(workloads, everything, machine) if any(everything) else None
     if best is not None and not _any_spills(workloads, best):
         return best
-    none = _attempt(workloads, [frozenset[int]()] * len(workloads), machine)
-    if not any(everything) or none is None:
-        return _required(workloads, machine) if none is None else none
-    found = [none, *([] if best is None else [best])]
+    none = [_fit(w, frozenset(), machine.slice_bytes, machine) for w in workloads]
+    found = [(_cycles(workloads, plans, machine), plans) for plans in (none, best) if plans]
     tried = {tuple(everything), tuple(frozenset[int]() for _ in workloads)}
     for pins in _knapsacks(workloads, none, machine, tried):
-        least = min(_cycles(workloads, plans, machine) for plans in found)
+        least = min(cycles for cycles, _ in found)
         plans = _attempt(workloads, pins, machine, least)
         if plans is not None:
-            found.append(plans)
-    return min(found, key=lambda plans: _cycles(workloads, plans, machine))
-
-
-def _required(workloads: Sequence[Workload], machine: Machine) -> list[SegmentPlan]:
-    """Plans without anything pinned; raises what keeps one from being made."""
-    return [_fit(w, frozenset(), machine.slice_bytes, machine) for w in workloads]
+            found.append((_cycles(workloads, plans, machine), plans))
+    return min(found, key=lambda each: each[0])[1] if found else []
 
 
 def _cycles(workloads: Sequence[Workload], plans: Sequence[SegmentPlan], machine: Machine) -> float:

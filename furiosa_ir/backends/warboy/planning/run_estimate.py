@@ -24,7 +24,7 @@ def kernel_cycles(
 
 
 def run_cycles(workload: Workload, plan: SramPlan, machine: Machine) -> float:
-    """An estimate of a run: DMA and NPU work through the kernels, each in order.
+    """An estimate of a run in cycles: DMA and NPU work through the kernels, each in order.
 
     A kernel's parameters are loaded ahead as far as the plan says, pinned ones not at all; what is
     filled or spilled takes DMA's time before or after its kernel.
@@ -73,6 +73,4 @@ def run_cycles(workload: Workload, plan: SramPlan, machine: Machine) -> float:
 def _copy_cycles(copy: CopyPlan, workload: Workload, machine: Machine) -> float:
     element = workload.storages[copy.result].element
     moved = sum(2 * prod(move.extent) * element for move in copy.moves)
-    return sum(dma_cost(0, machine).cycles for _ in copy.moves) + (
-        moved / machine.dram_bytes_per_cycle
-    )
+    return len(copy.moves) * dma_cost(0, machine).cycles + moved / machine.dram_bytes_per_cycle

@@ -73,7 +73,7 @@ def schedule(
 ) -> list[tuple[int, int, Cost]]:
     """(start, end, cost) of each command, in cycles from `begin` on.
 
-    The first `set_up` commands have ended by then.
+    The first `set_up` commands have ended by then: they cost a run nothing.
 
     An engine's queue takes a command when the one as many places in front of it as the queue is
     deep has ended. A piece of the program that did not fit into the instruction memory is loaded,
@@ -83,7 +83,7 @@ def schedule(
     queues: dict[str, deque[int]] = {name: deque(maxlen=depth) for name, depth in depths.items()}
     free = dict.fromkeys(depths, begin)
     ends = [begin] * set_up
-    times = [(begin, begin, command_cost(command, machine)) for command in commands[:set_up]]
+    times = [(begin, begin, Cost())] * set_up
     piece = loaded = last_start = 0
     reload = dma_cost(machine.size_instruction_memory, machine)
     run = commands[set_up:]
