@@ -25,6 +25,37 @@ from furiosa_ir.numerics.array import Array
 
 _LOG = logging.getLogger(__name__)
 
+ArraySource = str | Path | Array | Mapping[str, Array]
+"""An .npz or .npy file, a folder of such files, an array, or arrays by the names of inputs."""
+
+_SUFFIXES = (".npy", ".npz")
+_IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+"""Of pictures, which nobody here decodes: who gives them is told what to do."""
+
+
+def array_files(path: Path) -> list[Path]:
+    """The file, or the array files of a folder in the order of their names.
+
+    Raises:
+        FuriosaError: the folder cannot be read, or holds none.
+    """
+    if not path.is_dir():
+        return [path]
+    try:
+        files = sorted(p for p in path.iterdir() if p.is_file())
+    except OSError as error:
+        raise FuriosaError(f"cannot be read: {error.strerror}", file=str(path)) from None
+    arrays = [p for p in files if p.suffix.lower() in _SUFFIXES]
+    if not arrays:
+        if any(p.suffix.lower() in _IMAGE_SUFFIXES for p in files):
+            raise FuriosaError(
+                "the folder holds images, and how the network wants them scaled is unknown",
+                file=str(path),
+                hint="store them preprocessed, as .npy or .npz",
+            )
+        raise FuriosaError("the folder holds no .npy or .npz files", file=str(path))
+    return arrays
+
 
 def read_arrays(
     path: Path, wanted: Sequence[str] | None = None, most: int | None = None

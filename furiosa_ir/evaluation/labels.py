@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from furiosa_ir.arrays import array_files
 from furiosa_ir.errors import FuriosaError, readable
 from furiosa_ir.evaluation.columns import (
     Column,
@@ -20,7 +21,7 @@ from furiosa_ir.evaluation.columns import (
     failures_of,
     is_array_file,
 )
-from furiosa_ir.evaluation.samples import Data, Samples, files_of
+from furiosa_ir.evaluation.samples import Data, Samples
 from furiosa_ir.input_files import open_input
 from furiosa_ir.limits import limit, way_out
 from furiosa_ir.numerics.array import Array
@@ -104,7 +105,7 @@ def inner_name(labels: LabelSource, data: Data) -> str | None:
     """
     if not isinstance(labels, str) or not isinstance(data, str | Path) or Path(labels).exists():
         return None
-    there = columns_of(files_of(Path(data))[0])
+    there = columns_of(array_files(Path(data))[0])
     if labels in there:
         return labels
     raise FuriosaError(
@@ -147,7 +148,7 @@ def _found(labels: LabelSource, data: Data, samples: Samples) -> Labels:
     inner = inner_name(labels, data)
     if inner is not None:
         assert isinstance(data, str | Path)
-        return Labels(tuple(_named(file, inner) for file in files_of(Path(data))), str(data))
+        return Labels(tuple(_named(file, inner) for file in array_files(Path(data))), str(data))
     path = Path(labels)
     if not is_array_file(path):
         return Labels((column_of(_of_text(path, samples.file_names())),), str(path))

@@ -17,16 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
+from furiosa_ir.arrays import ArraySource, array_files
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.evaluation.columns import Column, Rows, column_of, columns_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.runtime.tensor import DataType, TensorDesc
 
-Data = str | Path | Array | Mapping[str, Array]
-"""A file, a folder, an array, or arrays by the names of inputs."""
-
-_SUFFIXES = (".npy", ".npz")
-_IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+Data = ArraySource
+"""Where samples come from."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ def open_samples(
             raise FuriosaError(f"the input '{desc.name}' is text, or of an open shape")
     found: list[tuple[Path | None, dict[str, Column]]] = []
     if isinstance(data, str | Path):
-        found = [(file, columns_of(file)) for file in files_of(Path(data))]
+        found = [(file, columns_of(file)) for file in array_files(Path(data))]
     elif isinstance(data, Mapping):
         found = [(None, {name: column_of(np.asarray(array)) for name, array in data.items()})]
     else:
@@ -175,30 +173,6 @@ def open_samples(
 
 def _shown(data: Data) -> str | None:
     return str(data) if isinstance(data, str | Path) else None
-
-
-def files_of(path: Path) -> list[Path]:
-    """The file, or the array files of a folder in the order of their names.
-
-    Raises:
-        FuriosaError: the folder cannot be read, or holds none.
-    """
-    if not path.is_dir():
-        return [path]
-    try:
-        files = sorted(p for p in path.iterdir() if p.is_file())
-    except OSError as error:
-        raise FuriosaError(f"cannot be read: {error.strerror}", file=str(path)) from None
-    arrays = [p for p in files if p.suffix.lower() in _SUFFIXES]
-    if not arrays:
-        if any(p.suffix.lower() in _IMAGES for p in files):
-            raise FuriosaError(
-                "the folder holds images, and how the network wants them scaled is unknown",
-                file=str(path),
-                hint="store them preprocessed, as .npy or .npz",
-            )
-        raise FuriosaError("the folder holds no .npy or .npz files", file=str(path))
-    return arrays
 
 
 def _part(

@@ -8,18 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from furiosa_ir.arrays import read_arrays
+from furiosa_ir.arrays import ArraySource, array_files, read_arrays
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.numerics.array import Array
 
 Sample = Mapping[str, Array]
 """An array for each input of the network, of the shape that the network takes."""
 
-Calibration = str | Path | Array | Mapping[str, Array]
-"""An .npz or .npy file, a folder of such files, or the arrays themselves."""
-
-_ARRAY_SUFFIXES = (".npy", ".npz")
-_IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+Calibration = ArraySource
+"""Where samples to calibrate with come from."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +66,11 @@ def calibration_files(calibration: Calibration) -> list[Path]:
     """The files that the samples are in; none for arrays.
 
     Raises:
-        FuriosaError: a folder holds none.
+        FuriosaError: a folder cannot be read, or holds none.
     """
     if isinstance(calibration, np.ndarray | Mapping):
         return []
-    path = Path(calibration)
-    return _files(path) if path.is_dir() else [path]
+    return array_files(Path(calibration))
 
 
 def _groups(calibration: Calibration) -> Iterator[tuple[str | None, dict[str, Array]]]:
@@ -86,20 +82,6 @@ def _groups(calibration: Calibration) -> Iterator[tuple[str | None, dict[str, Ar
     else:
         for file in calibration_files(calibration):
             yield str(file), read_arrays(file)
-
-
-def _files(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.iterdir() if p.is_file())
-    arrays = [p for p in files if p.suffix.lower() in _ARRAY_SUFFIXES]
-    if arrays:
-        return arrays
-    if any(p.suffix.lower() in _IMAGE_SUFFIXES for p in files):
-        raise FuriosaError(
-            "the folder holds images, and how the network wants them scaled is unknown",
-            file=str(folder),
-            hint="store them preprocessed, as .npy or .npz",
-        )
-    raise FuriosaError("the folder holds no .npy or .npz files", file=str(folder))
 
 
 def _samples_of(
