@@ -118,6 +118,30 @@ def test_a_parameter_is_looked_up(tiles, shape, made):
     np.testing.assert_array_equal(run(instructions, [tiles[0]], [constant, table]), expected)
 
 
+@pytest.mark.parametrize("element", [1, 4, 8])
+@pytest.mark.parametrize("name", ["reduce", "gather", "interpolate"])
+def test_a_parameter_is_read_along_an_axis(tiles, name, element):
+    """A gather of bytes copied whole int64: wrong, and beyond the room of its result."""
+    constant = np.random.default_rng(5).integers(-128, 128, (2, 5, 6, 7)).astype(f"i{element}")
+    immediates, made = {
+        "reduce": ((0, 3), 8),
+        "gather": ((3, 6, 0, 0, 2, 5, 1, 4), element),
+        "interpolate": ((3, 7, *range(7), *[0] * 7, *[1] * 7, *[0] * 7), 8),
+    }[name]
+    read = {
+        "reduce": constant.sum(3, keepdims=True),
+        "gather": constant[..., [6, 0, 0, 2, 5, 1, 4]],
+        "interpolate": constant,
+    }[name]
+    mode = "sum" if name == "reduce" else ""
+    instructions = [
+        (Instruction(name, (1,), immediates, mode, made), read.shape),
+        (Instruction("add", (0, 2), element=8), SHAPE),
+    ]
+    expected = tiles[0].astype(np.int64) + read
+    np.testing.assert_array_equal(run(instructions, [tiles[0]], [constant]), expected)
+
+
 @pytest.mark.parametrize("axes", [(1, 2), (3,), (1,), (0, 1, 2, 3)])
 @pytest.mark.parametrize(("kind", "element"), [("sum", 4), ("sum", 8), ("max", 1)])
 def test_reduce(tiles, axes, kind, element):

@@ -182,17 +182,30 @@ def _lookup(i: Instruction, c: _Context) -> _Coded:
     return _Coded(words=(c.words.constants.address(table, DTYPES[i.element]),), operands=(0,))
 
 
-def _reduce(i: Instruction, _c: _Context) -> _Coded:
+def _along_an_axis(c: _Context) -> None:
+    """Refuses constants: kernels hold them as int64 and index by the operand's own element.
+
+    Raises:
+        NoWords: what is read along an axis is one.
+    """
+    if c.operands[0].constant is not None:
+        raise NoWords("a constant is read along an axis")
+
+
+def _reduce(i: Instruction, c: _Context) -> _Coded:
+    _along_an_axis(c)
     return _Coded(int(i.mode == "max"), (0, 0, 0, 0, i.immediates[0]), (0,))
 
 
 def _gather(i: Instruction, c: _Context) -> _Coded:
+    _along_an_axis(c)
     axis, *indices = i.immediates
     address = c.words.constants.address(np.array(indices), np.int64)
     return _Coded(words=(address, 0, 0, 0, axis, len(indices)), operands=(0,))
 
 
 def _interpolate(i: Instruction, c: _Context) -> _Coded:
+    _along_an_axis(c)
     axis, count, *tables = i.immediates
     address = c.words.constants.address(np.array(tables), np.int64)
     return _Coded(words=(address, 0, 0, 0, axis, count), operands=(0,))

@@ -197,13 +197,22 @@ class Programs:
                 bound = (max(given) + 128) * (1 << 16)
         return bound if bound <= REACH[element] else 1 << (8 * element - 1)
 
+    def _reach(self, x, element):
+        """The greatest magnitude of an operand."""
+        return REACH[element] if isinstance(x, str) else self.bounds[x]
+
     def _instruction(self):
         name = self.draw(st.sampled_from(
             ["rescale", "rescale", "rescale", "add", "sub", "mul", "minimum", "maximum", "clamp",
              "divide", "lookup", "reduce", "gather", "interpolate", "rescale_by"]
         ))  # fmt: skip
-        x = self.draw(st.integers(0, len(self.registers) - 1))
-        shape, element = self.registers[x]
+        x = self.draw(st.integers(-1, len(self.registers) - 1))
+        if x < 0:  # of a constant, as an addition of one may have it
+            shape, element = self.registers[0][0], self.draw(ELEMENTS)
+            shape = tuple(s if self.draw(st.booleans()) else 1 for s in shape)
+            x = self.parameter(self._values(shape, element))
+        else:
+            shape, element = self.registers[x]
         made = self.draw(ELEMENTS)
         axis = self.draw(st.integers(0, 3))
         index = st.integers(0, shape[axis] - 1)
@@ -211,9 +220,9 @@ class Programs:
         along = (*shape[:axis], count, *shape[axis + 1 :])
         match name:
             case "rescale":
-                return self._rescale(x, shape, made)
+                return self._rescale(x, shape, made, self._reach(x, element))
             case "rescale_by":
-                return self._rescale_by(x, shape, made)
+                return self._rescale_by(x, shape, made, self._reach(x, element))
             case "clamp":
                 limits = self._limits(element)
                 return (name, (x,), limits, "", element), (shape, element)
@@ -265,9 +274,9 @@ class Programs:
         multiplier >>= max(bound.bit_length() - 31, 0)
         return multiplier.astype(np.int32), self.rng.integers(0, 63, shape).astype(np.int8)
 
-    def _rescale(self, x, shape, element):
+    def _rescale(self, x, shape, element, reach):
         channels = shape[3] if self.draw(st.booleans()) else 1
-        bound = self.bounds[x] + FARTHEST_ZERO_POINT
+        bound = reach + FARTHEST_ZERO_POINT
         factors = self._factors((1, 1, 1, channels), bound)
         if bound < 1 << 31 and self.draw(st.booleans()):  # as networks have them
             scales = 2.0 ** self.rng.uniform(-14, 1, channels)
@@ -279,11 +288,11 @@ class Programs:
         operands = (x, *(self.parameter(f) for f in factors))
         return self._rescaled(operands, shape, element)
 
-    def _rescale_by(self, x, shape, element):
+    def _rescale_by(self, x, shape, element, reach):
         """A factor of which a part is computed."""
         computed = self.draw(st.integers(0, len(self.registers) - 1))
         other = self.registers[computed][0]
-        bound = self.bounds[x] + FARTHEST_ZERO_POINT
+        bound = reach + FARTHEST_ZERO_POINT
         multiplier, shift = self._factors((1, 1, 1, shape[3]), bound)
         if bound * self.bounds[computed] >= 1 << 62:
             return None
