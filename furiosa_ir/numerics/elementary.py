@@ -341,13 +341,17 @@ def matmul(a: Array, b: Array) -> Array:
     """`numpy.matmul`, whose sums of reals depend on the order in which a library takes them.
 
     Within `portable_products`, factors are split into parts of so few bits that products and sums
-    of parts are exact in float64, whatever the order; only the sums of those are rounded. Bits
-    beyond the first 60 below the greatest of a row or column are dropped. (K. Ozaki et al.,
-    "Error-free transformations of matrix multiplication", Numerical Algorithms 59, 2012.)
+    of parts are exact in float64, whatever the order; only the sums of those are rounded, to
+    float32 last of all where both factors are. Bits beyond the first 60 below the greatest of a row
+    or column are dropped. (K. Ozaki et al., "Error-free transformations of matrix multiplication",
+    Numerical Algorithms 59, 2012.)
     """
-    reals = a.dtype == np.float64 and b.dtype == np.float64
+    reals = a.dtype == b.dtype and a.dtype.char in "fd"
     if not (_portable.get() and reals and np.isfinite(a).all() and np.isfinite(b).all()):
         return np.matmul(a, b)
+    if a.dtype == np.float32:
+        with np.errstate(over="ignore"):  # as in numpy's own, what is too large is infinite
+            return matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.float32)
     bits = (52 - int(ceil_log2(max(a.shape[-1], 1)))) // 2
     lefts, rights = _parts(a, -1, bits), _parts(b, -2 if b.ndim > 1 else -1, bits)
     total: Array = np.zeros((), np.float64)

@@ -199,11 +199,13 @@ def test_portable_products_are_exact_but_for_the_last_roundings() -> None:
     np.testing.assert_array_equal(elementary.matmul(a, b), np.matmul(a, b))
 
 
-def test_portable_products_do_not_depend_on_the_order_of_a_sum() -> None:
-    a = RNG.standard_normal((4, 500))
-    b = RNG.standard_normal((500, 4))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_portable_products_do_not_depend_on_the_order_of_a_sum(dtype: type[np.floating]) -> None:
+    a = RNG.standard_normal((4, 500)).astype(dtype)
+    b = RNG.standard_normal((500, 4)).astype(dtype)
     order = RNG.permutation(500)
     with elementary.portable_products():
         same = elementary.matmul(a[:, order], b[order])
         np.testing.assert_array_equal(elementary.matmul(a, b), same)
+        assert same.dtype == dtype
     assert not np.array_equal(np.matmul(a, b), np.matmul(a[:, order], b[order]))
