@@ -244,3 +244,31 @@ def test_inspection_has_the_bound_and_both_latencies(small, tmp_path):
     assert figures["cold_latency_us"] == pytest.approx(costs.latency.cold_latency_us)
     assert 0 < figures["bound_us"] <= figures["npu_latency_us"]
     assert figures["dram_traffic_bytes"] == costs.dram_traffic_bytes
+
+
+def shared_layers(count: int, n: int) -> bytes:
+    """Layers that all multiply by one constant."""
+    q, rng = QDQ(), np.random.default_rng(0)
+    x = q.input("x", ("N", n), 0.02)
+    w = q.weight(rng.integers(-127, 128, (n, n), dtype=np.int8), 0.002, name="w")
+    for _ in range(count):
+        x = q.requantized(q.add("Gemm", [x, w]), 0.05)
+    q.output(x, 0.05)
+    return q.model().SerializeToString()
+
+
+@pytest.mark.parametrize("n", [64, 2048])
+def test_what_several_kernels_read_is_pinned_once(n: int):
+    """Six times 4 MiB would not fit into 16."""
+    program = read_program(compile_model(shared_layers(6, n), "warboy", cache=NO_CACHE))
+    (segment,) = parts(program)
+    set_up, run = segment.commands[: segment.setup], segment.commands[segment.setup :]
+    assert [c.target.size for c in set_up].count(n * n) == 1
+    assert sum(c.target.size for c in set_up) < 1.1 * n * n + 4096
+    assert {c.source.region for c in run if isinstance(c, Load)} == {"workspace"}
+    assert program_costs(program).sram_peak_bytes < 2 * n * n + 64 * 4096
+    check_program(program)
+    x = np.random.default_rng(1).integers(-128, 128, (1, n), np.int8)
+    with session.create(write_program(program)) as one:
+        first = one.run([x]).numpy()[0]
+        np.testing.assert_array_equal(one.run([x]).numpy()[0], first)

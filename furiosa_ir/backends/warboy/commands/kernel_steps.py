@@ -195,7 +195,7 @@ class KernelSteps:
     def _block(self, step: Step) -> int:
         return step.offset[CHANNELS] // self._plan.tile[CHANNELS]
 
-    def set_up(self) -> Iterator[Issued]:
+    def set_up(self) -> Iterator[tuple[Load, ParameterBytes]]:
         """What a session's set-up loads: all blocks of the kernel's parameters, if pinned."""
         if self._plan.pinned:
             for step in self.steps:
@@ -206,7 +206,7 @@ class KernelSteps:
         if not self._plan.pinned:
             yield from self._load_parameters(step)
 
-    def _load_parameters(self, step: Step) -> Iterator[Issued]:
+    def _load_parameters(self, step: Step) -> Iterator[tuple[Load, ParameterBytes]]:
         block = self._block(step)
         before = self._block(self.steps[step.number - 1]) if step.number else -1
         geometry = self._geometry

@@ -31,8 +31,7 @@ from furiosa_ir.backends.warboy.dialect.segment import (
 )
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.areas import (
-    parameter_slots,
-    pinned_bytes,
+    pinned_places,
     place_areas,
     sram_areas,
 )
@@ -80,7 +79,11 @@ def allocate_segments(functions: Sequence[FuncOp], machine: Machine) -> None:
         CompilationFailure: a plan does not fit.
         VerificationFailure: a function is not planned.
     """
-    pinned = [pinned_bytes(kernel_plans(kernels_of(f)).values(), machine) for f in functions]
+    pinned: list[int] = []
+    for function in functions:
+        kernels = kernels_of(function)
+        places = pinned_places(kernel_plans(kernels), lambda k, of=kernels: of[k].inputs, machine)
+        pinned.append(places[1])
     for number, function in enumerate(functions):
         allocate(function, machine, Pinned(sum(pinned[:number]), sum(pinned)))
 
@@ -118,7 +121,9 @@ def allocate(function: FuncOp, machine: Machine, pinned: Pinned) -> None:
     for area, address in placed:
         key = (area.kind, area.owner, area.operand)
         slots[key] = (*slots.get(key, ()), address)
-    slots |= _pinned_slots(plans, pinned.first, machine)
+    places, _ = pinned_places(plans, lambda k: kernels[k].inputs, machine)
+    for (k, operand), found_at in places.items():
+        slots["parameter", k, operand] = tuple(pinned.first + at for at in found_at)
     for number, op in enumerate(kernels):
         if isinstance(op, CopyOp):
             continue
@@ -145,21 +150,6 @@ def allocate(function: FuncOp, machine: Machine, pinned: Pinned) -> None:
             workspace_bound=dram.bound,
         )
     )
-
-
-def _pinned_slots(
-    plans: Mapping[int, KernelPlan], address: int, machine: Machine
-) -> dict[tuple[str, int, int], tuple[int, ...]]:
-    """Places of pinned parameters, one behind the other from an address on."""
-    slots: dict[tuple[str, int, int], tuple[int, ...]] = {}
-    for number, plan in plans.items():
-        for operand in range(len(plan.operands)) if plan.pinned else ():
-            size, count = parameter_slots(plan, operand, machine)
-            if count:
-                places = tuple(address + slot * size for slot in range(count))
-                slots["parameter", number, operand] = places
-                address += size * count
-    return slots
 
 
 def _tell_peaks(function: FuncOp, sram: Placement, dram: Placement, machine: Machine) -> None:

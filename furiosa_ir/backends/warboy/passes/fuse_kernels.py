@@ -104,11 +104,12 @@ def fuse_kernels(function: FuncOp) -> None:
                 hint="run lower-to-ftensor first",
             )
     split_dimensions(function)
+    transposed: dict[SSAValue, arithmetic.ConstantOp] = {}
     for op in list(block.ops):
         if isinstance(op, contraction.ConvOp | contraction.ReduceWindowOp):
             _merge_pad(op)
         elif isinstance(op, contraction.MatMulOp):
-            _transpose_weight(op)
+            _transpose_weight(op, transposed)
     operations = [op for op in block.ops if isinstance(op, TensorOp)]
     elementwise, vector = (_candidates(operations, kinds) for kinds in (ELEMENTWISE, VECTOR))
     position = {op: index for index, op in enumerate(block.ops)}
@@ -215,8 +216,15 @@ def _least(value: SSAValue) -> int:
             return -128
 
 
-def _transpose_weight(op: contraction.MatMulOp) -> None:
-    """b constant [.., K, N] becomes [N, K]: the order in which the dot-product engine reads it."""
+def _transpose_weight(
+    op: contraction.MatMulOp, known: dict[SSAValue, arithmetic.ConstantOp]
+) -> None:
+    """b constant [.., K, N] becomes [N, K]: the order in which the dot-product engine reads it.
+
+    Args:
+        op: the product.
+        known: what has become of weights [.., K, N]; products that share one go on sharing it.
+    """
     owner = op.b.owner
     shape = shape_of(op.b)
     if not isinstance(owner, arithmetic.ConstantOp) or any(n != 1 for n in shape[:-2]):
@@ -226,18 +234,21 @@ def _transpose_weight(op: contraction.MatMulOp) -> None:
     transposed = bool(op.transpose_b.value.data)
     if transposed and len(shape) == 2:
         return
-    # A view: the elements are put in order where they are written, the mapped file is not copied.
-    matrix = owner.value.array.reshape(shape[-2:])
-    blob = BlobAttr.of(matrix if transposed else matrix.T)
-    constant = arithmetic.ConstantOp.make(
-        [], [element_of(op.b)], location=owner.location, value=blob
-    )
-    block = cast("Block", op.parent)
+    constant = None if transposed else known.get(op.b)
     with step("transpose_weight", op) as done:
-        block.insert_op_before(constant, op)
+        if constant is None:
+            # A view: elements are put in order where they are written, no mapped file is copied.
+            matrix = owner.value.array.reshape(shape[-2:])
+            blob = BlobAttr.of(matrix if transposed else matrix.T)
+            constant = arithmetic.ConstantOp.make(
+                [], [element_of(op.b)], location=owner.location, value=blob
+            )
+            cast("Block", op.parent).insert_op_before(constant, op)
+            done.made.append(constant)
+            if not transposed:
+                known[op.b] = constant
         op.operands[1] = constant.result
         op.properties["transpose_b"] = as_attribute(1)
-        done.made.append(constant)
     if owner.result.first_use is None:
         owner.detach()
         owner.erase()

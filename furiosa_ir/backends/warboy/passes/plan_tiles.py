@@ -114,7 +114,6 @@ def prepare(function: FuncOp, machine: Machine) -> Prepared:
     workload = Workload(tasks, storage.copies, storage.buffers, layouts)
     if heard():
         tell_copies(kernels, storage.copies)
-        tell_shared_weights(tasks.values())
     return Prepared(function, kernels, storage, workload)
 
 
@@ -122,6 +121,9 @@ def _write(prepared: Prepared, plan: SegmentPlan, machine: Machine) -> None:
     """Writes a segment's plan to its IR."""
     workload, storage = prepared.workload, prepared.storage
     say_all(plan.remarks)
+    if heard():
+        pinned = {k for k, kernel in plan.sram.kernels.items() if kernel.pinned}
+        tell_shared_weights(workload.tasks.values(), pinned)
     if plan.capacity < plan.most:
         missed(
             prepared.function,

@@ -173,8 +173,12 @@ def issue(function: FuncOp, machine: Machine) -> tuple[list[Issued], Iterator[Is
         )
 
     pinned = {number: make(number) for number, plan in kernel_plans(kernels).items() if plan.pinned}
-    set_up = [issued for kernel in pinned.values() for issued in kernel.set_up()]
-    return set_up, _run(memory, addresses, kernels, dram, make, pinned)
+    set_up: dict[tuple[object, object], Issued] = {}
+    for kernel in pinned.values():
+        for command, content in kernel.set_up():
+            # What several kernels read in one place is loaded once.
+            set_up.setdefault((command.source, command.target), (command, content))
+    return list(set_up.values()), _run(memory, addresses, kernels, dram, make, pinned)
 
 
 def _run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from furiosa_ir.backends.warboy.dialect.plan import (
@@ -55,16 +55,37 @@ def parameter_slots(plan: KernelPlan, operand: int, machine: Machine) -> tuple[i
     return flat_bytes(parameter.size // channels * block, machine), blocks
 
 
-def pinned_bytes(kernels: Iterable[KernelPlan], machine: Machine) -> int:
-    """Bytes of every slice that the pinned parameters of these kernels take."""
-    return sum(
-        size * slots
-        for plan in kernels
-        if plan.pinned
-        for size, slots in (
-            parameter_slots(plan, operand, machine) for operand in range(len(plan.operands))
-        )
-    )
+def pinned_places(
+    plans: Mapping[int, KernelPlan],
+    inputs: Callable[[int], Sequence[object]],
+    machine: Machine,
+) -> tuple[dict[tuple[int, int], tuple[int, ...]], int]:
+    """Where pinned parameters lie, one behind the other from address 0 on, and where they end.
+
+    Kernels that read one constant in blocks of one size read it in one place.
+
+    Args:
+        plans: kernel number -> its plan.
+        inputs: of a kernel by its number: its operands, equal where they are one value.
+        machine: the target.
+
+    Returns:
+        (kernel, operand) -> the address of each slot; bytes of every slice that all take.
+    """
+    known: dict[tuple[object, int, int], tuple[int, ...]] = {}
+    places: dict[tuple[int, int], tuple[int, ...]] = {}
+    end = 0
+    for k, plan in plans.items():
+        for operand, value in enumerate(inputs(k)) if plan.pinned else ():
+            size, count = parameter_slots(plan, operand, machine)
+            if not count:
+                continue
+            key = (value, size, count)
+            if key not in known:
+                known[key] = tuple(end + slot * size for slot in range(count))
+                end += size * count
+            places[k, operand] = known[key]
+    return places, end
 
 
 def sram_areas(
@@ -73,7 +94,7 @@ def sram_areas(
     """All areas of a run: live ranges, then each kernel's parameters and stages, slot by slot.
 
     Prefetched parameters are needed from the kernel on during which they are loaded; pinned ones
-    are no areas of a run (`pinned_bytes`).
+    are no areas of a run (`pinned_places`).
 
     Args:
         memory: the function's buffers and live ranges.

@@ -16,7 +16,7 @@ from math import inf
 from furiosa_ir.backends.warboy.command_cost import dma_cost
 from furiosa_ir.backends.warboy.dialect.plan import Buffer, KernelPlan, MemoryPlan, OperandBinding
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.areas import pinned_bytes, place_areas, sram_areas
+from furiosa_ir.backends.warboy.planning.areas import pinned_places, place_areas, sram_areas
 from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
 from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, Workload, plan_live_ranges
@@ -96,9 +96,7 @@ def _attempt(
     least: float = inf,
 ) -> list[SegmentPlan] | None:
     """Plans with these kernels pinned; None if they do not fit, or one takes `least` cycles."""
-    taken = sum(
-        task_bytes(w.tasks[k], machine) for w, p in zip(workloads, pins, strict=True) for k in p
-    )
+    taken = sum(_least_bytes(w, p, machine) for w, p in zip(workloads, pins, strict=True))
     for _ in range(_ATTEMPTS):
         room = machine.slice_bytes - taken
         if room <= 0:
@@ -108,11 +106,25 @@ def _attempt(
         except CompilationFailure:
             return None
         # Blocks of channels take whole lines each, so that a kernel in blocks takes more.
-        needed = sum(pinned_bytes(plan.sram.kernels.values(), machine) for plan in plans)
+        needed = sum(
+            pinned_places(plan.sram.kernels, lambda k, of=w.tasks: of[k].op.inputs, machine)[1]
+            for w, plan in zip(workloads, plans, strict=True)
+        )
         if needed <= taken:
             return plans
         taken = needed
     return None
+
+
+def _least_bytes(workload: Workload, pins: frozenset[int], machine: Machine) -> int:
+    """Bytes of every slice that their parameters take: each constant once, in one block."""
+    found: dict[object, int] = {}
+    for k in pins:
+        task = workload.tasks[k]
+        for value, parameter in zip(task.op.inputs, task.geometry.parameters, strict=True):
+            if parameter is not None:
+                found[value] = flat_bytes(parameter.size, machine)
+    return sum(found.values())
 
 
 def task_bytes(task: Task, machine: Machine) -> int:
@@ -177,25 +189,36 @@ def _knapsacks(
         machine: the target.
         tried: choices that are not given; those that are, are added.
     """
-    ranked: list[tuple[float, int, int, int]] = []
+    ranked: list[tuple[float, int, tuple[int, ...], int]] = []
     for number, (workload, plan) in enumerate(zip(workloads, plans, strict=True)):
-        for k, task in workload.tasks.items():
-            size = task_bytes(task, machine)
+        for kernels in _sharing(workload):
+            size = task_bytes(workload.tasks[kernels[0]], machine)
             if size:
-                benefit = _benefit(task, plan.sram.kernels, workload, machine)
-                ranked.append((-benefit / size, number, k, size))
+                tasks = (workload.tasks[k] for k in kernels)
+                benefit = sum(_benefit(t, plan.sram.kernels, workload, machine) for t in tasks)
+                ranked.append((-benefit / size, number, kernels, size))
     ranked.sort()
     for share in SHARES:
         left = machine.slice_bytes * share // 16
         chosen: list[set[int]] = [set() for _ in workloads]
-        for _, number, k, size in ranked:
+        for _, number, kernels, size in ranked:
             if size <= left:
                 left -= size
-                chosen[number].add(k)
+                chosen[number].update(kernels)
         pins = [frozenset(each) for each in chosen]
         if tuple(pins) not in tried:
             tried.add(tuple(pins))
             yield pins
+
+
+def _sharing(workload: Workload) -> list[tuple[int, ...]]:
+    """The kernels, those together that read the same parameters."""
+    found: dict[object, list[int]] = {}
+    for k, task in workload.tasks.items():
+        inputs, parameters = task.op.inputs, task.geometry.parameters
+        mine = tuple(v for v, p in zip(inputs, parameters, strict=True) if p is not None)
+        found.setdefault(mine or k, []).append(k)
+    return [tuple(kernels) for kernels in found.values()]
 
 
 def _benefit(

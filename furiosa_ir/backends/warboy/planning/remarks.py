@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -203,13 +203,18 @@ def tell_copies(kernels: Sequence[KernelOp], copies: Mapping[int, CopyPlan]) -> 
             )
 
 
-def tell_shared_weights(tasks: Iterable[Task]) -> None:
-    """Says of weights that several kernels read that each of them loads them."""
+def tell_shared_weights(tasks: Iterable[Task], pinned: Container[int]) -> None:
+    """Says of weights that several kernels read that each of them loads them.
+
+    Args:
+        tasks: the kernels.
+        pinned: numbers of those whose parameters stay, and are loaded once for all of them.
+    """
     seen: dict[object, KernelOp] = {}
     for task in tasks:
         for index, role in enumerate(task.roles):
             value = task.op.inputs[index]
-            if role != "weight":
+            if role != "weight" or task.number in pinned:
                 continue
             if value in seen:
                 missed(
