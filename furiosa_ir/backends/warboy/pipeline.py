@@ -61,6 +61,9 @@ WARBOY = Phase(
     "kernels with tile plans, a schedule and addresses",
     (
         "fuse-kernels",
+        # Kernels are what plans are made of, and plans say whether a batch is better split; each
+        # pass then gets views of its own, as if its images were all there are.
+        "split-batch",
         # Once it is known which operations share a kernel, so is what each kernel wants of its
         # operands; where two disagree, copies are made, which the plan has to count.
         "assign-views",

@@ -30,6 +30,8 @@ from furiosa_ir.program import Layer, Program, Tensor
 Array = np.ndarray[Any, np.dtype[Any]]
 Build = Callable[[Emitter, list[SSAValue]], SSAValue | Sequence[SSAValue]]
 
+Rewrite = Callable[[FuncOp], None]
+
 WARBOY = load_machine("warboy")
 
 
@@ -72,9 +74,19 @@ def evaluate(function: FuncOp, inputs: Sequence[Array]) -> list[Array]:
     raise AssertionError("no return")
 
 
-def compile_segment(function: FuncOp, machine: Machine) -> tuple[NpuSegment, Sequence[Layer]]:
-    """Everything from `ftensor` to the segment; the function is transformed in place."""
+def compile_segment(
+    function: FuncOp, machine: Machine, rewrite: Rewrite | None = None
+) -> tuple[NpuSegment, Sequence[Layer]]:
+    """Everything from `ftensor` to the segment; the function is transformed in place.
+
+    Args:
+        function: the segment.
+        machine: the target.
+        rewrite: what is done to it once its kernels are fused.
+    """
     fuse_kernels(function)
+    if rewrite is not None:
+        rewrite(function)
     assign_views(function)
     plan_segments([function], machine)
     allocate_segments([function], machine)
@@ -105,6 +117,7 @@ def check(
     machine: Machine = WARBOY,
     *,
     seed: int = 0,
+    rewrite: Rewrite | None = None,
 ) -> Program:
     """Compiles the function and compares the simulator with `evaluate` on random inputs."""
     function = build_function(shapes, build)
@@ -114,7 +127,7 @@ def check(
     returned = function.body.block.last_op
     assert returned is not None
     outputs = [shape_of(v) for v in returned.operands]
-    segment, layers = compile_segment(function, machine)
+    segment, layers = compile_segment(function, machine, rewrite)
     function.verify()
     program = make_program(segment, layers, shapes, outputs, machine)
     simulator = Simulator(program)

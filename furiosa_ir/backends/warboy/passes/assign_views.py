@@ -108,7 +108,9 @@ def assign_views(function: FuncOp) -> None:
         elif isinstance(op, movement.ConcatOp):
             _match_parts(op, views)
         elif isinstance(op, MOVEMENT):
-            if is_free(op, views):
+            if _takes_images(op):
+                _wrap(op, views)  # no copy: they lie in DRAM, and come from there by themselves
+            elif is_free(op, views):
                 passed(op, "view", "it is a view of its operand, and moves nothing")
             else:
                 if heard():
@@ -117,6 +119,15 @@ def assign_views(function: FuncOp) -> None:
     _fill_parts(block, views)
     _separate_results(block, views)
     note_views(function, views)
+
+
+def _takes_images(op: TensorOp) -> bool:
+    """Whether it takes some of the images of an argument, which lie side by side in DRAM."""
+    if not isinstance(op, movement.SliceOp) or isinstance(op.x.owner, Operation):
+        return False
+    starts, ends, steps = ints(op.starts), ints(op.ends), ints(op.steps)
+    shape = shape_of(op.x)
+    return starts[1:] == (0,) * (len(shape) - 1) and ends[1:] == shape[1:] and set(steps) == {1}
 
 
 def _tell_copy(op: TensorOp, cause: str) -> None:
@@ -312,8 +323,9 @@ def _fill_parts(block: Block, views: Views) -> None:
                 mine.add(value)
             else:
                 foreign.append(index)
-        if foreign and not _read_in_sram(op.result):
-            if heard():
+        images = op.axis.value.data == 0
+        if (foreign or images) and not _read_in_sram(op.result):
+            if heard() and foreign:
                 parts = described(*(op.operands[index].owner for index in foreign))
                 _tell_copy(op, f"only DRAM wants it, and no kernel of its own makes {parts}")
             _wrap(op, views)

@@ -1,0 +1,185 @@
+"""`split-batch`: a batch in several passes, where its activations would not stay in SRAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import FunctionType, ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, Region, SSAValue
+
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.passes.assign_views import AssignViews, assign_views
+from furiosa_ir.backends.warboy.passes.plan_tiles import prepare
+from furiosa_ir.backends.warboy.planning.images import emit_images, images_of
+from furiosa_ir.backends.warboy.planning.pinning import plan_program
+from furiosa_ir.backends.warboy.planning.run_estimate import run_cycles
+from furiosa_ir.backends.warboy.stages import require
+from furiosa_ir.backends.warboy.target import machine_of
+from furiosa_ir.dialects.ftensor import movement
+from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.passes import Pass
+from furiosa_ir.ir.remarks import passed
+from furiosa_ir.ir.rewrite_watch import step, unheard_rewrites
+from furiosa_ir.ir.segments import is_npu
+from furiosa_ir.ir.shaped_operation import AnyTensor, element_of, shape_of, tensor_type
+from furiosa_ir.ir.value_tracking import note_replaced
+
+MAX_KERNELS = 2000
+"""Operations that a segment of several passes may have: planning takes its time for each."""
+
+WORTH = 0.995
+"""Of the time of the batch at once: what passes have to take less, so that there are more commands
+only where that gains something."""
+
+
+@dataclass(frozen=True)
+class SplitBatch(Pass):
+    """Splits the batch of an `@npu_K` into passes over fewer images, where that is faster.
+
+    The activations of a batch may be more than SRAM holds, and those of fewer images not; weights
+    stay there from pass to pass. What the batch takes at once, and what a half of it, a quarter,
+    ... take as often, says the planner's estimate of a run.
+
+        %y = warboy.dot %x_ = %x, %w_ = %w, ... : tensor<2x8x64x64xi8> { ... }
+        %z = warboy.dot %y_ = %y, %v_ = %v, ... : tensor<2x8x64x64xi8> { ... }
+        func.return %z
+
+    becomes
+
+        %0 = ftensor.slice %x {starts = array<i64: 0, 0, 0, 0>, ...} : tensor<1x8x64x64xi8>
+        %1 = warboy.dot %x_ = %0, %w_ = %w, ... : tensor<1x8x64x64xi8> { ... }
+        %2 = warboy.dot %y_ = %1, %v_ = %v, ... : tensor<1x8x64x64xi8> { ... }
+        %3 = ftensor.slice %x {starts = array<i64: 1, 0, 0, 0>, ...} : tensor<1x8x64x64xi8>
+        %4 = warboy.dot %x_ = %3, %w_ = %w, ... : tensor<1x8x64x64xi8> { ... }
+        %5 = warboy.dot %y_ = %4, %v_ = %v, ... : tensor<1x8x64x64xi8> { ... }
+        %z = ftensor.concat %2, %5 {axis = 0} : tensor<2x8x64x64xi8>
+        func.return %z
+    """
+
+    name = "split-batch"
+    reads_target = True
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        require(op, AssignViews.name)
+        functions = [f for f in op.ops if isinstance(f, FuncOp) and is_npu(f)]
+        counts = {f: images for f in functions if (images := images_of(f)) > 1}
+        for function, images in counts.items():
+            parts = best_parts(function, images, machine_of(op))
+            if parts > 1:
+                passed(
+                    function,
+                    "batch",
+                    "its {images} images go through it in {parts} passes of {each}",
+                    images=images,
+                    parts=parts,
+                    each=images // parts,
+                )
+                split_batch(function, images, parts)
+
+
+def best_parts(function: FuncOp, images: int, machine: Machine) -> int:
+    """In how many passes a segment's images take the least time, as far as estimates go.
+
+    Args:
+        function: a segment whose kernels are fused.
+        images: how many there are.
+        machine: the target.
+    """
+    size = sum(not isinstance(op, ConstantOp) for op in function.body.block.ops)
+    whole = _cycles(function, images, 1, machine)
+    best, least = 1, float("inf") if whole is None else whole * WORTH
+    parts = 2
+    while images % parts == 0 and parts * size <= MAX_KERNELS:
+        cycles = _cycles(function, images, parts, machine)
+        if cycles is not None and parts * cycles < least:
+            best, least = parts, parts * cycles
+        parts *= 2
+    return best
+
+
+def _cycles(function: FuncOp, images: int, parts: int, machine: Machine) -> float | None:
+    """The estimate of a run over one of so many parts of the images; None: it does not fit."""
+    with unheard_rewrites():
+        part = _part_of(function, images, parts)
+        try:
+            assign_views(part)
+            workload = prepare(part, machine).workload
+            (plan,) = plan_program([workload], machine)
+        except CompilationFailure:
+            return None
+    return run_cycles(workload, plan.sram, machine)
+
+
+def _part_of(function: FuncOp, images: int, parts: int) -> FuncOp:
+    """A segment for one of so many parts of the images, which says nothing of its surroundings."""
+    old = function.body.block
+    types = [_part_type(v, images, parts) for v in old.args]
+    block = Block(arg_types=types)
+    values: dict[SSAValue, SSAValue] = dict(zip(old.args, block.args, strict=True))
+    operations: list[Operation] = []
+    for op in old.ops:
+        if isinstance(op, ConstantOp):
+            copy = op.clone()
+            block.add_op(copy)
+            values[op.result] = copy.result
+        elif not isinstance(op, ReturnOp):
+            operations.append(op)
+    emit_images(operations, values, block, None, parts)
+    end = cast("ReturnOp", old.last_op)
+    results = [values[value] for value in end.operands]
+    block.add_op(ReturnOp(*results))
+    kinds = FunctionType.from_lists(types, [value.type for value in results])
+    return FuncOp(function.sym_name.data, kinds, Region(block))
+
+
+def _part_type(value: SSAValue, images: int, parts: int) -> AnyTensor:
+    shape = shape_of(value)
+    if shape[:1] == (images,):
+        shape = (images // parts, *shape[1:])
+    return tensor_type(element_of(value), shape)
+
+
+def split_batch(function: FuncOp, images: int, parts: int) -> None:
+    """Lets the images of a segment go through it in so many passes, in place."""
+    block = function.body.block
+    end = cast("ReturnOp", block.last_op)
+    operations = [op for op in block.ops if not isinstance(op, ConstantOp | ReturnOp)]
+    with step("split_batch", operations[0]) as done:
+        results: list[list[SSAValue]] = []
+        for part in range(parts):
+            values: dict[SSAValue, SSAValue] = {}
+            for value in block.args:
+                if shape_of(value)[:1] == (images,) and value.uses:
+                    taken = _take(value, part * images // parts, images // parts)
+                    block.insert_op_before(taken, end)
+                    done.made.append(taken)
+                    values[value] = taken.result
+            done.made += emit_images(operations, values, block, end, parts)
+            results.append([values[value] for value in end.operands])
+        for index, made in enumerate(zip(*results, strict=True)):
+            old = end.operands[index]
+            whole = movement.ConcatOp.make(
+                [list(made)],
+                [element_of(old)],
+                location=cast("Operation", old.owner).location,
+                axis=0,
+            )
+            block.insert_op_before(whole, end)
+            done.made.append(whole)
+            note_replaced(old, whole.result)
+            end.operands[index] = whole.result
+        for op in reversed(operations):
+            op.detach()
+            op.erase()
+
+
+def _take(value: SSAValue, first: int, count: int) -> movement.SliceOp:
+    """Some of the images."""
+    shape = shape_of(value)
+    starts, ends = [0] * len(shape), [*shape]
+    starts[0], ends[0] = first, first + count
+    return movement.SliceOp.make([value], [element_of(value)], starts=starts, ends=ends)

@@ -1,0 +1,116 @@
+"""A batch in passes: the same bytes as at once, chosen where it is faster."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.warboy.checker import check_program
+from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
+from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
+from furiosa_ir.backends.warboy.passes.split_batch import best_parts, split_batch
+from furiosa_ir.backends.warboy.planning.images import images_of
+from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.lowering.registry import Emitter
+from tests.backends.warboy.networks import Pieces
+from tests.backends.warboy.segments import Build, build_function, check, small_machine
+from tests.backends.warboy.test_random_networks import random_network
+from tests.draws import draws
+
+
+def kernels(function: FuncOp) -> int:
+    return sum(isinstance(op, KernelOp) for op in function.body.block.ops)
+
+
+@settings(max_examples=draws(60), deadline=None)
+@given(
+    seed=st.integers(0, 1 << 30),
+    length=st.integers(1, 10),
+    layout=st.sampled_from(["NCHW", "NHWC"]),
+    slices=st.sampled_from([2, 4, 64]),
+    slice_bytes=st.sampled_from([2048, 4096, 16384]),
+    images=st.sampled_from([2, 4]),
+    parts=st.sampled_from([2, 4]),
+)
+def test_passes_make_the_same_bytes(
+    seed: int, length: int, layout: str, slices: int, slice_bytes: int, images: int, parts: int
+) -> None:
+    at = {"N": images, "C": 3, "H": 9, "W": 7}
+    parts = min(parts, images)
+
+    def split(function: FuncOp) -> None:
+        found = images_of(function)
+        if found > 1:  # networks that mix images have one
+            assert found == images
+            before = kernels(function)
+            split_batch(function, images, parts)
+            assert kernels(function) == parts * before
+
+    try:
+        program = check(
+            [[at[d] for d in layout]],
+            random_network(seed, length, layout),
+            small_machine(slice_bytes, slices),
+            rewrite=split,
+        )
+    except CompilationFailure as failure:
+        if slices * slice_bytes > 16384 or "does not fit" not in str(failure):
+            raise
+    else:
+        check_program(program)
+
+
+def test_most_random_networks_have_images() -> None:
+    found = 0
+    for seed in range(30):
+        function = build_function([[4, 3, 9, 7]], random_network(seed, 8, "NCHW"))
+        fuse_kernels(function)
+        found += images_of(function) == 4
+    assert found >= 15
+
+
+def mixed(kind: str) -> Build:
+    """A network of two images, each of which is seen in the other's result."""
+
+    def build(e: Emitter, a: list[SSAValue]) -> SSAValue:
+        p = Pieces(e)
+        x = p.conv(a[0], 4)
+        match kind:
+            case "concat":
+                return p.concat(0, x, x)
+            case "slice":
+                return p.slice(x, [1, 0, 0, 0], [2, 4, 6, 6])
+            case "transpose":
+                return p.transpose(x, 1, 0, 2, 3)
+            case "reshape":
+                return p.reshape(x, 1, 8, 6, 6)
+            case _:
+                return p.softmax(x, 0)
+
+    return build
+
+
+@pytest.mark.parametrize("kind", ["concat", "slice", "transpose", "reshape", "softmax"])
+def test_what_mixes_images_has_none(kind: str) -> None:
+    function = build_function([[2, 3, 6, 6]], mixed(kind))
+    fuse_kernels(function)
+    assert images_of(function) == 1
+
+
+def chain(e: Emitter, a: list[SSAValue]) -> SSAValue:
+    """Convolutions of which none needs more than a neighbour's result."""
+    p, x = Pieces(e), a[0]
+    for _ in range(4):
+        x = p.conv(x, 8)
+    return x
+
+
+@pytest.mark.parametrize(("slice_bytes", "parts"), [(16384, 1), (2048, 4)])
+def test_a_batch_is_split_where_its_activations_do_not_fit(slice_bytes: int, parts: int) -> None:
+    function = build_function([[4, 8, 12, 12]], chain)
+    fuse_kernels(function)
+    assert best_parts(function, 4, small_machine(slice_bytes)) == parts
+    assert kernels(function) == 4
