@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import (
-    cast,
-)
+from functools import lru_cache
+from typing import cast
 from weakref import WeakKeyDictionary
 
 from typing_extensions import override
@@ -301,6 +300,7 @@ _LEFT_BEHIND = 64
 """More operations than a rewrite leaves behind: what leads to as many is alive."""
 
 
+@lru_cache(maxsize=1 << 9)
 def _is_removable(op: type[Operation]) -> bool:
     """Whether an operation is for its results alone; a terminator is for its block's, too."""
     return op.has_trait(Pure) and not op.has_trait(IsTerminator)

@@ -169,8 +169,8 @@ def _verify(op: Operation, visible: set[SSAValue], found: _Found) -> None:
         inherited: set[SSAValue] = set() if op.has_trait(IsolatedFromAbove) else visible
         for region in op.regions:
             _verify_region(op, region, inherited, found)
-    if op.has_trait(SymbolTable):
-        _verify_symbols(op, found)
+        if op.has_trait(SymbolTable):
+            _verify_symbols(op, found)
     if found.count > before:
         return  # an operation's own rules may rely on what is inside and on its operands
     key = _key(op)
@@ -208,6 +208,12 @@ def _key(op: Operation) -> Hashable | None:
 def _has_key(kind: type[Operation]) -> bool:
     """A plug-in's rules may look at anything."""
     return issubclass(kind, AssemblyOp) and is_ours(kind)
+
+
+@lru_cache(maxsize=1 << 9)
+def _is_terminator(kind: type[Operation]) -> bool:
+    """Of every operation there is, which xDSL looks for among its traits one by one."""
+    return kind.has_trait(IsTerminator)
 
 
 def operation_fault(op: Operation) -> str | None:
@@ -277,7 +283,7 @@ def _verify_block(
         before = found.count
         if op.parent is not block:
             found.add(op, "its parent is not the block it is in")
-        elif op.successors or op.has_trait(IsTerminator):
+        elif op.successors or _is_terminator(type(op)):
             if op is not last:
                 found.add(op, "a terminator in the middle of a block")
             elif any(s.parent is not block.parent for s in op.successors):

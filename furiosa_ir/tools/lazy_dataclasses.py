@@ -3,20 +3,22 @@
 The standard library compiles each method of a dataclass from text: two to six of them, 0.1 to
 0.3 ms a class. A compile imports some 400 such classes, xDSL's included, and makes instances of
 half of them. In the processes of our console scripts, and nowhere else, `dataclasses.dataclass` is
-therefore the one below. The standard library still finds fields, defaults and slots; methods are
-closures over the fields, and `__init__`, which has to be fast, is compiled when it is called often.
+therefore the one below. Methods are closures over the fields, and `__init__`, which has to be fast,
+is compiled when it is called often. Fields are what annotations are, in nearly every class; where
+there is more to it (slots, ClassVar, KW_ONLY), the standard library finds them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from operator import attrgetter
 from reprlib import recursive_repr
 from threading import RLock
-from typing import Any
+from types import MemberDescriptorType
+from typing import Any, cast
 
 # ruff: noqa: N807
 
@@ -38,24 +40,31 @@ def dataclass(cls: type[Any] | None = None, /, **options: Any) -> Any:
     """`dataclasses.dataclass`: the same arguments, classes that behave alike."""
     if cls is None:
         return partial(dataclass, **options)
-    if not _is_plain(cls, options):
+    given = inspect.get_annotations(cls)
+    if not _is_plain(cls, given, options):
         return _library(cls, **options)
     own = set(cls.__dict__)
     has_hash = "__hash__" in own and (cls.__hash__ is not None or "__eq__" not in own)
-    cls = _with_fields(cls, options)
+    if not cls.__doc__:  # or the signature becomes the text, which it takes long to find
+        cls.__doc__ = cls.__name__
+    if _are_annotations(cls, given, options):
+        _note_fields(cls, given, options)
+    else:
+        cls = _with_fields(cls, given, options)
+    fields = dataclasses.fields(cls)
     frozen, eq = options.get("frozen", False), options.get("eq", True)
     methods: list[Callable[..., Any]] = []
     if options.get("init", True):
-        methods.append(_init(cls, frozen=frozen))
+        methods.append(_init(cls, fields, frozen=frozen))
     if options.get("repr", True):
-        methods.append(_repr(cls))
+        methods.append(_repr(fields))
     if eq:
-        methods.append(_eq(cls))
+        methods.append(_eq(fields))
     methods = [method for method in methods if method.__name__ not in own]
     if frozen:
-        methods += _guards(cls)
+        methods += _guards(cls, fields)
         if eq and not has_hash:
-            methods.append(_hash(cls))
+            methods.append(_hash(fields))
     elif eq and not has_hash:
         setattr(cls, "__hash__", None)  # noqa: B010  # pyright knows what type it has
     for method in methods:
@@ -69,7 +78,7 @@ def dataclass(cls: type[Any] | None = None, /, **options: Any) -> Any:
     return cls
 
 
-def _is_plain(cls: type[Any], options: dict[str, Any]) -> bool:
+def _is_plain(cls: type[Any], given: Mapping[str, object], options: Mapping[str, Any]) -> bool:
     if cls.__module__.partition(".")[0] not in _PACKAGES:
         return False
     if any(options.get(name) for name in ("order", "unsafe_hash", "weakref_slot")):
@@ -77,7 +86,7 @@ def _is_plain(cls: type[Any], options: dict[str, Any]) -> bool:
     frozen = bool(options.get("frozen"))
     if frozen and not cls.__dict__.keys().isdisjoint(("__setattr__", "__delattr__")):
         return False  # which is an error
-    if any("InitVar" in str(kind) for kind in inspect.get_annotations(cls).values()):
+    if any("InitVar" in str(kind) for kind in given.values()):
         return False
     if options.get("slots") and any(
         isinstance(value, dataclasses.Field) and not value.init for value in vars(cls).values()
@@ -91,27 +100,87 @@ def _is_frozen(cls: type[Any]) -> bool:
     return cls.__dict__["__dataclass_params__"].frozen
 
 
-def _with_fields(cls: type[Any], options: dict[str, Any]) -> type[Any]:
+def _are_annotations(
+    cls: type[Any], given: Mapping[str, object], options: Mapping[str, Any]
+) -> bool:
+    """Whether all annotations of a class, and nothing else of it, are fields."""
+    if options.get("slots") or any(map(_is_no_field, given.values())):
+        return False
+    for name, value in vars(cls).items():
+        is_field = isinstance(value, dataclasses.Field)
+        if is_field and name not in given:
+            return False  # which is an error, as is a default that can be changed
+        default: Any = getattr(cast("Any", value), "default", None) if is_field else value
+        if name in given and default.__class__.__hash__ is None:
+            return False
+    return True
+
+
+def _note_fields(cls: type[Any], given: Mapping[str, object], options: Mapping[str, Any]) -> None:
+    """Gives a class what says which fields it has."""
+    fields: dict[str, dataclasses.Field[Any]] = {}
+    for base in cls.__mro__[-1:0:-1]:
+        fields |= getattr(base, "__dataclass_fields__", {})
+    for name, kind in given.items():
+        found: Any = getattr(cls, name, dataclasses.MISSING)
+        if not isinstance(found, dataclasses.Field):
+            of_slot = isinstance(found, MemberDescriptorType)
+            found = dataclasses.field(default=dataclasses.MISSING if of_slot else found)
+        elif found.default is dataclasses.MISSING:  # pyright: ignore[reportUnknownMemberType]
+            delattr(cls, name)
+        else:
+            setattr(cls, name, found.default)  # pyright: ignore[reportUnknownMemberType]
+        found.name, found.type, found._field_type = name, kind, _FIELD  # noqa: SLF001
+        if found.kw_only is dataclasses.MISSING:
+            found.kw_only = options.get("kw_only", False)
+        fields[name] = found
+    cls.__dataclass_fields__ = fields
+    cls.__dataclass_params__ = _params(options)
+    if options.get("match_args", True) and "__match_args__" not in vars(cls):
+        positional = (f.name for f in dataclasses.fields(cls) if f.init and not f.kw_only)
+        cls.__match_args__ = tuple(positional)
+    if _REPLACE is not None and "__replace__" not in vars(cls):
+        cls.__replace__ = _REPLACE
+
+
+@dataclasses.dataclass
+class _Sample:
+    field: int
+
+
+_FIELD: Any = getattr(dataclasses.fields(_Sample)[0], "_field_type")  # noqa: B009  # it is private
+"""What tells fields from class variables."""
+_REPLACE: Any = vars(_Sample).get("__replace__")  # from Python 3.13 on
+_params_of: dict[tuple[tuple[str, Any], ...], Any] = {}
+
+
+def _params(options: Mapping[str, Any]) -> Any:
+    """What classes with these options say of them."""
+    key = tuple(options.items())
+    if key not in _params_of:
+        _params_of[key] = _library(type("_Options", (), {}), **options).__dataclass_params__
+    return _params_of[key]
+
+
+def _with_fields(cls: type[Any], given: Mapping[str, Any], options: Mapping[str, Any]) -> type[Any]:
     """The class as the standard library makes it if there is no method to make."""
     bases = [base for base in cls.__mro__[1:] if base in _made and _is_frozen(base)]
-    if not cls.__doc__:  # or the signature becomes the text, which it takes long to find
-        cls.__doc__ = cls.__name__
     # The library looks into the text of each annotation for what is no field.
-    given = inspect.get_annotations(cls)
     kinds = {name: kind if _is_no_field(kind) else object for name, kind in given.items()}
     if given:
         cls.__annotations__ = kinds
     with _lock:
+        theirs: list[Any] = [base.__dataclass_params__ for base in bases]
         for base in bases:  # they, and what inherits from them, are either all frozen or not
-            base.__dataclass_params__.frozen = False
+            base.__dataclass_params__ = _params({"frozen": False})
         try:
             none = dict.fromkeys(("init", "repr", "eq", "frozen"), False)
             cls = _library(cls, **{**options, **none})
         finally:
-            for base in bases:
-                base.__dataclass_params__.frozen = True
+            for base, params in zip(bases, theirs, strict=True):
+                base.__dataclass_params__ = params
     if given:
-        cls.__annotations__ = given
+        cls.__annotations__ = dict(given)
         for name, kind in given.items():
             if kinds[name] is object:
                 cls.__dataclass_fields__[name].type = kind
@@ -124,20 +193,23 @@ def _is_no_field(kind: object) -> bool:
     return not isinstance(kind, str) or "ClassVar" in kind or "KW_ONLY" in kind
 
 
-def _init(cls: type[Any], *, frozen: bool) -> Callable[..., None]:
+def _init(
+    cls: type[Any], fields: Iterable[dataclasses.Field[Any]], *, frozen: bool
+) -> Callable[..., None]:
     has_default = False
-    for field in dataclasses.fields(cls):
+    for field in fields:
         if field.init and not field.kw_only:
             if has_default and _is_required(field):
                 raise TypeError(f"non-default argument {field.name!r} follows default argument")
             has_default = not _is_required(field)
     compiled: Callable[..., None] | None = None
     calls = 0
+    assign = object.__setattr__ if frozen else setattr
 
     def __init__(self: Any, /, *args: Any, **keywords: Any) -> None:
         nonlocal compiled, calls
         calls += 1
-        if calls <= _FEW and _set_fields(cls, self, args, keywords):
+        if calls <= _FEW and _set_fields(assign, fields, self, args, keywords):
             return
         if compiled is None:
             compiled = _compiled_init(cls, frozen=frozen)
@@ -149,30 +221,40 @@ def _init(cls: type[Any], *, frozen: bool) -> Callable[..., None]:
     return __init__
 
 
-def _set_fields(cls: type[Any], self: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
+def _set_fields(
+    assign: Callable[[Any, str, Any], None],
+    fields: Iterable[dataclasses.Field[Any]],
+    self: Any,
+    args: tuple[Any, ...],
+    keywords: dict[str, Any],
+) -> bool:
     """Does what `__init__` does; nothing, and False, if the arguments do not fit."""
-    fields = dataclasses.fields(cls)
-    names = [field.name for field in fields if field.init and not field.kw_only]
-    given = dict(zip(names, args, strict=False))
-    if len(args) > len(names) or not given.keys().isdisjoint(keywords):
-        return False
-    given |= keywords
-    values: dict[str, Any] = {}
+    values: list[tuple[str, Any]] = []
+    place = named = 0
     for field in fields:
-        if field.init and field.name in given:
-            values[field.name] = given.pop(field.name)
+        name = field.name
+        if field.init and not field.kw_only and place < len(args):
+            if name in keywords:
+                return False
+            value = args[place]
+            place += 1
+        elif field.init and name in keywords:
+            value = keywords[name]
+            named += 1
         elif field.default_factory is not dataclasses.MISSING:
-            values[field.name] = field.default_factory()
-        elif field.init and field.default is not dataclasses.MISSING:
-            values[field.name] = field.default
-        elif field.init:
+            value = field.default_factory()
+        elif not field.init:
+            continue  # the class has its default, if there is one
+        elif field.default is dataclasses.MISSING:
             return False
-    if given:
+        else:
+            value = field.default
+        values.append((name, value))
+    if place < len(args) or named < len(keywords):
         return False
-    assign = object.__setattr__ if _is_frozen(cls) else setattr
-    for name, value in values.items():
+    for name, value in values:
         assign(self, name, value)
-    if hasattr(cls, "__post_init__"):
+    if hasattr(self, "__post_init__"):
         self.__post_init__()
     return True
 
@@ -222,17 +304,17 @@ def _values(fields: Iterable[dataclasses.Field[Any]]) -> Callable[[Any], tuple[A
     return lambda instance: (value(instance),)
 
 
-def _repr(cls: type[Any]) -> Callable[[Any], str]:
+def _repr(fields: Iterable[dataclasses.Field[Any]]) -> Callable[[Any], str]:
     def __repr__(self: Any) -> str:
-        shown = [f.name for f in dataclasses.fields(cls) if f.repr]
+        shown = [f.name for f in fields if f.repr]
         values = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
         return f"{type(self).__qualname__}({values})"
 
     return recursive_repr()(__repr__)
 
 
-def _eq(cls: type[Any]) -> Callable[[Any, Any], bool]:
-    values = _values(field for field in dataclasses.fields(cls) if field.compare)
+def _eq(fields: Iterable[dataclasses.Field[Any]]) -> Callable[[Any, Any], bool]:
+    values = _values([field for field in fields if field.compare])
 
     def __eq__(self: Any, other: Any) -> bool:
         if other.__class__ is self.__class__:
@@ -242,9 +324,8 @@ def _eq(cls: type[Any]) -> Callable[[Any, Any], bool]:
     return __eq__
 
 
-def _hash(cls: type[Any]) -> Callable[[Any], int]:
-    fields = dataclasses.fields(cls)
-    values = _values(f for f in fields if (f.compare if f.hash is None else f.hash))
+def _hash(fields: Iterable[dataclasses.Field[Any]]) -> Callable[[Any], int]:
+    values = _values([f for f in fields if (f.compare if f.hash is None else f.hash)])
 
     def __hash__(self: Any) -> int:
         return hash(values(self))
@@ -252,8 +333,8 @@ def _hash(cls: type[Any]) -> Callable[[Any], int]:
     return __hash__
 
 
-def _guards(cls: type[Any]) -> list[Callable[..., None]]:
-    names = {field.name for field in dataclasses.fields(cls)}
+def _guards(cls: type[Any], fields: Iterable[dataclasses.Field[Any]]) -> list[Callable[..., None]]:
+    names = {field.name for field in fields}
 
     def __setattr__(self: Any, name: str, value: object) -> None:
         if type(self) is cls or name in names:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr
 from furiosa_ir.backends.warboy.dialect.commands import ExecuteDotOp
+from furiosa_ir.backends.warboy.dialect.structured_data import Structure
 from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rewrite, rule
 
@@ -19,7 +20,7 @@ def other_zero_point(op: ExecuteDotOp, rw: Rewrite) -> Any:
     if values["x_zp"] != -128 or values["pads"] == (0, 0, 0, 0):
         return None
     values["x_zp"] = 5
-    properties = {"command": CommandAttr(replace(command, fields=tuple(values.items())))}
+    properties = {"command": CommandAttr(Structure(command.kind, tuple(values.items())))}
     made = ExecuteDotOp.create(
         operands=list(op.operands),
         result_types=[op.token.type],

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isqrt, prod
+from math import isqrt
 
 from furiosa_ir.backends.warboy.enf.records import (
     Command,
@@ -26,7 +26,6 @@ from furiosa_ir.backends.warboy.enf.records import (
     DramTile,
     DramView,
     Load,
-    Parameter,
     Pool,
     Shape4,
     SramTile,
@@ -34,7 +33,6 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.machine.description import Machine
-from furiosa_ir.backends.warboy.vector_engine import Instruction
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +84,9 @@ def command_cost(command: Command, machine: Machine) -> Cost:
             moved = transfer_bytes(source, machine) + transfer_bytes(target, machine)
             return dma_cost(moved, machine)
         case Vector():
-            return _vector_cost(command, machine)
-        case Dot():
-            return _dot_cost(command, machine)
-        case Pool():
-            return _pool_cost(command, machine)
+            return KernelCost(command, machine).at(command.operands, command.result)
+        case Dot() | Pool():
+            return KernelCost(command, machine).at((command.x, *command.operands), command.result)
 
 
 def dma_cost(transferred: int, machine: Machine) -> Cost:
@@ -130,20 +126,16 @@ def busiest_slice(tile: SramTile) -> Shape4:
 
 
 def _share(offset: int, extent: int, whole: int, parts: int) -> int:
-    block = _ceil(whole, parts)
-    first = min(extent, block - offset % block)
-    return max(first, min(extent - first, block))
+    block = -(-whole // parts)
+    first = block - offset % block
+    if first >= extent:
+        return extent
+    rest = extent - first
+    return max(first, min(rest, block))
 
 
 def _ceil(value: int, unit: int) -> int:
     return -(-value // unit)
-
-
-def _elements(shape: Sequence[int]) -> int:
-    product = 1
-    for extent in shape:
-        product *= extent
-    return product
 
 
 def _line_bytes(tile: SramTile, share: Shape4, machine: Machine) -> int:
@@ -153,35 +145,6 @@ def _line_bytes(tile: SramTile, share: Shape4, machine: Machine) -> int:
     if tile.order == "HCW":
         return n * h * c * _ceil(w * tile.element, line) * line
     return n * h * w * _ceil(c * tile.element, line) * line
-
-
-def _epilogue(
-    program: Sequence[Instruction],
-    operands: Sequence[SramTile],
-    parameters: Sequence[Parameter],
-    result: SramTile,
-    machine: Machine,
-) -> tuple[int, int, int]:
-    """(fetch, vector, commit) cycles of a vector program over the busiest slice's elements."""
-    share = busiest_slice(result)
-    written = _elements(share)
-    elements = written
-    loaded = sum(p.memory.size for p in parameters)
-    for tile in operands:
-        mine = busiest_slice(tile)
-        elements = max(elements, _elements(mine))
-        loaded += _line_bytes(tile, mine, machine)
-    passes = max(_ceil(len(program), machine.vector_stages), 1)
-    vector = _ceil(elements, machine.vector_lanes) * passes
-    lookups = sum(instruction.opcode == "lookup" for instruction in program)
-    ports = _ceil(elements * lookups * machine.lookup_port_cycles, machine.num_table_ports)
-    commit = _ceil(_line_bytes(result, share, machine), machine.commit_width)
-    return _ceil(loaded, machine.fetch_width), max(vector, ports), commit
-
-
-def _warmup(tiles: Sequence[SramTile], machine: Machine) -> int:
-    sharing = max(tile.slices[1] for tile in tiles)
-    return warmup(sharing, max(prod(tile.slices) for tile in tiles), machine)
 
 
 def warmup(sharing: int, slices: int, machine: Machine) -> int:
@@ -200,75 +163,129 @@ def warmup(sharing: int, slices: int, machine: Machine) -> int:
     return machine.warmup_base + machine.ctrl_delay + machine.hop_cycles * (sharing + across)
 
 
-def _vector_cost(command: Vector, machine: Machine) -> Cost:
-    fetch, vector, commit = _epilogue(
-        command.program, command.operands, command.parameters, command.result, machine
-    )
-    warmup = _warmup((*command.operands, command.result), machine)
-    return Cost(fetch=fetch, vector=vector, commit=commit, warmup=warmup)
-
-
 def _rows_read(rows: int, available: int, kernel: int, stride: int, dilation: int) -> int:
     """Input rows (or columns) that `rows` output ones read, no more than there are."""
     return max(min((rows - 1) * stride + (kernel - 1) * dilation + 1, available), 1)
 
 
-def _dot_cost(command: Dot, machine: Machine) -> Cost:
-    fetch, vector, commit = _epilogue(
-        command.program, command.operands, command.parameters, command.result, machine
-    )
-    n, rows, columns, outputs = busiest_slice(command.result)
-    _, kernel_h, kernel_w, inner = command.weight_shape
-    x = command.x
-    # Spread zeros (input_dilation) are not fetched, and the sequencer skips their products.
-    spread_h, spread_w = command.input_dilation
-    taps = _ceil(kernel_h, spread_h) * _ceil(kernel_w, spread_w)
-    if x.order == "HCW":
-        lines = _ceil(columns, machine.mac_width) * inner
-    elif inner == 1:
-        # Depthwise: the array's width takes channels, which nothing sums.
-        lines = columns * _ceil(outputs, machine.mac_width)
-    else:
-        lines = columns * _ceil(inner, machine.mac_width)
-    depthwise_lanes = x.order != "HCW" and inner == 1
-    sets = 1 if depthwise_lanes else _ceil(outputs, machine.mac_height)
-    dot = _ceil(n * rows * lines * taps * sets * 100, machine.dot_efficiency_percent)
-    groups_here = _ceil(outputs * command.group, command.weight_shape[0])
-    channels = min(inner * groups_here, x.extent[3])
-    read = _rows_read(
-        _ceil(rows, spread_h), x.extent[1], kernel_h, command.strides[0], command.dilations[0]
-    )
-    loaded = _line_bytes(x, (n, read, x.extent[2], channels), machine)
-    if command.weight is not None:
-        loaded += outputs * kernel_h * kernel_w * inner
-    if command.bias is not None:
-        loaded += outputs * 4
-    return Cost(
-        fetch=fetch + _ceil(loaded, machine.fetch_width),
-        dot=dot,
-        vector=vector,
-        commit=commit,
-        warmup=_warmup((x, command.result), machine),
-    )
+class KernelCost:
+    """What a step of a kernel costs, wherever its tiles lie.
 
+    What does not depend on where is looked at once: the planner asks for a kernel's cycles with
+    dozens of layouts of its buffers.
 
-def _pool_cost(command: Pool, machine: Machine) -> Cost:
-    fetch, vector, commit = _epilogue(
-        command.program, command.operands, command.parameters, command.result, machine
-    )
-    n, rows, columns, channels = busiest_slice(command.result)
-    x = command.x
-    kernel_h, kernel_w = command.window
-    read = _rows_read(rows, x.extent[1], kernel_h, command.strides[0], command.dilations[0])
-    loaded = _line_bytes(x, (n, read, x.extent[2], channels), machine)
-    if x.order == "HCW":
-        lines = _ceil(columns, machine.mac_width) * channels
-    else:
-        lines = columns * _ceil(channels, machine.mac_width)
-    return Cost(
-        fetch=fetch + _ceil(loaded, machine.fetch_width),
-        dot=n * rows * lines * kernel_h * kernel_w,
-        vector=vector,
-        commit=commit,
-        warmup=_warmup((x, command.result), machine),
-    )
+    Args:
+        command: the step; of its tiles, the result's extent alone matters here.
+        machine: the target.
+    """
+
+    __slots__ = ("_command", "_lookups", "_machine", "_parameters", "_passes")
+
+    def __init__(self, command: Dot | Pool | Vector, machine: Machine) -> None:
+        self._command, self._machine = command, machine
+        program = command.program
+        self._passes = max(_ceil(len(program), machine.vector_stages), 1)
+        self._lookups = [instruction.opcode for instruction in program].count("lookup")
+        self._parameters = sum([p.memory.size for p in command.parameters])
+
+    def at(self, tiles: Sequence[SramTile], result: SramTile) -> Cost:
+        """The cost with these tiles in place of the command's.
+
+        Args:
+            tiles: what the engine reads first (not of a `Vector`), then the program's operands.
+            result: what it writes.
+        """
+        command = self._command
+        share = busiest_slice(result)
+        if isinstance(command, Vector):
+            return self._with_epilogue(share, tiles, result, tiles, 0, 0)
+        x = tiles[0]
+        if isinstance(command, Dot):
+            loaded, dot = self._products(command, x, share)
+        else:
+            loaded, dot = self._windows(command, x, share)
+        return self._with_epilogue(share, tiles[1:], result, (x,), loaded, dot)
+
+    def _with_epilogue(
+        self,
+        share: Shape4,
+        operands: Sequence[SramTile],
+        result: SramTile,
+        sources: Sequence[SramTile],
+        loaded: int,
+        dot: int,
+    ) -> Cost:
+        """The cost with the vector program over the busiest slice's elements.
+
+        Args:
+            share: of the result that the busiest slice writes.
+            operands: of the program.
+            result: where it goes.
+            sources: the tiles that data comes from.
+            loaded, dot: bytes that the dot-product engine reads, and cycles that it takes.
+        """
+        machine = self._machine
+        n, rows, columns, channels = share
+        elements = n * rows * columns * channels
+        fetched = self._parameters
+        for tile in operands:
+            mine = busiest_slice(tile)
+            n, rows, columns, channels = mine
+            elements = max(elements, n * rows * columns * channels)
+            fetched += _line_bytes(tile, mine, machine)
+        fetch, width = -(-fetched // machine.fetch_width), machine.fetch_width
+        if loaded:
+            fetch += -(-loaded // width)
+        vector = -(-elements // machine.vector_lanes) * self._passes
+        if self._lookups:
+            ports = elements * self._lookups * machine.lookup_port_cycles
+            vector = max(vector, -(-ports // machine.num_table_ports))
+        commit = -(-_line_bytes(result, share, machine) // machine.commit_width)
+        ho, sharing = result.slices
+        slices = ho * sharing
+        for tile in sources:
+            ho, co = tile.slices
+            sharing, slices = max(sharing, co), max(slices, ho * co)
+        return Cost(0, fetch, dot, vector, commit, warmup(sharing, slices, machine))
+
+    def _products(self, command: Dot, x: SramTile, share: Shape4) -> tuple[int, int]:
+        """(bytes loaded, cycles) of the products that the busiest slice sums."""
+        machine = self._machine
+        n, rows, columns, outputs = share
+        _, kernel_h, kernel_w, inner = command.weight_shape
+        # Spread zeros (input_dilation) are not fetched, and the sequencer skips their products.
+        spread_h, spread_w = command.input_dilation
+        taps = _ceil(kernel_h, spread_h) * _ceil(kernel_w, spread_w)
+        sets = _ceil(outputs, machine.mac_height)
+        if x.order == "HCW":
+            lines = _ceil(columns, machine.mac_width) * inner
+        elif inner == 1:
+            # Depthwise: the array's width takes channels, which nothing sums.
+            lines, sets = columns * _ceil(outputs, machine.mac_width), 1
+        else:
+            lines = columns * _ceil(inner, machine.mac_width)
+        dot = _ceil(n * rows * lines * taps * sets * 100, machine.dot_efficiency_percent)
+        groups_here = _ceil(outputs * command.group, command.weight_shape[0])
+        channels = min(inner * groups_here, x.extent[3])
+        read = _rows_read(
+            _ceil(rows, spread_h), x.extent[1], kernel_h, command.strides[0], command.dilations[0]
+        )
+        loaded = _line_bytes(x, (n, read, x.extent[2], channels), machine)
+        if command.weight is not None:
+            loaded += outputs * kernel_h * kernel_w * inner
+        if command.bias is not None:
+            loaded += outputs * 4
+        return loaded, dot
+
+    def _windows(self, command: Pool, x: SramTile, share: Shape4) -> tuple[int, int]:
+        """(bytes loaded, cycles) of the windows that the busiest slice reduces."""
+        machine = self._machine
+        n, rows, columns, channels = share
+        kernel_h, kernel_w = command.window
+        read = _rows_read(rows, x.extent[1], kernel_h, command.strides[0], command.dilations[0])
+        loaded = _line_bytes(x, (n, read, x.extent[2], channels), machine)
+        if x.order == "HCW":
+            lines = _ceil(columns, machine.mac_width) * channels
+        else:
+            lines = columns * _ceil(channels, machine.mac_width)
+        return loaded, n * rows * lines * kernel_h * kernel_w

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
-from functools import cache
+from dataclasses import replace
 from typing import Any, cast
 
 from xdsl.ir import SSAValue
@@ -36,23 +35,6 @@ _RECORDS: dict[str, type[Any]] = {
 _TOKEN = TokenType()
 
 
-@cache
-def _members(cls: type[Any]) -> tuple[str, tuple[str, ...]]:
-    return kind_name(cls), tuple(f.name for f in fields(cls))
-
-
-def _structure(value: Any) -> Any:
-    if isinstance(value, tuple):
-        items = cast("tuple[Any, ...]", value)
-        if items and (isinstance(items[0], tuple) or is_dataclass(items[0])):
-            return tuple(_structure(item) for item in items)
-        return items
-    if is_dataclass(value):
-        kind, names = _members(type(value))
-        return Structure(kind, tuple((n, _structure(getattr(value, n))) for n in names))
-    return value
-
-
 def _record(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_record(item) for item in cast("tuple[Any, ...]", value))
@@ -66,12 +48,9 @@ def _record(value: Any) -> Any:
 
 def command_op(command: Command, waits: Sequence[SSAValue]) -> CommandOp:
     """The operation of a command that waits for these tokens."""
-    kind, names = _members(type(command))
-    attribute = CommandAttr(
-        Structure(kind, tuple((n, _structure(getattr(command, n))) for n in names if n != "waits"))
-    )
-    return COMMAND_OF_KIND[kind].build(
-        operands=[list(waits)], result_types=[_TOKEN], properties={"command": attribute}
+    structure = Structure.of(command, without="waits")
+    return COMMAND_OF_KIND[structure.kind].create(
+        operands=waits, result_types=[_TOKEN], properties={"command": CommandAttr(structure)}
     )
 
 
@@ -82,6 +61,9 @@ def command_record(op: CommandOp, waits: tuple[int, ...]) -> Command:
         OperationFailure: its attribute has not the record's fields.
     """
     body = op.command.data
+    known: Command | None = body.record
+    if known is not None:
+        return known if known.waits == waits else replace(known, waits=waits)
     if any(name == "waits" for name, _ in body.fields):
         raise OperationFailure.of(op, "what a command waits for are its operands")
     try:

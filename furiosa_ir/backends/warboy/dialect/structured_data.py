@@ -17,6 +17,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
+from typing_extensions import override
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
@@ -24,22 +25,74 @@ Value: TypeAlias = Any
 """int, str, bool, None, a tuple of values, a dataclass or a `Structure`."""
 
 
-@dataclass(frozen=True, slots=True)
 class Structure:
     """Structured data of a kind that this level does not know by type (an ENF command, say).
 
     Attributes:
         kind: its name.
-        fields: (name, value) in order.
+        record: what `of` made it of, which says the same as its fields; None of what text says.
     """
 
-    kind: str
-    fields: tuple[tuple[str, Value], ...]
+    __slots__ = ("_fields", "_names", "kind", "record")
+
+    def __init__(self, kind: str, fields: tuple[tuple[str, Value], ...]) -> None:
+        self.kind = kind
+        self.record: Value = None
+        self._names: tuple[str, ...] = ()
+        self._fields: tuple[tuple[str, Value], ...] | None = fields
+
+    @classmethod
+    def of(cls, record: Value, without: str | None = None) -> Structure:
+        """Of a dataclass, but for one of its fields; the others are listed when they are asked for.
+
+        A network has hundreds of commands, and most are neither printed nor compared.
+        """
+        kind, names = _members(cast("type[Any]", type(record)))
+        made = cls(kind, ())
+        made.record, made._fields = record, None
+        made._names = tuple([name for name in names if name != without])
+        return made
+
+    @property
+    def fields(self) -> tuple[tuple[str, Value], ...]:
+        """(name, value) in order."""
+        if self._fields is None:
+            self._fields = tuple((n, _structure(getattr(self.record, n))) for n in self._names)
+        return self._fields
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Structure):
+            return NotImplemented
+        return self.kind == other.kind and self.fields == other.fields
+
+    @override
+    def __hash__(self) -> int:
+        return hash((self.kind, self.fields))
+
+    @override
+    def __repr__(self) -> str:
+        return f"Structure({self.kind!r}, {self.fields!r})"
 
 
+def _structure(value: Value) -> Value:
+    if isinstance(value, tuple):
+        items = cast("tuple[Value, ...]", value)
+        if items and (isinstance(items[0], tuple) or is_dataclass(items[0])):
+            return tuple(_structure(item) for item in items)
+        return items
+    return Structure.of(value) if is_dataclass(value) else value
+
+
+@cache
 def kind_name(cls: type[Any]) -> str:
     """How a dataclass is called in text: `SramTile` -> `sram_tile`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+
+@cache
+def _members(cls: type[Any]) -> tuple[str, tuple[str, ...]]:
+    return kind_name(cls), tuple(f.name for f in fields(cls))
 
 
 def print_value(value: Value, printer: Printer) -> None:

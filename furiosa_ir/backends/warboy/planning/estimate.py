@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from furiosa_ir.backends.warboy.command_cost import command_cost, transfer_bytes
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4, Stage
 from furiosa_ir.backends.warboy.enf.records import (
-    Command,
     Dot,
     DramTile,
     Parameter,
@@ -29,7 +28,7 @@ _ORIGIN: Shape4 = (0, 0, 0, 0)
 
 def step_command(
     task: Task, operands_at: Sequence[SramTile | None], result: SramTile, machine: Machine
-) -> Command:
+) -> Dot | Pool | Vector:
     """One step of a kernel as far as its cost depends on it: neither addresses nor registers.
 
     Args:
@@ -39,11 +38,13 @@ def step_command(
         machine: for the striping of parameters.
     """
     geometry = task.geometry
-    program = tuple(Instruction(opcode, ()) for opcode in task.opcodes)
+    program = tuple([Instruction(opcode, ()) for opcode in task.opcodes])
     parameters = tuple(
-        Parameter(SramFlat(0, p.size, flat_bytes(p.size, machine)), (1, 1, 1, 1), 1)
-        for p, name in zip(geometry.parameters, task.roles, strict=True)
-        if p is not None and name == ""
+        [
+            Parameter(SramFlat(0, p.size, flat_bytes(p.size, machine)), (1, 1, 1, 1), 1)
+            for p, name in zip(geometry.parameters, task.roles, strict=True)
+            if p is not None and name == ""
+        ]
     )
     tiles = [tile for tile in operands_at if tile is not None]
     if geometry.kind == "vector":

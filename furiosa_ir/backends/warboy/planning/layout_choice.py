@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from furiosa_ir.backends.warboy.command_cost import command_cost
+from furiosa_ir.backends.warboy.command_cost import KernelCost
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding
 from furiosa_ir.backends.warboy.enf.records import SramTile
 from furiosa_ir.backends.warboy.machine import Machine
@@ -59,6 +59,11 @@ class LayoutModel:
         }
         self.layouts = [self._first_guess(storage) for storage in storages]
         self._smallest: dict[int, int] = {}
+        self._costs: dict[int, KernelCost] = {}
+        self._bindings = {
+            k: tuple(p for p in (*task.operands, task.result) if p is not None)
+            for k, task in tasks.items()
+        }
 
     def _first_guess(self, storage: Storage) -> Layout:
         dots = [k for k in storage.writers if self._tasks[k].geometry.kind in DOTS]
@@ -117,22 +122,32 @@ class LayoutModel:
         best, best_cost = self.layouts[buffer], float("inf")
         for layout in self.candidates(buffer):
             self.layouts[buffer] = layout
-            cost = sum(map(self.cost, around)) + self.waste(buffer)
-            if (cost, layout.slice_bytes) < (best_cost, best.slice_bytes):
-                best, best_cost = layout, cost
+            cycles = 0
+            for k in around:
+                cycles += self.cost(k)
+                if cycles > best_cost:
+                    break  # whatever the others take, it is not the best
+            else:
+                cost = cycles + self.waste(buffer)
+                if (cost, layout.slice_bytes) < (best_cost, best.slice_bytes):
+                    best, best_cost = layout, cost
         self.layouts[buffer] = best
 
     def cost(self, k: int) -> int:
         """The cycles of a kernel in one step, its buffers in SRAM as they stand."""
-        task = self._tasks[k]
-        bindings = [p for p in (*task.operands, task.result) if p is not None]
+        bindings, kind = self._bindings[k], self._kinds[k]
         here = [self.layouts[p.buffer] for p in bindings]
-        key = (self._kinds[k], *[(layout.slices, layout.order) for layout in here])
+        key = (kind, *[(layout.slices, layout.order) for layout in here])
         cycles = self._cycles.get(key)
         if cycles is None:
-            tiles = [None if p is None else self._tile(p) for p in task.operands]
-            command = step_command(task, tiles, self._tile(task.result), self._machine)
-            cycles = self._cycles[key] = command_cost(command, self._machine).cycles
+            *operands, result = [self._tile(p) for p in bindings]
+            cost = self._costs.get(kind)
+            if cost is None:
+                task, given = self._tasks[k], iter(operands)
+                tiles = [None if p is None else next(given) for p in task.operands]
+                command = step_command(task, tiles, result, self._machine)
+                cost = self._costs[kind] = KernelCost(command, self._machine)
+            cycles = self._cycles[key] = cost.at(operands, result).cycles
         return cycles
 
     def _tile(self, binding: OperandBinding) -> SramTile:

@@ -8,9 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from xdsl.printer import Printer
 
-from furiosa_ir.backends.warboy.dialect.attributes import LayersAttr
+from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, LayersAttr
 from furiosa_ir.backends.warboy.dialect.plan import LayerRow, LayerTable
-from furiosa_ir.backends.warboy.dialect.structured_data import print_value
+from furiosa_ir.backends.warboy.dialect.structured_data import Structure, print_value
+from furiosa_ir.backends.warboy.enf.records import DramFlat, Load, SramFlat
 from furiosa_ir.ir.text import parse_module
 
 
@@ -27,3 +28,19 @@ def test_any_name_is_read_again(name: str):
     (parsed,) = parse_module(text).attributes.values()
     assert isinstance(parsed, LayersAttr)
     assert parsed.data == table
+
+
+def test_a_records_structure_is_that_of_its_text():
+    """Its fields are listed when they are asked for, and are as if they had been written."""
+    load = Load(DramFlat("constant", 64, 99), SramFlat(0, 99, 32), 3, waits=(1, 2))
+    made = Structure.of(load, without="waits")
+    assert made.record is load
+    assert [name for name, _ in made.fields] == ["source", "target", "layer"]
+    stream = StringIO()
+    print_value(made, Printer(stream))
+    text = f"builtin.module attributes {{a.load = #warboy.command<{stream.getvalue()}>}} {{}}"
+    (parsed,) = parse_module(text).attributes.values()
+    assert isinstance(parsed, CommandAttr)
+    assert parsed.data.record is None
+    assert (parsed.data, hash(parsed.data)) == (made, hash(made))
+    assert Structure("load", made.fields[1:]) != made

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
-from furiosa_ir.backends.warboy.command_cost import busiest_slice, command_cost, contiguous_runs
+from furiosa_ir.backends.warboy.command_cost import (
+    KernelCost,
+    busiest_slice,
+    command_cost,
+    contiguous_runs,
+)
 from furiosa_ir.backends.warboy.enf.records import (
     Dot,
     DramTile,
     Load,
+    Pool,
     SramFlat,
     SramTile,
     Vector,
 )
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
+from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.errors import CompilationFailure, FormatFailure
 
 
@@ -112,3 +120,27 @@ def test_vector_is_bound_by_its_slowest_unit():
     x = tile((1, 56, 56, 64), (8, 8))
     cost = command_cost(Vector((x, x), (), (), x, 0), machine)
     assert cost.cycles == max(cost.fetch, cost.vector, cost.commit) + cost.warmup
+
+
+def test_a_kernels_cost_follows_its_tiles():
+    """What is kept of a kernel depends on none of them."""
+    machine = load_machine("warboy-2pe")
+    layouts = [((1, 64), "HWC"), ((4, 16), "HCW"), ((56, 2), "HCW"), ((8, 8), "HWC")]
+    tiles = [replace(tile((1, 56, 56, 64), slices), order=order) for slices, order in layouts]
+    lookup = (Instruction("lookup", ()),)
+    x = tiles[0]
+    kernels = (
+        Vector((x, x), (), lookup, x, 0),
+        Pool(x, "max", (3, 3), (1, 1), (1, 1), (1, 1, 1, 1), 0, (x,), (), lookup, x, 0),
+    )
+    for kernel in kernels:
+        cost = KernelCost(kernel, machine)
+        found: set[int] = set()
+        for first, second, result in product(tiles, repeat=3):
+            if isinstance(kernel, Vector):
+                moved = replace(kernel, operands=(first, second), result=result)
+            else:
+                moved = replace(kernel, x=first, operands=(second,), result=result)
+            assert cost.at((first, second), result) == command_cost(moved, machine)
+            found.add(cost.at((first, second), result).cycles)
+        assert len(found) > 4
