@@ -84,7 +84,7 @@ def test_schedule_quality_says_what_inspect_says(
     assert row.dram_ratio == said["dram_traffic_bytes"] / said["dram_compulsory_bytes"]
     assert row.sram_ratio == said["sram_peak_bytes"] / said["sram_bound_bytes"]
     assert quality.geometric_mean([1, 4]) == pytest.approx(2)
-    assert f"| geometric mean |  |  | {row.ratio:.2f} |" in quality.markdown([row], "warboy-2pe")
+    assert f"| geometric mean |  |  |  | {row.ratio:.2f} |" in quality.markdown([row], "warboy-2pe")
 
 
 @pytest.mark.parametrize("target", ["warboy", "warboy-2pe"])

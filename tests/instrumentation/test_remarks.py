@@ -206,8 +206,16 @@ def test_a_kernel_of_its_own_for_a_second_reader():
             "missed: graph.add in @npu_3: graph-sink-movement/movement: transposes stay before it",
         ),
         (
+            "backends/warboy/passes/plan_tiles-columns.mlir",
+            "passed: layer y: plan-tiles/overlap: in 4 tiles of 1x128x32x64: while one is made, ",
+        ),
+        (
             "backends/warboy/passes/plan_tiles-tiles.mlir",
-            "passed: layer y: plan-tiles/overlap: in 8 tiles: one is stored while the next is made",
+            "missed: layer y: plan-tiles/tiles: in 4 tiles of 1x112x448x64, the result being ",
+        ),
+        (
+            "backends/warboy/passes/copy_parts.mlir",
+            "passed: warboy.pool in @npu_0: copy-parts/part: its result is copied into a ",
         ),
     ],
 )
@@ -378,7 +386,7 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Told:
-    """A compile of SSD-ResNet34 for one PE, and what was said on the way."""
+    """A compile for one PE, and what was said on the way."""
 
     program: Program
     entries: list[dict[str, Any]]
@@ -408,12 +416,13 @@ class Told:
 
 @pytest.fixture(scope="module")
 def told(corpus: Callable[[str], Path]) -> Told:
+    return compiled(corpus("ssd_resnet34_1200_qdq_int8.onnx"))
+
+
+def compiled(source: Path) -> Told:
     lines: list[str] = []
-    made = compile_source(
-        corpus("ssd_resnet34_1200_qdq_int8.onnx"),
-        target="warboy",
-        instrumentation=[Remarks(lines.append, as_json=True)],
-    )
+    remarks = Remarks(lines.append, as_json=True)
+    made = compile_source(source, target="warboy", instrumentation=[remarks])
     assert made.program is not None
     return Told(made.program, [json.loads(line) for line in lines])
 
@@ -448,7 +457,9 @@ def tiles_loaded(commands: list[Command]) -> list[int]:
     ]
 
 
-def test_what_tiles_load_more_than_once(told: Told):
+def test_what_tiles_load_more_than_once():
+    """Rows that do not fit beside their operand's overlap by those that a window reads twice."""
+    told = compiled(FILECHECK / "backends" / "warboy" / "passes" / "plan_tiles-tiles.mlir")
     reloaded = told.figures("plan-tiles/reload")
     assert reloaded
     for layers, figures in reloaded:

@@ -42,6 +42,7 @@ def test_passes_of_the_module_are_none_of_a_function():
         "lower-to-ftensor",
         "fuse-kernels",
         "assign-views",
+        "copy-parts",
         "plan-tiles",
         "allocate",
         "schedule",

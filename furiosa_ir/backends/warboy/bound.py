@@ -137,9 +137,14 @@ def _warmups(rows: int, machine: Machine) -> tuple[Array, Array]:
 def _by_layer(commands: Sequence[Command]) -> Collection[list[Dot | Pool | Vector]]:
     layers: dict[int, list[Dot | Pool | Vector]] = defaultdict(list)
     for command in commands:
-        if not isinstance(command, Load | Store | Copy):
+        if not isinstance(command, Load | Store | Copy) and not _only_moves(command):
             layers[command.layer].append(command)
     return layers.values()
+
+
+def _only_moves(command: Dot | Pool | Vector) -> bool:
+    """Whether it is a copy in SRAM: another plan could have done without it."""
+    return isinstance(command, Vector) and not command.program
 
 
 def _layer(commands: Sequence[Dot | Pool | Vector], machine: Machine) -> dict[str, float]:

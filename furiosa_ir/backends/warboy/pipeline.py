@@ -67,6 +67,8 @@ WARBOY = Phase(
         # Once it is known which operations share a kernel, so is what each kernel wants of its
         # operands; where two disagree, copies are made, which the plan has to count.
         "assign-views",
+        # Only now it is known what is written in place, and where; and it makes kernels.
+        "copy-parts",
         # From here on nothing is rewritten: all kernels and the buffers that they fill are there.
         "plan-tiles",
         # The plan says how long each buffer lives, and that, where it can lie ...

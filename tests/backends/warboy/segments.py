@@ -18,6 +18,7 @@ from furiosa_ir.backends.warboy.enf.records import NpuSegment
 from furiosa_ir.backends.warboy.machine import Machine, load_machine
 from furiosa_ir.backends.warboy.passes.allocate import allocate_segments
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
+from furiosa_ir.backends.warboy.passes.copy_parts import copy_parts
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
 from furiosa_ir.backends.warboy.passes.plan_tiles import plan_segments
 from furiosa_ir.backends.warboy.passes.schedule import schedule
@@ -88,6 +89,7 @@ def compile_segment(
     if rewrite is not None:
         rewrite(function)
     assign_views(function)
+    copy_parts(function, machine)
     plan_segments([function], machine)
     allocate_segments([function], machine)
     schedule(function, machine)

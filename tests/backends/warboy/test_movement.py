@@ -229,3 +229,15 @@ def test_one_argument_under_two_views(machine: Machine) -> None:
         return [p.conv(a[0], 4), p.conv(a[0], 5, layout="NHWC"), p.matmul(a[0], 3)]
 
     check([(1, 6, 5, 7)], build, machine)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_concatenation_of_an_argument_within_another(axis: int) -> None:
+    """Only DRAM wants the whole, in which the inner one is a part: it is written in place."""
+
+    def build(emit, args):
+        p = Pieces(emit)
+        inner = p.concat(axis, args[0], p.conv(args[0], 3))
+        return p.concat(axis, inner, p.conv(args[0], 3), p.concat(axis, args[0], args[0]))
+
+    check([(1, 3, 4, 5)], build)

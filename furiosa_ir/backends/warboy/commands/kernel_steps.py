@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from furiosa_ir.backends.warboy.commands.vector_program import vector_program
 from furiosa_ir.backends.warboy.dialect.kernels import DotOp, KernelOp, PoolOp
@@ -257,6 +258,41 @@ class KernelSteps:
                 yield Load(source, target, self._layer), Window(operand, offset, extent)
             slot = self._loaded[operand][0]
             self._windows[operand, step.number] = self._stage(operand, binding, slot, window[1])
+
+    def fill_parts(self, buffer: int) -> list[tuple[Shape4, Shape4]]:
+        """The windows of a buffer to load one after the other, so that no step waits for all.
+
+        Columns, in whole lines, or images, as the steps read them; none where they read all of it,
+        or other parts. Together they are the whole buffer.
+        """
+        shape, binding = self._dram.memory.buffers[buffer].shape, self._plan.operands[0]
+        whole, tile = self._geometry.result, self._plan.tile
+        reads = [b.buffer for b in self._plan.operands if isinstance(b, OperandBinding)]
+        if not isinstance(binding, OperandBinding) or binding.buffer != buffer:
+            return []
+        if binding.extent != shape or reads.count(buffer) != 1 or tile == whole:
+            return []
+        if (tile[1], tile[3]) != (whole[1], whole[3]):
+            return []
+        parts: list[tuple[Shape4, Shape4]] = []
+        loaded: dict[tuple[int, int], int] = {}
+
+        def load(images: tuple[int, int], high: int) -> None:
+            low = loaded.get(images, 0)
+            if high > low:
+                loaded[images] = high
+                extent = (images[1], shape[1], high - low, shape[CHANNELS])
+                parts.append(((images[0], 0, low, 0), extent))
+
+        line = self._machine.line_bytes
+        for step in self.steps:
+            window = step.reads.windows[0]
+            assert window is not None
+            (image, _, left, _), (images, _, columns, _) = window
+            load((image, images), min(-(-(left + columns) // line) * line, shape[2]))
+        for images in list(loaded):
+            load(images, shape[2])
+        return parts if sum(prod(extent) for _, extent in parts) == prod(shape) else []
 
     def _stage(self, operand: int, binding: OperandBinding, slot: int, extent: Shape4) -> SramTile:
         stage = binding.stage

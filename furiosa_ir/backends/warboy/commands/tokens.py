@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
+
 import numpy as np
+import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.enf.commands import SramPlace, kind_of
-from furiosa_ir.backends.warboy.enf.records import Command
+from furiosa_ir.backends.warboy.enf.records import Command, SramTile
 
 DMA, NPU = 0, 1
 GRANULE = 32
@@ -41,8 +45,8 @@ class TokenTracker:
         other = 1 - engine
         latest = -1
         written = kind.sram_written(command)
-        reads = [_range(place) for place in kind.sram_read(command)]
-        writes = [] if written is None else [_range(written)]
+        reads = [_granules(place) for place in kind.sram_read(command)]
+        writes = [] if written is None else [_granules(written)]
         for part in reads:
             latest = max(latest, int(self._written[other, part].max()))
         for part in writes:
@@ -61,6 +65,41 @@ class TokenTracker:
         return (latest,)
 
 
-def _range(memory: SramPlace) -> slice:
+Granules = slice | npt.NDArray[np.intp]
+"""Which granules of a slice: a range, or numbers."""
+
+
+def _granules(memory: SramPlace) -> Granules:
+    """The granules that a place takes of a slice: of a window those that any slice has of it.
+
+    So the columns of a buffer can be loaded, worked on and stored one part after the other.
+    """
     first = memory.address // GRANULE
+    if isinstance(memory, SramTile) and memory.extent != memory.shape:
+        return first + _of_window(memory)
     return slice(first, first + -(-memory.slice_bytes // GRANULE))
+
+
+def _of_window(tile: SramTile) -> npt.NDArray[np.intp]:
+    """The granules of a window, from the buffer's first one on."""
+    images, rows, columns, channels = zip(tile.offset, tile.extent, strict=True)
+    _, height, _, depth = tile.shape
+    per_granule = GRANULE // tile.element
+    local = (
+        range(images[0], sum(images)),
+        _local(*rows, -(-height // tile.slices[0])),
+        range(columns[0], sum(columns)),
+        _local(*channels, -(-depth // tile.slices[1])),
+    )
+    axes = local if tile.order == "HWC" else (local[0], local[1], local[3], local[2])
+    innermost = np.unique(np.asarray(axes[3], np.intp) // per_granule)
+    *outer, last = tile.local_shape
+    lines = np.arange(prod(outer) * (last // per_granule)).reshape(*outer, -1)
+    return lines[np.ix_(*map(np.asarray, axes[:3]), innermost)].ravel()
+
+
+def _local(offset: int, extent: int, block: int) -> Sequence[int]:
+    """Where, in blocks of this size, a range lies: in all of each if it is as long as one."""
+    if extent >= block:
+        return range(block)
+    return sorted({(offset + i) % block for i in range(extent)})

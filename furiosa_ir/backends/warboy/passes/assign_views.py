@@ -324,7 +324,9 @@ def _fill_parts(block: Block, views: Views) -> None:
             else:
                 foreign.append(index)
         images = op.axis.value.data == 0
-        if (foreign or images) and not _read_in_sram(op.result):
+        # A part of a larger one, which came before, is written in place like that.
+        kept = op.result in claimed or _read_in_sram(op.result)
+        if (foreign or images) and not kept:
             if heard() and foreign:
                 parts = described(*(op.operands[index].owner for index in foreign))
                 _tell_copy(op, f"only DRAM wants it, and no kernel of its own makes {parts}")

@@ -19,12 +19,12 @@ from furiosa_ir.backends.warboy.planning.assigned_views import read_views
 from furiosa_ir.backends.warboy.planning.decisions import take_decisions
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
-from furiosa_ir.backends.warboy.planning.layout_choice import choose_layouts
-from furiosa_ir.backends.warboy.planning.live_ranges import Workload
+from furiosa_ir.backends.warboy.planning.layout_choice import LayoutModel
 from furiosa_ir.backends.warboy.planning.pinning import SegmentPlan, plan_program
 from furiosa_ir.backends.warboy.planning.remarks import tell_copies, tell_shared_weights
 from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
 from furiosa_ir.backends.warboy.planning.tiles import Task
+from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.ir.passes import Pass
@@ -46,28 +46,43 @@ class PlanTiles(Pass):
         %y = warboy.dot %a = %x, %b = %w, ... {views = ..., plan = #warboy.plan<kernel_plan(
           operands = (operand_binding(buffer = 0, ...), parameter_binding(size = 216, ...), ...),
           result = ..., tile = (1, 4, 4, 8), ...)>}
+
+    Attributes:
+        pin: parameters may stay in SRAM from run to run; without, every run loads them.
+        overlap: kernels may work by columns, and results stay longer, so that inputs are loaded and
+            outputs stored meanwhile.
     """
 
     name = "plan-tiles"
     reads_target = True
 
+    pin: bool = True
+    overlap: bool = True
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         require(op, self.name)
         machine = machine_of(op)
         functions = [f for f in op.ops if isinstance(f, FuncOp) and is_npu(f)]
-        plan_segments(functions, machine)
+        plan_segments(functions, machine, pin=self.pin, overlap=self.overlap)
         for function in functions:
             note_plan(op, function)
 
 
-def plan_segments(functions: Sequence[FuncOp], machine: Machine) -> None:
+def plan_segments(
+    functions: Sequence[FuncOp], machine: Machine, *, pin: bool = True, overlap: bool = True
+) -> None:
     """Plans all segments of a program in place: they share the SRAM that pinned parameters take.
+
+    Args:
+        functions: the segments.
+        machine: the target.
+        pin, overlap: as in `PlanTiles`.
 
     Raises:
         CompilationFailure: a kernel does not fit into SRAM in any way.
     """
-    prepared = [prepare(function, machine) for function in functions]
-    plans = plan_program([each.workload for each in prepared], machine)
+    prepared = [prepare(function, machine, overlap=overlap) for function in functions]
+    plans = plan_program([each.workload for each in prepared], machine, pin=pin)
     for each, plan in zip(prepared, plans, strict=True):
         _write(each, plan, machine)
 
@@ -89,12 +104,32 @@ class Prepared:
     workload: Workload
 
 
-def prepare(function: FuncOp, machine: Machine) -> Prepared:
+def prepare(function: FuncOp, machine: Machine, *, overlap: bool = True) -> Prepared:
     """Storage and layouts of one segment: those that it says (`planning.decisions`), or the best.
 
     Raises:
         CompilationFailure: what it says is not to be done.
     """
+    kernels, tasks, storage = make_tasks(function)
+    for buffer in range(len(storage.buffers)):
+        storage.allocation(buffer)
+    decisions = take_decisions(function)
+    model = LayoutModel(tasks, storage.buffers, machine)
+    if decisions is None:
+        model.improve_all()
+    else:
+        model.layouts = decisions.layouts(storage.buffers, machine)
+    cycles = {k: model.cost(k) for k in tasks}
+    workload = Workload(
+        tasks, storage.copies, storage.buffers, model.layouts, cycles, overlap=overlap
+    )
+    if heard():
+        tell_copies(kernels, storage.copies)
+    return Prepared(function, kernels, storage, workload)
+
+
+def make_tasks(function: FuncOp) -> tuple[list[KernelOp], dict[int, Task], StorageMap]:
+    """A segment's kernels, what the planner sees of those in SRAM, and its buffers."""
     storage = assign_storage(function, read_views(function))
     kernels = [op for op in function.body.block.ops if isinstance(op, KernelOp)]
     tasks = {
@@ -104,17 +139,7 @@ def prepare(function: FuncOp, machine: Machine) -> Prepared:
         for buffer in task.reads:
             storage.buffers[buffer].readers.append(k)
         storage.buffers[task.result.buffer].writers.append(k)
-    for buffer in range(len(storage.buffers)):
-        storage.allocation(buffer)
-    decisions = take_decisions(function)
-    if decisions is None:
-        layouts = choose_layouts(tasks, storage.buffers, machine)
-    else:
-        layouts = decisions.layouts(storage.buffers, machine)
-    workload = Workload(tasks, storage.copies, storage.buffers, layouts)
-    if heard():
-        tell_copies(kernels, storage.copies)
-    return Prepared(function, kernels, storage, workload)
+    return kernels, tasks, storage
 
 
 def _write(prepared: Prepared, plan: SegmentPlan, machine: Machine) -> None:

@@ -18,6 +18,7 @@ from furiosa_ir.backends.warboy.commands.kernel_steps import (
     Issued,
     KernelSteps,
     WholeBuffer,
+    Window,
     resident_tile,
 )
 from furiosa_ir.backends.warboy.commands.tokens import TokenTracker
@@ -202,22 +203,23 @@ def _run(
         if kernel_plan.prefetch:
             ahead.setdefault(number - kernel_plan.prefetch, []).append(number)
     for number, op in enumerate(kernels):
+        steps = None
+        if not isinstance(op, CopyOp):
+            steps = prefetched.pop(number, None)
+            if steps is None:  # before what is filled: the first step needs no more than a part
+                steps = make(number)
+                yield from steps.load_parameters(steps.steps[0])
         for live, address in starts.get(number, ()):
-            fill = _fill(dram, memory, live, address, number)
-            yield fill, WholeBuffer(live.buffer, complete=False)
+            yield from _fill(dram, memory, live, address, number, steps)
         following = {other: make(other) for other in ahead.get(number, ())}
-        if isinstance(op, CopyOp):
+        if steps is not None:
+            yield from _kernel(steps, list(following.values()))
+        else:
             plan = op.plan.data if op.plan is not None else None
             assert isinstance(plan, CopyPlan)
             yield from copy_commands(plan, dram, number)
             for kernel in following.values():
                 yield from kernel.load_parameters(kernel.steps[0])
-        else:
-            steps = prefetched.pop(number, None)
-            if steps is None:
-                steps = make(number)
-                yield from steps.load_parameters(steps.steps[0])
-            yield from _kernel(steps, list(following.values()))
         prefetched.update(following)
         for live, address in ends.get(number, ()):
             spill = _spill(dram, memory, live, address, number)
@@ -251,10 +253,26 @@ def _moments(
     return starts, ends
 
 
-def _fill(dram: DramMap, memory: MemoryPlan, live: LiveRange, at: int, number: int) -> Command:
+def _fill(
+    dram: DramMap,
+    memory: MemoryPlan,
+    live: LiveRange,
+    at: int,
+    number: int,
+    steps: KernelSteps | None,
+) -> Iterator[Issued]:
+    """Loads a buffer before a kernel, in the parts that its steps need one after the other."""
     buffer = memory.buffers[live.buffer]
-    source = dram.tile(live.buffer, _ORIGIN, buffer.shape)
-    return Load(source, resident_tile(buffer, at, _ORIGIN, buffer.shape), number)
+
+    def load(offset: Shape4, extent: Shape4) -> Command:
+        source = dram.tile(live.buffer, offset, extent)
+        return Load(source, resident_tile(buffer, at, offset, extent), number)
+
+    parts = [] if steps is None else steps.fill_parts(live.buffer)
+    for offset, extent in parts:
+        yield load(offset, extent), Window(0, offset, extent)
+    if not parts:
+        yield load(_ORIGIN, buffer.shape), WholeBuffer(live.buffer, complete=False)
 
 
 def _spill(dram: DramMap, memory: MemoryPlan, live: LiveRange, at: int, number: int) -> Command:

@@ -12,6 +12,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.assign_views import AssignViews, assign_views
+from furiosa_ir.backends.warboy.passes.copy_parts import copy_parts
 from furiosa_ir.backends.warboy.passes.plan_tiles import prepare
 from furiosa_ir.backends.warboy.planning.images import emit_images, images_of
 from furiosa_ir.backends.warboy.planning.pinning import plan_program
@@ -107,6 +108,7 @@ def _cycles(function: FuncOp, images: int, parts: int, machine: Machine) -> floa
         part = _part_of(function, images, parts)
         try:
             assign_views(part)
+            copy_parts(part, machine)
             workload = prepare(part, machine).workload
             (plan,) = plan_program([workload], machine)
         except CompilationFailure:

@@ -14,9 +14,12 @@ None of them changes an operation; passes do, in `passes/`.
 | `storage` | the buffers, places and DRAM allocations of a whole function |
 | `decisions` | what of a plan is free, as data: of a search, or tried by hand |
 | `layouts`, `layout_choice` | over how many slices a buffer goes, in which order; the fastest |
+| `part_copies` | which parts of a buffer are better computed elsewhere and copied there |
+| `workload` | what the planner of a segment works on |
 | `tiles` | how a kernel's loops are split into steps, and what a split takes of SRAM |
 | `in_place` | which operand's place a result may take |
 | `estimate` | how many cycles a split takes |
+| `overlap` | what loads of inputs and stores of outputs nothing else hides; steps that do |
 | `live_ranges` | when a buffer lies in SRAM, what is spilled; the tiling of each kernel |
 | `run_estimate` | how many cycles a planned run takes |
 | `pinning` | which parameters stay in SRAM from run to run |

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from furiosa_ir.backends.warboy.command_cost import command_cost, transfer_bytes
+from furiosa_ir.backends.warboy.command_cost import command_cost, dma_cost, transfer_bytes
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4, Stage
 from furiosa_ir.backends.warboy.enf.records import (
     Dot,
@@ -83,23 +83,6 @@ def step_command(
     )
 
 
-def split_cycles(
-    task: Task,
-    split: Split,
-    layouts: Sequence[Layout],
-    storages: Sequence[Storage],
-    machine: Machine,
-    *,
-    last: bool,
-) -> float:
-    """The cycles of all of a kernel's steps with the DMA that they need (`split_work`).
-
-    Steps overlap with the DMA of their neighbours.
-    """
-    npu, dma = split_work(task, split, layouts, storages, machine, last=last)
-    return max(npu, dma) + min(npu, dma) / steps(task.geometry, split.tile)
-
-
 def split_work(
     task: Task,
     split: Split,
@@ -133,11 +116,11 @@ def split_work(
             continue
         tiles.append(_tile(binding, stage, window, element, layouts, storages))
         if stage is not None:
-            moved += _traffic(storages[binding.buffer], window[1], machine) * count
+            moved += window_traffic(storages[binding.buffer], window[1], machine) * count
     stage, element = split.stages[-1], task.elements[-1]
     result = _tile(task.result, stage, (_ORIGIN, split.tile), element, layouts, storages)
     extent = task.geometry.result if stage is None else split.tile
-    size = _traffic(storages[task.result.buffer], extent, machine)
+    size = window_traffic(storages[task.result.buffer], extent, machine)
     size *= 1 if stage is None else count
     if last:
         moved += size
@@ -150,11 +133,16 @@ def split_work(
     return npu, dma
 
 
-def _traffic(storage: Storage, extent: Shape4, machine: Machine) -> int:
+def window_traffic(storage: Storage, extent: Shape4, machine: Machine) -> int:
     """Bytes of DRAM traffic of a window: short runs take whole bursts."""
     assert storage.allocation is not None
     tile = DramTile("workspace", 0, extent, storage.allocation.strides, storage.element)
     return transfer_bytes(tile, machine)
+
+
+def buffer_cycles(storage: Storage, machine: Machine) -> int:
+    """Cycles of DMA of all of a buffer."""
+    return dma_cost(window_traffic(storage, storage.shape, machine), machine).occupancy
 
 
 def _tile(

@@ -7,11 +7,11 @@ program, each with its neighbours as they stand; equal kernels are costed once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from furiosa_ir.backends.warboy.command_cost import KernelCost
-from furiosa_ir.backends.warboy.dialect.plan import OperandBinding
-from furiosa_ir.backends.warboy.enf.records import SramTile
+from furiosa_ir.backends.warboy.command_cost import KernelCost, command_cost
+from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4
+from furiosa_ir.backends.warboy.enf.records import SramTile, Vector
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.estimate import step_command
@@ -25,16 +25,6 @@ from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
 
 SPACIOUS = 16
 """Buffers below a sixteenth of a slice may take more room than they need without a penalty."""
-
-
-def choose_layouts(
-    tasks: Mapping[int, Task], storages: Sequence[Storage], machine: Machine
-) -> list[Layout]:
-    """A layout for each buffer."""
-    chooser = LayoutModel(tasks, storages, machine)
-    for buffer in range(len(storages)):
-        chooser.improve(buffer)
-    return chooser.layouts
 
 
 class LayoutModel:
@@ -54,7 +44,7 @@ class LayoutModel:
         # Equal kernels (a network's repeated blocks) share costs by the number of their kind.
         kinds: dict[object, int] = {}
         self._kinds = {
-            k: kinds.setdefault((task.geometry, _windows(task), task.opcodes), len(kinds))
+            k: kinds.setdefault((*_kind(task), *self._wholes(task)), len(kinds))
             for k, task in tasks.items()
         }
         self.layouts = [self._first_guess(storage) for storage in storages]
@@ -94,14 +84,21 @@ class LayoutModel:
 
     def candidates(self, buffer: int) -> list[Layout]:
         """Layouts of a buffer that neither waste SRAM nor leave most slices without work."""
-        storage, machine = self._storages[buffer], self._machine
-        args = storage.shape, storage.element, machine.slices, machine.line_bytes
+        storage = self._storages[buffer]
+        smallest, found = self._candidates(storage.shape, storage.element)
+        self._smallest[buffer] = smallest
+        return found
+
+    def _candidates(self, shape: Shape4, element: int) -> tuple[int, list[Layout]]:
+        """(bytes of a slice that no layout goes below, the layouts to choose from)."""
+        machine = self._machine
+        args = shape, element, machine.slices, machine.line_bytes
         every = layouts(*args)
-        smallest = self._smallest[buffer] = min(layout.slice_bytes for layout in every)
+        smallest = min(layout.slice_bytes for layout in every)
         least = min(layout.rows * layout.channels for layout in every)
         spread = [x for x in every if x.rows * x.channels <= 2 * least]
         most = 2 * smallest + machine.slice_bytes // SPACIOUS
-        return [x for x in (*spread, *narrow_layouts(*args)) if x.slice_bytes <= most]
+        return smallest, [x for x in (*spread, *narrow_layouts(*args)) if x.slice_bytes <= most]
 
     def waste(self, buffer: int) -> float:
         """Cycles that the room which a buffer's layout wastes is worth; `candidates` comes first.
@@ -113,6 +110,11 @@ class LayoutModel:
             return 0.0
         excess = (layout.slice_bytes - self._smallest[buffer]) * machine.slices
         return excess / machine.dram_bytes_per_cycle
+
+    def improve_all(self) -> None:
+        """Takes the best layout for one buffer after the other."""
+        for buffer in range(len(self._storages)):
+            self.improve(buffer)
 
     def improve(self, buffer: int) -> None:
         """Takes the best layout for one buffer, the others as they stand."""
@@ -141,14 +143,43 @@ class LayoutModel:
         cycles = self._cycles.get(key)
         if cycles is None:
             *operands, result = [self._tile(p) for p in bindings]
-            cost = self._costs.get(kind)
-            if cost is None:
-                task, given = self._tasks[k], iter(operands)
-                tiles = [None if p is None else next(given) for p in task.operands]
-                command = step_command(task, tiles, result, self._machine)
-                cost = self._costs[kind] = KernelCost(command, self._machine)
-            cycles = self._cycles[key] = cost.at(operands, result).cycles
+            cycles = self._cycles[key] = self._cost(k, operands).at(operands, result).cycles
         return cycles
+
+    def _cost(self, k: int, operands: Sequence[SramTile]) -> KernelCost:
+        """What a kernel of this kind costs with any tiles."""
+        cost = self._costs.get(self._kinds[k])
+        if cost is None:
+            task, given = self._tasks[k], iter(operands)
+            tiles = [None if p is None else next(given) for p in task.operands]
+            command = step_command(task, tiles, self._tile(task.result), self._machine)
+            cost = self._costs[self._kinds[k]] = KernelCost(command, self._machine)
+        return cost
+
+    def alone(self, k: int) -> tuple[int, Layout]:
+        """(cycles, layout) of a kernel whose result has a buffer of its own, in the best layout."""
+        task = self._tasks[k]
+        operands = [self._tile(p) for p in task.operands if p is not None]
+        extent, element, cost = task.result.extent, task.elements[-1], self._cost(k, operands)
+        found = [
+            (cost.at(operands, whole_tile(extent, layout, element)).cycles, layout)
+            for layout in self._candidates(extent, element)[1]
+        ]
+        return min(found, key=lambda each: (each[0], each[1].slice_bytes))
+
+    def copy_cost(self, k: int, layout: Layout) -> int:
+        """Cycles of a copy of a kernel's result from a buffer of its own to where it is written."""
+        task = self._tasks[k]
+        source = whole_tile(task.result.extent, layout, task.elements[-1])
+        copy = Vector((source,), (), (), self._tile(task.result), 0)
+        return command_cost(copy, self._machine).cycles
+
+    def _wholes(self, task: Task) -> Iterator[object]:
+        """What buffers a kernel reads and writes: a part of more lies in fewer slices."""
+        for binding in (*task.operands, task.result):
+            if binding is not None:
+                storage = self._storages[binding.buffer]
+                yield storage.shape, storage.element
 
     def _tile(self, binding: OperandBinding) -> SramTile:
         layout, storage = self.layouts[binding.buffer], self._storages[binding.buffer]
@@ -163,8 +194,15 @@ class LayoutModel:
         )
 
 
-def _windows(task: Task) -> tuple[object, ...]:
-    return tuple(
+def whole_tile(shape: Shape4, layout: Layout, element: int) -> SramTile:
+    """All of a buffer in SRAM."""
+    return SramTile(0, shape, layout.slices, layout.order, element, (0, 0, 0, 0), shape)
+
+
+def _kind(task: Task) -> tuple[object, ...]:
+    """What a kernel's cost depends on, but for the buffers that it reads and writes."""
+    windows = tuple(
         None if binding is None else (binding.offset, binding.extent)
         for binding in (*task.operands, task.result)
     )
+    return task.geometry, windows, task.opcodes, task.roles

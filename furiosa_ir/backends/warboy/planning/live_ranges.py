@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 
 from furiosa_ir.backends.warboy.dialect.plan import (
-    CopyPlan,
     KernelPlan,
     LiveRange,
     OperandBinding,
@@ -23,9 +21,16 @@ from furiosa_ir.backends.warboy.dialect.plan import (
 )
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
-from furiosa_ir.backends.warboy.planning.estimate import split_cycles
+from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles, split_work
 from furiosa_ir.backends.warboy.planning.in_place import in_place_operand
-from furiosa_ir.backends.warboy.planning.layouts import Layout
+from furiosa_ir.backends.warboy.planning.overlap import (
+    column_tiles,
+    first_load,
+    hidden_before,
+    hidden_behind,
+    is_large_output,
+    large_input,
+)
 from furiosa_ir.backends.warboy.planning.remarks import PlanRemarks
 from furiosa_ir.backends.warboy.planning.tiles import (
     Split,
@@ -34,6 +39,7 @@ from furiosa_ir.backends.warboy.planning.tiles import (
     steps,
     tile_candidates,
 )
+from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.remarks import analysis, described, heard, held_remarks, missed, passed, say_all
@@ -48,30 +54,10 @@ PREFETCH_SHARE = 3
 """Quarters of SRAM that prefetched parameters may fill."""
 
 OUTPUT_PARTS = 8
-"""Steps of a kernel whose result is only stored, if it is large."""
-
-LARGE_OUTPUT = 1 << 16
-"""Bytes from which on storing a result takes some microseconds."""
+"""Steps of a kernel whose result is only stored, if nothing else hides that."""
 
 MAX_TILINGS = 32
 """Tilings of one kernel that are compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """The planner's input: tasks and copies in order, and the buffers they use.
-
-    Attributes:
-        tasks: kernel number -> task.
-        copies: kernel number -> copy in DRAM.
-        storages: all buffers.
-        layouts: of each buffer.
-    """
-
-    tasks: dict[int, Task]
-    copies: dict[int, CopyPlan]
-    storages: Sequence[Storage]
-    layouts: Sequence[Layout]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +161,26 @@ def _run(sweep: _Sweep) -> SramPlan:
         else:
             sweep.used[k] = sum(workload.layouts[b].slice_bytes for b in sweep.resident)
     _release(sweep, NEVER)
-    return SramPlan(sweep.plans, tuple(sweep.live_ranges))
+    return SramPlan(sweep.plans, tuple(_until_stored(sweep)))
+
+
+def _until_stored(sweep: _Sweep) -> Iterator[LiveRange]:
+    """The live ranges, those of results longer where there is room: until they are stored.
+
+    A kernel that writes where a result lies would have to wait for its store.
+    """
+    workload, machine = sweep.workload, sweep.machine
+    limit = sweep.capacity * PREFETCH_SHARE // 4
+    for live in sweep.live_ranges:
+        storage, last = workload.storages[live.buffer], live.last
+        if workload.overlap and storage.stored and live.last == max(storage.writers, default=-1):
+            left = buffer_cycles(storage, machine) + machine.dma_latency_cycles
+            size = workload.layouts[live.buffer].slice_bytes
+            while left > 0 and sweep.used.get(last + 1, limit) + size <= limit:
+                last += 1
+                sweep.used[last] += size
+                left -= workload.cycles.get(last, 0)
+        yield replace(live, last=last)
 
 
 def _last_use(storage: Storage) -> int:
@@ -227,7 +232,7 @@ def _take(sweep: _Sweep, task: Task, tiling: Tiling) -> None:
             task, workload.tasks, workload.storages, workload.layouts, sweep.machine
         )
         resident = frozenset(sweep.resident) - frozenset(tiling.evicted)
-        about.tiles(tiling.split, resident, sweep.capacity, overlaps=_is_large_output(sweep, task))
+        about.tiles(tiling.split, resident, sweep.capacity, overlaps=_may_overlap(workload, task))
         about.result(tiling.split)
         for buffer in tiling.fill:
             if any(live.buffer == buffer for live in sweep.live_ranges) or (
@@ -248,13 +253,6 @@ def _take(sweep: _Sweep, task: Task, tiling: Tiling) -> None:
     _commit(sweep, task, tiling.split)
 
 
-def _is_large_output(sweep: _Sweep, task: Task) -> bool:
-    """Whether the result is only stored, and that takes so long that it should overlap."""
-    storage = sweep.workload.storages[task.result.buffer]
-    size = prod(storage.shape) * storage.element
-    return not storage.readers and storage.writers == [task.number] and size >= LARGE_OUTPUT
-
-
 def _must_store(sweep: _Sweep, buffer: int, k: int) -> bool:
     """Whether a buffer that makes way at kernel k is needed again and not in DRAM yet."""
     used_again = _next_use(sweep.workload.storages[buffer], k) < NEVER
@@ -264,9 +262,10 @@ def _must_store(sweep: _Sweep, buffer: int, k: int) -> bool:
 def _best_tiling(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Tiling | None:
     """The cheapest tiling that fits; everything in SRAM in one step needs no comparison."""
     found: list[Tiling] = []
+    overlaps = _may_overlap(sweep.workload, task)
     for tiling in _tilings(sweep, task, evictable):
         whole = tiling.keeps_result and tiling.split.tile == task.geometry.result
-        if whole and not tiling.evicted and not _is_large_output(sweep, task):
+        if whole and not tiling.evicted and not overlaps:
             return tiling
         found.append(tiling)
         if len(found) >= MAX_TILINGS:
@@ -274,23 +273,34 @@ def _best_tiling(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Tiling 
     return min(found, key=lambda tiling: _tiling_cycles(sweep, task, tiling), default=None)
 
 
+def _may_overlap(workload: Workload, task: Task) -> bool:
+    """Whether several steps may be worth it though one would fit, to hide a load or a store."""
+    return is_large_output(workload, task) or large_input(workload, task) is not None
+
+
 def _tiling_cycles(sweep: _Sweep, task: Task, tiling: Tiling) -> float:
-    workload, machine = sweep.workload, sweep.machine
-    last = not workload.storages[task.result.buffer].readers
-    cycles = split_cycles(
-        task, tiling.split, workload.layouts, workload.storages, machine, last=last
-    )
-    moved = sum(
-        workload.layouts[b].slice_bytes * (2 if _must_store(sweep, b, task.number) else 1)
-        for b in tiling.evicted
-    )
-    moved += sum(workload.layouts[b].slice_bytes for b in tiling.fill)
-    return cycles + moved * machine.slices / machine.dram_bytes_per_cycle
+    workload, machine, split = sweep.workload, sweep.machine, tiling.split
+    layouts, storages = workload.layouts, workload.storages
+    last = not storages[task.result.buffer].readers
+    npu, dma = split_work(task, split, layouts, storages, machine, last=last)
+    if last and tiling.keeps_result:
+        dma = max(dma - hidden_behind(workload, task, sweep.pins, machine), 0.0)
+    loads = sum(buffer_cycles(storages[b], machine) for b in tiling.fill)
+    loads = max(loads - hidden_before(workload, task), 0.0)
+    first = loads * first_load(task, workload, split.tile, machine)
+    # What a step waits for overlaps with the other steps.
+    together = (npu, dma, loads - first)
+    longest = max(together)
+    cycles = first + longest + (sum(together) - longest) / steps(task.geometry, split.tile)
+    for buffer in tiling.evicted:
+        moves = 2 if _must_store(sweep, buffer, task.number) else 1
+        cycles += moves * buffer_cycles(storages[buffer], machine)
+    return cycles
 
 
 def _tilings(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Iterator[Tiling]:
     """Tilings that fit: for each choice of what stays in SRAM the largest tile of each family."""
-    result = task.result.buffer
+    workload, result = sweep.workload, task.result.buffer
     outside = [b for b in evictable if b not in task.reads and b != result]
     may_stay = _may_stay(sweep, task)
     by_channel, by_row = tile_candidates(task.geometry)
@@ -301,8 +311,14 @@ def _tilings(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Iterator[Ti
             split = None if fill is None else _try(sweep, task, gone, fill, True, by_channel[:1], 1)
             if fill is not None and split is not None:
                 yield Tiling(outside[:count], fill, True, split)
-                if not _is_large_output(sweep, task):
+                if not _may_overlap(workload, task):
                     break
+                for tile in column_tiles(task, workload, sweep.machine):
+                    split = _try(sweep, task, gone, fill, True, [tile], 1)
+                    if split is not None:
+                        yield Tiling(outside[:count], fill, True, split)
+                if not is_large_output(workload, task):
+                    return
                 # Storing one part while the next is made: worth several steps.
                 parts = [t for t in by_row if steps(task.geometry, t) >= OUTPUT_PARTS][:1]
                 split = _try(sweep, task, gone, fill, False, parts, 2)

@@ -19,9 +19,10 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.areas import pinned_places, place_areas, sram_areas
 from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
-from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, Workload, plan_live_ranges
+from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, plan_live_ranges
 from furiosa_ir.backends.warboy.planning.run_estimate import kernel_cycles, run_cycles
 from furiosa_ir.backends.warboy.planning.tiles import Task
+from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.remarks import Remark, held_remarks
 
@@ -57,12 +58,15 @@ class SegmentPlan:
     remarks: list[Remark]
 
 
-def plan_program(workloads: Sequence[Workload], machine: Machine) -> list[SegmentPlan]:
+def plan_program(
+    workloads: Sequence[Workload], machine: Machine, *, pin: bool = True
+) -> list[SegmentPlan]:
     """Plans all segments of a program, with what is best pinned.
 
     Args:
         workloads: one a segment.
         machine: the target.
+        pin: False: every run loads all parameters.
 
     Raises:
         CompilationFailure: a kernel does not fit into SRAM in any way.
@@ -71,10 +75,12 @@ def plan_program(workloads: Sequence[Workload], machine: Machine) -> list[Segmen
         frozenset(k for k, task in w.tasks.items() if any(task.geometry.parameters))
         for w in workloads
     ]
-    best = _attempt(workloads, everything, machine) if any(everything) else None
+    best = _attempt(workloads, everything, machine) if pin and any(everything) else None
     if best is not None and not _any_spills(workloads, best):
         return best
     none = [_fit(w, frozenset(), machine.slice_bytes, machine) for w in workloads]
+    if not pin:
+        return none
     found = [(_cycles(workloads, plans, machine), plans) for plans in (none, best) if plans]
     tried = {tuple(everything), tuple(frozenset[int]() for _ in workloads)}
     for pins in _knapsacks(workloads, none, machine, tried):

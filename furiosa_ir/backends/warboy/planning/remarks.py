@@ -49,7 +49,7 @@ class PlanRemarks:
             split: the steps.
             resident: buffers that lie in SRAM before it begins.
             capacity: bytes of a slice that are planned with.
-            overlaps: the result is only stored, and worth several steps for that.
+            overlaps: steps may hide how long an input is loaded or the result stored.
         """
         task, count = self.task, steps(self.task.geometry, split.tile)
         if count == 1:
@@ -62,8 +62,10 @@ class PlanRemarks:
             passed(
                 task.op,
                 "overlap",
-                "in {tiles} tiles: one is stored while the next is made",
+                "in {tiles} tiles of {tile}: while one is made, the next one's operands are loaded "
+                "or the one before is stored",
                 tiles=count,
+                tile="x".join(map(str, split.tile)),
             )
             return
         wider = self.machine.slices == 64 and need + others <= 2 * capacity

@@ -5,22 +5,27 @@ from __future__ import annotations
 from math import prod
 
 from furiosa_ir.backends.warboy.command_cost import dma_cost
-from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelPlan, OperandBinding
+from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelPlan, OperandBinding, Stage
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.estimate import split_work
-from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, Workload
+from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles, split_work
+from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan
+from furiosa_ir.backends.warboy.planning.overlap import first_load
 from furiosa_ir.backends.warboy.planning.tiles import Split, Task, steps
+from furiosa_ir.backends.warboy.planning.workload import Workload
 
 
 def kernel_cycles(
     task: Task, plan: KernelPlan, workload: Workload, machine: Machine
 ) -> tuple[float, float]:
     """(cycles on the NPU, cycles of DMA for its tiles) of one planned kernel."""
-    bindings = (*plan.operands, plan.result)
-    stages = tuple(b.stage if isinstance(b, OperandBinding) else None for b in bindings)
-    split = Split(plan.tile, stages, 0, 0)
+    split = Split(plan.tile, _stages(plan), 0, 0)
     last = not workload.storages[task.result.buffer].readers
     return split_work(task, split, workload.layouts, workload.storages, machine, last=last)
+
+
+def _stages(plan: KernelPlan) -> tuple[Stage | None, ...]:
+    bindings = (*plan.operands, plan.result)
+    return tuple(b.stage if isinstance(b, OperandBinding) else None for b in bindings)
 
 
 def run_cycles(workload: Workload, plan: SramPlan, machine: Machine) -> float:
@@ -34,11 +39,10 @@ def run_cycles(workload: Workload, plan: SramPlan, machine: Machine) -> float:
         plan: of them.
         machine: the target.
     """
-    slices, rate = machine.slices, machine.dram_bytes_per_cycle
     fills: dict[int, float] = {}
     spills: dict[int, float] = {}
     for live in plan.live_ranges:
-        moved = workload.layouts[live.buffer].slice_bytes * slices / rate
+        moved = buffer_cycles(workload.storages[live.buffer], machine)
         if live.filled:
             fills[live.first] = fills.get(live.first, 0.0) + moved
         if live.spilled:
@@ -46,7 +50,8 @@ def run_cycles(workload: Workload, plan: SramPlan, machine: Machine) -> float:
     dma = npu = 0.0
     starts: dict[int, float] = {}
     for k in sorted({*workload.tasks, *workload.copies}):
-        dma += fills.get(k, 0.0)
+        filled = fills.get(k, 0.0)
+        dma += filled
         ready = dma
         if k in workload.copies:
             dma = max(dma, npu) + _copy_cycles(workload.copies[k], workload, machine)
@@ -60,9 +65,13 @@ def run_cycles(workload: Workload, plan: SramPlan, machine: Machine) -> float:
                     dma += dma_cost(parameter.size, machine).occupancy
             ready = dma + machine.dma_latency_cycles
         work, moved = kernel_cycles(task, kernel, workload, machine)
-        starts[k] = start = max(npu, ready)
         count = steps(task.geometry, kernel.tile)
-        npu = start + max(work, moved) + min(work, moved) / count
+        later = filled * (1 - first_load(task, workload, kernel.tile, machine)) if filled else 0.0
+        starts[k] = start = max(npu, ready - later)
+        work = max(work, later + work / count)
+        # Nobody waits for the store of what lies in SRAM.
+        waits = moved if any(_stages(kernel)) else 0.0
+        npu = start + max(work, waits) + min(work, waits) / count
         if moved:
             dma = max(dma, start) + moved
         if k in spills:

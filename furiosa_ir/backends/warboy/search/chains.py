@@ -12,7 +12,7 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.decisions import Decisions
 from furiosa_ir.backends.warboy.planning.layout_choice import LayoutModel
 from furiosa_ir.backends.warboy.planning.layouts import Layout
-from furiosa_ir.backends.warboy.planning.live_ranges import Workload
+from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.backends.warboy.search.plain_data import decode, encode
 from furiosa_ir.native_process import Answer, Job, Order
 

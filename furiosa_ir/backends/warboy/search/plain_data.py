@@ -18,8 +18,8 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.geometry import Geometry, WindowShape
 from furiosa_ir.backends.warboy.planning.layouts import Layout
-from furiosa_ir.backends.warboy.planning.live_ranges import Workload
 from furiosa_ir.backends.warboy.planning.tiles import Task
+from furiosa_ir.backends.warboy.planning.workload import Workload
 
 _TYPES: dict[str, type[Any]] = {
     each.__name__: each

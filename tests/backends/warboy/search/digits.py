@@ -7,7 +7,7 @@ from functools import cache
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir.backends.warboy.passes.plan_tiles import prepare
-from furiosa_ir.backends.warboy.planning.live_ranges import Workload
+from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.driver import compile_source
 from furiosa_ir.ir.segments import is_npu
