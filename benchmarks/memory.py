@@ -26,7 +26,8 @@ from furiosa_ir.backends.warboy.dialect.segment import (
     memory_addresses,
     memory_plan,
 )
-from furiosa_ir.backends.warboy.planning.areas import pinned_bytes, place_areas, sram_areas
+from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.planning.areas import pinned_places, place_areas, sram_areas
 from furiosa_ir.backends.warboy.planning.best_fit import best_fit
 from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.backends.warboy.planning.placement import forget
@@ -37,6 +38,12 @@ from furiosa_ir.ir.pipeline import Instrumentation
 from furiosa_ir.ir.segments import is_npu
 
 TARGETS = ("warboy", "warboy-2pe")
+
+
+def pinned_bytes(function: FuncOp, machine: Machine) -> int:
+    """Bytes of every slice that a segment's pinned parameters take."""
+    kernels = kernels_of(function)
+    return pinned_places(kernel_plans(kernels), lambda k: kernels[k].inputs, machine)[1]
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ class _Placements(Instrumentation):
         machine = machine_of(module)
         functions = [f for f in module.ops if isinstance(f, FuncOp) and is_npu(f)]
         # What is pinned lies below what comes and goes, that of all segments.
-        pinned = sum(pinned_bytes(kernel_plans(kernels_of(f)).values(), machine) for f in functions)
+        pinned = sum(pinned_bytes(f, machine) for f in functions)
         for function in functions:
             kernels = kernels_of(function)
             plans = kernel_plans(kernels)

@@ -43,6 +43,7 @@ def test_passes_of_the_module_are_none_of_a_function():
         "fuse-kernels",
         "assign-views",
         "copy-parts",
+        "split-batch",
         "plan-tiles",
         "allocate",
         "schedule",

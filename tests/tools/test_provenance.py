@@ -74,7 +74,7 @@ def test_text_from_between_any_two_passes(cut: int):
     found = compiled("half.mlir")
     assert [p for p in found["pipeline"].split(",") if p != TARGET] == PASSES
     assert found["pipeline"].count(TARGET) == 1
-    before = cut + ("copy-parts" in PASSES[:cut])  # the first that needs a target
+    before = cut + ("split-batch" in PASSES[:cut])  # the first that needs a target
     assert found["resumed"] == [{"passes": before, "text": "unedited"}]
     assert read_program(Path("a.enf")).segments == direct().segments
 

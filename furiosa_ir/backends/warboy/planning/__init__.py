@@ -4,6 +4,8 @@ None of them changes an operation; passes do, in `passes/`.
 
 | module | question |
 |---|---|
+| `images` | whether a segment works image by image; its operations for fewer images |
+| `remade` | an operation once more, for operands of other extents |
 | `views` | the algebra: which axes of a tensor are N, H, W and C |
 | `kernel_views` | which views a kernel needs of its operands, and gives its result |
 | `view_inference` | which view every tensor of a function should have |
