@@ -24,6 +24,7 @@ from furiosa_ir.ir.history import history_of
 from furiosa_ir.ir.pipeline import Instrumentation, Pipeline, failures_told, run_pipeline
 from furiosa_ir.ir.positions import Positions
 from furiosa_ir.ir.segments import causes_of
+from furiosa_ir.limits import settled
 from furiosa_ir.model_source import Source, model_source
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.passes.assign_target import with_target
@@ -104,7 +105,7 @@ def compile_source(
     name = None if isinstance(data, bytes) else str(data)
     positions = Positions()
     try:
-        with failures_named(name), garbage_collection_paused():
+        with failures_named(name), garbage_collection_paused(), settled():
             _begin("import", instrumentation)
             module = load(data, batch_size, part, resumed=True, positions=positions)
             # IR text carries the hash of the network it came from; hashing twice takes its time.

@@ -8,7 +8,9 @@ the environment may set others (`docs/limits.md` lists the variables).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -100,12 +102,34 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
 """Name (behind `FURIOSA_MAX_`) -> limit."""
 
 
+_SETTLED: ContextVar[dict[str, int] | None] = ContextVar("limits", default=None)
+
+
+@contextmanager
+def settled() -> Generator[None]:
+    """Within it each limit is looked up once: the environment takes a microsecond each time."""
+    token = _SETTLED.set({})
+    try:
+        yield
+    finally:
+        _SETTLED.reset(token)
+
+
 def limit(name: str) -> int:
     """The limit of that name: of the environment, or (where that says nothing) the default.
 
     Raises:
         FuriosaError: the environment holds no positive whole number.
     """
+    known = _SETTLED.get()
+    if known is None:
+        return _given(name)
+    if name not in known:
+        known[name] = _given(name)
+    return known[name]
+
+
+def _given(name: str) -> int:
     variable = f"FURIOSA_MAX_{name}"
     default = LIMITS[name].default
     value = os.environ.get(variable)

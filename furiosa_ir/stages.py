@@ -133,8 +133,10 @@ def _missing_in_main(main: FuncOp) -> tuple[str, str, str | None] | None:
 
 
 def _missing_in_segment(function: FuncOp, backend: Backend) -> tuple[str, str, str | None] | None:
-    for op in body_of(function).ops:
-        if isinstance(op, GraphOp):
+    operations = list(body_of(function).ops)
+    graphs = {kind for kind in {type(op) for op in operations} if issubclass(kind, GraphOp)}
+    for op in operations:
+        if type(op) in graphs:
             where = f"'{op.name}' stands in @{function.sym_name.data}"
             return _SHARED[1], where, layer_name(op)
     return None if backend.missing is None else backend.missing(function)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from furiosa_ir.errors import FuriosaError
-from furiosa_ir.limits import LIMITS, limit, way_out
+from furiosa_ir.limits import LIMITS, limit, settled, way_out
 
 
 def test_defaults_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +27,17 @@ def test_a_malformed_value_is_one_sentence(monkeypatch: pytest.MonkeyPatch, valu
     message = str(caught.value)
     assert message.startswith(f"FURIOSA_MAX_RANK is '{value[:40]}'")
     assert len(message) < 120
+
+
+def test_a_compile_has_the_limits_that_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FURIOSA_MAX_RANK", "5")
+    with settled():
+        assert limit("RANK") == 5
+        monkeypatch.setenv("FURIOSA_MAX_RANK", "7")
+        assert limit("RANK") == 5
+        with settled():
+            assert limit("RANK") == 7
+        monkeypatch.setenv("FURIOSA_MAX_DIGITS", "x")
+        with pytest.raises(FuriosaError, match="FURIOSA_MAX_DIGITS is 'x'"):
+            limit("DIGITS")
+    assert limit("RANK") == 7

@@ -5,8 +5,6 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from flatbuffers import flexbuffers
-
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.host_kernels import HostOperator, HostTensor
 from furiosa_ir.host_kernels.sub_model import Step, SubModel
@@ -90,6 +88,8 @@ def options_of(content: bytes) -> dict[str, Any]:
 
     Others than a flexbuffer map are the kernel's own to read (`HostOperator.custom_options`).
     """
+    from flatbuffers import flexbuffers  # noqa: PLC0415  # few networks have custom operators
+
     try:
         given = flexbuffers.GetRoot(bytearray(content)).AsMap
         keys = [key.AsKey for key in given.Keys][:_MOST_OPTIONS]

@@ -22,13 +22,15 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 from typing import ClassVar, Self, cast
 
+from typing_extensions import override
 from xdsl.dialects.builtin import StringAttr, TensorType
 from xdsl.ir import Attribute, SSAValue
-from xdsl.irdl import IRDLOperation, VarResultDef
+from xdsl.irdl import IRDLOperation, OpDef, VarResultDef
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 
 from furiosa_ir.ir.attribute_values import as_attribute, parse_value, print_value
+from furiosa_ir.ir.operation_definition import define
 
 Default = object | Callable[[Sequence[SSAValue], Sequence[Attribute]], object]
 """What a property is where text leaves it out.
@@ -50,6 +52,16 @@ class AssemblyOp(IRDLOperation):
     def __subclasshook__(cls, subclass: type, /) -> bool:
         """Nothing is registered as an operation: `ABCMeta` would ask 200 subclasses for each."""
         return cls in subclass.__mro__
+
+    def __new__(cls, *_: object, **_keywords: object) -> Self:  # pyright: ignore[reportInconsistentConstructor]
+        """An operation of a class that is defined by now."""
+        define(cls)
+        return super().__new__(cls)
+
+    @classmethod
+    @override
+    def get_irdl_definition(cls) -> OpDef:
+        return cls.get_irdl_definition() if define(cls) else super().get_irdl_definition()
 
     def verification_key(self) -> Hashable | None:
         """What the operation's rules look at: those of one type and key are verified once a module.

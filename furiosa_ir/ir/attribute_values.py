@@ -38,6 +38,11 @@ def as_attribute(value: object) -> Attribute:
     int, bool -> i64; float -> f64; str -> string; sequence of int -> array<i64>; of float ->
     array<f64>; of str -> an array of strings; a numpy array -> a blob.
     """
+    kind = type(value)
+    if kind is int:  # what most properties are, and classes of attributes are asked for slowly
+        return _integer(cast("int", value))
+    if kind is str:
+        return _string(cast("str", value))
     match value:
         case Attribute():
             return value

@@ -18,7 +18,6 @@ then all of the packages (`ir.extensions`).
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -247,6 +246,10 @@ def _option_fields(cls: type[Pass]) -> list[dataclasses.Field[object]]:
     return [f for f in dataclasses.fields(cls) if f.init and f.name != "name"]
 
 
+def _must_be_given(option: dataclasses.Field[object]) -> bool:
+    return option.default is option.default_factory is dataclasses.MISSING
+
+
 _PARSED: dict[str, tuple[Pass, ...]] = {}
 
 
@@ -360,8 +363,11 @@ def make_pass(spec: ArgSpec) -> Pass:
         FuriosaError: as `parse_passes`.
     """
     cls = find_pass(spec.name)
+    fields = _option_fields(cls)
+    if not spec.parameters and not any(map(_must_be_given, fields)):
+        return _made(cls)  # as most are: the types of options take 0.2 ms to find
     types = get_type_hints(cls)
-    known = {f.name for f in _option_fields(cls)}
+    known = {f.name for f in fields}
     given = spec.normalize_parameter_names().parameters
     for option, values in given.items():
         name = option.replace("_", "-")
@@ -377,10 +383,14 @@ def make_pass(spec: ArgSpec) -> Pass:
                 f"the option '{name}' of the pass '{spec.name}' takes "
                 f"{type_repr(types[option])}, not {text}"
             )
+    return _made(cls, ArgSpec(spec.name, given))
+
+
+def _made(cls: type[Pass], spec: ArgSpec | None = None) -> Pass:
     try:
-        return cls.from_spec(ArgSpec(spec.name, given))
+        return cls() if spec is None else cls.from_spec(spec)
     except ValueError as error:
-        raise FuriosaError(f"the pass '{spec.name}': {_lower_first(str(error))}") from None
+        raise FuriosaError(f"the pass '{cls.name}': {_lower_first(str(error))}") from None
 
 
 def _accepts(values: ParameterListType, expected: object) -> bool:
@@ -407,6 +417,8 @@ def pipeline_text(passes: Iterable[Pass]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """A hint for a name that there is not: the nearest that there is, else all; None of none."""
+    import difflib  # noqa: PLC0415  # for errors alone
+
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:

@@ -14,7 +14,6 @@ The reason why a pass stands where it does is written where it stands.
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -128,6 +127,8 @@ class Pipeline:
     def _index(self, name: str) -> int:
         names = [p.name for p in self.phases]
         if name not in names:
+            import difflib  # noqa: PLC0415  # for errors alone
+
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(names)}"
             raise FuriosaError(f"there is no phase '{name}'", hint=hint)
@@ -283,6 +284,8 @@ def _passes_beside(element: Element, phases: Sequence[str]) -> tuple[Pass, ...]:
     try:
         return tuple(passes_of((element,), phases))
     except FuriosaError:
+        import difflib  # noqa: PLC0415  # for errors alone
+
         close = difflib.get_close_matches(element.name, phases, n=1)
         if close and element.name not in phases and element.name not in PASSES:
             raise FuriosaError(

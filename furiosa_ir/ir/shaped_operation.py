@@ -181,15 +181,39 @@ def _constant_id(value: SSAValue) -> int | None:
     return None if constant is None else id(constant)
 
 
-@lru_cache(maxsize=1 << 10)
 def tensor_type(element: Attribute, shape: Shape) -> AnyTensor:
     """The type of tensors of that element type and shape, one object for all of them."""
+    known = _TYPES.get((id(element), shape))
+    if known is None:
+        known = element, _tensor_type(element, shape)
+        if len(_TYPES) >= _MOST:
+            _TYPES.clear()
+        _TYPES[id(element), shape] = known
+    return known[1]
+
+
+@lru_cache(maxsize=1 << 10)
+def _tensor_type(element: Attribute, shape: Shape) -> AnyTensor:
     return TensorType(element, shape)
+
+
+_MOST = 1 << 11
+_TYPES: dict[tuple[int, Shape], tuple[Attribute, AnyTensor]] = {}
+"""By the element type's `id`, which it keeps as it is held: to hash one takes a microsecond."""
+_SHAPES: dict[int, tuple[Attribute, Shape]] = {}
+"""By the tensor type's `id`, which it keeps as it is held: xDSL makes the shape each time."""
 
 
 def shape_of(value: SSAValue) -> Shape:
     """The shape of a tensor value."""
-    return cast("AnyTensor", value.type).get_shape()
+    kind = cast("AnyTensor", value.type)
+    known = _SHAPES.get(id(kind))
+    if known is None:
+        known = kind, kind.get_shape()
+        if len(_SHAPES) >= _MOST:
+            _SHAPES.clear()
+        _SHAPES[id(kind)] = known
+    return known[1]
 
 
 def shape_text(shape: Sequence[int]) -> str:

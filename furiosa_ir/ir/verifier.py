@@ -32,6 +32,7 @@ from furiosa_ir.errors import (
     VerificationFailure,
 )
 from furiosa_ir.ir.assembly_format import AssemblyOp
+from furiosa_ir.ir.declared_form import remember_what_fits
 from furiosa_ir.ir.dominance import dominator_tree
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.sizes import check_shape
@@ -221,6 +222,7 @@ def operation_fault(op: Operation) -> str | None:
     try:
         for result in op.results:
             _check_size(result)
+        remember_what_fits(type(op))
         op.verify_()
     except FuriosaError as error:
         return error.message

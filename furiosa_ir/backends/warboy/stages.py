@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Operation
 
 from furiosa_ir import stages
 from furiosa_ir.backends.warboy.dialect.attributes import ADDRESSES, LAYERS, MEMORY, VIEW
@@ -40,26 +41,32 @@ def missing_in_segment(function: FuncOp) -> tuple[str, str, str | None] | None:
     if LAYERS in function.attributes:
         return None
     name = f"@{function.sym_name.data}"
-    operations = [op for op in body_of(function).ops if not isinstance(op, ReturnOp)]
+    operations = [op for op in body_of(function).ops if type(op) is not ReturnOp]
+    # There are few classes of operations, and to ask each operation for its own takes long.
+    kinds = {type(op) for op in operations}
+    movements = {kind for kind in kinds if issubclass(kind, MOVEMENT)}
+    kernels = {kind for kind in kinds if issubclass(kind, KernelOp)}
+    outside = {
+        k for k in kinds - movements if issubclass(k, TensorOp) and not issubclass(k, ConstantOp)
+    }
     for op in operations:
-        if isinstance(op, TensorOp) and not isinstance(op, (*MOVEMENT, ConstantOp)):
+        if type(op) in outside:
             return (
                 "fuse-kernels",
                 f"'{op.name}' stands in {name} outside of a kernel",
                 layer_name(op),
             )
     for op in operations:
-        if VIEW not in op.attributes if isinstance(op, MOVEMENT) else _lacks_views(op):
+        kind = type(op)
+        if (kind in movements and VIEW not in op.attributes) or (
+            kind in kernels and cast("KernelOp", op).views is None
+        ):
             return "assign-views", f"'{op.name}' in {name} has no views", layer_name(op)
     for op in operations:
-        if isinstance(op, KernelOp) and op.plan is None:
+        if type(op) in kernels and cast("KernelOp", op).plan is None:
             return "plan-tiles", f"'{op.name}' in {name} has no plan", layer_name(op)
     if MEMORY not in function.attributes:
         return "plan-tiles", f"{name} has no '{MEMORY}'", None
     if ADDRESSES not in function.attributes:
         return "allocate", f"{name} has no '{ADDRESSES}'", None
     return "schedule", f"{name} has no commands", None
-
-
-def _lacks_views(op: Operation) -> bool:
-    return isinstance(op, KernelOp) and op.views is None

@@ -13,11 +13,12 @@ import numpy as np
 from typing_extensions import override
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, TensorType, i64
 from xdsl.ir import Attribute
-from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
+from xdsl.irdl import operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_limits
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr, element_name
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, shape_of
 from furiosa_ir.numerics import fixed_point
 from furiosa_ir.numerics.array import Array

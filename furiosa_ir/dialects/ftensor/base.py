@@ -21,6 +21,7 @@ NUMPY_DTYPE: dict[Attribute, np.dtype[Any]] = {
     i48: np.dtype(np.int64),
 }
 """How numpy holds each element type; i48 values must stay within 48 bits."""
+_ELEMENTS = tuple(NUMPY_DTYPE)  # which are found by identity
 
 
 class TensorOp(ShapedOp):
@@ -32,7 +33,7 @@ class TensorOp(ShapedOp):
     @override
     def verify_(self) -> None:
         for value in (*self.operands, *self.results):
-            if element_of(value) not in NUMPY_DTYPE:
+            if element_of(value) not in _ELEMENTS:
                 raise VerificationFailure(
                     f"{self.name}: there are no elements of {element_of(value)} here"
                 )

@@ -9,12 +9,13 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
-from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
+from xdsl.irdl import operand_def, opt_operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp, check_zero_points
 from furiosa_ir.dialects.window_geometry import WINDOW_DEFAULTS, window_extents
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly_format import repeated
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import (
     Shape,
     broadcast_shapes,

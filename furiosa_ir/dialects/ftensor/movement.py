@@ -11,11 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, TensorType, i64
-from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, var_operand_def
+from xdsl.irdl import operand_def, prop_def, result_def, var_operand_def
 
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE, TensorOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly_format import repeated, result_shape
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 from furiosa_ir.numerics.array import Array
 

@@ -18,13 +18,7 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.ir import SSAValue
-from xdsl.irdl import (
-    irdl_op_definition,
-    operand_def,
-    opt_operand_def,
-    prop_def,
-    result_def,
-)
+from xdsl.irdl import operand_def, opt_operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import (
     OnnxNode,
@@ -47,6 +41,7 @@ from furiosa_ir.dialects.graph.window import (
 from furiosa_ir.dialects.window_geometry import WINDOW_DEFAULTS, check_window, window_extents
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly_format import repeated
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, ints, shape_of
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array

@@ -8,11 +8,12 @@ from typing import ClassVar
 import numpy as np
 from xdsl.dialects.builtin import Float64Type, FloatAttr, StringAttr, TensorType, f64
 from xdsl.ir import SSAValue
-from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, result_def
+from xdsl.irdl import operand_def, opt_prop_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.onnx_arguments import number, variable
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, element_of, shape_of
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array

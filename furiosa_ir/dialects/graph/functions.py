@@ -11,10 +11,11 @@ from typing import ClassVar
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
 from xdsl.ir import SSAValue
-from xdsl.irdl import irdl_op_definition, opt_prop_def
+from xdsl.irdl import opt_prop_def
 
 from furiosa_ir.dialects.graph.base import OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array
 

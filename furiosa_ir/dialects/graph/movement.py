@@ -16,18 +16,10 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.ir import SSAValue
-from xdsl.irdl import (
-    irdl_op_definition,
-    operand_def,
-    prop_def,
-    result_def,
-    var_operand_def,
-    var_result_def,
-)
+from xdsl.irdl import operand_def, prop_def, result_def, var_operand_def, var_result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, int_list, number, variable
-from furiosa_ir.dialects.graph.onnx_geometry import reshaped, sliced
 from furiosa_ir.dialects.graph.tflite_arguments import (
     broadcast_target,
     pad_arguments,
@@ -38,6 +30,7 @@ from furiosa_ir.dialects.graph.tflite_arguments import (
 )
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly_format import repeated, result_shape
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import (
     Shape,
     broadcast_shapes,
@@ -83,6 +76,8 @@ class ReshapeOp(MoveOp):
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         if variable(node, 1):
             return node.unsupported()
+        from furiosa_ir.dialects.graph.onnx_geometry import reshaped  # noqa: PLC0415
+
         return node.emit(cls, node.operands[:1], shape=reshaped(node))
 
     @classmethod
@@ -300,6 +295,8 @@ class SliceOp(MoveOp):
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
         if variable(node, 1, 2, 3, 4):
             return node.unsupported()
+        from furiosa_ir.dialects.graph.onnx_geometry import sliced  # noqa: PLC0415
+
         starts, ends, steps = sliced(node)
         return node.emit(cls, node.operands[:1], starts=starts, ends=ends, steps=steps)
 

@@ -8,19 +8,13 @@ from typing import ClassVar
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f64, i64
 from xdsl.ir import SSAValue
-from xdsl.irdl import (
-    irdl_op_definition,
-    operand_def,
-    opt_operand_def,
-    prop_def,
-    result_def,
-    var_operand_def,
-)
+from xdsl.irdl import operand_def, opt_operand_def, prop_def, result_def, var_operand_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode
 from furiosa_ir.dialects.graph.elementwise import AddOp, Affine
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.constants import BlobAttr
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import Shape, broadcast_shapes, normal_axis, shape_of
 from furiosa_ir.numerics.array import Array
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
 from xdsl.ir import SSAValue
-from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
+from xdsl.irdl import operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.onnx_arguments import flag
@@ -19,6 +19,7 @@ from furiosa_ir.dialects.graph.sliding import (
 )
 from furiosa_ir.dialects.graph.window import onnx_window, pads_same, same_pads
 from furiosa_ir.dialects.window_geometry import WINDOW_DEFAULTS, window_extents
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
 from furiosa_ir.numerics.array import Array
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -16,17 +16,21 @@ from xdsl.dialects.builtin import (
     TensorType,
 )
 from xdsl.ir import SSAValue
-from xdsl.irdl import irdl_op_definition, operand_def, result_def
+from xdsl.irdl import operand_def, result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode, constant_of
 from furiosa_ir.dialects.graph.elementwise import ClipOp
-from furiosa_ir.dialects.graph.onnx_quantization import LinearQuantization, linear_quantization
 from furiosa_ir.dialects.graph.structure import ConstantOp, OpaqueOp
 from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.dialects.quant.arithmetic import dequantize
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import Shape, element_of, ints, shape_of
 
+if TYPE_CHECKING:
+    from furiosa_ir.dialects.graph.onnx_quantization import LinearQuantization
+
+# ruff: noqa: PLC0415  # what ONNX means is for its networks
 _FLOATS = (Float32Type, Float16Type, BFloat16Type)
 
 
@@ -53,6 +57,8 @@ class QuantizeOp(GraphOp):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        from furiosa_ir.dialects.graph.onnx_quantization import linear_quantization
+
         linear = linear_quantization(node)
         element = None if linear is None or linear.is_narrow else linear.type
         (x, *_) = node.operands
@@ -81,6 +87,8 @@ class DequantizeOp(GraphOp):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        from furiosa_ir.dialects.graph.onnx_quantization import linear_quantization
+
         linear = linear_quantization(node)
         (x, *_) = node.operands
         if linear is None or x is None:

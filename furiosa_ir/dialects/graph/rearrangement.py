@@ -9,12 +9,13 @@ from typing import ClassVar
 import numpy as np
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
 from xdsl.ir import SSAValue
-from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
+from xdsl.irdl import operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.movement import MoveOp, ReshapeOp
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import Shape, ints, normal_axis, shape_of
 from furiosa_ir.numerics.array import Array
 

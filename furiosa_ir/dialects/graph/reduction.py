@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, TensorType, f64, i32, i64
 from xdsl.ir import SSAValue
-from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
+from xdsl.irdl import operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
 from furiosa_ir.dialects.graph.movement import ReshapeOp
 from furiosa_ir.dialects.graph.onnx_arguments import axes_from_front, flag, int_list, variable
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import Shape, distinct_axes, ints, normal_axis, shape_of
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -22,19 +21,14 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.ir import SSAValue
-from xdsl.irdl import (
-    irdl_op_definition,
-    operand_def,
-    prop_def,
-    result_def,
-)
+from xdsl.irdl import operand_def, prop_def, result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp, OnnxNode, TFLiteNode
-from furiosa_ir.dialects.graph.onnx_geometry import resized
 from furiosa_ir.dialects.graph.tflite_arguments import (
     resize_arguments,
 )
 from furiosa_ir.errors import VerificationFailure
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import (
     Shape,
     element_of,
@@ -43,12 +37,18 @@ from furiosa_ir.ir.shaped_operation import (
 )
 from furiosa_ir.numerics.array import Array
 
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+# ruff: noqa: PLC0415  # fractions, and decimals with them, are for networks that resize
 GREATEST_DENOMINATOR = 1 << 17
 """Weights beyond 17 bits a dimension would not fit i48; such factors are rounded to it."""
 
 
 def coordinates(op: ResizeOp, dimension: int) -> list[Fraction]:
     """For each index of the result along spatial `dimension` (0: H), x's coordinate."""
+    from fractions import Fraction
+
     axis = [i for i, d in enumerate(op.layout.data) if d not in "NC"][dimension]
     extent, size = shape_of(op.x)[axis], ints(op.sizes)[dimension]
     scale = Fraction(op.scales.get_values()[dimension])
@@ -82,10 +82,9 @@ def nearest_indices(op: ResizeOp, dimension: int) -> list[int]:
     return [min(max(rounding(c), 0), last) for c in coordinates(op, dimension)]
 
 
-_HALF = Fraction(1, 2)
 _ROUNDINGS: dict[str, Callable[[Fraction], int]] = {
-    "round_prefer_floor": lambda c: math.ceil(c - _HALF),
-    "round_prefer_ceil": lambda c: math.floor(c + _HALF),
+    "round_prefer_floor": lambda c: -((1 - 2 * c) // 2),
+    "round_prefer_ceil": lambda c: (2 * c + 1) // 2,
     "floor": math.floor,
     "ceil": math.ceil,
 }
@@ -106,7 +105,7 @@ def linear_weights(op: ResizeOp, dimension: int) -> LinearWeights:
     """Linear interpolation along spatial `dimension` in integers; coordinates clamp to x."""
     axis = [i for i, d in enumerate(op.layout.data) if d not in "NC"][dimension]
     last = shape_of(op.x)[axis] - 1
-    inside = [min(max(c, Fraction(0)), Fraction(last)) for c in coordinates(op, dimension)]
+    inside = _inside(op, dimension, last)
     denominator = math.lcm(*(c.denominator for c in inside))
     denominator = min(denominator, GREATEST_DENOMINATOR)
     lower = [math.floor(c) for c in inside]
@@ -120,6 +119,13 @@ def linear_weights(op: ResizeOp, dimension: int) -> LinearWeights:
     )
 
 
+def _inside(op: ResizeOp, dimension: int, last: int) -> list[Fraction]:
+    """The coordinates, no less than 0 and no more than `last`."""
+    from fractions import Fraction
+
+    return [min(max(c, Fraction(0)), Fraction(last)) for c in coordinates(op, dimension)]
+
+
 def resample(op: ResizeOp, x: Array) -> Array:
     """The semantics of `graph.resize` on the elements of its operand."""
     spatial = [i for i, d in enumerate(op.layout.data) if d not in "NC"]
@@ -128,7 +134,7 @@ def resample(op: ResizeOp, x: Array) -> Array:
             x = np.take(x, nearest_indices(op, dimension), axis)
             continue
         last = x.shape[axis] - 1
-        at = [min(max(c, Fraction(0)), Fraction(last)) for c in coordinates(op, dimension)]
+        at = _inside(op, dimension, last)
         lower = [math.floor(c) for c in at]
         upper = [min(low + 1, last) for low in lower]
         share = np.array([float(c - low) for c, low in zip(at, lower, strict=True)], x.dtype)
@@ -174,6 +180,8 @@ class ResizeOp(GraphOp):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        from furiosa_ir.dialects.graph.onnx_geometry import resized
+
         form = resized(node)
         (x, *_) = node.operands
         if form is None or x is None:

@@ -9,20 +9,14 @@ import numpy as np
 from typing_extensions import override
 from xdsl.dialects.builtin import DenseArrayBase, StringAttr, TensorType, i64
 from xdsl.ir import Attribute
-from xdsl.irdl import (
-    irdl_op_definition,
-    opt_prop_def,
-    prop_def,
-    result_def,
-    var_operand_def,
-    var_result_def,
-)
+from xdsl.irdl import opt_prop_def, prop_def, result_def, var_operand_def, var_result_def
 
 from furiosa_ir.dialects.graph.base import GraphOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly_format import in_order
 from furiosa_ir.ir.constants import BlobAttr, element_name
 from furiosa_ir.ir.element_types import dtype_of_element
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import Shape, element_of, ints, shape_of
 from furiosa_ir.numerics.array import Array
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from xdsl.irdl import irdl_op_definition
-
 from furiosa_ir.dialects.graph.elementwise import UnaryOp
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array
 

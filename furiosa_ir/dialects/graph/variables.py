@@ -29,14 +29,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, SSAValue
-from xdsl.irdl import (
-    IRDLOperation,
-    irdl_op_definition,
-    operand_def,
-    prop_def,
-    result_def,
-    traits_def,
-)
+from xdsl.irdl import IRDLOperation, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, SymbolOpInterface
 
 from furiosa_ir.dialects.graph.quantization import storage_type
@@ -44,6 +37,7 @@ from furiosa_ir.dialects.quant import UniformType
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly_format import AssemblyOp
 from furiosa_ir.ir.constants import BlobAttr, element_name
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 from furiosa_ir.ir.shaped_operation import DYNAMIC, AnyTensor, shape_text
 from furiosa_ir.numerics.array import Array
 

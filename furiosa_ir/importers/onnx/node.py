@@ -110,7 +110,7 @@ class Node:
     def _default_attributes(self) -> dict[str, Any]:
         return dict(_defaults(self.op_type, self.opset, self.domain))
 
-    @property
+    @cached_property
     def _given_attributes(self) -> dict[str, Any]:
         return {str(a.name): attribute_value(a) for a in self.proto.attribute}
 

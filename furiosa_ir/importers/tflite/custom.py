@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flatbuffers import flexbuffers
-
 from furiosa_ir.errors import ImportFailure
 from furiosa_ir.ir.shaped_operation import Shape
 
@@ -79,6 +77,8 @@ def checked_options(operator: str, options: bytes) -> bytes:
     """
     if operator not in _KERNELS:
         return options
+    from flatbuffers import flexbuffers  # noqa: PLC0415  # few networks have custom operators
+
     return bytes(flexbuffers.Dumps(dict(_read(operator, options))))
 
 
@@ -96,6 +96,8 @@ def _read(operator: str, options: bytes) -> Options:
     Raises:
         ImportFailure: one is missing, no number or out of range; or the bytes are no map.
     """
+    from flatbuffers import flexbuffers  # noqa: PLC0415  # few networks have custom operators
+
     kernel = _KERNELS[operator]
     try:
         given = flexbuffers.GetRoot(bytearray(options)).AsMap

@@ -27,7 +27,6 @@ from furiosa_ir.importers.tflite.operator_record import (
     read_operator,
 )
 from furiosa_ir.importers.tflite.part import given_shapes, select, without_double
-from furiosa_ir.importers.tflite.sparsity import dense_elements
 from furiosa_ir.importers.tflite.tensor_names import boundary_names
 from furiosa_ir.importers.tflite.vectors import LEAST_OPERATOR, Vectors, checked_length, enum_names
 from furiosa_ir.input_files import open_input
@@ -403,6 +402,8 @@ def _elements(
 ) -> Array:
     sparsity, bits = reader.Sparsity(), _NARROW.get(reader.Type())
     if sparsity is not None and bits is None and not contents.size % dtype.itemsize:
+        from furiosa_ir.importers.tflite.sparsity import dense_elements  # noqa: PLC0415  # few are
+
         try:
             return dense_elements(sparsity, contents.view(dtype), shape, vectors)
         except ImportFailure as error:

@@ -33,7 +33,6 @@ from furiosa_ir.importers.tflite.file import (
 )
 from furiosa_ir.importers.tflite.folding import fold
 from furiosa_ir.importers.tflite.hazards import check_hazards, check_rows
-from furiosa_ir.importers.tflite.kernel_types import kernel_shapes
 from furiosa_ir.importers.tflite.operator import ImportedOperator, NotModelled
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.option_tables import lacks_options
@@ -415,6 +414,8 @@ class SubgraphImporter:
         carried = self._network.carried(record)
         shapes = None
         if record.is_custom:
+            from furiosa_ir.importers.tflite.kernel_types import kernel_shapes  # noqa: PLC0415  # few
+
             shapes = kernel_shapes(node, outputs, declared=self._declared)
             if shapes is None and find_kernel(record.op_type) is None:
                 shapes = custom_result_shapes(record.op_type, record.custom_options)

@@ -16,7 +16,6 @@ from furiosa_ir.formats import TFLITE_IDENTIFIER
 from furiosa_ir.importers.tflite.operator_record import OperatorRecord
 from furiosa_ir.importers.tflite.option_tables import read_options
 from furiosa_ir.importers.tflite.tensor_names import boundary_names
-from furiosa_ir.importers.tflite.unpacking import unpacked
 from furiosa_ir.importers.tflite.vectors import Vectors
 from furiosa_ir.network_part import Part, Shape, checked_shape, missing_value
 from furiosa_ir.tflite_schema import tflite
@@ -258,6 +257,8 @@ def content_of_part(data: bytes | mmap.mmap, part: Part) -> bytes:
             "a part of a TFLite network needs the package ai-edge-litert",
             hint="pip install 'furiosa-ir[litert]'",
         ) from None
+    from furiosa_ir.importers.tflite.unpacking import unpacked  # noqa: PLC0415  # of parts alone
+
     reader = tflite.Model.GetRootAs(content, 0)
     chosen = select(reader, reader.Subgraphs(0), Vectors(len(content)), part)
     model: Any = unpacked(content, schema)

@@ -15,13 +15,7 @@ from typing import ClassVar, Self
 
 from typing_extensions import override
 from xdsl.dialects.func import FuncOp
-from xdsl.irdl import (
-    irdl_op_definition,
-    prop_def,
-    result_def,
-    traits_def,
-    var_operand_def,
-)
+from xdsl.irdl import prop_def, result_def, traits_def, var_operand_def
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.traits import HasParent, IsTerminator
@@ -30,6 +24,7 @@ from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, TokenType
 from furiosa_ir.backends.warboy.dialect.command_text import parse_command, print_command
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly_format import AssemblyOp, parse_operands
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 
 
 class CommandOp(AssemblyOp):

@@ -16,12 +16,7 @@ from typing import ClassVar, cast
 
 from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
 from xdsl.ir import Block, Operation, Region, SSAValue
-from xdsl.irdl import (
-    irdl_op_definition,
-    operand_def,
-    opt_prop_def,
-    traits_def,
-)
+from xdsl.irdl import operand_def, opt_prop_def, traits_def
 from xdsl.traits import IsTerminator, Pure
 
 from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, PlanAttr, ViewsAttr
@@ -41,6 +36,7 @@ from furiosa_ir.dialects.ftensor import TensorOp, contraction, movement
 from furiosa_ir.dialects.ftensor.fused import FusedOp
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly_format import AssemblyOp
+from furiosa_ir.ir.operation_definition import irdl_op_definition
 
 MOVEMENT: tuple[type[TensorOp], ...] = (
     movement.ReshapeOp,
