@@ -202,7 +202,7 @@ def test_a_tree_of_files_that_one_can_go_on_from(tmp_path: Path):
     last.attributes.pop("furiosa.history")
     again.attributes.pop("furiosa.history")
     assert difference(again, last) is None
-    compiled(tmp_path / "b.enf", network=folder / "17_assign-views.mlir")
+    compiled(tmp_path / "b.enf", network=folder / "18_assign-views.mlir")
 
 
 def test_a_tree_of_what_passes_changed_by_function(tmp_path: Path):
