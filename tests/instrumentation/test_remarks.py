@@ -27,6 +27,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.layouts import sram_bytes
 from furiosa_ir.backends.warboy.simulator.timeline import timeline
+from furiosa_ir.compiler import default_pipeline
 from furiosa_ir.dialects.ftensor.arithmetic import ClampOp
 from furiosa_ir.driver import compile_source
 from furiosa_ir.instrumentation.layers import LayerFilter
@@ -420,9 +421,15 @@ def told(corpus: Callable[[str], Path]) -> Told:
 
 
 def compiled(source: Path) -> Told:
+    """Without bands, which leave nothing to be told of."""
     lines: list[str] = []
     remarks = Remarks(lines.append, as_json=True)
-    made = compile_source(source, target="warboy", instrumentation=[remarks])
+    made = compile_source(
+        source,
+        target="warboy",
+        passes=default_pipeline().skip("split-columns"),
+        instrumentation=[remarks],
+    )
     assert made.program is not None
     return Told(made.program, [json.loads(line) for line in lines])
 

@@ -44,6 +44,7 @@ def test_passes_of_the_module_are_none_of_a_function():
         "assign-views",
         "copy-parts",
         "split-batch",
+        "split-columns",
         "plan-tiles",
         "allocate",
         "schedule",

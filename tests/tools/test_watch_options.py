@@ -192,13 +192,13 @@ def test_a_tree_of_files_that_one_can_go_on_from(tmp_path: Path):
         "01_assign-target.mlir",
         "02_graph-fold-quantization.mlir",
     ]
-    assert names[-2:] == ["22_schedule.mlir", "shared-constants.safetensors"]
-    assert len(names) == 24
+    assert names[-2:] == ["23_schedule.mlir", "shared-constants.safetensors"]
+    assert len(names) == 25
     again_path = tmp_path / "again.mlir"
     arguments = [str(folder / "10_lower-to-ftensor.mlir"), "--to=warboy", "-o", str(again_path)]
     result = CliRunner().invoke(opt.main, arguments)
     assert result.exit_code == 0, result.stderr
-    last, again = read_module(folder / "22_schedule.mlir"), read_module(again_path)
+    last, again = read_module(folder / "23_schedule.mlir"), read_module(again_path)
     last.attributes.pop("furiosa.history")
     again.attributes.pop("furiosa.history")
     assert difference(again, last) is None

@@ -65,10 +65,13 @@ WARBOY = Phase(
         # pass then gets views of its own, as if its images were all there are.
         "split-batch",
         # Once it is known which operations share a kernel, so is what each kernel wants of its
-        # operands; where two disagree, copies are made, which the plan has to count.
+        # operands; where two disagree, copies are made, which plans have to count.
         "assign-views",
         # Only now it is known what is written in place, and where; and it makes kernels.
         "copy-parts",
+        # What are columns, views say. Bands add copies that only plans can weigh, and the plan has
+        # to know them all.
+        "split-columns",
         # From here on nothing is rewritten: all kernels and the buffers that they fill are there.
         "plan-tiles",
         # The plan says how long each buffer lives, and that, where it can lie ...

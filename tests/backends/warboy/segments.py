@@ -76,7 +76,10 @@ def evaluate(function: FuncOp, inputs: Sequence[Array]) -> list[Array]:
 
 
 def compile_segment(
-    function: FuncOp, machine: Machine, rewrite: Rewrite | None = None
+    function: FuncOp,
+    machine: Machine,
+    rewrite: Rewrite | None = None,
+    rewrite_views: Rewrite | None = None,
 ) -> tuple[NpuSegment, Sequence[Layer]]:
     """Everything from `ftensor` to the segment; the function is transformed in place.
 
@@ -84,12 +87,15 @@ def compile_segment(
         function: the segment.
         machine: the target.
         rewrite: what is done to it once its kernels are fused.
+        rewrite_views: what is done to it once its tensors have views.
     """
     fuse_kernels(function)
     if rewrite is not None:
         rewrite(function)
     assign_views(function)
     copy_parts(function, machine)
+    if rewrite_views is not None:
+        rewrite_views(function)
     plan_segments([function], machine)
     allocate_segments([function], machine)
     schedule(function, machine)
@@ -120,6 +126,7 @@ def check(
     *,
     seed: int = 0,
     rewrite: Rewrite | None = None,
+    rewrite_views: Rewrite | None = None,
 ) -> Program:
     """Compiles the function and compares the simulator with `evaluate` on random inputs."""
     function = build_function(shapes, build)
@@ -129,7 +136,7 @@ def check(
     returned = function.body.block.last_op
     assert returned is not None
     outputs = [shape_of(v) for v in returned.operands]
-    segment, layers = compile_segment(function, machine, rewrite)
+    segment, layers = compile_segment(function, machine, rewrite, rewrite_views)
     function.verify()
     program = make_program(segment, layers, shapes, outputs, machine)
     simulator = Simulator(program)

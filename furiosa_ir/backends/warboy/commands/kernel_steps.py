@@ -417,12 +417,5 @@ class KernelSteps:
 def resident_tile(buffer: Buffer, address: int, offset: Shape4, extent: Shape4) -> SramTile:
     """A window of a buffer that lies in SRAM."""
     return SramTile(
-        address,
-        buffer.shape,
-        buffer.slices,
-        buffer.order,
-        buffer.element,
-        offset,
-        extent,
-        buffer.images,
+        address, buffer.shape, buffer.slices, buffer.order, buffer.element, offset, extent
     )

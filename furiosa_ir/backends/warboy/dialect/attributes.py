@@ -29,6 +29,9 @@ from furiosa_ir.backends.warboy.dialect.structured_data import (
 VIEW = "warboy.view"
 """Of an argument, and of a movement outside of kernels: its view, a string."""
 
+PART = "warboy.part"
+"""Attribute of kernels that are parts of one: its number. They are one layer of a program."""
+
 MEMORY = "warboy.memory"
 """Of a function: its `MemoryAttr`, from `plan-tiles` to `schedule`."""
 

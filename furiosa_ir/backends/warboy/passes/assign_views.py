@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 
+from furiosa_ir.backends.warboy.dialect.attributes import PART
 from furiosa_ir.backends.warboy.dialect.kernels import (
     MOVEMENT,
     CopyOp,
@@ -109,7 +110,10 @@ def assign_views(function: FuncOp) -> None:
             _match_parts(op, views)
         elif isinstance(op, MOVEMENT):
             if _takes_images(op):
-                _wrap(op, views)  # no copy: they lie in DRAM, and come from there by themselves
+                # No copy: they lie in DRAM, and come from there by themselves.
+                part, copy = op.attributes.pop(PART, None), _wrap(op, views)
+                if part is not None:
+                    copy.attributes[PART] = part
             elif is_free(op, views):
                 passed(op, "view", "it is a view of its operand, and moves nothing")
             else:

@@ -159,8 +159,8 @@ def _write(prepared: Prepared, plan: SegmentPlan, machine: Machine) -> None:
             slice=machine.slice_bytes,
         )
     buffers = tuple(
-        Buffer(s.shape, s.element, x.slices, x.order, storage.allocation(index), x.images)
-        for index, (s, x) in enumerate(zip(storage.buffers, workload.layouts, strict=True))
+        Buffer(s.shape, s.element, layout.slices, layout.order, storage.allocation(index))
+        for index, (s, layout) in enumerate(zip(storage.buffers, workload.layouts, strict=True))
     )
     memory = MemoryPlan(buffers, plan.sram.live_ranges)
     prepared.function.attributes[MEMORY] = MemoryAttr(memory)

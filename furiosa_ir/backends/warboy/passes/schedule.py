@@ -47,7 +47,7 @@ from furiosa_ir.backends.warboy.dialect.segment import (
     memory_plan,
 )
 from furiosa_ir.backends.warboy.enf.records import Command, Load, Store
-from furiosa_ir.backends.warboy.layer_table import layer_row
+from furiosa_ir.backends.warboy.layer_table import layer_rows
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.schedule_remarks import tell_schedule
 from furiosa_ir.backends.warboy.planning.assigned_views import erase_views
@@ -104,9 +104,9 @@ def schedule(function: FuncOp, machine: Machine) -> None:
     block = function.body.block
     constants = [op for op in block.ops if isinstance(op, ConstantOp)]
     function.attributes[CONSTANTS] = ArrayAttr([BlobAttr(op.value.data) for op in constants])
-    function.attributes[LAYERS] = LayersAttr(LayerTable(tuple(layer_row(op) for op in kernels)))
-    locations = [op.location for op in kernels]
-    issued = _operations(commands, locations)
+    rows, layers = layer_rows(kernels)
+    function.attributes[LAYERS] = LayersAttr(LayerTable(rows))
+    issued = _operations(commands, kernels, layers)
     by_kernel: list[list[Operation]] = [[] for _ in kernels]
     for op, command in zip(issued, commands, strict=True):
         by_kernel[command.layer].append(op)
@@ -124,11 +124,16 @@ def schedule(function: FuncOp, machine: Machine) -> None:
     erase_views(function)
 
 
-def _operations(commands: Sequence[Command], locations: Sequence[object]) -> list[Operation]:
+def _operations(
+    commands: Sequence[Command], kernels: Sequence[KernelOp], layers: Sequence[int]
+) -> list[Operation]:
+    """The commands of kernels as operations that have the kernels' layers."""
     issued: list[Operation] = []
     for command in commands:
-        op = command_op(command, [issued[w].results[0] for w in command.waits])
-        op.location = locations[command.layer]  # pyright: ignore[reportAttributeAccessIssue]
+        layer = layers[command.layer]
+        own = command if layer == command.layer else replace(command, layer=layer)
+        op = command_op(own, [issued[w].results[0] for w in command.waits])
+        op.location = kernels[command.layer].location
         issued.append(op)
     return issued
 

@@ -10,12 +10,16 @@ from xdsl.dialects.builtin import FunctionType, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 
+from furiosa_ir.backends.warboy.dialect.attributes import PART
+from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
+from furiosa_ir.backends.warboy.dialect.segment import kernels_of
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.assign_views import AssignViews, assign_views
 from furiosa_ir.backends.warboy.passes.copy_parts import copy_parts
 from furiosa_ir.backends.warboy.passes.plan_tiles import prepare
 from furiosa_ir.backends.warboy.planning.images import emit_images, images_of
 from furiosa_ir.backends.warboy.planning.pinning import plan_program
+from furiosa_ir.backends.warboy.planning.remade import number_parts
 from furiosa_ir.backends.warboy.planning.run_estimate import run_cycles
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
@@ -150,6 +154,8 @@ def split_batch(function: FuncOp, images: int, parts: int) -> None:
     block = function.body.block
     end = cast("ReturnOp", block.last_op)
     operations = [op for op in block.ops if not isinstance(op, ConstantOp | ReturnOp)]
+    number_parts(kernels_of(function))
+    readers = {value: _reader(value) for value in block.args}
     with step("split_batch", operations[0]) as done:
         results: list[list[SSAValue]] = []
         for part in range(parts):
@@ -157,6 +163,9 @@ def split_batch(function: FuncOp, images: int, parts: int) -> None:
             for value in block.args:
                 if shape_of(value)[:1] == (images,) and value.uses:
                     taken = _take(value, part * images // parts, images // parts)
+                    reader = readers[value]
+                    if reader is not None:
+                        taken.attributes[PART] = reader.attributes[PART]
                     block.insert_op_before(taken, end)
                     done.made.append(taken)
                     values[value] = taken.result
@@ -177,6 +186,18 @@ def split_batch(function: FuncOp, images: int, parts: int) -> None:
         for op in reversed(operations):
             op.detach()
             op.erase()
+
+
+def _reader(value: SSAValue) -> KernelOp | None:
+    """A kernel that reads a value, or what movement makes of it."""
+    for use in value.uses:
+        user = use.operation
+        if isinstance(user, KernelOp):
+            return user
+        for result in user.results:
+            if (reader := _reader(result)) is not None:
+                return reader
+    return None
 
 
 def _take(value: SSAValue, first: int, count: int) -> movement.SliceOp:

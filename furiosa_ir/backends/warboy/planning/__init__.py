@@ -5,6 +5,9 @@ None of them changes an operation; passes do, in `passes/`.
 | module | question |
 |---|---|
 | `images` | whether a segment works image by image; its operations for fewer images |
+| `bands` | which columns of which tensors a band of a group of kernels reads, makes and keeps |
+| `band_choice` | which groups work band by band, and in how many bands |
+| `band_rewrite` | a group once more for each of its bands |
 | `remade` | an operation once more, for operands of other extents |
 | `views` | the algebra: which axes of a tensor are N, H, W and C |
 | `kernel_views` | which views a kernel needs of its operands, and gives its result |

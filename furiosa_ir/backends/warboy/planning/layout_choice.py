@@ -139,7 +139,7 @@ class LayoutModel:
         """The cycles of a kernel in one step, its buffers in SRAM as they stand."""
         bindings, kind = self._bindings[k], self._kinds[k]
         here = [self.layouts[p.buffer] for p in bindings]
-        key = (kind, *[(layout.slices, layout.order, layout.images) for layout in here])
+        key = (kind, *[(layout.slices, layout.order) for layout in here])
         cycles = self._cycles.get(key)
         if cycles is None:
             *operands, result = [self._tile(p) for p in bindings]
@@ -191,14 +191,12 @@ class LayoutModel:
             storage.element,
             binding.offset,
             binding.extent,
-            layout.images,
         )
 
 
 def whole_tile(shape: Shape4, layout: Layout, element: int) -> SramTile:
     """All of a buffer in SRAM."""
-    origin = (0, 0, 0, 0)
-    return SramTile(0, shape, layout.slices, layout.order, element, origin, shape, layout.images)
+    return SramTile(0, shape, layout.slices, layout.order, element, (0, 0, 0, 0), shape)
 
 
 def _kind(task: Task) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from furiosa_ir.backends.warboy.dialect.plan import (
     KernelPlan,
@@ -21,7 +22,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
 )
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
-from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles, split_work
+from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles, split_work, window_traffic
 from furiosa_ir.backends.warboy.planning.in_place import in_place_operand
 from furiosa_ir.backends.warboy.planning.overlap import (
     column_tiles,
@@ -55,6 +56,9 @@ PREFETCH_SHARE = 3
 
 OUTPUT_PARTS = 8
 """Steps of a kernel whose result is only stored, if nothing else hides that."""
+
+SCATTERED = 1.25
+"""Times the traffic of a result as a whole: parts that take more are not stored one by one."""
 
 MAX_TILINGS = 32
 """Tilings of one kernel that are compared."""
@@ -116,6 +120,8 @@ class _Sweep:
     resident: dict[int, _OpenRange] = field(default_factory=dict[int, _OpenRange])
     valid: set[int] = field(default_factory=set[int])
     """Buffers whose elements are in DRAM."""
+    owed: set[int] = field(default_factory=set[int])
+    """Results that are stored once all their parts are there."""
     live_ranges: list[LiveRange] = field(default_factory=list[LiveRange])
     used: dict[int, int] = field(default_factory=dict[int, int])
     plans: dict[int, KernelPlan] = field(default_factory=dict[int, KernelPlan])
@@ -173,7 +179,8 @@ def _until_stored(sweep: _Sweep) -> Iterator[LiveRange]:
     limit = sweep.capacity * PREFETCH_SHARE // 4
     for live in sweep.live_ranges:
         storage, last = workload.storages[live.buffer], live.last
-        if workload.overlap and storage.stored and live.last == max(storage.writers, default=-1):
+        is_whole = not live.spilled and live.last == max(storage.writers, default=-1)
+        if workload.overlap and storage.stored and is_whole:
             left = buffer_cycles(storage, machine) + machine.dma_latency_cycles
             size = workload.layouts[live.buffer].slice_bytes
             while left > 0 and sweep.used.get(last + 1, limit) + size <= limit:
@@ -201,6 +208,8 @@ def _end(sweep: _Sweep, buffer: int, k: int, *, spilled: bool) -> None:
     opened = sweep.resident.pop(buffer)
     storage = sweep.workload.storages[buffer]
     last = max(u for u in (opened.first, *storage.readers, *storage.writers) if u < k)
+    spilled = spilled or buffer in sweep.owed
+    sweep.owed.discard(buffer)
     sweep.live_ranges.append(LiveRange(buffer, opened.first, last, opened.filled, spilled))
 
 
@@ -399,7 +408,7 @@ def _spared(sweep: _Sweep, task: Task, resident: frozenset[int]) -> tuple[int, i
     """(bytes of a slice that are not needed if the result takes an operand's place, which one)."""
     number = in_place_operand(task, sweep.workload.storages, sweep.workload.layouts)
     binding = None if number is None else task.operands[number]
-    if binding is None or binding.buffer not in resident:
+    if binding is None or binding.buffer not in resident or binding.buffer in sweep.owed:
         return 0, None
     return sweep.workload.layouts[binding.buffer].slice_bytes, number
 
@@ -417,6 +426,9 @@ def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
             operands.append(parameter)
     result = _with_stage(task.result, result_stage)
     store = result_stage is not None or workload.storages[result.buffer].stored
+    if store and result_stage is None and _is_scattered(sweep, task):
+        store = False
+        sweep.owed.add(result.buffer)
     if store:
         sweep.valid.add(result.buffer)
     used = sum(workload.layouts[b].slice_bytes for b in sweep.resident)
@@ -448,6 +460,22 @@ def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
         split.in_place,
         k in sweep.pins,
     )
+
+
+def _is_scattered(sweep: _Sweep, task: Task) -> bool:
+    """Whether a part of a result, stored alone, takes far more traffic than its share of all."""
+    storage = sweep.workload.storages[task.result.buffer]
+    if len(storage.writers) < 2 or _is_copied_early(sweep.workload, task.result.buffer):
+        return False
+    part, whole = task.result.extent, storage.shape
+    mine, all_ = (window_traffic(storage, extent, sweep.machine) for extent in (part, whole))
+    return mine * prod(whole) > SCATTERED * all_ * prod(part)
+
+
+def _is_copied_early(workload: Workload, buffer: int) -> bool:
+    """Whether a copy reads a buffer in DRAM while kernels still use it in SRAM."""
+    last = _last_use(workload.storages[buffer])
+    return any(buffer in copy.operands and k <= last for k, copy in workload.copies.items())
 
 
 def _tell_in_place(sweep: _Sweep, task: Task, number: int) -> None:

@@ -71,10 +71,7 @@ def plan_program(
     Raises:
         CompilationFailure: a kernel does not fit into SRAM in any way.
     """
-    everything = [
-        frozenset(k for k, task in w.tasks.items() if any(task.geometry.parameters))
-        for w in workloads
-    ]
+    everything = _everything(workloads)
     best = _attempt(workloads, everything, machine) if pin and any(everything) else None
     if best is not None and not _any_spills(workloads, best):
         return best
@@ -89,6 +86,19 @@ def plan_program(
         if plans is not None:
             found.append((_cycles(workloads, plans, machine), plans))
     return min(found, key=lambda each: each[0])[1] if found else []
+
+
+def plan_resident(workloads: Sequence[Workload], machine: Machine) -> list[SegmentPlan] | None:
+    """Plans with everything pinned and nothing that leaves SRAM early; None if it does not fit."""
+    plans = _attempt(workloads, _everything(workloads), machine)
+    return None if plans is None or _any_spills(workloads, plans) else plans
+
+
+def _everything(workloads: Sequence[Workload]) -> list[frozenset[int]]:
+    return [
+        frozenset(k for k, task in w.tasks.items() if any(task.geometry.parameters))
+        for w in workloads
+    ]
 
 
 def _cycles(workloads: Sequence[Workload], plans: Sequence[SegmentPlan], machine: Machine) -> float:
@@ -156,13 +166,26 @@ def _fit(
         if least < inf and run_cycles(workload, sram, machine) >= least:
             raise CompilationFailure("another plan takes no longer")
         buffers = tuple(
-            Buffer(s.shape, s.element, layout.slices, layout.order, None, layout.images)
+            Buffer(s.shape, s.element, layout.slices, layout.order, None)
             for s, layout in zip(workload.storages, workload.layouts, strict=True)
         )
         areas = sram_areas(MemoryPlan(buffers, sram.live_ranges), sram.kernels, machine)
         if place_areas(areas, machine, below)[1].peak <= machine.slice_bytes:
             return SegmentPlan(sram, capacity, room, held)
     raise CompilationFailure("no SRAM addresses were found for the plan")
+
+
+def is_resident(workload: Workload, plan: SegmentPlan) -> bool:
+    """Whether nothing leaves SRAM before its last use, and all parameters stay."""
+    return not _spills(workload, plan.sram) and all(
+        kernel.pinned or not any(workload.tasks[k].geometry.parameters)
+        for k, kernel in plan.sram.kernels.items()
+    )
+
+
+def parameter_bytes(workload: Workload, machine: Machine) -> int:
+    """Bytes of every slice that all parameters take."""
+    return _least_bytes(workload, frozenset(workload.tasks), machine)
 
 
 def _any_spills(workloads: Sequence[Workload], plans: Sequence[SegmentPlan]) -> bool:
@@ -172,7 +195,11 @@ def _any_spills(workloads: Sequence[Workload], plans: Sequence[SegmentPlan]) -> 
 
 def _spills(workload: Workload, plan: SramPlan) -> bool:
     made = {b for b, storage in enumerate(workload.storages) if storage.made}
-    if any(live.spilled or (live.filled and live.buffer in made) for live in plan.live_ranges):
+    results = {b for b, storage in enumerate(workload.storages) if storage.stored}
+    if any(
+        (live.spilled and live.buffer not in results) or (live.filled and live.buffer in made)
+        for live in plan.live_ranges
+    ):
         return True
     return any(
         isinstance(binding, OperandBinding) and binding.stage is not None and binding.buffer in made

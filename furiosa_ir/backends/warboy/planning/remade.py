@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from xdsl.dialects.builtin import IntegerAttr, i64
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
+from furiosa_ir.backends.warboy.dialect.attributes import PART
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp, YieldOp
 from furiosa_ir.dialects.ftensor import TensorOp
 from furiosa_ir.ir.shaped_operation import element_of, tensor_type
 
 Changes = Callable[[TensorOp], Mapping[str, Attribute]]
 """The properties of an operation that differ."""
+
+
+def number_parts(kernels: Sequence[KernelOp]) -> None:
+    """Gives kernels that are about to be made in parts a number, unless they are parts already."""
+    for number, kernel in enumerate(kernels):
+        kernel.attributes.setdefault(PART, IntegerAttr(number, i64))
 
 
 def remade_tensor_op(op: TensorOp, operands: Sequence[SSAValue], changes: Changes) -> TensorOp:
@@ -33,7 +41,7 @@ def remade_tensor_op(op: TensorOp, operands: Sequence[SSAValue], changes: Change
 
 
 def remade_kernel(kernel: KernelOp, operands: Sequence[SSAValue], changes: Changes) -> KernelOp:
-    """A kernel on other operands.
+    """A kernel on other operands, with the views that it has.
 
     Raises:
         VerificationFailure: the operands' shapes contradict each other.
@@ -53,4 +61,5 @@ def remade_kernel(kernel: KernelOp, operands: Sequence[SSAValue], changes: Chang
     )
     made.location = kernel.location
     made.attributes |= kernel.attributes
+    made.views = kernel.views
     return made

@@ -19,7 +19,7 @@ def kernel_cycles(
 ) -> tuple[float, float]:
     """(cycles on the NPU, cycles of DMA for its tiles) of one planned kernel."""
     split = Split(plan.tile, _stages(plan), 0, 0)
-    last = not workload.storages[task.result.buffer].readers
+    last = plan.store and not workload.storages[task.result.buffer].readers
     return split_work(task, split, workload.layouts, workload.storages, machine, last=last)
 
 

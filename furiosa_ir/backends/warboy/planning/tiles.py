@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4, Stage
@@ -195,7 +195,8 @@ def make_split(
     return Split(tile, tuple(stages), parameters, total)
 
 
-def _greatest_windows(geometry: Geometry, tile: Shape4) -> list[Shape4 | None]:
+@lru_cache(maxsize=1 << 14)
+def _greatest_windows(geometry: Geometry, tile: Shape4) -> tuple[Shape4 | None, ...]:
     """The greatest window of each operand over all tiles.
 
     Dimensions are independent, and along one the windows of equal blocks repeat with the period of
@@ -218,4 +219,4 @@ def _greatest_windows(geometry: Geometry, tile: Shape4) -> list[Shape4 | None]:
             ):
                 if best is not None and window is not None:
                     best[:] = map(max, best, window[1])
-    return [None if best is None else _shape(best) for best in greatest]
+    return tuple(None if best is None else _shape(best) for best in greatest)

@@ -10,10 +10,8 @@ from typing import Any, cast
 
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.decisions import Decisions
-from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles
 from furiosa_ir.backends.warboy.planning.layout_choice import LayoutModel
 from furiosa_ir.backends.warboy.planning.layouts import Layout
-from furiosa_ir.backends.warboy.planning.overlap import large_input
 from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.backends.warboy.search.plain_data import decode, encode
 from furiosa_ir.native_process import Answer, Job, Order
@@ -57,7 +55,6 @@ class Space:
                 choices = tuple(dict.fromkeys((known, *model.candidates(buffer))))
                 if around and len(choices) > 1:
                     self._free.append(Free(number, buffer, choices, around))
-        self._workloads, self._machine = workloads, machine
         self._kernels = sum(len(w.tasks) for w in workloads)
 
     @property
@@ -76,37 +73,23 @@ class Space:
         return kernels + sum(self._models[f.segment].waste(f.buffer) for f in self._free)
 
     def least(self) -> int:
-        """Cycles of a run that no state goes below.
+        """Cycles that no state's kernels go below: each with the layouts that suit it alone.
 
-        Each kernel takes no less than with the layouts that suit it alone, and all begin when the
-        one before is done: the first not before a load, the second not before all that the first
-        reads of an input is there, and behind the last there is a store.
+        It takes seconds: for a bound that tells how much a search can gain at most.
         """
-        machine, total = self._machine, 0
-        for number, workload in enumerate(self._workloads):
-            kernels = self._least_of(number)
-            latency = machine.dma_latency_cycles
-            (first, cycles), *others = sorted(kernels.items()) or [(0, 0)]
-            buffer = large_input(workload, workload.tasks[first]) if kernels else None
-            if buffer is not None:
-                cycles = max(cycles, buffer_cycles(workload.storages[buffer], machine))
-            total += cycles + sum(least for _, least in others) + (2 * latency if kernels else 0)
+        choices = {(free.segment, free.buffer): free.layouts for free in self._free}
+        total = 0
+        for number, model in enumerate(self._models):
+            kept, known = list(model.layouts), dict[object, int]()
+            for k in model.kernels:
+                buffers = model.buffers(k)
+                options = [choices.get((number, b), (kept[b],)) for b in buffers]
+                key = model.kind(k), *options
+                if key not in known:
+                    known[key] = min(self._costs(model, k, buffers, options))
+                total += known[key]
+            model.layouts = kept
         return total
-
-    def _least_of(self, number: int) -> dict[int, int]:
-        """Kernel -> cycles with the layouts that suit it alone, of a segment."""
-        choices = {free.buffer: free.layouts for free in self._free if free.segment == number}
-        model, known, found = self._models[number], dict[object, int](), dict[int, int]()
-        kept = list(model.layouts)
-        for k in model.kernels:
-            buffers = model.buffers(k)
-            options = [choices.get(b, (kept[b],)) for b in buffers]
-            key = model.kind(k), *options
-            if key not in known:
-                known[key] = min(self._costs(model, k, buffers, options))
-            found[k] = known[key]
-        model.layouts = kept
-        return found
 
     @staticmethod
     def _costs(
