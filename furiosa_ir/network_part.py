@@ -171,9 +171,9 @@ def _names(value: object, what: str) -> tuple[str, ...] | None:
 
 # The command line.
 
-_SHAPE = re.compile(r"(.+)[=:]\s*\[?\s*(\d+(?:\s*,\s*\d+)*|\d+(?:\s*x\s*\d+)*)\s*\]?\s*", re.DOTALL)
+_SHAPE = r"(?s)(.+)[=:]\s*\[?\s*(\d+(?:\s*,\s*\d+)*|\d+(?:\s*x\s*\d+)*)\s*\]?\s*"
 """A name may hold either separator itself (input:0): the last one counts."""
-_DIM = re.compile(r"(.+)[=:]\s*(\d+)\s*", re.DOTALL)
+_DIM = r"(?s)(.+)[=:]\s*(\d+)\s*"
 _MOST_DIGITS = 18
 
 
@@ -206,8 +206,8 @@ def part_of_options(
     return part_of(input_shapes=shapes, dims=dims, inputs=_listed(inputs), outputs=_listed(outputs))
 
 
-def _parsed(pattern: re.Pattern[str], text: str, option: str, as_in: str) -> tuple[str, str]:
-    found = pattern.fullmatch(text)
+def _parsed(pattern: str, text: str, option: str, as_in: str) -> tuple[str, str]:
+    found = re.fullmatch(pattern, text)
     if found is None:
         raise ImportFailure(f"{option} '{text}' makes no sense", hint=f"{option} {as_in}")
     return found[1], found[2]

@@ -42,12 +42,12 @@ UNEDITED, EDITED, FOREIGN = "unedited", "edited", "foreign"
 _MARKS = {"<text>": UNEDITED, "<edited text>": EDITED, "<foreign text>": FOREIGN}
 _MARK_OF = {state: mark for mark, state in _MARKS.items()}
 
-_WITHOUT = re.compile(r"<without ([\w.-]++)>")
+_WITHOUT = r"<without ([\w.-]++)>"
 
-_DIGEST = re.compile(r"^// furiosa\.digest: ([0-9a-f]{16})[ \t\r]*$", re.MULTILINE)
+_DIGEST = r"(?m)^// furiosa\.digest: ([0-9a-f]{16})[ \t\r]*$"
 
 # Strings keep their blanks; the possessive quantifiers make hostile text linear.
-_INSIGNIFICANT = re.compile(r'("(?:[^"\\\n]++|\\.)*+")|(?://[^\n]*+|\s++)++')
+_INSIGNIFICANT = r'("(?:[^"\\\n]++|\\.)*+")|(?://[^\n]*+|\s++)++'
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def history_of(module: ModuleOp) -> History:
     for entry in _entries(module):
         if entry in _MARKS:
             resumed.append(Resumption(len(passes), _MARKS[entry]))
-        elif mark := _WITHOUT.fullmatch(entry):
+        elif mark := re.fullmatch(_WITHOUT, entry):
             left_out.add(mark[1])
         else:
             passes.append(entry)
@@ -148,12 +148,12 @@ def with_digest(module: ModuleOp, text: str) -> str:
 def _state(module: ModuleOp, text: str) -> str:
     if HISTORY not in module.attributes:
         return FOREIGN
-    written = _DIGEST.findall(text)
+    written = re.findall(_DIGEST, text)
     return UNEDITED if written and written[-1] == _digest(text) else EDITED
 
 
 def _digest(text: str) -> str:
-    significant = _INSIGNIFICANT.sub(lambda m: m[1] or " ", text.removeprefix("\ufeff"))
+    significant = re.sub(_INSIGNIFICANT, lambda m: m[1] or " ", text.removeprefix("\ufeff"))
     return hashlib.sha256(significant.strip().encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -339,7 +339,7 @@ def _cannot_hold(name: str, phases: Sequence[str]) -> FuriosaError:
     return FuriosaError(f"passes cannot be nested in '{name}(...)'", hint=nearest(name, known))
 
 
-_OPTIONS = re.compile(r"([\w.-]++)\s*+\{([^{}]*+)\}")
+_OPTIONS = r"([\w.-]++)\s*+\{([^{}]*+)\}"
 
 
 def _refuse_repeated_options(text: str) -> None:
@@ -348,8 +348,10 @@ def _refuse_repeated_options(text: str) -> None:
     Raises:
         FuriosaError: a pass is given an option twice.
     """
+    if "{" not in text:
+        return
     unquoted = re.sub(r'"[^"]*"', "0", text)
-    for what, options in _OPTIONS.findall(unquoted):
+    for what, options in re.findall(_OPTIONS, unquoted):
         names = [option.partition("=")[0].replace("_", "-") for option in options.split()]
         for name in names:
             if names.count(name) > 1:

@@ -10,17 +10,14 @@ from pathlib import Path
 from furiosa_ir.ir.extensions import dialects
 
 # Possessive, as what is read may be hostile: nothing is looked at twice.
-_PREAMBLE = re.compile(
-    rb"""(?:\xef\xbb\xbf)?+           # a byte order mark
+_PREAMBLE = rb"""(?:\xef\xbb\xbf)?+           # a byte order mark
     (?: \s++
       | //[^\n]*+
       | [#!][A-Za-z_][\w$.-]*+[ \t]*+=[ \t]*+   # an alias: #map = affine_map<...>, !t = i8
         (?:loc\(|[#!"\[{@]|\w++<|(?:s|u)?i\d|b?f\d|tensor|index|none|unit|true|false
           |[-+]?[\d.]++[^\n:]*+:)[^\n]*+
         (?:\n[ \t]++["\da-f.:,{}<> +-]++)*+        # more of the scales of a quantised type
-    )*+""",
-    re.VERBOSE,
-)
+    )*+"""
 
 _OPERATION = rb"""(?:builtin\.)?module\s*+(?:[@{]|attributes\b|loc\()
     | (?:DIALECTS)\.[a-z]
@@ -30,7 +27,7 @@ _OPERATION = rb"""(?:builtin\.)?module\s*+(?:[@{]|attributes\b|loc\()
     | \{-\#                                       # resources
     """
 
-_CUT = re.compile(rb"(?:/|[#!](?:[A-Za-z_][\w$.-]*+[ \t]*+(?:=[^\n]*+)?+)?+)\Z")
+_CUT = rb"(?:/|[#!](?:[A-Za-z_][\w$.-]*+[ \t]*+(?:=[^\n]*+)?+)?+)\Z"
 """An alias or a comment of which more stands behind what was looked at."""
 
 
@@ -54,7 +51,7 @@ def is_ir_text(head: bytes) -> bool:
 
     Comments and aliases may stand in front of the first operation; nothing else may.
     """
-    preamble = _PREAMBLE.match(head)
+    preamble = re.match(_PREAMBLE, head, re.VERBOSE)
     assert preamble is not None
     if preamble.end() == len(head):
         return b"//" in head or b"=" in head  # more than blanks
@@ -65,7 +62,7 @@ def is_ir_text(head: bytes) -> bool:
         return False
     rest = head[preamble.end() :]
     starts = (f"{name}." for name in dialects())
-    return _CUT.match(rest) is not None or any(s.encode().startswith(rest) for s in starts)
+    return re.match(_CUT, rest) is not None or any(s.encode().startswith(rest) for s in starts)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from typing_extensions import override
 from xdsl.context import Context
@@ -13,21 +14,26 @@ from furiosa_ir.ir.passes import RewritePass
 from furiosa_ir.ir.rewriting import Rule
 from furiosa_ir.passes.fold_constants import CONSTANT_RULES, TFLITE_CONSTANT_RULES
 from furiosa_ir.passes.fuse_tables import ISLAND_RULES
-from furiosa_ir.passes.integer_types import type_integers
-from furiosa_ir.passes.quantized_accumulators import quantize_of_accumulator
 from furiosa_ir.passes.quantized_movement import MOVEMENT_RULES, TFLITE_MOVEMENT_RULES
-from furiosa_ir.passes.quantized_operators import OPERATOR_RULES
-from furiosa_ir.passes.quantized_ranges import RANGE_RULES
 
-_ONNX_RULES = (
-    *CONSTANT_RULES,
-    *MOVEMENT_RULES,
-    *ISLAND_RULES,
-    *RANGE_RULES,
-    *OPERATOR_RULES,
-    quantize_of_accumulator,
-)
+# ruff: noqa: PLC0415  # most rules are for networks of ONNX alone
 _TFLITE_RULES = (*TFLITE_CONSTANT_RULES, *TFLITE_MOVEMENT_RULES)
+
+
+@cache
+def _onnx_rules() -> tuple[Rule, ...]:
+    from furiosa_ir.passes.quantized_accumulators import quantize_of_accumulator
+    from furiosa_ir.passes.quantized_operators import OPERATOR_RULES
+    from furiosa_ir.passes.quantized_ranges import RANGE_RULES
+
+    return (
+        *CONSTANT_RULES,
+        *MOVEMENT_RULES,
+        *ISLAND_RULES,
+        *RANGE_RULES,
+        *OPERATOR_RULES,
+        quantize_of_accumulator,
+    )
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,20 @@ class FoldQuantization(RewritePass):
     """
 
     name = "graph-fold-quantization"
-    rules = (*_ONNX_RULES, *(rule for rule in _TFLITE_RULES if rule not in _ONNX_RULES))
+
+    @classmethod
+    @override
+    def rule_list(cls) -> tuple[Rule, ...]:
+        rules = _onnx_rules()
+        return (*rules, *(rule for rule in _TFLITE_RULES if rule not in rules))
 
     def rules_for(self, module: ModuleOp) -> tuple[Rule, ...]:
-        return _TFLITE_RULES if is_from_tflite(module) else _ONNX_RULES
+        return _TFLITE_RULES if is_from_tflite(module) else _onnx_rules()
 
     @override
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if not is_from_tflite(op):
+            from furiosa_ir.passes.integer_types import type_integers
+
             type_integers(op)
         super().apply(ctx, op)

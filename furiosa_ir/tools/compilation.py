@@ -22,7 +22,6 @@ from furiosa_ir.ir.text_format import constants_path
 from furiosa_ir.network_part import WHOLE, Part
 from furiosa_ir.pipeline_request import AS_EVER, PipelineRequest
 from furiosa_ir.streams import Stream
-from furiosa_ir.tools.batch_table import print_batches
 from furiosa_ir.tools.compile_summary import print_summary, write_summary
 from furiosa_ir.tools.file_compile import FileCompile
 from furiosa_ir.tools.report_options import Reports
@@ -269,6 +268,8 @@ def _compile_program(
             if result.from_cache and not work.quiet:
                 seconds = time.perf_counter() - started
                 if chosen is not None:
+                    from furiosa_ir.tools.batch_table import print_batches
+
                     print_batches(result.metadata.batches, chosen)
                 click.echo(f"✨  Found in the cache, finished in {seconds:.3g}s", err=True)
             work.verify(file)

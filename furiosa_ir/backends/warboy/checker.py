@@ -56,7 +56,7 @@ def check_program(program: Program) -> None:
     validate_program(program)
     machine = Machine.from_parameters(program.machine)
     checks: list[_SegmentCheck] = []
-    pinned = np.zeros((machine.slices, machine.slice_bytes // LINE), np.uint32)
+    pinned = _Pinned(machine)
     for segment in program.segments:
         if isinstance(segment, NpuSegment):
             with _enough_memory(segment):
@@ -143,6 +143,19 @@ def _flat_lines(flat: SramFlat, lines: int) -> Iterator[_Lines]:
         yield _Lines(whole * lines + first, (len(masks),), (1,), masks)
 
 
+class _Pinned:
+    """The bytes that set-ups have loaded.
+
+    Attributes:
+        shadow: uint32 [slices, lines].
+        end: behind the last of them in a slice: what lies there meets none.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self.shadow = np.zeros((machine.slices, machine.slice_bytes // LINE), np.uint32)
+        self.end = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Issued:
     """A command that has been issued, as far as races need it."""
@@ -171,12 +184,11 @@ class _SegmentCheck:
         program: for tensors and layers.
         segment: of it.
         machine: its target.
-        pinned: a shadow [slices, lines] of the bytes that set-ups have loaded, of this segment and
-            of others; `set_up` adds to it.
+        pinned: what set-ups have loaded, of this segment and of others; `set_up` adds to it.
     """
 
     def __init__(
-        self, program: Program, segment: NpuSegment, machine: Machine, pinned: Array
+        self, program: Program, segment: NpuSegment, machine: Machine, pinned: _Pinned
     ) -> None:
         self.program, self.segment = program, segment
         self.pinned = pinned
@@ -193,6 +205,7 @@ class _SegmentCheck:
         self.position: list[int] = []
         self.known = dict.fromkeys(_OTHER, 0)
         self._cache: dict[SramPlace, tuple[_Lines, ...]] = {}
+        self._loaded: set[SramPlace] = set()  # by the set-up
         self._comparisons = Budget(limit("COMPARISONS"), partial(_too_many, segment.name))
 
     def set_up(self) -> None:
@@ -206,15 +219,18 @@ class _SegmentCheck:
         place = kind_of(command).sram_written(command)
         assert place is not None, "a set-up loads"
         self._within(place)
+        self._not_pinned(place)
         for lines in self._of(place):
-            self._not_pinned(lines)
-        for lines in self._of(place):
-            for shadow in (self.pinned, self.written):
+            for shadow in (self.pinned.shadow, self.written):
                 view = lines.of(shadow)
                 np.bitwise_or(view, lines.masks, out=view)
+        self.pinned.end = max(self.pinned.end, self._end(place))
+        self._loaded.add(place)
 
-    def _not_pinned(self, lines: _Lines) -> None:
-        if np.any(lines.of(self.pinned) & lines.masks):
+    def _not_pinned(self, place: SramPlace) -> None:
+        if place.address >= self.pinned.end:
+            return
+        if any(np.any(lines.of(self.pinned.shadow) & lines.masks) for lines in self._of(place)):
             raise ValueError("overwrites what a set-up has loaded")
 
     @contextmanager
@@ -294,6 +310,8 @@ class _SegmentCheck:
         return place.address + place.slice_bytes
 
     def _read(self, place: SramPlace, engine: str, position: int) -> None:
+        if place in self._loaded:
+            return  # all of it is there, and who writes it in a run is refused
         other = _OTHER[engine]
         for lines in self._of(place):
             if np.any(~lines.of(self.written) & lines.masks):
@@ -304,8 +322,8 @@ class _SegmentCheck:
 
     def _write(self, place: SramPlace, engine: str, position: int) -> None:
         other = _OTHER[engine]
+        self._not_pinned(place)
         for lines in self._of(place):
-            self._not_pinned(lines)
             if lines.of(self.last_touch[other]).max() > self.known[engine]:
                 self._confirm(place, engine, writes=True)
             lines.of(self.last_touch[engine])[...] = position

@@ -46,7 +46,6 @@ from furiosa_ir.ir.segments import (
 )
 from furiosa_ir.ir.value_tracking import note_all_replaced
 from furiosa_ir.lowering.constraints import dynamic
-from furiosa_ir.passes.partition.float_layers import float_hint
 from furiosa_ir.passes.partition.forward_variables import forward_variables
 from furiosa_ir.passes.partition.narrow_variables import narrow_variables
 from furiosa_ir.passes.partition.segment_order import fewest_segments
@@ -182,7 +181,11 @@ def _hint(op: GraphOp, numerics: str, backend: Backend) -> hints.Hint | None:
             hint=f"see {backend.module}",
         )
     is_float = hint is not None and hint.number == hints.not_quantized("").number
-    return float_hint(op) if is_float and numerics == EXACT else hint
+    if not is_float or numerics != EXACT:
+        return hint
+    from furiosa_ir.passes.partition.float_layers import float_hint  # noqa: PLC0415  # few have any
+
+    return float_hint(op)
 
 
 def _hint_of_opaque(op: OpaqueOp, numerics: str) -> hints.Hint:

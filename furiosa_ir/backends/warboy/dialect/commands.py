@@ -21,7 +21,6 @@ from xdsl.printer import Printer
 from xdsl.traits import HasParent, IsTerminator
 
 from furiosa_ir.backends.warboy.dialect.attributes import CommandAttr, TokenType
-from furiosa_ir.backends.warboy.dialect.command_text import parse_command, print_command
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir.assembly_format import AssemblyOp, parse_operands
 from furiosa_ir.ir.operation_definition import irdl_op_definition
@@ -39,6 +38,8 @@ class CommandOp(AssemblyOp):
 
     @override
     def print(self, printer: Printer) -> None:
+        from furiosa_ir.backends.warboy.dialect.command_text import print_command  # noqa: PLC0415
+
         for i, token in enumerate(self.operands):
             printer.print_string(", " if i else " after ")
             printer.print_operand(token)
@@ -54,6 +55,8 @@ class CommandOp(AssemblyOp):
     @classmethod
     @override
     def parse(cls, parser: Parser) -> Self:
+        from furiosa_ir.backends.warboy.dialect.command_text import parse_command  # noqa: PLC0415
+
         operands = [] if parser.parse_optional_keyword("after") is None else parse_operands(parser)
         command = (
             CommandAttr(parse_command(parser, cls.KIND))

@@ -21,7 +21,6 @@ from furiosa_ir.backends.warboy.dialect.kernels import (
 )
 from furiosa_ir.backends.warboy.dialect.vector_operations import ELEMENTWISE, VECTOR
 from furiosa_ir.backends.warboy.four_dimensions import split_dimensions
-from furiosa_ir.backends.warboy.passes.fusion_remarks import tell_fusion
 from furiosa_ir.backends.warboy.planning.kernel_views import has_view
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.dialects.ftensor import TensorOp, arithmetic, contraction, movement
@@ -130,6 +129,8 @@ def fuse_kernels(function: FuncOp) -> None:
             taken.update(members)
             clusters.append((VectorOp, members))
     if heard():
+        from furiosa_ir.backends.warboy.passes.fusion_remarks import tell_fusion  # noqa: PLC0415
+
         tell_fusion(clusters)
     for kind, members in clusters:
         # Pulled operations may stand before the head in the program; none of them feeds it.

@@ -49,7 +49,6 @@ from furiosa_ir.backends.warboy.dialect.segment import (
 from furiosa_ir.backends.warboy.enf.records import Command, Load, Store
 from furiosa_ir.backends.warboy.layer_table import layer_rows
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.passes.schedule_remarks import tell_schedule
 from furiosa_ir.backends.warboy.planning.assigned_views import erase_views
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
@@ -100,6 +99,8 @@ def schedule(function: FuncOp, machine: Machine) -> None:
     kernels = kernels_of(function)
     commands, set_up = schedule_commands(function, machine)
     if heard():
+        from furiosa_ir.backends.warboy.passes.schedule_remarks import tell_schedule  # noqa: PLC0415
+
         tell_schedule(kernels, commands, set_up, memory_plan(function), machine)
     block = function.body.block
     constants = [op for op in block.ops if isinstance(op, ConstantOp)]

@@ -13,12 +13,6 @@ from functools import lru_cache
 
 from furiosa_ir.backends.warboy.planning.best_fit import best_fit
 from furiosa_ir.backends.warboy.planning.exact_placement import exact_placement
-from furiosa_ir.backends.warboy.planning.hill_climb import (
-    best_addresses,
-    block_problem,
-    climb,
-    first_fits,
-)
 from furiosa_ir.backends.warboy.planning.intervals import (
     Interval,
     Obstacle,
@@ -217,6 +211,13 @@ def _place_core(
 ) -> list[int] | None:
     """Addresses with a smaller peak, if any are found, of what is placed together."""
     found = _Found(blocks, peak)
+    from furiosa_ir.backends.warboy.planning.hill_climb import (  # noqa: PLC0415  # few climb
+        best_addresses,
+        block_problem,
+        climb,
+        first_fits,
+    )
+
     problem = block_problem(blocks, obstacles, bound)
     fits = first_fits(problem)
     found.take(best_addresses(fits))

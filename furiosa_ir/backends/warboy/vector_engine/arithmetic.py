@@ -12,7 +12,6 @@ from typing import cast
 import numpy as np
 
 from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES, LIMITS, Range
-from furiosa_ir.backends.warboy.vector_engine.float_rescale import Rescale
 from furiosa_ir.backends.warboy.vector_engine.instruction import (
     Instruction,
     RegisterType,
@@ -20,7 +19,6 @@ from furiosa_ir.backends.warboy.vector_engine.instruction import (
     broadcast,
     vector_instruction,
 )
-from furiosa_ir.backends.warboy.vector_engine.integer_rescale import IntegerRescale
 from furiosa_ir.backends.warboy.vector_engine.line_operation import (
     LineOperand,
     LineOperation,
@@ -82,6 +80,10 @@ def _rescaled(i: Instruction, operands: Sequence[Shape]) -> Shape:
 def _rescale_lines(
     i: Instruction, x: LineOperand, multiplier: LineOperand, shift: LineOperand
 ) -> LineOperation:
+    # Compiling declares instructions and carries none out.
+    from furiosa_ir.backends.warboy.vector_engine.float_rescale import Rescale  # noqa: PLC0415
+    from furiosa_ir.backends.warboy.vector_engine.integer_rescale import IntegerRescale  # noqa: PLC0415
+
     if multiplier.integers is None or shift.integers is None or x.integers is not None:
         raise ValueError("a factor is not constant")
     check_factor(multiplier.integers, shift.integers)
