@@ -35,8 +35,9 @@ from furiosa_ir.program import Program
 
 PLAIN = PipelineRequest(
     edits=(
+        Edit(EditKind.SKIP, "split-batch"),
         Edit(EditKind.SKIP, "copy-parts"),
-        Edit(EditKind.REPLACE, "plan-tiles", "plan-tiles{overlap=false}"),
+        Edit(EditKind.REPLACE, "plan-tiles", "plan-tiles{overlap=false apart=false}"),
     )
 )
 """Passes without those that keep all slices busy and hide transfers."""

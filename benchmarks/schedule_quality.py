@@ -31,8 +31,9 @@ from furiosa_ir.program import Program
 
 BEFORE = PipelineRequest(
     edits=(
+        Edit(EditKind.SKIP, "split-batch"),
         Edit(EditKind.SKIP, "copy-parts"),
-        Edit(EditKind.REPLACE, "plan-tiles", "plan-tiles{pin=false overlap=false}"),
+        Edit(EditKind.REPLACE, "plan-tiles", "plan-tiles{pin=false overlap=false apart=false}"),
     )
 )
 """Every run loads all weights, the NPU waits for transfers, parts are written in place."""

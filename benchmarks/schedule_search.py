@@ -2,9 +2,8 @@
 
     python benchmarks/schedule_search.py NETWORK... [--seconds 30] [--target warboy-2pe]
 
-For each network NPU microseconds of a warm run: by default, as found, `summary.bound_us`; then of
-the time of all kernels, one after the other, how much each with the layouts that suit it
-alone would save: no search for layouts saves more of it.
+For each network NPU microseconds of a warm run: by default, as found, and what no layouts go below
+(`Space.least`), with what is gained and what could be gained at most.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.pipeline_request import Edit, EditKind, PipelineRequest
 from furiosa_ir.program import Program
 
-UNPLANNED = "graph,ftensor,fuse-kernels,assign-views"
+UNPLANNED = "graph,ftensor,fuse-kernels,split-batch,assign-views,copy-parts"
 
 
 def compiled(network: Path, target: str, search: str | None) -> Program:
@@ -50,7 +49,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--target", default="warboy-2pe")
     given = parser.parse_args()
-    print("| network | default | found | gain | bound | at most | processor time |")
+    print("| network | default | found | gain | least | at most | processor time |")
     print("|---|---|---|---|---|---|---|")
     for network in given.networks:
         plain = program_costs(compiled(network, given.target, None))
@@ -61,11 +60,13 @@ def main() -> None:
         took = time.process_time() - began
         space = space_of(network, given.target)
         before, after = plain.latency.npu_latency_us, better.latency.npu_latency_us
-        saved = (space.cost() - space.least()) / max(plain.cycles, 1)
+        least = space.least()
         gain = (before - after) / before if before else 0.0
+        most = (plain.cycles - least) / max(plain.cycles, 1)
+        bound = before * (1 - most)
         print(
-            f"| {network.stem} | {before:.2f} | {after:.2f} | {gain:.1%} | {plain.bound_us:.2f} "
-            f"| {max(saved, gain):.1%} | {took:.1f} s |",
+            f"| {network.stem} | {before:.2f} | {after:.2f} | {gain:.1%} | {bound:.2f} "
+            f"| {most:.1%} | {took:.1f} s |",
             flush=True,
         )
 

@@ -65,7 +65,8 @@ class Surroundings:
         scheduler: the address of a Dask scheduler, whose workers are used instead.
         on_step: told the progress.
         is_stopped: whether to end now, with the best so far.
-        on_end: told (cycles without the search, cycles with it) when all is over.
+        on_end: told (cycles without the search, cycles with it, cycles that no state goes below)
+            when all is over.
         agrees: what has to be the same in the workers of a scheduler, as of `workers.Work`.
     """
 
@@ -73,7 +74,7 @@ class Surroundings:
     scheduler: str | None = None
     on_step: Callable[[Step], None] = _nobody_asks
     is_stopped: Callable[[], bool] = _never
-    on_end: Callable[[int, int], None] = lambda _before, _after: None
+    on_end: Callable[[int, int, int], None] = lambda _before, _after, _least: None
     agrees: Callable[[], str] | None = None
 
 

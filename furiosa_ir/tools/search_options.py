@@ -88,7 +88,7 @@ class _Silent:
     def step(self, step: Any) -> None:
         """Shows nothing."""
 
-    def end(self, before: int, after: int) -> None:
+    def end(self, before: int, after: int, least: int) -> None:
         """Shows nothing."""
 
 
@@ -109,12 +109,15 @@ class _Progress(_Silent):
                 err=True,
             )
 
-    def end(self, before: int, after: int) -> None:
-        """Shows what the program gains."""
+    def end(self, before: int, after: int, least: int) -> None:
+        """Shows what the program gains, and what is left to gain."""
         share = (before - after) / before if before else 0.0
         found = f"{share:.1%} less" if after < before else "nothing better was found"
+        left = max(after - least, 0) / after if after else 0.0
         click.echo(
-            f"✨  Search: {after:,} cycles on the NPU, {before:,} without; {found}", err=True
+            f"✨  Search: {after:,} cycles on the NPU, {before:,} without; {found}. No layouts "
+            f"take less than {least:,}: {left:.1%} is left",
+            err=True,
         )
 
 

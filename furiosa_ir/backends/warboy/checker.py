@@ -114,7 +114,7 @@ def _tile_lines(tile: SramTile, lines: int) -> Iterator[_Lines]:
     _, local_h, local_b, local_c = tile.local_shape
     inner = local_c * tile.element // LINE
     row = local_b * inner
-    image = local_h * row
+    image = local_h * row if tile.images == 1 else ho * co * lines
     n0, h0, w0, c0 = tile.offset
     n, eh, w, ec = tile.extent
     for slice_h, slices_h, h_in, rows in cuts(h0, eh, -(-h // ho)):

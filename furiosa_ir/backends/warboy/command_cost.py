@@ -120,6 +120,7 @@ def contiguous_runs(extent: Sequence[int], strides: Sequence[int], element: int)
 def busiest_slice(tile: SramTile) -> Shape4:
     """(N, H, W, C) of the tile's window that the slice with the most of it holds."""
     n, h, w, c = tile.extent
+    n = 1 if tile.images > 1 else n
     rows = _share(tile.offset[1], h, tile.shape[1], tile.slices[0])
     channels = _share(tile.offset[3], c, tile.shape[3], tile.slices[1])
     return n, rows, w, channels
@@ -242,10 +243,10 @@ class KernelCost:
             vector = max(vector, -(-ports // machine.num_table_ports))
         commit = -(-_line_bytes(result, share, machine) // machine.commit_width)
         ho, sharing = result.slices
-        slices = ho * sharing
+        slices = result.images * ho * sharing
         for tile in sources:
             ho, co = tile.slices
-            sharing, slices = max(sharing, co), max(slices, ho * co)
+            sharing, slices = max(sharing, co), max(slices, tile.images * ho * co)
         return Cost(0, fetch, dot, vector, commit, warmup(sharing, slices, machine))
 
     def _products(self, command: Dot, x: SramTile, share: Shape4) -> tuple[int, int]:

@@ -48,6 +48,40 @@ def test_a_correct_program_passes(order, slices):
     check_program(copy_program(order=order, slices=slices))
 
 
+@pytest.mark.parametrize("order", ["HCW", "HWC"])
+def test_images_that_lie_apart(order):
+    """A kernel may work on one while the other one is loaded, and not before it is there."""
+    shape = (2, 8, 8, 8)
+    b = ProgramBuilder(slices=8)
+    x = b.input(shape, slices=(2, 2), order=order, apart=True)
+    y = b.tile(shape, (4, 1), order, apart=True)
+    one, other = (
+        [replace(tile, offset=(n, 0, 0, 0), extent=(1, 8, 8, 8)) for tile in (x, y)] for n in (0, 1)
+    )
+    b.kernel(Vector((one[0],), (), (), one[1], 0))
+    b.kernel(Vector((other[0],), (), (), other[1], 0))
+    b.output(y)
+    check_program(b.program())
+    segment = b.program().segments[0]
+    load, first, second, store = segment.commands
+    halves = [
+        replace(
+            load,
+            source=replace(load.source, address=n * 512, extent=(1, 8, 8, 8)),
+            target=replace(x, offset=(n, 0, 0, 0), extent=(1, 8, 8, 8)),
+        )
+        for n in (0, 1)
+    ]
+    for waits, right in ((1, True), (0, False)):
+        commands = (*halves, replace(first, waits=(0,)), replace(second, waits=(waits,)),
+                    replace(store, waits=(3,)))  # fmt: skip
+        program = replace(b.program(), segments=(replace(segment, commands=commands),))
+        if right:
+            check_program(program)
+        else:
+            refuse(program, "races with command 1")
+
+
 def test_race_between_load_and_kernel():
     program = copy_program()
     vector = replace(program.segments[0].commands[1], waits=())

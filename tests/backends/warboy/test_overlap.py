@@ -167,7 +167,8 @@ def test_a_window_takes_the_granules_that_its_elements_lie_in(data: st.DataObjec
     order, element = data.draw(st.sampled_from(["HCW", "HWC"])), data.draw(st.sampled_from([1, 4]))
     offset = tuple(data.draw(st.integers(0, n - 1)) for n in shape)
     extent = tuple(data.draw(st.integers(1, n - o)) for n, o in zip(shape, offset, strict=True))
-    tile = SramTile(64, shape, slices, order, element, offset, extent)
+    images = data.draw(st.sampled_from([1, shape[0]]))
+    tile = SramTile(64, shape, slices, order, element, offset, extent, images)
     lying = _granules_of_elements(tile)
     every = tile.slice_bytes // GRANULE
     for granule in range(every):
@@ -189,7 +190,7 @@ def _granules_of_elements(tile: SramTile) -> set[int]:
     found: set[int] = set()
     for at in np.ndindex(*tile.extent):
         n, h, w, channel = (o + i for o, i in zip(tile.offset, at, strict=True))
-        h, channel = h % hi, channel % ci
+        n, h, channel = n % (tile.shape[0] // tile.images), h % hi, channel % ci
         y, x = (channel, w) if tile.order == "HCW" else (w, channel)
         found.add((((n * local_h + h) * b + y) * c + x) * tile.element // GRANULE)
     return found

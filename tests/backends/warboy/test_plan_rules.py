@@ -92,7 +92,7 @@ CASES = [
     (memory(live_ranges=lambda _: ()), "buffer . is not live at kernel 0"),
     (memory(live_ranges=first(last=99)), "a live range goes from kernel 0 to 99 of"),
     (memory(live_ranges=first(buffer=99)), "there is no buffer 99"),
-    (memory(buffers=first(slices=(0, 1))), r"buffer 0 of shape .* over \(0, 1\) slices"),
+    (memory(buffers=first(slices=(0, 1))), r"buffer 0 of shape .* over 1 x \(0, 1\) slices"),
     (memory(buffers=first(order="WHC")), "slices in order 'WHC'"),
     (memory(buffers=first(element=3)), "buffer 0 has elements of 3 bytes"),
     (memory(buffers=alias_of_nothing), "buffer 0 is an alias of buffer 1, no place"),

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import ModuleOp
 
 from furiosa_ir.backends.warboy import planning
+from furiosa_ir.backends.warboy.command_cost import busiest_slice
 from furiosa_ir.backends.warboy.commands.constant_section import ALIGNMENT, build_section, lay_out
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.enf.commands import ENGINE, kind_of
 from furiosa_ir.backends.warboy.enf.records import Copy
 from furiosa_ir.backends.warboy.planning import geometry, views
+from furiosa_ir.backends.warboy.planning.layout_choice import whole_tile
 from furiosa_ir.backends.warboy.planning.layouts import best_layout, layouts
 from furiosa_ir.compiler import compile_source
 from furiosa_ir.ir.constants import Constant
@@ -94,10 +96,14 @@ def test_strides_of_views(shape: list[int]) -> None:
 @given(st.tuples(*[st.integers(1, 70)] * 4), st.sampled_from([1, 4, 8]))
 def test_layouts_hold_the_buffer(shape: tuple[int, int, int, int], element: int) -> None:
     for layout in layouts(shape, element, 64, 32):
-        assert layout.slices[0] * layout.slices[1] <= 64
+        slices = layout.images * layout.slices[0] * layout.slices[1]
+        assert slices <= 64
         assert layout.slice_bytes % 32 == 0
-        held = layout.slice_bytes * layout.slices[0] * layout.slices[1]
-        assert held >= np.prod(shape) * element
+        assert layout.slice_bytes * slices >= np.prod(shape) * element
+        tile = whole_tile(shape, layout, element)
+        assert tile.slice_bytes == layout.slice_bytes
+        n, rows, _, channels = busiest_slice(tile)
+        assert (n * rows, channels) == (layout.rows, layout.channels)
     assert best_layout(shape, element, WARBOY) in layouts(shape, element, 64, 32)
 
 

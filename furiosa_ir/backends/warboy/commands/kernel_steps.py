@@ -417,5 +417,12 @@ class KernelSteps:
 def resident_tile(buffer: Buffer, address: int, offset: Shape4, extent: Shape4) -> SramTile:
     """A window of a buffer that lies in SRAM."""
     return SramTile(
-        address, buffer.shape, buffer.slices, buffer.order, buffer.element, offset, extent
+        address,
+        buffer.shape,
+        buffer.slices,
+        buffer.order,
+        buffer.element,
+        offset,
+        extent,
+        buffer.images,
     )

@@ -86,7 +86,7 @@ def _of_window(tile: SramTile) -> npt.NDArray[np.intp]:
     _, height, _, depth = tile.shape
     per_granule = GRANULE // tile.element
     local = (
-        range(images[0], sum(images)),
+        range(1) if tile.images > 1 else range(images[0], sum(images)),
         _local(*rows, -(-height // tile.slices[0])),
         range(columns[0], sum(columns)),
         _local(*channels, -(-depth // tile.slices[1])),

@@ -40,6 +40,7 @@ _DEFAULTS: Mapping[type[Any], Mapping[str, Default]] = {
         "element": 1,
         "offset": (0, 0, 0, 0),
         "extent": lambda given: given.get("shape"),
+        "images": 1,
     },
     records.SramFlat: {"slice_bytes": 32},
     records.DramTile: {"element": 1},

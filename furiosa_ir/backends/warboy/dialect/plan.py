@@ -64,6 +64,7 @@ class Buffer:
         slices: (Ho, Co), how many slices share height and channels while it is in SRAM.
         order: "HCW" or "HWC", how a slice holds its block.
         allocation: its place in DRAM; None if it never goes there.
+        images: 1, or N: each image has slices of its own there.
     """
 
     shape: Shape4
@@ -71,6 +72,7 @@ class Buffer:
     slices: tuple[int, int]
     order: str
     allocation: Allocation | None
+    images: int
 
 
 @dataclass(frozen=True, slots=True)

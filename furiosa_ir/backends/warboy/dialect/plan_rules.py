@@ -218,9 +218,12 @@ def verify_memory(
 
 
 def _verify_shape(what: str, held: Buffer | Stage) -> None:
-    if min(*held.shape, *held.slices) < 1 or held.order not in ORDERS:
+    images = held.images if isinstance(held, Buffer) else 1
+    apart = images not in (1, held.shape[0])
+    if min(*held.shape, *held.slices) < 1 or held.order not in ORDERS or apart:
         raise VerificationFailure(
-            f"{what} of shape {held.shape} over {held.slices} slices in order '{held.order}'"
+            f"{what} of shape {held.shape} over {images} x {held.slices} slices in order "
+            f"'{held.order}'"
         )
 
 
@@ -282,8 +285,8 @@ def _verify_in_place(plan: KernelPlan, index: int, number: int, memory: MemoryPl
         not ends
         or not begins
         or operand.buffer == plan.result.buffer
-        or (source.shape, source.element, source.slices, source.order)
-        != (target.shape, target.element, target.slices, target.order)
+        or (source.shape, source.element, source.slices, source.order, source.images)
+        != (target.shape, target.element, target.slices, target.order, target.images)
     ):
         raise VerificationFailure(
             f"buffer {plan.result.buffer} cannot take the place of buffer {operand.buffer} at "

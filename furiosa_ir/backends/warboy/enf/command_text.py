@@ -1,6 +1,7 @@
 """Commands as people read them: `operation  result <- operands`.
 
-Memory is written `sram[address]`, tiles with their window (N, H, W, C), slices Ho x Co and order.
+Memory is written `sram[address]`, tiles with their window (N, H, W, C), slices Ho x Co
+(images x Ho x Co, where each has its own) and order.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ def _place(place: SramTile | SramFlat | DramTile | DramFlat | DramView) -> str:
             )
             ho, co = place.slices
             kind = "" if place.element == 1 else f":i{_bits(place.element)}"
-            return f"sram[{place.address:#x}]({window}{kind} {ho}x{co} {place.order})"
+            slices = f"{place.images}x{ho}x{co}" if place.images > 1 else f"{ho}x{co}"
+            return f"sram[{place.address:#x}]({window}{kind} {slices} {place.order})"
         case SramFlat():
             return f"sram[{place.address:#x}]({place.size} bytes)"
         case DramFlat():

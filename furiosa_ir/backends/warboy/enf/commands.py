@@ -87,6 +87,7 @@ SRAM_TILE = Struct(
     extent=numbers("<i4", 4),
     order=one_of(ORDERS, "tile order"),
     element=number("<u1"),
+    images=number("<u2"),
 )
 SRAM_FLAT = Struct(SramFlat, address=number("<u4"), slice_bytes=number("<u4"), size=number("<u8"))
 DRAM_TILE = Struct(

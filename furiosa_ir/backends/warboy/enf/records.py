@@ -40,16 +40,18 @@ class SramTile:
     The buffer's height is cut over `slices[0]` and its channels over `slices[1]` slices, each of
     which holds [N, Hi, Ci, W] (order "HCW") or [N, Hi, W, Ci] (order "HWC") elements at the same
     `address`, the innermost extent rounded up to 32 *bytes*; Hi = ceil(H / Ho), Ci = ceil(C / Co);
-    slice index = ho * Co + co. Slices beyond Ho * Co hold nothing.
+    slice index = ho * Co + co. Slices beyond Ho * Co hold nothing. With `images` = N each image has
+    Ho * Co slices of its own, one image's behind the other's, which hold a block of one image.
 
     Attributes:
         address: byte offset within every slice, a multiple of 32.
         shape: the whole buffer.
-        slices: (Ho, Co), Ho * Co <= number of slices.
+        slices: (Ho, Co), images * Ho * Co <= number of slices.
         order: "HCW" or "HWC".
         element: bytes of an element: 1 (i8), 4 (i32) or 8 (i48).
         offset: where the window begins in the buffer.
         extent: the window's shape.
+        images: 1, or N: each image lies in slices of its own.
     """
 
     address: int
@@ -59,11 +61,13 @@ class SramTile:
     element: int
     offset: Shape4
     extent: Shape4
+    images: int = 1
 
     @property
     def local_shape(self) -> Shape4:
         """The padded block of one slice: [N, Hi, Ci, Wp] for "HCW", [N, Hi, W, Cp] for "HWC"."""
         n, h, w, c = self.shape
+        n = -(-n // self.images)
         hi, ci = -(-h // self.slices[0]), -(-c // self.slices[1])
         if self.order == "HCW":
             return n, hi, ci, _round_up(w, self.element)

@@ -276,7 +276,8 @@ def _whole(place: SramPlace) -> Sequence[object]:
     """What two windows of one buffer have in common."""
     if isinstance(place, SramFlat):
         return place.address, place.size, place.slice_bytes
-    return place.address, place.shape, place.slices, place.order, place.element
+    layout = place.images, place.slices, place.order
+    return place.address, place.shape, *layout, place.element
 
 
 def _window(place: SramPlace) -> object:

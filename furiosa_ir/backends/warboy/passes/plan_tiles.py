@@ -51,6 +51,7 @@ class PlanTiles(Pass):
         pin: parameters may stay in SRAM from run to run; without, every run loads them.
         overlap: kernels may work by columns, and results stay longer, so that inputs are loaded and
             outputs stored meanwhile.
+        apart: images of a batch may lie in slices of their own.
     """
 
     name = "plan-tiles"
@@ -58,30 +59,36 @@ class PlanTiles(Pass):
 
     pin: bool = True
     overlap: bool = True
+    apart: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         require(op, self.name)
         machine = machine_of(op)
         functions = [f for f in op.ops if isinstance(f, FuncOp) and is_npu(f)]
-        plan_segments(functions, machine, pin=self.pin, overlap=self.overlap)
+        plan_segments(functions, machine, pin=self.pin, overlap=self.overlap, apart=self.apart)
         for function in functions:
             note_plan(op, function)
 
 
 def plan_segments(
-    functions: Sequence[FuncOp], machine: Machine, *, pin: bool = True, overlap: bool = True
+    functions: Sequence[FuncOp],
+    machine: Machine,
+    *,
+    pin: bool = True,
+    overlap: bool = True,
+    apart: bool = True,
 ) -> None:
     """Plans all segments of a program in place: they share the SRAM that pinned parameters take.
 
     Args:
         functions: the segments.
         machine: the target.
-        pin, overlap: as in `PlanTiles`.
+        pin, overlap, apart: as in `PlanTiles`.
 
     Raises:
         CompilationFailure: a kernel does not fit into SRAM in any way.
     """
-    prepared = [prepare(function, machine, overlap=overlap) for function in functions]
+    prepared = [prepare(f, machine, overlap=overlap, apart=apart) for f in functions]
     plans = plan_program([each.workload for each in prepared], machine, pin=pin)
     for each, plan in zip(prepared, plans, strict=True):
         _write(each, plan, machine)
@@ -104,7 +111,9 @@ class Prepared:
     workload: Workload
 
 
-def prepare(function: FuncOp, machine: Machine, *, overlap: bool = True) -> Prepared:
+def prepare(
+    function: FuncOp, machine: Machine, *, overlap: bool = True, apart: bool = True
+) -> Prepared:
     """Storage and layouts of one segment: those that it says (`planning.decisions`), or the best.
 
     Raises:
@@ -114,7 +123,7 @@ def prepare(function: FuncOp, machine: Machine, *, overlap: bool = True) -> Prep
     for buffer in range(len(storage.buffers)):
         storage.allocation(buffer)
     decisions = take_decisions(function)
-    model = LayoutModel(tasks, storage.buffers, machine)
+    model = LayoutModel(tasks, storage.buffers, machine, apart=apart)
     if decisions is None:
         model.improve_all()
     else:
@@ -159,8 +168,8 @@ def _write(prepared: Prepared, plan: SegmentPlan, machine: Machine) -> None:
             slice=machine.slice_bytes,
         )
     buffers = tuple(
-        Buffer(s.shape, s.element, layout.slices, layout.order, storage.allocation(index))
-        for index, (s, layout) in enumerate(zip(storage.buffers, workload.layouts, strict=True))
+        Buffer(s.shape, s.element, x.slices, x.order, storage.allocation(index), x.images)
+        for index, (s, x) in enumerate(zip(storage.buffers, workload.layouts, strict=True))
     )
     memory = MemoryPlan(buffers, plan.sram.live_ranges)
     prepared.function.attributes[MEMORY] = MemoryAttr(memory)

@@ -118,9 +118,10 @@ def _tell_use(op: KernelOp, times: _Times, memory: MemoryPlan, machine: Machine)
     buffer, stage = memory.buffers[binding.buffer], binding.stage
     rows, channels = buffer.slices if stage is None else stage.slices
     shape = buffer.shape if stage is None else stage.shape
-    slices = rows * channels
+    images = buffer.images if stage is None else 1
+    slices = images * rows * channels
     # Elements of the fullest slice, times all slices, against those that there are.
-    fullest = shape[0] * -(-shape[1] // rows) * shape[2] * -(-shape[3] // channels)
+    fullest = shape[0] // images * -(-shape[1] // rows) * shape[2] * -(-shape[3] // channels)
     share = _per_cent(prod(shape), fullest * machine.slices)
     macs = layer_row(op).macs
     used = _per_cent(macs, times.busy * machine.macs_per_cycle)

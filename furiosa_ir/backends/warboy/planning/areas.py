@@ -105,7 +105,8 @@ def sram_areas(
     taken = _taken(memory, kernels)
     for number, live in enumerate(memory.live_ranges):
         buffer = memory.buffers[live.buffer]
-        size = sram_bytes(buffer.shape, buffer.element, buffer.slices, buffer.order, machine)
+        shape = (-(-buffer.shape[0] // buffer.images), *buffer.shape[1:])
+        size = sram_bytes(shape, buffer.element, buffer.slices, buffer.order, machine)
         interval = Interval(size, live.first, live.last)
         areas.append(Area("live_range", number, 0, interval, taken.get(number)))
     for k, plan in kernels.items():

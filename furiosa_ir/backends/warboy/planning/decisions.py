@@ -24,8 +24,8 @@ from furiosa_ir.errors import CompilationFailure
 DECISIONS = "warboy.decisions"
 """The attribute."""
 
-Slicing = tuple[int, int, str]
-"""(Ho, Co, order) of a buffer."""
+Slicing = tuple[int, int, str, int]
+"""(Ho, Co, order, images) of a buffer; in text the last only where each image lies apart."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ class Decisions:
     @staticmethod
     def of(chosen: Sequence[Layout]) -> Decisions:
         """Those that lead to these layouts."""
-        return Decisions(tuple((*layout.slices, layout.order) for layout in chosen))
+        return Decisions(tuple((*x.slices, x.order, x.images) for x in chosen))
 
     def to_json(self) -> str:
         """As text."""
-        return json.dumps(self.slicings, separators=(",", ":"))
+        rows = [row[:3] if row[3] == 1 else row for row in self.slicings]
+        return json.dumps(rows, separators=(",", ":"))
 
     @staticmethod
     def from_json(text: str) -> Decisions:
@@ -56,7 +57,7 @@ class Decisions:
         """
         try:
             rows = cast("list[Any]", json.loads(text))
-            return Decisions(tuple((int(ho), int(co), str(order)) for ho, co, order in rows))
+            return Decisions(tuple(_slicing(*row) for row in rows))
         except (ValueError, TypeError, RecursionError):
             raise CompilationFailure(
                 f"'{DECISIONS}' is no list of slicings", hint='as [[16,8,"HCW"],[1,128,"HWC"]]'
@@ -73,19 +74,25 @@ class Decisions:
                 f"'{DECISIONS}' slices {len(self.slicings)} buffers of {len(storages)}"
             )
         chosen: list[Layout] = []
-        for number, (storage, (ho, co, order)) in enumerate(
+        for number, (storage, (ho, co, order, images)) in enumerate(
             zip(storages, self.slicings, strict=True)
         ):
             args = storage.shape, storage.element, machine.slices, machine.line_bytes
             legal = (*layouts(*args), *narrow_layouts(*args))
-            found = [x for x in legal if (x.slices, x.order) == ((ho, co), order)]
+            wanted = (ho, co), order, images
+            found = [x for x in legal if (x.slices, x.order, x.images) == wanted]
             if not found:
+                apart = f", each of {images} images in its own," if images != 1 else ""
                 raise CompilationFailure(
-                    f"buffer {number}, {list(storage.shape)}, cannot lie in {ho} x {co} slices in "
-                    f"order {order}"
+                    f"buffer {number}, {list(storage.shape)}, cannot lie in {ho} x {co} slices"
+                    f"{apart} in order {order}"
                 )
             chosen.append(found[0])
         return chosen
+
+
+def _slicing(ho: Any, co: Any, order: Any, images: Any = 1) -> Slicing:
+    return int(ho), int(co), str(order), int(images)
 
 
 def take_decisions(function: FuncOp) -> Decisions | None:

@@ -158,4 +158,4 @@ def _tile(
         return SramTile(0, stage.shape, stage.slices, stage.order, element, _ORIGIN, extent)
     layout, whole = layouts[binding.buffer], storages[binding.buffer].shape
     at = shifted(binding.offset, offset)
-    return SramTile(0, whole, layout.slices, layout.order, element, at, extent)
+    return SramTile(0, whole, layout.slices, layout.order, element, at, extent, layout.images)

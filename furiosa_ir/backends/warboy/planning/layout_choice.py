@@ -35,8 +35,14 @@ class LayoutModel:
     """
 
     def __init__(
-        self, tasks: Mapping[int, Task], storages: Sequence[Storage], machine: Machine
+        self,
+        tasks: Mapping[int, Task],
+        storages: Sequence[Storage],
+        machine: Machine,
+        *,
+        apart: bool = True,
     ) -> None:
+        self._apart = apart
         self._tasks = tasks
         self._storages = storages
         self._machine = machine
@@ -93,12 +99,15 @@ class LayoutModel:
         """(bytes of a slice that no layout goes below, the layouts to choose from)."""
         machine = self._machine
         args = shape, element, machine.slices, machine.line_bytes
-        every = layouts(*args)
+        every, narrow = (
+            [x for x in those if self._apart or x.images == 1]
+            for those in (layouts(*args), narrow_layouts(*args))
+        )
         smallest = min(layout.slice_bytes for layout in every)
         least = min(layout.rows * layout.channels for layout in every)
         spread = [x for x in every if x.rows * x.channels <= 2 * least]
         most = 2 * smallest + machine.slice_bytes // SPACIOUS
-        return smallest, [x for x in (*spread, *narrow_layouts(*args)) if x.slice_bytes <= most]
+        return smallest, [x for x in (*spread, *narrow) if x.slice_bytes <= most]
 
     def waste(self, buffer: int) -> float:
         """Cycles that the room which a buffer's layout wastes is worth; `candidates` comes first.
@@ -139,7 +148,7 @@ class LayoutModel:
         """The cycles of a kernel in one step, its buffers in SRAM as they stand."""
         bindings, kind = self._bindings[k], self._kinds[k]
         here = [self.layouts[p.buffer] for p in bindings]
-        key = (kind, *[(layout.slices, layout.order) for layout in here])
+        key = (kind, *[(layout.slices, layout.order, layout.images) for layout in here])
         cycles = self._cycles.get(key)
         if cycles is None:
             *operands, result = [self._tile(p) for p in bindings]
@@ -191,12 +200,14 @@ class LayoutModel:
             storage.element,
             binding.offset,
             binding.extent,
+            layout.images,
         )
 
 
 def whole_tile(shape: Shape4, layout: Layout, element: int) -> SramTile:
     """All of a buffer in SRAM."""
-    return SramTile(0, shape, layout.slices, layout.order, element, (0, 0, 0, 0), shape)
+    origin = (0, 0, 0, 0)
+    return SramTile(0, shape, layout.slices, layout.order, element, origin, shape, layout.images)
 
 
 def _kind(task: Task) -> tuple[object, ...]:

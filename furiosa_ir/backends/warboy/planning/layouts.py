@@ -21,7 +21,9 @@ class Layout:
         slices: (Ho, Co).
         order: "HCW" or "HWC".
         slice_bytes: bytes of every slice.
-        rows, channels: of the fullest slice.
+        rows, channels: of the fullest slice; rows of all images that it has a part of.
+        images: 1, or N: each image has slices of its own, one a half of the machine in a batch of
+            two.
     """
 
     slices: tuple[int, int]
@@ -29,6 +31,7 @@ class Layout:
     slice_bytes: int
     rows: int
     channels: int
+    images: int = 1
 
     def work(self, unit: int) -> int:
         """What a step takes is proportional to it, if the engine takes channels by `unit`."""
@@ -37,17 +40,22 @@ class Layout:
 
 @lru_cache(maxsize=4096)
 def layouts(shape: Shape4, element: int, slices: int, line: int) -> tuple[Layout, ...]:
-    """Every sensible layout of a buffer: both orders of each (Ho, Co)."""
+    """Every sensible layout of a buffer: both orders of each (Ho, Co), images together or apart."""
     n, h, w, c = shape
     per_line = max(line // element, 1)
-    found: dict[tuple[int, int], tuple[Layout, Layout]] = {}
-    for ho in _divisors(slices):
-        # Slices beyond the extent hold nothing: the same as fewer.
-        pair = (min(ho, h), min(slices // ho, c))
-        hi, ci = -(-h // pair[0]), -(-c // pair[1])
-        hcw = n * hi * ci * -(-w // per_line) * per_line * element
-        hwc = n * hi * w * -(-ci // per_line) * per_line * element
-        found[pair] = (Layout(pair, "HWC", hwc, hi, ci), Layout(pair, "HCW", hcw, hi, ci))
+    found: dict[tuple[int, int, int], tuple[Layout, Layout]] = {}
+    for images in (1, n) if 1 < n <= slices else (1,):
+        each, rest = n // images, slices // images
+        for ho in _divisors(rest):
+            # Slices beyond the extent hold nothing: the same as fewer.
+            pair = (min(ho, h), min(rest // ho, c))
+            hi, ci = -(-h // pair[0]), -(-c // pair[1])
+            hcw = each * hi * ci * -(-w // per_line) * per_line * element
+            hwc = each * hi * w * -(-ci // per_line) * per_line * element
+            found[images, *pair] = (
+                Layout(pair, "HWC", hwc, each * hi, ci, images),
+                Layout(pair, "HCW", hcw, each * hi, ci, images),
+            )
     return tuple(layout for both in found.values() for layout in both)
 
 
@@ -65,12 +73,12 @@ def narrow_layouts(shape: Shape4, element: int, slices: int, line: int) -> tuple
     n, h, w, c = shape
     if n * h * w * c > SMALL * slices:
         return ()
-    found: dict[tuple[tuple[int, int], str], Layout] = {}
+    found: dict[tuple[tuple[int, int], str, int], Layout] = {}
     while slices > 1:
         slices //= 2
         for layout in layouts(shape, element, slices, line):
-            if n * layout.rows * w * layout.channels <= SMALL:
-                found[layout.slices, layout.order] = layout
+            if layout.rows * w * layout.channels <= SMALL:
+                found[layout.slices, layout.order, layout.images] = layout
     return tuple(found.values())
 
 
@@ -83,7 +91,7 @@ def _divisors(number: int) -> tuple[int, ...]:
 def best_layout(
     shape: Shape4, element: int, machine: Machine, order: str | None = None, unit: int = 1
 ) -> Layout:
-    """The layout that keeps the slices busy and takes little room.
+    """The layout that keeps the slices busy and takes little room; images lie together.
 
     Args:
         shape: (N, H, W, C).
@@ -92,7 +100,8 @@ def best_layout(
         order: the order that its readers want, or None.
         unit: channels that its writer's engine takes at once (4: the MAC array's height).
     """
-    candidates = layouts(shape, element, machine.slices, machine.line_bytes)
+    every = layouts(shape, element, machine.slices, machine.line_bytes)
+    candidates = [layout for layout in every if layout.images == 1]
     least = min(layout.work(unit) for layout in candidates)
     return min(
         candidates,

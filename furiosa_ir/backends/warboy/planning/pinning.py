@@ -166,7 +166,7 @@ def _fit(
         if least < inf and run_cycles(workload, sram, machine) >= least:
             raise CompilationFailure("another plan takes no longer")
         buffers = tuple(
-            Buffer(s.shape, s.element, layout.slices, layout.order, None)
+            Buffer(s.shape, s.element, layout.slices, layout.order, None, layout.images)
             for s, layout in zip(workload.storages, workload.layouts, strict=True)
         )
         areas = sram_areas(MemoryPlan(buffers, sram.live_ranges), sram.kernels, machine)

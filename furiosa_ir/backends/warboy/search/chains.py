@@ -10,8 +10,10 @@ from typing import Any, cast
 
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.decisions import Decisions
+from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles
 from furiosa_ir.backends.warboy.planning.layout_choice import LayoutModel
 from furiosa_ir.backends.warboy.planning.layouts import Layout
+from furiosa_ir.backends.warboy.planning.overlap import is_large_output, large_input
 from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.backends.warboy.search.plain_data import decode, encode
 from furiosa_ir.native_process import Answer, Job, Order
@@ -55,6 +57,7 @@ class Space:
                 choices = tuple(dict.fromkeys((known, *model.candidates(buffer))))
                 if around and len(choices) > 1:
                     self._free.append(Free(number, buffer, choices, around))
+        self._workloads, self._machine = workloads, machine
         self._kernels = sum(len(w.tasks) for w in workloads)
 
     @property
@@ -73,23 +76,48 @@ class Space:
         return kernels + sum(self._models[f.segment].waste(f.buffer) for f in self._free)
 
     def least(self) -> int:
-        """Cycles that no state's kernels go below: each with the layouts that suit it alone.
+        """Cycles of a run that no state goes below.
 
-        It takes seconds: for a bound that tells how much a search can gain at most.
+        Each kernel takes no less than with the layouts that suit it alone, and all begin when the
+        one before is done: the first not before its input is there, of a large one (`overlap`) the
+        second not before all of it is; behind the last there is a store.
         """
-        choices = {(free.segment, free.buffer): free.layouts for free in self._free}
-        total = 0
-        for number, model in enumerate(self._models):
-            kept, known = list(model.layouts), dict[object, int]()
-            for k in model.kernels:
-                buffers = model.buffers(k)
-                options = [choices.get((number, b), (kept[b],)) for b in buffers]
-                key = model.kind(k), *options
-                if key not in known:
-                    known[key] = min(self._costs(model, k, buffers, options))
-                total += known[key]
-            model.layouts = kept
+        machine, total = self._machine, 0
+        for number, workload in enumerate(self._workloads):
+            kernels, storages = self._least_of(number), workload.storages
+            if not kernels:
+                continue
+            first, last = workload.tasks[min(kernels)], workload.tasks[max(kernels)]
+            arguments = [
+                storages[b]
+                for b in first.reads
+                if (known := storages[b].allocation) is not None and known.kind == "argument"
+            ]
+            load = sum(buffer_cycles(storage, machine) for storage in arguments)
+            if large_input(workload, first) is not None:
+                load = max(load - kernels[first.number], 0)
+            latencies, store, made = bool(arguments), 0, storages[last.result.buffer]
+            if made.stored and not workload.copies:
+                large = is_large_output(workload, last)
+                store = machine.dma_descriptor_cycles if large else buffer_cycles(made, machine)
+                latencies += 1
+            total += load + sum(kernels.values()) + store + latencies * machine.dma_latency_cycles
         return total
+
+    def _least_of(self, number: int) -> dict[int, int]:
+        """Kernel -> cycles with the layouts that suit it alone, of a segment."""
+        choices = {free.buffer: free.layouts for free in self._free if free.segment == number}
+        model, known, found = self._models[number], dict[object, int](), dict[int, int]()
+        kept = list(model.layouts)
+        for k in model.kernels:
+            buffers = model.buffers(k)
+            options = [choices.get(b, (kept[b],)) for b in buffers]
+            key = model.kind(k), *options
+            if key not in known:
+                known[key] = min(self._costs(model, k, buffers, options))
+            found[k] = known[key]
+        model.layouts = kept
+        return found
 
     @staticmethod
     def _costs(

@@ -79,7 +79,7 @@ class SearchPlan(Pass):
                 least, best = took, decisions
         if best is not None:
             _write(op, best)
-        surroundings().on_end(first, least)
+        surroundings().on_end(first, least, space.least())
 
 
 def _write(module: ModuleOp, decisions: Sequence[Decisions]) -> None:

@@ -178,6 +178,8 @@ class TileAccess:
             step_w, step_c = local_c * inner, inner
         step_h = local_b * local_c * inner
         step_n = local_h * step_h
+        if tile.images > 1:
+            step_n = ho * co * slice_stride
         n0, h0, w0, c0 = tile.offset
         n, eh, w, ec = tile.extent
         strides = (step_n, co * slice_stride, step_h, step_w, slice_stride, step_c)

@@ -300,3 +300,26 @@ def test_disassembly(program):
     assert "dot     sram[" in text
     assert "rescale.even r0, r1, r2 [0, 0, -128, 127] -> i8" in text
     assert "Hint [17]: large batch" in text
+
+
+def of_a_batch(images: int) -> Program:
+    """A copy of two images, which lie in so many slices' groups."""
+    b = ProgramBuilder(slices=8)
+    x = b.input((2, 4, 4, 8), slices=(2, 2), apart=True)
+    b.output(b.kernel(Vector((x,), (), (), replace(x, address=1024, images=images), 0)))
+    return b.program()
+
+
+def test_images_apart_are_read_and_shown() -> None:
+    program = of_a_batch(2)
+    assert read_program(write_program(program)).segments == program.segments
+    assert "(2,4,4,8 2x2x2 HCW)" in "\n".join(disassemble(program))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [(0, "0 parts of a tile's 2 images lie apart"), (3, "a tile lies in 3 x 2 x 2 slices of 8")],
+)
+def test_images_that_cannot_lie_so(images: int, message: str) -> None:
+    with pytest.raises(FormatFailure, match=message):
+        read_program(write_program(of_a_batch(images)))

@@ -6,6 +6,7 @@ from functools import cache
 
 from xdsl.dialects.func import FuncOp
 
+from furiosa_ir.backends.warboy.machine import load_machine
 from furiosa_ir.backends.warboy.passes.plan_tiles import prepare
 from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.backends.warboy.target import machine_of
@@ -13,6 +14,7 @@ from furiosa_ir.driver import compile_source
 from furiosa_ir.ir.segments import is_npu
 from tests.conftest import DIGITS
 
+MACHINE = load_machine("warboy-2pe")
 UNPLANNED = "graph,ftensor,fuse-kernels,assign-views"
 
 

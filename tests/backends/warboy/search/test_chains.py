@@ -6,14 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from furiosa_ir.backends.warboy.machine import load_machine
 from furiosa_ir.backends.warboy.planning.decisions import Decisions
 from furiosa_ir.backends.warboy.search.chains import Space, jobs, packed
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.native_process import Order
-from tests.backends.warboy.search.digits import workloads
-
-MACHINE = load_machine("warboy-2pe")
+from tests.backends.warboy.search.digits import MACHINE, workloads
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +44,7 @@ def test_decisions_are_text(space: Space):
     for layout, slicing in zip(
         decisions.layouts(workload.storages, MACHINE), decisions.slicings, strict=True
     ):
-        assert (*layout.slices, layout.order) == slicing
+        assert (*layout.slices, layout.order, layout.images) == slicing
 
 
 @pytest.mark.parametrize("text", ["", "1", "[1]", "[[1,2]]", '{"a":1}', "[" * 100_000])
@@ -61,6 +58,11 @@ def test_what_no_buffer_can_be_is_refused():
     first, *others = Decisions.of(workload.layouts).slicings
     with pytest.raises(CompilationFailure, match="buffers of"):
         Decisions((first,)).layouts(workload.storages, MACHINE)
-    for wrong in ((3, 5, "HWC"), (*first[:2], "CHW"), (128, 128, "HCW")):
+    for wrong in (
+        (3, 5, "HWC", 1),
+        (*first[:2], "CHW", 1),
+        (128, 128, "HCW", 1),
+        (*first[:3], 2),
+    ):
         with pytest.raises(CompilationFailure, match=r"buffer 0, .* cannot lie in"):
             Decisions((wrong, *others)).layouts(workload.storages, MACHINE)

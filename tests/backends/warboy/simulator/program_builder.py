@@ -49,8 +49,11 @@ class ProgramBuilder:
         self.workspace = 0
         self.sram = 0
 
-    def tile(self, shape, slices=(1, 1), order="HCW", element=1) -> SramTile:
-        tile = SramTile(self.sram, tuple(shape), slices, order, element, (0, 0, 0, 0), tuple(shape))
+    def tile(self, shape, slices=(1, 1), order="HCW", element=1, *, apart=False) -> SramTile:
+        """A whole buffer; `apart`: each image in slices of its own, where there are so many."""
+        shape = tuple(shape)
+        images = shape[0] if apart and shape[0] * math.prod(slices) <= self.machine.slices else 1
+        tile = SramTile(self.sram, shape, slices, order, element, (0, 0, 0, 0), shape, images)
         self.sram += tile.slice_bytes
         return tile
 
@@ -59,9 +62,9 @@ class ProgramBuilder:
         self.workspace += -(-size // 64) * 64
         return address
 
-    def input(self, shape, name="x", dtype="int8", *, slices=(1, 1), order="HCW", strides=None):
+    def input(self, shape, name="x", dtype="int8", *, slices=(1, 1), order="HCW", apart=False):
         """An input of (N, H, W, C), brought to SRAM."""
-        tile = self.tile(shape, slices, order)
+        tile = self.tile(shape, slices, order, apart=apart)
         self.tensors.append(Tensor(name, dtype, tuple(shape)))
         n, h, w, c = shape
         address = self._dram(n * h * w * c)

@@ -41,7 +41,8 @@ def reference_pool(x, **properties):
 def layouts(draw, slices=8):
     ho = draw(st.integers(1, slices))
     co = draw(st.integers(1, slices // ho))
-    return {"slices": (ho, co), "order": draw(st.sampled_from(["HCW", "HWC"]))}
+    order = draw(st.sampled_from(["HCW", "HWC"]))
+    return {"slices": (ho, co), "order": order, "apart": draw(st.booleans())}
 
 
 @st.composite

@@ -233,10 +233,12 @@ class SramTile(object):
     def Order(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(56))
     # SramTile
     def Element(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(57))
+    # SramTile
+    def Images(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(58))
 
-def CreateSramTile(builder, address, shape, slices, offset, extent, order, element):
+def CreateSramTile(builder, address, shape, slices, offset, extent, order, element, images):
     builder.Prep(4, 60)
-    builder.Pad(2)
+    builder.PrependUint16(images)
     builder.PrependUint8(element)
     builder.PrependUint8(order)
     for _idx0 in range(4 , 0, -1):
@@ -267,6 +269,7 @@ class SramTileT(object):
         extent = None,
         order = 0,
         element = 0,
+        images = 0,
     ):
         self.address = address  # type: int
         self.shape = shape  # type: Optional[List[int]]
@@ -275,6 +278,7 @@ class SramTileT(object):
         self.extent = extent  # type: Optional[List[int]]
         self.order = order  # type: int
         self.element = element  # type: int
+        self.images = images  # type: int
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -328,10 +332,11 @@ class SramTileT(object):
                 self.extent = sramTile.ExtentAsNumpy()
         self.order = sramTile.Order()
         self.element = sramTile.Element()
+        self.images = sramTile.Images()
 
     # SramTileT
     def Pack(self, builder):
-        return CreateSramTile(builder, self.address, self.shape, self.slices, self.offset, self.extent, self.order, self.element)
+        return CreateSramTile(builder, self.address, self.shape, self.slices, self.offset, self.extent, self.order, self.element, self.images)
 
 
 class SramFlat(object):
@@ -971,11 +976,11 @@ class LoadTile(object):
         return obj
 
 
-def CreateLoadTile(builder, source_address, source_extent, source_strides, source_region, source_element, target_address, target_shape, target_slices, target_offset, target_extent, target_order, target_element):
+def CreateLoadTile(builder, source_address, source_extent, source_strides, source_region, source_element, target_address, target_shape, target_slices, target_offset, target_extent, target_order, target_element, target_images):
     builder.Prep(8, 128)
     builder.Pad(4)
     builder.Prep(4, 60)
-    builder.Pad(2)
+    builder.PrependUint16(target_images)
     builder.PrependUint8(target_element)
     builder.PrependUint8(target_order)
     for _idx0 in range(4 , 0, -1):
@@ -1042,7 +1047,7 @@ class LoadTileT(object):
 
     # LoadTileT
     def Pack(self, builder):
-        return CreateLoadTile(builder, self.source.address, self.source.extent, self.source.strides, self.source.region, self.source.element, self.target.address, self.target.shape, self.target.slices, self.target.offset, self.target.extent, self.target.order, self.target.element)
+        return CreateLoadTile(builder, self.source.address, self.source.extent, self.source.strides, self.source.region, self.source.element, self.target.address, self.target.shape, self.target.slices, self.target.offset, self.target.extent, self.target.order, self.target.element, self.target.images)
 
 
 class LoadFlat(object):
@@ -1149,7 +1154,7 @@ class Store(object):
         return obj
 
 
-def CreateStore(builder, source_address, source_shape, source_slices, source_offset, source_extent, source_order, source_element, target_address, target_extent, target_strides, target_region, target_element):
+def CreateStore(builder, source_address, source_shape, source_slices, source_offset, source_extent, source_order, source_element, source_images, target_address, target_extent, target_strides, target_region, target_element):
     builder.Prep(8, 128)
     builder.Prep(8, 64)
     builder.Pad(6)
@@ -1162,7 +1167,7 @@ def CreateStore(builder, source_address, source_shape, source_slices, source_off
     builder.PrependUint64(target_address)
     builder.Pad(4)
     builder.Prep(4, 60)
-    builder.Pad(2)
+    builder.PrependUint16(source_images)
     builder.PrependUint8(source_element)
     builder.PrependUint8(source_order)
     for _idx0 in range(4 , 0, -1):
@@ -1220,7 +1225,7 @@ class StoreT(object):
 
     # StoreT
     def Pack(self, builder):
-        return CreateStore(builder, self.source.address, self.source.shape, self.source.slices, self.source.offset, self.source.extent, self.source.order, self.source.element, self.target.address, self.target.extent, self.target.strides, self.target.region, self.target.element)
+        return CreateStore(builder, self.source.address, self.source.shape, self.source.slices, self.source.offset, self.source.extent, self.source.order, self.source.element, self.source.images, self.target.address, self.target.extent, self.target.strides, self.target.region, self.target.element)
 
 
 class Copy(object):
@@ -1339,14 +1344,14 @@ class Vector(object):
     # Vector
     def Instructions(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(64))
 
-def CreateVector(builder, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, operands, parameters, instructions):
+def CreateVector(builder, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, operands, parameters, instructions):
     builder.Prep(4, 68)
     builder.Pad(2)
     builder.PrependUint16(instructions)
     builder.PrependUint16(parameters)
     builder.PrependUint16(operands)
     builder.Prep(4, 60)
-    builder.Pad(2)
+    builder.PrependUint16(result_images)
     builder.PrependUint8(result_element)
     builder.PrependUint8(result_order)
     for _idx0 in range(4 , 0, -1):
@@ -1409,7 +1414,7 @@ class VectorT(object):
 
     # VectorT
     def Pack(self, builder):
-        return CreateVector(builder, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.operands, self.parameters, self.instructions)
+        return CreateVector(builder, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.operands, self.parameters, self.instructions)
 
 
 class Dot(object):
@@ -1567,7 +1572,7 @@ class Dot(object):
     # Dot
     def Batched(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(228))
 
-def CreateDot(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, weight_address, weight_sliceBytes, weight_size, bias_address, bias_sliceBytes, bias_size, weightShape, strides, dilations, inputDilation, pads, group, xZp, weightZp, operands, parameters, instructions, hasWeight, hasBias, batched):
+def CreateDot(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, x_images, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, weight_address, weight_sliceBytes, weight_size, bias_address, bias_sliceBytes, bias_size, weightShape, strides, dilations, inputDilation, pads, group, xZp, weightZp, operands, parameters, instructions, hasWeight, hasBias, batched):
     builder.Prep(8, 232)
     builder.Pad(3)
     builder.PrependBool(batched)
@@ -1598,7 +1603,7 @@ def CreateDot(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order
     builder.PrependUint32(weight_sliceBytes)
     builder.PrependUint32(weight_address)
     builder.Prep(4, 60)
-    builder.Pad(2)
+    builder.PrependUint16(result_images)
     builder.PrependUint8(result_element)
     builder.PrependUint8(result_order)
     for _idx0 in range(4 , 0, -1):
@@ -1611,7 +1616,7 @@ def CreateDot(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order
         builder.PrependInt32(result_shape[_idx0-1])
     builder.PrependUint32(result_address)
     builder.Prep(4, 60)
-    builder.Pad(2)
+    builder.PrependUint16(x_images)
     builder.PrependUint8(x_element)
     builder.PrependUint8(x_order)
     for _idx0 in range(4 , 0, -1):
@@ -1749,7 +1754,7 @@ class DotT(object):
 
     # DotT
     def Pack(self, builder):
-        return CreateDot(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.weight.address, self.weight.sliceBytes, self.weight.size, self.bias.address, self.bias.sliceBytes, self.bias.size, self.weightShape, self.strides, self.dilations, self.inputDilation, self.pads, self.group, self.xZp, self.weightZp, self.operands, self.parameters, self.instructions, self.hasWeight, self.hasBias, self.batched)
+        return CreateDot(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.x.images, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.weight.address, self.weight.sliceBytes, self.weight.size, self.bias.address, self.bias.sliceBytes, self.bias.size, self.weightShape, self.strides, self.dilations, self.inputDilation, self.pads, self.group, self.xZp, self.weightZp, self.operands, self.parameters, self.instructions, self.hasWeight, self.hasBias, self.batched)
 
 
 class Pool(object):
@@ -1868,7 +1873,7 @@ class Pool(object):
     # Pool
     def Kind(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(170))
 
-def CreatePool(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, window, strides, dilations, pads, xZp, operands, parameters, instructions, kind):
+def CreatePool(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, x_images, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, window, strides, dilations, pads, xZp, operands, parameters, instructions, kind):
     builder.Prep(4, 172)
     builder.Pad(1)
     builder.PrependUint8(kind)
@@ -1885,7 +1890,7 @@ def CreatePool(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_orde
     for _idx0 in range(2 , 0, -1):
         builder.PrependInt32(window[_idx0-1])
     builder.Prep(4, 60)
-    builder.Pad(2)
+    builder.PrependUint16(result_images)
     builder.PrependUint8(result_element)
     builder.PrependUint8(result_order)
     for _idx0 in range(4 , 0, -1):
@@ -1898,7 +1903,7 @@ def CreatePool(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_orde
         builder.PrependInt32(result_shape[_idx0-1])
     builder.PrependUint32(result_address)
     builder.Prep(4, 60)
-    builder.Pad(2)
+    builder.PrependUint16(x_images)
     builder.PrependUint8(x_element)
     builder.PrependUint8(x_order)
     for _idx0 in range(4 , 0, -1):
@@ -2007,7 +2012,7 @@ class PoolT(object):
 
     # PoolT
     def Pack(self, builder):
-        return CreatePool(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.window, self.strides, self.dilations, self.pads, self.xZp, self.operands, self.parameters, self.instructions, self.kind)
+        return CreatePool(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.x.images, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.window, self.strides, self.dilations, self.pads, self.xZp, self.operands, self.parameters, self.instructions, self.kind)
 
 
 class Command(object):
@@ -2591,8 +2596,15 @@ class NpuSegment(object):
             return self._tab.Get(flatbuffers.number_types.Uint64Flags, o + self._tab.Pos)
         return 0
 
+    # NpuSegment
+    def Setup(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(48))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint32Flags, o + self._tab.Pos)
+        return 0
+
 def NpuSegmentStart(builder):
-    builder.StartObject(22)
+    builder.StartObject(23)
 
 def NpuSegmentAddName(builder, name):
     builder.PrependUOffsetTRelativeSlot(0, flatbuffers.number_types.UOffsetTFlags.py_type(name), 0)
@@ -2708,6 +2720,9 @@ def NpuSegmentAddSramBound(builder, sramBound):
 def NpuSegmentAddWorkspaceBound(builder, workspaceBound):
     builder.PrependUint64Slot(21, workspaceBound, 0)
 
+def NpuSegmentAddSetup(builder, setup):
+    builder.PrependUint32Slot(22, setup, 0)
+
 def NpuSegmentEnd(builder):
     return builder.EndObject()
 
@@ -2744,6 +2759,7 @@ class NpuSegmentT(object):
         immediates = None,
         sramBound = 0,
         workspaceBound = 0,
+        setup = 0,
     ):
         self.name = name  # type: Optional[str]
         self.inputs = inputs  # type: Optional[List[BindingT]]
@@ -2767,6 +2783,7 @@ class NpuSegmentT(object):
         self.immediates = immediates  # type: Optional[List[int]]
         self.sramBound = sramBound  # type: int
         self.workspaceBound = workspaceBound  # type: int
+        self.setup = setup  # type: int
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -2921,6 +2938,7 @@ class NpuSegmentT(object):
                 self.immediates = npuSegment.ImmediatesAsNumpy()
         self.sramBound = npuSegment.SramBound()
         self.workspaceBound = npuSegment.WorkspaceBound()
+        self.setup = npuSegment.Setup()
 
     # NpuSegmentT
     def Pack(self, builder):
@@ -3057,6 +3075,7 @@ class NpuSegmentT(object):
             NpuSegmentAddImmediates(builder, immediates)
         NpuSegmentAddSramBound(builder, self.sramBound)
         NpuSegmentAddWorkspaceBound(builder, self.workspaceBound)
+        NpuSegmentAddSetup(builder, self.setup)
         npuSegment = NpuSegmentEnd(builder)
         return npuSegment
 

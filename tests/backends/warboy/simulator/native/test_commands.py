@@ -52,7 +52,7 @@ def bytes_in(b: ProgramBuilder, size: int) -> int:
 def wide_input(b: ProgramBuilder, shape, layout, element) -> SramTile:
     """An input of elements of any width, in SRAM."""
     address = bytes_in(b, math.prod(shape) * element)
-    tile = b.tile(shape, layout["slices"], layout["order"], element)
+    tile = b.tile(shape, element=element, **layout)
     _, h, w, c = shape
     strides = (h * w * c * element, w * c * element, c * element, element)
     b.commands.append(Load(DramTile("workspace", address, tuple(shape), strides, element), tile, 0))
@@ -91,8 +91,8 @@ def test_tiles_come_and_go(moves, seed):
     address = bytes_in(b, size)
     side = DramTile("workspace", address, extent, strides, element)
     for layout in (source_layout, target_layout):
-        whole = b.tile(shape, layout["slices"], layout["order"], element)
-        tile = SramTile(whole.address, shape, whole.slices, whole.order, element, offset, extent)
+        whole = b.tile(shape, element=element, **layout)
+        tile = replace(whole, offset=offset, extent=extent)
         b.commands.append(Load(side, tile, 0))
         to = DramTile("workspace", b._dram(size), extent, strides, element)
         b.commands.append(Store(tile, to, 0, (len(b.commands) - 1,)))
@@ -358,7 +358,7 @@ def test_vector_programs(data):
     layout = draw(layouts())
     command = Vector(
         tuple(tiles), tuple(programs.parameters), program,
-        b.tile(result, layout["slices"], layout["order"], element), 0,
+        b.tile(result, element=element, **layout), 0,
     )  # fmt: skip
     b.output(b.kernel(command), dtype=f"int{8 * element}")
     simulate_whatever_happens(b, *arrays)
@@ -453,7 +453,7 @@ def finish(draw, rng, b, command, element, arrays):
     layout = draw(layouts())
     command = replace(
         command, operands=tuple(tiles), parameters=tuple(programs.parameters), program=program,
-        result=b.tile(result, layout["slices"], layout["order"], made),
+        result=b.tile(result, element=made, **layout),
     )  # fmt: skip
     b.output(b.kernel(command), dtype=f"int{8 * made}")
     simulate_whatever_happens(b, *arrays)
