@@ -37,6 +37,7 @@ PLAIN = PipelineRequest(
     edits=(
         Edit(EditKind.SKIP, "split-batch"),
         Edit(EditKind.SKIP, "copy-parts"),
+        Edit(EditKind.SKIP, "split-columns"),
         Edit(EditKind.REPLACE, "plan-tiles", "plan-tiles{overlap=false apart=false}"),
     )
 )

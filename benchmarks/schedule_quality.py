@@ -33,6 +33,7 @@ BEFORE = PipelineRequest(
     edits=(
         Edit(EditKind.SKIP, "split-batch"),
         Edit(EditKind.SKIP, "copy-parts"),
+        Edit(EditKind.SKIP, "split-columns"),
         Edit(EditKind.REPLACE, "plan-tiles", "plan-tiles{pin=false overlap=false apart=false}"),
     )
 )

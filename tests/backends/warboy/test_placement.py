@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from furiosa_ir.backends.warboy.planning import placement
+from furiosa_ir.backends.warboy.planning import hill_climb, placement
 from furiosa_ir.backends.warboy.planning.best_fit import best_fit
 from furiosa_ir.backends.warboy.planning.hill_climb import block_problem, climb, first_fits
 from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle, lower_bound
@@ -232,7 +232,7 @@ def test_more_is_tried_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -
         efforts.append(effort)
         return climb(problem, fits, effort)
 
-    monkeypatch.setattr(placement, "climb", counted)
+    monkeypatch.setattr(hill_climb, "climb", counted)
     intervals = tiled(Random(9), 120, 1000, 60)
     placement.forget()
     with_room = place_intervals(intervals, capacity=1 << 30).peak
