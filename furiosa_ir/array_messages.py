@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.element_types import BY_NAME
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 
 def send_json(connection: Connection, value: Any) -> None:

@@ -27,10 +27,9 @@ import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from furiosa_ir import errors
 from furiosa_ir.array_messages import receive_arrays, receive_json, send_arrays, send_json
@@ -40,6 +39,9 @@ from furiosa_ir.limits import limit, way_out
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.pool import Pool
 from furiosa_ir.python_process import end_with_parent, python_command
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 _LOOK = 1.0
 """Seconds between two looks at a child that computes."""
@@ -222,6 +224,8 @@ class Child:
                 ours.close()
                 raise NativeCrash(f"cannot be started: {error.strerror}") from None
         self.process = process
+        from multiprocessing.connection import Connection  # noqa: PLC0415  # few compiles start one
+
         self._connection = Connection(ours.detach())
         self._start = (options, data)
         self._owner = os.getpid()
@@ -375,6 +379,8 @@ def serve(descriptor: int, jobs: Callable[[Mapping[str, Any], bytes], Mapping[st
     ending.start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.stdout = sys.stderr  # what plug-ins print
+    from multiprocessing.connection import Connection  # noqa: PLC0415
+
     connection = Connection(descriptor)
     _LOG.addHandler(_Forwarder(connection))
     _LOG.propagate = False

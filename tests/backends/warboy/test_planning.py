@@ -18,7 +18,7 @@ from furiosa_ir.backends.warboy.commands.constant_section import ALIGNMENT, buil
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.enf.commands import ENGINE, kind_of
 from furiosa_ir.backends.warboy.enf.records import Copy
-from furiosa_ir.backends.warboy.planning import geometry, views
+from furiosa_ir.backends.warboy.planning import geometry, layout_choice, views
 from furiosa_ir.backends.warboy.planning.layout_choice import whole_tile
 from furiosa_ir.backends.warboy.planning.layouts import best_layout, layouts
 from furiosa_ir.compiler import compile_source
@@ -210,3 +210,15 @@ def test_constants_lie_once_and_aligned() -> None:
     section = bytes(build_section(constants, layout))
     for array, address in zip(arrays, layout.addresses, strict=True):
         assert section[address : address + array.nbytes] == array.tobytes()
+
+
+def test_what_is_known_of_kernels_changes_no_program():
+    """Costs are kept by kernel shape for the next plan of this process, whichever came before."""
+    sources = sorted(DIGITS.glob("digits*int8.*"))
+    alone: list[bytes] = []
+    for source in sources:
+        layout_choice.forget()
+        alone.append(compile_source(source).enf or b"")
+    layout_choice.forget()
+    for source, program in [*zip(sources, alone, strict=True)] * 2:
+        assert compile_source(source).enf == program

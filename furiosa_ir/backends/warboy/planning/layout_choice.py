@@ -8,6 +8,9 @@ program, each with its neighbours as they stand; equal kernels are costed once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
 
 from furiosa_ir.backends.warboy.command_cost import KernelCost, command_cost
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4
@@ -25,6 +28,45 @@ from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
 
 SPACIOUS = 16
 """Buffers below a sixteenth of a slice may take more room than they need without a penalty."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What kernels cost on a machine: passes plan a function more than once, programs several.
+
+    Attributes:
+        numbers: of kinds; no two threads get the same.
+        kinds: what tells kinds of kernels -> the kind's number.
+        costs: of a kind.
+        cycles: of a kind with some layouts.
+    """
+
+    numbers: Iterator[int]
+    kinds: dict[object, int]
+    costs: dict[int, KernelCost]
+    cycles: dict[object, int]
+
+
+_MOST = 1 << 15
+"""Costs that are remembered: some 8 MB."""
+
+
+def _known(machine: Machine) -> _Known:
+    known = _of_machine(machine)
+    if len(known.cycles) >= _MOST:
+        forget()
+        known = _of_machine(machine)
+    return known
+
+
+def forget() -> None:
+    """Forgets what kernels cost: what comes next is worked out anew."""
+    _of_machine.cache_clear()
+
+
+@lru_cache(maxsize=4)
+def _of_machine(_: Machine) -> _Known:
+    return _Known(count(), {}, {}, {})
 
 
 class LayoutModel:
@@ -46,16 +88,15 @@ class LayoutModel:
         self._tasks = tasks
         self._storages = storages
         self._machine = machine
-        self._cycles: dict[object, int] = {}
+        known = _known(machine)
+        self._cycles, self._costs = known.cycles, known.costs
         # Equal kernels (a network's repeated blocks) share costs by the number of their kind.
-        kinds: dict[object, int] = {}
         self._kinds = {
-            k: kinds.setdefault((*_kind(task), *self._wholes(task)), len(kinds))
+            k: known.kinds.setdefault((*_kind(task), *self._wholes(task)), next(known.numbers))
             for k, task in tasks.items()
         }
         self.layouts = [self._first_guess(storage) for storage in storages]
         self._smallest: dict[int, int] = {}
-        self._costs: dict[int, KernelCost] = {}
         self._bindings = {
             k: tuple(p for p in (*task.operands, task.result) if p is not None)
             for k, task in tasks.items()
