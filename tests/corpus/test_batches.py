@@ -1,9 +1,13 @@
-"""Batches 2 and 4 of the quantised networks of the corpus: what N single runs give."""
+"""Batches of the quantised networks of the corpus: what N single runs give, and no slower."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
+from furiosa_ir.backends.warboy.costs import program_costs
+from furiosa_ir.driver import compile_source
 from tests.corpus.agreement import ONNX_TRAINED, TFLITE, path_of
 from tests.corpus.table import Network, measure, networks
 from tests.draws import mostly_slow
@@ -48,3 +52,47 @@ def test_rows_of_the_table(name: str) -> None:
         assert (row.equal, row.inputs) == (2, 2)
         assert network.passes(row)
         assert row.npu_mac_share == (1 if network.is_quantized else 0)
+
+
+WORSE = 1.01
+"""Longer by a hundredth counts, as in benchmarks/batch_sizes.py."""
+
+
+def image_us(name: str, target: str, batch: int) -> float:
+    """The NPU's time for an image."""
+    made = compile_source(path_of(name), target=target, batch_size=batch)
+    assert made.program is not None
+    return program_costs(made.program).latency.npu_latency_us / batch
+
+
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow(
+        [
+            "mbv2_100_224_ptq_int8",
+            "deeplabv3_mbv2_dm05_pascal_u8",
+            "mobilenet_v2_qdq_int8",
+            "resnet50_v15_qdq_int8",
+            "ssd_mobilenet_v1_qdq_int8",
+            "yolov5n_640_qdq_int8",
+            "yolov8s_640_qdq_int8",
+            "ssd_resnet34_1200_qdq_int8",
+        ],
+        "mobilenet_v2_qdq_int8",
+    ),
+)
+def test_an_image_takes_no_longer_in_a_larger_batch(name: str) -> None:
+    """Nor on two PEs; of all these, batches of 8 took up to 1.7 times as long at 954e3b2."""
+    one, two = (
+        [image_us(name, target, batch) for batch in (1, 2, 4, 8)]
+        for target in ("warboy", "warboy-2pe")
+    )
+    for times in (one, two):
+        for before, after in pairwise(times):
+            assert after <= WORSE * before
+    assert all(b <= a for a, b in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize("name", mostly_slow([*TFLITE, *ONNX_TRAINED], "sww_streaming_int8"))
+def test_two_pes_are_no_slower_than_one(name: str) -> None:
+    assert image_us(name, "warboy-2pe", 1) <= image_us(name, "warboy", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import cast
 
 from xdsl.context import Context
@@ -14,13 +15,17 @@ from furiosa_ir.backends.warboy.dialect.attributes import PART
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.backends.warboy.dialect.segment import kernels_of
 from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.passes.allocate import allocate_segments
 from furiosa_ir.backends.warboy.passes.assign_views import AssignViews, assign_views
 from furiosa_ir.backends.warboy.passes.copy_parts import copy_parts
-from furiosa_ir.backends.warboy.passes.plan_tiles import prepare
+from furiosa_ir.backends.warboy.passes.plan_tiles import plan_segments, prepare
+from furiosa_ir.backends.warboy.passes.schedule import schedule_commands
+from furiosa_ir.backends.warboy.passes.split_columns import may_spill
 from furiosa_ir.backends.warboy.planning.images import emit_images, images_of
 from furiosa_ir.backends.warboy.planning.pinning import plan_program
 from furiosa_ir.backends.warboy.planning.remade import number_parts
 from furiosa_ir.backends.warboy.planning.run_estimate import run_cycles
+from furiosa_ir.backends.warboy.simulator import timeline
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.dialects.ftensor import movement
@@ -35,6 +40,12 @@ from furiosa_ir.ir.value_tracking import note_replaced
 
 MAX_KERNELS = 2000
 """Operations that a segment of several passes may have: planning takes its time for each."""
+
+FINALISTS = 2
+"""Numbers of passes that are planned all together."""
+
+NEAR = 1.05
+"""Times the least estimate: what passes by themselves may take to be among them."""
 
 WORTH = 0.995
 """Of the time of the batch at once: what passes have to take less, so that there are more commands
@@ -95,29 +106,61 @@ def best_parts(function: FuncOp, images: int, machine: Machine) -> int:
         machine: the target.
     """
     size = sum(not isinstance(op, ConstantOp) for op in function.body.block.ops)
-    whole = _cycles(function, images, 1, machine)
-    best, least = 1, float("inf") if whole is None else whole * WORTH
-    parts = 2
-    while images % parts == 0 and parts * size <= MAX_KERNELS:
-        cycles = _cycles(function, images, parts, machine)
-        if cycles is not None and parts * cycles < least:
-            best, least = parts, parts * cycles
+    alone: dict[int, float] = {}
+    parts = 1
+    while images % parts == 0 and (parts == 1 or parts * size <= MAX_KERNELS):
+        cycles = _estimate(_part_of(function, images, parts), machine)
+        if cycles is not None:
+            alone[parts] = parts * cycles
         parts *= 2
+    if not alone:
+        return 1
+    near = NEAR * min(alone.values())
+    if alone.get(images, inf) <= near and may_spill(_part_of(function, images, images), machine):
+        return images  # `split-columns` makes more of an image that fills SRAM than of several
+    likely = sorted(alone, key=alone.__getitem__)[:FINALISTS]
+    if likely == [1]:
+        return 1
+    # One pass by itself says little of what is loaded and stored for others meanwhile.
+    best, least = 1, inf
+    for parts in sorted({1, *likely}):
+        if parts > 1 and alone[parts] > near:
+            continue
+        cycles = _cycles(function, images, parts, machine)
+        if cycles is not None and cycles < least * WORTH:
+            best, least = parts, cycles
     return best
 
 
-def _cycles(function: FuncOp, images: int, parts: int, machine: Machine) -> float | None:
-    """The estimate of a run over one of so many parts of the images; None: it does not fit."""
+def _estimate(function: FuncOp, machine: Machine) -> float | None:
+    """The estimate of a segment's run, which is planned in place; None: it does not fit."""
     with unheard_rewrites():
-        part = _part_of(function, images, parts)
         try:
-            assign_views(part)
-            copy_parts(part, machine)
-            workload = prepare(part, machine).workload
+            assign_views(function)
+            copy_parts(function, machine)
+            workload = prepare(function, machine).workload
             (plan,) = plan_program([workload], machine)
         except CompilationFailure:
             return None
     return run_cycles(workload, plan.sram, machine)
+
+
+def _cycles(function: FuncOp, images: int, parts: int, machine: Machine) -> int | None:
+    """The cycles of a run in so many passes, by its commands; None: it does not fit."""
+    copy = function.clone()
+    with unheard_rewrites():
+        if parts > 1:
+            split_batch(copy, images, parts)
+        try:
+            assign_views(copy)
+            copy_parts(copy, machine)
+            plan_segments([copy], machine)
+            allocate_segments([copy], machine)
+            commands, set_up = schedule_commands(copy, machine)
+        except CompilationFailure:
+            return None
+    times = timeline.schedule(commands, machine, set_up=set_up)
+    return max((end for _, end, _ in times[set_up:]), default=0)
 
 
 def _part_of(function: FuncOp, images: int, parts: int) -> FuncOp:

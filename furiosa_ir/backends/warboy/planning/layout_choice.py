@@ -8,9 +8,10 @@ program, each with its neighbours as they stand; equal kernels are costed once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
+from math import prod
 
 from furiosa_ir.backends.warboy.command_cost import KernelCost, command_cost
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4
@@ -25,6 +26,12 @@ from furiosa_ir.backends.warboy.planning.layouts import (
     narrow_layouts,
 )
 from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
+
+PE_SLICES = 64
+"""Slices of one PE."""
+
+SMALL = 128
+"""Elements of a slice and buffer, on average, in a small program."""
 
 SPACIOUS = 16
 """Buffers below a sixteenth of a slice may take more room than they need without a penalty."""
@@ -162,17 +169,37 @@ class LayoutModel:
         return excess / machine.dram_bytes_per_cycle
 
     def improve_all(self) -> None:
-        """Takes the best layout for one buffer after the other."""
-        for buffer in range(len(self._storages)):
-            self.improve(buffer)
+        """Takes the best layout for one buffer after the other.
 
-    def improve(self, buffer: int) -> None:
-        """Takes the best layout for one buffer, the others as they stand."""
+        In a small program, more slices may take longer to agree than they save: it begins with what
+        one PE would choose, and takes to both PEs' slices where that is better. So two PEs are
+        never slower.
+        """
+        machine = self._machine
+        if machine.slices <= PE_SLICES or not self._is_small():
+            for buffer in range(len(self._storages)):
+                self.improve(buffer, self.candidates(buffer))
+            return
+        self._machine = replace(machine, num_slices=PE_SLICES)
+        self.layouts = [self._first_guess(storage) for storage in self._storages]
+        for buffer in range(len(self._storages)):
+            self.improve(buffer, self.candidates(buffer))
+        self._machine = machine
+        for buffer in range(len(self._storages)):
+            wide = [x for x in self.candidates(buffer) if x.images * prod(x.slices) > PE_SLICES]
+            self.improve(buffer, [self.layouts[buffer], *wide])
+
+    def _is_small(self) -> bool:
+        elements = sum(prod(storage.shape) for storage in self._storages)
+        return elements <= SMALL * self._machine.slices * len(self._storages)
+
+    def improve(self, buffer: int, candidates: Iterable[Layout]) -> None:
+        """Takes the best of some layouts for one buffer, the others as they stand."""
         around = self.around(buffer)
         if not around:
             return
         best, best_cost = self.layouts[buffer], float("inf")
-        for layout in self.candidates(buffer):
+        for layout in candidates:
             self.layouts[buffer] = layout
             cycles = 0
             for k in around:

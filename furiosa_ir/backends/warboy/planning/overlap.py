@@ -52,9 +52,17 @@ def large_input(workload: Workload, task: Task) -> int | None:
     if geometry.kind == "batched" or 1 in geometry.whole:
         return None
     storage = workload.storages[first.buffer]
-    outside = storage.allocation is not None and storage.allocation.kind == "argument"
+    outside = comes_from_outside(workload, first.buffer)
     alone = storage.readers == [task.number] and first.extent == storage.shape
     return first.buffer if outside and alone and _bytes(storage) >= LARGE_INPUT else None
+
+
+def comes_from_outside(workload: Workload, buffer: int) -> bool:
+    """Whether a buffer is an argument, or a part of one, so that it is there from the start."""
+    allocation = workload.storages[buffer].allocation
+    if allocation is not None and allocation.kind == "alias":
+        allocation = workload.storages[allocation.index].allocation
+    return allocation is not None and allocation.kind == "argument"
 
 
 def column_tiles(task: Task, workload: Workload, machine: Machine) -> Iterator[Shape4]:

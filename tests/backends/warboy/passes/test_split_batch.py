@@ -108,7 +108,7 @@ def chain(e: Emitter, a: list[SSAValue]) -> SSAValue:
     return x
 
 
-@pytest.mark.parametrize(("slice_bytes", "parts"), [(16384, 1), (2048, 4)])
+@pytest.mark.parametrize(("slice_bytes", "parts"), [(16384, 1), (3072, 4)])
 def test_a_batch_is_split_where_its_activations_do_not_fit(slice_bytes: int, parts: int) -> None:
     function = build_function([[4, 8, 12, 12]], chain)
     fuse_kernels(function)
