@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from xdsl.dialects.builtin import i8, i32
+from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.dialects.ftensor import arithmetic, contraction, i48
+from furiosa_ir.lowering.registry import Emitter
 from tests.backends.warboy.networks import Pieces
 from tests.backends.warboy.segments import WARBOY, check, small_machine
 
@@ -66,6 +68,20 @@ def test_conv_raw_accumulator_in_two_uses(machine: Machine) -> None:
         return [first, second]
 
     check([(1, 3, 6, 5)], build, machine)
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3])
+@pytest.mark.parametrize("width", [100, 200])
+@pytest.mark.parametrize(("pad", "dilation"), [(3, 1), (5, 1), (6, 2)])
+def test_more_padding_than_a_step_has_rows(
+    slices: int, width: int, pad: int, dilation: int
+) -> None:
+    def build(e: Emitter, a: list[SSAValue]) -> SSAValue:
+        kernel = (pad // dilation + 1, 1)
+        pads = (pad, 0, pad, 0)
+        return Pieces(e).conv(a[0], 1, kernel, pads=pads, dilations=(dilation, 1))
+
+    check([[1, 1, 22, width]], build, small_machine(2048, slices))
 
 
 @pytest.mark.parametrize("kind", ["max", "sum"])

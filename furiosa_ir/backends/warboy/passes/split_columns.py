@@ -15,7 +15,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.segment import kernels_of
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.plan_tiles import PlanTiles, prepare
-from furiosa_ir.backends.warboy.planning.assigned_views import read_views
+from furiosa_ir.backends.warboy.planning.assigned_views import own_result, read_views
 from furiosa_ir.backends.warboy.planning.band_choice import GroupChoice, choose_groups
 from furiosa_ir.backends.warboy.planning.band_rewrite import group_of, split_columns
 from furiosa_ir.backends.warboy.planning.bands import NoBands, check_kernel
@@ -94,10 +94,15 @@ class SplitColumns(Pass):
         machine = machine_of(op)
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function) and may_spill(function, machine):
-                for part, kernels in _parts(function):
-                    groups = best_groups(part, machine)
-                    for mine in kernels if groups else ():
-                        split_groups(function, mine, groups)
+                split_segment(function, machine)
+
+
+def split_segment(function: FuncOp, machine: Machine) -> None:
+    """Lets groups of a segment's kernels work band by band where that is faster, in place."""
+    for part, kernels in _parts(function):
+        groups = best_groups(part, machine)
+        for mine in kernels if groups else ():
+            split_groups(function, mine, groups)
 
 
 def may_spill(function: FuncOp, machine: Machine) -> bool:
@@ -143,9 +148,15 @@ def _parts(function: FuncOp) -> list[tuple[FuncOp, list[list[KernelOp]]]]:
 
 
 def _passes(function: FuncOp) -> list[list[KernelOp]] | None:
-    """The kernels of each pass over a batch's images; None if there are none, or they differ."""
+    """The kernels of each pass over a batch's images; None if there are none, or they differ.
+
+    What a pass makes has to be what a segment may return: all of a kernel's result, once.
+    """
     end = cast("ReturnOp", function.body.block.last_op)
     joined = [_images_joined(value) for value in end.operands]
+    firsts = [own_result(pieces[0]) if pieces else None for pieces in joined]
+    if None in firsts or len(set(firsts)) < len(firsts):
+        return None
     counts = {len(pieces) for pieces in joined}
     if len(counts) != 1 or counts <= {0, 1}:
         return None

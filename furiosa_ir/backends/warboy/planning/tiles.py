@@ -200,23 +200,25 @@ def _greatest_windows(geometry: Geometry, tile: Shape4) -> tuple[Shape4 | None, 
     """The greatest window of each operand over all tiles.
 
     Dimensions are independent, and along one the windows of equal blocks repeat with the period of
-    the input's dilation, but for the borders.
+    the input's dilation, but for the borders: blocks that begin in the padding.
     """
-    period = max(geometry.window.input_dilation) if geometry.window else 1
+    window = geometry.window
+    period = max(window.input_dilation) if window else 1
     greatest: list[list[int] | None] = [
         None if shape is None else [0, 0, 0, 0] for shape in geometry.operands
     ]
     first = [tile_ranges(geometry.result[d], tile[d])[0] for d in range(4)]
     for d in range(4):
         ranges = tile_ranges(geometry.result[d], tile[d])
-        for chosen in {*ranges[: period + 2], *ranges[-2:]}:
+        border = 1
+        if window is not None and d in (1, 2):
+            border += max(window.pads[d - 1], 0) // (window.strides[d - 1] * tile[d])
+        for chosen in {*ranges[: border + period + 1], *ranges[-2:]}:
             at = [*first]
             at[d] = chosen
             offset = _shape([low for low, _ in at])
             extent = _shape([size for _, size in at])
-            for best, window in zip(
-                greatest, reading(geometry, offset, extent).windows, strict=True
-            ):
-                if best is not None and window is not None:
-                    best[:] = map(max, best, window[1])
+            for best, read in zip(greatest, reading(geometry, offset, extent).windows, strict=True):
+                if best is not None and read is not None:
+                    best[:] = map(max, best, read[1])
     return tuple(None if best is None else _shape(best) for best in greatest)

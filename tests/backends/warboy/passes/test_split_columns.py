@@ -17,10 +17,17 @@ from furiosa_ir.backends.warboy.dialect.segment import kernels_of
 from furiosa_ir.backends.warboy.enf.records import DramTile, Load, NpuSegment, Store
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
-from furiosa_ir.backends.warboy.passes.split_columns import best_groups, may_spill, split_groups
+from furiosa_ir.backends.warboy.passes.split_batch import split_batch
+from furiosa_ir.backends.warboy.passes.split_columns import (
+    best_groups,
+    may_spill,
+    split_groups,
+    split_segment,
+)
 from furiosa_ir.backends.warboy.planning.assigned_views import read_views
 from furiosa_ir.backends.warboy.planning.band_rewrite import group_of, split_columns
 from furiosa_ir.backends.warboy.planning.bands import NoBands
+from furiosa_ir.backends.warboy.planning.images import images_of
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.lowering.registry import Emitter
@@ -204,3 +211,39 @@ def test_where_all_fits_nothing_is_split(slice_bytes: int) -> None:
     assign_views(function)
     assert not best_groups(function, machine)
     assert may_spill(function, machine) == (slice_bytes < 64 << 10)
+
+
+def window_of_a_kernel(e: Emitter, a: list[SSAValue]) -> SSAValue:
+    p = Pieces(e)
+    return p.slice(p.conv(a[0], 4), [0, 0, 2, 0], [2, 4, 5, 40])
+
+
+def kernel_and_its_transpose(e: Emitter, a: list[SSAValue]) -> list[SSAValue]:
+    p = Pieces(e)
+    x = p.conv(a[0], 4)
+    return [p.transpose(x, 0, 2, 3, 1), x]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        window_of_a_kernel,
+        kernel_and_its_transpose,
+        *[random_network(seed, 6, "NCHW") for seed in range(draws(20))],
+    ],
+)
+def test_passes_over_a_batch_may_work_band_by_band(network: Build) -> None:
+    machine = small_machine(4096, 4)
+
+    def split(function: FuncOp) -> None:
+        if images_of(function) == 2:
+            split_batch(function, 2, 2)
+
+    program = check(
+        [[2, 3, 9, 40]],
+        network,
+        machine,
+        rewrite=split,
+        rewrite_views=lambda function: split_segment(function, machine),
+    )
+    check_program(program)
