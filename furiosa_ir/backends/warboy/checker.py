@@ -17,7 +17,7 @@ bits keeps the first check exact to the byte, and a suspected race is confirmed 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -55,14 +55,32 @@ def check_program(program: Program) -> None:
     """
     validate_program(program)
     machine = Machine.from_parameters(program.machine)
+    segments = [s for s in program.segments if isinstance(s, NpuSegment)]
+    taken = max((s.sram_bytes for s in segments), default=0)
+    # A small shadow is made in no time; a large one is, too, where it has pages of 2 MiB.
+    if taken <= machine.slice_bytes // 4:
+        with suppress(_Beyond):
+            _check(program, segments, machine, taken)
+            return
+    _check(program, segments, machine, machine.slice_bytes)
+
+
+class _Beyond(Exception):
+    """A command reads what lies beyond the shadow."""
+
+
+def _check(
+    program: Program, segments: Sequence[NpuSegment], machine: Machine, slice_bytes: int
+) -> None:
+    """Follows the commands with a shadow of so many bytes of each slice."""
+    shape = machine.slices, -(-slice_bytes // LINE)
     checks: list[_SegmentCheck] = []
-    pinned = _Pinned(machine)
-    for segment in program.segments:
-        if isinstance(segment, NpuSegment):
-            with _enough_memory(segment):
-                check = _SegmentCheck(program, segment, machine, pinned)
-                check.set_up()
-                checks.append(check)
+    pinned = _Pinned(shape)
+    for segment in segments:
+        with _enough_memory(segment):
+            check = _SegmentCheck(program, segment, shape, pinned)
+            check.set_up()
+            checks.append(check)
     for check in checks:
         with _enough_memory(check.segment):
             check.run()
@@ -151,8 +169,8 @@ class _Pinned:
         end: behind the last of them in a slice: what lies there meets none.
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self.shadow = np.zeros((machine.slices, machine.slice_bytes // LINE), np.uint32)
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shadow = np.zeros(shape, np.uint32)
         self.end = 0
 
 
@@ -183,17 +201,16 @@ class _SegmentCheck:
     Args:
         program: for tensors and layers.
         segment: of it.
-        machine: its target.
+        shape: of shadows, [slices, lines].
         pinned: what set-ups have loaded, of this segment and of others; `set_up` adds to it.
     """
 
     def __init__(
-        self, program: Program, segment: NpuSegment, machine: Machine, pinned: _Pinned
+        self, program: Program, segment: NpuSegment, shape: tuple[int, int], pinned: _Pinned
     ) -> None:
         self.program, self.segment = program, segment
         self.pinned = pinned
-        self.lines = machine.slice_bytes // LINE
-        shape = (machine.slices, self.lines)
+        self.lines = shape[1]
         # Which bytes were ever written; then for each engine the last of its commands (counted
         # from 1) that wrote, or touched, each line.
         self.written = np.zeros(shape, np.uint32)
@@ -312,6 +329,8 @@ class _SegmentCheck:
     def _read(self, place: SramPlace, engine: str, position: int) -> None:
         if place in self._loaded:
             return  # all of it is there, and who writes it in a run is refused
+        if self._end(place) > self.lines * LINE:
+            raise _Beyond
         other = _OTHER[engine]
         for lines in self._of(place):
             if np.any(~lines.of(self.written) & lines.masks):

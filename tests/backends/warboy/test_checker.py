@@ -124,6 +124,18 @@ def test_reading_sram_that_nothing_wrote():
     refuse(changed, "reads SRAM that nothing wrote")
 
 
+@pytest.mark.parametrize("share", [1, 2, 4, 1000])
+def test_what_lies_beyond_a_segments_sram_was_not_written(share):
+    """Wherever it is, up to the end of the slice: the shadow may be as small as the segment's."""
+    program = copy_program()
+    last = program.machine["size_actual_sram_slice"]
+    vector = program.segments[0].commands[1]
+    (x,) = vector.operands
+    at = max(last // share // 32 * 32 - x.slice_bytes, program.segments[0].sram_bytes)
+    changed = change(program, c1=replace(vector, operands=(replace(x, address=at),)))
+    refuse(changed, "reads SRAM that nothing wrote")
+
+
 def test_reading_dram_that_nothing_wrote():
     program = copy_program()
     refuse(change(program, inputs=()), "reads DRAM that nothing wrote")
