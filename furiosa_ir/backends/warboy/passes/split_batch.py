@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import FunctionType, ModuleOp
@@ -21,7 +21,7 @@ from furiosa_ir.backends.warboy.passes.copy_parts import copy_parts
 from furiosa_ir.backends.warboy.passes.plan_tiles import plan_segments, prepare
 from furiosa_ir.backends.warboy.passes.schedule import schedule_commands
 from furiosa_ir.backends.warboy.passes.split_columns import may_spill
-from furiosa_ir.backends.warboy.planning.images import emit_images, images_of
+from furiosa_ir.backends.warboy.planning.images import ImageWork, emit_images, image_work
 from furiosa_ir.backends.warboy.planning.pinning import plan_program
 from furiosa_ir.backends.warboy.planning.remade import number_parts
 from furiosa_ir.backends.warboy.planning.run_estimate import run_cycles
@@ -31,11 +31,12 @@ from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.dialects.ftensor import movement
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.attribute_values import as_attribute
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.remarks import passed
 from furiosa_ir.ir.rewrite_watch import step, unheard_rewrites
 from furiosa_ir.ir.segments import is_npu
-from furiosa_ir.ir.shaped_operation import AnyTensor, element_of, shape_of, tensor_type
+from furiosa_ir.ir.shaped_operation import AnyTensor, element_of, ints, shape_of, tensor_type
 from furiosa_ir.ir.value_tracking import note_replaced
 
 MAX_KERNELS = 2000
@@ -82,9 +83,9 @@ class SplitBatch(Pass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         require(op, AssignViews.name)
         functions = [f for f in op.ops if isinstance(f, FuncOp) and is_npu(f)]
-        counts = {f: images for f in functions if (images := images_of(f)) > 1}
-        for function, images in counts.items():
-            parts = best_parts(function, images, machine_of(op))
+        found = {f: work for f in functions if (work := image_work(f)).images > 1}
+        for function, work in found.items():
+            images, parts = work.images, best_parts(function, work, machine_of(op))
             if parts > 1:
                 passed(
                     function,
@@ -94,29 +95,30 @@ class SplitBatch(Pass):
                     parts=parts,
                     each=images // parts,
                 )
-                split_batch(function, images, parts)
+                split_batch(function, work, parts)
 
 
-def best_parts(function: FuncOp, images: int, machine: Machine) -> int:
+def best_parts(function: FuncOp, work: ImageWork, machine: Machine) -> int:
     """In how many passes a segment's images take the least time, as far as estimates go.
 
     Args:
         function: a segment whose kernels are fused.
-        images: how many there are.
+        work: what of it works image by image.
         machine: the target.
     """
+    images = work.images
     size = sum(not isinstance(op, ConstantOp) for op in function.body.block.ops)
     alone: dict[int, float] = {}
     parts = 1
     while images % parts == 0 and (parts == 1 or parts * size <= MAX_KERNELS):
-        cycles = _estimate(_part_of(function, images, parts), machine)
+        cycles = _estimate(_part_of(function, work, parts), machine)
         if cycles is not None:
             alone[parts] = parts * cycles
         parts *= 2
     if not alone:
         return 1
     near = NEAR * min(alone.values())
-    if alone.get(images, inf) <= near and may_spill(_part_of(function, images, images), machine):
+    if alone.get(images, inf) <= near and may_spill(_part_of(function, work, images), machine):
         return images  # `split-columns` makes more of an image that fills SRAM than of several
     likely = sorted(alone, key=alone.__getitem__)[:FINALISTS]
     if likely == [1]:
@@ -126,7 +128,7 @@ def best_parts(function: FuncOp, images: int, machine: Machine) -> int:
     for parts in sorted({1, *likely}):
         if parts > 1 and alone[parts] > near:
             continue
-        cycles = _cycles(function, images, parts, machine)
+        cycles = _cycles(function, parts, machine)
         if cycles is not None and cycles < least * WORTH:
             best, least = parts, cycles
     return best
@@ -145,12 +147,12 @@ def _estimate(function: FuncOp, machine: Machine) -> float | None:
     return run_cycles(workload, plan.sram, machine)
 
 
-def _cycles(function: FuncOp, images: int, parts: int, machine: Machine) -> int | None:
+def _cycles(function: FuncOp, parts: int, machine: Machine) -> int | None:
     """The cycles of a run in so many passes, by its commands; None: it does not fit."""
     copy = function.clone()
     with unheard_rewrites():
         if parts > 1:
-            split_batch(copy, images, parts)
+            split_batch(copy, image_work(copy), parts)
         try:
             assign_views(copy)
             copy_parts(copy, machine)
@@ -163,23 +165,19 @@ def _cycles(function: FuncOp, images: int, parts: int, machine: Machine) -> int 
     return max((end for _, end, _ in times[set_up:]), default=0)
 
 
-def _part_of(function: FuncOp, images: int, parts: int) -> FuncOp:
+def _part_of(function: FuncOp, work: ImageWork, parts: int) -> FuncOp:
     """A segment for one of so many parts of the images, which says nothing of its surroundings."""
     old = function.body.block
-    types = [_part_type(v, images, parts) for v in old.args]
+    types = [_part_type(v, work.images, parts) for v in old.args]
     block = Block(arg_types=types)
     values: dict[SSAValue, SSAValue] = dict(zip(old.args, block.args, strict=True))
-    operations: list[Operation] = []
     for op in old.ops:
         if isinstance(op, ConstantOp):
             copy = op.clone()
             block.add_op(copy)
             values[op.result] = copy.result
-        elif not isinstance(op, ReturnOp):
-            operations.append(op)
-    emit_images(operations, values, block, None, parts)
-    end = cast("ReturnOp", old.last_op)
-    results = [values[value] for value in end.operands]
+    emit_images(work.operations, values, block, None, parts)
+    results = [values[value] for value in work.outputs]
     block.add_op(ReturnOp(*results))
     kinds = FunctionType.from_lists(types, [value.type for value in results])
     return FuncOp(function.sym_name.data, kinds, Region(block))
@@ -192,15 +190,20 @@ def _part_type(value: SSAValue, images: int, parts: int) -> AnyTensor:
     return tensor_type(element_of(value), shape)
 
 
-def split_batch(function: FuncOp, images: int, parts: int) -> None:
-    """Lets the images of a segment go through it in so many passes, in place."""
-    block = function.body.block
-    end = cast("ReturnOp", block.last_op)
-    operations = [op for op in block.ops if not isinstance(op, ConstantOp | ReturnOp)]
+def split_batch(function: FuncOp, work: ImageWork, parts: int) -> None:
+    """Lets the images of a segment go through it in so many passes, in place.
+
+    Args:
+        function: the segment.
+        work: what of it works image by image.
+        parts: how many passes.
+    """
+    block, images = function.body.block, work.images
+    before = _first_behind(block, work)
     number_parts(kernels_of(function))
     readers = {value: _reader(value) for value in block.args}
-    with step("split_batch", operations[0]) as done:
-        results: list[list[SSAValue]] = []
+    with step("split_batch", work.operations[0]) as done:
+        pieces: list[list[SSAValue]] = []
         for part in range(parts):
             values: dict[SSAValue, SSAValue] = {}
             for value in block.args:
@@ -209,26 +212,61 @@ def split_batch(function: FuncOp, images: int, parts: int) -> None:
                     reader = readers[value]
                     if reader is not None:
                         taken.attributes[PART] = reader.attributes[PART]
-                    block.insert_op_before(taken, end)
+                    block.insert_op_before(taken, before)
                     done.made.append(taken)
                     values[value] = taken.result
-            done.made += emit_images(operations, values, block, end, parts)
-            results.append([values[value] for value in end.operands])
-        for index, made in enumerate(zip(*results, strict=True)):
-            old = end.operands[index]
-            whole = movement.ConcatOp.make(
-                [list(made)],
-                [element_of(old)],
-                location=cast("Operation", old.owner).location,
-                axis=0,
-            )
-            block.insert_op_before(whole, end)
-            done.made.append(whole)
-            note_replaced(old, whole.result)
-            end.operands[index] = whole.result
-        for op in reversed(operations):
+            done.made += emit_images(work.operations, values, block, before, parts)
+            pieces.append([values[value] for value in work.outputs])
+        for old, made in zip(work.outputs, zip(*pieces, strict=True), strict=True):
+            done.made.append(_join(old, made, work, before))
+        for op in reversed(work.operations):
             op.detach()
             op.erase()
+
+
+def _first_behind(block: Block, work: ImageWork) -> Operation:
+    """The first operation that mixes images; constants that stand behind it go in front of it."""
+    inside, outputs = set(work.operations), set(work.outputs)
+    operations = list(block.ops)
+    before = next(
+        op for op in operations if op not in inside and not outputs.isdisjoint(op.operands)
+    )
+    behind = operations[operations.index(before) :]
+    for op in behind:
+        if isinstance(op, ConstantOp) and any(use.operation in inside for use in op.result.uses):
+            op.detach()
+            block.insert_op_before(op, before)
+    return before
+
+
+def _join(
+    old: SSAValue, pieces: Sequence[SSAValue], work: ImageWork, before: Operation
+) -> movement.ConcatOp:
+    """All images of an output for whoever mixes them; who takes some of one piece reads that."""
+    owner = old.owner
+    assert isinstance(owner, Operation)
+    whole = movement.ConcatOp.make(
+        [list(pieces)], [element_of(old)], location=owner.location, axis=0
+    )
+    block = before.parent
+    assert block is not None
+    block.insert_op_before(whole, before)
+    note_replaced(old, whole.result)
+    each = shape_of(pieces[0])[0]
+    for use in list(old.uses):
+        user = use.operation
+        if user in work.operations:
+            continue
+        user.operands[use.index] = whole.result
+        if isinstance(user, movement.SliceOp) and set(ints(user.steps)) == {1}:
+            starts, ends = [*ints(user.starts)], [*ints(user.ends)]
+            number, starts[0] = divmod(starts[0], each)
+            ends[0] -= number * each
+            if ends[0] <= each:
+                user.operands[0] = pieces[number]
+                user.properties["starts"] = as_attribute(starts)
+                user.properties["ends"] = as_attribute(ends)
+    return whole
 
 
 def _reader(value: SSAValue) -> KernelOp | None:

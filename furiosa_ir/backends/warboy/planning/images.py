@@ -7,9 +7,10 @@ Images stand along the first axis. A tensor of N images has an extent there that
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from xdsl.dialects.builtin import DenseArrayBase
-from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import MOVEMENT, KernelOp
@@ -24,8 +25,23 @@ Images = set[SSAValue]
 """The tensors that have an image's part for each of all images."""
 
 
-def images_of(function: FuncOp) -> int:
-    """How many images a function works on, each by itself; 1 if that cannot be seen.
+@dataclass(frozen=True)
+class ImageWork:
+    """What of a function works image by image.
+
+    Attributes:
+        images: how many there are; 1: that cannot be seen.
+        operations: those that do, in order; the others come behind them.
+        outputs: what of theirs others read, or the function returns.
+    """
+
+    images: int
+    operations: tuple[Operation, ...] = ()
+    outputs: tuple[SSAValue, ...] = ()
+
+
+def image_work(function: FuncOp) -> ImageWork:
+    """What of a function works image by image: all that images are not mixed in front of.
 
     Args:
         function: kernels, and movement between them.
@@ -34,17 +50,24 @@ def images_of(function: FuncOp) -> int:
     extents = [shape_of(value)[:1] for value in block.args]
     count = max((extent[0] for extent in extents if extent), default=1)
     if count < 2:
-        return 1
+        return ImageWork(1)
     known: Images = {v for v, e in zip(block.args, extents, strict=True) if e == (count,)}
+    whole: Images = {v for v in block.args if v not in known}
+    inside: dict[Operation, None] = {}
     for op in block.ops:
-        if isinstance(op, ReturnOp):
-            return count if all(value in known for value in op.operands) else 1
         if isinstance(op, ConstantOp):
-            continue
-        if not _keeps_images(op, known, count):
-            return 1
-        known.add(op.results[0])
-    return 1
+            whole.add(op.result)
+        elif all(v in known or v in whole for v in op.operands) and _keeps_images(op, known, count):
+            known.add(op.results[0])
+            inside[op] = None
+    outputs = tuple(
+        op.results[0]
+        for op in inside
+        if any(use.operation not in inside for use in op.results[0].uses)
+    )
+    if not outputs or not any(isinstance(op, KernelOp) for op in inside):
+        return ImageWork(1)
+    return ImageWork(count, tuple(inside), outputs)
 
 
 def _keeps_images(op: Operation, known: Images, count: int) -> bool:
