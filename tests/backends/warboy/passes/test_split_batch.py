@@ -118,3 +118,21 @@ def test_a_batch_is_split_where_its_activations_do_not_fit(slice_bytes: int, par
     fuse_kernels(function)
     assert best_parts(function, image_work(function), small_machine(slice_bytes)) == parts
     assert kernels(function) == 4
+
+
+def argument_beside(e: Emitter, a: list[SSAValue]) -> list[SSAValue]:
+    return [a[0], Pieces(e).conv(a[0], 4)]
+
+
+def argument_alone(e: Emitter, a: list[SSAValue]) -> list[SSAValue]:
+    return [a[1], Pieces(e).lookup(a[0])]
+
+
+@pytest.mark.parametrize("network", [argument_beside, argument_alone])
+def test_an_argument_that_is_returned_has_no_passes(network: Build) -> None:
+    def split(function: FuncOp) -> None:
+        work = image_work(function)
+        assert work.images == 4
+        split_batch(function, work, 2)
+
+    check_program(check([[4, 3, 6, 6]] * 2, network, small_machine(), rewrite=split))

@@ -27,7 +27,7 @@ from furiosa_ir.backends.warboy.passes.split_columns import (
 from furiosa_ir.backends.warboy.planning.assigned_views import read_views
 from furiosa_ir.backends.warboy.planning.band_rewrite import group_of, split_columns
 from furiosa_ir.backends.warboy.planning.bands import NoBands
-from furiosa_ir.backends.warboy.planning.images import images_of
+from furiosa_ir.backends.warboy.planning.images import image_work
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.lowering.registry import Emitter
@@ -236,8 +236,9 @@ def test_passes_over_a_batch_may_work_band_by_band(network: Build) -> None:
     machine = small_machine(4096, 4)
 
     def split(function: FuncOp) -> None:
-        if images_of(function) == 2:
-            split_batch(function, 2, 2)
+        work = image_work(function)
+        if work.images == 2:
+            split_batch(function, work, 2)
 
     program = check(
         [[2, 3, 9, 40]],
