@@ -84,8 +84,12 @@ def run_bound(program: Program) -> RunBound:
             least = _layer(commands, machine)
             for unit, cycles in least.items():
                 units[unit] += cycles
-            rows = max(c.result.offset[1] + c.result.extent[1] for c in commands)
-            units["npu"] += _least_step(max(least.values()) * machine.slices, rows, machine)
+            images, rows = (
+                max(c.result.offset[d] + c.result.extent[d] for c in commands) for d in (0, 1)
+            )
+            units["npu"] += _least_step(
+                max(least.values()) * machine.slices, images * rows, machine
+            )
         # A copy in DRAM reads and writes in one transfer, with one latency.
         units["npu"] += (2 if by_layer else 1 if run else 0) * machine.dma_latency_cycles
     units["dma"] = compulsory / machine.dram_bytes_per_cycle
@@ -119,7 +123,7 @@ def _least_step(work: float, rows: int, machine: Machine) -> float:
 
     Args:
         work: cycles of its busiest unit, were it done by one slice.
-        rows: of its result: beyond as many slices, some share channels.
+        rows: of its result, of all images: beyond as many slices, some share channels.
         machine: the target.
     """
     slices, warmups = _warmups(min(rows, machine.slices), machine)

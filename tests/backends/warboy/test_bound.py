@@ -103,3 +103,15 @@ def test_a_copy_of_a_part_of_an_input(rows: int) -> None:
 def test_an_input_under_another_shape() -> None:
     """Nothing is done for it."""
     hold([(1, 4, 4, 8)], lambda e, a: Pieces(e).reshape(a[0], 1, 128), WARBOY)
+
+
+@pytest.mark.parametrize("images", [2, 6, 16])
+def test_images_in_slices_of_their_own(images: int) -> None:
+    """As many slices as rows of all images share no channels."""
+
+    def build(e: Emitter, a: list[SSAValue]) -> SSAValue:
+        p = Pieces(e)
+        return p.conv(p.conv(a[0], 4, strides=(2, 2)), 17)
+
+    for machine in MACHINES:
+        hold([(images, 2, 2, 3)], build, machine)
