@@ -20,9 +20,8 @@ from furiosa_ir.backends.warboy.passes.assign_views import AssignViews, assign_v
 from furiosa_ir.backends.warboy.passes.copy_parts import copy_parts
 from furiosa_ir.backends.warboy.passes.plan_tiles import plan_segments, prepare
 from furiosa_ir.backends.warboy.passes.schedule import schedule_commands
-from furiosa_ir.backends.warboy.passes.split_columns import may_spill
 from furiosa_ir.backends.warboy.planning.images import ImageWork, emit_images, image_work
-from furiosa_ir.backends.warboy.planning.pinning import plan_program
+from furiosa_ir.backends.warboy.planning.pinning import is_resident, plan_program
 from furiosa_ir.backends.warboy.planning.remade import number_parts
 from furiosa_ir.backends.warboy.planning.run_estimate import run_cycles
 from furiosa_ir.backends.warboy.simulator import timeline
@@ -109,16 +108,17 @@ def best_parts(function: FuncOp, work: ImageWork, machine: Machine) -> int:
     images = work.images
     size = sum(not isinstance(op, ConstantOp) for op in function.body.block.ops)
     alone: dict[int, float] = {}
-    parts = 1
+    stays, parts = True, 1
     while images % parts == 0 and (parts == 1 or parts * size <= MAX_KERNELS):
-        cycles = _estimate(_part_of(function, work, parts), machine)
-        if cycles is not None:
+        estimate = _estimate(_part_of(function, work, parts), machine)
+        if estimate is not None:
+            cycles, stays = estimate
             alone[parts] = parts * cycles
         parts *= 2
     if not alone:
         return 1
     near = NEAR * min(alone.values())
-    if alone.get(images, inf) <= near and may_spill(_part_of(function, work, images), machine):
+    if alone.get(images, inf) <= near and not stays:
         return images  # `split-columns` makes more of an image that fills SRAM than of several
     likely = sorted(alone, key=alone.__getitem__)[:FINALISTS]
     if likely == [1]:
@@ -134,8 +134,11 @@ def best_parts(function: FuncOp, work: ImageWork, machine: Machine) -> int:
     return best
 
 
-def _estimate(function: FuncOp, machine: Machine) -> float | None:
-    """The estimate of a segment's run, which is planned in place; None: it does not fit."""
+def _estimate(function: FuncOp, machine: Machine) -> tuple[float, bool] | None:
+    """(cycles of a segment's run, whether activations stay in SRAM); it is planned in place.
+
+    None if it does not fit.
+    """
     with unheard_rewrites():
         try:
             assign_views(function)
@@ -144,7 +147,7 @@ def _estimate(function: FuncOp, machine: Machine) -> float | None:
             (plan,) = plan_program([workload], machine)
         except CompilationFailure:
             return None
-    return run_cycles(workload, plan.sram, machine)
+    return run_cycles(workload, plan.sram, machine), is_resident(workload, plan)
 
 
 def _cycles(function: FuncOp, parts: int, machine: Machine) -> int | None:
