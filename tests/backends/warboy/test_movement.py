@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.enf.records import Copy
 from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.passes.assign_views import assign_views
+from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.lowering.registry import Emitter
 from furiosa_ir.program import Program
 from tests.backends.warboy.networks import Pieces
-from tests.backends.warboy.segments import WARBOY, check, small_machine
+from tests.backends.warboy.segments import WARBOY, build_function, check, small_machine
 
 MACHINES = {"warboy": WARBOY, "8x4096": small_machine(4096, 8), "4x1024": small_machine(1024, 4)}
 
@@ -241,3 +246,16 @@ def test_a_concatenation_of_an_argument_within_another(axis: int) -> None:
         return p.concat(axis, inner, p.conv(args[0], 3), p.concat(axis, args[0], args[0]))
 
     check([(1, 3, 4, 5)], build)
+
+
+def test_copies_are_made_once() -> None:
+    def build(e: Emitter, a: list[SSAValue]) -> SSAValue:
+        p = Pieces(e)
+        x = p.conv(a[0], 8)
+        return p.concat(1, x, x)
+
+    function = build_function([(1, 3, 6, 6)], build)
+    fuse_kernels(function)
+    assign_views(function)
+    with pytest.raises(CompilationFailure, match="'assign-views' comes too late"):
+        assign_views(function)

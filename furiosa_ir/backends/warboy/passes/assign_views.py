@@ -44,6 +44,7 @@ from furiosa_ir.backends.warboy.planning.views import is_window
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.dialects.ftensor import NUMPY_DTYPE, arithmetic, contraction, movement
 from furiosa_ir.dialects.ftensor.base import TensorOp
+from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.constants import BlobAttr
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.remarks import described, heard, missed, passed
@@ -94,9 +95,14 @@ def assign_views(function: FuncOp) -> None:
     """Decides all views of one segment; makes kernels of the movements that are not free.
 
     Raises:
-        CompilationFailure: a kernel needs more than four dimensions.
+        CompilationFailure: a kernel needs more than four dimensions, or this has been done before.
     """
     block = function.body.block
+    if any(isinstance(op, CopyOp) for op in block.ops):
+        raise CompilationFailure(
+            f"'{AssignViews.name}' comes too late: @{function.sym_name.data} has copies in DRAM "
+            f"already, which it makes"
+        )
     for op in list(block.ops):
         if isinstance(op, movement.PadOp):
             with step("pad_by_concat", op) as done:
