@@ -92,7 +92,9 @@ class Decisions:
 
 
 def _slicing(ho: Any, co: Any, order: Any, images: Any = 1) -> Slicing:
-    return int(ho), int(co), str(order), int(images)
+    if not all(type(n) is int for n in (ho, co, images)) or not isinstance(order, str):
+        raise TypeError
+    return ho, co, order, images
 
 
 def take_decisions(function: FuncOp) -> Decisions | None:
