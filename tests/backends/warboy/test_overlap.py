@@ -169,10 +169,10 @@ def test_a_window_takes_the_granules_that_its_elements_lie_in(data: st.DataObjec
     extent = tuple(data.draw(st.integers(1, n - o)) for n, o in zip(shape, offset, strict=True))
     images = data.draw(st.sampled_from([1, shape[0]]))
     tile = SramTile(64, shape, slices, order, element, offset, extent, images)
-    lying = _granules_of_elements(tile)
+    lying, number = _granules_of_elements(tile), data.draw(st.sampled_from([1, 64]))
     every = tile.slice_bytes // GRANULE
     for granule in range(every):
-        tracker = TokenTracker(1 << 20)
+        tracker = TokenTracker(1 << 20, slices=number)
         load = Load(DramTile("workspace", 0, extent, (0, 0, 0, 1), element), tile, 0)
         tracker.issue(load)
         one = SramTile(64 + granule * GRANULE, (1, 1, 1, 32), (1, 1), "HWC", 1, (0,) * 4,
@@ -181,6 +181,26 @@ def test_a_window_takes_the_granules_that_its_elements_lie_in(data: st.DataObjec
                         (1, 1, 1, 32))  # fmt: skip
         waits = tracker.issue(Vector((one,), (), (), away, 0))
         assert bool(waits) == (granule in lying)
+
+
+@pytest.mark.parametrize(("rows", "waits"), [(8, False), (16, False), (2, True)])
+def test_images_in_slices_of_their_own_do_not_wait_for_each_other(rows: int, waits: bool) -> None:
+    """Slices are told apart by the group."""
+
+    def image(number: int) -> SramTile:
+        return SramTile(
+            0, (4, 16, 8, 32), (rows, 1), "HWC", 1, (number, 0, 0, 0), (1, 16, 8, 32), 4
+        )
+
+    def load(number: int) -> Load:
+        return Load(DramTile("workspace", 0, (1, 16, 8, 32), (0, 0, 0, 0), 1), image(number), 0)
+
+    tracker = TokenTracker(1 << 16, slices=64)
+    away = SramTile(1 << 15, (1, 16, 8, 32), (16, 1), "HWC", 1, (0, 0, 0, 0), (1, 16, 8, 32))
+    assert tracker.issue(load(0)) == ()
+    assert tracker.issue(Vector((image(0),), (), (), away, 0)) == (0,)
+    assert tracker.issue(load(1)) == ((1,) if waits else ())
+    assert tracker.issue(load(0)) == (() if waits else (1,))
 
 
 def _granules_of_elements(tile: SramTile) -> set[int]:

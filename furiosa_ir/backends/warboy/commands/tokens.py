@@ -15,6 +15,13 @@ DMA, NPU = 0, 1
 GRANULE = 32
 """Addresses in SRAM are multiples of this."""
 
+GROUP = 8
+"""Slices that are told apart from others, where images of a batch lie in slices of their own."""
+
+
+Granules = slice | npt.NDArray[np.intp]
+"""Which granules of a slice: a range, or numbers."""
+
 
 class TokenTracker:
     """Finds the waits of commands in order of issue.
@@ -27,13 +34,16 @@ class TokenTracker:
     Args:
         slice_bytes: bytes of a slice.
         first: number of the first command: those before it have ended.
+        slices: how many slices there are, if it matters in which of them something lies: images
+            of a batch have slices of their own. 1: it does not.
     """
 
-    def __init__(self, slice_bytes: int, first: int = 0) -> None:
-        granules = -(-slice_bytes // GRANULE)
+    def __init__(self, slice_bytes: int, first: int = 0, slices: int = 1) -> None:
+        self._apart = slices > 1
+        shape = 2, -(-slices // GROUP), -(-slice_bytes // GRANULE)
         # Number of the last command of each engine that wrote or read each granule.
-        self._written = np.full((2, granules), -1, np.int32)
-        self._read = np.full((2, granules), -1, np.int32)
+        self._written = np.full(shape, -1, np.int32)
+        self._read = np.full(shape, -1, np.int32)
         self._waited = [-1, -1]
         self._count = first
 
@@ -45,28 +55,30 @@ class TokenTracker:
         other = 1 - engine
         latest = -1
         written = kind.sram_written(command)
-        reads = [_granules(place) for place in kind.sram_read(command)]
-        writes = [] if written is None else [_granules(written)]
+        reads = [self._part(place) for place in kind.sram_read(command)]
+        writes = [] if written is None else [self._part(written)]
         for part in reads:
-            latest = max(latest, int(self._written[other, part].max()))
+            latest = max(latest, int(self._written[other][part].max()))
         for part in writes:
             latest = max(
                 latest,
-                int(self._written[other, part].max()),
-                int(self._read[other, part].max()),
+                int(self._written[other][part].max()),
+                int(self._read[other][part].max()),
             )
         for part in reads:
-            self._read[engine, part] = number
+            self._read[engine][part] = number
         for part in writes:
-            self._written[engine, part] = number
+            self._written[engine][part] = number
         if latest <= self._waited[engine]:
             return ()
         self._waited[engine] = latest
         return (latest,)
 
-
-Granules = slice | npt.NDArray[np.intp]
-"""Which granules of a slice: a range, or numbers."""
+    def _part(self, memory: SramPlace) -> tuple[slice, Granules]:
+        """(groups of slices, granules of these) that a place takes."""
+        if self._apart and isinstance(memory, SramTile) and memory.images > 1:
+            return _groups(memory), _granules(memory)
+        return slice(None), _granules(memory)
 
 
 def _granules(memory: SramPlace) -> Granules:
@@ -78,6 +90,12 @@ def _granules(memory: SramPlace) -> Granules:
     if isinstance(memory, SramTile) and memory.extent != memory.shape:
         return first + _of_window(memory)
     return slice(first, first + -(-memory.slice_bytes // GRANULE))
+
+
+def _groups(tile: SramTile) -> slice:
+    """The groups of slices that have a part of a window whose images lie apart."""
+    each, first, count = prod(tile.slices), tile.offset[0], tile.extent[0]
+    return slice(first * each // GROUP, -(-(first + count) * each // GROUP))
 
 
 def _of_window(tile: SramTile) -> npt.NDArray[np.intp]:

@@ -149,7 +149,8 @@ def schedule_commands(function: FuncOp, machine: Machine) -> tuple[list[Command]
     set_up, run = issue(function, machine)
     commands = [command for command, _ in set_up]
     first = len(commands)
-    tracker = TokenTracker(machine.slice_bytes, first)
+    apart = any(buffer.images > 1 for buffer in memory_plan(function).buffers)
+    tracker = TokenTracker(machine.slice_bytes, first, machine.slices if apart else 1)
     for command, _ in run:
         waits = tracker.issue(command)
         commands.append(replace(command, waits=waits) if waits else command)

@@ -49,8 +49,10 @@ def test_decisions_are_text(space: Space):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1", "[1]", "[[1,2]]", '{"a":1}', "[" * 100_000]
-    + ['[[1e999,1,"HWC"]]', '[[1.5,1,"HWC"]]', '[[1,true,"HWC"]]', '["123"]', "[[1,1,3]]"],
+    [
+        *("", "1", "[1]", "[[1,2]]", '{"a":1}', "[" * 100_000),
+        *('[[1e999,1,"HWC"]]', '[[1.5,1,"HWC"]]', '[[1,true,"HWC"]]', '["123"]', "[[1,1,3]]"),
+    ],
 )
 def test_another_form_is_refused(text: str):
     with pytest.raises(CompilationFailure, match="no list of slicings"):
