@@ -28,6 +28,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import IRDLOperation, OpDef, VarResultDef
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
+from xdsl.traits import OpTraitInvT
 
 from furiosa_ir.ir.attribute_values import as_attribute, parse_value, print_value
 from furiosa_ir.ir.operation_definition import define
@@ -62,6 +63,18 @@ class AssemblyOp(IRDLOperation):
     @override
     def get_irdl_definition(cls) -> OpDef:
         return cls.get_irdl_definition() if define(cls) else super().get_irdl_definition()
+
+    @classmethod
+    @override
+    def get_trait(cls, trait: type[OpTraitInvT] | OpTraitInvT) -> OpTraitInvT | None:
+        define(cls)
+        return super().get_trait(trait)
+
+    @classmethod
+    @override
+    def get_traits_of_type(cls, trait_type: type[OpTraitInvT]) -> list[OpTraitInvT]:
+        define(cls)
+        return super().get_traits_of_type(trait_type)
 
     def verification_key(self) -> Hashable | None:
         """What the operation's rules look at: those of one type and key are verified once a module.

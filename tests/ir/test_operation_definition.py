@@ -9,6 +9,7 @@ import pytest
 from xdsl.dialects.builtin import StringAttr, TensorType, i8
 from xdsl.ir import Block
 from xdsl.irdl import operand_def, prop_def, result_def
+from xdsl.traits import SymbolOpInterface
 from xdsl.utils.exceptions import PyRDLOpDefinitionError
 
 from furiosa_ir.ir.operation_definition import irdl_op_definition
@@ -64,3 +65,10 @@ def test_threads_define_a_class_once() -> None:
 def test_what_is_wrong_with_a_plug_ins_class_is_said_at_once() -> None:
     with pytest.raises(PyRDLOpDefinitionError):
         declared("plugin.operations", other=5)
+
+
+def test_traits_are_asked_for_before_there_are_operations() -> None:
+    """As a language server does, which has made none."""
+    assert not declared("furiosa_ir.dialects.test").has_trait(SymbolOpInterface)
+    assert declared("furiosa_ir.dialects.test").get_trait(SymbolOpInterface()) is None
+    assert declared("furiosa_ir.dialects.test").get_traits_of_type(SymbolOpInterface) == []
