@@ -26,22 +26,14 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
+from plain_plans import PLAIN
+
 from furiosa_ir.backends import read_program
 from furiosa_ir.backends.warboy.costs import program_costs
 from furiosa_ir.driver import compile_source
 from furiosa_ir.latency import Latency
-from furiosa_ir.pipeline_request import Edit, EditKind, PipelineRequest
+from furiosa_ir.pipeline_request import PipelineRequest
 from furiosa_ir.program import Program
-
-PLAIN = PipelineRequest(
-    edits=(
-        Edit(EditKind.SKIP, "split-batch"),
-        Edit(EditKind.SKIP, "copy-parts"),
-        Edit(EditKind.SKIP, "split-columns"),
-        Edit(EditKind.REPLACE, "plan-tiles", "plan-tiles{overlap=false apart=false}"),
-    )
-)
-"""Passes without those that keep all slices busy and hide transfers."""
 
 FITTED = ("dot_efficiency_percent", "lookup_port_cycles", "host_elements_per_second")
 

@@ -21,23 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from networks import quantised
+from plain_plans import BEFORE
 
 from furiosa_ir.backends import read_program
 from furiosa_ir.backends.warboy.bound import run_bound
 from furiosa_ir.backends.warboy.costs import program_costs
 from furiosa_ir.driver import compile_source
-from furiosa_ir.pipeline_request import Edit, EditKind, PipelineRequest
+from furiosa_ir.pipeline_request import PipelineRequest
 from furiosa_ir.program import Program
-
-BEFORE = PipelineRequest(
-    edits=(
-        Edit(EditKind.SKIP, "split-batch"),
-        Edit(EditKind.SKIP, "copy-parts"),
-        Edit(EditKind.SKIP, "split-columns"),
-        Edit(EditKind.REPLACE, "plan-tiles", "plan-tiles{pin=false overlap=false apart=false}"),
-    )
-)
-"""Every run loads all weights, the NPU waits for transfers, parts are written in place."""
 
 TARGETS = ("warboy", "warboy-2pe")
 HEADER = (

@@ -30,8 +30,8 @@ from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
 PE_SLICES = 64
 """Slices of one PE."""
 
-SMALL = 128
-"""Elements of a slice and buffer, on average, in a small program."""
+SMALL_PROGRAM = 128
+"""Elements of a slice and buffer, on average, in a program that begins with one PE's layouts."""
 
 SPACIOUS = 16
 """Buffers below a sixteenth of a slice may take more room than they need without a penalty."""
@@ -102,19 +102,19 @@ class LayoutModel:
             k: known.kinds.setdefault((*_kind(task), *self._wholes(task)), next(known.numbers))
             for k, task in tasks.items()
         }
-        self.layouts = [self._first_guess(storage) for storage in storages]
+        self.layouts = [self._first_guess(storage, machine) for storage in storages]
         self._smallest: dict[int, int] = {}
         self._bindings = {
             k: tuple(p for p in (*task.operands, task.result) if p is not None)
             for k, task in tasks.items()
         }
 
-    def _first_guess(self, storage: Storage) -> Layout:
+    def _first_guess(self, storage: Storage, machine: Machine) -> Layout:
         dots = [k for k in storage.writers if self._tasks[k].geometry.kind in DOTS]
-        orders = [wanted_order(self._tasks[k].geometry, self._machine) for k in storage.readers]
-        unit = self._machine.mac_height if dots else 1
+        orders = [wanted_order(self._tasks[k].geometry, machine) for k in storage.readers]
+        unit = machine.mac_height if dots else 1
         order = next((o for o in orders if o is not None), None)
-        return best_layout(storage.shape, storage.element, self._machine, order, unit)
+        return best_layout(storage.shape, storage.element, machine, order, unit)
 
     @property
     def kernels(self) -> Iterable[int]:
@@ -136,17 +136,24 @@ class LayoutModel:
         """Kernels of one kind cost the same with the same layouts."""
         return self._kinds[k]
 
-    def candidates(self, buffer: int) -> list[Layout]:
-        """Layouts of a buffer that neither waste SRAM nor leave most slices without work."""
+    def candidates(self, buffer: int, slices: int | None = None) -> list[Layout]:
+        """Layouts of a buffer that neither waste SRAM nor leave most slices without work.
+
+        Args:
+            buffer: its number.
+            slices: how many there are to lie in; None: the machine's.
+        """
         storage = self._storages[buffer]
-        smallest, found = self._candidates(storage.shape, storage.element)
+        smallest, found = self._candidates(storage.shape, storage.element, slices)
         self._smallest[buffer] = smallest
         return found
 
-    def _candidates(self, shape: Shape4, element: int) -> tuple[int, list[Layout]]:
+    def _candidates(
+        self, shape: Shape4, element: int, slices: int | None = None
+    ) -> tuple[int, list[Layout]]:
         """(bytes of a slice that no layout goes below, the layouts to choose from)."""
         machine = self._machine
-        args = shape, element, machine.slices, machine.line_bytes
+        args = shape, element, slices or machine.slices, machine.line_bytes
         every, narrow = (
             [x for x in those if self._apart or x.images == 1]
             for those in (layouts(*args), narrow_layouts(*args))
@@ -172,26 +179,26 @@ class LayoutModel:
         """Takes the best layout for one buffer after the other.
 
         In a small program, more slices may take longer to agree than they save: it begins with what
-        one PE would choose, and takes to both PEs' slices where that is better. So two PEs are
-        never slower.
+        one PE would choose, and takes to both PEs' slices where that is better. By these costs two
+        PEs are then never slower, as long as the kernels are the same: which parts are copied may
+        differ.
         """
         machine = self._machine
         if machine.slices <= PE_SLICES or not self._is_small():
             for buffer in range(len(self._storages)):
                 self.improve(buffer, self.candidates(buffer))
             return
-        self._machine = replace(machine, num_slices=PE_SLICES)
-        self.layouts = [self._first_guess(storage) for storage in self._storages]
+        one = replace(machine, num_slices=PE_SLICES)
+        self.layouts = [self._first_guess(storage, one) for storage in self._storages]
         for buffer in range(len(self._storages)):
-            self.improve(buffer, self.candidates(buffer))
-        self._machine = machine
+            self.improve(buffer, self.candidates(buffer, PE_SLICES))
         for buffer in range(len(self._storages)):
             wide = [x for x in self.candidates(buffer) if x.images * prod(x.slices) > PE_SLICES]
             self.improve(buffer, [self.layouts[buffer], *wide])
 
     def _is_small(self) -> bool:
         elements = sum(prod(storage.shape) for storage in self._storages)
-        return elements <= SMALL * self._machine.slices * len(self._storages)
+        return elements <= SMALL_PROGRAM * self._machine.slices * len(self._storages)
 
     def improve(self, buffer: int, candidates: Iterable[Layout]) -> None:
         """Takes the best of some layouts for one buffer, the others as they stand."""
