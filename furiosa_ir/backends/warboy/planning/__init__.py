@@ -26,6 +26,7 @@ None of them changes an operation; passes do, in `passes/`.
 | `estimate` | how many cycles a split takes |
 | `overlap` | what loads of inputs and stores of outputs nothing else hides; steps that do |
 | `live_ranges` | when a buffer lies in SRAM, what is spilled; the tiling of each kernel |
+| `transfer_ranges` | how long buffers stay for their loads and stores |
 | `run_estimate` | how many cycles a planned run takes |
 | `pinning` | which parameters stay in SRAM from run to run |
 | `areas` | what all that takes of SRAM, and when |

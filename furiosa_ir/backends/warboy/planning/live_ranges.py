@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf, prod
+from math import prod
 
 from furiosa_ir.backends.warboy.dialect.plan import (
     KernelPlan,
@@ -26,7 +26,6 @@ from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles, split_wo
 from furiosa_ir.backends.warboy.planning.in_place import in_place_operand
 from furiosa_ir.backends.warboy.planning.overlap import (
     column_tiles,
-    comes_from_outside,
     first_load,
     hidden_before,
     hidden_behind,
@@ -41,6 +40,7 @@ from furiosa_ir.backends.warboy.planning.tiles import (
     steps,
     tile_candidates,
 )
+from furiosa_ir.backends.warboy.planning.transfer_ranges import while_moved
 from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
@@ -168,69 +168,9 @@ def _run(sweep: _Sweep) -> SramPlan:
         else:
             sweep.used[k] = sum(workload.layouts[b].slice_bytes for b in sweep.resident)
     _release(sweep, NEVER)
-    return SramPlan(sweep.plans, tuple(_while_moved(sweep)))
-
-
-def _while_moved(sweep: _Sweep) -> Iterator[LiveRange]:
-    """The live ranges, longer where there is room: results until they are stored, inputs before.
-
-    A kernel that writes where a result lies would have to wait for its store, and one that reads an
-    input for its load.
-    """
-    workload, machine = sweep.workload, sweep.machine
     limit = sweep.capacity * PREFETCH_SHARE // 4
-    for live in _loaded_early(sweep, limit):
-        storage, last = workload.storages[live.buffer], live.last
-        is_whole = not live.spilled and live.last == max(storage.writers, default=-1)
-        if workload.overlap and storage.stored and is_whole:
-            left = buffer_cycles(storage, machine) + machine.dma_latency_cycles
-            size = workload.layouts[live.buffer].slice_bytes
-            while left > 0 and sweep.used.get(last + 1, limit) + size <= limit:
-                last += 1
-                sweep.used[last] += size
-                left -= workload.cycles.get(last, 0)
-        yield replace(live, last=last)
-
-
-def _loaded_early(sweep: _Sweep, limit: int) -> Iterator[LiveRange]:
-    """The live ranges, those of inputs from when they are loaded on, while other kernels work."""
-    workload, machine = sweep.workload, sweep.machine
-    behind: list[float] = []
-    ends: dict[int, int] = {}
-    for live in sorted(sweep.live_ranges, key=lambda live: live.first):
-        best = first = live.first
-        if workload.overlap and live.filled and comes_from_outside(workload, live.buffer):
-            behind = behind or _stores_left(sweep)
-            size = workload.layouts[live.buffer].slice_bytes
-            takes = buffer_cycles(workload.storages[live.buffer], machine)
-            takes += machine.dma_latency_cycles
-            least, worked = inf, 0.0
-            while least > 0 and first > ends.get(live.buffer, -1) + 1:
-                first -= 1
-                if sweep.used.get(first, limit) + size > limit:
-                    break
-                worked += workload.cycles.get(first, 0)
-                wait = behind[first] + takes - worked
-                if wait < min(least, takes):
-                    best, least = first, wait
-            for k in range(best, live.first):
-                sweep.used[k] += size
-        ends[live.buffer] = live.last
-        yield replace(live, first=best)
-
-
-def _stores_left(sweep: _Sweep) -> list[float]:
-    """For each kernel the cycles for which DMA still stores what those before have made."""
-    workload, left = sweep.workload, 0.0
-    found: list[float] = []
-    for k in range(len(workload.tasks) + len(workload.copies)):
-        found.append(left)
-        if k in workload.tasks:
-            task = workload.tasks[k]
-            storage = workload.storages[task.result.buffer]
-            stored = buffer_cycles(storage, sweep.machine) if sweep.plans[k].store else 0
-            left = max(left + stored - workload.cycles.get(k, 0), 0.0)
-    return found
+    moved = while_moved(sweep.live_ranges, sweep.plans, sweep.used, limit, workload, sweep.machine)
+    return SramPlan(sweep.plans, tuple(moved))
 
 
 def _last_use(storage: Storage) -> int:
