@@ -6,7 +6,7 @@ requantised, concatenated, and a function of what comes of it; shuffled channels
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -25,10 +25,10 @@ MOST = 1.1
 class Head(QDQ):
     """A network of convolutions on two maps of one image."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, sides: Sequence[int] = (16, 24, 33)) -> None:
         super().__init__()
         self.rng = np.random.default_rng(seed)
-        side = int(self.rng.choice([16, 24, 33]))
+        side = int(self.rng.choice(sides))
         image = self.input("x", [1, 3, side, side], 0.05, 3)
         first = self.conv(image, 3, 8, 3, stride=2)
         self.maps = [(first, 8), (self.conv(first, 8, 12, 3, stride=2), 12)]
@@ -62,6 +62,17 @@ class Head(QDQ):
         joined = self.add("Concat", parts, axis=1)
         return self.requantized(joined, *self.parameter())
 
+    def planes(self, classes: int) -> str:
+        """Each map's channels by class, each class's anchors one after the other, concatenated."""
+        parts: list[str] = []
+        for x, channels in self.maps:
+            made = self.conv(x, channels, classes * int(self.rng.integers(1, 5)), 1)
+            made = self.maybe(made, "LeakyRelu", alpha=0.1)
+            shape = self.constant(np.array([1, classes, -1]))
+            parts.append(self.maybe(self.add("Reshape", [made, shape]), "Tanh"))
+        joined = self.add("Concat", parts, axis=2)
+        return self.requantized(joined, *self.parameter())
+
     def end(self, x: str, op: str) -> None:
         attributes = {"Softmax": {"axis": 2}, "Clip": {}}.get(op, {})
         inputs = [x]
@@ -76,6 +87,14 @@ def detector(seed: int) -> Head:
     net = Head(seed)
     net.end(net.rows(int(net.rng.choice([2, 4, 21]))), str(net.rng.choice(FUNCTIONS)))
     net.end(net.rows(4), "")
+    return net
+
+
+def planar(seed: int) -> Head:
+    """SSD's heads as PyTorch has them: a class's scores of all anchors together."""
+    net = Head(seed, (96, 128))
+    net.end(net.planes(int(net.rng.choice([2, 5, 21]))), str(net.rng.choice(FUNCTIONS)))
+    net.end(net.planes(4), "")
     return net
 
 
@@ -126,7 +145,7 @@ def moved(seed: int) -> Head:
 
 @pytest.mark.draws
 @pytest.mark.parametrize("seed", range(draws(15)))
-@pytest.mark.parametrize("kind", [detector, classifier, moved])
+@pytest.mark.parametrize("kind", [detector, planar, classifier, moved])
 def test_movement_causes_no_traffic(kind: Callable[[int], Head], seed: int) -> None:
     model = kind(seed).model().SerializeToString()
     target = ("warboy", "warboy-2pe")[seed % 2]

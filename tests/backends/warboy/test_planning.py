@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import ModuleOp
 
@@ -61,25 +62,54 @@ def test_view_through_reshape(shape, view, target, expected) -> None:
     assert views.layout_key(target, found) == views.layout_key(target, expected)
 
 
-@given(shape=EXTENTS, data=st.data())
-def test_strides_of_reshapes(shape: list[int], data: st.DataObject) -> None:
-    """Where strides are found, they address the same elements; dense tensors always have some."""
-    perm = data.draw(st.permutations(range(len(shape))))
-    array = np.arange(np.prod(shape)).reshape(shape).transpose(perm)
-    factors = [f for n in array.shape for f in ([2, 2] if n == 4 else [n])]
-    cuts = data.draw(st.lists(st.booleans(), min_size=len(factors), max_size=len(factors)))
+@st.composite
+def regrouped(draw: st.DrawFn, shape: Sequence[int]) -> list[int]:
+    """Another shape of as many elements: axes joined, those of 4 torn apart before."""
+    factors = [f for n in shape for f in ([2, 2] if n == 4 else [n])]
+    cuts = draw(st.lists(st.booleans(), min_size=len(factors), max_size=len(factors)))
     target: list[int] = []
     for factor, cut in zip(factors, cuts, strict=True):
         if cut or not target:
             target.append(factor)
         else:
             target[-1] *= factor
+    return target
+
+
+@given(shape=EXTENTS, data=st.data())
+def test_strides_of_reshapes(shape: list[int], data: st.DataObject) -> None:
+    """Where strides are found, they address the same elements; dense tensors always have some."""
+    perm = data.draw(st.permutations(range(len(shape))))
+    array = np.arange(np.prod(shape)).reshape(shape).transpose(perm)
+    target = data.draw(regrouped(array.shape))
     found = views.reshape_strides(array.shape, array.strides, target)
     if array.flags.c_contiguous:
         assert found is not None
     if found is not None:
         seen = np.lib.stride_tricks.as_strided(array, target, found)
         np.testing.assert_array_equal(seen, array.reshape(target))
+
+
+@given(shape=EXTENTS, data=st.data())
+def test_runs_of_reshapes(shape: list[int], data: st.DataObject) -> None:
+    """Of a part of an array, each axis of another shape has the elements that its runs say."""
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    outer = [n + (d == axis) for d, n in enumerate(shape)]
+    whole = np.arange(np.prod(outer)).reshape(outer)
+    array, target = np.delete(whole, -1, axis), data.draw(regrouped(shape))
+    strides = [s // whole.itemsize for s in whole.strides]
+    axes = views.reshape_runs(shape, strides, target)
+    if axes is None:
+        return
+    event("in runs" if max(map(len, axes)) > 1 else "by strides")
+    at = np.zeros((), np.int64)
+    for extent, runs in zip(target, axes, strict=True):
+        along = np.zeros(1, np.int64)
+        for count, stride in runs:
+            along = (along[:, None] + np.arange(count) * stride).reshape(-1)
+        assert along.size == extent
+        at = at[..., None] + along
+    np.testing.assert_array_equal(whole.reshape(-1)[at], array.reshape(target))
 
 
 @given(shape=EXTENTS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from furiosa_ir.backends.warboy.commands.vector_program import vector_program
@@ -30,6 +30,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.planning.dram_runs import run_tiles
 from furiosa_ir.backends.warboy.planning.geometry import (
     Reading,
     element_bytes,
@@ -62,13 +63,20 @@ class DramMap:
         assert allocation is not None
         return "constant" if allocation.kind == "constant" else "workspace"
 
-    def tile(self, buffer: int, offset: Shape4, extent: Shape4) -> DramTile:
-        """A window of a buffer in DRAM."""
+    def tiles(
+        self, buffer: int, offset: Shape4, extent: Shape4
+    ) -> Iterator[tuple[Shape4, DramTile]]:
+        """A window of a buffer in DRAM: its tiles, and where in the window each begins.
+
+        One, but of a buffer that lies there in runs.
+        """
         plan = self.memory.buffers[buffer]
         assert plan.allocation is not None
-        strides = plan.allocation.strides
-        address = self.addresses[buffer] + sum(o * s for o, s in zip(offset, strides, strict=True))
-        return DramTile(self.region(buffer), address, extent, strides, plan.element)
+        address, region = self.addresses[buffer], self.region(buffer)
+        tiles = run_tiles(plan.allocation, address, region, offset, extent, plan.element)
+        for at, tile in tiles:
+            n, h, w, c = (a - o for a, o in zip(at, offset, strict=True))
+            yield (n, h, w, c), tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +103,21 @@ class ParameterBytes:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeBuffer:
-    """All of a buffer, as far as it is written.
+class BufferPart:
+    """A buffer, or a part of it, as far as it is written.
 
     Attributes:
         buffer: index into the function's buffers.
         complete: the command's own kernel has written its part, too.
+        offset: where the part begins.
     """
 
     buffer: int
     complete: bool
+    offset: Shape4
 
 
-Content = Window | ParameterBytes | WholeBuffer | None
+Content = Window | ParameterBytes | BufferPart | None
 """What a command's target holds once it is done; None for copies, which say it by their plan."""
 
 Issued = tuple[Command, Content]
@@ -254,8 +264,10 @@ class KernelSteps:
                 self._loaded[operand] = (slot, window)
                 offset, extent = window
                 target = self._stage(operand, binding, slot, extent)
-                source = self._dram.tile(binding.buffer, shifted(binding.offset, offset), extent)
-                yield Load(source, target, self._layer), Window(operand, offset, extent)
+                begin = shifted(binding.offset, offset)
+                for at, source in self._dram.tiles(binding.buffer, begin, extent):
+                    part = Window(operand, shifted(offset, at), source.extent)
+                    yield Load(source, part_of(target, at, source.extent), self._layer), part
             slot = self._loaded[operand][0]
             self._windows[operand, step.number] = self._stage(operand, binding, slot, window[1])
 
@@ -332,11 +344,11 @@ class KernelSteps:
     def store(self, step: Step) -> Iterator[Issued]:
         """The step's result to its allocation, if it goes there."""
         if self._plan.store:
-            binding = self._plan.result
-            target = self._dram.tile(
-                binding.buffer, shifted(binding.offset, step.offset), step.extent
-            )
-            yield Store(self._result(step), target, self._layer), self._made(step)
+            binding, made = self._plan.result, self._result(step)
+            begin = shifted(binding.offset, step.offset)
+            for at, target in self._dram.tiles(binding.buffer, begin, step.extent):
+                part = Window(len(self._plan.operands), shifted(step.offset, at), target.extent)
+                yield Store(part_of(made, at, target.extent), target, self._layer), part
 
     def execute(self, step: Step) -> Issued:
         """The step itself."""
@@ -412,6 +424,13 @@ class KernelSteps:
         if operand in self._tables:
             return Parameter(memory, (256,), element)
         return Parameter(memory, (1, 1, 1, memory.size // element), element)
+
+
+def part_of(tile: SramTile, offset: Shape4, extent: Shape4) -> SramTile:
+    """A part of a tile's window."""
+    if extent == tile.extent:
+        return tile
+    return replace(tile, offset=shifted(tile.offset, offset), extent=extent)
 
 
 def resident_tile(buffer: Buffer, address: int, offset: Shape4, extent: Shape4) -> SramTile:

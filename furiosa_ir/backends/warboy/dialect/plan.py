@@ -34,6 +34,21 @@ class KernelViews:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """A dimension whose elements no one stride places in DRAM: they lie there in runs.
+
+    Attributes:
+        dimension: of (N, H, W, C).
+        extent: elements of a run, whose stride the allocation says.
+        stride: bytes from one run to the next.
+    """
+
+    dimension: int
+    extent: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """A buffer's place in DRAM.
 
@@ -45,6 +60,8 @@ class Allocation:
         offset: bytes from the beginning of that place ("alias" only, else 0).
         strides: bytes from one element to the next along (N, H, W, C).
         size: bytes of the place ("own", "argument" and "result").
+        runs: the dimensions along which the strides hold within runs only ("alias" only): a
+            kernel stores each run by itself.
     """
 
     kind: str
@@ -52,6 +69,7 @@ class Allocation:
     offset: int
     strides: Shape4
     size: int
+    runs: tuple[Runs, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +281,7 @@ class LayerTable:
 
 
 PLAN_TYPES: tuple[type[object], ...] = (
+    Runs,
     Allocation,
     Buffer,
     LiveRange,

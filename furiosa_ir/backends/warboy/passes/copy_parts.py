@@ -69,7 +69,7 @@ def copy_parts(function: FuncOp, machine: Machine) -> None:
     block = function.body.block
     if not any(isinstance(op, movement.ConcatOp) for op in block.ops):
         return
-    kernels, tasks, storage = make_tasks(function)
+    kernels, tasks, storage = make_tasks(function, machine)
     for each in part_copies(tasks, storage.buffers, machine):
         _copy(kernels[each.kernel], each)
 

@@ -119,7 +119,7 @@ def prepare(
     Raises:
         CompilationFailure: what it says is not to be done.
     """
-    kernels, tasks, storage = make_tasks(function)
+    kernels, tasks, storage = make_tasks(function, machine)
     for buffer in range(len(storage.buffers)):
         storage.allocation(buffer)
     decisions = take_decisions(function)
@@ -137,9 +137,11 @@ def prepare(
     return Prepared(function, kernels, storage, workload)
 
 
-def make_tasks(function: FuncOp) -> tuple[list[KernelOp], dict[int, Task], StorageMap]:
+def make_tasks(
+    function: FuncOp, machine: Machine
+) -> tuple[list[KernelOp], dict[int, Task], StorageMap]:
     """A segment's kernels, what the planner sees of those in SRAM, and its buffers."""
-    storage = assign_storage(function, read_views(function))
+    storage = assign_storage(function, read_views(function), machine)
     kernels = [op for op in function.body.block.ops if isinstance(op, KernelOp)]
     tasks = {
         k: make_task(k, op, storage) for k, op in enumerate(kernels) if not isinstance(op, CopyOp)

@@ -14,10 +14,10 @@ from furiosa_ir.backends.warboy.commands.command_operations import command_op
 from furiosa_ir.backends.warboy.commands.constant_section import lay_out
 from furiosa_ir.backends.warboy.commands.dram_copies import copy_commands
 from furiosa_ir.backends.warboy.commands.kernel_steps import (
+    BufferPart,
     DramMap,
     Issued,
     KernelSteps,
-    WholeBuffer,
     Window,
     resident_tile,
 )
@@ -50,6 +50,7 @@ from furiosa_ir.backends.warboy.enf.records import Command, Load, Store
 from furiosa_ir.backends.warboy.layer_table import layer_rows
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.assigned_views import erase_views
+from furiosa_ir.backends.warboy.planning.views import shifted
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
@@ -229,8 +230,7 @@ def _run(
                 yield from kernel.load_parameters(kernel.steps[0])
         prefetched.update(following)
         for live, address in ends.get(number, ()):
-            spill = _spill(dram, memory, live, address, number)
-            yield spill, WholeBuffer(live.buffer, complete=True)
+            yield from _spill(dram, memory, live, address, number)
 
 
 def _residents(memory: MemoryPlan, addresses: MemoryAddresses, count: int) -> list[dict[int, int]]:
@@ -271,21 +271,30 @@ def _fill(
     """Loads a buffer before a kernel, in the parts that its steps need one after the other."""
     buffer = memory.buffers[live.buffer]
 
-    def load(offset: Shape4, extent: Shape4) -> Command:
-        source = dram.tile(live.buffer, offset, extent)
-        return Load(source, resident_tile(buffer, at, offset, extent), number)
+    def loads(offset: Shape4, extent: Shape4) -> Iterator[tuple[Command, Shape4, Shape4]]:
+        for inside, source in dram.tiles(live.buffer, offset, extent):
+            begin = shifted(offset, inside)
+            target = resident_tile(buffer, at, begin, source.extent)
+            yield Load(source, target, number), begin, source.extent
 
     parts = [] if steps is None else steps.fill_parts(live.buffer)
-    for offset, extent in parts:
-        yield load(offset, extent), Window(0, offset, extent)
+    for part in parts:
+        for command, offset, extent in loads(*part):
+            yield command, Window(0, offset, extent)
     if not parts:
-        yield load(_ORIGIN, buffer.shape), WholeBuffer(live.buffer, complete=False)
+        for command, offset, _ in loads(_ORIGIN, buffer.shape):
+            yield command, BufferPart(live.buffer, complete=False, offset=offset)
 
 
-def _spill(dram: DramMap, memory: MemoryPlan, live: LiveRange, at: int, number: int) -> Command:
+def _spill(
+    dram: DramMap, memory: MemoryPlan, live: LiveRange, at: int, number: int
+) -> Iterator[Issued]:
+    """Stores a buffer after a kernel."""
     buffer = memory.buffers[live.buffer]
-    target = dram.tile(live.buffer, _ORIGIN, buffer.shape)
-    return Store(resident_tile(buffer, at, _ORIGIN, buffer.shape), target, number)
+    for offset, target in dram.tiles(live.buffer, _ORIGIN, buffer.shape):
+        source = resident_tile(buffer, at, offset, target.extent)
+        content = BufferPart(live.buffer, complete=True, offset=offset)
+        yield Store(source, target, number), content
 
 
 def _kernel(kernel: KernelSteps, following: Sequence[KernelSteps]) -> Iterator[Issued]:

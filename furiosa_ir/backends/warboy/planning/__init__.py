@@ -15,6 +15,7 @@ None of them changes an operation; passes do, in `passes/`.
 | `assigned_views` | which one it has: the IR's attributes, written, read and checked |
 | `geometry` | a kernel's loops; which windows of its operands a tile of its result reads |
 | `buffers` | what a buffer holds, and which tensors are it or a window of it |
+| `dram_runs` | what a buffer is in DRAM where no one stride says where its channels lie |
 | `copy_plans` | how a copy in DRAM is carried out: an alias, a kernel that stores there, moves |
 | `storage` | the buffers, places and DRAM allocations of a whole function |
 | `decisions` | what of a plan is free, as data: of a search, or tried by hand |

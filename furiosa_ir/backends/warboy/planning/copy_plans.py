@@ -6,15 +6,20 @@ source's kernel stores straight into the result's. What is left is one strided c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import Allocation, CopyPlan, Move
+from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import StorageBuilder, part_offsets
+from furiosa_ir.backends.warboy.planning.dram_runs import in_runs, pays
 from furiosa_ir.backends.warboy.planning.views import (
+    AxisRuns,
     axis_strides,
+    folded_runs,
+    reshape_runs,
     reshape_strides,
     shape4,
     strides4,
@@ -25,7 +30,9 @@ from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.shaped_operation import ints, shape_of
 
 
-def plan_copies(build: StorageBuilder, kernels: Sequence[KernelOp]) -> dict[int, CopyPlan]:
+def plan_copies(
+    build: StorageBuilder, kernels: Sequence[KernelOp], machine: Machine
+) -> dict[int, CopyPlan]:
     """The copies in DRAM, by kernel number.
 
     Where strides cannot say one (a reshape between two transposed views), its target gets an order
@@ -38,13 +45,17 @@ def plan_copies(build: StorageBuilder, kernels: Sequence[KernelOp]) -> dict[int,
     dense: set[int] = set()
     while True:
         try:
-            return _plan_in_order(build, kernels, dense)
+            return _plan_in_order(build, kernels, dense, machine)
         except _NoStrides as failure:
             if failure.target in dense:
                 raise
             dense.add(failure.target)
         for storage, (allocation, stored) in zip(build.buffers, before, strict=False):
             storage.allocation, storage.stored = allocation, stored
+
+
+Readers = Mapping[int, list[tuple[CopyOp, int]]]
+"""Buffer -> the copies that read it, and as which operand."""
 
 
 class _NoStrides(CompilationFailure):
@@ -58,7 +69,7 @@ class _NoStrides(CompilationFailure):
 
 
 def _plan_in_order(
-    build: StorageBuilder, kernels: Sequence[KernelOp], dense: Collection[int]
+    build: StorageBuilder, kernels: Sequence[KernelOp], dense: Collection[int], machine: Machine
 ) -> dict[int, CopyPlan]:
     """`_plan_copies` with some buffers that lie in the order of their own shape.
 
@@ -71,7 +82,7 @@ def _plan_in_order(
     for _, op in pending:
         for index, value in enumerate(op.inputs):
             readers.setdefault(build.place(value).buffer, []).append((op, index))
-    direct = _stored_straight(build, pending, dense)
+    direct = _stored_straight(build, pending, readers, dense, machine)
     for k, op in pending:
         target = build.places[op.result].buffer
         sources = tuple(build.place(v).buffer for v in op.inputs)
@@ -86,7 +97,7 @@ def _plan_in_order(
             if fresh and not _is_concat(op):
                 # Nothing needs the source in its own order: it may lie in the target's.
                 build.buffers[sources[0]].allocation = None
-                if _store_straight(build, op, 0):
+                if _store_straight(build, op, 0, readers, machine):
                     direct.add((k, 0))
         indices = [index for index in range(len(op.inputs)) if (k, index) not in direct]
         for index in indices:
@@ -96,7 +107,11 @@ def _plan_in_order(
 
 
 def _stored_straight(
-    build: StorageBuilder, pending: Sequence[tuple[int, CopyOp]], dense: Collection[int]
+    build: StorageBuilder,
+    pending: Sequence[tuple[int, CopyOp]],
+    readers: Readers,
+    dense: Collection[int],
+    machine: Machine,
 ) -> set[tuple[int, int]]:
     """From the results backwards: the sources that can be stored straight into their targets."""
     direct: set[tuple[int, int]] = set()
@@ -105,7 +120,8 @@ def _stored_straight(
         if build.buffers[target].allocation is None and not _is_concat(op):
             continue
         for index, value in enumerate(op.inputs):
-            if build.place(value).buffer not in dense and _store_straight(build, op, index):
+            source = build.place(value).buffer
+            if source not in dense and _store_straight(build, op, index, readers, machine):
                 direct.add((k, index))
     return direct
 
@@ -230,8 +246,13 @@ def source_strides(
     return offset, strides
 
 
-def _store_straight(build: StorageBuilder, op: CopyOp, index: int) -> bool:
-    """Allocates a source inside of the target, if strides can say how; whether they can."""
+def _store_straight(
+    build: StorageBuilder, op: CopyOp, index: int, readers: Readers, machine: Machine
+) -> bool:
+    """Allocates a source inside of the target, if strides can say how; whether they can.
+
+    Or runs can: of what a kernel makes and no other copy reads, where that is the faster way.
+    """
     source = op.inputs[index]
     place = build.place(source)
     storage = build.buffers[place.buffer]
@@ -243,15 +264,35 @@ def _store_straight(build: StorageBuilder, op: CopyOp, index: int) -> bool:
     target = build.places[op.result].buffer
     allocation = build.allocation(target)
     strides = axis_strides(shape_of(op.result), build.views[op.result], allocation.strides)
-    offset, back = _back(op, index, strides)
-    folded = None if back is None else strides4(shape, build.views[source], back)
-    if folded is None:
+    offset, back = _back_runs(op, index, strides)
+    said = None if back is None else in_runs(folded_runs(build.views[source], back))
+    if said is None:
         return False
     base, outer = (
         (allocation.index, allocation.offset) if allocation.kind == "alias" else (target, 0)
     )
-    storage.allocation = Allocation("alias", base, outer + offset, folded, 0)
+    inside = Allocation("alias", base, outer + offset, said[0], 0, said[1])
+    if inside.runs:
+        copied_once = len(readers.get(place.buffer, ())) == 1
+        if not storage.made or not copied_once:
+            return False
+        if not pays(inside, storage.shape, storage.element, machine):
+            return False
+    storage.allocation = inside
     return True
+
+
+def _back_runs(
+    op: CopyOp, index: int, strides: tuple[int, ...]
+) -> tuple[int, Sequence[AxisRuns] | None]:
+    """`_back`, where the elements along an axis of the source may lie in runs."""
+    source = shape_of(op.inputs[index])
+    if any(isinstance(inner, movement.ReshapeOp) for inner in op.operations):
+        return 0, reshape_runs(shape_of(op.result), strides, source)
+    offset, back = _back(op, index, strides)
+    if back is None:
+        return offset, None
+    return offset, [((extent, stride),) for extent, stride in zip(source, back, strict=True)]
 
 
 def _back(op: CopyOp, index: int, strides: tuple[int, ...]) -> tuple[int, tuple[int, ...] | None]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from furiosa_ir.backends.warboy.command_cost import command_cost, dma_cost, transfer_bytes
+from furiosa_ir.backends.warboy.command_cost import command_cost, dma_cost
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4, Stage
 from furiosa_ir.backends.warboy.enf.records import (
     Dot,
-    DramTile,
     Parameter,
     Pool,
     SramFlat,
@@ -17,6 +16,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 )
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
+from furiosa_ir.backends.warboy.planning.dram_runs import window_transfers
 from furiosa_ir.backends.warboy.planning.geometry import groups_in, reading
 from furiosa_ir.backends.warboy.planning.layouts import Layout, flat_bytes
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS, Split, Task, steps
@@ -136,13 +136,14 @@ def split_work(
 def window_traffic(storage: Storage, extent: Shape4, machine: Machine) -> int:
     """Bytes of DRAM traffic of a window: short runs take whole bursts."""
     assert storage.allocation is not None
-    tile = DramTile("workspace", 0, extent, storage.allocation.strides, storage.element)
-    return transfer_bytes(tile, machine)
+    return window_transfers(storage.allocation, extent, storage.element, machine)[1]
 
 
 def buffer_cycles(storage: Storage, machine: Machine) -> int:
     """Cycles of DMA of all of a buffer."""
-    return dma_cost(window_traffic(storage, storage.shape, machine), machine).occupancy
+    assert storage.allocation is not None
+    count, moved = window_transfers(storage.allocation, storage.shape, storage.element, machine)
+    return dma_cost(moved, machine).occupancy + (count - 1) * machine.dma_descriptor_cycles
 
 
 def _tile(

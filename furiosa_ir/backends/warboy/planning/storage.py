@@ -10,6 +10,7 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.dialect.kernels import CopyOp, KernelOp
 from furiosa_ir.backends.warboy.dialect.plan import Allocation, CopyPlan
+from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.assigned_views import Views
 from furiosa_ir.backends.warboy.planning.buffers import (
     Place,
@@ -46,7 +47,7 @@ class StorageMap:
         return self.build.allocation(buffer)
 
 
-def assign_storage(function: FuncOp, views: Views) -> StorageMap:
+def assign_storage(function: FuncOp, views: Views, machine: Machine) -> StorageMap:
     """Buffers, places and DRAM allocations of all tensors of a function.
 
     A copy in DRAM whose target needs no order of its own is an alias of its source; where the
@@ -83,7 +84,7 @@ def assign_storage(function: FuncOp, views: Views) -> StorageMap:
         for value in kernel.inputs:
             if not isinstance(value.owner, arithmetic.ConstantOp):
                 build.place(value)
-    copies = plan_copies(build, kernels)
+    copies = plan_copies(build, kernels, machine)
     return StorageMap(build, copies)
 
 

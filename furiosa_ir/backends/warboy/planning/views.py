@@ -12,6 +12,12 @@ from collections.abc import Sequence
 
 from furiosa_ir.backends.warboy.dialect.plan import Shape4
 
+AxisRuns = tuple[tuple[int, int], ...]
+"""(extent, stride in bytes) of the runs along an axis, the outermost first.
+
+One entry where one stride says where the elements lie, none where there is but one element.
+"""
+
 LETTERS = "NHWC"
 """The four dimensions, in the order of `Shape4`."""
 
@@ -147,19 +153,33 @@ def strides4(shape: Sequence[int], view: str, strides: Sequence[int]) -> Shape4 
 
     None if the strides of folded axes do not combine into one.
     """
-    result = dict.fromkeys(LETTERS, 0)
-    extent = dict.fromkeys(LETTERS, 1)
-    for i in reversed(range(len(shape))):
-        if shape[i] == 1:
-            continue
-        letter = view[i]
-        if extent[letter] == 1:
-            result[letter] = strides[i]
-        elif strides[i] != result[letter] * extent[letter]:
-            return None
-        extent[letter] *= shape[i]
-    n, h, w, c = (result[letter] for letter in LETTERS)
+    axes = [((extent, stride),) for extent, stride in zip(shape, strides, strict=True)]
+    folded = folded_runs(view, axes)
+    if max(map(len, folded)) > 1:
+        return None
+    n, h, w, c = (runs[0][1] if runs else 0 for runs in folded)
     return n, h, w, c
+
+
+def folded_runs(view: str, axes: Sequence[AxisRuns]) -> tuple[AxisRuns, ...]:
+    """Where the elements along each of (N, H, W, C) lie, of those along a tensor's axes."""
+    folded: dict[str, AxisRuns] = dict.fromkeys(LETTERS, ())
+    for letter, runs in zip(view, axes, strict=True):
+        folded[letter] = _combined((*folded[letter], *runs))
+    return tuple(folded[letter] for letter in LETTERS)
+
+
+def _combined(runs: AxisRuns) -> AxisRuns:
+    """Runs with as few entries as say the same; entries of extent 1 say nothing."""
+    combined: list[tuple[int, int]] = []
+    for extent, stride in runs:
+        if extent == 1:
+            continue
+        if combined and combined[-1][1] == stride * extent:
+            combined[-1] = (combined[-1][0] * extent, stride)
+        else:
+            combined.append((extent, stride))
+    return tuple(combined)
 
 
 def axis_strides(shape: Sequence[int], view: str, strides: Shape4) -> tuple[int, ...]:
@@ -184,27 +204,34 @@ def reshape_strides(
     shape: Sequence[int], strides: Sequence[int], target: Sequence[int]
 ) -> tuple[int, ...] | None:
     """Strides of a reshaped tensor over the same bytes; None if the elements do not lie so."""
-    # Runs of axes that combine: (extent, stride of the innermost).
-    runs: list[tuple[int, int]] = []
-    for extent, stride in zip(shape, strides, strict=True):
-        if extent == 1:
-            continue
-        if runs and runs[-1][1] == stride * extent:
-            runs[-1] = (runs[-1][0] * extent, stride)
-        else:
-            runs.append((extent, stride))
-    result = [0] * len(target)
-    left, stride = runs.pop() if runs else (1, 0)
-    for i in reversed(range(len(target))):
-        if target[i] == 1:
-            continue
-        if left == 1:
-            if not runs:
+    axes = reshape_runs(shape, strides, target)
+    if axes is None or max(map(len, axes), default=0) > 1:
+        return None
+    return tuple(runs[0][1] if runs else 0 for runs in axes)
+
+
+def reshape_runs(
+    shape: Sequence[int], strides: Sequence[int], target: Sequence[int]
+) -> tuple[AxisRuns, ...] | None:
+    """Where the elements along each axis of a reshaped tensor lie, over the same bytes.
+
+    None if some axis has elements that runs of equal length do not reach.
+    """
+    left = list(_combined(tuple(zip(shape, strides, strict=True))))
+    axes: list[AxisRuns] = []
+    for extent in reversed(target):
+        axis: list[tuple[int, int]] = []
+        rest = extent
+        while rest > 1 and left:
+            there, stride = left.pop()
+            taken = min(there, rest)
+            if there % taken or rest % taken:
                 return None
-            left, stride = runs.pop()
-        if left % target[i]:
+            axis.insert(0, (taken, stride))
+            rest //= taken
+            if there > taken:
+                left.append((there // taken, stride * taken))
+        if rest > 1:
             return None
-        result[i] = stride
-        stride *= target[i]
-        left //= target[i]
-    return tuple(result)
+        axes.insert(0, _combined(tuple(axis)))
+    return tuple(axes)

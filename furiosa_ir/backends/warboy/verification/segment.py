@@ -16,9 +16,9 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.commands.kernel_steps import (
+    BufferPart,
     DramMap,
     ParameterBytes,
-    WholeBuffer,
     Window,
 )
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
@@ -163,11 +163,11 @@ class _Run:
                 self._window(number, window, memory)
             case ParameterBytes() as part:
                 self._parameter(number, part, memory)
-            case WholeBuffer() as whole:
+            case BufferPart() as part:
                 command = self._check.segment.commands[number]
                 assert isinstance(command, Load | Store)
-                last = self._check.numbers[number] - (0 if whole.complete else 1)
-                self._buffer(number, whole.buffer, self._written(number, memory), last)
+                last = self._check.numbers[number] - (0 if part.complete else 1)
+                self._buffer(number, part, self._written(number, memory), last)
             case None:
                 self._copy(number, memory)
 
@@ -197,12 +197,17 @@ class _Run:
             number, value, view, window.offset, window.extent, self._written(number, memory)
         )
 
-    def _buffer(self, number: int, buffer: int, got: Array, last: int) -> None:
-        """Those values of a buffer that kernels up to number `last` make."""
-        for value, view, binding in self._check.windows.get(buffer, ()):
-            if self._check.ready[value] <= last:
-                part = got[_slices(binding.offset, binding.extent)]
-                self._compare(number, value, view, (0, 0, 0, 0), binding.extent, part)
+    def _buffer(self, number: int, part: BufferPart, got: Array, last: int) -> None:
+        """Those values of a buffer that kernels up to number `last` make, as far as `got` goes."""
+        for value, view, binding in self._check.windows.get(part.buffer, ()):
+            common = _common(binding, part.offset, got.shape)
+            if common is not None and self._check.ready[value] <= last:
+                offset, extent = common
+                there = tuple(
+                    slice(b + o - p, b + o - p + e)
+                    for b, o, p, e in zip(binding.offset, offset, part.offset, extent, strict=True)
+                )
+                self._compare(number, value, view, offset, extent, got[there])
 
     def _copy(self, number: int, memory: Memory) -> None:
         """A copy's whole result, after the last of its commands."""
@@ -216,8 +221,9 @@ class _Run:
         assert plan is not None
         assert isinstance(plan.data, CopyPlan)
         buffer = plan.data.result
-        whole = check.dram.tile(buffer, (0, 0, 0, 0), check.memory.buffers[buffer].shape)
-        self._buffer(number, buffer, memory.dram(whole), kernel)
+        for offset, tile in check.dram.tiles(buffer, _ORIGIN, check.memory.buffers[buffer].shape):
+            part = BufferPart(buffer, complete=True, offset=offset)
+            self._buffer(number, part, memory.dram(tile), kernel)
 
     def _parameter(self, number: int, part: ParameterBytes, memory: Memory) -> None:
         check = self._check
@@ -272,6 +278,23 @@ class _Run:
 def _size(shape: Sequence[int]) -> int:
     """How many elements a shape has."""
     return int(np.prod(shape, dtype=np.int64))
+
+
+_ORIGIN: Shape4 = (0, 0, 0, 0)
+
+
+def _common(
+    binding: OperandBinding, offset: Shape4, extent: Sequence[int]
+) -> tuple[Shape4, Shape4] | None:
+    """(offset in the binding's window, extent) of what it has in common with a part of a buffer."""
+    ranges = [
+        (max(b, o) - b, min(b + whole, o + there) - max(b, o))
+        for b, whole, o, there in zip(binding.offset, binding.extent, offset, extent, strict=True)
+    ]
+    if min(count for _, count in ranges) <= 0:
+        return None
+    (n, ns), (h, hs), (w, ws), (c, cs) = ranges
+    return (n, h, w, c), (ns, hs, ws, cs)
 
 
 def _slices(offset: Shape4, extent: Shape4) -> tuple[slice, ...]:

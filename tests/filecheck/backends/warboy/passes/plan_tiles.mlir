@@ -15,11 +15,11 @@ builtin.module attributes {graph.source = "tflite"} {
 }
 
 // CHECK:         warboy.memory = #warboy.memory<memory_plan(buffers = (buffer(shape = (1, 8, 8, 4), element = 1, slices = (8, 4), order = "HCW",
-// CHECK-NEXT:    allocation = allocation(kind = "argument", index = 0, offset = 0, strides = (0, 32, 4, 1), size = 256), images = 1),
+// CHECK-NEXT:    allocation = allocation(kind = "argument", index = 0, offset = 0, strides = (0, 32, 4, 1), size = 256, runs = ()), images = 1),
 // CHECK-NEXT:    buffer(shape = (1, 8, 8, 8), element = 1, slices = (8, 4), order = "HCW",
-// CHECK-NEXT:    allocation = allocation(kind = "own", index = 0, offset = 0, strides = (0, 64, 8, 1), size = 512), images = 1),
+// CHECK-NEXT:    allocation = allocation(kind = "own", index = 0, offset = 0, strides = (0, 64, 8, 1), size = 512, runs = ()), images = 1),
 // CHECK-NEXT:    buffer(shape = (1, 4, 4, 8), element = 1, slices = (4, 4), order = "HCW",
-// CHECK-NEXT:    allocation = allocation(kind = "result", index = 0, offset = 0, strides = (0, 32, 8, 1), size = 128), images = 1)),
+// CHECK-NEXT:    allocation = allocation(kind = "result", index = 0, offset = 0, strides = (0, 32, 8, 1), size = 128, runs = ()), images = 1)),
 // CHECK-NEXT:    live_ranges = (live_range(buffer = 0, first = 0, last = 0, filled = true, spilled = false),
 // CHECK-NEXT:    live_range(buffer = 1, first = 0, last = 1, filled = false, spilled = false),
 // CHECK-NEXT:    live_range(buffer = 2, first = 1, last = 1, filled = false, spilled = false)))>, furiosa.target = "warboy"} {
