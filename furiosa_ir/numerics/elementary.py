@@ -21,11 +21,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, wraps
 from math import factorial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from furiosa_ir.numerics.array import Array, Reals
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # ln 2 and pi / 2 in parts of 33 bits, so that their products with integers of 20 bits are exact.
 _LN2 = (float.fromhex("0x1.62e42fee00000p-1"), float.fromhex("0x1.a39ef35793c76p-33"))

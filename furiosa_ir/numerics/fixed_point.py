@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.numerics.array import Array, Reals
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Rounding: TypeAlias = Literal["even", "near_even", "up", "away", "double", "floor"]
 ROUNDINGS: tuple[Rounding, ...] = get_args(Rounding)

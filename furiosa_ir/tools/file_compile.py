@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from furiosa_ir.backends import Backend
@@ -18,6 +15,7 @@ from furiosa_ir.cache.key import Inputs
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.formats import head_of, recognise
 from furiosa_ir.spans import span
+from furiosa_ir.tools.lean_imports import import_libraries
 from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction, reading_options
 from furiosa_ir.tools.search_options import Search, without_search
 
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
     from furiosa_ir.driver import CompileResult
     from furiosa_ir.ir.pipeline import Instrumentation
     from furiosa_ir.reproducer.recording import CrashRecorder
-
-_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
-_DOCSTRINGS = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars")
 
 # The compiler and what else imports numpy and xDSL is imported where it is used: a program that
 # the cache has needs none of it.
@@ -71,7 +66,7 @@ class FileCompile:
 
     def compile(self) -> CompileResult:
         """Compiles, with progress on stderr."""
-        _import_numpy()
+        import_libraries()
         return self.run()
 
     def verify(self, file: Path | None) -> None:
@@ -86,7 +81,7 @@ class FileCompile:
         from furiosa_ir.program import Program
         from furiosa_ir.tools.batch_table import print_end, print_header, print_row
 
-        _import_numpy()
+        import_libraries()
         given = self.inputs
         passes = without_search(given.pipeline)  # which is for the one that is taken
 
@@ -212,21 +207,3 @@ class FileCompile:
         ) as self._recorder:
             yield
         self._recorder = None
-
-
-def _import_numpy() -> None:
-    """Imports numpy without the threads that its OpenBLAS would start, and keep busy for 0.1 s.
-
-    A compile multiplies no matrices that would need them. Nor does it read docstrings: numpy's
-    functions in C get theirs from modules that have nothing else, which take a sixth of its import.
-    """
-    if "numpy" not in sys.modules:
-        for name in _DOCSTRINGS:
-            sys.modules.setdefault(name, ModuleType(name))
-    is_set = _BLAS_THREADS in os.environ
-    os.environ.setdefault(_BLAS_THREADS, "1")
-    try:
-        import numpy as np  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    finally:
-        if not is_set:  # processes that this one starts may need them
-            del os.environ[_BLAS_THREADS]

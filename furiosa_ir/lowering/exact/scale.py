@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import Attribute, SSAValue
 
@@ -24,6 +24,9 @@ from furiosa_ir.lowering.registry import Emitter
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import GREATEST_FACTOR, too_large
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 MULTIPLIER_BITS = 31
 MAX_SHIFT = 62

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from furiosa_ir.numerics.array import Array, Reals
 from furiosa_ir.numerics.fixed_point import (
@@ -21,6 +20,9 @@ from furiosa_ir.numerics.fixed_point import (
     quantize_multipliers,
     rescale,
 )
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class Factor(NamedTuple):

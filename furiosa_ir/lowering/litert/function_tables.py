@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.lowering.litert import factors
@@ -26,8 +25,8 @@ from furiosa_ir.numerics.gemmlowp import (
     saturating_left_shift,
 )
 
-Float32: TypeAlias = npt.NDArray[np.float32]
-Table: TypeAlias = npt.NDArray[np.int8]
+Float32: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+Table: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 
 CODES = np.arange(-128, 128, dtype=np.int32)
 

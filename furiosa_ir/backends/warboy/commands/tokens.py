@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from furiosa_ir.backends.warboy.enf.commands import SramPlace, kind_of
 from furiosa_ir.backends.warboy.enf.records import Command, SramTile
@@ -19,7 +19,10 @@ GROUP = 8
 """Slices that are told apart from others, where images of a batch lie in slices of their own."""
 
 
-Granules = slice | npt.NDArray[np.intp]
+Indices: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
+"""An array of numbers."""
+
+Granules: TypeAlias = slice | Indices
 """Which granules of a slice: a range, or numbers."""
 
 
@@ -98,7 +101,7 @@ def _groups(tile: SramTile) -> slice:
     return slice(first * each // GROUP, -(-(first + count) * each // GROUP))
 
 
-def _of_window(tile: SramTile) -> npt.NDArray[np.intp]:
+def _of_window(tile: SramTile) -> Indices:
     """The granules of a window, from the buffer's first one on."""
     images, rows, columns, channels = zip(tile.offset, tile.extent, strict=True)
     _, height, _, depth = tile.shape
