@@ -44,7 +44,10 @@ def _run(command: str) -> None:
     from furiosa_ir.tools import lazy_dataclasses  # noqa: PLC0415  # signals come first
 
     lazy_dataclasses.install()
-    importlib.import_module(f"{__package__}.{command}").main()
+    gc.disable()  # imports leave next to nothing behind that it would find
+    module = importlib.import_module(f"{__package__}.{command}")
+    gc.enable()
+    module.main()
 
 
 def began() -> float | None:

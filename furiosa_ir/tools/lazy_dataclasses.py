@@ -4,21 +4,21 @@ The standard library compiles each method of a dataclass from text: two to six o
 0.3 ms a class. A compile imports some 400 such classes, xDSL's included, and makes instances of
 half of them. In the processes of our console scripts, and nowhere else, `dataclasses.dataclass` is
 therefore the one below. Methods are closures over the fields, and `__init__`, which has to be fast,
-is compiled when it is called often. Fields are what annotations are, in nearly every class; where
-there is more to it (slots, ClassVar, KW_ONLY), the standard library finds them.
+is compiled when it is called often, once for all classes with such fields. Fields are what
+annotations are, in nearly every class; where there is more to it (ClassVar, KW_ONLY), the standard
+library finds them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from operator import attrgetter
 from reprlib import recursive_repr
 from threading import RLock
-from types import MemberDescriptorType
-from typing import Any, cast
+from types import CodeType, FunctionType, MemberDescriptorType
+from typing import Any, NamedTuple, cast
 
 # ruff: noqa: N807
 
@@ -40,17 +40,14 @@ def dataclass(cls: type[Any] | None = None, /, **options: Any) -> Any:
     """`dataclasses.dataclass`: the same arguments, classes that behave alike."""
     if cls is None:
         return partial(dataclass, **options)
-    given = inspect.get_annotations(cls)
+    given: Mapping[str, Any] = vars(cls).get("__annotations__", {})
     if not _is_plain(cls, given, options):
         return _library(cls, **options)
     own = set(cls.__dict__)
     has_hash = "__hash__" in own and (cls.__hash__ is not None or "__eq__" not in own)
     if not cls.__doc__:  # or the signature becomes the text, which it takes long to find
         cls.__doc__ = cls.__name__
-    if _are_annotations(cls, given, options):
-        _note_fields(cls, given, options)
-    else:
-        cls = _with_fields(cls, given, options)
+    cls = _with_fields(cls, given, options)
     fields = dataclasses.fields(cls)
     frozen, eq = options.get("frozen", False), options.get("eq", True)
     methods: list[Callable[..., Any]] = []
@@ -86,7 +83,7 @@ def _is_plain(cls: type[Any], given: Mapping[str, object], options: Mapping[str,
     frozen = bool(options.get("frozen"))
     if frozen and not cls.__dict__.keys().isdisjoint(("__setattr__", "__delattr__")):
         return False  # which is an error
-    if any("InitVar" in str(kind) for kind in given.values()):
+    if "InitVar" in " ".join(map(str, given.values())):
         return False
     if options.get("slots") and any(
         isinstance(value, dataclasses.Field) and not value.init for value in vars(cls).values()
@@ -100,11 +97,9 @@ def _is_frozen(cls: type[Any]) -> bool:
     return cls.__dict__["__dataclass_params__"].frozen
 
 
-def _are_annotations(
-    cls: type[Any], given: Mapping[str, object], options: Mapping[str, Any]
-) -> bool:
+def _are_annotations(cls: type[Any], given: Mapping[str, object]) -> bool:
     """Whether all annotations of a class, and nothing else of it, are fields."""
-    if options.get("slots") or any(map(_is_no_field, given.values())):
+    if any(map(_is_no_field, given.values())):
         return False
     for name, value in vars(cls).items():
         is_field = isinstance(value, dataclasses.Field)
@@ -143,14 +138,18 @@ def _note_fields(cls: type[Any], given: Mapping[str, object], options: Mapping[s
         cls.__replace__ = _REPLACE
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(init=False, repr=False, eq=False)
 class _Sample:
+    """A class with a field."""
+
     field: int
 
 
 _FIELD: Any = getattr(dataclasses.fields(_Sample)[0], "_field_type")  # noqa: B009  # it is private
 """What tells fields from class variables."""
+_add_slots: Callable[..., type[Any]] = getattr(dataclasses, "_add_slots")  # noqa: B009
 _REPLACE: Any = vars(_Sample).get("__replace__")  # from Python 3.13 on
+_NO_METHODS = dict.fromkeys(("init", "repr", "eq", "frozen"), False)
 _params_of: dict[tuple[tuple[str, Any], ...], Any] = {}
 
 
@@ -158,11 +157,28 @@ def _params(options: Mapping[str, Any]) -> Any:
     """What classes with these options say of them."""
     key = tuple(options.items())
     if key not in _params_of:
-        _params_of[key] = _library(type("_Options", (), {}), **options).__dataclass_params__
+        # With a docstring, or the signature becomes one.
+        made = _library(type("_Options", (), {"__doc__": "None."}), **{**options, **_NO_METHODS})
+        _params_of[key] = _with_methods(made.__dataclass_params__, options)
     return _params_of[key]
 
 
+def _with_methods(params: Any, options: Mapping[str, Any]) -> Any:
+    """Says of a class that was made without methods which it has."""
+    for name in _NO_METHODS:
+        setattr(params, name, options.get(name, name != "frozen"))
+    return params
+
+
 def _with_fields(cls: type[Any], given: Mapping[str, Any], options: Mapping[str, Any]) -> type[Any]:
+    """The class with what says which fields it has, in slots if it is to have them."""
+    if not _are_annotations(cls, given):
+        return _of_library(cls, given, options)
+    _note_fields(cls, given, options)
+    return _add_slots(cls, False, False) if options.get("slots") else cls
+
+
+def _of_library(cls: type[Any], given: Mapping[str, Any], options: Mapping[str, Any]) -> type[Any]:
     """The class as the standard library makes it if there is no method to make."""
     bases = [base for base in cls.__mro__[1:] if base in _made and _is_frozen(base)]
     # The library looks into the text of each annotation for what is no field.
@@ -174,8 +190,7 @@ def _with_fields(cls: type[Any], given: Mapping[str, Any], options: Mapping[str,
         for base in bases:  # they, and what inherits from them, are either all frozen or not
             base.__dataclass_params__ = _params({"frozen": False})
         try:
-            none = dict.fromkeys(("init", "repr", "eq", "frozen"), False)
-            cls = _library(cls, **{**options, **none})
+            cls = _library(cls, **{**options, **_NO_METHODS})
         finally:
             for base, params in zip(bases, theirs, strict=True):
                 base.__dataclass_params__ = params
@@ -184,8 +199,7 @@ def _with_fields(cls: type[Any], given: Mapping[str, Any], options: Mapping[str,
         for name, kind in given.items():
             if kinds[name] is object:
                 cls.__dataclass_fields__[name].type = kind
-    for name in ("init", "repr", "eq", "frozen"):
-        setattr(cls.__dataclass_params__, name, options.get(name, name != "frozen"))
+    _with_methods(cls.__dataclass_params__, options)
     return cls
 
 
@@ -264,34 +278,77 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _compiled_init(cls: type[Any], *, frozen: bool) -> Callable[..., None]:
+    """`__init__` from text: that of all classes with such fields, by this one's names."""
+    fields = dataclasses.fields(cls)
+    forms = tuple([_form(field) for field in fields])
+    code = _code_of_init(forms, frozen=frozen, goes_on=hasattr(cls, "__post_init__"))
+    names = {f"f{place}": field.name for place, field in enumerate(fields)}
+    names["me"] = "_self" if "self" in names.values() else "self"
+    code = code.replace(
+        co_varnames=tuple([names[name] for name in code.co_varnames]),
+        co_names=tuple([names.get(name, name) for name in code.co_names]),
+        co_consts=tuple([names.get(value, value) for value in code.co_consts]),
+    )
+    scope: dict[str, Any] = {"_set": object.__setattr__, "_missing": dataclasses.MISSING}
+    defaults: list[Any] = []
+    of_keywords: dict[str, Any] = {}
+    for place, (field, form) in enumerate(zip(fields, forms, strict=True)):
+        if form.is_made:
+            scope[f"_made_f{place}"] = field.default_factory
+        if form.is_given and not _is_required(field):
+            default = dataclasses.MISSING if form.is_made else field.default
+            if form.by_keyword:
+                of_keywords[field.name] = default
+            else:
+                defaults.append(default)
+    init = FunctionType(code, scope, "__init__", tuple(defaults))
+    init.__kwdefaults__ = of_keywords
+    return init
+
+
+class _Form(NamedTuple):
+    """What there is of a field in the text of `__init__`, but for its name.
+
+    Attributes:
+        is_given: it is a parameter.
+        by_keyword: of those by keyword.
+        is_made: its default is made by calling something.
+    """
+
+    is_given: bool
+    by_keyword: bool
+    is_made: bool
+
+
+def _form(field: dataclasses.Field[Any]) -> _Form:
+    is_made = field.default_factory is not dataclasses.MISSING
+    return _Form(field.init, bool(field.kw_only), is_made)
+
+
+@cache
+def _code_of_init(forms: Sequence[_Form], *, frozen: bool, goes_on: bool) -> CodeType:
+    """The code of an `__init__` that calls its fields f0, f1, ..., and itself `me`."""
     positional: list[str] = []
     keyword: list[str] = []
     body: list[str] = []
-    scope: dict[str, Any] = {"_set": object.__setattr__, "_missing": dataclasses.MISSING}
-    me = "self" if all(f.name != "self" for f in dataclasses.fields(cls)) else "_self"
-    for field in dataclasses.fields(cls):
-        name = value = field.name
-        parameter = name
-        if field.default_factory is not dataclasses.MISSING:
-            scope[f"_made_{name}"] = field.default_factory
-            value, parameter = f"_made_{name}()", f"{name}=_missing"
-            if field.init:
+    for place, form in enumerate(forms):
+        name = value = f"f{place}"
+        if form.is_made:
+            value = f"_made_{name}()"
+            if form.is_given:
                 value = f"{value} if {name} is _missing else {name}"
-        elif field.default is not dataclasses.MISSING:
-            scope[f"_default_{name}"] = field.default
-            parameter = f"{name}=_default_{name}"
-        if field.init:
-            (keyword if field.kw_only else positional).append(parameter)
-        elif field.default_factory is dataclasses.MISSING:
+        if form.is_given:
+            (keyword if form.by_keyword else positional).append(name)
+        elif not form.is_made:
             continue  # the class has its default, if there is one
-        body.append(f"_set({me}, {name!r}, {value})" if frozen else f"{me}.{name} = {value}")
-    if hasattr(cls, "__post_init__"):
-        body.append(f"{me}.__post_init__()")
-    parameters = ", ".join([me, *positional, *(["*", *keyword] if keyword else [])])
+        body.append(f"_set(me, {name!r}, {value})" if frozen else f"me.{name} = {value}")
+    if goes_on:
+        body.append("me.__post_init__()")
+    parameters = ", ".join(["me", *positional, *(["*", *keyword] if keyword else [])])
     lines = "\n  ".join(body or ["pass"])
-    # As the standard library does: names of fields are identifiers.
-    exec(f"def __init__({parameters}):\n  {lines}", scope)  # noqa: S102
-    return scope["__init__"]
+    scope: dict[str, Any] = {}
+    exec(f"def __init__({parameters}):\n  {lines}", scope)  # noqa: S102  # no text but ours
+    return scope["__init__"].__code__
 
 
 def _values(fields: Iterable[dataclasses.Field[Any]]) -> Callable[[Any], tuple[Any, ...]]:
