@@ -60,7 +60,7 @@ def as_attribute(value: object) -> Attribute:
                 return ArrayAttr([StringAttr(i) for i in items])
             if any(isinstance(i, float | np.floating) for i in items):
                 return DenseArrayBase.from_list(f64, [float(i) for i in items])
-            return DenseArrayBase.from_list(i64, [int(i) for i in items])
+            return _integers(tuple([int(i) for i in items]))
         case _:
             raise TypeError(f"no attribute for a {type(value).__name__}")
 
@@ -68,6 +68,11 @@ def as_attribute(value: object) -> Attribute:
 @lru_cache(maxsize=1 << 10)
 def _integer(value: int) -> Attribute:
     return IntegerAttr(value, i64)
+
+
+@lru_cache(maxsize=1 << 10)
+def _integers(values: tuple[int, ...]) -> Attribute:
+    return DenseArrayBase.from_list(i64, values)
 
 
 @lru_cache(maxsize=1 << 8)

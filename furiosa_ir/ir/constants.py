@@ -77,7 +77,7 @@ class Constant:
     @property
     def size(self) -> int:
         """How many elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(self.shape)
 
     @property
     def is_splat(self) -> bool:

@@ -23,6 +23,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
@@ -170,4 +171,10 @@ def _entries(module: ModuleOp) -> tuple[str, ...]:
 
 
 def _write(module: ModuleOp, entries: Iterable[str]) -> None:
-    module.attributes[HISTORY] = ArrayAttr([StringAttr(entry) for entry in entries])
+    module.attributes[HISTORY] = ArrayAttr([_entry(text) for text in entries])
+
+
+@lru_cache(maxsize=1 << 8)
+def _entry(text: str) -> StringAttr:
+    """One for all times that a list which has it is written: after each pass."""
+    return StringAttr(text)

@@ -10,7 +10,9 @@ from typing import Any, Self, cast
 from typing_extensions import override
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    ArrayAttr,
     DenseArrayBase,
+    IntAttr,
     IntegerType,
     LocationAttr,
     TensorType,
@@ -194,7 +196,12 @@ def tensor_type(element: Attribute, shape: Shape) -> AnyTensor:
 
 @lru_cache(maxsize=1 << 10)
 def _tensor_type(element: Attribute, shape: Shape) -> AnyTensor:
-    return TensorType(element, shape)
+    return TensorType(element, _extents(shape))
+
+
+@lru_cache(maxsize=1 << 10)
+def _extents(shape: Shape) -> ArrayAttr[IntAttr]:
+    return ArrayAttr([IntAttr(extent) for extent in shape])
 
 
 _MOST = 1 << 11

@@ -136,7 +136,7 @@ class LayoutModel:
         """Kernels of one kind cost the same with the same layouts."""
         return self._kinds[k]
 
-    def candidates(self, buffer: int, slices: int | None = None) -> list[Layout]:
+    def candidates(self, buffer: int, slices: int | None = None) -> Sequence[Layout]:
         """Layouts of a buffer that neither waste SRAM nor leave most slices without work.
 
         Args:
@@ -150,19 +150,10 @@ class LayoutModel:
 
     def _candidates(
         self, shape: Shape4, element: int, slices: int | None = None
-    ) -> tuple[int, list[Layout]]:
-        """(bytes of a slice that no layout goes below, the layouts to choose from)."""
+    ) -> tuple[int, Sequence[Layout]]:
         machine = self._machine
-        args = shape, element, slices or machine.slices, machine.line_bytes
-        every, narrow = (
-            [x for x in those if self._apart or x.images == 1]
-            for those in (layouts(*args), narrow_layouts(*args))
-        )
-        smallest = min(layout.slice_bytes for layout in every)
-        least = min(layout.rows * layout.channels for layout in every)
-        spread = [x for x in every if x.rows * x.channels <= 2 * least]
-        most = 2 * smallest + machine.slice_bytes // SPACIOUS
-        return smallest, [x for x in (*spread, *narrow) if x.slice_bytes <= most]
+        slices, spare = slices or machine.slices, machine.slice_bytes // SPACIOUS
+        return _candidates(shape, element, slices, machine.line_bytes, spare, self._apart)
 
     def waste(self, buffer: int) -> float:
         """Cycles that the room which a buffer's layout wastes is worth; `candidates` comes first.
@@ -277,6 +268,23 @@ class LayoutModel:
             binding.extent,
             layout.images,
         )
+
+
+@lru_cache(maxsize=4096)
+def _candidates(
+    shape: Shape4, element: int, slices: int, line: int, spare: int, apart: bool
+) -> tuple[int, Sequence[Layout]]:
+    """(bytes of a slice that no layout goes below, the layouts to choose from)."""
+    args = shape, element, slices, line
+    every, narrow = (
+        [x for x in those if apart or x.images == 1]
+        for those in (layouts(*args), narrow_layouts(*args))
+    )
+    smallest = min(layout.slice_bytes for layout in every)
+    least = min(layout.rows * layout.channels for layout in every)
+    spread = [x for x in every if x.rows * x.channels <= 2 * least]
+    most = 2 * smallest + spare
+    return smallest, [x for x in (*spread, *narrow) if x.slice_bytes <= most]
 
 
 def whole_tile(shape: Shape4, layout: Layout, element: int) -> SramTile:
