@@ -209,6 +209,8 @@ _TYPES: dict[tuple[int, Shape], tuple[Attribute, AnyTensor]] = {}
 """By the element type's `id`, which it keeps as it is held: to hash one takes a microsecond."""
 _SHAPES: dict[int, tuple[Attribute, Shape]] = {}
 """By the tensor type's `id`, which it keeps as it is held: xDSL makes the shape each time."""
+_INTS: dict[int, tuple[Attribute, tuple[int, ...]]] = {}
+"""Of arrays, likewise."""
 
 
 def shape_of(value: SSAValue) -> Shape:
@@ -235,7 +237,13 @@ def element_of(value: SSAValue) -> Attribute:
 
 def ints(attribute: DenseArrayBase) -> tuple[int, ...]:
     """The integers of an array property."""
-    return cast("DenseArrayBase[IntegerType]", attribute).get_values()
+    known = _INTS.get(id(attribute))
+    if known is None:
+        known = attribute, cast("DenseArrayBase[IntegerType]", attribute).get_values()
+        if len(_INTS) >= _MOST:
+            _INTS.clear()
+        _INTS[id(attribute)] = known
+    return known[1]
 
 
 def broadcast_shapes(op: Operation, shapes: Sequence[Shape]) -> Shape:

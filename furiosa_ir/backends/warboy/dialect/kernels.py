@@ -201,7 +201,7 @@ def make_kernel(
 ) -> KernelOp:
     """A kernel whose body only yields a value of `like`'s type (its first argument, for now)."""
     block = Block(arg_types=[v.type for v in inputs])
-    block.add_op(YieldOp.build(operands=[block.args[0]]))
-    kernel = kind.build(operands=[list(inputs)], regions=[Region(block)], result_types=[like.type])
+    block.add_op(YieldOp.create(operands=[block.args[0]]))
+    kernel = kind.create(operands=inputs, regions=[Region(block)], result_types=[like.type])
     kernel.location = location
     return kernel

@@ -15,7 +15,11 @@ from furiosa_ir.backends.warboy.dialect.plan_rules import pinned_slots
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes, sram_bytes
-from furiosa_ir.backends.warboy.planning.placement import Placement, place_intervals
+from furiosa_ir.backends.warboy.planning.placement import (
+    Placement,
+    has_addresses,
+    place_intervals,
+)
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS
 
 
@@ -147,18 +151,26 @@ def place_areas(
         machine: how much there is.
         obstacles: what lies in SRAM already.
     """
+    roots, intervals = _own_places(areas)
+    placement = place_intervals(list(intervals.values()), obstacles, capacity=machine.slice_bytes)
+    addresses = dict(zip(intervals, placement.addresses, strict=True))
+    return [addresses[root] for root in roots], placement
+
+
+def fit_areas(areas: Sequence[Area], machine: Machine, obstacles: Sequence[Obstacle] = ()) -> bool:
+    """Whether `place_areas` finds addresses that there are."""
+    _, intervals = _own_places(areas)
+    return has_addresses(list(intervals.values()), obstacles, machine.slice_bytes)
+
+
+def _own_places(areas: Sequence[Area]) -> tuple[list[int], dict[int, Interval]]:
+    """(the area in whose place each one lies, what of those has a place of its own)."""
     roots = [_root(areas, number) for number in range(len(areas))]
     last = [area.interval.last for area in areas]
     for number, root in enumerate(roots):
         last[root] = max(last[root], areas[number].interval.last)
     own = [number for number, root in enumerate(roots) if number == root]
-    placement = place_intervals(
-        [replace(areas[n].interval, last=last[n]) for n in own],
-        obstacles,
-        capacity=machine.slice_bytes,
-    )
-    addresses = dict(zip(own, placement.addresses, strict=True))
-    return [addresses[root] for root in roots], placement
+    return roots, {n: replace(areas[n].interval, last=last[n]) for n in own}
 
 
 def _root(areas: Sequence[Area], number: int) -> int:

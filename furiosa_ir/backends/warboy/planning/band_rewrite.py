@@ -128,9 +128,9 @@ def split_columns(group: Group, views: Views, count: int) -> list[Operation]:
     Raises:
         NoBands: it cannot work so; nothing has changed.
     """
-    bands = find_bands(group.operations, group.outputs, views, count, 1)
     wide = find_wide_bands(group, views, count)
-    emitter = _Emitter(group, views, wide or bands)
+    bands = wide or find_bands(group.operations, group.outputs, views, count, 1)
+    emitter = _Emitter(group, views, bands)
     block = group.before.parent
     assert block is not None
     for constant in dict.fromkeys(group.late):

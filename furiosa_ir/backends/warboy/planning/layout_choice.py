@@ -46,12 +46,14 @@ class _Known:
         kinds: what tells kinds of kernels -> the kind's number.
         costs: of a kind.
         cycles: of a kind with some layouts.
+        best: of a buffer among such kernels, their other buffers with some layouts: its layout.
     """
 
     numbers: Iterator[int]
     kinds: dict[object, int]
     costs: dict[int, KernelCost]
     cycles: dict[object, int]
+    best: dict[object, Layout]
 
 
 _MOST = 1 << 15
@@ -60,7 +62,7 @@ _MOST = 1 << 15
 
 def _known(machine: Machine) -> _Known:
     known = _of_machine(machine)
-    if len(known.cycles) >= _MOST:
+    if max(len(known.cycles), len(known.best)) >= _MOST:
         forget()
         known = _of_machine(machine)
     return known
@@ -73,7 +75,7 @@ def forget() -> None:
 
 @lru_cache(maxsize=4)
 def _of_machine(_: Machine) -> _Known:
-    return _Known(count(), {}, {}, {})
+    return _Known(count(), {}, {}, {}, {})
 
 
 class LayoutModel:
@@ -96,7 +98,7 @@ class LayoutModel:
         self._storages = storages
         self._machine = machine
         known = _known(machine)
-        self._cycles, self._costs = known.cycles, known.costs
+        self._cycles, self._costs, self._best = known.cycles, known.costs, known.best
         # Equal kernels (a network's repeated blocks) share costs by the number of their kind.
         self._kinds = {
             k: known.kinds.setdefault((*_kind(task), *self._wholes(task)), next(known.numbers))
@@ -177,7 +179,7 @@ class LayoutModel:
         machine = self._machine
         if machine.slices <= PE_SLICES or not self._is_small():
             for buffer in range(len(self._storages)):
-                self.improve(buffer, self.candidates(buffer))
+                self._improve_alike(buffer)
             return
         one = replace(machine, num_slices=PE_SLICES)
         self.layouts = [self._first_guess(storage, one) for storage in self._storages]
@@ -190,6 +192,23 @@ class LayoutModel:
     def _is_small(self) -> bool:
         elements = sum(prod(storage.shape) for storage in self._storages)
         return elements <= SMALL_PROGRAM * self._machine.slices * len(self._storages)
+
+    def _improve_alike(self, buffer: int) -> None:
+        """Takes the best layout for one buffer: where all around it is as it was, the same."""
+        candidates = self.candidates(buffer)
+        around = [(self._kinds[k], self._others(k, buffer)) for k in self.around(buffer)]
+        key = (self._apart, self.layouts[buffer], *around)
+        known = self._best.get(key)
+        if known is None:
+            self.improve(buffer, candidates)
+            self._best[key] = self.layouts[buffer]
+        else:
+            self.layouts[buffer] = known
+
+    def _others(self, k: int, buffer: int) -> tuple[Layout | None, ...]:
+        """The layouts of a kernel's buffers but for one; None: that one."""
+        bindings = self._bindings[k]
+        return tuple([None if p.buffer == buffer else self.layouts[p.buffer] for p in bindings])
 
     def improve(self, buffer: int, candidates: Iterable[Layout]) -> None:
         """Takes the best of some layouts for one buffer, the others as they stand."""

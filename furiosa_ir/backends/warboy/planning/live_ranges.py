@@ -118,6 +118,7 @@ class _Sweep:
     capacity: int
     pins: frozenset[int]
     in_dram: frozenset[int]
+    stays: bool
     resident: dict[int, _OpenRange] = field(default_factory=dict[int, _OpenRange])
     valid: set[int] = field(default_factory=set[int])
     """Buffers whose elements are in DRAM."""
@@ -131,7 +132,12 @@ class _Sweep:
 
 
 def plan_live_ranges(
-    workload: Workload, machine: Machine, capacity: int, pins: frozenset[int]
+    workload: Workload,
+    machine: Machine,
+    capacity: int,
+    pins: frozenset[int],
+    *,
+    stays: bool = False,
 ) -> SramPlan:
     """Decides live ranges and tilings.
 
@@ -141,13 +147,15 @@ def plan_live_ranges(
         capacity: bytes of every slice to plan with (less than there are, if addresses turned out
             not to fit), without those of pinned parameters.
         pins: kernels whose parameters are pinned.
+        stays: whether what kernels make has to stay in SRAM up to its last use.
 
     Raises:
-        CompilationFailure: a kernel does not fit even in the smallest steps.
+        CompilationFailure: a kernel does not fit even in the smallest steps, or not without
+            something that has to stay making way.
     """
     in_dram: frozenset[int] = frozenset()
     while True:
-        sweep = _Sweep(workload, machine, capacity, pins, in_dram)
+        sweep = _Sweep(workload, machine, capacity, pins, in_dram, stays)
         try:
             with held_remarks() as held:
                 plan = _run(sweep)
@@ -232,6 +240,7 @@ def _take(sweep: _Sweep, task: Task, tiling: Tiling) -> None:
             ):
                 about.refilled(buffer)
     for buffer in tiling.evicted:
+        _check_stay(sweep, buffer, k)
         store = _must_store(sweep, buffer, k)
         if about is not None:
             about.evicted(buffer, _next_use(sweep.workload.storages[buffer], k), stored=store)
@@ -243,6 +252,13 @@ def _take(sweep: _Sweep, task: Task, tiling: Tiling) -> None:
     if tiling.keeps_result and task.result.buffer not in sweep.resident:
         sweep.resident[task.result.buffer] = _OpenRange(k, filled=False)
     _commit(sweep, task, tiling.split)
+
+
+def _check_stay(sweep: _Sweep, buffer: int, k: int) -> None:
+    """Refuses that a buffer makes way at kernel k which a plan has to keep."""
+    storage = sweep.workload.storages[buffer]
+    if sweep.stays and storage.made and _next_use(storage, k) < NEVER:
+        raise CompilationFailure("not all that is made has room up to its last use")
 
 
 def _must_store(sweep: _Sweep, buffer: int, k: int) -> bool:

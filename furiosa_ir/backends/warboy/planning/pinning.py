@@ -16,7 +16,7 @@ from math import inf
 from furiosa_ir.backends.warboy.command_cost import dma_cost
 from furiosa_ir.backends.warboy.dialect.plan import Buffer, KernelPlan, MemoryPlan, OperandBinding
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.areas import pinned_places, place_areas, sram_areas
+from furiosa_ir.backends.warboy.planning.areas import fit_areas, pinned_places, sram_areas
 from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
 from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, plan_live_ranges
@@ -90,7 +90,7 @@ def plan_program(
 
 def plan_resident(workloads: Sequence[Workload], machine: Machine) -> list[SegmentPlan] | None:
     """Plans with everything pinned and nothing that leaves SRAM early; None if it does not fit."""
-    plans = _attempt(workloads, _everything(workloads), machine)
+    plans = _attempt(workloads, _everything(workloads), machine, stays=True)
     return None if plans is None or _any_spills(workloads, plans) else plans
 
 
@@ -110,15 +110,28 @@ def _attempt(
     pins: Sequence[frozenset[int]],
     machine: Machine,
     least: float = inf,
+    *,
+    stays: bool = False,
 ) -> list[SegmentPlan] | None:
-    """Plans with these kernels pinned; None if they do not fit, or one takes `least` cycles."""
+    """Plans with these kernels pinned; None if there are none.
+
+    Args:
+        workloads: the segments.
+        pins: kernels of each.
+        machine: the target.
+        least: cycles that each has to take less than.
+        stays: whether everything has to stay in SRAM up to its last use.
+    """
     taken = sum(_least_bytes(w, p, machine) for w, p in zip(workloads, pins, strict=True))
     for _ in range(_ATTEMPTS):
         room = machine.slice_bytes - taken
         if room <= 0:
             return None
         try:
-            plans = [_fit(w, p, room, machine, least) for w, p in zip(workloads, pins, strict=True)]
+            plans = [
+                _fit(w, p, room, machine, least, stays=stays)
+                for w, p in zip(workloads, pins, strict=True)
+            ]
         except CompilationFailure:
             return None
         # Blocks of channels take whole lines each, so that a kernel in blocks takes more.
@@ -149,20 +162,26 @@ def task_bytes(task: Task, machine: Machine) -> int:
 
 
 def _fit(
-    workload: Workload, pins: frozenset[int], room: int, machine: Machine, least: float = inf
+    workload: Workload,
+    pins: frozenset[int],
+    room: int,
+    machine: Machine,
+    least: float = inf,
+    *,
+    stays: bool = False,
 ) -> SegmentPlan:
     """Live ranges and tilings whose areas also find addresses.
 
     Raises:
-        CompilationFailure: there are none, or they take `least` cycles or more: no addresses are
-            sought for a plan that another one beats.
+        CompilationFailure: there are none, or they take `least` cycles or more, or something
+            leaves SRAM that has to stay: no addresses are sought for a plan that is not taken.
     """
     taken = machine.slice_bytes - room
     below = [Obstacle(0, Interval(taken, 0, len(workload.tasks)))] if taken else []
     for share in CAPACITIES:
         capacity = room * share // 32 // machine.line_bytes * machine.line_bytes
         with held_remarks() as held:
-            sram = plan_live_ranges(workload, machine, capacity, pins)
+            sram = plan_live_ranges(workload, machine, capacity, pins, stays=stays)
         if least < inf and run_cycles(workload, sram, machine) >= least:
             raise CompilationFailure("another plan takes no longer")
         buffers = tuple(
@@ -170,7 +189,7 @@ def _fit(
             for s, layout in zip(workload.storages, workload.layouts, strict=True)
         )
         areas = sram_areas(MemoryPlan(buffers, sram.live_ranges), sram.kernels, machine)
-        if place_areas(areas, machine, below)[1].peak <= machine.slice_bytes:
+        if fit_areas(areas, machine, below):
             return SegmentPlan(sram, capacity, room, held)
     raise CompilationFailure("no SRAM addresses were found for the plan")
 

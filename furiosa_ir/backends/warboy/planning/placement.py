@@ -83,11 +83,41 @@ def place_intervals(
     Raises:
         CompilationFailure: an edited plan wants more bytes than there are addresses.
     """
+    _check_size(intervals, obstacles)
+    return _place(tuple(intervals), tuple(obstacles), capacity)
+
+
+def has_addresses(
+    intervals: Sequence[Interval], obstacles: Sequence[Obstacle], capacity: int
+) -> bool:
+    """Whether `place_intervals` finds addresses below the capacity: it is asked if best fit fails.
+
+    Args:
+        intervals, obstacles: as there.
+        capacity: how many bytes there are.
+
+    Raises:
+        CompilationFailure: as there.
+    """
+    _check_size(intervals, obstacles)
+    _, peak = _best_fit(tuple(intervals), tuple(obstacles))
+    return peak <= capacity or (
+        place_intervals(intervals, obstacles, capacity=capacity).peak <= capacity
+    )
+
+
+def _check_size(intervals: Sequence[Interval], obstacles: Sequence[Obstacle]) -> None:
     total = sum(interval.size for interval in intervals)
     total += max((obstacle.end for obstacle in obstacles), default=0)
     if total >= 1 << 63:
         raise CompilationFailure(f"the plan takes {total} bytes")
-    return _place(tuple(intervals), tuple(obstacles), capacity)
+
+
+@lru_cache(maxsize=4)
+def _best_fit(
+    intervals: tuple[Interval, ...], obstacles: tuple[Obstacle, ...]
+) -> tuple[Sequence[int], int]:
+    return best_fit(intervals, obstacles)
 
 
 # `plan-tiles` asks whether there are addresses, `allocate` for the same ones.
@@ -95,7 +125,8 @@ def place_intervals(
 def _place(
     intervals: tuple[Interval, ...], obstacles: tuple[Obstacle, ...], capacity: int | None
 ) -> Placement:
-    addresses, peak = best_fit(intervals, obstacles)
+    fit, peak = _best_fit(intervals, obstacles)
+    addresses = list(fit)
     bound = lower_bound(intervals, obstacles)
     is_best = peak == bound
     if not is_best:
@@ -113,6 +144,7 @@ def _place(
 def forget() -> None:
     """Forgets what has been placed: what comes next is worked out anew."""
     _place.cache_clear()
+    _best_fit.cache_clear()
 
 
 @dataclass

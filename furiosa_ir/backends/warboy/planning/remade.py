@@ -55,9 +55,9 @@ def remade_kernel(kernel: KernelOp, operands: Sequence[SSAValue], changes: Chang
     last = kernel.body.block.last_op
     assert isinstance(last, YieldOp)
     result = values[last.value]
-    block.add_op(YieldOp.build(operands=[result]))
-    made = type(kernel).build(
-        operands=[list(operands)], regions=[Region(block)], result_types=[result.type]
+    block.add_op(YieldOp.create(operands=[result]))
+    made = type(kernel).create(
+        operands=operands, regions=[Region(block)], result_types=[result.type]
     )
     made.location = kernel.location
     made.attributes |= kernel.attributes
