@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import FunctionType, ModuleOp
@@ -52,8 +52,14 @@ MORE = (1, 2, 3)
 SHARES = (3, 2)
 """Quarters of SRAM for activations, where not all weights have room."""
 
-Planner = Callable[[Sequence[Workload], Machine], "Sequence[SegmentPlan] | None"]
-"""Plans segments; None: it cannot."""
+
+class Planner(Protocol):
+    """Plans segments; None: not for less cycles than something else takes."""
+
+    def __call__(
+        self, workloads: Sequence[Workload], machine: Machine, *, least: float
+    ) -> Sequence[SegmentPlan] | None: ...
+
 
 WORTH = 0.995
 """Of the time without bands: what it has to take less, as estimates are not known any better."""
@@ -236,17 +242,17 @@ def best_groups(function: FuncOp, machine: Machine) -> list[GroupChoice]:
             groups = choose_groups(workload, fits, leaves, room, machine)
             for factor in MORE if groups else ():
                 wanted = [group.times(factor, MAX_COUNT) for group in groups]
-                cycles = _cycles(function, wanted, machine, plan_resident)
-                if cycles is not None and cycles < whole:
+                if _cycles(function, wanted, machine, plan_resident, whole) is not None:
                     return wanted
         best: list[GroupChoice] = []
         least = whole * WORTH
         for share in SHARES:
             capacity = machine.slice_bytes * share // 4
             groups = choose_groups(workload, fits, leaves, capacity, machine)
-            cycles = _cycles(function, groups, machine, plan_program) if groups else None
-            if cycles is not None and cycles < least:
-                best, least = groups, cycles
+            if groups:
+                cycles = _cycles(function, groups, machine, plan_program, least)
+                if cycles is not None:
+                    best, least = groups, cycles
         return best
 
 
@@ -260,19 +266,27 @@ def _fits(kernel: KernelOp) -> bool:
 
 
 def _cycles(
-    function: FuncOp, groups: Sequence[GroupChoice], machine: Machine, planner: Planner
+    function: FuncOp,
+    groups: Sequence[GroupChoice],
+    machine: Machine,
+    planner: Planner,
+    least: float,
 ) -> float | None:
-    """The estimate of a run with these groups; None: it does not fit, or there are too many."""
+    """The estimate of a run with these groups, if it takes less than `least` cycles.
+
+    None, too, if it does not fit, or there are too many kernels.
+    """
     copy = function.clone()
     split_groups(copy, kernels_of(copy), groups)
     if len(kernels_of(copy)) > MAX_KERNELS:
         return None
     try:
         workload = prepare(copy, machine).workload
-        plans = planner([workload], machine)
+        plans = planner([workload], machine, least=least)
     except CompilationFailure:
         return None
-    return run_cycles(workload, plans[0].sram, machine) if plans else None
+    cycles = run_cycles(workload, plans[0].sram, machine) if plans else least
+    return cycles if cycles < least else None
 
 
 def split_groups(

@@ -26,6 +26,7 @@ None of them changes an operation; passes do, in `passes/`.
 | `in_place` | which operand's place a result may take |
 | `estimate` | how many cycles a split takes |
 | `overlap` | what loads of inputs and stores of outputs nothing else hides; steps that do |
+| `limits` | what a plan has to keep to, and when it certainly will not |
 | `live_ranges` | when a buffer lies in SRAM, what is spilled; the tiling of each kernel |
 | `transfer_ranges` | how long buffers stay for their loads and stores |
 | `run_estimate` | how many cycles a planned run takes |

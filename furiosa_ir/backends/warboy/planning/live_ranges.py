@@ -24,6 +24,7 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles, split_work, window_traffic
 from furiosa_ir.backends.warboy.planning.in_place import in_place_operand
+from furiosa_ir.backends.warboy.planning.limits import NONE, LeastCycles, Limits
 from furiosa_ir.backends.warboy.planning.overlap import (
     column_tiles,
     first_load,
@@ -118,7 +119,7 @@ class _Sweep:
     capacity: int
     pins: frozenset[int]
     in_dram: frozenset[int]
-    stays: bool
+    least: LeastCycles
     resident: dict[int, _OpenRange] = field(default_factory=dict[int, _OpenRange])
     valid: set[int] = field(default_factory=set[int])
     """Buffers whose elements are in DRAM."""
@@ -136,8 +137,7 @@ def plan_live_ranges(
     machine: Machine,
     capacity: int,
     pins: frozenset[int],
-    *,
-    stays: bool = False,
+    limits: Limits = NONE,
 ) -> SramPlan:
     """Decides live ranges and tilings.
 
@@ -147,15 +147,16 @@ def plan_live_ranges(
         capacity: bytes of every slice to plan with (less than there are, if addresses turned out
             not to fit), without those of pinned parameters.
         pins: kernels whose parameters are pinned.
-        stays: whether what kernels make has to stay in SRAM up to its last use.
+        limits: what the plan has to keep to.
 
     Raises:
-        CompilationFailure: a kernel does not fit even in the smallest steps, or not without
-            something that has to stay making way.
+        CompilationFailure: a kernel does not fit even in the smallest steps, or the plan does not
+            keep to the limits.
     """
     in_dram: frozenset[int] = frozenset()
     while True:
-        sweep = _Sweep(workload, machine, capacity, pins, in_dram, stays)
+        least = LeastCycles(limits, workload, machine)
+        sweep = _Sweep(workload, machine, capacity, pins, in_dram, least)
         try:
             with held_remarks() as held:
                 plan = _run(sweep)
@@ -240,31 +241,29 @@ def _take(sweep: _Sweep, task: Task, tiling: Tiling) -> None:
             ):
                 about.refilled(buffer)
     for buffer in tiling.evicted:
-        _check_stay(sweep, buffer, k)
         store = _must_store(sweep, buffer, k)
         if about is not None:
             about.evicted(buffer, _next_use(sweep.workload.storages[buffer], k), stored=store)
+        sweep.least.make_way(buffer, used_again=_is_used_again(sweep, buffer, k))
         _end(sweep, buffer, k, spilled=store)
         if store:
+            sweep.least.add_move(buffer)
             sweep.valid.add(buffer)
     for buffer in tiling.fill:
+        sweep.least.add_move(buffer)
         sweep.resident[buffer] = _OpenRange(k, filled=True)
     if tiling.keeps_result and task.result.buffer not in sweep.resident:
         sweep.resident[task.result.buffer] = _OpenRange(k, filled=False)
     _commit(sweep, task, tiling.split)
 
 
-def _check_stay(sweep: _Sweep, buffer: int, k: int) -> None:
-    """Refuses that a buffer makes way at kernel k which a plan has to keep."""
-    storage = sweep.workload.storages[buffer]
-    if sweep.stays and storage.made and _next_use(storage, k) < NEVER:
-        raise CompilationFailure("not all that is made has room up to its last use")
-
-
 def _must_store(sweep: _Sweep, buffer: int, k: int) -> bool:
     """Whether a buffer that makes way at kernel k is needed again and not in DRAM yet."""
-    used_again = _next_use(sweep.workload.storages[buffer], k) < NEVER
-    return used_again and buffer not in sweep.valid
+    return _is_used_again(sweep, buffer, k) and buffer not in sweep.valid
+
+
+def _is_used_again(sweep: _Sweep, buffer: int, k: int) -> bool:
+    return _next_use(sweep.workload.storages[buffer], k) < NEVER
 
 
 def _best_tiling(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Tiling | None:
@@ -447,6 +446,7 @@ def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
             parameters=split.parameter_bytes,
             tiles=split.stage_bytes,
         )
+    sweep.least.add_kernel(task, split, store=store, pinned=k in sweep.pins)
     ahead = _prefetch(sweep, task, split.parameter_bytes)
     whole = tuple(sorted(task.geometry.whole))
     sweep.plans[k] = KernelPlan(

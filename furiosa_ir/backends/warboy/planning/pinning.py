@@ -19,6 +19,7 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.areas import fit_areas, pinned_places, sram_areas
 from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
+from furiosa_ir.backends.warboy.planning.limits import NONE, Limits
 from furiosa_ir.backends.warboy.planning.live_ranges import SramPlan, plan_live_ranges
 from furiosa_ir.backends.warboy.planning.run_estimate import kernel_cycles, run_cycles
 from furiosa_ir.backends.warboy.planning.tiles import Task
@@ -59,7 +60,11 @@ class SegmentPlan:
 
 
 def plan_program(
-    workloads: Sequence[Workload], machine: Machine, *, pin: bool = True
+    workloads: Sequence[Workload],
+    machine: Machine,
+    *,
+    pin: bool = True,
+    least: float = inf,
 ) -> list[SegmentPlan]:
     """Plans all segments of a program, with what is best pinned.
 
@@ -67,6 +72,7 @@ def plan_program(
         workloads: one a segment.
         machine: the target.
         pin: False: every run loads all parameters.
+        least: cycles of a run that something else takes: plans that take no less may be left out.
 
     Raises:
         CompilationFailure: a kernel does not fit into SRAM in any way.
@@ -81,17 +87,21 @@ def plan_program(
     found = [(_cycles(workloads, plans, machine), plans) for plans in (none, best) if plans]
     tried = {tuple(everything), tuple(frozenset[int]() for _ in workloads)}
     for pins in _knapsacks(workloads, none, machine, tried):
-        least = min(cycles for cycles, _ in found)
-        plans = _attempt(workloads, pins, machine, least)
+        limits = Limits(min(least, *(cycles for cycles, _ in found)))
+        plans = _attempt(workloads, pins, machine, limits)
         if plans is not None:
             found.append((_cycles(workloads, plans, machine), plans))
     return min(found, key=lambda each: each[0])[1] if found else []
 
 
-def plan_resident(workloads: Sequence[Workload], machine: Machine) -> list[SegmentPlan] | None:
-    """Plans with everything pinned and nothing that leaves SRAM early; None if it does not fit."""
-    plans = _attempt(workloads, _everything(workloads), machine, stays=True)
-    return None if plans is None or _any_spills(workloads, plans) else plans
+def plan_resident(
+    workloads: Sequence[Workload], machine: Machine, *, least: float = inf
+) -> list[SegmentPlan] | None:
+    """Plans with everything pinned and nothing that leaves SRAM early.
+
+    None if it does not fit, or takes `least` cycles or more.
+    """
+    return _attempt(workloads, _everything(workloads), machine, Limits(least, stays=True))
 
 
 def _everything(workloads: Sequence[Workload]) -> list[frozenset[int]]:
@@ -109,9 +119,7 @@ def _attempt(
     workloads: Sequence[Workload],
     pins: Sequence[frozenset[int]],
     machine: Machine,
-    least: float = inf,
-    *,
-    stays: bool = False,
+    limits: Limits = NONE,
 ) -> list[SegmentPlan] | None:
     """Plans with these kernels pinned; None if there are none.
 
@@ -119,8 +127,7 @@ def _attempt(
         workloads: the segments.
         pins: kernels of each.
         machine: the target.
-        least: cycles that each has to take less than.
-        stays: whether everything has to stay in SRAM up to its last use.
+        limits: what each has to keep to.
     """
     taken = sum(_least_bytes(w, p, machine) for w, p in zip(workloads, pins, strict=True))
     for _ in range(_ATTEMPTS):
@@ -129,8 +136,7 @@ def _attempt(
             return None
         try:
             plans = [
-                _fit(w, p, room, machine, least, stays=stays)
-                for w, p in zip(workloads, pins, strict=True)
+                _fit(w, p, room, machine, limits) for w, p in zip(workloads, pins, strict=True)
             ]
         except CompilationFailure:
             return None
@@ -166,24 +172,24 @@ def _fit(
     pins: frozenset[int],
     room: int,
     machine: Machine,
-    least: float = inf,
-    *,
-    stays: bool = False,
+    limits: Limits = NONE,
 ) -> SegmentPlan:
     """Live ranges and tilings whose areas also find addresses.
 
     Raises:
-        CompilationFailure: there are none, or they take `least` cycles or more, or something
-            leaves SRAM that has to stay: no addresses are sought for a plan that is not taken.
+        CompilationFailure: there are none, or none that keep to the limits: no addresses are sought
+            for a plan that does not.
     """
     taken = machine.slice_bytes - room
     below = [Obstacle(0, Interval(taken, 0, len(workload.tasks)))] if taken else []
     for share in CAPACITIES:
         capacity = room * share // 32 // machine.line_bytes * machine.line_bytes
         with held_remarks() as held:
-            sram = plan_live_ranges(workload, machine, capacity, pins, stays=stays)
-        if least < inf and run_cycles(workload, sram, machine) >= least:
-            raise CompilationFailure("another plan takes no longer")
+            sram = plan_live_ranges(workload, machine, capacity, pins, limits)
+        if limits.cycles < inf:
+            limits.check_cycles(run_cycles(workload, sram, machine))
+        if limits.stays and _spills(workload, sram):
+            raise CompilationFailure("something leaves SRAM that has to stay")
         buffers = tuple(
             Buffer(s.shape, s.element, layout.slices, layout.order, None, layout.images)
             for s, layout in zip(workload.storages, workload.layouts, strict=True)
