@@ -215,10 +215,10 @@ _INTS: dict[int, tuple[Attribute, tuple[int, ...]]] = {}
 
 def shape_of(value: SSAValue) -> Shape:
     """The shape of a tensor value."""
-    kind = cast("AnyTensor", value.type)
+    kind = value.type
     known = _SHAPES.get(id(kind))
     if known is None:
-        known = kind, kind.get_shape()
+        known = kind, cast("AnyTensor", kind).get_shape()
         if len(_SHAPES) >= _MOST:
             _SHAPES.clear()
         _SHAPES[id(kind)] = known

@@ -75,6 +75,10 @@ class Cost:
         return max(units, key=lambda unit: getattr(self, unit))
 
 
+Units = tuple[int, int, int, int, int]
+"""Fetch, dot, vector, commit and warmup of a `Cost`."""
+
+
 def command_cost(command: Command, machine: Machine) -> Cost:
     """The cycles of one command on `machine`."""
     match command:
@@ -196,6 +200,14 @@ class KernelCost:
             tiles: what the engine reads first (not of a `Vector`), then the program's operands.
             result: what it writes.
         """
+        return Cost(0, *self._units(tiles, result))
+
+    def cycles_at(self, tiles: Sequence[SramTile], result: SramTile) -> int:
+        """The cost's cycles alone."""
+        *busy, first = self._units(tiles, result)
+        return max(busy) + first
+
+    def _units(self, tiles: Sequence[SramTile], result: SramTile) -> Units:
         command = self._command
         share = busiest_slice(result)
         if isinstance(command, Vector):
@@ -215,7 +227,7 @@ class KernelCost:
         sources: Sequence[SramTile],
         loaded: int,
         dot: int,
-    ) -> Cost:
+    ) -> Units:
         """The cost with the vector program over the busiest slice's elements.
 
         Args:
@@ -247,7 +259,7 @@ class KernelCost:
         for tile in sources:
             ho, co = tile.slices
             sharing, slices = max(sharing, co), max(slices, tile.images * ho * co)
-        return Cost(0, fetch, dot, vector, commit, warmup(sharing, slices, machine))
+        return fetch, dot, vector, commit, warmup(sharing, slices, machine)
 
     def _products(self, command: Dot, x: SramTile, share: Shape4) -> tuple[int, int]:
         """(bytes loaded, cycles) of the products that the busiest slice sums."""

@@ -14,7 +14,12 @@ from furiosa_ir.backends.warboy.planning import hill_climb, placement
 from furiosa_ir.backends.warboy.planning.best_fit import best_fit
 from furiosa_ir.backends.warboy.planning.hill_climb import block_problem, climb, first_fits
 from furiosa_ir.backends.warboy.planning.intervals import Interval, Obstacle, lower_bound
-from furiosa_ir.backends.warboy.planning.placement import FEW, Placement, place_intervals
+from furiosa_ir.backends.warboy.planning.placement import (
+    FEW,
+    Placement,
+    has_addresses,
+    place_intervals,
+)
 from furiosa_ir.errors import CompilationFailure
 from tests.draws import draws
 
@@ -240,6 +245,31 @@ def test_more_is_tried_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -
     assert efforts == [placement.EFFORT]
     assert place_intervals(intervals, capacity=1000 * LINE).peak <= with_room
     assert efforts[1:] == [placement.EFFORT, placement.EFFORT * placement.HARD]
+
+
+@given(st.integers(0, 1 << 16), obstacles(), st.floats(0.8, 1.3))
+@settings(max_examples=draws(40))
+def test_there_are_addresses_if_some_are_found(
+    seed: int, fixed: list[Obstacle], share: float
+) -> None:
+    intervals = drawn(Random(seed), 40)
+    capacity = int(lower_bound(intervals, fixed) * share)
+    found = place_intervals(intervals, fixed, capacity=capacity)
+    assert has_addresses(intervals, fixed, capacity) == (found.peak <= capacity)
+
+
+def test_nothing_is_searched_where_best_fit_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    intervals = tiled(Random(9), 120, 1000, 60)
+    _, peak = best_fit(intervals)
+    assert peak > lower_bound(intervals)
+    placement.forget()
+    monkeypatch.setattr(placement, "_improve", refuse)
+    assert has_addresses(intervals, (), peak)
+    with pytest.raises(AssertionError):
+        has_addresses(intervals, (), peak - LINE)
 
 
 def test_more_bytes_than_addresses_are_refused() -> None:

@@ -106,6 +106,7 @@ class LayoutModel:
         }
         self.layouts = [self._first_guess(storage, machine) for storage in storages]
         self._smallest: dict[int, int] = {}
+        self._tiles: dict[int, tuple[Layout, SramTile]] = {}
         self._bindings = {
             k: tuple(p for p in (*task.operands, task.result) if p is not None)
             for k, task in tasks.items()
@@ -237,7 +238,7 @@ class LayoutModel:
         cycles = self._cycles.get(key)
         if cycles is None:
             *operands, result = [self._tile(p) for p in bindings]
-            cycles = self._cycles[key] = self._cost(k, operands).at(operands, result).cycles
+            cycles = self._cycles[key] = self._cost(k, operands).cycles_at(operands, result)
         return cycles
 
     def _cost(self, k: int, operands: Sequence[SramTile]) -> KernelCost:
@@ -256,7 +257,7 @@ class LayoutModel:
         operands = [self._tile(p) for p in task.operands if p is not None]
         extent, element, cost = task.result.extent, task.elements[-1], self._cost(k, operands)
         found = [
-            (cost.at(operands, whole_tile(extent, layout, element)).cycles, layout)
+            (cost.cycles_at(operands, whole_tile(extent, layout, element)), layout)
             for layout in self._candidates(extent, element)[1]
         ]
         return min(found, key=lambda each: (each[0], each[1].slice_bytes))
@@ -277,7 +278,10 @@ class LayoutModel:
 
     def _tile(self, binding: OperandBinding) -> SramTile:
         layout, storage = self.layouts[binding.buffer], self._storages[binding.buffer]
-        return SramTile(
+        known = self._tiles.get(id(binding))
+        if known is not None and known[0] is layout:
+            return known[1]  # while a kernel's other buffers have one layout after the other
+        tile = SramTile(
             0,
             storage.shape,
             layout.slices,
@@ -287,6 +291,8 @@ class LayoutModel:
             binding.extent,
             layout.images,
         )
+        self._tiles[id(binding)] = layout, tile
+        return tile
 
 
 @lru_cache(maxsize=4096)
