@@ -6,6 +6,8 @@ The second part follows the commands in order of issue with a shadow of the memo
 * Races: two commands on different engines touch the same bytes, at least one of them writes, and no
   chain of tokens and engine order puts one before the other. Each engine works in order, so what a
   command knows of the other engine is one number: how far that one has come at least.
+* The same of two commands of the NPU, each of which works on one PE: nothing but their results'
+  slices tells them apart, so neither writes what the other reads or writes.
 * A kernel overwrites what it reads, unless it is the very same tile, which its vector program takes
   element by element, and nothing else of it reads.
 * Pinned SRAM: what a segment's set-up loads, no run of any segment writes, and no other set-up.
@@ -33,6 +35,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramFlat,
     SramTile,
     Vector,
+    is_beside,
 )
 from furiosa_ir.backends.warboy.enf.tile_blocks import cuts
 from furiosa_ir.backends.warboy.enf.validation import CommandFailure, validate_program
@@ -309,6 +312,8 @@ class _SegmentCheck:
         self.position.append(position)
         self.issued[engine].append(_Issued(index, command, reads, writes))
         self._dram(command)
+        if is_beside(command):
+            self._beside()
         for place in reads:
             self._read(place, engine, position)
         for place in writes:
@@ -317,6 +322,19 @@ class _SegmentCheck:
                 if not _is_in_place(command, source, place) and self._overlap(source, place):
                     raise ValueError("overwrites SRAM that it reads")
             self._write(place, engine, position)
+
+    def _beside(self) -> None:
+        """The NPU's last two commands run at the same time: neither writes what the other uses."""
+        first, second = self.issued["npu"][-2:]
+        self._comparisons.take(len(first.reads) + len(second.reads) + 2)
+        for mine, other in ((first, second), (second, first)):
+            for place in mine.writes:
+                if any(self._overlap(place, p) for p in (*other.reads, *other.writes)):
+                    kind = type(first.command).__name__
+                    raise ValueError(
+                        f"is beside command {first.index} ({kind}) of layer "
+                        f"'{self._layer(first.command)}', and one writes SRAM that the other uses"
+                    )
 
     def _within(self, place: SramPlace) -> None:
         if self._end(place) > self.segment.sram_bytes:

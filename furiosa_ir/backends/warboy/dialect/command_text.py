@@ -27,7 +27,7 @@ from furiosa_ir.backends.warboy.enf import records
 Default = Value | Callable[[Mapping[str, Value]], Value]
 """A field's value, or one that follows from the other fields."""
 
-_PROGRAM: Mapping[str, Default] = {"operands": (), "parameters": (), "program": ()}
+_PROGRAM: Mapping[str, Default] = {"operands": (), "parameters": (), "program": (), "beside": False}
 _WINDOW: Mapping[str, Default] = {
     "strides": (1, 1),
     "dilations": (1, 1),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from furiosa_ir.backends.warboy.enf.commands import kind_of
-from furiosa_ir.backends.warboy.enf.records import NpuSegment
+from furiosa_ir.backends.warboy.enf.records import NpuSegment, is_beside
 from furiosa_ir.backends.warboy.enf.section import section_size
 from furiosa_ir.program import HostSegment, Program, Tensor
 
@@ -14,7 +14,8 @@ from furiosa_ir.program import HostSegment, Program, Tensor
 def disassemble(program: Program) -> Iterator[str]:
     """The program's lines, without line ends: a head, then each segment with its commands.
 
-    A command's line is `index  operation  operands  ; waits  layer`. Memory is written
+    A command's line is `index  operation  operands  ; waits  layer`, `; beside  waits  layer` of
+    one that does not wait for the end of the NPU's command in front of it. Memory is written
     `sram[address]`, tiles with their window (N, H, W, C), slices Ho x Co and order.
     """
     yield f"program {program.target}"
@@ -66,5 +67,6 @@ def _npu(program: Program, segment: NpuSegment) -> Iterator[str]:
     width = len(str(len(segment.commands)))
     for index, command in enumerate(segment.commands):
         waits = f"waits {','.join(map(str, command.waits))}  " if command.waits else ""
+        waits = f"beside  {waits}" if is_beside(command) else waits
         layer = program.layers[command.layer].name
         yield f"    {index:{width}}  {kind_of(command).text(command)}  ; {waits}{layer}"

@@ -8,6 +8,10 @@ One command is one step on all slices of the PE in lockstep. Commands are issued
 engines, each of which works through its own commands in order: "dma" (`Load`, `Store`, `Copy`) and
 "npu" (`Dot`, `Pool`, `Vector`). `waits` are the tokens: indices of earlier commands, of either
 engine, that must be complete before this one starts. Nothing else orders the two engines.
+
+Two PEs fused work on one command, or each on one of its own: a command that is `beside` starts when
+the one in front of it has started, not ended. The results of the two lie in slices of one PE each.
+The token of the second is complete, and the next command of the NPU starts, when both have ended.
 """
 
 from __future__ import annotations
@@ -72,6 +76,14 @@ class SramTile:
         if self.order == "HCW":
             return n, hi, ci, _round_up(w, self.element)
         return n, hi, w, _round_up(ci, self.element)
+
+    @property
+    def slice_range(self) -> tuple[int, int]:
+        """(first, one behind the last) of the slices that the window may lie in."""
+        each = self.slices[0] * self.slices[1]
+        if self.images == 1:
+            return 0, each
+        return self.offset[0] * each, (self.offset[0] + self.extent[0]) * each
 
     @property
     def slice_bytes(self) -> int:
@@ -203,6 +215,7 @@ class Vector:
         result: where the last register goes; its extent is that register's shape.
         layer: index into the program's layers.
         waits: tokens.
+        beside: it does not wait for the end of the NPU's command in front of it.
     """
 
     operands: tuple[SramTile, ...]
@@ -211,6 +224,7 @@ class Vector:
     result: SramTile
     layer: int
     waits: tuple[int, ...] = ()
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +254,7 @@ class Dot:
         result: window written.
         layer: index into the program's layers.
         waits: tokens.
+        beside: it does not wait for the end of the NPU's command in front of it.
     """
 
     x: SramTile
@@ -260,6 +275,7 @@ class Dot:
     result: SramTile
     layer: int
     waits: tuple[int, ...] = ()
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,9 +299,15 @@ class Pool:
     result: SramTile
     layer: int
     waits: tuple[int, ...] = ()
+    beside: bool = False
 
 
 Command = Load | Store | Copy | Vector | Dot | Pool
+
+
+def is_beside(command: Command) -> bool:
+    """Whether a command does not wait for the end of the NPU's command in front of it."""
+    return isinstance(command, Vector | Dot | Pool) and command.beside
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,15 +16,18 @@ from furiosa_ir.backends.warboy.enf.records import (
     DRAM_RANK,
     ORDERS,
     Command,
+    Dot,
     DramFlat,
     Load,
     NpuSegment,
     Parameter,
+    Pool,
     SramFlat,
     SramTile,
+    Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import section_size
-from furiosa_ir.backends.warboy.machine import TARGETS, Machine
+from furiosa_ir.backends.warboy.machine import PE_SLICES, TARGETS, Machine
 from furiosa_ir.backends.warboy.vector_engine.elements import LIMITS
 from furiosa_ir.errors import FuriosaError, VerificationFailure
 from furiosa_ir.limits import limit, way_out
@@ -90,6 +93,7 @@ class _Segment:
             "workspace": segment.workspace_bytes,
         }
         self.seen: set[SramPlace] = set()
+        self.before: Vector | Dot | Pool | None = None  # the NPU's command in front
 
     def validate(self) -> None:
         segment, machine = self.segment, self.machine
@@ -171,6 +175,24 @@ class _Segment:
             for parameter in with_program.parameters:
                 _parameter(parameter)
         kind.rule(command)
+        if isinstance(command, Vector | Dot | Pool):
+            if command.beside:
+                self._beside(command)
+            self.before = command
+
+    def _beside(self, command: Vector | Dot | Pool) -> None:
+        """Each of the two works on one PE, and on another."""
+        if self.before is None or self.before.beside:
+            raise ValueError("it is beside a command that is beside another, or beside none")
+        places: list[int] = []
+        for each in (self.before, command):
+            first, end = each.result.slice_range
+            place = first // PE_SLICES
+            if (end - 1) // PE_SLICES != place:
+                raise ValueError("it is beside another, and a result of the two lies in both PEs")
+            places.append(place)
+        if places[0] == places[1]:
+            raise ValueError("it is beside another, and their results lie in one PE")
 
     def _sram(self, place: SramPlace) -> None:
         if isinstance(place, SramTile):

@@ -14,7 +14,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Store,
 )
 from furiosa_ir.backends.warboy.execution.memory import MemoryWalk, tensor_bytes
-from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.machine import PE_SLICES, Machine
 from furiosa_ir.backends.warboy.simulator.timeline import TimelineEntry, timeline
 from furiosa_ir.execution import Bound, Engine, Event, Execution
 from furiosa_ir.program import Program
@@ -92,7 +92,7 @@ def program_execution(program: Program) -> Execution:
 
 
 def _engines(machine: Machine) -> tuple[Engine, ...]:
-    pes = machine.slices // 64
+    pes = machine.slices // PE_SLICES
     # Fused PEs take each command at the same time, each on its own slices, from one stream of DMA.
     npu = "PE" if pes == 1 else f"PE {' + '.join(map(str, range(pes)))}"
     units = {

@@ -1,5 +1,10 @@
 """The machine as pure data: its parameters."""
 
-from furiosa_ir.backends.warboy.machine.description import TARGETS, Machine, load_machine
+from furiosa_ir.backends.warboy.machine.description import (
+    PE_SLICES,
+    TARGETS,
+    Machine,
+    load_machine,
+)
 
-__all__ = ["TARGETS", "Machine", "load_machine"]
+__all__ = ["PE_SLICES", "TARGETS", "Machine", "load_machine"]

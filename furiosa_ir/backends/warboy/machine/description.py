@@ -13,6 +13,9 @@ from furiosa_ir.errors import CompilationFailure, FormatFailure
 TARGETS = ("warboy", "warboy-2pe")
 """One PE (64 slices), and two PEs fused into one (128 slices)."""
 
+PE_SLICES = 64
+"""Slices of one PE (data sheet)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:

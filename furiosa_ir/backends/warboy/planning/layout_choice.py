@@ -16,7 +16,7 @@ from math import prod
 from furiosa_ir.backends.warboy.command_cost import KernelCost, command_cost
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4
 from furiosa_ir.backends.warboy.enf.records import SramTile, Vector
-from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.machine import PE_SLICES, Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.estimate import step_command
 from furiosa_ir.backends.warboy.planning.layouts import (
@@ -26,9 +26,6 @@ from furiosa_ir.backends.warboy.planning.layouts import (
     narrow_layouts,
 )
 from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
-
-PE_SLICES = 64
-"""Slices of one PE."""
 
 SMALL_PROGRAM = 128
 """Elements of a slice and buffer, on average, in a program that begins with one PE's layouts."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from furiosa_ir.backends.warboy.command_cost import Cost, command_cost, dma_cost
 from furiosa_ir.backends.warboy.enf.commands import ENGINE
-from furiosa_ir.backends.warboy.enf.records import Command, NpuSegment
+from furiosa_ir.backends.warboy.enf.records import Command, NpuSegment, is_beside
 from furiosa_ir.backends.warboy.instruction_memory import pieces
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.program import Program
@@ -75,6 +75,9 @@ def schedule(
 
     The first `set_up` commands have ended by then: they cost a run nothing.
 
+    A command beside another starts when that one has started; its token is complete, and the NPU is
+    free, when both have ended.
+
     An engine's queue takes a command when the one as many places in front of it as the queue is
     deep has ended. A piece of the program that did not fit into the instruction memory is loaded,
     as by a DMA, when all commands of the piece before have started.
@@ -85,6 +88,7 @@ def schedule(
     ends = [begin] * set_up
     times = [(begin, begin, Cost())] * set_up
     piece = loaded = last_start = 0
+    before = begin  # when the last command of the NPU has started
     reload = dma_cost(machine.size_instruction_memory, machine)
     run = commands[set_up:]
     for command, stands_in in zip(run, pieces(run, machine.size_instruction_memory), strict=True):
@@ -94,14 +98,19 @@ def schedule(
         engine = ENGINE[type(command)]
         queue = queues[engine]
         cost = command_cost(command, machine)
-        start = max([free[engine], loaded, *(ends[token] for token in command.waits)])
+        beside = is_beside(command)
+        ready = before if beside else free[engine]
+        start = max([ready, loaded, *(ends[token] for token in command.waits)])
         if len(queue) == queue.maxlen:
             start = max(start, queue[0])
         end = start + cost.cycles
-        free[engine] = start + cost.occupancy
+        free[engine] = max(free[engine], start + cost.occupancy)
+        done = max(end, free[engine]) if beside else end
+        if engine == "npu":
+            before = start
         last_start = max(last_start, start)
-        queue.append(end)
-        ends.append(end)
+        queue.append(done)
+        ends.append(done)
         times.append((start, end, cost))
     return times
 

@@ -1343,10 +1343,13 @@ class Vector(object):
     def Parameters(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(62))
     # Vector
     def Instructions(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(64))
+    # Vector
+    def Beside(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(66))
 
-def CreateVector(builder, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, operands, parameters, instructions):
+def CreateVector(builder, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, operands, parameters, instructions, beside):
     builder.Prep(4, 68)
-    builder.Pad(2)
+    builder.Pad(1)
+    builder.PrependBool(beside)
     builder.PrependUint16(instructions)
     builder.PrependUint16(parameters)
     builder.PrependUint16(operands)
@@ -1379,11 +1382,13 @@ class VectorT(object):
         operands = 0,
         parameters = 0,
         instructions = 0,
+        beside = False,
     ):
         self.result = result  # type: Optional[SramTileT]
         self.operands = operands  # type: int
         self.parameters = parameters  # type: int
         self.instructions = instructions  # type: int
+        self.beside = beside  # type: bool
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -1411,10 +1416,11 @@ class VectorT(object):
         self.operands = vector.Operands()
         self.parameters = vector.Parameters()
         self.instructions = vector.Instructions()
+        self.beside = vector.Beside()
 
     # VectorT
     def Pack(self, builder):
-        return CreateVector(builder, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.operands, self.parameters, self.instructions)
+        return CreateVector(builder, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.operands, self.parameters, self.instructions, self.beside)
 
 
 class Dot(object):
@@ -1571,10 +1577,13 @@ class Dot(object):
     def HasBias(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(227))
     # Dot
     def Batched(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(228))
+    # Dot
+    def Beside(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(229))
 
-def CreateDot(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, x_images, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, weight_address, weight_sliceBytes, weight_size, bias_address, bias_sliceBytes, bias_size, weightShape, strides, dilations, inputDilation, pads, group, xZp, weightZp, operands, parameters, instructions, hasWeight, hasBias, batched):
+def CreateDot(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, x_images, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, weight_address, weight_sliceBytes, weight_size, bias_address, bias_sliceBytes, bias_size, weightShape, strides, dilations, inputDilation, pads, group, xZp, weightZp, operands, parameters, instructions, hasWeight, hasBias, batched, beside):
     builder.Prep(8, 232)
-    builder.Pad(3)
+    builder.Pad(2)
+    builder.PrependBool(beside)
     builder.PrependBool(batched)
     builder.PrependBool(hasBias)
     builder.PrependBool(hasWeight)
@@ -1658,6 +1667,7 @@ class DotT(object):
         hasWeight = False,
         hasBias = False,
         batched = False,
+        beside = False,
     ):
         self.x = x  # type: Optional[SramTileT]
         self.result = result  # type: Optional[SramTileT]
@@ -1677,6 +1687,7 @@ class DotT(object):
         self.hasWeight = hasWeight  # type: bool
         self.hasBias = hasBias  # type: bool
         self.batched = batched  # type: bool
+        self.beside = beside  # type: bool
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -1751,10 +1762,11 @@ class DotT(object):
         self.hasWeight = dot.HasWeight()
         self.hasBias = dot.HasBias()
         self.batched = dot.Batched()
+        self.beside = dot.Beside()
 
     # DotT
     def Pack(self, builder):
-        return CreateDot(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.x.images, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.weight.address, self.weight.sliceBytes, self.weight.size, self.bias.address, self.bias.sliceBytes, self.bias.size, self.weightShape, self.strides, self.dilations, self.inputDilation, self.pads, self.group, self.xZp, self.weightZp, self.operands, self.parameters, self.instructions, self.hasWeight, self.hasBias, self.batched)
+        return CreateDot(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.x.images, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.weight.address, self.weight.sliceBytes, self.weight.size, self.bias.address, self.bias.sliceBytes, self.bias.size, self.weightShape, self.strides, self.dilations, self.inputDilation, self.pads, self.group, self.xZp, self.weightZp, self.operands, self.parameters, self.instructions, self.hasWeight, self.hasBias, self.batched, self.beside)
 
 
 class Pool(object):
@@ -1872,10 +1884,12 @@ class Pool(object):
     def Instructions(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(168))
     # Pool
     def Kind(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(170))
+    # Pool
+    def Beside(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(171))
 
-def CreatePool(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, x_images, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, window, strides, dilations, pads, xZp, operands, parameters, instructions, kind):
+def CreatePool(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, x_images, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, window, strides, dilations, pads, xZp, operands, parameters, instructions, kind, beside):
     builder.Prep(4, 172)
-    builder.Pad(1)
+    builder.PrependBool(beside)
     builder.PrependUint8(kind)
     builder.PrependUint16(instructions)
     builder.PrependUint16(parameters)
@@ -1938,6 +1952,7 @@ class PoolT(object):
         parameters = 0,
         instructions = 0,
         kind = 0,
+        beside = False,
     ):
         self.x = x  # type: Optional[SramTileT]
         self.result = result  # type: Optional[SramTileT]
@@ -1950,6 +1965,7 @@ class PoolT(object):
         self.parameters = parameters  # type: int
         self.instructions = instructions  # type: int
         self.kind = kind  # type: int
+        self.beside = beside  # type: bool
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -2009,10 +2025,11 @@ class PoolT(object):
         self.parameters = pool.Parameters()
         self.instructions = pool.Instructions()
         self.kind = pool.Kind()
+        self.beside = pool.Beside()
 
     # PoolT
     def Pack(self, builder):
-        return CreatePool(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.x.images, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.window, self.strides, self.dilations, self.pads, self.xZp, self.operands, self.parameters, self.instructions, self.kind)
+        return CreatePool(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.x.images, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.window, self.strides, self.dilations, self.pads, self.xZp, self.operands, self.parameters, self.instructions, self.kind, self.beside)
 
 
 class Command(object):
