@@ -84,4 +84,4 @@ def test_its_python(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     exec(compile(code, "watching-passes.md", "exec"), space)  # it is ours
     assert "graph.max_pool" in capsys.readouterr().out
     assert len(space["fired"]) > 10
-    assert len(space["statistics"].passes) == 23
+    assert len(space["statistics"].passes) == 24

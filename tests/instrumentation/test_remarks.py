@@ -218,6 +218,10 @@ def test_a_kernel_of_its_own_for_a_second_reader():
             "backends/warboy/passes/copy_parts.mlir",
             "passed: warboy.pool in @npu_0: copy-parts/part: its result is copied into a ",
         ),
+        (
+            "backends/warboy/passes/pair_kernels.mlir",
+            "passed: warboy.pool in @npu_0: pair-kernels/beside: it runs on one PE while the ",
+        ),
     ],
 )
 def test_what_small_modules_are_told(file: str, expected: str):

@@ -39,7 +39,7 @@ def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_each_pass_makes_the_next_file_of_the_one_before(tree: Path):
     files = sorted(tree.glob("*.mlir"))
-    assert len(files) == 24
+    assert len(files) == 25
     for before, after in itertools.pairwise(files):
         module, expected = read_module(before), read_module(after)
         (spec,) = history_of(expected).passes[len(history_of(module).passes) :]

@@ -45,6 +45,7 @@ def test_passes_of_the_module_are_none_of_a_function():
         "copy-parts",
         "split-batch",
         "split-columns",
+        "pair-kernels",
         "plan-tiles",
         "allocate",
         "schedule",

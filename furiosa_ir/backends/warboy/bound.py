@@ -5,7 +5,9 @@ for DMA the traffic that no plan avoids. The greatest of these is a bound: the u
 once, but none of them faster. The NPU's engine as a whole is one of them: it takes the layers one
 after the other, each for as long as its busiest unit and the shortest warm-up, between the first
 byte of an input and the last of an output. A layer over more slices takes less work of each, but
-longer until they agree: the best number of them counts.
+longer until they agree: the best number of them counts. On two PEs a layer that need not wait for
+some other may share its time with that one, each on one PE: then half of what it takes there
+counts, if that is less.
 
 Work that is spread over the slices takes at least its whole divided by their number. Within a slice
 the array's lanes are counted in whole lines, as `command_cost` does: 32 columns or 32 input
@@ -36,7 +38,8 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.enf.section import section_size
-from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.layer_order import free_layers
+from furiosa_ir.backends.warboy.machine import PE_SLICES, Machine
 from furiosa_ir.host_model import tensors_bytes
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import Program
@@ -80,6 +83,7 @@ def run_bound(program: Program) -> RunBound:
         traffic += moved
         compulsory += exchanged + max(section_size(segment.constants) - machine.sram_bytes, 0)
         by_layer = _by_layer(run)
+        free = free_layers(run) if machine.slices > PE_SLICES else frozenset[int]()
         for commands in by_layer:
             least = _layer(commands, machine)
             for unit, cycles in least.items():
@@ -87,9 +91,11 @@ def run_bound(program: Program) -> RunBound:
             images, rows = (
                 max(c.result.offset[d] + c.result.extent[d] for c in commands) for d in (0, 1)
             )
-            units["npu"] += _least_step(
-                max(least.values()) * machine.slices, images * rows, machine
-            )
+            work = max(least.values()) * machine.slices
+            alone = _least_step(work, images * rows, machine.slices, machine)
+            if commands[0].layer in free:
+                alone = min(alone, _least_step(work, images * rows, PE_SLICES, machine) / 2)
+            units["npu"] += alone
         # A copy in DRAM reads and writes in one transfer, with one latency.
         units["npu"] += (2 if by_layer else 1 if run else 0) * machine.dma_latency_cycles
     units["dma"] = compulsory / machine.dram_bytes_per_cycle
@@ -118,16 +124,17 @@ def _dram_bytes(
     return moved + written, min(inputs, read) + min(outputs, written)
 
 
-def _least_step(work: float, rows: int, machine: Machine) -> float:
+def _least_step(work: float, rows: int, most: int, machine: Machine) -> float:
     """Cycles of a layer in one step over the best number of slices.
 
     Args:
         work: cycles of its busiest unit, were it done by one slice.
         rows: of its result, of all images: beyond as many slices, some share channels.
+        most: how many slices there are for it.
         machine: the target.
     """
     slices, warmups = _warmups(min(rows, machine.slices), machine)
-    return float((work / slices + warmups).min())
+    return float((work / slices[:most] + warmups[:most]).min())
 
 
 @lru_cache(maxsize=1024)

@@ -143,7 +143,7 @@ def _tile_lines(tile: SramTile, lines: int) -> Iterator[_Lines]:
             low, count = (w0, w) if tile.order == "HCW" else (c_in, channels)
             first, masks = _masks(low * tile.element, (low + count) * tile.element)
             between, extent = (c_in, channels) if tile.order == "HCW" else (w0, w)
-            offset = (slice_h * co + slice_c) * lines + tile.address // LINE
+            offset = (tile.first + slice_h * co + slice_c) * lines + tile.address // LINE
             offset += n0 * image + h_in * row + between * inner + first
             yield _Lines(
                 offset,

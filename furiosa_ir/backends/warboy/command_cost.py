@@ -139,6 +139,12 @@ def _share(offset: int, extent: int, whole: int, parts: int) -> int:
     return max(first, min(rest, block))
 
 
+def _slices(tile: SramTile) -> int:
+    """In how many slices a tile's window lies, of those that its whole buffer is spread over."""
+    ho, co = tile.slices
+    return ho * co * (tile.extent[0] if tile.images > 1 else 1)
+
+
 def _ceil(value: int, unit: int) -> int:
     return -(-value // unit)
 
@@ -254,11 +260,9 @@ class KernelCost:
             ports = elements * self._lookups * machine.lookup_port_cycles
             vector = max(vector, -(-ports // machine.num_table_ports))
         commit = -(-_line_bytes(result, share, machine) // machine.commit_width)
-        ho, sharing = result.slices
-        slices = result.images * ho * sharing
+        sharing, slices = result.slices[1], _slices(result)
         for tile in sources:
-            ho, co = tile.slices
-            sharing, slices = max(sharing, co), max(slices, tile.images * ho * co)
+            sharing, slices = max(sharing, tile.slices[1]), max(slices, _slices(tile))
         return fetch, dot, vector, commit, warmup(sharing, slices, machine)
 
     def _products(self, command: Dot, x: SramTile, share: Shape4) -> tuple[int, int]:

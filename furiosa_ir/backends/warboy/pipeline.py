@@ -72,6 +72,8 @@ WARBOY = Phase(
         # What are columns, views say. Bands add copies that only plans can weigh, and the plan has
         # to know them all.
         "split-columns",
+        # It puts kernels into another order, so all have to be there; and plans follow the order.
+        "pair-kernels",
         # From here on nothing is rewritten: all kernels and the buffers that they fill are there.
         "plan-tiles",
         # The plan says how long each buffer lives, and that, where it can lie ...

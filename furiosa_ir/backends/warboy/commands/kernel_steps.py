@@ -29,7 +29,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Store,
     Vector,
 )
-from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.machine import PE_SLICES, Machine
 from furiosa_ir.backends.warboy.planning.dram_runs import run_tiles
 from furiosa_ir.backends.warboy.planning.geometry import (
     Reading,
@@ -370,11 +370,12 @@ class KernelSteps:
             return Pool(
                 self._operand(step, 0), head.kind.data, window.kernel, window.strides,
                 window.dilations, step.reads.pads, head.x_zp.value.data, operands, parameters,
-                self._program, result, self._layer,
+                self._program, result, self._layer, beside=self._plan.beside,
             )  # fmt: skip
         if isinstance(op, DotOp):
             return self._dot(op, step, operands, parameters, result)
-        return Vector(operands, parameters, self._program, result, self._layer)
+        beside = self._plan.beside
+        return Vector(operands, parameters, self._program, result, self._layer, beside=beside)
 
     def _dot(
         self,
@@ -415,6 +416,7 @@ class KernelSteps:
             program=self._program,
             result=result,
             layer=self._layer,
+            beside=self._plan.beside,
         )
 
     def _make_parameter(self, step: Step, operand: int) -> Parameter:
@@ -444,4 +446,5 @@ def resident_tile(buffer: Buffer, address: int, offset: Shape4, extent: Shape4) 
         offset,
         extent,
         buffer.images,
+        PE_SLICES if buffer.half else 0,
     )

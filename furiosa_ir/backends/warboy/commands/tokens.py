@@ -97,8 +97,8 @@ def _granules(memory: SramPlace) -> Granules:
 
 def _groups(tile: SramTile) -> slice:
     """The groups of slices that have a part of a window whose images lie apart."""
-    each, first, count = prod(tile.slices), tile.offset[0], tile.extent[0]
-    return slice(first * each // GROUP, -(-(first + count) * each // GROUP))
+    first, end = tile.slice_range
+    return slice(first // GROUP, -(-end // GROUP))
 
 
 def _of_window(tile: SramTile) -> Indices:

@@ -41,6 +41,7 @@ _DEFAULTS: Mapping[type[Any], Mapping[str, Default]] = {
         "offset": (0, 0, 0, 0),
         "extent": lambda given: given.get("shape"),
         "images": 1,
+        "first": 0,
     },
     records.SramFlat: {"slice_bytes": 32},
     records.DramTile: {"element": 1},

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, cast
 
-from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType
+from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr, TensorType, UnitAttr
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.irdl import operand_def, opt_prop_def, traits_def
 from xdsl.traits import IsTerminator, Pure
@@ -70,6 +70,7 @@ class KernelOp(FusedOp):
     views = opt_prop_def(ViewsAttr)
     plan = opt_prop_def(PlanAttr)
     addresses = opt_prop_def(AddressesAttr)
+    beside = opt_prop_def(UnitAttr)
     traits = traits_def(Pure())
 
     @property

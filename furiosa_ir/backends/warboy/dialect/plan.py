@@ -83,6 +83,7 @@ class Buffer:
         order: "HCW" or "HWC", how a slice holds its block.
         allocation: its place in DRAM; None if it never goes there.
         images: 1, or N: each image has slices of its own there.
+        half: it lies in the slices of the second PE, from its first on.
     """
 
     shape: Shape4
@@ -91,6 +92,7 @@ class Buffer:
     order: str
     allocation: Allocation | None
     images: int
+    half: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ class KernelPlan:
         prefetch: how many kernels ahead the first block's parameters are loaded; 0: just before.
         in_place: the operand whose buffer's place in SRAM the result's takes; None: it has its own.
         pinned: its parameters lie in SRAM from a session's set-up on, each block in its own place.
+        beside: it runs on the second PE while the kernel in front of it runs on the first.
     """
 
     operands: tuple[OperandBinding | ParameterBinding, ...]
@@ -179,6 +182,7 @@ class KernelPlan:
     prefetch: int
     in_place: int | None
     pinned: bool
+    beside: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,8 @@ def verify_memory(
 def _verify_shape(what: str, held: Buffer | Stage) -> None:
     images = held.images if isinstance(held, Buffer) else 1
     apart = images not in (1, held.shape[0])
+    if isinstance(held, Buffer) and held.half and (held.shape[0], images) != (1, 1):
+        raise VerificationFailure(f"{what} of {held.shape[0]} images lies in one PE")
     if min(*held.shape, *held.slices) < 1 or held.order not in ORDERS or apart:
         raise VerificationFailure(
             f"{what} of shape {held.shape} over {images} x {held.slices} slices in order "
@@ -287,6 +289,7 @@ def _verify_in_place(plan: KernelPlan, index: int, number: int, memory: MemoryPl
         or operand.buffer == plan.result.buffer
         or (source.shape, source.element, source.slices, source.order, source.images)
         != (target.shape, target.element, target.slices, target.order, target.images)
+        or source.half != target.half
     ):
         raise VerificationFailure(
             f"buffer {plan.result.buffer} cannot take the place of buffer {operand.buffer} at "

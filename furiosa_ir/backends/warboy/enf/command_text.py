@@ -1,7 +1,7 @@
 """Commands as people read them: `operation  result <- operands`.
 
 Memory is written `sram[address]`, tiles with their window (N, H, W, C), slices Ho x Co
-(images x Ho x Co, where each has its own) and order.
+(images x Ho x Co, where each has its own; @ the first of them, if it is not 0) and order.
 """
 
 from __future__ import annotations
@@ -123,6 +123,7 @@ def _place(place: SramTile | SramFlat | DramTile | DramFlat | DramView) -> str:
             ho, co = place.slices
             kind = "" if place.element == 1 else f":i{_bits(place.element)}"
             slices = f"{place.images}x{ho}x{co}" if place.images > 1 else f"{ho}x{co}"
+            slices += f"@{place.first}" if place.first else ""
             return f"sram[{place.address:#x}]({window}{kind} {slices} {place.order})"
         case SramFlat():
             return f"sram[{place.address:#x}]({place.size} bytes)"

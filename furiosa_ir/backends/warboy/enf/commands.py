@@ -88,6 +88,7 @@ SRAM_TILE = Struct(
     order=one_of(ORDERS, "tile order"),
     element=number("<u1"),
     images=number("<u2"),
+    first=number("<u2"),
 )
 SRAM_FLAT = Struct(SramFlat, address=number("<u4"), slice_bytes=number("<u4"), size=number("<u8"))
 DRAM_TILE = Struct(

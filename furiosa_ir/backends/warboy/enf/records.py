@@ -44,18 +44,20 @@ class SramTile:
     The buffer's height is cut over `slices[0]` and its channels over `slices[1]` slices, each of
     which holds [N, Hi, Ci, W] (order "HCW") or [N, Hi, W, Ci] (order "HWC") elements at the same
     `address`, the innermost extent rounded up to 32 *bytes*; Hi = ceil(H / Ho), Ci = ceil(C / Co);
-    slice index = ho * Co + co. Slices beyond Ho * Co hold nothing. With `images` = N each image has
-    Ho * Co slices of its own, one image's behind the other's, which hold a block of one image.
+    slice index = first + ho * Co + co. Slices beyond Ho * Co hold nothing. With `images` = N each
+    image has Ho * Co slices of its own, one image's behind the other's, which hold a block of one
+    image.
 
     Attributes:
         address: byte offset within every slice, a multiple of 32.
         shape: the whole buffer.
-        slices: (Ho, Co), images * Ho * Co <= number of slices.
+        slices: (Ho, Co), first + images * Ho * Co <= number of slices.
         order: "HCW" or "HWC".
         element: bytes of an element: 1 (i8), 4 (i32) or 8 (i48).
         offset: where the window begins in the buffer.
         extent: the window's shape.
         images: 1, or N: each image lies in slices of its own.
+        first: the slice of its first block.
     """
 
     address: int
@@ -66,6 +68,7 @@ class SramTile:
     offset: Shape4
     extent: Shape4
     images: int = 1
+    first: int = 0
 
     @property
     def local_shape(self) -> Shape4:
@@ -82,8 +85,9 @@ class SramTile:
         """(first, one behind the last) of the slices that the window may lie in."""
         each = self.slices[0] * self.slices[1]
         if self.images == 1:
-            return 0, each
-        return self.offset[0] * each, (self.offset[0] + self.extent[0]) * each
+            return self.first, self.first + each
+        begin = self.first + self.offset[0] * each
+        return begin, begin + self.extent[0] * each
 
     @property
     def slice_bytes(self) -> int:

@@ -207,9 +207,11 @@ class _Segment:
         if tile.order not in ORDERS:
             raise ValueError(f"a tile has the order '{tile.order}'")
         ho, co = tile.slices
-        if min(ho, co) < 1 or tile.images * ho * co > self.machine.slices:
+        there = self.machine.slices
+        if min(ho, co) < 1 or tile.first < 0 or tile.first + tile.images * ho * co > there:
             images = f"{tile.images} x " if tile.images > 1 else ""
-            raise ValueError(f"a tile lies in {images}{ho} x {co} slices of {self.machine.slices}")
+            behind = f", behind the first {tile.first}" if tile.first else ""
+            raise ValueError(f"a tile lies in {images}{ho} x {co} slices of {there}{behind}")
         if tile.images not in (1, tile.shape[0]):
             raise ValueError(f"{tile.images} parts of a tile's {tile.shape[0]} images lie apart")
         for size, first, extent in zip(tile.shape, tile.offset, tile.extent, strict=True):

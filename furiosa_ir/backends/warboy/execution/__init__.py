@@ -12,6 +12,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     NpuSegment,
     SramFlat,
     Store,
+    is_beside,
 )
 from furiosa_ir.backends.warboy.execution.memory import MemoryWalk, tensor_bytes
 from furiosa_ir.backends.warboy.machine import PE_SLICES, Machine
@@ -73,7 +74,7 @@ def program_execution(program: Program) -> Execution:
         events.append(_event(entry, command, bound, first[entry.segment], machine))
     return Execution(
         clock_hz=machine.clock_hz,
-        engines=_engines(machine),
+        engines=_engines(machine, pairs=any(event.engine == _SECOND for event in events)),
         events=tuple(events),
         bounds=_BOUNDS,
         buffers=walk.buffers(end),
@@ -91,7 +92,11 @@ def program_execution(program: Program) -> Execution:
     )
 
 
-def _engines(machine: Machine) -> tuple[Engine, ...]:
+_SECOND = "npu_1"
+"""What reports call the second PE, while it works on another command than the first."""
+
+
+def _engines(machine: Machine, *, pairs: bool) -> tuple[Engine, ...]:
     pes = machine.slices // PE_SLICES
     # Fused PEs take each command at the same time, each on its own slices, from one stream of DMA.
     npu = "PE" if pes == 1 else f"PE {' + '.join(map(str, range(pes)))}"
@@ -101,10 +106,12 @@ def _engines(machine: Machine) -> tuple[Engine, ...]:
         "vector": "vector engine",
         "commit": "commit unit",
     }
-    return (
+    engines = (
         Engine("dma", "DMA", {"dma": "DRAM transfer"}, machine.io_queue_depth),
         Engine("npu", f"{npu}, {machine.slices} slices", units, machine.operand_queue_depth),
     )
+    # Units are shown once: those of both PEs.
+    return (*engines, Engine(_SECOND, "PE 1 beside PE 0")) if pairs else engines
 
 
 def _command(program: Program, entry: TimelineEntry) -> tuple[NpuSegment, Command]:
@@ -137,7 +144,7 @@ def _event(
         segment=entry.segment,
         command=entry.command,
         kind=type(command).__name__.lower(),
-        engine=entry.engine,
+        engine=_SECOND if is_beside(command) else entry.engine,
         layer=command.layer,
         start=entry.start,
         free=entry.start + cost.occupancy,

@@ -276,7 +276,7 @@ def _whole(place: SramPlace) -> Sequence[object]:
     """What two windows of one buffer have in common."""
     if isinstance(place, SramFlat):
         return place.address, place.size, place.slice_bytes
-    layout = place.images, place.slices, place.order
+    layout = place.first, place.images, place.slices, place.order
     return place.address, place.shape, *layout, place.element
 
 

@@ -20,6 +20,7 @@ from furiosa_ir.backends.warboy.planning.decisions import take_decisions
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
 from furiosa_ir.backends.warboy.planning.layout_choice import LayoutModel
+from furiosa_ir.backends.warboy.planning.pairs import paired
 from furiosa_ir.backends.warboy.planning.pinning import SegmentPlan, plan_program
 from furiosa_ir.backends.warboy.planning.remarks import tell_copies, tell_shared_weights
 from furiosa_ir.backends.warboy.planning.storage import StorageMap, assign_storage
@@ -130,7 +131,13 @@ def prepare(
         model.layouts = decisions.layouts(storage.buffers, machine)
     cycles = {k: model.cost(k) for k in tasks}
     workload = Workload(
-        tasks, storage.copies, storage.buffers, model.layouts, cycles, overlap=overlap
+        tasks,
+        storage.copies,
+        storage.buffers,
+        model.layouts,
+        cycles,
+        paired(tasks, storage.buffers, machine),
+        overlap=overlap,
     )
     if heard():
         tell_copies(kernels, storage.copies)
@@ -169,14 +176,16 @@ def _write(prepared: Prepared, plan: SegmentPlan, machine: Machine) -> None:
             capacity=plan.capacity,
             slice=machine.slice_bytes,
         )
+    kernels = plan.sram.kernels
+    second = {kernel.result.buffer for kernel in kernels.values() if kernel.beside}
     buffers = tuple(
-        Buffer(s.shape, s.element, x.slices, x.order, storage.allocation(index), x.images)
-        for index, (s, x) in enumerate(zip(storage.buffers, workload.layouts, strict=True))
+        Buffer(s.shape, s.element, x.slices, x.order, storage.allocation(b), x.images, b in second)
+        for b, (s, x) in enumerate(zip(storage.buffers, workload.layouts, strict=True))
     )
     memory = MemoryPlan(buffers, plan.sram.live_ranges)
     prepared.function.attributes[MEMORY] = MemoryAttr(memory)
     for k, op in enumerate(prepared.kernels):
-        op.plan = PlanAttr(storage.copies[k] if k in storage.copies else plan.sram.kernels[k])
+        op.plan = PlanAttr(storage.copies[k] if k in storage.copies else kernels[k])
 
 
 def make_task(number: int, kernel: KernelOp, storage: StorageMap) -> Task:
@@ -202,4 +211,5 @@ def make_task(number: int, kernel: KernelOp, storage: StorageMap) -> Task:
         tuple(roles.get(i, "") for i in range(len(bindings))),
         tuple(instruction_of(op).name for op in kernel.operations[geometry.kind != "vector" :]),
         kernel,
+        kernel.beside is not None,
     )

@@ -16,6 +16,8 @@ None of them changes an operation; passes do, in `passes/`.
 | `geometry` | a kernel's loops; which windows of its operands a tile of its result reads |
 | `buffers` | what a buffer holds, and which tensors are it or a window of it |
 | `dram_runs` | what a buffer is in DRAM where no one stride says where its channels lie |
+| `pairs` | which kernels run at the same time, one on each PE |
+| `pair_choice` | which should, and the order that has them next to each other |
 | `copy_plans` | how a copy in DRAM is carried out: an alias, a kernel that stores there, moves |
 | `storage` | the buffers, places and DRAM allocations of a whole function |
 | `decisions` | what of a plan is free, as data: of a search, or tried by hand |

@@ -98,31 +98,37 @@ def sram_areas(
     """All areas of a run: live ranges, then each kernel's parameters and stages, slot by slot.
 
     Prefetched parameters are needed from the kernel on during which they are loaded; pinned ones
-    are no areas of a run (`pinned_places`).
+    are no areas of a run (`pinned_places`). What one of two kernels that run at the same time needs
+    is needed during both.
 
     Args:
         memory: the function's buffers and live ranges.
         kernels: kernel number -> its plan.
         machine: the target.
     """
+    beside = {k for k, plan in kernels.items() if plan.beside}
+
+    def during(size: int, first: int, last: int) -> Interval:
+        return Interval(size, first - (first in beside), last + (last + 1 in beside))
+
     areas: list[Area] = []
     taken = _taken(memory, kernels)
     for number, live in enumerate(memory.live_ranges):
         buffer = memory.buffers[live.buffer]
         shape = (-(-buffer.shape[0] // buffer.images), *buffer.shape[1:])
         size = sram_bytes(shape, buffer.element, buffer.slices, buffer.order, machine)
-        interval = Interval(size, live.first, live.last)
+        interval = during(size, live.first, live.last)
         areas.append(Area("live_range", number, 0, interval, taken.get(number)))
     for k, plan in kernels.items():
         first = k - plan.prefetch
         for operand in () if plan.pinned else range(len(plan.operands)):
             size, slots = parameter_slots(plan, operand, machine)
-            areas += [Area("parameter", k, operand, Interval(size, first, k))] * slots
+            areas += [Area("parameter", k, operand, during(size, first, k))] * slots
         for operand, binding in enumerate((*plan.operands, plan.result)):
             if isinstance(binding, OperandBinding) and binding.stage is not None:
                 s, element = binding.stage, memory.buffers[binding.buffer].element
                 size = sram_bytes(s.shape, element, s.slices, s.order, machine)
-                areas += [Area("stage", k, operand, Interval(size, k, k))] * s.slots
+                areas += [Area("stage", k, operand, during(size, k, k))] * s.slots
     return areas
 
 

@@ -25,6 +25,7 @@ from furiosa_ir.backends.warboy.planning.layouts import (
     layouts,
     narrow_layouts,
 )
+from furiosa_ir.backends.warboy.planning.pairs import paired
 from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
 
 SMALL_PROGRAM = 128
@@ -101,7 +102,11 @@ class LayoutModel:
             k: known.kinds.setdefault((*_kind(task), *self._wholes(task)), next(known.numbers))
             for k, task in tasks.items()
         }
-        self.layouts = [self._first_guess(storage, machine) for storage in storages]
+        pairs = paired(tasks, storages, machine)
+        both = (*pairs, *pairs.values())
+        self._in_one_pe = {tasks[k].result.buffer for k in both}
+        self._one = replace(machine, num_slices=PE_SLICES) if both else machine
+        self.layouts = [self._first_guess(b, machine) for b in range(len(storages))]
         self._smallest: dict[int, int] = {}
         self._tiles: dict[int, tuple[Layout, SramTile]] = {}
         self._bindings = {
@@ -109,7 +114,9 @@ class LayoutModel:
             for k, task in tasks.items()
         }
 
-    def _first_guess(self, storage: Storage, machine: Machine) -> Layout:
+    def _first_guess(self, buffer: int, machine: Machine) -> Layout:
+        storage = self._storages[buffer]
+        machine = self._one if buffer in self._in_one_pe else machine
         dots = [k for k in storage.writers if self._tasks[k].geometry.kind in DOTS]
         orders = [wanted_order(self._tasks[k].geometry, machine) for k in storage.readers]
         unit = machine.mac_height if dots else 1
@@ -144,6 +151,7 @@ class LayoutModel:
             slices: how many there are to lie in; None: the machine's.
         """
         storage = self._storages[buffer]
+        slices = PE_SLICES if buffer in self._in_one_pe else slices
         smallest, found = self._candidates(storage.shape, storage.element, slices)
         self._smallest[buffer] = smallest
         return found
@@ -180,7 +188,7 @@ class LayoutModel:
                 self._improve_alike(buffer)
             return
         one = replace(machine, num_slices=PE_SLICES)
-        self.layouts = [self._first_guess(storage, one) for storage in self._storages]
+        self.layouts = [self._first_guess(b, one) for b in range(len(self._storages))]
         for buffer in range(len(self._storages)):
             self.improve(buffer, self.candidates(buffer, PE_SLICES))
         for buffer in range(len(self._storages)):
@@ -195,7 +203,7 @@ class LayoutModel:
         """Takes the best layout for one buffer: where all around it is as it was, the same."""
         candidates = self.candidates(buffer)
         around = [(self._kinds[k], self._others(k, buffer)) for k in self.around(buffer)]
-        key = (self._apart, self.layouts[buffer], *around)
+        key = (self._apart, buffer in self._in_one_pe, self.layouts[buffer], *around)
         known = self._best.get(key)
         if known is None:
             self.improve(buffer, candidates)
@@ -248,14 +256,19 @@ class LayoutModel:
             cost = self._costs[self._kinds[k]] = KernelCost(command, self._machine)
         return cost
 
-    def alone(self, k: int) -> tuple[int, Layout]:
-        """(cycles, layout) of a kernel whose result has a buffer of its own, in the best layout."""
+    def alone(self, k: int, slices: int | None = None) -> tuple[int, Layout]:
+        """(cycles, layout) of a kernel whose result has a buffer of its own, in the best layout.
+
+        Args:
+            k: its number.
+            slices: how many there are for the result to lie in; None: the machine's.
+        """
         task = self._tasks[k]
         operands = [self._tile(p) for p in task.operands if p is not None]
         extent, element, cost = task.result.extent, task.elements[-1], self._cost(k, operands)
         found = [
             (cost.cycles_at(operands, whole_tile(extent, layout, element)), layout)
-            for layout in self._candidates(extent, element)[1]
+            for layout in self._candidates(extent, element, slices)[1]
         ]
         return min(found, key=lambda each: (each[0], each[1].slice_bytes))
 

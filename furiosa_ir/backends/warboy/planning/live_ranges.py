@@ -171,7 +171,8 @@ def _run(sweep: _Sweep) -> SramPlan:
     workload = sweep.workload
     sweep.valid = {b for b, s in enumerate(workload.storages) if not s.made}
     for k in sorted({*workload.tasks, *workload.copies}):
-        _release(sweep, k)
+        # What the first of a pair reads, it may still read while the second writes.
+        _release(sweep, workload.pairs.get(k, k))
         if k in workload.tasks:
             _place(sweep, workload.tasks[k])
         else:
@@ -404,6 +405,8 @@ def _try(
 
 def _spared(sweep: _Sweep, task: Task, resident: frozenset[int]) -> tuple[int, int | None]:
     """(bytes of a slice that are not needed if the result takes an operand's place, which one)."""
+    if task.number in sweep.workload.pairs:
+        return 0, None  # it lies on the other PE than what it would take the place of
     number = in_place_operand(task, sweep.workload.storages, sweep.workload.layouts)
     binding = None if number is None else task.operands[number]
     if binding is None or binding.buffer not in resident or binding.buffer in sweep.owed:
@@ -458,7 +461,18 @@ def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
         ahead,
         split.in_place,
         k in sweep.pins,
+        _is_beside(sweep, task, split),
     )
+
+
+def _is_beside(sweep: _Sweep, task: Task, split: Split) -> bool:
+    """Whether it and the kernel in front of it run at the same time: in a step each, in SRAM."""
+    first = sweep.plans.get(sweep.workload.pairs.get(task.number, -1))
+    if first is None or any(split.stages) or split.tile != task.geometry.result:
+        return False
+    bindings = (*first.operands, first.result)
+    staged = any(isinstance(b, OperandBinding) and b.stage is not None for b in bindings)
+    return not staged and first.tile == first.result.extent
 
 
 def _is_scattered(sweep: _Sweep, task: Task) -> bool:

@@ -111,15 +111,15 @@ def first_load(task: Task, workload: Workload, tile: Shape4, machine: Machine) -
 
 def hidden_before(workload: Workload, task: Task) -> float:
     """Cycles that the NPU works before a kernel: so long may loads for it take."""
-    return sum(cycles for k, cycles in workload.cycles.items() if k < task.number)
+    return float(sum(workload.worked(k) for k in workload.cycles if k < task.number))
 
 
 def hidden_behind(workload: Workload, task: Task, pins: Collection[int], machine: Machine) -> float:
     """Cycles that the NPU works behind a kernel while DMA is free for that kernel's stores."""
     total = 0.0
-    for k, cycles in workload.cycles.items() if workload.overlap else ():
+    for k in workload.cycles if workload.overlap else ():
         if k > task.number:
-            later = workload.tasks[k]
+            later, cycles = workload.tasks[k], workload.worked(k)
             busy = 0.0
             if k not in pins:
                 parameters = [p for p in later.geometry.parameters if p is not None]

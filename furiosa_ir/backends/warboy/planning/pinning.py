@@ -191,7 +191,7 @@ def _fit(
         if limits.stays and _spills(workload, sram):
             raise CompilationFailure("something leaves SRAM that has to stay")
         buffers = tuple(
-            Buffer(s.shape, s.element, layout.slices, layout.order, None, layout.images)
+            Buffer(s.shape, s.element, layout.slices, layout.order, None, layout.images, False)
             for s, layout in zip(workload.storages, workload.layouts, strict=True)
         )
         areas = sram_areas(MemoryPlan(buffers, sram.live_ranges), sram.kernels, machine)

@@ -67,11 +67,13 @@ def run_cycles(workload: Workload, plan: SramPlan, machine: Machine) -> float:
         work, moved = kernel_cycles(task, kernel, workload, machine)
         count = steps(task.geometry, kernel.tile)
         later = filled * (1 - first_load(task, workload, kernel.tile, machine)) if filled else 0.0
-        starts[k] = start = max(npu, ready - later)
+        free = starts[k - 1] if kernel.beside else npu
+        starts[k] = start = max(free, ready - later)
         work = max(work, later + work / count)
         # Nobody waits for the store of what lies in SRAM.
         waits = moved if any(_stages(kernel)) else 0.0
-        npu = start + max(work, waits) + min(work, waits) / count
+        end = start + max(work, waits) + min(work, waits) / count
+        npu = max(npu, end) if kernel.beside else end
         if moved:
             dma = max(dma, start) + moved
         if k in spills:

@@ -38,6 +38,7 @@ class Task:
         roles: for each operand "weight", "bias" or "".
         opcodes: of the instructions of its vector program.
         op: the kernel itself, which errors and remarks name.
+        beside: it may run at the same time as the kernel in front of it (`pairs`).
     """
 
     number: int
@@ -48,6 +49,7 @@ class Task:
     roles: tuple[str, ...]
     opcodes: tuple[str, ...]
     op: KernelOp
+    beside: bool = False
 
     @cached_property
     def reads(self) -> frozenset[int]:

@@ -45,7 +45,7 @@ def while_moved(
             while left > 0 and used.get(last + 1, limit) + size <= limit:
                 last += 1
                 used[last] += size
-                left -= workload.cycles.get(last, 0)
+                left -= workload.worked(last)
         yield replace(live, last=last)
 
 
@@ -72,7 +72,7 @@ def _loaded_early(
                 first -= 1
                 if used.get(first, limit) + size > limit:
                     break
-                worked += workload.cycles.get(first, 0)
+                worked += workload.worked(first)
                 wait = behind[first] + takes - worked
                 if wait < min(least, takes):
                     best, least = first, wait
@@ -94,5 +94,5 @@ def _stores_left(
             task = workload.tasks[k]
             storage = workload.storages[task.result.buffer]
             stored = buffer_cycles(storage, machine) if plans[k].store else 0
-            left = max(left + stored - workload.cycles.get(k, 0), 0.0)
+            left = max(left + stored - workload.worked(k), 0.0)
     return found

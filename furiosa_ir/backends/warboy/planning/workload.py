@@ -21,6 +21,7 @@ class Workload:
         storages: all buffers.
         layouts: of each buffer.
         cycles: kernel number -> cycles in one step, with its buffers in SRAM.
+        pairs: kernel number -> the one in front of it that may run at the same time.
         overlap: whether loads of inputs and stores of outputs may be hidden (`overlap`).
     """
 
@@ -29,4 +30,9 @@ class Workload:
     storages: Sequence[Storage]
     layouts: Sequence[Layout]
     cycles: Mapping[int, int]
+    pairs: Mapping[int, int]
     overlap: bool = True
+
+    def worked(self, k: int) -> int:
+        """Cycles for which the NPU works on kernel k and not on the one in front of it as well."""
+        return 0 if k in self.pairs else self.cycles.get(k, 0)

@@ -101,7 +101,10 @@ class Space:
                 large = is_large_output(workload, last)
                 store = machine.dma_descriptor_cycles if large else buffer_cycles(made, machine)
                 latencies += 1
-            total += load + sum(kernels.values()) + store + latencies * machine.dma_latency_cycles
+            work = sum(kernels.values())
+            # Of two at the same time, only the longer one takes time.
+            work -= sum(min(kernels[a], kernels[b]) for b, a in workload.pairs.items())
+            total += load + work + store + latencies * machine.dma_latency_cycles
         return total
 
     def _least_of(self, number: int) -> dict[int, int]:

@@ -12,6 +12,7 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     Move,
     OperandBinding,
     ParameterBinding,
+    Runs,
     Stage,
 )
 from furiosa_ir.backends.warboy.machine import Machine
@@ -24,8 +25,8 @@ from furiosa_ir.backends.warboy.planning.workload import Workload
 _TYPES: dict[str, type[Any]] = {
     each.__name__: each
     for each in (
-        *(Allocation, CopyPlan, Move, OperandBinding, ParameterBinding, Stage, Machine, Storage),
-        *(Geometry, WindowShape, Layout, Workload, Task),
+        *(Allocation, CopyPlan, Move, OperandBinding, ParameterBinding, Runs, Stage, Machine),
+        *(Storage, Geometry, WindowShape, Layout, Workload, Task),
     )
 }
 _COLLECTIONS: dict[str, type[Any]] = {"list": list, "tuple": tuple, "frozenset": frozenset}

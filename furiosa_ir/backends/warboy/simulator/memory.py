@@ -188,7 +188,7 @@ class TileAccess:
         for first_h, blocks_h, inner_h, rows in cuts(h0, eh, block_h):
             channel = 0
             for first_c, blocks_c, inner_c, channels in cuts(c0, ec, block_c):
-                offset = tile.address + (first_h * co + first_c) * slice_stride
+                offset = tile.address + (tile.first + first_h * co + first_c) * slice_stride
                 offset += n0 * step_n + inner_h * step_h + w0 * step_w + inner_c * step_c
                 self.blocks.append(
                     Block(

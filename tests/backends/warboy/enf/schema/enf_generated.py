@@ -137,7 +137,7 @@ class SramTile(object):
 
     @classmethod
     def SizeOf(cls):
-        return 60
+        return 64
 
     # SramTile
     def Init(self, buf, pos):
@@ -235,9 +235,13 @@ class SramTile(object):
     def Element(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(57))
     # SramTile
     def Images(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(58))
+    # SramTile
+    def First(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(60))
 
-def CreateSramTile(builder, address, shape, slices, offset, extent, order, element, images):
-    builder.Prep(4, 60)
+def CreateSramTile(builder, address, shape, slices, offset, extent, order, element, images, first):
+    builder.Prep(4, 64)
+    builder.Pad(2)
+    builder.PrependUint16(first)
     builder.PrependUint16(images)
     builder.PrependUint8(element)
     builder.PrependUint8(order)
@@ -270,6 +274,7 @@ class SramTileT(object):
         order = 0,
         element = 0,
         images = 0,
+        first = 0,
     ):
         self.address = address  # type: int
         self.shape = shape  # type: Optional[List[int]]
@@ -279,6 +284,7 @@ class SramTileT(object):
         self.order = order  # type: int
         self.element = element  # type: int
         self.images = images  # type: int
+        self.first = first  # type: int
 
     @classmethod
     def InitFromBuf(cls, buf, pos):
@@ -333,10 +339,11 @@ class SramTileT(object):
         self.order = sramTile.Order()
         self.element = sramTile.Element()
         self.images = sramTile.Images()
+        self.first = sramTile.First()
 
     # SramTileT
     def Pack(self, builder):
-        return CreateSramTile(builder, self.address, self.shape, self.slices, self.offset, self.extent, self.order, self.element, self.images)
+        return CreateSramTile(builder, self.address, self.shape, self.slices, self.offset, self.extent, self.order, self.element, self.images, self.first)
 
 
 class SramFlat(object):
@@ -976,10 +983,11 @@ class LoadTile(object):
         return obj
 
 
-def CreateLoadTile(builder, source_address, source_extent, source_strides, source_region, source_element, target_address, target_shape, target_slices, target_offset, target_extent, target_order, target_element, target_images):
+def CreateLoadTile(builder, source_address, source_extent, source_strides, source_region, source_element, target_address, target_shape, target_slices, target_offset, target_extent, target_order, target_element, target_images, target_first):
     builder.Prep(8, 128)
-    builder.Pad(4)
-    builder.Prep(4, 60)
+    builder.Prep(4, 64)
+    builder.Pad(2)
+    builder.PrependUint16(target_first)
     builder.PrependUint16(target_images)
     builder.PrependUint8(target_element)
     builder.PrependUint8(target_order)
@@ -1047,7 +1055,7 @@ class LoadTileT(object):
 
     # LoadTileT
     def Pack(self, builder):
-        return CreateLoadTile(builder, self.source.address, self.source.extent, self.source.strides, self.source.region, self.source.element, self.target.address, self.target.shape, self.target.slices, self.target.offset, self.target.extent, self.target.order, self.target.element, self.target.images)
+        return CreateLoadTile(builder, self.source.address, self.source.extent, self.source.strides, self.source.region, self.source.element, self.target.address, self.target.shape, self.target.slices, self.target.offset, self.target.extent, self.target.order, self.target.element, self.target.images, self.target.first)
 
 
 class LoadFlat(object):
@@ -1154,7 +1162,7 @@ class Store(object):
         return obj
 
 
-def CreateStore(builder, source_address, source_shape, source_slices, source_offset, source_extent, source_order, source_element, source_images, target_address, target_extent, target_strides, target_region, target_element):
+def CreateStore(builder, source_address, source_shape, source_slices, source_offset, source_extent, source_order, source_element, source_images, source_first, target_address, target_extent, target_strides, target_region, target_element):
     builder.Prep(8, 128)
     builder.Prep(8, 64)
     builder.Pad(6)
@@ -1165,8 +1173,9 @@ def CreateStore(builder, source_address, source_shape, source_slices, source_off
     for _idx0 in range(4 , 0, -1):
         builder.PrependInt32(target_extent[_idx0-1])
     builder.PrependUint64(target_address)
-    builder.Pad(4)
-    builder.Prep(4, 60)
+    builder.Prep(4, 64)
+    builder.Pad(2)
+    builder.PrependUint16(source_first)
     builder.PrependUint16(source_images)
     builder.PrependUint8(source_element)
     builder.PrependUint8(source_order)
@@ -1225,7 +1234,7 @@ class StoreT(object):
 
     # StoreT
     def Pack(self, builder):
-        return CreateStore(builder, self.source.address, self.source.shape, self.source.slices, self.source.offset, self.source.extent, self.source.order, self.source.element, self.source.images, self.target.address, self.target.extent, self.target.strides, self.target.region, self.target.element)
+        return CreateStore(builder, self.source.address, self.source.shape, self.source.slices, self.source.offset, self.source.extent, self.source.order, self.source.element, self.source.images, self.source.first, self.target.address, self.target.extent, self.target.strides, self.target.region, self.target.element)
 
 
 class Copy(object):
@@ -1326,7 +1335,7 @@ class Vector(object):
 
     @classmethod
     def SizeOf(cls):
-        return 68
+        return 72
 
     # Vector
     def Init(self, buf, pos):
@@ -1338,22 +1347,24 @@ class Vector(object):
         return obj
 
     # Vector
-    def Operands(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(60))
+    def Operands(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(64))
     # Vector
-    def Parameters(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(62))
+    def Parameters(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(66))
     # Vector
-    def Instructions(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(64))
+    def Instructions(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(68))
     # Vector
-    def Beside(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(66))
+    def Beside(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(70))
 
-def CreateVector(builder, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, operands, parameters, instructions, beside):
-    builder.Prep(4, 68)
+def CreateVector(builder, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, result_first, operands, parameters, instructions, beside):
+    builder.Prep(4, 72)
     builder.Pad(1)
     builder.PrependBool(beside)
     builder.PrependUint16(instructions)
     builder.PrependUint16(parameters)
     builder.PrependUint16(operands)
-    builder.Prep(4, 60)
+    builder.Prep(4, 64)
+    builder.Pad(2)
+    builder.PrependUint16(result_first)
     builder.PrependUint16(result_images)
     builder.PrependUint8(result_element)
     builder.PrependUint8(result_order)
@@ -1420,7 +1431,7 @@ class VectorT(object):
 
     # VectorT
     def Pack(self, builder):
-        return CreateVector(builder, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.operands, self.parameters, self.instructions, self.beside)
+        return CreateVector(builder, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.result.first, self.operands, self.parameters, self.instructions, self.beside)
 
 
 class Dot(object):
@@ -1428,7 +1439,7 @@ class Dot(object):
 
     @classmethod
     def SizeOf(cls):
-        return 232
+        return 240
 
     # Dot
     def Init(self, buf, pos):
@@ -1441,31 +1452,31 @@ class Dot(object):
 
     # Dot
     def Result(self, obj):
-        obj.Init(self._tab.Bytes, self._tab.Pos + 60)
+        obj.Init(self._tab.Bytes, self._tab.Pos + 64)
         return obj
 
     # Dot
     def Weight(self, obj):
-        obj.Init(self._tab.Bytes, self._tab.Pos + 120)
+        obj.Init(self._tab.Bytes, self._tab.Pos + 128)
         return obj
 
     # Dot
     def Bias(self, obj):
-        obj.Init(self._tab.Bytes, self._tab.Pos + 136)
+        obj.Init(self._tab.Bytes, self._tab.Pos + 144)
         return obj
 
     # Dot
     def WeightShape(self, j = None):
         if j is None:
-            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(152 + i * 4)) for i in range(self.WeightShapeLength())]
+            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(160 + i * 4)) for i in range(self.WeightShapeLength())]
         elif j >= 0 and j < self.WeightShapeLength():
-            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(152 + j * 4))
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(160 + j * 4))
         else:
             return None
 
     # Dot
     def WeightShapeAsNumpy(self):
-        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 152, self.WeightShapeLength())
+        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 160, self.WeightShapeLength())
 
     # Dot
     def WeightShapeLength(self):
@@ -1478,15 +1489,15 @@ class Dot(object):
     # Dot
     def Strides(self, j = None):
         if j is None:
-            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(168 + i * 4)) for i in range(self.StridesLength())]
+            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(176 + i * 4)) for i in range(self.StridesLength())]
         elif j >= 0 and j < self.StridesLength():
-            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(168 + j * 4))
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(176 + j * 4))
         else:
             return None
 
     # Dot
     def StridesAsNumpy(self):
-        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 168, self.StridesLength())
+        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 176, self.StridesLength())
 
     # Dot
     def StridesLength(self):
@@ -1499,15 +1510,15 @@ class Dot(object):
     # Dot
     def Dilations(self, j = None):
         if j is None:
-            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(176 + i * 4)) for i in range(self.DilationsLength())]
+            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(184 + i * 4)) for i in range(self.DilationsLength())]
         elif j >= 0 and j < self.DilationsLength():
-            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(176 + j * 4))
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(184 + j * 4))
         else:
             return None
 
     # Dot
     def DilationsAsNumpy(self):
-        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 176, self.DilationsLength())
+        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 184, self.DilationsLength())
 
     # Dot
     def DilationsLength(self):
@@ -1520,15 +1531,15 @@ class Dot(object):
     # Dot
     def InputDilation(self, j = None):
         if j is None:
-            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(184 + i * 4)) for i in range(self.InputDilationLength())]
+            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(192 + i * 4)) for i in range(self.InputDilationLength())]
         elif j >= 0 and j < self.InputDilationLength():
-            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(184 + j * 4))
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(192 + j * 4))
         else:
             return None
 
     # Dot
     def InputDilationAsNumpy(self):
-        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 184, self.InputDilationLength())
+        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 192, self.InputDilationLength())
 
     # Dot
     def InputDilationLength(self):
@@ -1541,15 +1552,15 @@ class Dot(object):
     # Dot
     def Pads(self, j = None):
         if j is None:
-            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(192 + i * 4)) for i in range(self.PadsLength())]
+            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(200 + i * 4)) for i in range(self.PadsLength())]
         elif j >= 0 and j < self.PadsLength():
-            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(192 + j * 4))
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(200 + j * 4))
         else:
             return None
 
     # Dot
     def PadsAsNumpy(self):
-        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 192, self.PadsLength())
+        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 200, self.PadsLength())
 
     # Dot
     def PadsLength(self):
@@ -1560,28 +1571,28 @@ class Dot(object):
         return False
 
     # Dot
-    def Group(self): return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(208))
+    def Group(self): return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(216))
     # Dot
-    def XZp(self): return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(212))
+    def XZp(self): return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(220))
     # Dot
-    def WeightZp(self): return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(216))
+    def WeightZp(self): return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(224))
     # Dot
-    def Operands(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(220))
+    def Operands(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(228))
     # Dot
-    def Parameters(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(222))
+    def Parameters(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(230))
     # Dot
-    def Instructions(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(224))
+    def Instructions(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(232))
     # Dot
-    def HasWeight(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(226))
+    def HasWeight(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(234))
     # Dot
-    def HasBias(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(227))
+    def HasBias(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(235))
     # Dot
-    def Batched(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(228))
+    def Batched(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(236))
     # Dot
-    def Beside(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(229))
+    def Beside(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(237))
 
-def CreateDot(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, x_images, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, weight_address, weight_sliceBytes, weight_size, bias_address, bias_sliceBytes, bias_size, weightShape, strides, dilations, inputDilation, pads, group, xZp, weightZp, operands, parameters, instructions, hasWeight, hasBias, batched, beside):
-    builder.Prep(8, 232)
+def CreateDot(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, x_images, x_first, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, result_first, weight_address, weight_sliceBytes, weight_size, bias_address, bias_sliceBytes, bias_size, weightShape, strides, dilations, inputDilation, pads, group, xZp, weightZp, operands, parameters, instructions, hasWeight, hasBias, batched, beside):
+    builder.Prep(8, 240)
     builder.Pad(2)
     builder.PrependBool(beside)
     builder.PrependBool(batched)
@@ -1611,7 +1622,9 @@ def CreateDot(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order
     builder.PrependUint64(weight_size)
     builder.PrependUint32(weight_sliceBytes)
     builder.PrependUint32(weight_address)
-    builder.Prep(4, 60)
+    builder.Prep(4, 64)
+    builder.Pad(2)
+    builder.PrependUint16(result_first)
     builder.PrependUint16(result_images)
     builder.PrependUint8(result_element)
     builder.PrependUint8(result_order)
@@ -1624,7 +1637,9 @@ def CreateDot(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order
     for _idx0 in range(4 , 0, -1):
         builder.PrependInt32(result_shape[_idx0-1])
     builder.PrependUint32(result_address)
-    builder.Prep(4, 60)
+    builder.Prep(4, 64)
+    builder.Pad(2)
+    builder.PrependUint16(x_first)
     builder.PrependUint16(x_images)
     builder.PrependUint8(x_element)
     builder.PrependUint8(x_order)
@@ -1766,7 +1781,7 @@ class DotT(object):
 
     # DotT
     def Pack(self, builder):
-        return CreateDot(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.x.images, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.weight.address, self.weight.sliceBytes, self.weight.size, self.bias.address, self.bias.sliceBytes, self.bias.size, self.weightShape, self.strides, self.dilations, self.inputDilation, self.pads, self.group, self.xZp, self.weightZp, self.operands, self.parameters, self.instructions, self.hasWeight, self.hasBias, self.batched, self.beside)
+        return CreateDot(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.x.images, self.x.first, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.result.first, self.weight.address, self.weight.sliceBytes, self.weight.size, self.bias.address, self.bias.sliceBytes, self.bias.size, self.weightShape, self.strides, self.dilations, self.inputDilation, self.pads, self.group, self.xZp, self.weightZp, self.operands, self.parameters, self.instructions, self.hasWeight, self.hasBias, self.batched, self.beside)
 
 
 class Pool(object):
@@ -1774,7 +1789,7 @@ class Pool(object):
 
     @classmethod
     def SizeOf(cls):
-        return 172
+        return 180
 
     # Pool
     def Init(self, buf, pos):
@@ -1787,21 +1802,21 @@ class Pool(object):
 
     # Pool
     def Result(self, obj):
-        obj.Init(self._tab.Bytes, self._tab.Pos + 60)
+        obj.Init(self._tab.Bytes, self._tab.Pos + 64)
         return obj
 
     # Pool
     def Window(self, j = None):
         if j is None:
-            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(120 + i * 4)) for i in range(self.WindowLength())]
+            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(128 + i * 4)) for i in range(self.WindowLength())]
         elif j >= 0 and j < self.WindowLength():
-            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(120 + j * 4))
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(128 + j * 4))
         else:
             return None
 
     # Pool
     def WindowAsNumpy(self):
-        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 120, self.WindowLength())
+        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 128, self.WindowLength())
 
     # Pool
     def WindowLength(self):
@@ -1814,15 +1829,15 @@ class Pool(object):
     # Pool
     def Strides(self, j = None):
         if j is None:
-            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(128 + i * 4)) for i in range(self.StridesLength())]
+            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(136 + i * 4)) for i in range(self.StridesLength())]
         elif j >= 0 and j < self.StridesLength():
-            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(128 + j * 4))
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(136 + j * 4))
         else:
             return None
 
     # Pool
     def StridesAsNumpy(self):
-        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 128, self.StridesLength())
+        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 136, self.StridesLength())
 
     # Pool
     def StridesLength(self):
@@ -1835,15 +1850,15 @@ class Pool(object):
     # Pool
     def Dilations(self, j = None):
         if j is None:
-            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(136 + i * 4)) for i in range(self.DilationsLength())]
+            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(144 + i * 4)) for i in range(self.DilationsLength())]
         elif j >= 0 and j < self.DilationsLength():
-            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(136 + j * 4))
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(144 + j * 4))
         else:
             return None
 
     # Pool
     def DilationsAsNumpy(self):
-        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 136, self.DilationsLength())
+        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 144, self.DilationsLength())
 
     # Pool
     def DilationsLength(self):
@@ -1856,15 +1871,15 @@ class Pool(object):
     # Pool
     def Pads(self, j = None):
         if j is None:
-            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(144 + i * 4)) for i in range(self.PadsLength())]
+            return [self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(152 + i * 4)) for i in range(self.PadsLength())]
         elif j >= 0 and j < self.PadsLength():
-            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(144 + j * 4))
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(152 + j * 4))
         else:
             return None
 
     # Pool
     def PadsAsNumpy(self):
-        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 144, self.PadsLength())
+        return self._tab.GetArrayAsNumpy(flatbuffers.number_types.Int32Flags, self._tab.Pos + 152, self.PadsLength())
 
     # Pool
     def PadsLength(self):
@@ -1875,20 +1890,20 @@ class Pool(object):
         return False
 
     # Pool
-    def XZp(self): return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(160))
+    def XZp(self): return self._tab.Get(flatbuffers.number_types.Int32Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(168))
     # Pool
-    def Operands(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(164))
+    def Operands(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(172))
     # Pool
-    def Parameters(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(166))
+    def Parameters(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(174))
     # Pool
-    def Instructions(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(168))
+    def Instructions(self): return self._tab.Get(flatbuffers.number_types.Uint16Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(176))
     # Pool
-    def Kind(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(170))
+    def Kind(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(178))
     # Pool
-    def Beside(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(171))
+    def Beside(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(179))
 
-def CreatePool(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, x_images, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, window, strides, dilations, pads, xZp, operands, parameters, instructions, kind, beside):
-    builder.Prep(4, 172)
+def CreatePool(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_order, x_element, x_images, x_first, result_address, result_shape, result_slices, result_offset, result_extent, result_order, result_element, result_images, result_first, window, strides, dilations, pads, xZp, operands, parameters, instructions, kind, beside):
+    builder.Prep(4, 180)
     builder.PrependBool(beside)
     builder.PrependUint8(kind)
     builder.PrependUint16(instructions)
@@ -1903,7 +1918,9 @@ def CreatePool(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_orde
         builder.PrependInt32(strides[_idx0-1])
     for _idx0 in range(2 , 0, -1):
         builder.PrependInt32(window[_idx0-1])
-    builder.Prep(4, 60)
+    builder.Prep(4, 64)
+    builder.Pad(2)
+    builder.PrependUint16(result_first)
     builder.PrependUint16(result_images)
     builder.PrependUint8(result_element)
     builder.PrependUint8(result_order)
@@ -1916,7 +1933,9 @@ def CreatePool(builder, x_address, x_shape, x_slices, x_offset, x_extent, x_orde
     for _idx0 in range(4 , 0, -1):
         builder.PrependInt32(result_shape[_idx0-1])
     builder.PrependUint32(result_address)
-    builder.Prep(4, 60)
+    builder.Prep(4, 64)
+    builder.Pad(2)
+    builder.PrependUint16(x_first)
     builder.PrependUint16(x_images)
     builder.PrependUint8(x_element)
     builder.PrependUint8(x_order)
@@ -2029,7 +2048,7 @@ class PoolT(object):
 
     # PoolT
     def Pack(self, builder):
-        return CreatePool(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.x.images, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.window, self.strides, self.dilations, self.pads, self.xZp, self.operands, self.parameters, self.instructions, self.kind, self.beside)
+        return CreatePool(builder, self.x.address, self.x.shape, self.x.slices, self.x.offset, self.x.extent, self.x.order, self.x.element, self.x.images, self.x.first, self.result.address, self.result.shape, self.result.slices, self.result.offset, self.result.extent, self.result.order, self.result.element, self.result.images, self.result.first, self.window, self.strides, self.dilations, self.pads, self.xZp, self.operands, self.parameters, self.instructions, self.kind, self.beside)
 
 
 class Command(object):
@@ -2412,7 +2431,7 @@ class NpuSegment(object):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(28))
         if o != 0:
             x = self._tab.Vector(o)
-            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 68
+            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 72
             obj = Vector()
             obj.Init(self._tab.Bytes, x)
             return obj
@@ -2435,7 +2454,7 @@ class NpuSegment(object):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(30))
         if o != 0:
             x = self._tab.Vector(o)
-            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 232
+            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 240
             obj = Dot()
             obj.Init(self._tab.Bytes, x)
             return obj
@@ -2458,7 +2477,7 @@ class NpuSegment(object):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(32))
         if o != 0:
             x = self._tab.Vector(o)
-            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 172
+            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 180
             obj = Pool()
             obj.Init(self._tab.Bytes, x)
             return obj
@@ -2481,7 +2500,7 @@ class NpuSegment(object):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(34))
         if o != 0:
             x = self._tab.Vector(o)
-            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 60
+            x += flatbuffers.number_types.UOffsetTFlags.py_type(j) * 64
             obj = SramTile()
             obj.Init(self._tab.Bytes, x)
             return obj
@@ -2687,25 +2706,25 @@ def NpuSegmentAddVectors(builder, vectors):
     builder.PrependUOffsetTRelativeSlot(12, flatbuffers.number_types.UOffsetTFlags.py_type(vectors), 0)
 
 def NpuSegmentStartVectorsVector(builder, numElems):
-    return builder.StartVector(68, numElems, 4)
+    return builder.StartVector(72, numElems, 4)
 
 def NpuSegmentAddDots(builder, dots):
     builder.PrependUOffsetTRelativeSlot(13, flatbuffers.number_types.UOffsetTFlags.py_type(dots), 0)
 
 def NpuSegmentStartDotsVector(builder, numElems):
-    return builder.StartVector(232, numElems, 8)
+    return builder.StartVector(240, numElems, 8)
 
 def NpuSegmentAddPools(builder, pools):
     builder.PrependUOffsetTRelativeSlot(14, flatbuffers.number_types.UOffsetTFlags.py_type(pools), 0)
 
 def NpuSegmentStartPoolsVector(builder, numElems):
-    return builder.StartVector(172, numElems, 4)
+    return builder.StartVector(180, numElems, 4)
 
 def NpuSegmentAddOperands(builder, operands):
     builder.PrependUOffsetTRelativeSlot(15, flatbuffers.number_types.UOffsetTFlags.py_type(operands), 0)
 
 def NpuSegmentStartOperandsVector(builder, numElems):
-    return builder.StartVector(60, numElems, 4)
+    return builder.StartVector(64, numElems, 4)
 
 def NpuSegmentAddParameters(builder, parameters):
     builder.PrependUOffsetTRelativeSlot(16, flatbuffers.number_types.UOffsetTFlags.py_type(parameters), 0)

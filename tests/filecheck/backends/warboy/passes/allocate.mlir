@@ -17,6 +17,6 @@ builtin.module attributes {graph.source = "tflite"} {
 
 // CHECK:         warboy.addresses = #warboy.addresses<memory_addresses(live_ranges = (160, 96, 160), allocations = (0, -1, 0), sram_bytes = 224, workspace_bytes = 256,
 // CHECK-NEXT:    inputs = (0), outputs = (0), sram_bound = 224, workspace_bound = 256)>} {
-// CHECK:         prefetch = 0, in_place = none, pinned = true)>, addresses = #warboy.addresses<kernel_addresses(parameters = ((), (0), (32), (64)),
-// CHECK-NEXT:    stages = ((), (), (), (), ()))>}
-// CHECK:         prefetch = 0, in_place = none, pinned = false)>, addresses = #warboy.addresses<kernel_addresses(parameters = (()), stages = ((), ()))>}
+// CHECK:         prefetch = 0, in_place = none, pinned = true, beside = false)>,
+// CHECK-NEXT:        addresses = #warboy.addresses<kernel_addresses(parameters = ((), (0), (32), (64)), stages = ((), (), (), (), ()))>}
+// CHECK:         prefetch = 0, in_place = none, pinned = false, beside = false)>, addresses = #warboy.addresses<kernel_addresses(parameters = (()), stages = ((), ()))>}

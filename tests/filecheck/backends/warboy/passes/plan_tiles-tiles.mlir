@@ -15,5 +15,5 @@ builtin.module attributes {graph.source = "tflite"} {
 
 // CHECK:         stage = stage(shape = (1, 114, 448, 64), slices = (32, 2), order = "HWC", slots = 2)), parameter_binding(
 // CHECK:         stage = stage(shape = (1, 112, 448, 64), slices = (4, 16), order = "HCW", slots = 2)), tile = (1, 112, 448, 64), whole = (), store = true, prefetch = 0,
-// CHECK-NEXT:    in_place = none, pinned = true)>, addresses = #warboy.addresses<kernel_addresses(parameters = ((), (0), (576), (608)),
-// CHECK-NEXT:    stages = ((640, 57984), (), (), (), (115328, 165504)))>}
+// CHECK-NEXT:    in_place = none, pinned = true, beside = false)>,
+// CHECK-NEXT:        addresses = #warboy.addresses<kernel_addresses(parameters = ((), (0), (576), (608)), stages = ((640, 57984), (), (), (), (115328, 165504)))>}

@@ -8,8 +8,8 @@ func.func private @npu_0(%x : tensor<1x4x6x2xi8>) -> tensor<1x2x4x6xi8> attribut
   func.return %y : tensor<1x2x4x6xi8>
 }
 // CHECK-LABEL: func.func private @npu_0
-// CHECK:         allocation = allocation(kind = "argument", index = 0, offset = 0, strides = (0, 12, 2, 1), size = 48, runs = ()), images = 1)
-// CHECK:         allocation = allocation(kind = "result", index = 0, offset = 0, strides = (0, 6, 1, 24), size = 48, runs = ()), images = 1)
+// CHECK:         allocation = allocation(kind = "argument", index = 0, offset = 0, strides = (0, 12, 2, 1), size = 48, runs = ()), images = 1
+// CHECK:         allocation = allocation(kind = "result", index = 0, offset = 0, strides = (0, 6, 1, 24), size = 48, runs = ()), images = 1
 // CHECK-NOT:     warboy.copy
 // CHECK:         [[T:%.+]] = ftensor.transpose %x
 // CHECK-NEXT:    warboy.pool %x_1 = [[T]] {views = #warboy.views<("NCHW") -> "NCHW">,

@@ -15,18 +15,18 @@ builtin.module attributes {graph.source = "tflite"} {
 }
 
 // CHECK:         warboy.memory = #warboy.memory<memory_plan(buffers = (buffer(shape = (1, 8, 8, 4), element = 1, slices = (8, 4), order = "HCW",
-// CHECK-NEXT:    allocation = allocation(kind = "argument", index = 0, offset = 0, strides = (0, 32, 4, 1), size = 256, runs = ()), images = 1),
+// CHECK-NEXT:    allocation = allocation(kind = "argument", index = 0, offset = 0, strides = (0, 32, 4, 1), size = 256, runs = ()), images = 1, half = false),
 // CHECK-NEXT:    buffer(shape = (1, 8, 8, 8), element = 1, slices = (8, 4), order = "HCW",
-// CHECK-NEXT:    allocation = allocation(kind = "own", index = 0, offset = 0, strides = (0, 64, 8, 1), size = 512, runs = ()), images = 1),
+// CHECK-NEXT:    allocation = allocation(kind = "own", index = 0, offset = 0, strides = (0, 64, 8, 1), size = 512, runs = ()), images = 1, half = false),
 // CHECK-NEXT:    buffer(shape = (1, 4, 4, 8), element = 1, slices = (4, 4), order = "HCW",
-// CHECK-NEXT:    allocation = allocation(kind = "result", index = 0, offset = 0, strides = (0, 32, 8, 1), size = 128, runs = ()), images = 1)),
+// CHECK-NEXT:    allocation = allocation(kind = "result", index = 0, offset = 0, strides = (0, 32, 8, 1), size = 128, runs = ()), images = 1, half = false)),
 // CHECK-NEXT:    live_ranges = (live_range(buffer = 0, first = 0, last = 0, filled = true, spilled = false),
 // CHECK-NEXT:    live_range(buffer = 1, first = 0, last = 1, filled = false, spilled = false),
 // CHECK-NEXT:    live_range(buffer = 2, first = 1, last = 1, filled = false, spilled = false)))>, furiosa.target = "warboy"} {
 // CHECK:         plan = #warboy.plan<kernel_plan(operands = (operand_binding(buffer = 0, offset = (0, 0, 0, 0), extent = (1, 8, 8, 4), stage = none),
 // CHECK-NEXT:    parameter_binding(size = 32, by_channel = true), parameter_binding(size = 4, by_channel = false), parameter_binding(size = 1, by_channel = false)),
 // CHECK-NEXT:    result = operand_binding(buffer = 1, offset = (0, 0, 0, 0), extent = (1, 8, 8, 8), stage = none), tile = (1, 8, 8, 8), whole = (), store = false,
-// CHECK-NEXT:    prefetch = 0, in_place = none, pinned = true)>} : tensor<1x8x8x8xi8> {
+// CHECK-NEXT:    prefetch = 0, in_place = none, pinned = true, beside = false)>} : tensor<1x8x8x8xi8> {
 // CHECK:         plan = #warboy.plan<kernel_plan(operands = (operand_binding(buffer = 1, offset = (0, 0, 0, 0), extent = (1, 8, 8, 8), stage = none)),
 // CHECK-NEXT:    result = operand_binding(buffer = 2, offset = (0, 0, 0, 0), extent = (1, 4, 4, 8), stage = none), tile = (1, 4, 4, 8), whole = (), store = true,
-// CHECK-NEXT:    prefetch = 0, in_place = none, pinned = false)>} : tensor<1x4x4x8xi8> {
+// CHECK-NEXT:    prefetch = 0, in_place = none, pinned = false, beside = false)>} : tensor<1x4x4x8xi8> {
