@@ -11,7 +11,8 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
-from furiosa_ir.dialects.graph.base import constant_of
+from furiosa_ir.dialects.graph.base import constant_of, quantization_of
+from furiosa_ir.dialects.graph.contraction import is_litert
 from furiosa_ir.dialects.graph.convolution import ConvOp
 from furiosa_ir.dialects.graph.movement import ConcatOp, ReshapeOp, TransposeOp
 from furiosa_ir.dialects.graph.reduction import NormalizedExpOp
@@ -51,10 +52,14 @@ def rows_of_concat(op: NormalizedExpOp, x: ConcatOp, rw: Rewrite) -> SSAValue | 
 
 @rule
 def rows_of_filters(op: NormalizedExpOp, x: ReshapeOp, rw: Rewrite) -> SSAValue | None:
-    """softmax(reshape(conv(x, w))) = softmax of conv(x, w[:n]), conv(x, w[n:]), each a batch.
+    """softmax(reshape(conv(x, w))) = softmax(conv(x, w[:n])) beside softmax(conv(x, w[n:])).
 
     Where a row of channels holds several of softmax, as the anchors of a detector's head; if only
-    the network's outputs want the result. A part has `least-part` elements or more.
+    the network's outputs want the result. A part of an image has `least-part` elements or more.
+
+    Of one image each part goes to its place in the result by itself: rows lie apart there, one
+    axis more. Of several, what is moved so would be moved image by image, and the parts are put
+    together as channels, which takes place in SRAM.
     """
     last = len(shape_of(x.result)) - 1
     least = cast("HoistRowFunctions", rw.options).least_part
@@ -65,32 +70,33 @@ def rows_of_filters(op: NormalizedExpOp, x: ReshapeOp, rw: Rewrite) -> SSAValue 
     rw.fuse_locations(conv, *([transpose] if transpose is not None else []))
     row, shape = shape_of(x.result)[-1], shape_of(x.x)
     element, rank = element_of(x.x), len(shape)
-    parts: list[SSAValue] = []
+    count, out = shape[-1] // row, element_of(op.result)
+    passed(op, "rows", "each of its {parts} rows of channels has filters of its own", parts=count)
+    made: list[SSAValue] = []
     for first in range(0, shape[-1], row):
         weight = _part(conv.weight, conv.weight_channel_axis, first, row, rw)
         bias = None if conv.bias is None else _part(conv.bias, 0, first, row, rw)
-        parts += clone_with(rw, conv, [conv.x, weight, bias], element)
-    passed(op, "rows", "its {parts} rows of channels are a batch", parts=len(parts))
-    batch = rw.emit(ConcatOp, [parts], [element], axis=0)
-    if transpose is not None:
-        batch = rw.emit(TransposeOp, [batch], [element], perm=transpose.perm)
-    element = element_of(op.result)
-    (made,) = clone_with(rw, op, [batch], element, axis=rank - 1)
-    inwards = [*range(1, rank - 1), 0, rank - 1]
-    back = rw.emit(TransposeOp, [made], [element], perm=inwards)
-    return rw.emit(ReshapeOp, [back], [element], shape=x.shape)
+        (part,) = clone_with(rw, conv, [conv.x, weight, bias], element)
+        if transpose is not None:
+            part = rw.emit(TransposeOp, [part], [element], perm=transpose.perm)
+        (part,) = clone_with(rw, op, [part], out, axis=rank - 1)
+        if shape[0] == 1:
+            part = rw.emit(ReshapeOp, [part], [out], shape=[*shape[:-1], 1, row])
+        made.append(part)
+    whole = rw.emit(ConcatOp, [made], [out], axis=rank - 1)
+    return rw.emit(ReshapeOp, [whole], [out], shape=x.shape)
 
 
 def _filters(x: ReshapeOp, least: int) -> tuple[ConvOp, TransposeOp | None] | None:
-    """The convolution of one image whose channels are split into rows, and the transpose behind it.
+    """The convolution whose channels are split into rows, and the transpose behind it.
 
     None if it is another reshape, or somebody else reads what it reshapes.
     """
     shape, row = shape_of(x.x), shape_of(x.result)[-1:]
-    if len(shape) < 3 or not row or row[0] == 0 or shape[0] != 1 or not x.only_moves:
+    if len(shape) < 3 or not row or row[0] == 0 or shape[0] == 0 or not x.only_moves:
         return None
     parts, rest = divmod(shape[-1], row[0])
-    if rest or not 1 < parts <= _MOST_PARTS or prod(shape) // parts < least:
+    if rest or not 1 < parts <= _MOST_PARTS or prod(shape[1:]) // parts < least:
         return None
     value, transpose, last = x.x, None, len(shape) - 1
     if isinstance(value.owner, TransposeOp) and value.owner.only_moves:
@@ -103,8 +109,16 @@ def _filters(x: ReshapeOp, least: int) -> tuple[ConvOp, TransposeOp | None] | No
     if not isinstance(conv, ConvOp) or conv.channel_axis != last or conv.group.value.data != 1:
         return None
     fixed = all(v is None or constant_of(v) is not None for v in (conv.weight, conv.bias))
-    readers = (x.result, value)
-    return (conv, transpose) if fixed and all(map(has_one_reader, readers)) else None
+    if not fixed or _has_one_factor(conv):
+        return None
+    return (conv, transpose) if all(map(has_one_reader, (x.result, value))) else None
+
+
+def _has_one_factor(conv: ConvOp) -> bool:
+    """Whether filters lose their factors apart: LiteRT scales all of uint8 data by the first's."""
+    x, weight = quantization_of(conv.x), quantization_of(conv.weight)
+    apart = weight is not None and weight.axis is not None
+    return apart and x is not None and x.storage == "u8" and is_litert(conv)
 
 
 def _part(value: SSAValue, axis: int, first: int, count: int, rw: Rewrite) -> SSAValue:
@@ -155,14 +169,13 @@ class HoistRowFunctions(RewritePass):
     becomes, of %a = graph.conv %x, %w,
 
         %1 = graph.conv %x, %w_0 : tensor<1x32x32x81>     // the first 81 filters
+        %2 = graph.softmax %1 {axis = 3}
+        %3 = graph.reshape %2 : tensor<1x32x32x1x81>
         ...
-        %5 = graph.conv %x, %w_4 : tensor<1x32x32x81>
-        %6 = graph.concat %1, %2, %3, %4, %5 {axis = 0} : tensor<5x32x32x81>
-        %7 = graph.softmax %6 {axis = 3}
-        %8 = graph.transpose %7 {perm = array<i64: 1, 2, 0, 3>} : tensor<32x32x5x81>
-        %9 = graph.reshape %8 : tensor<1x5120x81>
+        %16 = graph.concat %3, %6, %9, %12, %15 {axis = 3} : tensor<1x32x32x5x81>
+        %17 = graph.reshape %16 : tensor<1x5120x81>
         ...
-        %20 = graph.concat %9, %19 {axis = 1} : tensor<1x6400x81>
+        %35 = graph.concat %17, %34 {axis = 1} : tensor<1x6400x81>
 
     Where a row lies must not matter to how it is computed, so LiteRT's default kernels stay out of
     it, as in `graph-sink-movement`.

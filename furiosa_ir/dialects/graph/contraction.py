@@ -85,14 +85,14 @@ class BiasedOp(ContractionOp):
         fits = len(scales) in (1, len(unit)) or len(unit) == 1
         if fits and np.allclose(scales, unit, rtol=SAME_BIAS_SCALE, atol=0):
             return
-        if not _is_litert(self):
+        if not is_litert(self):
             raise VerificationFailure(
                 f"{self.name}: the bias has the scale {scales[0]:.9g}, x and weight make "
                 f"{unit[0]:.9g}; the accumulator has one unit"
             )
 
 
-def _is_litert(op: Operation) -> bool:
+def is_litert(op: Operation) -> bool:
     """Whether LiteRT's kernels say what a network means: they take a bias for a sum."""
     parent = op
     while (above := parent.parent_op()) is not None:

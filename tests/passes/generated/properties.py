@@ -114,10 +114,11 @@ def first_joined(p: Properties) -> list[int]:
 
 
 def rows_of_rows(p: Properties) -> list[int]:
-    """A shape of rows, of which the last axis holds several, where it can."""
+    """A shape of rows, of which the last axis holds several, where it can; a batch's or of all."""
     last = p.shape[-1]
     row = p.draw.choice([n for n in range(1, last) if last % n == 0] or [max(last, 1)])
-    return [1, prod(p.shape) // row, row]
+    images = p.draw.choice([1, p.shape[0]]) or 1
+    return [images, prod(p.shape) // (images * row), row]
 
 
 def factors_of(p: Properties) -> list[int]:

@@ -106,7 +106,7 @@ GROWTH: Mapping[str, Growth] = {
     "move_of_cast": Growth(2, _EACH),
     "pad_of_transpose": Growth(1, _SHARED),
     "rows_of_concat": Growth(2, _EACH),
-    "rows_of_filters": Growth(24, "a convolution for each of 8 rows at most, its filters and bias"),
+    "rows_of_filters": Growth(44, "a convolution and its softmax for each of 8 rows at most"),
     "product_of_flattened": Growth(2, "a transpose, and a reshape, of which a window has none"),
     "quantize_of_concat": Growth(2, _QUANTIZED),
     "quantize_of_extremum": Growth(1, _QUANTIZED),
