@@ -16,8 +16,8 @@ from tests.backends.warboy.segments import check, small_machine
 from tests.draws import draws
 
 
-def random_network(seed: int, length: int, layout: str):
-    """A function that emits `length` random operations on images."""
+def random_network(seed: int, length: int, layout: str, most: int = 6000):
+    """A function that emits `length` random operations on images, of `most` elements or fewer."""
 
     def build(emit: Emitter, args: list[SSAValue]):
         rng = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def random_network(seed: int, length: int, layout: str):
                 y = p.transpose(x, *swapped)
             else:
                 y = p.lookup(x)
-            if np.prod(shape_of(y)) <= 6000:
+            if np.prod(shape_of(y)) <= most:
                 values.append(y)
         chosen = [v for v in values[len(args) :] if not v.uses]
         return chosen or values[-1:]

@@ -15,7 +15,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import KernelOp, VectorOp, make_
 from furiosa_ir.backends.warboy.dialect.plan import KernelViews
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.plan_tiles import PlanTiles, make_tasks
-from furiosa_ir.backends.warboy.planning.decisions import DECISIONS
+from furiosa_ir.backends.warboy.planning.decisions import DECISIONS, limited_slices
 from furiosa_ir.backends.warboy.planning.part_copies import PartCopy, part_copies
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
@@ -70,7 +70,7 @@ def copy_parts(function: FuncOp, machine: Machine) -> None:
     if not any(isinstance(op, movement.ConcatOp) for op in block.ops):
         return
     kernels, tasks, storage = make_tasks(function, machine)
-    for each in part_copies(tasks, storage.buffers, machine):
+    for each in part_copies(tasks, storage.buffers, machine, slices=limited_slices(function)):
         _copy(kernels[each.kernel], each)
 
 

@@ -16,7 +16,11 @@ from furiosa_ir.backends.warboy.dialect.plan import Buffer, MemoryPlan, OperandB
 from furiosa_ir.backends.warboy.dialect.vector_operations import instruction_of
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.assigned_views import read_views
-from furiosa_ir.backends.warboy.planning.decisions import take_decisions
+from furiosa_ir.backends.warboy.planning.decisions import (
+    limit_slices,
+    limited_slices,
+    take_decisions,
+)
 from furiosa_ir.backends.warboy.planning.geometry import element_bytes, kernel_geometry
 from furiosa_ir.backends.warboy.planning.kernel_views import weight_operands
 from furiosa_ir.backends.warboy.planning.layout_choice import LayoutModel
@@ -124,7 +128,8 @@ def prepare(
     for buffer in range(len(storage.buffers)):
         storage.allocation(buffer)
     decisions = take_decisions(function)
-    model = LayoutModel(tasks, storage.buffers, machine, apart=apart)
+    slices = limited_slices(function)
+    model = LayoutModel(tasks, storage.buffers, machine, apart=apart, slices=slices)
     if decisions is None:
         model.improve_all()
     else:
@@ -184,6 +189,7 @@ def _write(prepared: Prepared, plan: SegmentPlan, machine: Machine) -> None:
     )
     memory = MemoryPlan(buffers, plan.sram.live_ranges)
     prepared.function.attributes[MEMORY] = MemoryAttr(memory)
+    limit_slices(prepared.function, None)  # which the plan says now
     for k, op in enumerate(prepared.kernels):
         op.plan = PlanAttr(storage.copies[k] if k in storage.copies else kernels[k])
 

@@ -5,6 +5,7 @@ None of them changes an operation; passes do, in `passes/`.
 | module | question |
 |---|---|
 | `images` | whether a segment works image by image; its operations for fewer images |
+| `batch_rewrite` | the images of a segment in several passes |
 | `bands` | which columns of which tensors a band of a group of kernels reads, makes and keeps |
 | `band_choice` | which groups work band by band, and in how many bands |
 | `band_rewrite` | a group once more for each of its bands |
@@ -20,7 +21,7 @@ None of them changes an operation; passes do, in `passes/`.
 | `pair_choice` | which should, and the order that has them next to each other |
 | `copy_plans` | how a copy in DRAM is carried out: an alias, a kernel that stores there, moves |
 | `storage` | the buffers, places and DRAM allocations of a whole function |
-| `decisions` | what of a plan is free, as data: of a search, or tried by hand |
+| `decisions` | what of a plan is free, as data: of a search, of a trial, or tried by hand |
 | `layouts`, `layout_choice` | over how many slices a buffer goes, in which order; the fastest |
 | `part_copies` | which parts of a buffer are better computed elsewhere and copied there |
 | `workload` | what the planner of a segment works on |

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from xdsl.dialects.builtin import StringAttr
+from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir.backends.warboy.machine import Machine
@@ -109,3 +109,29 @@ def take_decisions(function: FuncOp) -> Decisions | None:
     if not isinstance(attribute, StringAttr):
         raise CompilationFailure(f"'{DECISIONS}' is no text")
     return Decisions.from_json(attribute.data)
+
+
+SLICES = "warboy.slices"
+"""Of a function until it is planned: how many slices its plan may use, where not the machine's."""
+
+
+def limit_slices(function: FuncOp, slices: int | None) -> None:
+    """Has a function planned in so many slices; None: in the machine's."""
+    if slices is None:
+        function.attributes.pop(SLICES, None)
+    else:
+        function.attributes[SLICES] = IntegerAttr(slices, i64)
+
+
+def limited_slices(function: FuncOp) -> int | None:
+    """How many slices a function's plan may use; None: the machine's.
+
+    Raises:
+        CompilationFailure: the attribute is no positive number.
+    """
+    attribute = function.attributes.get(SLICES)
+    if attribute is None:
+        return None
+    if not isinstance(attribute, IntegerAttr) or attribute.value.data < 1:
+        raise CompilationFailure(f"'{SLICES}' is no positive number")
+    return attribute.value.data

@@ -90,8 +90,9 @@ class LayoutModel:
         machine: Machine,
         *,
         apart: bool = True,
+        slices: int | None = None,
     ) -> None:
-        self._apart = apart
+        self._apart, self._slices = apart, slices
         self._tasks = tasks
         self._storages = storages
         self._machine = machine
@@ -106,7 +107,8 @@ class LayoutModel:
         both = (*pairs, *pairs.values())
         self._in_one_pe = {tasks[k].result.buffer for k in both}
         self._one = replace(machine, num_slices=PE_SLICES) if both else machine
-        self.layouts = [self._first_guess(b, machine) for b in range(len(storages))]
+        within = machine if slices is None else replace(machine, num_slices=slices)
+        self.layouts = [self._first_guess(b, within) for b in range(len(storages))]
         self._smallest: dict[int, int] = {}
         self._tiles: dict[int, tuple[Layout, SramTile]] = {}
         self._bindings = {
@@ -160,7 +162,8 @@ class LayoutModel:
         self, shape: Shape4, element: int, slices: int | None = None
     ) -> tuple[int, Sequence[Layout]]:
         machine = self._machine
-        slices, spare = slices or machine.slices, machine.slice_bytes // SPACIOUS
+        slices = slices or self._slices or machine.slices
+        spare = machine.slice_bytes // SPACIOUS
         return _candidates(shape, element, slices, machine.line_bytes, spare, self._apart)
 
     def waste(self, buffer: int) -> float:
@@ -183,7 +186,8 @@ class LayoutModel:
         differ.
         """
         machine = self._machine
-        if machine.slices <= PE_SLICES or not self._is_small():
+        is_one = self._slices is not None or machine.slices <= PE_SLICES
+        if is_one or not self._is_small():
             for buffer in range(len(self._storages)):
                 self._improve_alike(buffer)
             return

@@ -46,7 +46,11 @@ class PartCopy:
 
 
 def part_copies(
-    tasks: Mapping[int, Task], storages: Sequence[Storage], machine: Machine
+    tasks: Mapping[int, Task],
+    storages: Sequence[Storage],
+    machine: Machine,
+    *,
+    slices: int | None = None,
 ) -> list[PartCopy]:
     """The kernels whose results are to be copied, in order.
 
@@ -54,6 +58,7 @@ def part_copies(
         tasks: the kernels of a segment.
         storages: its buffers, with readers and writers.
         machine: the target.
+        slices: how many the plan may use; None: the machine's.
     """
     shared = [
         number
@@ -62,7 +67,7 @@ def part_copies(
     ]
     if not shared:
         return []
-    model = LayoutModel(tasks, storages, machine)
+    model = LayoutModel(tasks, storages, machine, slices=slices)
     model.improve_all()
     room = _Room(storages, model.layouts, machine)
     return sorted(

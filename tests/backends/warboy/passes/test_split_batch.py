@@ -10,8 +10,9 @@ from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
+from furiosa_ir.backends.warboy.passes.batch_choice import best_way
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
-from furiosa_ir.backends.warboy.passes.split_batch import best_parts, split_batch
+from furiosa_ir.backends.warboy.planning.batch_rewrite import split_batch
 from furiosa_ir.backends.warboy.planning.images import image_work
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.lowering.registry import Emitter
@@ -114,9 +115,10 @@ def chain(e: Emitter, a: list[SSAValue]) -> SSAValue:
 
 @pytest.mark.parametrize(("slice_bytes", "parts"), [(16384, 1), (3072, 4)])
 def test_a_batch_is_split_where_its_activations_do_not_fit(slice_bytes: int, parts: int) -> None:
-    function = build_function([[4, 8, 12, 12]], chain)
+    function = build_function([[4, 8, 10, 10]], chain)
     fuse_kernels(function)
-    assert best_parts(function, image_work(function), small_machine(slice_bytes)) == parts
+    way = best_way(function, image_work(function), small_machine(slice_bytes))
+    assert way.parts == parts
     assert kernels(function) == 4
 
 

@@ -17,7 +17,6 @@ from furiosa_ir.backends.warboy.dialect.segment import kernels_of
 from furiosa_ir.backends.warboy.enf.records import DramTile, Load, NpuSegment, Store
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.fuse_kernels import fuse_kernels
-from furiosa_ir.backends.warboy.passes.split_batch import split_batch
 from furiosa_ir.backends.warboy.passes.split_columns import (
     best_groups,
     may_spill,
@@ -27,6 +26,7 @@ from furiosa_ir.backends.warboy.passes.split_columns import (
 from furiosa_ir.backends.warboy.planning.assigned_views import read_views
 from furiosa_ir.backends.warboy.planning.band_rewrite import group_of, split_columns
 from furiosa_ir.backends.warboy.planning.bands import NoBands
+from furiosa_ir.backends.warboy.planning.batch_rewrite import split_batch
 from furiosa_ir.backends.warboy.planning.images import image_work
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.shaped_operation import shape_of
@@ -40,8 +40,8 @@ from tests.draws import draws
 Draw = Callable[[int, int], int]
 
 
-def columns_network(seed: int, length: int, layout: str) -> Build:
-    """Random operations that leave columns what they are, but for a few."""
+def columns_network(seed: int, length: int, layout: str, most: int = 8000) -> Build:
+    """Random operations of `most` elements or fewer that leave columns what they are, but few."""
 
     def build(emit: Emitter, args: list[SSAValue]) -> list[SSAValue]:
         rng = np.random.default_rng(seed)
@@ -78,7 +78,7 @@ def columns_network(seed: int, length: int, layout: str) -> Build:
                     y = p.concat(c, x, same[int(rng.integers(len(same)))])
                 case _:
                     y = p.lookup(x)
-            if shape_of(y)[w] > 1 and np.prod(shape_of(y)) <= 8000:
+            if shape_of(y)[w] > 1 and np.prod(shape_of(y)) <= most:
                 values.append(y)
         chosen = [v for v in values[len(args) :] if not v.uses]
         return chosen or [p.lookup(values[0])]
