@@ -57,9 +57,8 @@ def rows_of_filters(op: NormalizedExpOp, x: ReshapeOp, rw: Rewrite) -> SSAValue 
     Where a row of channels holds several of softmax, as the anchors of a detector's head; if only
     the network's outputs want the result. A part of an image has `least-part` elements or more.
 
-    Of one image each part goes to its place in the result by itself: rows lie apart there, one
-    axis more. Of several, what is moved so would be moved image by image, and the parts are put
-    together as channels, which takes place in SRAM.
+    Of one image the parts are a batch, stored row by row where they belong. Of several that would
+    move each image by itself, and parts are put together as channels, in SRAM.
     """
     last = len(shape_of(x.result)) - 1
     least = cast("HoistRowFunctions", rw.options).least_part
@@ -72,18 +71,22 @@ def rows_of_filters(op: NormalizedExpOp, x: ReshapeOp, rw: Rewrite) -> SSAValue 
     element, rank = element_of(x.x), len(shape)
     count, out = shape[-1] // row, element_of(op.result)
     passed(op, "rows", "each of its {parts} rows of channels has filters of its own", parts=count)
-    made: list[SSAValue] = []
+    parts: list[SSAValue] = []
     for first in range(0, shape[-1], row):
         weight = _part(conv.weight, conv.weight_channel_axis, first, row, rw)
         bias = None if conv.bias is None else _part(conv.bias, 0, first, row, rw)
-        (part,) = clone_with(rw, conv, [conv.x, weight, bias], element)
-        if transpose is not None:
-            part = rw.emit(TransposeOp, [part], [element], perm=transpose.perm)
-        (part,) = clone_with(rw, op, [part], out, axis=rank - 1)
-        if shape[0] == 1:
-            part = rw.emit(ReshapeOp, [part], [out], shape=[*shape[:-1], 1, row])
-        made.append(part)
-    whole = rw.emit(ConcatOp, [made], [out], axis=rank - 1)
+        parts += clone_with(rw, conv, [conv.x, weight, bias], element)
+    if shape[0] == 1:
+        parts = [rw.emit(ConcatOp, [parts], [element], axis=0)]
+    if transpose is not None:
+        perm = transpose.perm
+        parts = [rw.emit(TransposeOp, [part], [element], perm=perm) for part in parts]
+    made = [clone_with(rw, op, [part], out, axis=rank - 1)[0] for part in parts]
+    if shape[0] == 1:
+        inwards = [*range(1, rank - 1), 0, rank - 1]
+        whole = rw.emit(TransposeOp, made, [out], perm=inwards)
+    else:
+        whole = rw.emit(ConcatOp, [made], [out], axis=rank - 1)
     return rw.emit(ReshapeOp, [whole], [out], shape=x.shape)
 
 
@@ -169,13 +172,18 @@ class HoistRowFunctions(RewritePass):
     becomes, of %a = graph.conv %x, %w,
 
         %1 = graph.conv %x, %w_0 : tensor<1x32x32x81>     // the first 81 filters
-        %2 = graph.softmax %1 {axis = 3}
-        %3 = graph.reshape %2 : tensor<1x32x32x1x81>
         ...
-        %16 = graph.concat %3, %6, %9, %12, %15 {axis = 3} : tensor<1x32x32x5x81>
-        %17 = graph.reshape %16 : tensor<1x5120x81>
+        %5 = graph.conv %x, %w_4 : tensor<1x32x32x81>
+        %6 = graph.concat %1, %2, %3, %4, %5 {axis = 0} : tensor<5x32x32x81>
+        %7 = graph.softmax %6 {axis = 3}
+        %8 = graph.transpose %7 {perm = array<i64: 1, 2, 0, 3>} : tensor<32x32x5x81>
+        %9 = graph.reshape %8 : tensor<1x5120x81>
         ...
-        %35 = graph.concat %17, %34 {axis = 1} : tensor<1x6400x81>
+        %20 = graph.concat %9, %19 {axis = 1} : tensor<1x6400x81>
+
+    and of two images each convolution has a softmax of its own, and %9 is a reshape of
+
+        %8 = graph.concat %3, %4, %5, %6, %7 {axis = 3} : tensor<2x32x32x405>
 
     Where a row lies must not matter to how it is computed, so LiteRT's default kernels stay out of
     it, as in `graph-sink-movement`.

@@ -31,9 +31,9 @@ def run_cycles(shape: list[int], build: Build, target: str) -> int:
     fuse_kernels(function)
     work = image_work(function)
     take(function, work, best_way(function, work, machine))
-    cycles = trial(function, machine)
-    assert cycles is not None
-    return cycles
+    run = trial(function, machine)
+    assert run is not None
+    return run.cycles
 
 
 def check_never_slower(build: Callable[[int], Build], shape: Callable[[int], list[int]]) -> None:

@@ -1,7 +1,7 @@
 // RUN: furiosa-opt %s -p graph-hoist-row-functions{least-part=8} | filecheck %s
 
 // The head of a detector: of two maps, each of two rows of three channels. Of the first, which is
-// large enough, each row gets its own filters, and goes to its place by itself.
+// large enough, each row gets its own filters and is one of a batch.
 
 !x = !quant.uniform<i8:f32, 0.5:3>
 !w = !quant.uniform<i8:f32:0, {0.5, 0.25, 0.125, 1.0, 2.0, 4.0}>
@@ -20,14 +20,12 @@ func.func private @heads(%x: tensor<1x2x2x1x!x>, %b: tensor<1x1x1x6x!y>) -> tens
 // CHECK-LABEL: func.func private @heads
 // CHECK:         [[W0:%.+]] = graph.constant #graph.blob<i8 [3, 1, 1, 1] (1, 2, 3)> : tensor<3x1x1x1x!quant.uniform<i8:f32:0, {0.5, 0.25, 0.125}>>
 // CHECK-NEXT:    [[C0:%.+]] = graph.conv %x, [[W0]]{{.*}} : tensor<1x2x2x3x
-// CHECK-NEXT:    [[S0:%.+]] = graph.softmax [[C0]] {axis = 3}
-// CHECK-NEXT:    [[R0:%.+]] = graph.reshape [[S0]] : tensor<1x2x2x1x3x
 // CHECK-NEXT:    [[W1:%.+]] = graph.constant #graph.blob<i8 [3, 1, 1, 1] (4, 5, 6)> : tensor<3x1x1x1x!quant.uniform<i8:f32:0, {1.0, 2.0, 4.0}>>
 // CHECK-NEXT:    [[C1:%.+]] = graph.conv %x, [[W1]]{{.*}} : tensor<1x2x2x3x
-// CHECK-NEXT:    [[S1:%.+]] = graph.softmax [[C1]] {axis = 3}
-// CHECK-NEXT:    [[R1:%.+]] = graph.reshape [[S1]] : tensor<1x2x2x1x3x
-// CHECK-NEXT:    [[C:%.+]] = graph.concat [[R0]], [[R1]] {axis = 3} : tensor<1x2x2x2x3x
-// CHECK-NEXT:    [[R:%.+]] = graph.reshape [[C]] : tensor<1x8x3x
+// CHECK-NEXT:    [[C:%.+]] = graph.concat [[C0]], [[C1]] {axis = 0} : tensor<2x2x2x3x
+// CHECK-NEXT:    [[S:%.+]] = graph.softmax [[C]] {axis = 3}
+// CHECK-NEXT:    [[T:%.+]] = graph.transpose [[S]] {perm = array<i64: 1, 2, 0, 3>} : tensor<2x2x2x3x
+// CHECK-NEXT:    [[R:%.+]] = graph.reshape [[T]] : tensor<1x8x3x
 // CHECK:         [[SB:%.+]] = graph.softmax
 // CHECK-NEXT:    graph.concat [[R]], [[SB]] {axis = 1}
 
@@ -43,10 +41,10 @@ func.func private @images(%x: tensor<2x1x2x2x!x>) -> tensor<2x8x3x!p> attributes
 }
 // CHECK-LABEL: func.func private @images
 // CHECK:         [[C0:%.+]] = graph.conv {{.*}} : tensor<2x3x2x2x
-// CHECK-NEXT:    [[T0:%.+]] = graph.transpose [[C0]]
-// CHECK-NEXT:    [[S0:%.+]] = graph.softmax [[T0]] {axis = 3}
 // CHECK:         [[C1:%.+]] = graph.conv {{.*}} : tensor<2x3x2x2x
+// CHECK-NEXT:    [[T0:%.+]] = graph.transpose [[C0]]
 // CHECK-NEXT:    [[T1:%.+]] = graph.transpose [[C1]]
+// CHECK-NEXT:    [[S0:%.+]] = graph.softmax [[T0]] {axis = 3}
 // CHECK-NEXT:    [[S1:%.+]] = graph.softmax [[T1]] {axis = 3}
 // CHECK-NEXT:    [[C:%.+]] = graph.concat [[S0]], [[S1]] {axis = 3} : tensor<2x2x2x6x
 // CHECK-NEXT:    graph.reshape [[C]] : tensor<2x8x3x

@@ -32,6 +32,9 @@ VIEW = "warboy.view"
 PART = "warboy.part"
 """Attribute of kernels that are parts of one: its number. They are one layer of a program."""
 
+GROUP = "warboy.group"
+"""Attribute of kernels that are planned as if only those with this number were there."""
+
 MEMORY = "warboy.memory"
 """Of a function: its `MemoryAttr`, from `plan-tiles` to `schedule`."""
 

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation
 
-from furiosa_ir.backends.warboy.dialect.attributes import ViewsAttr
+from furiosa_ir.backends.warboy.dialect.attributes import GROUP, ViewsAttr
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp, VectorOp, make_kernel
 from furiosa_ir.backends.warboy.dialect.plan import KernelViews
 from furiosa_ir.backends.warboy.machine import Machine
@@ -89,6 +89,8 @@ def _copy(kernel: KernelOp, each: PartCopy) -> None:
     with step("copy_part", kernel) as done:
         copy = make_kernel(VectorOp, [result], result, use.operation.location)
         copy.views = ViewsAttr(KernelViews((view,), view))
+        if GROUP in kernel.attributes:
+            copy.attributes[GROUP] = kernel.attributes[GROUP]
         cast("Block", kernel.parent).insert_op_after(copy, kernel)
         done.made.append(cast("Operation", copy))
     use.operation.operands[use.index] = copy.result

@@ -6,53 +6,34 @@ from dataclasses import dataclass
 
 from xdsl.dialects.func import FuncOp
 
+from furiosa_ir.backends.warboy.enf.commands import ENGINE
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.allocate import allocate_segments
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.copy_parts import copy_parts
-from furiosa_ir.backends.warboy.passes.plan_tiles import plan_segments, prepare
+from furiosa_ir.backends.warboy.passes.plan_tiles import plan_segments
 from furiosa_ir.backends.warboy.passes.schedule import schedule_commands
 from furiosa_ir.backends.warboy.passes.split_columns import may_spill, split_segment
-from furiosa_ir.backends.warboy.planning.pinning import is_resident, plan_program
-from furiosa_ir.backends.warboy.planning.run_estimate import run_cycles
 from furiosa_ir.backends.warboy.simulator import timeline
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.rewrite_watch import unheard_rewrites
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What a plan says of a run, before there are commands.
+class Run:
+    """What a run takes.
 
     Attributes:
-        cycles: of a run.
-        stays: whether nothing that a kernel makes leaves SRAM early, and all parameters stay.
+        cycles: from its first command's start to its last one's end.
+        busy: cycles for which the busier of the two engines works.
     """
 
-    cycles: float
-    stays: bool
+    cycles: int
+    busy: int
 
 
-def estimate(function: FuncOp, machine: Machine) -> Estimate | None:
-    """An estimate of a segment's run, which is planned in place; None if it does not fit.
-
-    Args:
-        function: a segment whose kernels are fused.
-        machine: the target.
-    """
-    with unheard_rewrites():
-        try:
-            assign_views(function)
-            copy_parts(function, machine)
-            workload = prepare(function, machine).workload
-            (plan,) = plan_program([workload], machine)
-        except CompilationFailure:
-            return None
-    return Estimate(run_cycles(workload, plan.sram, machine), is_resident(workload, plan))
-
-
-def trial(function: FuncOp, machine: Machine) -> int | None:
-    """The cycles of a segment's run, by its commands; it is consumed. None if it does not fit.
+def trial(function: FuncOp, machine: Machine) -> Run | None:
+    """A segment's run, by its commands; the segment is consumed. None if it does not fit.
 
     Args:
         function: a segment whose kernels are fused.
@@ -70,4 +51,7 @@ def trial(function: FuncOp, machine: Machine) -> int | None:
         except CompilationFailure:
             return None
     times = timeline.schedule(commands, machine, set_up=set_up)
-    return max((end for _, end, _ in times[set_up:]), default=0)
+    busy = dict.fromkeys(ENGINE.values(), 0)
+    for command, (_, _, cost) in zip(commands[set_up:], times[set_up:], strict=True):
+        busy[ENGINE[type(command)]] += cost.occupancy
+    return Run(max((end for _, end, _ in times[set_up:]), default=0), max(busy.values()))

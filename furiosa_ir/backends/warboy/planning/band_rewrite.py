@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import DenseArrayBase, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
-from furiosa_ir.backends.warboy.dialect.attributes import PART, VIEW, ViewsAttr
+from furiosa_ir.backends.warboy.dialect.attributes import GROUP, PART, VIEW, ViewsAttr
 from furiosa_ir.backends.warboy.dialect.kernels import (
     CopyOp,
     DotOp,
@@ -234,9 +234,8 @@ class _Emitter:
         kernel = make_kernel(VectorOp, [value], value, _location(like))
         view = self.views[like]
         kernel.views = ViewsAttr(KernelViews((view,), view))
-        part = None if isinstance(like.owner, Block) else like.owner.attributes.get(PART)
-        if part is not None:
-            kernel.attributes[PART] = part
+        known = {} if isinstance(like.owner, Block) else like.owner.attributes
+        kernel.attributes |= {name: known[name] for name in (PART, GROUP) if name in known}
         return self._emit(kernel)
 
     def _columns(self, value: SSAValue, columns: Range, band: int) -> SSAValue:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import FunctionType
+from xdsl.dialects.builtin import FunctionType, IntegerAttr, i64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue, Use
 
-from furiosa_ir.backends.warboy.dialect.attributes import PART
+from furiosa_ir.backends.warboy.dialect.attributes import GROUP, PART
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.backends.warboy.dialect.segment import kernels_of
 from furiosa_ir.backends.warboy.planning.images import ImageWork, emit_images
@@ -21,13 +21,14 @@ from furiosa_ir.ir.shaped_operation import AnyTensor, element_of, ints, shape_of
 from furiosa_ir.ir.value_tracking import note_replaced
 
 
-def split_batch(function: FuncOp, work: ImageWork, parts: int) -> None:
+def split_batch(function: FuncOp, work: ImageWork, parts: int, *, groups: int = 1) -> None:
     """Lets the images of a segment go through it in so many passes, in place.
 
     Args:
         function: the segment.
         work: what of it works image by image.
         parts: how many passes.
+        groups: they are planned in so many groups of as many, each as if there were no others.
     """
     block, images = function.body.block, work.images
     before = _first_behind(block, work)
@@ -46,7 +47,11 @@ def split_batch(function: FuncOp, work: ImageWork, parts: int) -> None:
                     block.insert_op_before(taken, before)
                     done.made.append(taken)
                     values[value] = taken.result
-            done.made += emit_images(work.operations, values, block, before, parts)
+            emitted = emit_images(work.operations, values, block, before, parts)
+            done.made += emitted
+            for op in emitted if groups > 1 else ():
+                if isinstance(op, KernelOp):
+                    op.attributes[GROUP] = IntegerAttr(part * groups // parts, i64)
             pieces.append([values[value] for value in work.outputs])
         for old, made in zip(work.outputs, zip(*pieces, strict=True), strict=True):
             whole = _join(old, made, work, before)

@@ -28,6 +28,7 @@ from furiosa_ir.backends.warboy.planning.limits import NONE, LeastCycles, Limits
 from furiosa_ir.backends.warboy.planning.overlap import (
     column_tiles,
     first_load,
+    first_together,
     hidden_before,
     hidden_behind,
     is_large_output,
@@ -515,7 +516,7 @@ def _prefetch(sweep: _Sweep, task: Task, size: int) -> int:
     # One kernel ahead may fill SRAM; further ones leave room, so that addresses are found easily.
     spacious = sweep.capacity * PREFETCH_SHARE // 4
     first = k = task.number
-    while first > max(sweep.loading, k - MAX_PREFETCH, 0):
+    while first > max(sweep.loading, k - MAX_PREFETCH, first_together(sweep.workload, task)):
         limit = sweep.capacity if first == k else spacious
         if sweep.used[first - 1] + size > limit:
             _tell_prefetch(sweep, task, size, first, limit)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from math import prod
 
 from furiosa_ir.backends.warboy.command_cost import dma_cost
+from furiosa_ir.backends.warboy.dialect.attributes import GROUP
 from furiosa_ir.backends.warboy.dialect.plan import Shape4
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
@@ -111,14 +112,20 @@ def first_load(task: Task, workload: Workload, tile: Shape4, machine: Machine) -
 
 def hidden_before(workload: Workload, task: Task) -> float:
     """Cycles that the NPU works before a kernel: so long may loads for it take."""
-    return float(sum(workload.worked(k) for k in workload.cycles if k < task.number))
+    return float(
+        sum(
+            workload.worked(k)
+            for k in workload.cycles
+            if k < task.number and are_together(workload.tasks[k], task)
+        )
+    )
 
 
 def hidden_behind(workload: Workload, task: Task, pins: Collection[int], machine: Machine) -> float:
     """Cycles that the NPU works behind a kernel while DMA is free for that kernel's stores."""
     total = 0.0
     for k in workload.cycles if workload.overlap else ():
-        if k > task.number:
+        if k > task.number and are_together(workload.tasks[k], task):
             later, cycles = workload.tasks[k], workload.worked(k)
             busy = 0.0
             if k not in pins:
@@ -128,6 +135,20 @@ def hidden_behind(workload: Workload, task: Task, pins: Collection[int], machine
                 busy += buffer_cycles(workload.storages[later.result.buffer], machine)
             total += max(cycles - busy, 0.0)
     return total
+
+
+def are_together(some: Task, other: Task) -> bool:
+    """Whether one kernel's work may hide what the other moves: that of another group may not."""
+    groups = {task.op.attributes.get(GROUP) for task in (some, other)}
+    return len(groups - {None}) < 2
+
+
+def first_together(workload: Workload, task: Task) -> int:
+    """The first kernel whose work may hide loads for one; what it reads itself comes before."""
+    group = task.op.attributes.get(GROUP)
+    if group is None:
+        return min(workload.tasks)
+    return min(k for k, each in workload.tasks.items() if each.op.attributes.get(GROUP) == group)
 
 
 _COLUMNS = 2

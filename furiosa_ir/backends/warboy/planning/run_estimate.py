@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from furiosa_ir.backends.warboy.command_cost import dma_cost
+from furiosa_ir.backends.warboy.dialect.attributes import GROUP
 from furiosa_ir.backends.warboy.dialect.plan import CopyPlan, KernelPlan, OperandBinding, Stage
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles, split_work
@@ -32,7 +33,8 @@ def run_cycles(workload: Workload, plan: SramPlan, machine: Machine) -> float:
     """An estimate of a run in cycles: DMA and NPU work through the kernels, each in order.
 
     A kernel's parameters are loaded ahead as far as the plan says, pinned ones not at all; what is
-    filled or spilled takes DMA's time before or after its kernel.
+    filled or spilled takes DMA's time before or after its kernel. Groups that are planned as if
+    there were no others come one after the other.
 
     Args:
         workload: kernels and buffers.
@@ -49,7 +51,12 @@ def run_cycles(workload: Workload, plan: SramPlan, machine: Machine) -> float:
             spills[live.last] = spills.get(live.last, 0.0) + moved
     dma = npu = 0.0
     starts: dict[int, float] = {}
+    group: object = None
     for k in sorted({*workload.tasks, *workload.copies}):
+        known = workload.tasks[k].op.attributes.get(GROUP) if k in workload.tasks else None
+        if known is not None and known != group:
+            group, dma = known, max(dma, npu)
+            npu = dma
         filled = fills.get(k, 0.0)
         dma += filled
         ready = dma

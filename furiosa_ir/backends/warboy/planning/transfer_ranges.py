@@ -13,7 +13,7 @@ from math import inf
 from furiosa_ir.backends.warboy.dialect.plan import KernelPlan, LiveRange
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles
-from furiosa_ir.backends.warboy.planning.overlap import comes_from_outside
+from furiosa_ir.backends.warboy.planning.overlap import are_together, comes_from_outside
 from furiosa_ir.backends.warboy.planning.workload import Workload
 
 
@@ -70,7 +70,10 @@ def _loaded_early(
             least, worked = inf, 0.0
             while least > 0 and first > ends.get(live.buffer, -1) + 1:
                 first -= 1
-                if used.get(first, limit) + size > limit:
+                task = workload.tasks.get(first)
+                if used.get(first, limit) + size > limit or (
+                    task is not None and not are_together(task, workload.tasks[live.first])
+                ):
                     break
                 worked += workload.worked(first)
                 wait = behind[first] + takes - worked
