@@ -15,13 +15,12 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 
 from furiosa_ir.backends.warboy.dialect.kernels import MOVEMENT, CopyOp
 from furiosa_ir.backends.warboy.dialect.segment import kernels_of
-from furiosa_ir.backends.warboy.machine import Machine
+from furiosa_ir.backends.warboy.machine import PE_SLICES, Machine
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.trial import Run, trial
 from furiosa_ir.backends.warboy.planning.batch_rewrite import part_of, split_batch
 from furiosa_ir.backends.warboy.planning.decisions import limit_slices
 from furiosa_ir.backends.warboy.planning.images import ImageWork, image_work
-from furiosa_ir.backends.warboy.planning.layout_choice import PE_SLICES
 from furiosa_ir.dialects.ftensor import movement
 from furiosa_ir.dialects.ftensor.arithmetic import ConstantOp
 from furiosa_ir.ir.rewrite_watch import unheard_rewrites

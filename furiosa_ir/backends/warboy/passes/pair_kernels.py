@@ -13,7 +13,7 @@ from xdsl.ir import Block
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.backends.warboy.machine import PE_SLICES, Machine
 from furiosa_ir.backends.warboy.passes.plan_tiles import PlanTiles, make_tasks
-from furiosa_ir.backends.warboy.planning.decisions import DECISIONS
+from furiosa_ir.backends.warboy.planning.decisions import DECISIONS, limited_slices
 from furiosa_ir.backends.warboy.planning.pair_choice import (
     Pair,
     choose_pairs,
@@ -56,8 +56,6 @@ class PairKernels(Pass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         require(op, PlanTiles.name)  # what that needs, this needs too
         machine = machine_of(op)
-        if machine.slices <= PE_SLICES:
-            return
         for function in op.ops:
             # Decisions that are made already number the buffers that there are.
             if isinstance(function, FuncOp) and is_npu(function) and _is_undecided(function):
@@ -69,7 +67,9 @@ def _is_undecided(function: FuncOp) -> bool:
 
 
 def pair_kernels(function: FuncOp, machine: Machine) -> None:
-    """Pairs the kernels of one segment where that pays."""
+    """Pairs the kernels of one segment where that pays, and it may use both PEs."""
+    if machine.slices <= PE_SLICES or limited_slices(function) is not None:
+        return
     block = function.body.block
     kernels = [op for op in block.ops if isinstance(op, KernelOp)]
     needed = needs(block, kernels)

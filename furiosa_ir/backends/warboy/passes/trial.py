@@ -11,6 +11,7 @@ from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.allocate import allocate_segments
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
 from furiosa_ir.backends.warboy.passes.copy_parts import copy_parts
+from furiosa_ir.backends.warboy.passes.pair_kernels import pair_kernels
 from furiosa_ir.backends.warboy.passes.plan_tiles import plan_segments
 from furiosa_ir.backends.warboy.passes.schedule import schedule_commands
 from furiosa_ir.backends.warboy.passes.split_columns import may_spill, split_segment
@@ -45,6 +46,7 @@ def trial(function: FuncOp, machine: Machine) -> Run | None:
             copy_parts(function, machine)
             if may_spill(function, machine):
                 split_segment(function, machine)
+            pair_kernels(function, machine)
             plan_segments([function], machine)
             allocate_segments([function], machine)
             commands, set_up = schedule_commands(function, machine)

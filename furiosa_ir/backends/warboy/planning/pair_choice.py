@@ -24,6 +24,7 @@ from furiosa_ir.backends.warboy.machine import PE_SLICES, Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
 from furiosa_ir.backends.warboy.planning.layout_choice import LayoutModel
 from furiosa_ir.backends.warboy.planning.layouts import flat_bytes
+from furiosa_ir.backends.warboy.planning.overlap import are_together
 from furiosa_ir.backends.warboy.planning.pairs import is_able
 from furiosa_ir.backends.warboy.planning.tiles import Task
 
@@ -93,7 +94,9 @@ def choose_pairs(
     """
     able = [k for k, task in tasks.items() if is_able(task, storages)]
     possible = [
-        (a, b) for a, b in combinations(able, 2) if b - a <= REACH and not needed[b] >> a & 1
+        (a, b)
+        for a, b in combinations(able, 2)
+        if b - a <= REACH and not needed[b] >> a & 1 and are_together(tasks[a], tasks[b])
     ]
     if not possible:
         return []
