@@ -23,7 +23,9 @@ from furiosa_ir.ir.segments import is_npu
 from furiosa_ir.pipeline_request import Edit, EditKind, PipelineRequest
 from furiosa_ir.program import Program
 
-UNPLANNED = "graph,ftensor,fuse-kernels,split-batch,assign-views,copy-parts,split-columns"
+UNPLANNED = (
+    "graph,ftensor,fuse-kernels,split-batch,assign-views,copy-parts,split-columns,pair-kernels"
+)
 
 
 def compiled(network: Path, target: str, search: str | None) -> Program:

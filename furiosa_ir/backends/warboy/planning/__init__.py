@@ -21,6 +21,7 @@ None of them changes an operation; passes do, in `passes/`.
 | `pair_choice` | which should, and the order that has them next to each other |
 | `copy_plans` | how a copy in DRAM is carried out: an alias, a kernel that stores there, moves |
 | `storage` | the buffers, places and DRAM allocations of a whole function |
+| `layout_agreement` | the fastest layouts of all buffers together, of some for each |
 | `decisions` | what of a plan is free, as data: of a search, of a trial, or tried by hand |
 | `layouts`, `layout_choice` | over how many slices a buffer goes, in which order; the fastest |
 | `part_copies` | which parts of a buffer are better computed elsewhere and copied there |

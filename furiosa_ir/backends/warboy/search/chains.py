@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import ceil
 from random import Random
 from typing import Any, cast
 
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.decisions import Decisions
 from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles
+from furiosa_ir.backends.warboy.planning.layout_agreement import (
+    Table,
+    agree,
+    at_once,
+    evaluations,
+    kernel_tables,
+    waste_tables,
+)
 from furiosa_ir.backends.warboy.planning.layout_choice import LayoutModel
 from furiosa_ir.backends.warboy.planning.layouts import Layout
 from furiosa_ir.backends.warboy.planning.overlap import is_large_output, large_input
 from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.backends.warboy.search.plain_data import decode, encode
 from furiosa_ir.native_process import Answer, Job, Order
+
+EVALUATIONS = 300_000
+"""Costs of kernels that dynamic programming may ask for: three seconds."""
 
 HEAT = 0.25
 """Of a kernel's mean cycles: how much worse a step may be in the beginning, at most."""
@@ -75,37 +87,101 @@ class Space:
         kernels = sum(m.cost(k) for m in self._models for k in m.kernels)
         return kernels + sum(self._models[f.segment].waste(f.buffer) for f in self._free)
 
+    def agreed(self) -> list[int]:
+        """The state that dynamic programming finds, of as many layouts as its time allows."""
+        state = self.start
+        for number, model in enumerate(self._models):
+            mine = {f.buffer: at for at, f in enumerate(self._free) if f.segment == number}
+            choices = self._choices(number, within=EVALUATIONS)
+            tables = (*kernel_tables(model, choices).values(), *waste_tables(model, choices))
+            found = agree(tables, {b: len(layouts) for b, layouts in choices.items()})
+            for buffer, number_chosen in found.chosen.items():
+                every = self._free[mine[buffer]].layouts
+                state[mine[buffer]] = every.index(choices[buffer][number_chosen])
+        return state
+
+    def _choices(self, number: int, within: int | None = None) -> dict[int, tuple[Layout, ...]]:
+        """The layouts of a segment's buffers.
+
+        Args:
+            number: of the segment.
+            within: how many costs of kernels may be asked for: so many layouts of each buffer are
+                left as that allows, those that suit the kernels around it best; None: all.
+        """
+        model = self._models[number]
+        choices = {f.buffer: f.layouts for f in self._free if f.segment == number}
+        keep = max(map(len, choices.values()), default=0)
+        ranked = choices
+        while within is not None and keep > 1 and evaluations(model, choices) > within:
+            if ranked is choices:
+                ranked = {f.buffer: self._ranked(f) for f in self._free if f.segment == number}
+            keep = keep * 2 // 3
+            choices = {b: layouts[:keep] for b, layouts in ranked.items()}
+        return choices
+
+    def _ranked(self, free: Free) -> tuple[Layout, ...]:
+        """A buffer's layouts: the one that it has, then the best for the kernels around it."""
+        model = self._models[free.segment]
+        kept = model.layouts[free.buffer]
+        costs: list[tuple[float, int]] = []
+        for at, layout in enumerate(free.layouts):
+            model.layouts[free.buffer] = layout
+            costs.append((self._local(model, free), at))
+        model.layouts[free.buffer] = kept
+        (own,) = [at for at, layout in enumerate(free.layouts) if layout == kept]
+        order = [own, *(at for _, at in sorted(costs) if at != own)]
+        return tuple(free.layouts[at] for at in order)
+
     def least(self) -> int:
         """Cycles of a run that no state goes below.
 
-        Each kernel takes no less than with the layouts that suit it alone, and all begin when the
-        one before is done: the first not before its input is there, of a large one (`overlap`) the
-        second not before all of it is; behind the last there is a store.
+        All kernels begin when the one before is done: the first not before its input is there, of a
+        large one (`overlap`) the second not before all of it is; behind the last there is a store.
+        The kernels together take no less than with the layouts that they agree on best, or, where
+        those are too many to compare, each with the layouts that suit it alone.
         """
         machine, total = self._machine, 0
         for number, workload in enumerate(self._workloads):
-            kernels, storages = self._least_of(number), workload.storages
-            if not kernels:
+            storages = workload.storages
+            if not workload.tasks:
                 continue
-            first, last = workload.tasks[min(kernels)], workload.tasks[max(kernels)]
+            first, last = workload.tasks[min(workload.tasks)], workload.tasks[max(workload.tasks)]
             arguments = [
                 storages[b]
                 for b in first.reads
                 if (known := storages[b].allocation) is not None and known.kind == "argument"
             ]
             load = sum(buffer_cycles(storage, machine) for storage in arguments)
-            if large_input(workload, first) is not None:
-                load = max(load - kernels[first.number], 0)
+            whole, behind = self._kernels_least(number, first.number)
+            large = large_input(workload, first) is not None
+            work = max(whole, load + behind) if large else load + whole
             latencies, store, made = bool(arguments), 0, storages[last.result.buffer]
             if made.stored and not workload.copies:
                 large = is_large_output(workload, last)
                 store = machine.dma_descriptor_cycles if large else buffer_cycles(made, machine)
                 latencies += 1
-            work = sum(kernels.values())
-            # Of two at the same time, only the longer one takes time.
-            work -= sum(min(kernels[a], kernels[b]) for b, a in workload.pairs.items())
-            total += load + work + store + latencies * machine.dma_latency_cycles
+            total += ceil(work) + store + latencies * machine.dma_latency_cycles
         return total
+
+    def _kernels_least(self, number: int, first: int) -> tuple[float, float]:
+        """Cycles that all kernels of a segment take at least, and all but the first one."""
+        workload, model = self._workloads[number], self._models[number]
+        choices = self._choices(number)
+        if evaluations(model, choices) <= EVALUATIONS:
+            tables = kernel_tables(model, choices)
+            counts = {b: len(layouts) for b, layouts in choices.items()}
+            for every in (_longer(tables, workload, counts), _halved(tables, workload)):
+                found = [
+                    agree([t for k, those in every.items() if k != without for t in those], counts)
+                    for without in (None, first)
+                ]
+                if all(each.is_least for each in found):
+                    whole, behind = (each.cycles for each in found)
+                    return whole, behind
+        alone = self._least_of(number)
+        total = sum(alone.values())
+        total -= sum(min(alone[a], alone[b]) for b, a in workload.pairs.items())
+        return total, total - alone[first]
 
     def _least_of(self, number: int) -> dict[int, int]:
         """Kernel -> cycles with the layouts that suit it alone, of a segment."""
@@ -180,6 +256,22 @@ class Space:
     @staticmethod
     def _local(model: LayoutModel, free: Free) -> float:
         return sum(map(model.cost, free.around)) + model.waste(free.buffer)
+
+
+def _longer(
+    tables: Mapping[int, Table], workload: Workload, counts: Mapping[int, int]
+) -> dict[int, list[Table]]:
+    """Kernel -> its cycles; of two at the same time those of the longer one."""
+    pairs = workload.pairs
+    taken = {*pairs, *pairs.values()}
+    every = {k: [table] for k, table in tables.items() if k not in taken}
+    return every | {a: at_once(tables[a], tables[b], counts) for b, a in pairs.items()}
+
+
+def _halved(tables: Mapping[int, Table], workload: Workload) -> dict[int, list[Table]]:
+    """Kernel -> its cycles; half of them of two at the same time: the longer takes no less."""
+    taken = {*workload.pairs, *workload.pairs.values()}
+    return {k: [Table(t.buffers, t.cycles / (1 + (k in taken)))] for k, t in tables.items()}
 
 
 def packed(workloads: Sequence[Workload], machine: Machine) -> bytes:

@@ -66,7 +66,12 @@ class SearchPlan(Pass):
         workloads = [prepare(function, machine).workload for function in functions]
         space, data = Space(workloads, machine), packed(workloads, machine)
         work = Work(jobs, data=data, agrees=surroundings().agrees)
-        found = search(work, space.start, space.cost(), seconds=self.seconds, seed=self.seed)
+        before, agreed = space.cost(), space.agreed()
+        space.set(agreed)
+        start = min((before, space.start), (space.cost(), agreed))
+        space.set(space.start)
+        found = search(work, start[1], start[0], seconds=self.seconds, seed=self.seed)
+        found.append((start[0], tuple(start[1])))
         first = _cycles(ctx, op, None)
         if first is None:
             return  # `plan-tiles` or `allocate` will say why
