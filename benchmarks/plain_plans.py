@@ -10,7 +10,8 @@ from furiosa_ir.pipeline_request import Edit, EditKind, PipelineRequest
 
 
 def _without(options: str) -> PipelineRequest:
-    skipped = [Edit(EditKind.SKIP, name) for name in ("split-batch", "copy-parts", "split-columns")]
+    passes = ("split-batch", "copy-parts", "split-columns", "pair-kernels")
+    skipped = [Edit(EditKind.SKIP, name) for name in passes]
     plan = Edit(EditKind.REPLACE, "plan-tiles", f"plan-tiles{{{options}}}")
     return PipelineRequest(edits=(*skipped, plan))
 
