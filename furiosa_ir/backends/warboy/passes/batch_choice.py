@@ -28,7 +28,7 @@ from furiosa_ir.ir.rewrite_watch import unheard_rewrites
 MAX_KERNELS = 2000
 """Operations that a segment of several passes may have: planning takes its time for each."""
 
-FINALISTS = 2
+FINALISTS = 3
 """Numbers of passes that are tried, of those whose engines may have less to do."""
 
 WORTH = 0.995

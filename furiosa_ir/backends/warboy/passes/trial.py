@@ -53,7 +53,10 @@ def trial(function: FuncOp, machine: Machine) -> Run | None:
         except CompilationFailure:
             return None
     times = timeline.schedule(commands, machine, set_up=set_up)
-    busy = dict.fromkeys(ENGINE.values(), 0)
-    for command, (_, _, cost) in zip(commands[set_up:], times[set_up:], strict=True):
-        busy[ENGINE[type(command)]] += cost.occupancy
+    busy, until = dict.fromkeys(ENGINE.values(), 0), dict.fromkeys(ENGINE.values(), 0)
+    for command, (start, _, cost) in zip(commands[set_up:], times[set_up:], strict=True):
+        engine = ENGINE[type(command)]
+        # A command beside another takes only what it takes longer.
+        busy[engine] += max(start + cost.occupancy - max(start, until[engine]), 0)
+        until[engine] = max(start + cost.occupancy, until[engine])
     return Run(max((end for _, end, _ in times[set_up:]), default=0), max(busy.values()))

@@ -182,14 +182,15 @@ class _Room:
             for storage, layout in zip(storages, model.layouts, strict=True)
             if storage.writers or storage.readers
         ]
-        parameters = sum(
-            flat_bytes(p.size, machine)
+        # Passes over a batch read the same ones.
+        parameters = {
+            value: flat_bytes(p.size, machine)
             for task in tasks.values()
-            for p in task.geometry.parameters
+            for value, p in zip(task.op.inputs, task.geometry.parameters, strict=True)
             if p is not None
-        )
+        }
         before = self._most(range(1 + max(tasks)))
-        self._limit = max(before, machine.slice_bytes - parameters)
+        self._limit = max(before, machine.slice_bytes - sum(parameters.values()))
 
     def suffices(self, order: Sequence[int]) -> bool:
         """Whether the buffers fit beside all parameters, or take no more than before."""
