@@ -312,8 +312,6 @@ class _SegmentCheck:
         self.position.append(position)
         self.issued[engine].append(_Issued(index, command, reads, writes))
         self._dram(command)
-        if is_beside(command):
-            self._beside()
         for place in reads:
             self._read(place, engine, position)
         for place in writes:
@@ -322,6 +320,8 @@ class _SegmentCheck:
                 if not _is_in_place(command, source, place) and self._overlap(source, place):
                     raise ValueError("overwrites SRAM that it reads")
             self._write(place, engine, position)
+        if is_beside(command):
+            self._beside()  # its places are known to lie within the shadow by now
 
     def _beside(self) -> None:
         """The NPU's last two commands run at the same time: neither writes what the other uses."""

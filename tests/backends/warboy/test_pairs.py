@@ -254,3 +254,23 @@ def test_neither_of_two_uses_what_the_other_writes(reads: bool) -> None:
     ]
     b.output(first)
     refuse(b.program(), "is beside command 1 .* and one writes SRAM that the other uses")
+
+
+@pytest.mark.parametrize("first", [0, PE_SLICES])
+def test_the_second_of_two_uses_nothing_behind_the_end_of_sram(first: int) -> None:
+    """It begins where the first one's result lies, and ends where the shadow has no lines."""
+    b, (x, *results) = places()
+    program = pair_of(b, x, *results)
+    segment = program.segments[0]
+    assert isinstance(segment, NpuSegment)
+    load, one, two, *_ = segment.commands
+    assert isinstance(two, Vector)
+    shape, window = (1, 8, 640, 8), (0, 0, 632, 0)
+    beyond = SramTile(0, shape, (8, 8), "HWC", 1, window, x.extent, first=first)
+
+    def refuse_second(second: Vector, message: str) -> None:
+        refuse(replace(program, segments=(replace(segment, commands=(load, one, second)),)), message)
+
+    refuse_second(replace(two, operands=(beyond,)), "reads SRAM that nothing wrote")
+    if first:
+        refuse_second(replace(two, result=beyond), "writes beyond the SRAM that its segment declares")
