@@ -59,6 +59,8 @@ def _address_faults(function: FuncOp) -> Iterator[Fault]:
         ("argument", len(kind.inputs), addresses.inputs),
         ("result", len(kind.outputs), addresses.outputs),
     ):
+        if len(at) > count:
+            yield function, f"@{name} has addresses of {len(at)} {what}s, its type has {count}"
         for number in range(count):
             if number >= len(at) or not 0 <= at[number] < max(addresses.workspace_bytes, 1):
                 yield function, f"{what} {number} of @{name} has no address in the workspace"

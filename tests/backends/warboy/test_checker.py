@@ -200,6 +200,20 @@ def test_dram_bounds():
     refuse(change(program, c0=moved), "outside of the workspace region")
 
 
+def test_strides_are_numbers_that_a_file_can_hold():
+    """Along an extent of 1 any stride stays in its region."""
+    program = copy_program()
+    load = program.segments[0].commands[0]
+    assert load.source.extent[0] == 1
+    for stride, ok in ((1 << 63, False), ((1 << 63) - 1, True), (-(1 << 63), False)):
+        strides = (stride, *load.source.strides[1:])
+        changed = change(program, c0=replace(load, source=replace(load.source, strides=strides)))
+        if ok:
+            check_program(changed)
+        else:
+            refuse(changed, f"a stride of {stride} bytes is out of range")
+
+
 def test_windows_of_one_line_do_not_race():
     """Two engines write different channels of the same 32-byte line."""
     b = ProgramBuilder(slices=8)

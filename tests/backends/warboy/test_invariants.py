@@ -133,6 +133,7 @@ CASES = [
     ("warboy", without("warboy.constants"), "func.func: @npu_0 has no 'warboy.constants'"),
     ("warboy", without("warboy.addresses"), "func.func: @npu_0 has no 'warboy.addresses'"),
     ("warboy", addresses(inputs=()), "func.func: argument 0 of @npu_0 has no address in the work"),
+    ("warboy", addresses(inputs=(0, 64)), "@npu_0 has addresses of 2 arguments, its type has 1"),
     ("warboy", addresses(outputs=(-1,)), "func.func: result 0 of @npu_0 has no address in the wo"),
 ]
 

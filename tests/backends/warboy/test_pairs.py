@@ -269,8 +269,12 @@ def test_the_second_of_two_uses_nothing_behind_the_end_of_sram(first: int) -> No
     beyond = SramTile(0, shape, (8, 8), "HWC", 1, window, x.extent, first=first)
 
     def refuse_second(second: Vector, message: str) -> None:
-        refuse(replace(program, segments=(replace(segment, commands=(load, one, second)),)), message)
+        refuse(
+            replace(program, segments=(replace(segment, commands=(load, one, second)),)), message
+        )
 
     refuse_second(replace(two, operands=(beyond,)), "reads SRAM that nothing wrote")
     if first:
-        refuse_second(replace(two, result=beyond), "writes beyond the SRAM that its segment declares")
+        refuse_second(
+            replace(two, result=beyond), "writes beyond the SRAM that its segment declares"
+        )

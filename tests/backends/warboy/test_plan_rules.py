@@ -17,7 +17,7 @@ from xdsl.dialects.func import FuncOp
 from furiosa_ir.backends.warboy.commands.segment import generate
 from furiosa_ir.backends.warboy.dialect.attributes import AddressesAttr, MemoryAttr, PlanAttr
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
-from furiosa_ir.backends.warboy.dialect.plan import LiveRange, MemoryPlan, OperandBinding
+from furiosa_ir.backends.warboy.dialect.plan import LiveRange, MemoryPlan, OperandBinding, Runs
 from furiosa_ir.backends.warboy.machine import load_machine
 from furiosa_ir.backends.warboy.passes.allocate import allocate_segments
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
@@ -80,6 +80,21 @@ def alias_of_nothing(buffers: tuple[Any, ...]) -> tuple[Any, ...]:
     return (replace(buffers[0], allocation=allocation), *buffers[1:at], made, *buffers[at + 1 :])
 
 
+def in_runs(kind: str, *runs: tuple[int, int]) -> Callable[..., tuple[Any, ...]]:
+    """The first buffer is the second one's alias, in runs of (dimension, extent)."""
+
+    def change(buffers: tuple[Any, ...]) -> tuple[Any, ...]:
+        known = next(b.allocation for b in buffers if b.allocation is not None)
+        root = replace(known, kind="own", index=0, offset=0)
+        made = replace(
+            root, kind=kind, index=int(kind == "alias"), runs=tuple(Runs(*r, 64) for r in runs)
+        )
+        first, second, *others = buffers
+        return replace(first, allocation=made), replace(second, allocation=root), *others
+
+    return change
+
+
 def kernel_plan(**changes: Any) -> Callable[[FuncOp], None]:
     def change(function: FuncOp) -> None:
         kernel = next(op for op in function.walk() if isinstance(op, KernelOp))
@@ -96,6 +111,11 @@ CASES = [
     (memory(buffers=first(order="WHC")), "slices in order 'WHC'"),
     (memory(buffers=first(element=3)), "buffer 0 has elements of 3 bytes"),
     (memory(buffers=alias_of_nothing), "buffer 0 is an alias of buffer 1, no place"),
+    (memory(buffers=in_runs("alias", (3, 0))), "buffer 0 .* in runs of 0 along dimension 3"),
+    (memory(buffers=in_runs("alias", (3, -1))), "buffer 0 .* in runs of -1 along dimension 3"),
+    (memory(buffers=in_runs("alias", (4, 1))), "buffer 0 .* in runs of 1 along dimension 4"),
+    (memory(buffers=in_runs("own", (3, 1))), "buffer 0 cannot lie in own 0 in runs of 1 along"),
+    (memory(buffers=in_runs("alias", (3, 1), (3, 2))), "in runs of 1 along dimension 3, 2 along"),
     (kernel_plan(prefetch=3), "warboy.dot: kernel 0 cannot prefetch 3 kernels ahead"),
     (kernel_plan(in_place=0), "buffer . cannot take the place of buffer . at kernel 0"),
     (kernel_plan(in_place=1), "kernel 0 has no tile as operand 1"),

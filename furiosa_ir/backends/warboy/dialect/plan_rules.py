@@ -240,6 +240,17 @@ def _verify_allocation(
         root = memory.buffers[index].allocation
         if root is None or root.kind == "alias":
             raise VerificationFailure(f"buffer {number} is an alias of buffer {index}, no place")
+    dimensions = [runs.dimension for runs in allocation.runs]
+    if dimensions and (
+        kind != "alias"
+        or len(set(dimensions)) < len(dimensions)
+        or not set(dimensions) <= {0, 1, 2, 3}
+        or min(runs.extent for runs in allocation.runs) < 1
+    ):
+        found = ", ".join(f"{r.extent} along dimension {r.dimension}" for r in allocation.runs)
+        raise VerificationFailure(
+            f"buffer {number} cannot lie in {kind} {index} in runs of {found}"
+        )
 
 
 def _in_dram(memory: MemoryPlan, index: int, *, needed: bool = True) -> None:

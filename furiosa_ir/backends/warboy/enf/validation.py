@@ -39,6 +39,9 @@ _NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
 LINE_BYTES = 32
 """What addresses and innermost extents of tiles are multiples of (`records.SramTile`)."""
 
+GREATEST_STRIDE = (1 << 63) - 1
+"""Bytes from one element of a DRAM window to the next, also along an extent of 1."""
+
 
 class CommandFailure(VerificationFailure):
     """A command that breaks a rule of the machine.
@@ -253,6 +256,8 @@ class _Segment:
         for size, stride in zip(side.extent, side.strides, strict=True):
             if size < 1:
                 raise ValueError("an extent is not positive")
+            if abs(stride) > GREATEST_STRIDE:
+                raise ValueError(f"a stride of {stride} bytes is out of range")
             reach = (size - 1) * stride
             first, last = first + min(reach, 0), last + max(reach, 0)
             if writes and size > 1 and abs(stride) < side.element:
