@@ -159,3 +159,12 @@ def test_movement_causes_no_traffic(kind: Callable[[int], Head], seed: int) -> N
         np.testing.assert_array_equal(got, want)
     costs = program_costs(program)
     assert costs.dram_traffic_bytes <= MOST * costs.dram_compulsory_bytes
+
+
+@pytest.mark.parametrize("seed", [2, 11])
+def test_runs_are_not_stored_part_by_part(seed: int) -> None:
+    """On two PEs each part of a head's columns was stored in 21 runs: longer than on one PE."""
+    model = planar(seed).model().SerializeToString()
+    programs = [compile_source(model, target=t).program for t in ("warboy", "warboy-2pe")]
+    one, two = (program_costs(p).cycles for p in programs if p is not None)
+    assert two < one

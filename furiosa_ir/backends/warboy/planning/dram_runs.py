@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from math import prod
+from math import ceil, prod
 
 from furiosa_ir.backends.warboy.command_cost import dma_cost, transfer_bytes
 from furiosa_ir.backends.warboy.dialect.plan import Allocation, Runs, Shape4
@@ -81,6 +81,15 @@ def window_transfers(
     n, h, w, c = within
     tile = DramTile("workspace", 0, (n, h, w, c), allocation.strides, element)
     return count, count * transfer_bytes(tile, machine)
+
+
+def transfers_cycles(count: int, traffic: int, machine: Machine) -> int:
+    """Cycles for which as many DMA commands behind each other keep the engine, of such traffic.
+
+    Its queue is full of commands that have not ended: small ones wait for the latency of others.
+    """
+    one = dma_cost(ceil(traffic / count), machine)
+    return (count - 1) * max(one.occupancy, one.cycles // machine.io_queue_depth) + one.occupancy
 
 
 def pays(allocation: Allocation, shape: Shape4, element: int, machine: Machine) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from furiosa_ir.backends.warboy.command_cost import command_cost, dma_cost
+from furiosa_ir.backends.warboy.command_cost import command_cost
 from furiosa_ir.backends.warboy.dialect.plan import OperandBinding, Shape4, Stage
 from furiosa_ir.backends.warboy.enf.records import (
     Dot,
@@ -16,7 +16,7 @@ from furiosa_ir.backends.warboy.enf.records import (
 )
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.planning.buffers import Storage
-from furiosa_ir.backends.warboy.planning.dram_runs import window_transfers
+from furiosa_ir.backends.warboy.planning.dram_runs import transfers_cycles, window_transfers
 from furiosa_ir.backends.warboy.planning.geometry import groups_in, reading
 from furiosa_ir.backends.warboy.planning.layouts import Layout, flat_bytes
 from furiosa_ir.backends.warboy.planning.tiles import CHANNELS, Split, Task, steps
@@ -122,12 +122,14 @@ def split_work(
     extent = task.geometry.result if stage is None else split.tile
     size = window_traffic(storages[task.result.buffer], extent, machine)
     size *= 1 if stage is None else count
+    more = 0
     if last:
         moved += size
+        more = _cycles_of_runs(storages[task.result.buffer], split.tile, machine)
     elif stage is not None:
         moved += 2 * size  # stored now, and read again later
     npu = command_cost(step_command(task, tiles, result, machine), machine).cycles * count
-    dma = moved / machine.dram_bytes_per_cycle
+    dma = moved / machine.dram_bytes_per_cycle + count * more
     if moved and count > 1:
         dma += count * machine.dma_latency_cycles
     return npu, dma
@@ -139,11 +141,20 @@ def window_traffic(storage: Storage, extent: Shape4, machine: Machine) -> int:
     return window_transfers(storage.allocation, extent, storage.element, machine)[1]
 
 
+def _cycles_of_runs(storage: Storage, extent: Shape4, machine: Machine) -> int:
+    """Cycles of DMA by which a window takes longer in runs than in one command."""
+    assert storage.allocation is not None
+    if not storage.allocation.runs:
+        return 0
+    count, moved = window_transfers(storage.allocation, extent, storage.element, machine)
+    return transfers_cycles(count, moved, machine) - transfers_cycles(1, moved, machine)
+
+
 def buffer_cycles(storage: Storage, machine: Machine) -> int:
     """Cycles of DMA of all of a buffer."""
     assert storage.allocation is not None
     count, moved = window_transfers(storage.allocation, storage.shape, storage.element, machine)
-    return dma_cost(moved, machine).occupancy + (count - 1) * machine.dma_descriptor_cycles
+    return transfers_cycles(count, moved, machine)
 
 
 def _tile(
