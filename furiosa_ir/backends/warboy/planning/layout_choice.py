@@ -31,6 +31,9 @@ from furiosa_ir.backends.warboy.planning.tiles import DOTS, Task, wanted_order
 SMALL_PROGRAM = 128
 """Elements of a slice and buffer, on average, in a program that begins with one PE's layouts."""
 
+FEW = 16
+"""Kernels of a program for which that is tried however large its buffers are."""
+
 SPACIOUS = 16
 """Buffers below a sixteenth of a slice may take more room than they need without a penalty."""
 
@@ -183,21 +186,36 @@ class LayoutModel:
         In a small program, more slices may take longer to agree than they save: it begins with what
         one PE would choose, and takes to both PEs' slices where that is better. By these costs two
         PEs are then never slower, as long as the kernels are the same: which parts are copied may
-        differ.
+        differ. Where kernels are few, both beginnings are tried.
         """
-        machine = self._machine
-        is_one = self._slices is not None or machine.slices <= PE_SLICES
+        is_one = self._slices is not None or self._machine.slices <= PE_SLICES
         if is_one or not self._is_small():
             for buffer in range(len(self._storages)):
                 self._improve_alike(buffer)
+            if is_one or len(self._tasks) > FEW:
+                return
+            found, least = list(self.layouts), self._total()
+            self._widen()
+            if self._total() >= least:
+                self.layouts = found
             return
-        one = replace(machine, num_slices=PE_SLICES)
+        self._widen()
+
+    def _widen(self) -> None:
+        """Takes what one PE would choose, then more slices wherever that is better."""
+        one = replace(self._machine, num_slices=PE_SLICES)
         self.layouts = [self._first_guess(b, one) for b in range(len(self._storages))]
         for buffer in range(len(self._storages)):
             self.improve(buffer, self.candidates(buffer, PE_SLICES))
         for buffer in range(len(self._storages)):
             wide = [x for x in self.candidates(buffer) if x.images * prod(x.slices) > PE_SLICES]
             self.improve(buffer, [self.layouts[buffer], *wide])
+
+    def _total(self) -> float:
+        """Cycles of all kernels as they stand, and what buffers waste."""
+        return sum(map(self.cost, self._tasks)) + sum(
+            self.waste(buffer) for buffer in self._smallest
+        )
 
     def _is_small(self) -> bool:
         elements = sum(prod(storage.shape) for storage in self._storages)
