@@ -23,10 +23,10 @@ from furiosa_ir.backends.warboy.enf.records import (
     Store,
     Vector,
 )
-from furiosa_ir.backends.warboy.planning import live_ranges, overlap
-from furiosa_ir.backends.warboy.planning.live_ranges import Tiling
+from furiosa_ir.backends.warboy.planning import overlap, tilings
 from furiosa_ir.backends.warboy.planning.part_copies import PartCopy
 from furiosa_ir.backends.warboy.planning.tiles import Task, steps
+from furiosa_ir.backends.warboy.planning.tilings import Tiling
 from furiosa_ir.backends.warboy.simulator.timeline import timeline
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.program import Program
@@ -46,7 +46,7 @@ def eager() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(overlap, "LARGE_INPUT", 1)
         patch.setattr(overlap, "LARGE_OUTPUT", 1)
-        patch.setattr(live_ranges, "_tiling_cycles", most_steps)
+        patch.setattr(tilings, "_tiling_cycles", most_steps)
         patch.setattr(PartCopy, "pays", True)
         yield
 

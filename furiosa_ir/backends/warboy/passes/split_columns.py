@@ -20,7 +20,6 @@ from furiosa_ir.backends.warboy.planning.band_choice import GroupChoice, choose_
 from furiosa_ir.backends.warboy.planning.band_rewrite import group_of, split_columns
 from furiosa_ir.backends.warboy.planning.bands import NoBands, check_kernel
 from furiosa_ir.backends.warboy.planning.geometry import tensor_bytes
-from furiosa_ir.backends.warboy.planning.live_ranges import Workload
 from furiosa_ir.backends.warboy.planning.pinning import (
     SegmentPlan,
     is_resident,
@@ -30,6 +29,7 @@ from furiosa_ir.backends.warboy.planning.pinning import (
 )
 from furiosa_ir.backends.warboy.planning.remade import number_parts
 from furiosa_ir.backends.warboy.planning.run_estimate import run_cycles
+from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
 from furiosa_ir.dialects.ftensor import movement

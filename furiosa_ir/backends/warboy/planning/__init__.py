@@ -31,6 +31,8 @@ None of them changes an operation; passes do, in `passes/`.
 | `estimate` | how many cycles a split takes |
 | `overlap` | what loads of inputs and stores of outputs nothing else hides; steps that do |
 | `limits` | what a plan has to keep to, and when it certainly will not |
+| `sweep` | what lies in SRAM at a kernel, and what has been decided of those before |
+| `tilings` | which ways there are to carry out one kernel, and the fastest |
 | `live_ranges` | when a buffer lies in SRAM, what is spilled; the tiling of each kernel |
 | `transfer_ranges` | how long buffers stay for their loads and stores |
 | `run_estimate` | how many cycles a planned run takes |

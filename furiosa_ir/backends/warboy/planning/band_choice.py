@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.live_ranges import Workload
+from furiosa_ir.backends.warboy.planning.workload import Workload
 
 COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16)
 """Numbers of bands."""

@@ -8,8 +8,7 @@ DRAM and passes through SRAM by tiles.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from math import prod
 
 from furiosa_ir.backends.warboy.dialect.plan import (
@@ -17,39 +16,34 @@ from furiosa_ir.backends.warboy.dialect.plan import (
     LiveRange,
     OperandBinding,
     ParameterBinding,
-    Shape4,
     Stage,
 )
 from furiosa_ir.backends.warboy.machine import Machine
-from furiosa_ir.backends.warboy.planning.buffers import Storage
-from furiosa_ir.backends.warboy.planning.estimate import buffer_cycles, split_work, window_traffic
-from furiosa_ir.backends.warboy.planning.in_place import in_place_operand
+from furiosa_ir.backends.warboy.planning.estimate import window_traffic
 from furiosa_ir.backends.warboy.planning.limits import NONE, LeastCycles, Limits
 from furiosa_ir.backends.warboy.planning.overlap import (
-    column_tiles,
-    first_load,
     first_together,
-    hidden_before,
-    hidden_behind,
-    is_large_output,
-    large_input,
 )
 from furiosa_ir.backends.warboy.planning.remarks import PlanRemarks
+from furiosa_ir.backends.warboy.planning.sweep import (
+    NEVER,
+    OpenRange,
+    Sweep,
+    is_used_again,
+    last_use,
+    must_store,
+    next_use,
+)
 from furiosa_ir.backends.warboy.planning.tiles import (
     Split,
     Task,
-    make_split,
-    steps,
-    tile_candidates,
 )
+from furiosa_ir.backends.warboy.planning.tilings import Tiling, best_tiling, may_overlap
 from furiosa_ir.backends.warboy.planning.transfer_ranges import while_moved
 from furiosa_ir.backends.warboy.planning.workload import Workload
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.remarks import analysis, described, heard, held_remarks, missed, passed, say_all
-
-NEVER = 1 << 30
-"""The next use of a buffer that is not used again."""
 
 MAX_PREFETCH = 16
 """How many kernels ahead parameters are loaded at most."""
@@ -57,14 +51,8 @@ MAX_PREFETCH = 16
 PREFETCH_SHARE = 3
 """Quarters of SRAM that prefetched parameters may fill."""
 
-OUTPUT_PARTS = 8
-"""Steps of a kernel whose result is only stored, if nothing else hides that."""
-
 SCATTERED = 1.25
 """Times the traffic of a result as a whole: parts that take more are not stored one by one."""
-
-MAX_TILINGS = 32
-"""Tilings of one kernel that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,57 +68,12 @@ class SramPlan:
     live_ranges: tuple[LiveRange, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Tiling:
-    """One way to carry out a kernel: what is in SRAM meanwhile, and how its loops are split.
-
-    Attributes:
-        evicted: buffers that make way.
-        fill: operands that are loaded whole.
-        keeps_result: the result's buffer lies in SRAM.
-        split: the tiles.
-    """
-
-    evicted: Sequence[int]
-    fill: frozenset[int]
-    keeps_result: bool
-    split: Split
-
-
 class _Retry(Exception):
     """A buffer that is written in parts has to stay in DRAM from the start."""
 
     def __init__(self, buffer: int) -> None:
         super().__init__()
         self.buffer = buffer
-
-
-@dataclass
-class _OpenRange:
-    """A live range that has not come to its end."""
-
-    first: int
-    filled: bool
-
-
-@dataclass
-class _Sweep:
-    workload: Workload
-    machine: Machine
-    capacity: int
-    pins: frozenset[int]
-    in_dram: frozenset[int]
-    least: LeastCycles
-    resident: dict[int, _OpenRange] = field(default_factory=dict[int, _OpenRange])
-    valid: set[int] = field(default_factory=set[int])
-    """Buffers whose elements are in DRAM."""
-    owed: set[int] = field(default_factory=set[int])
-    """Results that are stored once all their parts are there."""
-    live_ranges: list[LiveRange] = field(default_factory=list[LiveRange])
-    used: dict[int, int] = field(default_factory=dict[int, int])
-    plans: dict[int, KernelPlan] = field(default_factory=dict[int, KernelPlan])
-    loading: int = 0
-    """The kernel during which the last parameters are loaded."""
 
 
 def plan_live_ranges(
@@ -157,7 +100,7 @@ def plan_live_ranges(
     in_dram: frozenset[int] = frozenset()
     while True:
         least = LeastCycles(limits, workload, machine)
-        sweep = _Sweep(workload, machine, capacity, pins, in_dram, least)
+        sweep = Sweep(workload, machine, capacity, pins, in_dram, least)
         try:
             with held_remarks() as held:
                 plan = _run(sweep)
@@ -168,7 +111,7 @@ def plan_live_ranges(
             return plan
 
 
-def _run(sweep: _Sweep) -> SramPlan:
+def _run(sweep: Sweep) -> SramPlan:
     workload = sweep.workload
     sweep.valid = {b for b, s in enumerate(workload.storages) if not s.made}
     for k in sorted({*workload.tasks, *workload.copies}):
@@ -184,21 +127,13 @@ def _run(sweep: _Sweep) -> SramPlan:
     return SramPlan(sweep.plans, tuple(moved))
 
 
-def _last_use(storage: Storage) -> int:
-    return max((*storage.readers, *storage.writers), default=-1)
-
-
-def _next_use(storage: Storage, after: int) -> int:
-    return min((k for k in (*storage.readers, *storage.writers) if k >= after), default=NEVER)
-
-
-def _release(sweep: _Sweep, k: int) -> None:
+def _release(sweep: Sweep, k: int) -> None:
     """Ends the live ranges of buffers that nothing reads any more."""
-    for buffer in [b for b in sweep.resident if _last_use(sweep.workload.storages[b]) < k]:
+    for buffer in [b for b in sweep.resident if last_use(sweep.workload.storages[b]) < k]:
         _end(sweep, buffer, k, spilled=False)
 
 
-def _end(sweep: _Sweep, buffer: int, k: int, *, spilled: bool) -> None:
+def _end(sweep: Sweep, buffer: int, k: int, *, spilled: bool) -> None:
     opened = sweep.resident.pop(buffer)
     storage = sweep.workload.storages[buffer]
     last = max(u for u in (opened.first, *storage.readers, *storage.writers) if u < k)
@@ -207,14 +142,14 @@ def _end(sweep: _Sweep, buffer: int, k: int, *, spilled: bool) -> None:
     sweep.live_ranges.append(LiveRange(buffer, opened.first, last, opened.filled, spilled))
 
 
-def _place(sweep: _Sweep, task: Task) -> None:
+def _place(sweep: Sweep, task: Task) -> None:
     """Finds a tiling of the kernel, and takes it."""
     workload, k = sweep.workload, task.number
     involved = task.reads | {task.result.buffer}
     evictable = [b for b in sweep.resident if k > max(workload.storages[b].writers, default=-1)]
     # Furthest next use first; what the kernel itself reads comes last of all.
-    evictable.sort(key=lambda b: (b in involved, -_next_use(workload.storages[b], k)))
-    tiling = _best_tiling(sweep, task, evictable)
+    evictable.sort(key=lambda b: (b in involved, -next_use(workload.storages[b], k)))
+    tiling = best_tiling(sweep, task, evictable)
     if tiling is not None:
         _take(sweep, task, tiling)
         return
@@ -227,7 +162,7 @@ def _place(sweep: _Sweep, task: Task) -> None:
     )
 
 
-def _take(sweep: _Sweep, task: Task, tiling: Tiling) -> None:
+def _take(sweep: Sweep, task: Task, tiling: Tiling) -> None:
     k, about = task.number, None
     if heard():
         workload = sweep.workload
@@ -235,7 +170,7 @@ def _take(sweep: _Sweep, task: Task, tiling: Tiling) -> None:
             task, workload.tasks, workload.storages, workload.layouts, sweep.machine
         )
         resident = frozenset(sweep.resident) - frozenset(tiling.evicted)
-        about.tiles(tiling.split, resident, sweep.capacity, overlaps=_may_overlap(workload, task))
+        about.tiles(tiling.split, resident, sweep.capacity, overlaps=may_overlap(workload, task))
         about.result(tiling.split)
         for buffer in tiling.fill:
             if any(live.buffer == buffer for live in sweep.live_ranges) or (
@@ -243,179 +178,23 @@ def _take(sweep: _Sweep, task: Task, tiling: Tiling) -> None:
             ):
                 about.refilled(buffer)
     for buffer in tiling.evicted:
-        store = _must_store(sweep, buffer, k)
+        store = must_store(sweep, buffer, k)
         if about is not None:
-            about.evicted(buffer, _next_use(sweep.workload.storages[buffer], k), stored=store)
-        sweep.least.make_way(buffer, used_again=_is_used_again(sweep, buffer, k))
+            about.evicted(buffer, next_use(sweep.workload.storages[buffer], k), stored=store)
+        sweep.least.make_way(buffer, used_again=is_used_again(sweep, buffer, k))
         _end(sweep, buffer, k, spilled=store)
         if store:
             sweep.least.add_move(buffer)
             sweep.valid.add(buffer)
     for buffer in tiling.fill:
         sweep.least.add_move(buffer)
-        sweep.resident[buffer] = _OpenRange(k, filled=True)
+        sweep.resident[buffer] = OpenRange(k, filled=True)
     if tiling.keeps_result and task.result.buffer not in sweep.resident:
-        sweep.resident[task.result.buffer] = _OpenRange(k, filled=False)
+        sweep.resident[task.result.buffer] = OpenRange(k, filled=False)
     _commit(sweep, task, tiling.split)
 
 
-def _must_store(sweep: _Sweep, buffer: int, k: int) -> bool:
-    """Whether a buffer that makes way at kernel k is needed again and not in DRAM yet."""
-    return _is_used_again(sweep, buffer, k) and buffer not in sweep.valid
-
-
-def _is_used_again(sweep: _Sweep, buffer: int, k: int) -> bool:
-    return _next_use(sweep.workload.storages[buffer], k) < NEVER
-
-
-def _best_tiling(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Tiling | None:
-    """The cheapest tiling that fits; everything in SRAM in one step needs no comparison."""
-    found: list[Tiling] = []
-    overlaps = _may_overlap(sweep.workload, task)
-    for tiling in _tilings(sweep, task, evictable):
-        whole = tiling.keeps_result and tiling.split.tile == task.geometry.result
-        if whole and not tiling.evicted and not overlaps:
-            return tiling
-        found.append(tiling)
-        if len(found) >= MAX_TILINGS:
-            break
-    return min(found, key=lambda tiling: _tiling_cycles(sweep, task, tiling), default=None)
-
-
-def _may_overlap(workload: Workload, task: Task) -> bool:
-    """Whether several steps may be worth it though one would fit, to hide a load or a store."""
-    return is_large_output(workload, task) or large_input(workload, task) is not None
-
-
-def _tiling_cycles(sweep: _Sweep, task: Task, tiling: Tiling) -> float:
-    workload, machine, split = sweep.workload, sweep.machine, tiling.split
-    layouts, storages = workload.layouts, workload.storages
-    last = not storages[task.result.buffer].readers
-    npu, dma = split_work(task, split, layouts, storages, machine, last=last)
-    if last and tiling.keeps_result:
-        dma = max(dma - hidden_behind(workload, task, sweep.pins, machine), 0.0)
-    loads = sum(buffer_cycles(storages[b], machine) for b in tiling.fill)
-    loads = max(loads - hidden_before(workload, task), 0.0)
-    first = loads * first_load(task, workload, split.tile, machine)
-    # What a step waits for overlaps with the other steps.
-    together = (npu, dma, loads - first)
-    longest = max(together)
-    cycles = first + longest + (sum(together) - longest) / steps(task.geometry, split.tile)
-    for buffer in tiling.evicted:
-        moves = 2 if _must_store(sweep, buffer, task.number) else 1
-        cycles += moves * buffer_cycles(storages[buffer], machine)
-    return cycles
-
-
-def _tilings(sweep: _Sweep, task: Task, evictable: Sequence[int]) -> Iterator[Tiling]:
-    """Tilings that fit: for each choice of what stays in SRAM the largest tile of each family."""
-    workload, result = sweep.workload, task.result.buffer
-    outside = [b for b in evictable if b not in task.reads and b != result]
-    may_stay = _may_stay(sweep, task)
-    by_channel, by_row = tile_candidates(task.geometry)
-    if may_stay:
-        for count in range(len(outside) + 1):
-            gone = frozenset(outside[:count])
-            fill = _fillable(sweep, task, gone)
-            split = None if fill is None else _try(sweep, task, gone, fill, True, by_channel[:1], 1)
-            if fill is not None and split is not None:
-                yield Tiling(outside[:count], fill, True, split)
-                if not _may_overlap(workload, task):
-                    break
-                for tile in column_tiles(task, workload, sweep.machine):
-                    split = _try(sweep, task, gone, fill, True, [tile], 1)
-                    if split is not None:
-                        yield Tiling(outside[:count], fill, True, split)
-                if not is_large_output(workload, task):
-                    return
-                # Storing one part while the next is made: worth several steps.
-                parts = [t for t in by_row if steps(task.geometry, t) >= OUTPUT_PARTS][:1]
-                split = _try(sweep, task, gone, fill, False, parts, 2)
-                if split is not None:
-                    yield Tiling(outside[:count], fill, False, split)
-                return
-    none = frozenset[int]()
-    for slots in (2, 1):
-        fitting = False
-        for count in range(len(evictable) + 1):
-            gone = frozenset(evictable[:count])
-            fill = _fillable(sweep, task, gone & task.reads) or none
-            kept = may_stay and result not in gone
-            for chosen, keeps_result in dict.fromkeys(
-                [(fill, kept), (fill, False), (none, kept), (none, False)]
-            ):
-                for tiles in (by_channel, by_row):
-                    split = _try(sweep, task, gone, chosen, keeps_result, tiles, slots)
-                    if split is not None:
-                        fitting = True
-                        yield Tiling(evictable[:count], chosen, keeps_result, split)
-        if fitting:
-            return
-
-
-def _may_stay(sweep: _Sweep, task: Task) -> bool:
-    """Whether the result's buffer may lie in SRAM: it does already, or this is its first part."""
-    buffer = task.result.buffer
-    if buffer in sweep.resident:
-        return True
-    first = min(sweep.workload.storages[buffer].writers)
-    return first == task.number and buffer not in sweep.in_dram
-
-
-def _fillable(sweep: _Sweep, task: Task, gone: frozenset[int]) -> frozenset[int] | None:
-    """The operands that would have to be loaded whole; None if one is still incomplete."""
-    missing = frozenset(b for b in task.reads if b not in sweep.resident or b in gone)
-    for buffer in missing:
-        writers = sweep.workload.storages[buffer].writers
-        if writers and max(writers) >= task.number:
-            return None
-    return missing - gone
-
-
-def _try(
-    sweep: _Sweep,
-    task: Task,
-    gone: frozenset[int],
-    fill: frozenset[int],
-    keeps_result: bool,
-    tiles: Sequence[Shape4],
-    slots: int,
-) -> Split | None:
-    """The split with the first of these tiles with which everything fits."""
-    layouts = sweep.workload.layouts
-    resident = (frozenset(sweep.resident) - gone) | fill
-    result = task.result.buffer
-    if keeps_result:
-        resident |= {result}
-    elif result in resident:
-        return None
-    room = sweep.capacity - sum(layouts[b].slice_bytes for b in resident)
-    spared, in_place = _spared(sweep, task, resident) if keeps_result else (0, None)
-    if room + spared <= 0:
-        return None
-    for tile in tiles:
-        pinned = task.number in sweep.pins
-        split = make_split(task, tile, resident, sweep.machine, slots=slots, pinned=pinned)
-        needed = split.parameter_bytes + split.stage_bytes
-        if needed <= room:
-            return split
-        if needed <= room + spared:
-            return replace(split, in_place=in_place)
-    return None
-
-
-def _spared(sweep: _Sweep, task: Task, resident: frozenset[int]) -> tuple[int, int | None]:
-    """(bytes of a slice that are not needed if the result takes an operand's place, which one)."""
-    if task.number in sweep.workload.pairs:
-        return 0, None  # it lies on the other PE than what it would take the place of
-    number = in_place_operand(task, sweep.workload.storages, sweep.workload.layouts)
-    binding = None if number is None else task.operands[number]
-    if binding is None or binding.buffer not in resident or binding.buffer in sweep.owed:
-        return 0, None
-    return sweep.workload.layouts[binding.buffer].slice_bytes, number
-
-
-def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
+def _commit(sweep: Sweep, task: Task, split: Split) -> None:
     k, workload = task.number, sweep.workload
     *operand_stages, result_stage = split.stages
     operands: list[OperandBinding | ParameterBinding] = []
@@ -466,7 +245,7 @@ def _commit(sweep: _Sweep, task: Task, split: Split) -> None:
     )
 
 
-def _is_beside(sweep: _Sweep, task: Task, split: Split) -> bool:
+def _is_beside(sweep: Sweep, task: Task, split: Split) -> bool:
     """Whether it and the kernel in front of it run at the same time: in a step each, in SRAM."""
     first = sweep.plans.get(sweep.workload.pairs.get(task.number, -1))
     if first is None or any(split.stages) or split.tile != task.geometry.result:
@@ -476,7 +255,7 @@ def _is_beside(sweep: _Sweep, task: Task, split: Split) -> bool:
     return not staged and first.tile == first.result.extent
 
 
-def _is_scattered(sweep: _Sweep, task: Task) -> bool:
+def _is_scattered(sweep: Sweep, task: Task) -> bool:
     """Whether a part of a result, stored alone, takes far more traffic than its share of all."""
     storage = sweep.workload.storages[task.result.buffer]
     if len(storage.writers) < 2 or _is_copied_early(sweep.workload, task.result.buffer):
@@ -488,11 +267,11 @@ def _is_scattered(sweep: _Sweep, task: Task) -> bool:
 
 def _is_copied_early(workload: Workload, buffer: int) -> bool:
     """Whether a copy reads a buffer in DRAM while kernels still use it in SRAM."""
-    last = _last_use(workload.storages[buffer])
+    last = last_use(workload.storages[buffer])
     return any(buffer in copy.operands and k <= last for k, copy in workload.copies.items())
 
 
-def _tell_in_place(sweep: _Sweep, task: Task, number: int) -> None:
+def _tell_in_place(sweep: Sweep, task: Task, number: int) -> None:
     if not heard():
         return
     size = sweep.workload.layouts[task.result.buffer].slice_bytes
@@ -506,7 +285,7 @@ def _tell_in_place(sweep: _Sweep, task: Task, number: int) -> None:
     )
 
 
-def _prefetch(sweep: _Sweep, task: Task, size: int) -> int:
+def _prefetch(sweep: Sweep, task: Task, size: int) -> int:
     """How many kernels ahead the parameters of a kernel can be loaded; the room is then taken.
 
     DMA loads parameters in the order of the kernels, so none begins before its predecessor's.
@@ -527,7 +306,7 @@ def _prefetch(sweep: _Sweep, task: Task, size: int) -> int:
     return k - first
 
 
-def _tell_prefetch(sweep: _Sweep, task: Task, size: int, first: int, limit: int) -> None:
+def _tell_prefetch(sweep: Sweep, task: Task, size: int, first: int, limit: int) -> None:
     """Says what kept parameters from being loaded before kernel `first`."""
     if not heard():
         return
