@@ -222,7 +222,7 @@ def best_groups(function: FuncOp, machine: Machine) -> list[GroupChoice]:
         machine: the target.
     """
     with unheard_rewrites():
-        prepared = prepare(function.clone(), machine)
+        prepared = prepare(function, machine)
         workload = prepared.workload
         try:
             (plan,) = plan_program([workload], machine)
