@@ -38,11 +38,22 @@ def _import_numpy() -> None:
     is_set = _BLAS_THREADS in os.environ
     os.environ.setdefault(_BLAS_THREADS, "1")
     try:
-        with _stand_in("numpy._typing", NDArray=list):
+        with _stand_in("numpy._typing", __getattr__=_any_type):
             import numpy as np  # noqa: F401  # pyright: ignore[reportUnusedImport]
     finally:
         if not is_set:  # processes that this one starts may need them
             del os.environ[_BLAS_THREADS]
+
+
+def _any_type(name: str) -> type:
+    """What stands for a type in annotations: which ones numpy names there, its versions decide.
+
+    Raises:
+        AttributeError: it is no type's name.
+    """
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return list
 
 
 def _import_xdsl() -> None:
