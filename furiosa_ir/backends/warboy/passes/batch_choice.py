@@ -1,14 +1,15 @@
 """In how many passes a segment's images take the least time, and in how many slices.
 
 Ways go to commands on trial, whose timeline is what a program reports: all images at once; the best
-way of half of them, twice; passes that overlap, if they have less for an engine to do. On two PEs a
+way of half of them, twice, of a third, three times, and so on; passes that overlap, if they have
+less for an engine to do. On two PEs a
 small segment is tried in one PE's slices as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -55,10 +56,9 @@ class Way:
     groups: int = 1
     slices: int | None = None
 
-    @property
-    def twice(self) -> Way:
-        """This way for half of the images, and then for the other half."""
-        return replace(self, parts=2 * self.parts, groups=2 * self.groups)
+    def times(self, count: int) -> Way:
+        """This way for a part of the images, and then for each of the others."""
+        return replace(self, parts=count * self.parts, groups=count * self.groups)
 
 
 def best_way(function: FuncOp, work: ImageWork, machine: Machine) -> Way:
@@ -99,12 +99,12 @@ class _Found:
     Attributes:
         way: the best one.
         cycles: of a run on it; infinity: they do not fit on any.
-        once: runs of all images at once, of a half of them, a quarter, ...; None: do not fit.
+        once: number of parts -> a run of one of them, its images at once; None: do not fit.
     """
 
     way: Way
     cycles: float
-    once: tuple[Run | None, ...]
+    once: Mapping[int, Run | None]
 
 
 @dataclass(frozen=True)
@@ -112,35 +112,46 @@ class _Choice:
     """Between ways on a machine, in so many slices.
 
     Half of the images have a best way; that one twice is a way for all, and takes no longer than
-    twice. So no image takes longer in a batch than in one half as large.
+    twice; and so on for a third, a fifth. So no image takes longer in a batch than in one that it
+    is a multiple of.
+
+    Attributes:
+        machine: the target.
+        slices: how many of its slices a plan may use; None: all.
+        known: number of images -> what they take, as parts of others.
     """
 
     machine: Machine
     slices: int | None
+    known: dict[int, _Found] = field(default_factory=dict[int, "_Found"])
 
-    def best(self, function: FuncOp, work: ImageWork, *, is_half: bool = False) -> _Found:
+    def best(self, function: FuncOp, work: ImageWork, *, is_part: bool = False) -> _Found:
         """The best way for all images of a segment.
 
         Args:
             function: the segment.
             work: what of it works image by image.
-            is_half: it is half of another one: that its best way twice takes twice as long is
-                then taken for granted.
+            is_part: it is a part of another one: that its parts' best way takes so many times as
+                long for all of them is then taken for granted.
         """
-        once = self._run(function, Way())
-        way, least, halves = Way(), _cycles(once), ()
+        if is_part and work.images in self.known:
+            return self.known[work.images]
+        whole = self._run(function, Way())
+        way, least, once = Way(), _cycles(whole), {1: whole}
         likely: list[Way] = []
         size = sum(not isinstance(op, ConstantOp) for op in function.body.block.ops)
-        if work.images % 2 == 0 and 2 * size <= MAX_KERNELS:
-            half = part_of(function, work, 2)
-            found = self.best(half, image_work(half), is_half=True)
-            halves, twice = found.once, replace(found.way.twice, slices=None)
-            if is_half and 2 * found.cycles < least:
-                way, least = twice, 2 * found.cycles
-            elif not is_half:
-                likely.append(twice)
-            likely.append(Way(twice.parts))
-        likely += self._less_busy(function, halves, least)
+        for count in _primes(work.images):
+            if count * size <= MAX_KERNELS:
+                part = part_of(function, work, count)
+                found = self.best(part, image_work(part), is_part=True)
+                once |= {count * parts: run for parts, run in found.once.items()}
+                repeated = replace(found.way.times(count), slices=None)
+                if is_part and count * found.cycles < least:
+                    way, least = repeated, count * found.cycles
+                elif not is_part:
+                    likely.append(repeated)
+                likely.append(Way(repeated.parts))
+        likely += self._less_busy(function, once, least)
         if not _is_whole(work):
             likely += [Way(each.parts, each.parts) for each in likely]
         for each in dict.fromkeys(likely):
@@ -148,10 +159,13 @@ class _Choice:
                 cycles = _cycles(self._run(function, each))
                 if cycles < least:
                     way, least = each, cycles
-        return _Found(replace(way, slices=self.slices), least, (once, *halves))
+        found = _Found(replace(way, slices=self.slices), least, once)
+        if is_part:
+            self.known[work.images] = found
+        return found
 
     def _less_busy(
-        self, function: FuncOp, halves: Sequence[Run | None], least: float
+        self, function: FuncOp, once: Mapping[int, Run | None], least: float
     ) -> Iterator[Way]:
         """Passes that may take less, by how long an engine works on them at least.
 
@@ -159,7 +173,9 @@ class _Choice:
         is stored behind it.
         """
         kernels = len(kernels_of(function))
-        runs = {2 << at: run.busy << at + 1 for at, run in enumerate(halves) if run is not None}
+        runs = {
+            parts: run.busy * parts for parts, run in once.items() if parts > 1 and run is not None
+        }
         is_small = max(runs, default=0) * kernels <= MAX_TRIED
         for parts in sorted(runs, key=runs.__getitem__)[: len(runs) if is_small else FINALISTS]:
             if runs[parts] < least * WORTH:
@@ -171,6 +187,17 @@ class _Choice:
         with unheard_rewrites():
             take(copy, image_work(copy), replace(way, slices=self.slices))
         return trial(copy, self.machine)
+
+
+def _primes(number: int) -> Iterator[int]:
+    """The primes that divide a number, each once, the least first."""
+    divisor = 2
+    while number > 1:
+        if number % divisor == 0:
+            yield divisor
+            while number % divisor == 0:
+                number //= divisor
+        divisor += 1
 
 
 def _cycles(run: Run | None) -> float:

@@ -24,9 +24,9 @@ class SplitBatch(Pass):
 
     The activations of a batch may be more than SRAM holds, and those of fewer images not; weights
     stay there from pass to pass; and what a batch has to copy in DRAM, parts of it may not. The
-    batch at once, and a half of it, a quarter, ... as often go to commands on trial, where
-    estimates do not rule them out (`batch_choice`), so that an image takes no longer in a batch
-    than in a smaller one. On two PEs so does a small segment in the slices of one
+    batch at once, and a half of it, a third, ... as often go to commands on trial, where estimates
+    do not rule them out (`batch_choice`), so that an image takes no longer in a batch than in one
+    that it is a multiple of. On two PEs so does a small segment in the slices of one
     (`warboy.slices`), where more than layouts depends on how many there are.
 
         %y = warboy.dot %x_ = %x, %w_ = %w, ... : tensor<2x8x64x64xi8> { ... }
