@@ -18,6 +18,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import MOVEMENT, CopyOp
 from furiosa_ir.backends.warboy.dialect.segment import kernels_of
 from furiosa_ir.backends.warboy.machine import PE_SLICES, Machine
 from furiosa_ir.backends.warboy.passes.assign_views import assign_views
+from furiosa_ir.backends.warboy.passes.split_columns import may_spill
 from furiosa_ir.backends.warboy.passes.trial import Run, trial
 from furiosa_ir.backends.warboy.planning.batch_rewrite import part_of, split_batch
 from furiosa_ir.backends.warboy.planning.decisions import limit_slices
@@ -72,8 +73,21 @@ def best_way(function: FuncOp, work: ImageWork, machine: Machine) -> Way:
     narrow = _may_be_narrow(function, work, machine)
     if work.images == 1 and not narrow:
         return Way()
+    if work.images > 1 and _one_spills(function, work, machine):
+        return Way(work.images)
     found = [_Choice(machine, s).best(function, work) for s in (None, PE_SLICES)[: 1 + narrow]]
     return min(found, key=lambda each: each.cycles).way
+
+
+def _one_spills(function: FuncOp, work: ImageWork, machine: Machine) -> bool:
+    """Whether one image's activations may leave SRAM: nothing is gained by several at once then.
+
+    Each pass works band by band, in hundreds of kernels; trials of that would take minutes.
+    """
+    single = part_of(function, work, work.images)
+    with unheard_rewrites():
+        assign_views(single)
+        return _is_whole(work) and may_spill(single, machine)
 
 
 def _may_be_narrow(function: FuncOp, work: ImageWork, machine: Machine) -> bool:
@@ -185,8 +199,11 @@ class _Choice:
         """A run on this way, by its commands; None: it does not fit."""
         copy = function.clone()
         with unheard_rewrites():
-            take(copy, image_work(copy), replace(way, slices=self.slices))
-        return trial(copy, self.machine)
+            work = image_work(copy)
+            take(copy, work, replace(way, slices=self.slices))
+        # What several images at once would need bands for, passes of one image need none for, or
+        # smaller ones; and plans of bands of many images take minutes.
+        return trial(copy, self.machine, bands=way.parts == work.images)
 
 
 def _primes(number: int) -> Iterator[int]:

@@ -29,6 +29,9 @@ from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.remarks import passed
 from furiosa_ir.ir.segments import is_npu
 
+MOST_KERNELS = 2000
+"""Of a segment whose pairs are looked for: batches in bands have thousands, and gain nothing."""
+
 
 @dataclass(frozen=True)
 class PairKernels(Pass):
@@ -73,7 +76,7 @@ def pair_kernels(function: FuncOp, machine: Machine) -> None:
     block = function.body.block
     kernels = [op for op in block.ops if isinstance(op, KernelOp)]
     needed = needs(block, kernels)
-    if is_chain(needed):
+    if len(kernels) > MOST_KERNELS or is_chain(needed):
         return
     _, tasks, storage = make_tasks(function, machine)
     pairs = choose_pairs(needed, tasks, storage.buffers, machine)

@@ -33,18 +33,19 @@ class Run:
     busy: int
 
 
-def trial(function: FuncOp, machine: Machine) -> Run | None:
+def trial(function: FuncOp, machine: Machine, *, bands: bool = True) -> Run | None:
     """A segment's run, by its commands; the segment is consumed. None if it does not fit.
 
     Args:
         function: a segment whose kernels are fused.
         machine: the target.
+        bands: kernels may work band by band, if something would leave SRAM else.
     """
     with unheard_rewrites():
         try:
             assign_views(function)
             copy_parts(function, machine)
-            if may_spill(function, machine):
+            if bands and may_spill(function, machine):
                 split_segment(function, machine)
             pair_kernels(function, machine)
             plan_segments([function], machine)
