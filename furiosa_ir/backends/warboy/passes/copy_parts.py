@@ -15,7 +15,7 @@ from furiosa_ir.backends.warboy.dialect.kernels import KernelOp, VectorOp, make_
 from furiosa_ir.backends.warboy.dialect.plan import KernelViews
 from furiosa_ir.backends.warboy.machine import Machine
 from furiosa_ir.backends.warboy.passes.plan_tiles import PlanTiles, make_tasks
-from furiosa_ir.backends.warboy.planning.decisions import DECISIONS, limited_slices
+from furiosa_ir.backends.warboy.planning.decisions import is_decided, limited_slices
 from furiosa_ir.backends.warboy.planning.part_copies import PartCopy, part_copies
 from furiosa_ir.backends.warboy.stages import require
 from furiosa_ir.backends.warboy.target import machine_of
@@ -55,13 +55,8 @@ class CopyParts(Pass):
         require(op, PlanTiles.name)  # what that needs, this needs too
         machine = machine_of(op)
         for function in op.ops:
-            # Decisions that are made already number the buffers that there are.
-            if isinstance(function, FuncOp) and is_npu(function) and _is_undecided(function):
+            if isinstance(function, FuncOp) and is_npu(function) and not is_decided(function):
                 copy_parts(function, machine)
-
-
-def _is_undecided(function: FuncOp) -> bool:
-    return DECISIONS not in function.attributes
 
 
 def copy_parts(function: FuncOp, machine: Machine) -> None:

@@ -13,7 +13,7 @@ from xdsl.ir import Block
 from furiosa_ir.backends.warboy.dialect.kernels import KernelOp
 from furiosa_ir.backends.warboy.machine import PE_SLICES, Machine
 from furiosa_ir.backends.warboy.passes.plan_tiles import PlanTiles, make_tasks
-from furiosa_ir.backends.warboy.planning.decisions import DECISIONS, limited_slices
+from furiosa_ir.backends.warboy.planning.decisions import is_decided, limited_slices
 from furiosa_ir.backends.warboy.planning.pair_choice import (
     Pair,
     choose_pairs,
@@ -60,13 +60,8 @@ class PairKernels(Pass):
         require(op, PlanTiles.name)  # what that needs, this needs too
         machine = machine_of(op)
         for function in op.ops:
-            # Decisions that are made already number the buffers that there are.
-            if isinstance(function, FuncOp) and is_npu(function) and _is_undecided(function):
+            if isinstance(function, FuncOp) and is_npu(function) and not is_decided(function):
                 pair_kernels(function, machine)
-
-
-def _is_undecided(function: FuncOp) -> bool:
-    return DECISIONS not in function.attributes
 
 
 def pair_kernels(function: FuncOp, machine: Machine) -> None:

@@ -282,34 +282,36 @@ def _store_straight(
     return True
 
 
+def _back(op: CopyOp, index: int, strides: tuple[int, ...]) -> tuple[int, tuple[int, ...] | None]:
+    """(offset, strides) of a source's elements in a result with these strides; None: no such."""
+    offset, axes = _back_runs(op, index, strides)
+    if axes is None or max(map(len, axes), default=0) > 1:
+        return offset, None
+    return offset, tuple(runs[0][1] if runs else 0 for runs in axes)
+
+
 def _back_runs(
     op: CopyOp, index: int, strides: tuple[int, ...]
 ) -> tuple[int, Sequence[AxisRuns] | None]:
-    """`_back`, where the elements along an axis of the source may lie in runs."""
-    source = shape_of(op.inputs[index])
-    if any(isinstance(inner, movement.ReshapeOp) for inner in op.operations):
-        return 0, reshape_runs(shape_of(op.result), strides, source)
-    offset, back = _back(op, index, strides)
-    if back is None:
-        return offset, None
-    return offset, [((extent, stride),) for extent, stride in zip(source, back, strict=True)]
+    """(offset, runs along each axis) of a source's elements in a result with these strides.
 
-
-def _back(op: CopyOp, index: int, strides: tuple[int, ...]) -> tuple[int, tuple[int, ...] | None]:
-    """(offset, strides) of a source's elements in a result with these strides; None: no such."""
+    None: there are no such runs.
+    """
     source = shape_of(op.inputs[index])
+    offset, back = 0, strides
     for inner in op.operations:
         match inner:
             case movement.ReshapeOp():
-                return 0, reshape_strides(shape_of(op.result), strides, source)
+                return 0, reshape_runs(shape_of(op.result), strides, source)
             case movement.TransposeOp():
-                back = [0] * len(strides)
+                moved = [0] * len(strides)
                 for i, p in enumerate(ints(inner.perm)):
-                    back[p] = strides[i]
-                return 0, tuple(back)
+                    moved[p] = strides[i]
+                back = tuple(moved)
             case movement.ConcatOp():
                 begin = part_offsets(inner)[index]
-                return sum(b * s for b, s in zip(begin, strides, strict=True)), strides
+                offset = sum(b * s for b, s in zip(begin, strides, strict=True))
             case _:
                 return 0, None
-    return 0, strides
+        break
+    return offset, [((extent, stride),) for extent, stride in zip(source, back, strict=True)]

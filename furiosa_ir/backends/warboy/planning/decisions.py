@@ -111,6 +111,11 @@ def take_decisions(function: FuncOp) -> Decisions | None:
     return Decisions.from_json(attribute.data)
 
 
+def is_decided(function: FuncOp) -> bool:
+    """Whether a function says how it is to be planned: its buffers are numbered, and must stay."""
+    return DECISIONS in function.attributes
+
+
 SLICES = "warboy.slices"
 """Of a function until it is planned: how many slices its plan may use, where not the machine's."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from itertools import combinations
+from itertools import islice, takewhile
 
 from xdsl.ir import Block, Operation
 
@@ -95,8 +95,9 @@ def choose_pairs(
     able = [k for k, task in tasks.items() if is_able(task, storages)]
     possible = [
         (a, b)
-        for a, b in combinations(able, 2)
-        if b - a <= REACH and not needed[b] >> a & 1 and are_together(tasks[a], tasks[b])
+        for place, a in enumerate(able)
+        for b in takewhile(lambda b, a=a: b - a <= REACH, islice(able, place + 1, None))
+        if not needed[b] >> a & 1 and are_together(tasks[a], tasks[b])
     ]
     if not possible:
         return []

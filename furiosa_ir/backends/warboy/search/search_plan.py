@@ -66,12 +66,13 @@ class SearchPlan(Pass):
         workloads = [prepare(function, machine).workload for function in functions]
         space, data = Space(workloads, machine), packed(workloads, machine)
         work = Work(jobs, data=data, agrees=surroundings().agrees)
-        before, agreed = space.cost(), space.agreed()
+        own, agreed = (space.cost(), space.start), space.agreed()
         space.set(agreed)
-        start = min((before, space.start), (space.cost(), agreed))
+        cost, start = min(own, (space.cost(), agreed))
         space.set(space.start)
-        found = search(work, start[1], start[0], seconds=self.seconds, seed=self.seed)
-        found.append((start[0], tuple(start[1])))
+        found = search(work, start, cost, seconds=self.seconds, seed=self.seed)
+        if start != space.start:
+            found.append((cost, tuple(start)))
         first = _cycles(ctx, op, None)
         if first is None:
             return  # `plan-tiles` or `allocate` will say why
