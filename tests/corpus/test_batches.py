@@ -84,10 +84,7 @@ def image_us(name: str, target: str, batch: int) -> float:
 def test_an_image_takes_no_longer_in_a_larger_batch(name: str) -> None:
     """Nor on two PEs; of all these, batches of 8 took up to 1.7 times as long at 954e3b2."""
     one, two = (
-        [
-            image_us(name, target, batch)
-            for batch in (1, 2, 4, 8)[: 2 if "1200" in name else 3 if "640" in name else 4]
-        ]
+        [image_us(name, target, batch) for batch in (1, 2, 4, 8)]
         for target in ("warboy", "warboy-2pe")
     )
     for times in (one, two):
