@@ -65,6 +65,7 @@ def image_us(name: str, target: str, batch: int) -> float:
     return program_costs(made.program).latency.npu_latency_us / batch
 
 
+@pytest.mark.timeout(900)  # SSD-ResNet34: eight compiles, 100 s with nothing beside them
 @pytest.mark.parametrize(
     "name",
     mostly_slow(
