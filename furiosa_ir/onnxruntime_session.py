@@ -18,6 +18,7 @@ import numpy as np
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.element_types import BY_ONNX, by_dtype
 from furiosa_ir.onnx_messages import check_complete
+from furiosa_ir.unsigned_weights import unsigned_weights
 
 _TYPES = {code: element for code, element in BY_ONNX.items() if not element.in_numpy}
 """`TensorProto.DataType` -> the element type, of those that onnxruntime's arrays do not have."""
@@ -30,6 +31,8 @@ _PLAIN = re.compile(
 
 def onnx_session(model: bytes) -> Any:
     """An `onnxruntime.InferenceSession` of one thread, without optimisations, and silent.
+
+    Its products of 8-bit integers are exact on every processor (`unsigned_weights`).
 
     Raises:
         Exception: onnxruntime refuses the model; its exceptions share no other base.
@@ -44,7 +47,8 @@ def onnx_session(model: bytes) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.add_session_config_entry("session.load_model_format", "ONNX")  # else it guesses
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    exact = unsigned_weights(model)
+    return onnxruntime.InferenceSession(exact, options, providers=["CPUExecutionProvider"])
 
 
 def run_session(session: Any, inputs: Sequence[Array]) -> list[Array]:
