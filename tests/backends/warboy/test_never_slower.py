@@ -57,7 +57,7 @@ def check_never_slower(
     assert all(two <= one for one, two in zip(*runs.values(), strict=True)), runs
 
 
-@settings(max_examples=draws(60), deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 @given(
     seed=st.integers(0, 1 << 30),
     length=st.integers(2, 9),
