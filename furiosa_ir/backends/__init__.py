@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from furiosa_ir.costs import Costs
     from furiosa_ir.dialects.graph.base import GraphOp
     from furiosa_ir.execution import Execution
+    from furiosa_ir.findings import Finding
     from furiosa_ir.hints import Hint
     from furiosa_ir.ir.pipeline import Pipeline
     from furiosa_ir.numerics.array import Array
@@ -152,6 +153,7 @@ class Backend:
             and the pass in front of which it runs (`schedule_search.py`); None: there is none.
         execution: when a program does what, and where its data lies, for reports; without, they
             have what `costs` says.
+        diagnosis: what there is to say of its installation, for `furiosa doctor`.
     """
 
     name: str
@@ -175,6 +177,7 @@ class Backend:
     verification: Callable[[], Verification] | None = None
     search: tuple[str, str] | None = None
     execution: Callable[[Program], Execution] | None = None
+    diagnosis: Callable[[], Iterable[Finding]] | None = None
 
     def __post_init__(self) -> None:
         part = self._part

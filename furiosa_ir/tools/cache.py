@@ -75,7 +75,7 @@ def stats(as_json: bool) -> None:
             click.echo(json.dumps(figures, indent=2))
             return
         click.echo(f"store     {store}")
-        click.echo(f"lifetime  {_lifetime(settings.lifetime)}")
+        click.echo(f"lifetime  {lifetime_text(settings.lifetime)}")
         click.echo(f"programs  {len(entries)}, {format_value(size, 'bytes')}")
         if made:
             click.echo(f"age       {_age(made[-1])} to {_age(made[0])}")
@@ -196,7 +196,12 @@ def _sentence(pruned: Pruned) -> str:
     )
 
 
-def _lifetime(seconds: int) -> str:
+def lifetime_text(seconds: int) -> str:
+    """How long programs are valid, for people.
+
+    Args:
+        seconds: as FC_CACHE_LIFETIME has them.
+    """
     if seconds == 0:
         return "0 s: everything is compiled anew"
     return "for ever" if seconds < 0 else f"{seconds} s"

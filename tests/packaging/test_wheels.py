@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from compile_kernels import compiler
+from furiosa_ir.tools.example import FILES
 from tests.conftest import ROOT
 
 KERNELS = "furiosa_ir/backends/warboy/simulator/native/kernels.so"
@@ -71,7 +72,9 @@ def test_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path):
         if path.is_file() and "__pycache__" not in path.parts
     }
     packaged = {name for name in contents(wheel) if ".dist-info/" not in name}
-    assert packaged - {KERNELS} == expected - {KERNELS}
+    example = {name for name in packaged if name.startswith("furiosa_ir/tools/digits/")}
+    assert {Path(name).name for name in example} == set(FILES)
+    assert packaged - example - {KERNELS} == expected - {KERNELS}
     assert (KERNELS in packaged) == (compiler() is not None)
     assert "furiosa_ir/py.typed" in packaged
     assert "furiosa/__init__.py" not in packaged, "furiosa is a namespace that others share"

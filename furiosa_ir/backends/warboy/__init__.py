@@ -38,6 +38,7 @@ BACKEND = Backend(
     costs=lazily(f"{_HERE}.costs:program_costs"),
     verification=lazily(f"{_HERE}.verification:verification"),
     execution=lazily(f"{_HERE}.execution:program_execution"),
+    diagnosis=lazily(f"{_HERE}.diagnosis:diagnosis"),
     devices=(
         # "warboy(2)*1": a device of two fused PEs. "npu:0:0-1", "npu0pe0-1": PEs 0 and 1 of NPU 0.
         (r"warboy\(2\)\*\d+|npu:\d+:\d+-\d+|npu\d+pe\d+-\d+|npu:\d+|npu\d+", "warboy-2pe"),

@@ -59,12 +59,16 @@ class Kernels:
 
     Attributes:
         run_plan: runs commands.
-        tiled: whether it multiplies matrices in tiles (AMX), for which weights are packed
-            otherwise.
+        variant: which of `VARIANTS` it is.
     """
 
     run_plan: RunPlan
-    tiled: bool
+    variant: str
+
+    @property
+    def tiled(self) -> bool:
+        """Whether it multiplies in tiles (AMX), for which weights are packed otherwise."""
+        return self.variant == "amx"
 
 
 def load_kernels(asked_for: str | None = None) -> Kernels | None:
@@ -107,4 +111,4 @@ def _load(asked_for: str) -> Kernels | None:
     ) -> int:  # fmt: skip
         return int(run(number, plan, starts, first, last, sram, workspace, constants, scratch))
 
-    return Kernels(run_plan, tiled=VARIANTS[number] == "amx")
+    return Kernels(run_plan, VARIANTS[number])
