@@ -42,7 +42,7 @@ _PRODUCTS: Mapping[str, _Product] = {
     "QLinearConv": _Product(((3, 5),), 2),
     "QLinearMatMul": _Product(((3, 5),), 2),
 }
-"""Of ONNX, and of ``com.microsoft`` (the inputs as in onnxruntime's docs/ContribOperators.md)."""
+"""Of ONNX, and of ``com.microsoft`` (the inputs as onnxruntime documents them)."""
 
 _NAMES = tuple(name.encode() for name in _PRODUCTS)
 

@@ -18,7 +18,7 @@ from tests.fuzz.harnesses import HARNESSES
 
 LEAST_EDGES = {"cache": 40, "reproducer": 40}
 """Of the code that a run goes through; the reader of cache entries is one small module."""
-RUNS = 400
+RUNS = 300
 """Inputs of a short run beside the seeds, which come first."""
 SEEDS = None if ALL else 60
 """Making them all takes ten seconds."""
