@@ -12,6 +12,7 @@ library finds them.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from operator import attrgetter
@@ -40,7 +41,7 @@ def dataclass(cls: type[Any] | None = None, /, **options: Any) -> Any:
     """`dataclasses.dataclass`: the same arguments, classes that behave alike."""
     if cls is None:
         return partial(dataclass, **options)
-    given: Mapping[str, Any] = vars(cls).get("__annotations__", {})
+    given = _annotations(cls)
     if not _is_plain(cls, given, options):
         return _library(cls, **options)
     own = set(cls.__dict__)
@@ -73,6 +74,15 @@ def dataclass(cls: type[Any] | None = None, /, **options: Any) -> Any:
                 setattr(cls, method.__name__, method)
     _made.add(cls)
     return cls
+
+
+def _annotations(cls: type[Any]) -> Mapping[str, Any]:
+    """A class's own; Python 3.14 makes them when asked, unless its module has them as text."""
+    given: Mapping[str, Any] | None = vars(cls).get("__annotations__")
+    if given is None and vars(cls).get("__annotate_func__") is not None:
+        library: Any = sys.modules["annotationlib"]  # dataclasses has imported it
+        given = library.get_annotations(cls, format=library.Format.FORWARDREF)
+    return {} if given is None else given
 
 
 def _is_plain(cls: type[Any], given: Mapping[str, object], options: Mapping[str, Any]) -> bool:
@@ -175,7 +185,11 @@ def _with_fields(cls: type[Any], given: Mapping[str, Any], options: Mapping[str,
     if not _are_annotations(cls, given):
         return _of_library(cls, given, options)
     _note_fields(cls, given, options)
-    return _add_slots(cls, False, False) if options.get("slots") else cls
+    if not options.get("slots"):
+        return cls
+    # From Python 3.14 on it asks for the fields as well: those with a docstring have it in slots.
+    defined = (cls.__dataclass_fields__,) if sys.version_info >= (3, 14) else ()
+    return _add_slots(cls, False, False, *defined)
 
 
 def _of_library(cls: type[Any], given: Mapping[str, Any], options: Mapping[str, Any]) -> type[Any]:
