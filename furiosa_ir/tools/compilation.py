@@ -100,6 +100,10 @@ def compile_file(
         work = VerifiedCompile(inputs, backend, target_ir, verbose, verify_each, verify_inputs)
     work.reproduction, work.quiet, work.search = reproduction, quiet, search
     result, size = None, None
+    if watch.options.named_passes:
+        from furiosa_ir.plugins import load_plugins
+
+        load_plugins(plugins)  # which may declare them
     with watch.instruments(generic=generic, color=color) as instruments:
         work.instruments = (*instruments, *([recorder] if recorder else []))
         if is_program:

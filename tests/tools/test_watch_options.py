@@ -157,6 +157,25 @@ def test_a_pass_that_there_is_not(command: str, tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_pass_that_only_a_plug_in_declares_is_watched(tmp_path: Path):
+    plugin = tmp_path / "telling.py"
+    plugin.write_text(
+        "from dataclasses import dataclass\n"
+        "import furiosa_ir as fi\n"
+        "@dataclass(frozen=True)\n"
+        "class Telling(fi.Pass):\n"
+        '    "Does nothing."\n'
+        f'    name = "telling-{tmp_path.name}"\n'
+        "    def apply(self, ctx, op):\n"
+        "        return None\n",
+        encoding="utf-8",
+    )
+    name = f"telling-{tmp_path.name}"
+    inserted = ["--load", plugin, "--insert-before", f"graph-partition={name}"]
+    result = compiled(tmp_path / "out.enf", *inserted, f"--print-ir-after={name}")
+    assert headers(result.stderr) == [f"After {name}"]
+
+
 def test_parts_of_a_file_are_compared_with_themselves():
     text = f"{TEXT}// -----\n{TEXT.replace('relu', 'tanh')}"
     arguments = ["-p", PASSES, "--split-input-file", "--print-ir-after-change"]
