@@ -88,7 +88,7 @@ class _AsItReads:
         self.value = value
 
     def __repr__(self) -> str:
-        plain = self.value is None or isinstance(self.value, bool | int | float | str | tuple)
+        plain = self.value is None or self.value == () or isinstance(self.value, int | float | str)
         return repr(self.value) if plain else "..."
 
 

@@ -15,7 +15,7 @@ CODE = [
     for d in ("furiosa_ir", "furiosa", "tests", "examples", "benchmarks")
     for p in (ROOT / d).rglob("*.py")
 ]
-FOLDERS = {p.name for base in (ROOT, PACKAGE) for p in base.iterdir() if p.is_dir()}
+FOLDERS = {p.name for base in (ROOT, PACKAGE) for p in base.iterdir() if p.is_dir()} - {"build"}
 
 _CITED = re.compile(r"(?<![\w./<*{}$~:-])((?:\.ci|\w[\w.-]*)(?:/[\w.{},*-]+)+)")
 _COMMENT = re.compile(r'"""(?:.|\n)*?"""|#[^\n]*')

@@ -26,11 +26,22 @@ def test_it_does_what_it_says(
     (tmp_path / "metrics.py").write_text(metrics, encoding="utf-8")
     lines = re.findall(r"^    (furiosa evaluate examples.*)$", PAGE, re.MULTILINE)
     assert len(lines) == 4
+    (folder_of_files,) = re.findall(r"^    (furiosa evaluate net.enf .*)$", PAGE, re.MULTILINE)
     printed: list[str] = []
     for line in lines:
         done = CliRunner().invoke(main, [*shlex.split(line)[1:], "-j", "1"])
         assert done.exit_code == 0, (line, done.output)
         printed.append(done.stdout)
+    (tmp_path / "imagenet").mkdir()
+    with np.load("examples/digits/digits_inputs.npz") as arrays:
+        for i in range(3):
+            np.save(f"imagenet/{i}.npy", arrays["tflite_images"][i])
+        Path("val.txt").write_text("\n".join(map(str, arrays["labels"][:3])), encoding="utf-8")
+    for line in ("furiosa compile examples/digits/digits_int8.tflite -o net.enf", folder_of_files):
+        assert CliRunner().invoke(main, shlex.split(line)[1:]).exit_code == 0
+    for path in (Path("net.enf"), Path("val.txt"), *Path("imagenet").iterdir()):
+        path.unlink()
+    Path("imagenet").rmdir()
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     shown = [text for kind, text in blocks if not kind]
     # Times are the machine's.
