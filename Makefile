@@ -1,4 +1,4 @@
-# make test | slow | lint | demo | kernels | docs | corpus | bench | fuzz | schema | vendor | clean. Everything runs in a virtual environment of its own.
+# make test | slow | lint | demo | kernels | docs | pages | corpus | bench | fuzz | schema | vendor | clean. Everything runs in a virtual environment of its own.
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test PYTEST_ARGS='-k digits'
@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := test
-.PHONY: test slow lint format demo kernels docs corpus bench fuzz schema vendor clean
+.PHONY: test slow lint format demo kernels docs pages pictures corpus bench fuzz schema vendor clean
 
 # A stamp per set of extras: a second call installs nothing. `dev` contains what the demo needs.
 $(VENV)/.installed-core: pyproject.toml .ci/venv
@@ -17,6 +17,10 @@ $(VENV)/.installed-core: pyproject.toml .ci/venv
 
 $(VENV)/.installed-dev: pyproject.toml .ci/venv
 	.ci/venv $(VENV) dev
+	touch $(VENV)/.installed-core $@
+
+$(VENV)/.installed-docs: pyproject.toml .ci/venv
+	.ci/venv $(VENV) docs
 	touch $(VENV)/.installed-core $@
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
@@ -55,8 +59,19 @@ $(KERNELS): compile_kernels.py $(wildcard $(NATIVE)/source/*) | $(VENV)/.install
 
 kernels: $(KERNELS)
 
-docs: $(VENV)/.installed-core
+# The site, in build/site: generated pages, then all pages of docs/ with search, from local files alone (website/mkdocs.yml).
+docs: pages $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --config-file website/mkdocs.yml
+	@echo "build/site/index.html"
+
+# The generated pages of docs/ alone.
+pages: $(VENV)/.installed-core
 	$(BIN)/python -m furiosa_ir.tools.docs
+
+# The pictures of docs/images, in Chromium; needs the corpus.
+pictures: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pillow==13.0.0
+	$(BIN)/python website/pictures.py
 
 # Agreement of every network in ../shared/models with its reference; some minutes.
 # More inputs, or some networks: make corpus CORPUS_ARGS='-n 20 ic_resnet8_int8'
