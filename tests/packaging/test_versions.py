@@ -45,7 +45,7 @@ def test_the_core_depends_on_what_it_imports():
         assert re.search(here, code, re.MULTILINE), requirement
     assert set(PROJECT["project"]["optional-dependencies"]) == {
         *("litert", "lsp", "redis", "quantize", "dask"),
-        *("fuzz", "test", "lint", "dev"),
+        *("docs", "fuzz", "test", "lint", "dev"),
     }
 
 
