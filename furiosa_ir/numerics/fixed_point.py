@@ -29,6 +29,7 @@ TIE_PRECISION = 10**9
 # One block of int64 temporaries is 128 KiB: two of them stay in L2.
 _BLOCK = 1 << 14
 _INT32_BITS = 31
+_INT64_MAX = (1 << 63) - 1
 _SHORT_REACH = 1 << 12
 """Up to this result the tolerance of ``near_even`` is a millionth at most, for all elements."""
 
@@ -115,8 +116,8 @@ def rescale(
     counts as the tie: a 31-bit multiplier knows a factor to 2**-31 only, so a real tie (a mean over
     12 elements, a scale that is a third of another) need not be one of the product;
     ``"double"`` is LiteRT's ``MultiplyByQuantizedMultiplier``, which rounds twice: the
-    product to its upper 32 bits with ties up, then the remaining right shift with ties away. Its
-    left shift wraps in 32 bits, as the C++ does.
+    product to its upper 32 bits with ties up, then the remaining right shift with ties away. Where
+    the shift is below 31 there is a left shift, which wraps in 32 bits, as the C++ does.
     """
     limits = np.iinfo(dtype)
     low = (int(limits.min) if minimum is None else minimum) - output_zero_point
@@ -249,7 +250,7 @@ def _near_even(
     one = np.left_shift(np.int64(1), shift)
     if not slack.any():
         # The greatest value of the block bounds every element's tolerance.
-        greatest = max(abs(int(value.max(initial=0))), abs(int(value.min(initial=0))))
+        greatest = max(int(value.max(initial=0)), min(-int(value.min(initial=0)), _INT64_MAX))
         slack = np.where(shift > 0, np.maximum(one, greatest) // TIE_PRECISION, np.int64(-1))
     value += half
     rounded = value >> shift
@@ -285,8 +286,8 @@ def _double(
     """``MultiplyByQuantizedMultiplier``: SaturatingRoundingDoublingHighMul, RoundingDivideByPOT."""
     value = np.subtract(x, zero_point, dtype=np.int64)
     if left.any():
-        value <<= left
-        value = value.astype(np.int32).astype(np.int64)
+        wrapped = np.left_shift(value, left).astype(np.int32)
+        value = np.where(left > 0, wrapped, value)
     value *= multiplier
     value += 1 << 30  # gemmlowp's nudge and truncating division are a floor after all
     value >>= _INT32_BITS

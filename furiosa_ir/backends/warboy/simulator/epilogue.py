@@ -9,16 +9,10 @@ import numpy as np
 from furiosa_ir.backends.warboy.enf.records import Shape4, SramTile
 from furiosa_ir.backends.warboy.simulator.memory import Memory, TileAccess
 from furiosa_ir.backends.warboy.vector_engine import Instruction
-from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES, Range
+from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES, LIMITS
 from furiosa_ir.backends.warboy.vector_engine.lines import LineProgram, Register, Scratch
 from furiosa_ir.backends.warboy.vector_engine.program import run_program
 from furiosa_ir.numerics.array import Array
-
-_RANGES: dict[int, Range] = {
-    1: (-128, 127),
-    4: (-(1 << 31), (1 << 31) - 1),
-    8: (-(1 << 47), (1 << 47) - 1),
-}
 
 
 class Epilogue:
@@ -56,7 +50,7 @@ class Epilogue:
         for tile in operands:
             # A product's second factor is an operand that its program need not read again.
             self.reads.append(len(registers) in used)
-            known = Register(tile.extent, tile.element, _RANGES[tile.element])
+            known = Register(tile.extent, tile.element, LIMITS[tile.element])
             registers.append(known if self.reads[-1] else None)
         registers += [Register.of_constant(p, p.dtype.itemsize) for p in self.parameters]
         self.lines: LineProgram | None = None

@@ -46,7 +46,8 @@ def reduce(i: Instruction, x: Array) -> Array:
     dtype = DTYPES[i.element]
     if i.mode == "max":
         return x.max(tuple(axes), keepdims=True).astype(dtype, copy=False)
-    return (x.astype(dtype) - x_zp).sum(tuple(axes), dtype=dtype, keepdims=True)
+    zero_point = np.int64(x_zp).astype(dtype)  # wraps as x does
+    return (x.astype(dtype) - zero_point).sum(tuple(axes), dtype=dtype, keepdims=True)
 
 
 def _size_of_axis(i: Instruction, operands: Sequence[RegisterType]) -> int:

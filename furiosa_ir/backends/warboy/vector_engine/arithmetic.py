@@ -59,6 +59,12 @@ def _ordered(minimum: int, maximum: int, limits: Range) -> None:
         raise ValueError("its limits do not fit its result")
 
 
+def _limits_of_sums(i: Instruction, _operands: Sequence[RegisterType]) -> None:
+    """The limits fit 64 bits before the zero point is added."""
+    _, output_zp, minimum, maximum = i.immediates
+    _ordered(minimum - output_zp, maximum - output_zp, LIMITS[8])
+
+
 def keeps_type(i: Instruction, operands: Sequence[RegisterType]) -> None:
     """The result has the type of the first operand."""
     if operands[0].element != i.element:
@@ -101,7 +107,7 @@ def _rescale_lines(
     mode="rounding",
     modes=cast("dict[str, int]", ROUNDING_NUMBERS),
     shape=_rescaled,
-    rules=(_limits,),
+    rules=(_limits, _limits_of_sums),
     lines=_rescale_lines,
 )
 def rescale(i: Instruction, x: Array, multiplier: Array, shift: Array) -> Array:
@@ -194,8 +200,10 @@ def divide(i: Instruction, a: Array, b: Array) -> Array:
 
 
 def _clamp_limits(i: Instruction, _operands: Sequence[RegisterType]) -> None:
+    """Some value of the type lies between the limits."""
     minimum, maximum = i.immediates
-    _ordered(minimum, maximum, LIMITS[8])
+    least, greatest = LIMITS[i.element]
+    _ordered(max(minimum, least), min(maximum, greatest), LIMITS[8])
 
 
 def _clamp_lines(i: Instruction, x: LineOperand) -> LineOperation:

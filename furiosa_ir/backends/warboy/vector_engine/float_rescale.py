@@ -56,6 +56,8 @@ class Rescale:
         self.low, self.high = float(minimum - output_zp), float(maximum - output_zp)
         multiplier, shift = np.broadcast_arrays(multiplier, shift)
         least, greatest = x_range[0] - self.input_zp, x_range[1] - self.input_zp
+        if max(-least, greatest) >= _INT64:
+            raise ValueError("the operand may exceed 62 bits")
         left = int(np.maximum(31 - shift, 0).max()) if self.rounding == "double" else 0
         if left and max(-least, greatest) << left > _INT32[1]:
             raise ValueError("LiteRT's left shift may wrap")

@@ -154,6 +154,7 @@ class LineProgram:
             return _Value(False, register.element, register.range, integers=table)
         if array.size != 1 and register.shape != (1, 1, 1, self.channels):
             raise ValueError("a parameter is neither one number nor one a channel")
+        _in_float64(register.range, register.element)
         line = array.astype(np.int64).reshape(-1)
         if line.size > 1:
             line = np.tile(line, self._repeat)
@@ -178,6 +179,7 @@ class LineProgram:
         if value.slot < 0:
             if value.table is None:
                 raise ValueError("a constant is used as a result")
+            _in_float64(value.range, value.element)
             dtype = np.dtype(np.int8) if value.element == 1 else np.dtype(np.float64)
             value.slot = slot = self._new_slot(dtype, rows=value.rows)
             table, base = value.table.astype(dtype), value.base
@@ -231,9 +233,7 @@ class LineProgram:
         return _Value(source.rows, instruction.element, limits, base=source.base, table=result)
 
     def _output(self, instruction: Instruction, rows: bool, limits: Range) -> _Value:
-        least, greatest = _RANGES[instruction.element]
-        if limits[0] < least or limits[1] > greatest:
-            raise ValueError("the result may wrap")
+        _in_float64(limits, instruction.element)
         dtype = np.dtype(np.int8) if instruction.element == 1 else np.dtype(np.float64)
         slot = self._new_slot(dtype, rows=rows)
         return self._made(rows, instruction.element, limits, slot)
@@ -308,6 +308,17 @@ class LineProgram:
             operation(slots)
         if not direct:
             np.copyto(out, slots[self._result], casting="unsafe")
+
+
+def _in_float64(limits: Range, element: int) -> None:
+    """Refuses values that an element, or a float64 in its place, does not hold.
+
+    Raises:
+        ValueError: there are such.
+    """
+    least, greatest = _RANGES[element]
+    if limits[0] < least or limits[1] > greatest:
+        raise ValueError("a value may wrap")
 
 
 def _step(

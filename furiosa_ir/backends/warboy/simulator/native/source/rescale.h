@@ -88,7 +88,8 @@ static inline int64_t limited(int64_t value, const struct factors *f) {
         return;                                                                                   \
     default:                                                                                      \
         for (word i = 0; i < n; i++) {                                                            \
-            const int64_t shifted = (int32_t)((uint64_t)((int64_t)(X)-zp) << extra[i]);           \
+            const int64_t d = (int64_t)(X)-zp;                                                    \
+            const int64_t shifted = extra[i] ? (int32_t)((uint64_t)d << extra[i]) : d;            \
             int64_t v = (shifted * m[i] + ((int64_t)1 << 30)) >> 31;                              \
             v += (v >> 63) & -(int64_t)(half[i] != 0);                                            \
             to[i] = (OUT)limited((v + half[i]) >> shift[i], f);                                   \
@@ -121,18 +122,16 @@ enum { UP = 6 };
 
 static enum outcome rescale_by(int rounding, const int64_t *x, const int64_t *multiplier,
                                const int64_t *shift, int64_t *to, word n, const struct factors *f) {
-    int left = 0;
     for (word i = 0; i < n; i++) {
         if (shift[i] < 0 || shift[i] > 62) return BAD_SHIFT;
         if (multiplier[i] != (int32_t)multiplier[i]) return BAD_MULTIPLIER;
-        left |= shift[i] < 31;
     }
     const int twice = rounding == DOUBLE;
     for (word i = 0; i < n; i++) {
         const int64_t right = twice ? greatest(shift[i] - 31, 0) : shift[i];
         const int64_t half = rounding == SINGLE ? 0 : ((int64_t)1 << right) >> 1;
         int64_t v = x[i] - f->input_zp;
-        if (twice && left) v = (int32_t)((uint64_t)v << greatest(31 - shift[i], 0));
+        if (twice && shift[i] < 31) v = (int32_t)((uint64_t)v << (31 - shift[i]));
         v *= multiplier[i];
         const int64_t product = v;
         if (twice) v = (v + ((int64_t)1 << 30)) >> 31;
