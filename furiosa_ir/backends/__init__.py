@@ -102,6 +102,8 @@ class Container:
         disassemble: a program as lines of text.
         foreign: what can be said of a file with this magic that is no program of ours: its header
             as JSON has it, and as lines for people; None if nothing can.
+        reference: the tables of the page under docs/ that describes the format (and has its name),
+            from its declarations: name -> lines of Markdown; without, there is no such page.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Container:
     head: Callable[[bytes | memoryview, int], Head]
     disassemble: Callable[[Program], Iterable[str]]
     foreign: Callable[[bytes], tuple[dict[str, Any], list[str]] | None] | None = None
+    reference: Callable[[], Mapping[str, Sequence[str]]] | None = None
 
     def __post_init__(self) -> None:
         for part, kind in (("read", _PROGRAM), ("head", "furiosa_ir.program_head:Head")):

@@ -4,15 +4,17 @@
 fires: `tests/corpus/rule_counts.py`), `docs/ftensor.md`,
 `docs/hints.md`, `docs/limits.md`, `docs/levels.md` (a network at each level),
 `docs/lowerings.md` and `docs/transformations.md` (the tests under `tests/filecheck`);
-`docs/commands.md`, `docs/python-api.md`, `docs/dialects.md`, `docs/instructions.md`; and what
-`furiosa list` reads (`tools.catalogue`). All of it is committed; a test fails where it is stale.
+`docs/commands.md`, `docs/python-api.md`, `docs/dialects.md`, `docs/instructions.md`; the tables of
+the program format's page (`docs/enf.md`, whose prose is its own); and what `furiosa list` reads
+(`tools.catalogue`). All of it is committed; a test fails where it is stale.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -203,6 +205,34 @@ def transformations_page() -> Iterator[str]:
     yield from _examples("backends")
 
 
+def format_page() -> Iterator[str]:
+    """The page of the program format: prose by hand, tables from its declarations."""
+    container = default_backend().container
+    text = (_ROOT / "docs" / f"{container.name}.md").read_text(encoding="utf-8")
+    yield filled(text, container.reference() if container.reference else {})
+
+
+def filled(text: str, tables: Mapping[str, Sequence[str]]) -> str:
+    """A page whose tables are those given.
+
+    Args:
+        text: with `<!-- generated: NAME -->` and `<!-- end -->` around each table.
+        tables: name -> lines of Markdown.
+
+    Raises:
+        ClickException: a mark has no table, or a table no mark.
+    """
+    marks = re.findall(r"<!-- generated: (\w+) -->", text)
+    if sorted(marks) != sorted(tables):
+        raise click.ClickException(f"the page has the tables {marks}, declared are {[*tables]}")
+
+    def table(found: re.Match[str]) -> str:
+        return "\n".join([found[1], *tables[found[2]], "<!-- end -->"])
+
+    pattern = r"(<!-- generated: (\w+) -->)\n(?:.*\n)*?<!-- end -->"
+    return re.sub(pattern, table, text).rstrip("\n")
+
+
 def _examples(folder: str) -> Iterator[str]:
     root = _ROOT / "tests" / "filecheck"
     family = None
@@ -260,6 +290,7 @@ PAGES = {
     "dialects.md": headed(dialects_page),
     "instructions.md": headed(instructions_page),
     "python-api.md": headed(python_page),
+    f"{default_backend().container.name}.md": format_page,
 }
 """File name under docs/ -> what writes it."""
 

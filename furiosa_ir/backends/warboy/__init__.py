@@ -16,6 +16,7 @@ _ENF = Container(
     head=lazily(f"{_HERE}.enf.head:read_head"),
     disassemble=lazily(f"{_HERE}.enf.disassembler:disassemble"),
     foreign=lazily(f"{_HERE}.enf.vendor:vendor_header"),
+    reference=lazily(f"{_HERE}.enf.reference:tables"),
 )
 
 BACKEND = Backend(

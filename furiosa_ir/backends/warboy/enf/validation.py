@@ -35,7 +35,8 @@ from furiosa_ir.program import Binding, Program
 from furiosa_ir.program_rules import check_program
 
 ELEMENTS = tuple(LIMITS)
-_NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
+NPU_DTYPES = ("int8", "uint8", "int32", "int64", "bool")
+"""What tensors of NPU segments may be of."""
 LINE_BYTES = 32
 """What addresses and innermost extents of tiles are multiples of (`records.SramTile`)."""
 
@@ -149,7 +150,7 @@ class _Segment:
 
     def _binding(self, binding: Binding) -> None:
         tensor = self.program.tensors[binding.tensor]
-        if tensor.dtype not in _NPU_DTYPES or any(size < 0 for size in tensor.shape):
+        if tensor.dtype not in NPU_DTYPES or any(size < 0 for size in tensor.shape):
             raise VerificationFailure(f"tensor '{tensor.name}' is none that the NPU can take")
         size = prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
         if binding.address < 0 or binding.address + size > self.segment.workspace_bytes:
