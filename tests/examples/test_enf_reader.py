@@ -1,0 +1,178 @@
+"""examples/enf_reader, written from docs/enf.md alone: it lists and runs vectors and networks."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples.enf_reader import executor, reader
+from examples.enf_reader.__main__ import agrees
+from furiosa_ir.backends.warboy.simulator.native.library import SWITCH
+from furiosa_ir.cache.settings import NO_CACHE
+from furiosa_ir.compiler import compile_model
+from furiosa_ir.runtime import session
+from tests.backends.warboy.enf import vectors
+from tests.conftest import DIGITS, ROOT
+from tests.examples.enf_reader import enf_reader
+
+FOLDER = ROOT / "examples" / "enf_reader"
+MANIFEST = json.loads((vectors.FOLDER / "manifest.json").read_text())
+TINY = [
+    f"{network}_{suffix}"
+    for network in ("ad_fc_ae", "ic_resnet8", "kws_dscnn", "vww_mbv1_025_96")
+    for suffix in ("int8.tflite", "qdq_i8.onnx")
+]
+
+
+def test_it_is_small() -> None:
+    lines = [line for path in FOLDER.rglob("*.py") for line in path.read_text().splitlines()]
+    assert len(lines) <= 600
+    assert max(map(len, lines)) <= 100
+
+
+def test_it_imports_numpy_and_nothing_of_the_project() -> None:
+    found = {
+        name
+        for path in FOLDER.rglob("*.py")
+        for name in re.findall(r"^\s*(?:from|import) ([\w.]+)", path.read_text(), re.MULTILINE)
+    }
+    standard = {"collections.abc", "json", "math", "pathlib", "re", "struct", "sys", "types"}
+    ours = {f"examples.enf_reader.{part}" for part in ("executor", "reader")}
+    assert found <= {"numpy", "typing", "zlib"} | standard | ours
+
+
+def test_all_vectors_are_listed_and_run() -> None:
+    done = enf_reader("vectors", vectors.FOLDER)
+    assert done.stdout == f"{len(MANIFEST)} of {len(MANIFEST)} vectors agree\n", done.stderr
+    assert done.returncode == 0
+
+
+def test_a_vector_that_does_not_agree_is_named(tmp_path: Path) -> None:
+    (entry,) = (v for v in MANIFEST if v["name"] == "names")
+    for path in vectors.FOLDER.glob("names.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "manifest.json").write_text(json.dumps([entry]))
+    assert enf_reader("vectors", tmp_path).stdout == "1 of 1 vectors agree\n"
+    arrays = dict(np.load(tmp_path / "names.npz"))
+    arrays["run0_output0"] = arrays["run0_output0"] + np.int8(1)
+    np.savez(tmp_path / "names.npz", **arrays)
+    done = enf_reader("vectors", tmp_path)
+    assert (done.stdout, done.returncode) == ("0 of 1 vectors agree names\n", 1)
+
+
+def test_the_vectors_are_what_the_sources_make() -> None:
+    """Also by numpy's kernels: the bytes of programs and results."""
+    there = {path.name: path.read_bytes() for path in vectors.FOLDER.iterdir()}
+    made = vectors.all_files()
+    assert sorted(there) == sorted(made)
+    # Compressed arrays depend on the zlib that is there: their content counts.
+    stale = [name for name in made if not name.endswith(".npz") and made[name] != there[name]]
+    assert stale == [], "python -m tests.backends.warboy.enf.vectors writes them"
+    for name in made:
+        if name.endswith(".npz"):
+            assert_same_arrays(made[name], there[name])
+    assert sum(map(len, there.values())) < 1_000_000
+
+
+def assert_same_arrays(one: bytes, other: bytes) -> None:
+    import io
+
+    a, b = (dict(np.load(io.BytesIO(data))) for data in (one, other))
+    assert a.keys() == b.keys()
+    for name, array in a.items():
+        assert array.dtype == b[name].dtype
+        np.testing.assert_array_equal(array, b[name])
+
+
+def test_the_vectors_run_alike_without_compiled_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "0")
+    for name, make in vectors.MAKERS.items():
+        files, _ = vectors.files_of(make())
+        packed = f"{name}.npz"
+        assert_same_arrays(files[packed], (vectors.FOLDER / packed).read_bytes())
+
+
+def test_the_vectors_have_every_command_instruction_and_mode() -> None:
+    commands, modes = set(), set()
+    for entry in MANIFEST:
+        program = reader.load((vectors.FOLDER / f"{entry['name']}.enf").read_bytes())
+        for segment in program.segments:
+            for command in segment.commands if segment.on_npu else ():
+                commands.add(command.name)
+                modes |= {(i.opcode, i.mode) for i in vars(command).get("instructions", ())}
+    assert commands == set(reader.KINDS)
+    assert modes == {
+        (name, mode)
+        for name, row in reader.INSTRUCTIONS.items()
+        for mode in re.findall("[a-z_]+", row[2] or "none")
+    }
+
+
+def compared(path: Path, target: str, tmp_path: Path, runs: int = 2) -> None:
+    """The small reader's outputs are a session's, for inputs at random."""
+    program = tmp_path / "program.enf"
+    program.write_bytes(compile_model(path, target, cache=NO_CACHE))
+    rng = np.random.default_rng(len(path.name))
+    with session.create(program) as ours:
+        for number in range(runs):
+            inputs = [
+                rng.integers(-128, 128, desc.shape, np.int8)
+                if desc.numpy_dtype == np.int8
+                else rng.uniform(-150, 150, desc.shape).astype(desc.numpy_dtype)
+                for desc in ours.inputs()
+            ]
+            given, made = tmp_path / f"in{number}.npz", tmp_path / f"out{number}.npz"
+            np.savez(given, **{f"input{j}": x for j, x in enumerate(inputs)})
+            done = enf_reader("run", program, given, made)
+            assert done.returncode == 0, done.stderr
+            found = np.load(made)
+            for j, expected in enumerate(ours.run(inputs).numpy()):
+                assert found[f"output{j}"].dtype == expected.dtype
+                np.testing.assert_array_equal(found[f"output{j}"], expected)
+    listed = enf_reader("list", program).stdout.splitlines()
+    from furiosa_ir.backends import read_program
+
+    assert listed == list(vectors.listing(read_program(program)))
+
+
+@pytest.mark.parametrize("name", ["digits_int8.tflite", "digits_qdq_int8.onnx"])
+def test_the_bundled_networks(name: str, tmp_path: Path) -> None:
+    compared(DIGITS / name, "warboy-2pe", tmp_path)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("name", TINY)
+def test_mlperf_tiny(name: str, models: Path, tmp_path: Path) -> None:
+    compared(models / "trained" / name, "warboy", tmp_path)
+
+
+def test_a_host_segment_goes_to_the_caller() -> None:
+    """Of an operator that the page does not say."""
+    from furiosa_ir.backends.warboy.enf.writer import write_program
+    from furiosa_ir.program import Tensor
+    from tests.runtime.programs import copy_then_host, onnx_model
+
+    model = onnx_model(np.int8, (1, 2, 3, 4))
+    program = copy_then_host("int8", model, "onnx", Tensor("y", "int8", (1, 2, 3, 4)))
+    x = np.arange(24, dtype=np.int8).reshape(1, 2, 3, 4)
+    seen = []
+
+    def negated(segment, arrays):
+        seen.append((segment.name, bytes(segment.section)))
+        return [-arrays[0]]
+
+    y, copied = executor.Session(write_program(program), negated).run([x])
+    assert seen == [("host_1", model)]
+    np.testing.assert_array_equal(y, -x)
+    np.testing.assert_array_equal(copied, x)
+    with pytest.raises(NotImplementedError, match="host_1"):
+        executor.Session(write_program(program)).run([x])
+
+
+@pytest.mark.parametrize("entry", MANIFEST, ids=lambda entry: entry["name"])
+def test_each_vector_in_this_process(entry: dict) -> None:
+    assert agrees(vectors.FOLDER / entry["name"], entry["runs"])
