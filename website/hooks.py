@@ -33,7 +33,7 @@ ELSEWHERE = {
 SCRIPTS = {"javascripts/iframe-worker.js": "vendored/iframe-worker/iframe-worker.js"}
 """Where search works without a server there are no workers: the shim that the theme would fetch."""
 
-COMING = ("enf.md", "mlir.md")
+COMING = ("mlir.md",)
 """Pages that the navigation has a place for and that need not be there yet."""
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")

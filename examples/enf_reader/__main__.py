@@ -1,4 +1,4 @@
-"""list FILE, run FILE IN.npz OUT.npz, or vectors FOLDER (docs/enf.md, section 16)."""
+"""list FILE, run FILE IN.npz OUT.npz, or vectors [FOLDER] (docs/enf.md, section 16)."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from examples.enf_reader.executor import Session
-from examples.enf_reader.reader import Refused
+from examples.enf_reader.reader import PAGE, Refused
 
 
 def _text(x: Any) -> str:
@@ -42,8 +42,9 @@ def agrees(base: Path, runs: list[dict[str, str]]) -> bool:
 if __name__ == "__main__":
     command, *files = sys.argv[1:]
     if command == "vectors":
-        vectors = json.loads((Path(files[0]) / "manifest.json").read_text())
-        bad = [v["name"] for v in vectors if not agrees(Path(files[0]) / v["name"], v["runs"])]
+        folder = Path(*files or [PAGE.with_name("enf-vectors")])
+        vectors = json.loads((folder / "manifest.json").read_text())
+        bad = [v["name"] for v in vectors if not agrees(folder / v["name"], v["runs"])]
         print(f"{len(vectors) - len(bad)} of {len(vectors)} vectors agree", *bad)
         sys.exit(bool(bad))
     session = Session(Path(files[0]).read_bytes())

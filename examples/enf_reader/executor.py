@@ -181,13 +181,10 @@ class Session:
         space = np.full(s.workspace_bytes, 0xA5, np.uint8)
         for b, x in zip(s.inputs, given, strict=True):
             data = np.frombuffer(np.ascontiguousarray(x).tobytes(), np.uint8)
-            space[b.address : b.address + b.size] = data ^ self._flip(b)
+            space[b.address : b.address + b.size] = data ^ np.uint8(b.flip)
         self._carry_out(s, s.commands[s.setup :], space)
-        found = [space[b.address : b.address + b.size] ^ self._flip(b) for b in s.outputs]
+        found = [space[b.address : b.address + b.size] ^ np.uint8(b.flip) for b in s.outputs]
         return [self._array(b.tensor, x) for b, x in zip(s.outputs, found, strict=True)]
-
-    def _flip(self, b: SimpleNamespace) -> np.uint8:
-        return np.uint8(0x80 if self.program.tensors[b.tensor].dtype == "uint8" else 0)
 
     def _on_host(self, s: SimpleNamespace, given: list[np.ndarray]) -> list[np.ndarray]:
         names = [o.operator for o in s.operators]

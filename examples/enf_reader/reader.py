@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-_PAGE = (Path(__file__).parents[2] / "docs" / "enf.md").read_text(encoding="utf-8")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "enf.md"
+_PAGE = PAGE.read_text(encoding="utf-8")
 
 
 def table(name: str) -> list[list[str]]:
@@ -159,7 +160,7 @@ def load(file: bytes) -> SimpleNamespace:
         for b in (*s.inputs, *s.outputs):
             t = p.tensors[b.tensor]
             need(S3=t.dtype in ON_NPU and -1 not in t.shape)
-            b.size = prod(t.shape) * SIZES[t.dtype]
+            b.size, b.flip = prod(t.shape) * SIZES[t.dtype], 0x80 * (t.dtype == "uint8")
             need(S3=b.address + b.size <= s.workspace_bytes)
         s.commands, check = _commands(s), _Check(p, s)
         need(S4=s.setup <= len(s.commands), S6=all(c.layer < len(p.layers) for c in s.commands))
