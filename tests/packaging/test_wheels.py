@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import compile_kernels
 from compile_kernels import compiler
 from furiosa_ir.tools.example import FILES
 from tests.conftest import ROOT
@@ -78,6 +79,17 @@ def test_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path):
     assert (KERNELS in packaged) == (compiler() is not None)
     assert "furiosa_ir/py.typed" in packaged
     assert "furiosa/__init__.py" not in packaged, "furiosa is a namespace that others share"
+
+
+def test_an_index_would_take_them(sdist: Path, wheel: Path):
+    run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel, cwd=ROOT)
+
+
+def test_kernels_are_for_any_processor():
+    """What a wheel holds was compiled on one machine: each variant says what it needs itself."""
+    of_all, variants = compile_kernels._FLAGS, compile_kernels._X86
+    assert [flag for flag in of_all if flag.startswith("-m")] == []
+    assert "native" not in str((of_all, variants))
 
 
 def test_sdist_has_tests_examples_and_licence(sdist: Path):

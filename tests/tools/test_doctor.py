@@ -19,6 +19,7 @@ from furiosa_ir.findings import Finding
 from furiosa_ir.tools.doctor import lines
 from furiosa_ir.tools.furiosa import main
 from furiosa_ir.version import __version__
+from tests.cache.servers import redis_server
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +146,23 @@ def test_a_server_out_of_reach_is_not_waited_for(monkeypatch: pytest.MonkeyPatch
     assert (status, sections["cache"]["use"]["state"]) == (1, "broken")
     assert sections["cache"]["use"]["value"].startswith("cannot be read: ")
     assert "secret" not in doctor().output
+
+
+@pytest.mark.redis
+def test_a_server_is_tried_and_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis_server(tmp_path) as server, server.client() as client:
+        monkeypatch.setenv("FC_CACHE_STORE_URL", server.url)
+        status, sections = found()
+        assert (status, sections["cache"]["use"]["value"]) == (0, "can be read and written")
+        assert sections["cache"]["programs"]["value"] == "0, 0 B"
+        assert client.dbsize() == 0
+        # It takes what is written no longer, but answers.
+        client.config_set("maxmemory", "1")
+        status, sections = found()
+        assert (status, sections["cache"]["use"]["state"]) == (1, "broken")
+        assert sections["cache"]["use"]["value"].startswith("cannot be written: ")
 
 
 # How it begins, and how it looks.

@@ -20,7 +20,7 @@ DEFAULT = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 OPERATORS = [
     name
     for name, value in vars(schema.BuiltinOperator).items()
-    if isinstance(value, int) and name != "CUSTOM"
+    if isinstance(value, int) and name.isupper() and name != "CUSTOM"
 ]
 
 

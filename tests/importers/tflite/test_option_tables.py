@@ -210,7 +210,7 @@ KINDS = [
     ("builtinOptions2" if second else "builtinOptions", name)
     for second, union in enumerate((schema.BuiltinOptions, schema.BuiltinOptions2))
     for name, value in vars(union).items()
-    if isinstance(value, int) and value
+    if isinstance(value, int) and value and name[0].isalpha()  # a class has __firstlineno__ as well
 ]
 
 
