@@ -262,15 +262,18 @@ def draw_schedules(rows: Sequence[schedule_quality.Row], path: Path) -> None:
     )
 
 
+PERFORMANCE_MODEL = (sys.executable, str(ROOT / "benchmarks" / "performance_model.py"))
+"""Without -P: it imports its neighbours."""
+
+
 def published_part(bench: Bench) -> Result:
     """Estimates against the vendor's latencies, by performance_model.py."""
     models = bench.models / "generated"
     if not models.is_dir():
         raise Skipped(f"the networks of the published rows are not in {models}")
-    script = ROOT / "benchmarks" / "performance_model.py"
     with tempfile.TemporaryDirectory() as name:
         figures = Path(name) / "published.json"
-        subprocess.run([sys.executable, "-P", script, models, "--json", figures], check=True)
+        subprocess.run([*PERFORMANCE_MODEL, models, "--json", figures], check=True)
         rows = json.loads(figures.read_text())["rows"]
     for row in rows:
         row["ratio"] = row["with_toml_us"] / row["published_us"]

@@ -149,3 +149,10 @@ def test_a_quick_run_without_the_corpus(tmp_path: Path) -> None:
     assert 0 < figures["scale"]["exponent"] < 2
     for name in ("simulation", "schedules", "scaling"):
         assert ET.parse(output / f"{name}.svg").getroot().tag == f"{SVG}svg"
+
+
+def test_the_command_of_the_published_part_starts(benchmark: Any) -> None:
+    command = [*benchmark("bench").PERFORMANCE_MODEL, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--json" in done.stdout

@@ -68,7 +68,8 @@ def _targets(words: Sequence[str]) -> str | None:
     return f"no target {lacking} in the Makefile" if lacking else None
 
 
-def _extras(words: Sequence[str]) -> str | None:
+def extras_fault(words: Sequence[str]) -> str | None:
+    """What is wrong with the extras that an installation names; None if they are there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = re.findall(r"(?:furiosa-ir|\.)\[([\w,-]+)\]", " ".join(words))
     lacking = {e for names in named for e in names.split(",")} - {*project["optional-dependencies"]}
@@ -109,7 +110,7 @@ _CHECKS: dict[str, Callable[[Sequence[str]], str | None]] = {
     "furiosa": _options(furiosa),
     "furiosa-opt": _options(furiosa_opt),
     "make": _targets,
-    "pip": _extras,
+    "pip": extras_fault,
     "python": _python,
     "python3": _python,
 }

@@ -21,6 +21,7 @@ from furiosa_ir.tools.lsp import main as furiosa_lsp
 from furiosa_ir.tools.opt import main as furiosa_opt
 from tests.conftest import ROOT
 from tests.docs.blocks import Block, blocks_of, page_text
+from tests.docs.not_run import extras_fault
 
 OURS = {"furiosa": furiosa, "furiosa-lsp": furiosa_lsp, "furiosa-opt": furiosa_opt}
 _FIGURE = re.compile(r"-?\d[\d,.]*")
@@ -91,6 +92,9 @@ def _run(block: Block, run: Run, where: str) -> str:
     expected = re.match(r"exit code (\d+)", block.note)
     wanted = int(expected[1]) if expected else 0
     lines = [line.removeprefix("$ ") for line in _joined(block.text)]
+    installs = [line for line in lines if line.startswith("pip install ")]
+    assert [f for line in installs if (f := extras_fault(shlex.split(line)))] == [], where
+    lines = [line for line in lines if line not in installs]  # it is installed
     together = any(_SYNTAX.search(_without_quotes(line)) for line in lines)
     commands = ["\n".join(lines)] if together else lines
     printed = ""

@@ -21,6 +21,7 @@ ELSEWHERE = (
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "README.md",
     "SECURITY.md",
     "editors/vscode/README.md",
     "examples/digits/README.md",
