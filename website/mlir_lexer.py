@@ -8,7 +8,6 @@ from pygments.lexer import RegexLexer, bygroups
 from pygments.lexers import LEXERS
 from pygments.token import Comment, Keyword, Name, Number, Operator, String, Text
 
-
 __all__ = ["MlirLexer"]
 
 
