@@ -159,7 +159,7 @@ def load(file: bytes) -> SimpleNamespace:
         need(S2=s.sram_bytes <= p.room)
         for b in (*s.inputs, *s.outputs):
             t = p.tensors[b.tensor]
-            need(S3=t.dtype in ON_NPU and -1 not in t.shape)
+            need(S3=t.dtype in ON_NPU and min(t.shape, default=1) > 0)
             b.size, b.flip = prod(t.shape) * SIZES[t.dtype], 0x80 * (t.dtype == "uint8")
             need(S3=b.address + b.size <= s.workspace_bytes)
         s.commands, check = _commands(s), _Check(p, s)

@@ -422,7 +422,8 @@ def _() -> Files:
 def _() -> Files:
     npu = whole().segments[0]
     tensors = list(whole().tensors)
-    for fields in ({"dtype": "float32"}, {"dtype": "int16"}, {"shape": (1, -1)}):
+    shapes = ({"shape": (1, -1)}, {"shape": (1, 0)}, {"shape": (0, 1 << 62, 1 << 62)})
+    for fields in ({"dtype": "float32"}, {"dtype": "int16"}, *shapes):
         tensors[npu.inputs[0].tensor] = replace(whole().tensors[npu.inputs[0].tensor], **fields)
         yield write_program(replace(whole(), tensors=tuple(tensors)))
     beyond = replace(npu.inputs[0], address=npu.workspace_bytes)  # type: ignore[attr-defined]

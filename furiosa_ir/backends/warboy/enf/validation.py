@@ -150,7 +150,7 @@ class _Segment:
 
     def _binding(self, binding: Binding) -> None:
         tensor = self.program.tensors[binding.tensor]
-        if tensor.dtype not in NPU_DTYPES or any(size < 0 for size in tensor.shape):
+        if tensor.dtype not in NPU_DTYPES or any(size < 1 for size in tensor.shape):
             raise VerificationFailure(f"tensor '{tensor.name}' is none that the NPU can take")
         size = prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
         if binding.address < 0 or binding.address + size > self.segment.workspace_bytes:
