@@ -254,7 +254,7 @@ def tied(dtype: str, multiplier: int, shift: int, mode: str) -> np.ndarray:
     return np.array([min(max(v, low), high) for v in some], dtype)
 
 
-SHIFTS = (0, 1, 2, 15, 30, 31, 32, 40, 62)
+SHIFTS = (0, 1, 15, 30, 31, 32, 40, 62)
 
 
 @vector(
@@ -447,7 +447,7 @@ def interpolate() -> Made:
             lower, upper = (0, 1, x.shape[axis] - 1, 0), (1, 0, x.shape[axis] - 1, 0)
             weights = (1024, 1000, 3, -(1 << 33) - 5), (0, 24, I32.max, 129)
             shape = (*x.shape[:axis], 4, *x.shape[axis + 1 :])
-            for to in (1, 4, 8):
+            for to in {1: (4, 8), 4: (1, 4), 8: (8, 1)}[x.itemsize]:
                 numbers = (axis, 4, *lower, *upper, *weights[0], *weights[1])
                 program = [op("interpolate", 0, immediates=numbers, to=to)]
                 b.output(b.vector([tile], program, shape=shape))
@@ -739,17 +739,24 @@ def names() -> Made:
     return b, [[x]]
 
 
-def quantiser(operator: str, element: int, before: int, after: int, scale: float, zp: Any) -> bytes:
-    """An ONNX sub-model of one QuantizeLinear or DequantizeLinear."""
+SHAPE, SCALE = (1, 2, 4, 8), 0.5
+"""Of what host segments quantise."""
+
+
+def onnx_quantiser(operator: str, dtype: str, zp: int) -> bytes:
+    """A sub-model of one QuantizeLinear or DequantizeLinear."""
+    wide, narrow = TensorProto.FLOAT, helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    before, after = (wide, narrow) if operator == "quantize" else (narrow, wide)
     constants = [
-        helper.make_tensor("scale", TensorProto.FLOAT, [], [scale]),
-        helper.make_tensor("zp", element, [], [zp]),
+        helper.make_tensor("scale", wide, [], [SCALE]),
+        helper.make_tensor("zp", narrow, [], [zp]),
     ]
+    name = f"{operator.title()}Linear"
     graph = helper.make_graph(
-        [helper.make_node(operator, ["x", "scale", "zp"], ["y"])],
+        [helper.make_node(name, ["x", "scale", "zp"], ["y"])],
         "host",
-        [helper.make_tensor_value_info("x", before, [1, 2, 4, 8])],
-        [helper.make_tensor_value_info("y", after, [1, 2, 4, 8])],
+        [helper.make_tensor_value_info("x", before, SHAPE)],
+        [helper.make_tensor_value_info("y", after, SHAPE)],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
@@ -757,35 +764,64 @@ def quantiser(operator: str, element: int, before: int, after: int, scale: float
     return model.SerializeToString()
 
 
+def tflite_quantiser(operator: str, dtype: str, zp: int) -> bytes:
+    """A sub-model of one QUANTIZE or DEQUANTIZE."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    kinds = {"int8": schema.TensorType.INT8, "uint8": schema.TensorType.UINT8}
+    tensors = []
+    for name, is_narrow in (("x", operator != "quantize"), ("y", operator == "quantize")):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape = name.encode(), list(SHAPE)
+        tensor.type = kinds[dtype] if is_narrow else schema.TensorType.FLOAT32
+        if is_narrow:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale, tensor.quantization.zeroPoint = [SCALE], [zp]
+        tensors.append(tensor)
+    code, node = schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = getattr(schema.BuiltinOperator, operator.upper())
+    code.deprecatedBuiltinCode, code.version = code.builtinCode, 2
+    node.inputs, node.outputs = [0], [1]
+    graph, model = schema.SubGraphT(), schema.ModelT()
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = tensors, [node], [0], [1]
+    model.version, model.subgraphs, model.operatorCodes = 3, [graph], [code]
+    model.buffers = [schema.BufferT()]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+QUANTISERS = {"onnx": onnx_quantiser, "tflite": tflite_quantiser}
+
+
 @vector(
     "host segments that quantise and dequantise: ties, saturation, signed zero",
-    dtype=["int8", "uint8"],
+    of=["onnx_int8", "onnx_uint8", "tflite_int8", "tflite_uint8"],
 )
-def host(dtype: str) -> Made:
+def host(of: str) -> Made:
     b = Builder()
-    scale, zp = 0.5, -3 if dtype == "int8" else 130
-    element = TensorProto.INT8 if dtype == "int8" else TensorProto.UINT8
-    x = np.concatenate(
-        [np.arange(-24, 24) / 8, [1e9, -1e9, np.inf, -np.inf, 0.2499999, -0.0], np.arange(10) * 7.3]
-    )
-    x = x.astype(np.float32).reshape(1, 2, 4, 8)
-    given = b.tensor("x", "float32", x.shape)
-    quantised = b.tensor("x_q", dtype, x.shape, scale, zp)
-    made = b.tensor("y_q", dtype, x.shape, scale, zp)
-    result = b.tensor("y", "float32", x.shape)
+    framework, dtype = of.split("_")
+    zp = -3 if dtype == "int8" else 130
+    below = np.nextafter(np.float32(0.25), np.float32(0))  # half a step, and a little less
+    some = [1e9, -1e9, np.inf, -np.inf, below, -below, -0.0, 63.75, -64.25, 100.0, 33.3, -7.3]
+    x = np.array([*np.arange(-26, 26) / 8, *some], np.float32).reshape(SHAPE)
+    if framework == "tflite":  # which C++ leaves open
+        x[~np.isfinite(x)] = 1e8
+    given = b.tensor("x", "float32", SHAPE)
+    quantised = b.tensor("x_q", dtype, SHAPE, SCALE, zp)
+    made = b.tensor("y_q", dtype, SHAPE, SCALE, zp)
+    result = b.tensor("y", "float32", SHAPE)
     b.inputs, b.outputs = [given], [result, quantised]
-    model = quantiser("QuantizeLinear", element, TensorProto.FLOAT, element, scale, zp)
-    row = ("quantize", "layer_0", 5, "float data runs on the host")
-    b.host(HostSegment("host_0", "onnx", (given,), (quantised,), model, (row,)))
+    quantiser, row = QUANTISERS[framework], ("layer_0", 5, "float data runs on the host")
+    model = quantiser("quantize", dtype, zp)
+    b.host(HostSegment("host_0", framework, (given,), (quantised,), model, (("quantize", *row),)))
     b.segment()
-    source = b.bind(quantised)
-    b.store(
-        b.vector([b.load(source, b.tile(source.extent))], [op("clamp", 0, immediates=(-100, 90))]),
-        made,
-    )
+    tile = b.load(b.bind(quantised), b.tile(SHAPE))
+    b.store(b.vector([tile], [op("clamp", 0, immediates=(-100, 90))]), made)
     b.segment()
-    model = quantiser("DequantizeLinear", element, element, TensorProto.FLOAT, scale, zp)
-    b.host(HostSegment("host_2", "onnx", (made,), (result,), model, (("dequantize", *row[1:]),)))
+    model = quantiser("dequantize", dtype, zp)
+    b.host(HostSegment("host_2", framework, (made,), (result,), model, (("dequantize", *row),)))
     return b, [[x]]
 
 
