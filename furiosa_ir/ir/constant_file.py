@@ -35,11 +35,20 @@ _DATA_ALIGNMENT = 64
 def write_constants(constants: Iterable[Constant], path: Path) -> None:
     """Writes the constants, each under its digest, whole or not at all.
 
-    The same constants give the same bytes. Wider elements come first, so that every tensor is
-    aligned to its element.
+    The same constants give the same bytes.
 
     Raises:
         OSError: the file cannot be written.
+    """
+    with whole_file(path) as file:
+        for chunk in constant_chunks(constants):
+            file.write(chunk)
+
+
+def constant_chunks(constants: Iterable[Constant]) -> Iterator[bytes | memoryview]:
+    """The bytes of a file of these constants, piece by piece.
+
+    Wider elements come first, so that every tensor is aligned to its element.
     """
     unique = {c.digest: c for c in constants}
     ordered = sorted(unique.items(), key=lambda kv: (-kv[1].dtype.itemsize, kv[0]))
@@ -59,13 +68,11 @@ def write_constants(constants: Iterable[Constant], path: Path) -> None:
         header["__metadata__"] = metadata
     text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
     text += b" " * (-(len(text) + 8) % _DATA_ALIGNMENT)
-    with whole_file(path) as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
-        for _, constant in ordered:
-            # .data would copy nothing, but ml_dtypes offers no buffer; a view as bytes does.
-            flat = np.ascontiguousarray(constant.array).reshape(-1)
-            file.write(flat.view(np.uint8).data)
+    yield len(text).to_bytes(8, "little") + text
+    for _, constant in ordered:
+        # .data would copy nothing, but ml_dtypes offers no buffer; a view as bytes does.
+        flat = np.ascontiguousarray(constant.array).reshape(-1)
+        yield flat.view(np.uint8).data
 
 
 def read_constants(path: Path, table: ConstantTable | None = None) -> ConstantTable:

@@ -122,7 +122,7 @@ def rescale(
     limits = np.iinfo(dtype)
     low = (int(limits.min) if minimum is None else minimum) - output_zero_point
     high = (int(limits.max) if maximum is None else maximum) - output_zero_point
-    if rounding in ("even", "away") and not _may_tie(x.dtype, multiplier, shift):
+    if rounding in ("even", "away") and not may_tie(x.dtype, multiplier, shift):
         rounding = "up"  # without ties they agree, and this one is cheapest
     prepare, kernel = _KERNELS[rounding]
     reach = max(abs(low), abs(high)) + 1
@@ -318,7 +318,7 @@ _KERNELS: dict[Rounding, tuple[Callable[..., tuple[Array, ...]], Callable[..., A
 }
 
 
-def _may_tie(dtype: np.dtype[Any], multiplier: int | Array, shift: int | Array) -> bool:
+def may_tie(dtype: np.dtype[Any], multiplier: int | Array, shift: int | Array) -> bool:
     """Whether some x of the dtype, less a zero point, times a factor falls between two integers.
 
     That takes an x that is an odd multiple of 2**(shift - 1 - trailing zeros of the multiplier).

@@ -1,0 +1,176 @@
+"""`ftensor.rescale`: products in 64 bits, rounded in each of the six ways.
+
+What each rounding means `numerics.fixed_point.rescale` says; here is the same, element by element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.dialects.builtin import i32, i64
+from xdsl.ir import SSAValue
+
+from furiosa_ir.backends.mlir.lowering.emission import Elements, Emitter, element
+from furiosa_ir.backends.mlir.lowering.registry import lowers
+from furiosa_ir.dialects.ftensor.arithmetic import RescaleOp
+from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.numerics.array import Array
+from furiosa_ir.numerics.fixed_point import TIE_PRECISION, may_tie
+
+_HIGH_BITS = 31
+"""What LiteRT's first rounding drops of a product."""
+
+_FURTHEST = 9_223_372_036
+"""Further than this nothing lies from a tie that is taken for it, since products stay below 2**63;
+and this times `TIE_PRECISION` does, too."""
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """What is known of a rescale's factors when it is lowered.
+
+    Attributes:
+        shift: the least and the greatest; 0 and 62 if they are data.
+    """
+
+    shift: tuple[int, int]
+
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether a shift may be 0, which leaves nothing to round."""
+        return self.shift[0] == 0
+
+
+def _half(b: Elements, shift: SSAValue) -> SSAValue:
+    """2**(shift - 1), or 0 for a shift of 0."""
+    one = b.constant(1, i64)
+    return b.shifted_right(b.shifted_left(one, shift), one)
+
+
+def _floor(b: Elements, value: SSAValue, shift: SSAValue, _factor: _Factor) -> SSAValue:
+    return b.shifted_right(value, shift)
+
+
+def _up(b: Elements, value: SSAValue, shift: SSAValue, _factor: _Factor) -> SSAValue:
+    return b.shifted_right(b.add(value, _half(b, shift)), shift)
+
+
+def _if_rounded(b: Elements, value: SSAValue, shift: SSAValue, factor: _Factor) -> SSAValue:
+    """A value where there is something to round, else 0."""
+    zero = b.constant(0, i64)
+    if not factor.may_be_whole:
+        return value
+    return b.select(b.compare(shift, "eq", zero), zero, value)
+
+
+def _away(b: Elements, value: SSAValue, shift: SSAValue, factor: _Factor) -> SSAValue:
+    negative = b.shifted_right(value, b.constant(63, i64))
+    less = _if_rounded(b, negative, shift, factor)
+    return b.shifted_right(b.add(b.add(value, less), _half(b, shift)), shift)
+
+
+def _even(b: Elements, value: SSAValue, shift: SSAValue, factor: _Factor) -> SSAValue:
+    one = b.constant(1, i64)
+    odd = b.both(b.shifted_right(value, shift), one)
+    less = _if_rounded(b, b.sub(odd, one), shift, factor)
+    return b.shifted_right(b.add(b.add(value, less), _half(b, shift)), shift)
+
+
+def _near_even(b: Elements, value: SSAValue, shift: SSAValue, factor: _Factor) -> SSAValue:
+    """To nearest; where a value is within a billionth of a tie, as a tie: to the even one.
+
+    distance <= max(2**shift, |value|) // 10**9, as a product instead of a quotient.
+    """
+    one, zero = b.constant(1, i64), b.constant(0, i64)
+    half, whole = _half(b, shift), b.shifted_left(one, shift)
+    floor = b.shifted_right(value, shift)
+    rest = b.sub(b.both(value, b.sub(whole, one)), half)
+    distance = b.minimum(b.maximum(rest, b.sub(zero, rest)), b.constant(_FURTHEST, i64))
+    magnitude = b.maximum(whole, b.maximum(value, b.sub(zero, value)))
+    is_tie = b.compare(b.mul(distance, b.constant(TIE_PRECISION, i64)), "sle", magnitude)
+    if factor.may_be_whole:
+        rounded = b.compare(shift, "sgt", zero)
+        is_tie = b.both(is_tie, rounded)
+    nearest = b.shifted_right(b.add(value, half), shift)
+    return b.select(is_tie, b.add(floor, b.both(floor, one)), nearest)
+
+
+_SINGLE: Mapping[str, Callable[[Elements, SSAValue, SSAValue, _Factor], SSAValue]] = {
+    "floor": _floor,
+    "up": _up,
+    "away": _away,
+    "even": _even,
+    "near_even": _near_even,
+}
+"""Of those that round a product once."""
+
+
+def _double(
+    b: Elements, x: SSAValue, multiplier: SSAValue, shift: SSAValue, factor: _Factor
+) -> SSAValue:
+    """LiteRT's ``MultiplyByQuantizedMultiplier``: to the upper 32 bits, then the right shift."""
+    zero, bits = b.constant(0, i64), b.constant(_HIGH_BITS, i64)
+    low, high = factor.shift
+    if low < _HIGH_BITS:  # its left shift wraps
+        left = b.maximum(b.sub(bits, shift), zero)
+        x = b.cast(b.cast(b.shifted_left(x, left), i32), i64)
+    nudged = b.add(b.mul(x, multiplier), b.constant(1 << 30, i64))
+    value = b.shifted_right(nudged, bits)
+    if high <= _HIGH_BITS:
+        return value
+    right = b.sub(shift, bits)
+    if low < _HIGH_BITS:
+        right = b.maximum(right, zero)
+    span = max(low - _HIGH_BITS, 0), high - _HIGH_BITS
+    return _away(b, value, right, _Factor(span))
+
+
+@lowers(RescaleOp)
+def lower_rescale(op: RescaleOp, emit: Emitter) -> SSAValue:
+    """clamp(round((x - input_zp) * multiplier * 2**-shift) + output_zp)."""
+    input_zp, output_zp = op.input_zp.value.data, op.output_zp.value.data
+    low, high = op.minimum.value.data - output_zp, op.maximum.value.data - output_zp
+    multiplier, shift = emit.array(op.multiplier), emit.array(op.shift)
+    factor = _Factor((0, 62) if shift is None else _bounds(shift))
+    rounding = _cheapest(op, multiplier, shift)
+    operands = [emit.operand(op.x)]
+    # One number for all elements is a constant of the body.
+    alone = {
+        name: a for name, a in (("m", multiplier), ("s", shift)) if a is not None and a.size == 1
+    }
+    operands += [
+        emit.operand(v) for n, v in (("m", op.multiplier), ("s", op.shift)) if n not in alone
+    ]
+
+    def body(b: Elements, given: Sequence[SSAValue]) -> SSAValue:
+        rest = list(given[1:])
+        m = b.constant(int(alone["m"].item()), i64) if "m" in alone else b.cast(rest.pop(0), i64)
+        s = b.constant(int(alone["s"].item()), i64) if "s" in alone else b.cast(rest.pop(0), i64)
+        x = b.cast(given[0], i64)
+        if input_zp:
+            x = b.sub(x, b.constant(input_zp, i64))
+        if rounding == "double":
+            value = _double(b, x, m, s, factor)
+        else:
+            value = _SINGLE[rounding](b, b.mul(x, m), s, factor)
+        value = b.clamp(value, low, high)
+        if output_zp:
+            value = b.add(value, b.constant(output_zp, i64))
+        return b.cast(value, element(op.result))
+
+    return emit.elementwise(operands, shape_of(op.result), element(op.result), body)
+
+
+def _bounds(shift: Array) -> tuple[int, int]:
+    return (int(shift.min()), int(shift.max())) if shift.size else (0, 62)
+
+
+def _cheapest(op: RescaleOp, multiplier: Array | None, shift: Array | None) -> str:
+    """The rounding, or one that gives the same where no product can be a tie."""
+    rounding = op.rounding.data
+    if rounding not in ("even", "away") or multiplier is None or shift is None:
+        return rounding
+    dtype = np.dtype(f"i{max(element(op.x).width.data // 8, 1)}")
+    return rounding if may_tie(dtype, multiplier, shift) else "up"

@@ -1,0 +1,1 @@
+"""The passes behind `ftensor` of the backend `mlir`."""

@@ -1,0 +1,18 @@
+"""How far a device segment is on its way to linalg."""
+
+from __future__ import annotations
+
+from xdsl.dialects.func import FuncOp
+
+from furiosa_ir.dialects.ftensor.base import TensorOp
+from furiosa_ir.ir.location import layer_name
+from furiosa_ir.ir.segments import body_of
+
+
+def missing_in_segment(function: FuncOp) -> tuple[str, str, str | None] | None:
+    """The pass that a segment of `ftensor` lacks, where that can be seen, and the layer."""
+    for op in body_of(function).ops:
+        if isinstance(op, TensorOp):
+            where = f"'{op.name}' stands in @{function.sym_name.data}"
+            return "ftensor-to-linalg", where, layer_name(op)
+    return None
