@@ -11,7 +11,7 @@ safetensors file beside it has them under that name, which IREE reads as it is
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Self
+from typing import Self
 
 from typing_extensions import override
 from xdsl.dialects.builtin import StringAttr, SymbolNameConstraint, SymbolRefAttr, TensorType
@@ -125,7 +125,7 @@ class GlobalLoadOp(IRDLOperation):
 
     traits = traits_def(MemoryReadEffect())
 
-    assembly_format: ClassVar[str] = "$global attr-dict `:` type($result)"
+    assembly_format = "$global attr-dict `:` type($result)"
 
 
 Flow = Dialect("flow", [], [ParameterAttr])

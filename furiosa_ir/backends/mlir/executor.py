@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -87,8 +87,9 @@ class _Loaded:
                 made: Any = self._function(*given)
             except (RuntimeError, ValueError) as error:
                 raise ExecutionFailure(f"IREE fails in {self._name}: {error}") from error
-            results = list(made) if isinstance(made, list | tuple) else [made]
-            return [np.array(result.to_host()) for result in cast("list[Any]", results)]
+            # Of one result, the array itself; of several, a list of them.
+            results: list[Any] = [*made] if isinstance(made, list) else [made]
+            return [np.array(result.to_host()) for result in results]
 
 
 def _as_signed(array: Array) -> Array:

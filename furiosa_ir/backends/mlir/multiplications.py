@@ -6,7 +6,8 @@ from math import prod
 from typing import cast
 
 from xdsl.dialects.arith import MuliOp
-from xdsl.dialects.linalg import GenericOp
+from xdsl.dialects.linalg.attrs import IteratorType
+from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Operation
 from xdsl.ir.affine import AffineDimExpr
 
@@ -27,7 +28,7 @@ def multiply_accumulates(op: Operation) -> int:
     """Of a contraction, its products; 0 of anything else."""
     if not isinstance(op, GenericOp):
         return 0
-    reduces = any(kind.data.value == "reduction" for kind in op.iterator_types)
+    reduces = any(kind.data is IteratorType.REDUCTION for kind in op.iterator_types)
     body = cast("Operation", op).regions[0].block
     if not reduces or not any(isinstance(inner, MuliOp) for inner in body.ops):
         return 0

@@ -7,11 +7,10 @@ index, or to be clamped to its dimension.
 
 from __future__ import annotations
 
-from typing import cast
-
-from xdsl.dialects import arith, linalg, tensor
+from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.linalg import ops as linalg
 from xdsl.ir import Operation, SSAValue
 
 from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp
@@ -98,4 +97,4 @@ def _number(value: SSAValue) -> int | None:
     owner = value.owner
     if not isinstance(owner, arith.ConstantOp) or not isinstance(owner.value, IntegerAttr):
         return None
-    return cast("IntegerAttr", owner.value).value.data
+    return owner.value.value.data

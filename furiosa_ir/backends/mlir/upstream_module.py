@@ -9,7 +9,6 @@ from typing import cast
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, Region, SSAValue, TypeAttribute
-from xdsl.ir.core import Attribute
 from xdsl.printer import Printer
 
 from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp
@@ -43,7 +42,7 @@ def upstream_module(module: ModuleOp, functions: Sequence[FuncOp]) -> ModuleOp:
 
 
 def _copy(body: Block) -> Region:
-    block = Block(arg_types=[cast("TypeAttribute", cast("Attribute", a.type)) for a in body.args])
+    block = Block(arg_types=[cast("TypeAttribute", a.type) for a in body.args])
     values: dict[SSAValue, SSAValue] = dict(zip(body.args, block.args, strict=True))
     for old, new in zip(body.args, block.args, strict=True):
         new.name_hint = old.name_hint

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import i32
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr
 
 from furiosa_ir.backends.mlir.lowering.emission import (
@@ -185,7 +185,7 @@ def _weights_times_columns(emit: Emitter, weight: Array, columns: SSAValue) -> S
         (dense, [*outer, k, p]),
     ]
     into = emit.filled(shape, 0, i32), [*outer, o, p]
-    loops: list[Attribute] = [PARALLEL] * (len(kept) + 2) + [REDUCTION]
+    loops = [*[PARALLEL] * (len(kept) + 2), REDUCTION]
     return emit.generic(reads, into, loops, product)
 
 
@@ -216,7 +216,7 @@ def _depthwise(
         held = taps if each > 1 else taps[:, 0]
         at = [g, *([o] if each > 1 else []), kh, kw]
     reads = [(x, read), (emit.constant(np.ascontiguousarray(held)), at)]
-    loops: list[Attribute] = [PARALLEL] * len(shape) + [REDUCTION] * 2
+    loops = [*[PARALLEL] * len(shape), *[REDUCTION] * 2]
     return emit.generic(reads, (emit.filled(shape, 0, i32), order), loops, product)
 
 
@@ -298,7 +298,7 @@ def lower_reduce_window(op: ReduceWindowOp, emit: Emitter) -> SSAValue:
         return _reduced(b, given[0], given[2], zero_point, is_max=is_max)
 
     into = emit.filled(shape, _LEAST if is_max else 0, wide), order
-    kinds: list[Attribute] = [PARALLEL] * 4 + [REDUCTION] * 2
+    kinds = [*[PARALLEL] * 4, *[REDUCTION] * 2]
     return emit.generic([(x, read), (window, inner)], into, kinds, body)
 
 
@@ -318,7 +318,7 @@ def lower_reduce(op: ReduceOp, emit: Emitter) -> SSAValue:
     least = -(1 << (wide.width.data - 1)) if is_max else 0
     dense = tuple(shape_of(x)[i] for i in kept)
     into = emit.filled(dense, least, wide), [loops[i] for i in kept]
-    kinds: list[Attribute] = [REDUCTION if i in axes else PARALLEL for i in range(count)]
+    kinds = [REDUCTION if i in axes else PARALLEL for i in range(count)]
     made = emit.generic([(x, loops)], into, kinds, body)
     return emit.reshape(made, shape_of(op.result))
 

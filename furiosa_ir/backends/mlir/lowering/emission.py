@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from xdsl.dialects import arith, linalg, tensor
+from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     ArrayAttr,
@@ -16,12 +16,15 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     IntegerType,
     LocationAttr,
+    SymbolRefAttr,
     TensorType,
     i8,
     i16,
     i32,
     i64,
 )
+from xdsl.dialects.linalg import ops as linalg
+from xdsl.dialects.linalg.attrs import IteratorTypeAttr
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.irdl import IRDLOperation
@@ -35,8 +38,8 @@ from furiosa_ir.numerics.array import Array
 Body = Callable[["Elements", Sequence[SSAValue]], SSAValue]
 """From the elements of the inputs (and of what is accumulated, last) to that of the result."""
 
-PARALLEL = linalg.IteratorTypeAttr.parallel()
-REDUCTION = linalg.IteratorTypeAttr.reduction()
+PARALLEL = IteratorTypeAttr.parallel()
+REDUCTION = IteratorTypeAttr.reduction()
 
 _DTYPES: Mapping[Attribute, np.dtype[Any]] = {
     i8: np.dtype(np.int8),
@@ -49,7 +52,7 @@ _ELEMENTS = {dtype: element for element, dtype in _DTYPES.items()}
 
 def upstream(type_: AnyTensor) -> AnyTensor:
     """The tensor type that stands for one of `ftensor`'s: i48 is held in i64."""
-    return tensor_type(i64, shape_of(type_)) if type_.element_type == i48 else type_
+    return tensor_type(i64, type_.get_shape()) if type_.element_type == i48 else type_
 
 
 def element(value: SSAValue) -> IntegerType:
@@ -222,8 +225,6 @@ class Emitter:
     def _constant(self, symbol: str, array: Array, type_: AnyTensor) -> SSAValue:
         op: Operation
         if symbol:
-            from xdsl.dialects.builtin import SymbolRefAttr  # noqa: PLC0415
-
             op = GlobalLoadOp.create(
                 result_types=[type_], properties={"global": SymbolRefAttr(symbol)}
             )
