@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,8 @@ class NativeExecutor:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._loaded = {
-            i: _Loaded(segment)
+        self._functions = {
+            i: _function(segment)
             for i, segment in enumerate(program.segments)
             if isinstance(segment, MlirSegment)
         }
@@ -44,52 +44,72 @@ class NativeExecutor:
         """
         segment, tensors = self._program.segments[index], self._program.tensors
         given = [_as_signed(inputs[t]) for t in segment.reads]
-        made = self._loaded[index].run(given)
+        made = self._functions[index](given)
         named = zip(segment.makes, made, strict=True)
         return {t: _as_declared(array, tensors[t].dtype) for t, array in named}
 
 
-class _Loaded:
-    """A segment's module in a context of its own."""
+def _function(segment: MlirSegment) -> Run:
+    parameters = bytes(segment.parameters) if segment.globals_ else b""
+    (run,) = load_module(native_code(segment), parameters, [segment.name])
+    return run
 
-    def __init__(self, segment: MlirSegment) -> None:
-        self._lock = threading.Lock()
-        self._name = segment.name
-        code = native_code(segment)
-        try:
-            import iree.runtime as iree  # noqa: PLC0415  # an extra
-        except ImportError:
-            raise FuriosaError(
-                "IREE's runtime is not installed", hint="install furiosa-ir[iree]"
-            ) from None
-        runtime: Any = iree
-        try:
-            config = runtime.Config("local-sync")
-            instance = config.vm_instance
-            modules = [runtime.create_hal_module(instance, config.device)]
-            if segment.globals_:
-                index = runtime.ParameterIndex()
-                # It keeps the memory that it is given.
-                handle = runtime.FileHandle.wrap_memory(bytes(segment.parameters))
-                index.load_from_file_handle(handle, "safetensors")
-                provider = index.create_provider(scope=SCOPE)
-                modules.insert(0, runtime.create_io_parameters_module(instance, provider))
-            modules.append(runtime.VmModule.copy_buffer(instance, code))
-            context = runtime.SystemContext(vm_modules=modules, config=config)
-            self._function = context.modules.module[segment.name]
-        except (RuntimeError, ValueError, AttributeError, KeyError) as error:
-            raise ExecutionFailure(f"IREE cannot load {segment.name}: {error}") from error
 
-    def run(self, given: list[Array]) -> list[Array]:
-        """The function's results, as arrays of their own."""
-        with self._lock:
+Run = Callable[[Sequence[Array]], list[Array]]
+"""A function of a module: from its arguments to its results, as arrays of their own."""
+
+
+def load_module(code: bytes, parameters: bytes, functions: Sequence[str]) -> list[Run]:
+    """The functions of a module, in a context of their own that one thread uses at a time.
+
+    Args:
+        code: as `native_code` gives it.
+        parameters: a safetensors file of its globals' elements; empty if it has none.
+        functions: their names.
+
+    Raises:
+        FuriosaError: IREE's runtime is not installed.
+        ExecutionFailure: it cannot load the module.
+    """
+    try:
+        import iree.runtime as iree  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise FuriosaError(
+            "IREE's runtime is not installed", hint="install furiosa-ir[iree]"
+        ) from None
+    runtime: Any = iree
+    try:
+        config = runtime.Config("local-sync")
+        instance = config.vm_instance
+        modules = [runtime.create_hal_module(instance, config.device)]
+        if parameters:
+            index = runtime.ParameterIndex()
+            # It keeps the memory that it is given.
+            handle = runtime.FileHandle.wrap_memory(parameters)
+            index.load_from_file_handle(handle, "safetensors")
+            provider = index.create_provider(scope=SCOPE)
+            modules.insert(0, runtime.create_io_parameters_module(instance, provider))
+        modules.append(runtime.VmModule.copy_buffer(instance, code))
+        context = runtime.SystemContext(vm_modules=modules, config=config)
+        found = [context.modules.module[name] for name in functions]
+    except (RuntimeError, ValueError, AttributeError, KeyError) as error:
+        raise ExecutionFailure(f"IREE cannot load {', '.join(functions)}: {error}") from error
+    lock = threading.Lock()
+    return [_runner(lock, name, f) for name, f in zip(functions, found, strict=True)]
+
+
+def _runner(lock: threading.Lock, name: str, function: Callable[..., Any]) -> Run:
+    def run(given: Sequence[Array]) -> list[Array]:
+        with lock:
             try:
-                made: Any = self._function(*given)
+                made: Any = function(*given)
             except (RuntimeError, ValueError) as error:
-                raise ExecutionFailure(f"IREE fails in {self._name}: {error}") from error
+                raise ExecutionFailure(f"IREE fails in {name}: {error}") from error
             # Of one result, the array itself; of several, a list of them.
             results: list[Any] = [*made] if isinstance(made, list) else [made]
             return [np.array(result.to_host()) for result in results]
+
+    return run
 
 
 def _as_signed(array: Array) -> Array:
