@@ -157,6 +157,9 @@ class Backend:
         execution: when a program does what, and where its data lies, for reports; without, they
             have what `costs` says.
         diagnosis: what there is to say of its installation, for `furiosa doctor`.
+        exports: forms of a program for other tools, by the suffix of the file that is written:
+            ".mlir" -> writes a program to that file and to `constants_path` of it, whole or not at
+            all. Raises OSError.
     """
 
     name: str
@@ -181,6 +184,9 @@ class Backend:
     search: tuple[str, str] | None = None
     execution: Callable[[Program], Execution] | None = None
     diagnosis: Callable[[], Iterable[Finding]] | None = None
+    exports: Mapping[str, Callable[[Program, Path], None]] = field(
+        default_factory=dict[str, "Callable[[Program, Path], None]"]
+    )
 
     def __post_init__(self) -> None:
         part = self._part

@@ -10,7 +10,7 @@ text form's elements live in a safetensors file beside it (see `furiosa_ir.ir.te
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from math import isfinite, prod
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -150,6 +150,9 @@ class ConstantTable:
 
     def __len__(self) -> int:
         return len(self._by_digest)
+
+    def __iter__(self) -> Iterator[Constant]:
+        return iter(self._by_digest.values())
 
 
 PARSE_TABLES: list[ConstantTable] = []

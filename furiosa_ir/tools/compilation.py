@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -32,6 +33,7 @@ from furiosa_ir.tools.watch_options import Watch
 
 if TYPE_CHECKING:
     from furiosa_ir.plugin_source import Plugin
+    from furiosa_ir.program import Program
     from furiosa_ir.reports.pass_recorder import PassRecorder
 
 # What imports numpy and xDSL is imported where it is used: a program that the cache has needs none.
@@ -80,10 +82,11 @@ def compile_file(
     is_program = target_ir is None or target_ir == backend.container.name
     output = output or Path(f"output.{target_ir or backend.container.name}")
     stream = check_writable(output)
+    export = backend.exports.get(output.suffix) if is_program and stream is None else None
     if is_program:
         refuse_terminal(stream)
     # Text that is written to a stream has no constants beside it.
-    is_alone = is_program or stream is not None
+    is_alone = (is_program and export is None) or stream is not None
     outputs = [output] if is_alone else [output, constants_path(output)]
     outputs += [*reports.files, *watch.files, *([summary] if summary else [])]
     others = [*plugin_files(plugins), *pipeline.files, *([verify_inputs] if verify_inputs else [])]
@@ -111,7 +114,10 @@ def compile_file(
             watched = verify_each or watch.options.watches or reports.with_ir
             settings = None if cache and not watched else NO_CACHE
             report = partial(_report, work, reports, recorder)
-            result, size = _compile_program(work, output, settings, report)
+            if export is None:
+                result, size = _compile_program(work, output, settings, report)
+            else:
+                result, size = _export_program(work, output, settings, report, export)
         else:
             from furiosa_ir.ir.text import write_module
 
@@ -253,6 +259,24 @@ def _report(work: FileCompile, reports: Reports, recorder: PassRecorder | None, 
     """Writes the reports of a program that has been written; of a hit, no pass has run."""
     if reports.files:
         reports.write(read_program(file), work.source.name, recorder)
+
+
+def _export_program(
+    work: FileCompile,
+    output: Path,
+    settings: CacheSettings | None,
+    report: Callable[[Path], None],
+    export: Callable[[Program, Path], None],
+) -> tuple[Result, int]:
+    """What came out, and how many bytes the program has, which is written in another form."""
+    with TemporaryDirectory(prefix="furiosa-") as folder:
+        whole = Path(folder, "program")
+        made = _compile_program(work, whole, settings, report)
+        try:
+            export(read_program(whole), output)
+        except OSError as error:
+            raise write_failure(output, error) from None
+    return made
 
 
 def _compile_program(

@@ -43,4 +43,5 @@ BACKEND = Backend(
     assemble=lazily(f"{_HERE}.assembly:assemble_program"),
     executor=lazily(f"{_HERE}.executor:NativeExecutor"),
     costs=lazily(f"{_HERE}.costs:program_costs"),
+    exports={".mlir": lazily(f"{_HERE}.export:write_text")},
 )

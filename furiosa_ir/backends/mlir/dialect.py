@@ -10,11 +10,22 @@ safetensors file beside it has them under that name, which IREE reads as it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
+import numpy as np
 from typing_extensions import override
-from xdsl.dialects.builtin import StringAttr, SymbolNameConstraint, SymbolRefAttr, TensorType
+from xdsl.dialects.builtin import (
+    IntegerType,
+    StringAttr,
+    SymbolNameConstraint,
+    SymbolRefAttr,
+    TensorType,
+    i8,
+    i16,
+    i32,
+    i64,
+)
 from xdsl.ir import Attribute, Data, Dialect
 from xdsl.irdl import (
     IRDLOperation,
@@ -29,15 +40,38 @@ from xdsl.parser import AttrParser, Parser
 from xdsl.printer import Printer
 from xdsl.traits import MemoryReadEffect, NoMemoryEffect, SymbolOpInterface
 
+from furiosa_ir.errors import FuriosaError, VerificationFailure
 from furiosa_ir.ir.constants import Constant, TextAlias, constant_of_digest
+from furiosa_ir.ir.shaped_operation import AnyTensor, tensor_type
 
 SCOPE = "model"
 """What IREE calls the file of parameters."""
 
 
+ELEMENTS: Mapping[np.dtype[Any], IntegerType] = {
+    np.dtype(np.int8): i8,
+    np.dtype(np.int16): i16,
+    np.dtype(np.int32): i32,
+    np.dtype(np.int64): i64,
+}
+"""What upstream calls the elements of constants."""
+
+
+def type_of(constant: Constant) -> AnyTensor:
+    """The type of a constant's tensor.
+
+    Raises:
+        FuriosaError: its elements are none that lowerings make.
+    """
+    element = ELEMENTS.get(constant.dtype)
+    if element is None:
+        raise FuriosaError(f"a parameter has no elements of {constant.dtype.name}")
+    return tensor_type(element, constant.shape)
+
+
 @irdl_attr_definition
 class ParameterAttr(Data[Constant], TextAlias):
-    """`#flow.parameter.named<"model"::"sha256">`: elements in the file of parameters."""
+    """`#flow.parameter.named<"model"::"sha256"> : tensor<2xi8>`: elements beside the text."""
 
     name = "flow.parameter.named"
 
@@ -56,11 +90,17 @@ class ParameterAttr(Data[Constant], TextAlias):
             parser.parse_str_literal()
             parser.parse_punctuation(":")
             parser.parse_punctuation(":")
-            return constant_of_digest(parser, parser.parse_str_literal())
+            constant = constant_of_digest(parser, parser.parse_str_literal())
+        parser.parse_punctuation(":")
+        if parser.parse_type() != type_of(constant):
+            parser.raise_error(f"the parameter is of {type_of(constant)}")
+        return constant
 
     def print_parameter(self, printer: Printer) -> None:
         with printer.in_angle_brackets():
             printer.print_string(f'"{SCOPE}"::"{self.data.digest}"')
+        printer.print_string(" : ")
+        printer.print_attribute(type_of(self.data))
 
 
 @irdl_op_definition
@@ -77,16 +117,21 @@ class GlobalOp(IRDLOperation):
     traits = traits_def(SymbolOpInterface(), NoMemoryEffect())
 
     @classmethod
-    def of(cls, name: str, constant: Constant, type_: TensorType[Attribute]) -> Self:
+    def of(cls, name: str, constant: Constant) -> Self:
         """The private global of a constant."""
         return cls.create(
             properties={
                 "sym_name": StringAttr(name),
                 "sym_visibility": StringAttr("private"),
-                "type": type_,
+                "type": type_of(constant),
                 "initial_value": ParameterAttr(constant),
             }
         )
+
+    @override
+    def verify_(self) -> None:
+        if self.type != type_of(self.initial_value.data):
+            raise VerificationFailure(f"{self.name}: its parameter is of another type")
 
     @override
     def print(self, printer: Printer) -> None:
@@ -94,8 +139,6 @@ class GlobalOp(IRDLOperation):
             printer.print_string(f" {self.sym_visibility.data}")
         printer.print_string(f" @{self.sym_name.data} = ")
         printer.print_attribute(self.initial_value)
-        printer.print_string(" : ")
-        printer.print_attribute(self.type)
         printer.print_op_attributes(self.attributes)
 
     @classmethod
@@ -105,10 +148,15 @@ class GlobalOp(IRDLOperation):
         name = parser.parse_symbol_name()
         parser.parse_punctuation("=")
         value = parser.parse_attribute()
-        parser.parse_punctuation(":")
-        type_ = parser.parse_type()
+        if not isinstance(value, ParameterAttr):
+            parser.raise_error("a global's value is a #flow.parameter.named")
         attributes = parser.parse_optional_attr_dict()
-        properties = {"sym_name": name, "type": type_, "initial_value": value}
+        type_ = type_of(value.data)
+        properties: dict[str, Attribute] = {
+            "sym_name": name,
+            "type": type_,
+            "initial_value": value,
+        }
         if visibility is not None:
             properties["sym_visibility"] = StringAttr(visibility)
         return cls.create(properties=properties, attributes=attributes)

@@ -105,8 +105,8 @@ def _runner(lock: threading.Lock, name: str, function: Callable[..., Any]) -> Ru
                 made: Any = function(*given)
             except (RuntimeError, ValueError) as error:
                 raise ExecutionFailure(f"IREE fails in {name}: {error}") from error
-            # Of one result, the array itself; of several, a list of them.
-            results: list[Any] = [*made] if isinstance(made, list) else [made]
+            # Of one result, the array itself; of several, all of them.
+            results: list[Any] = [*made] if isinstance(made, list | tuple) else [made]
             return [np.array(result.to_host()) for result in results]
 
     return run

@@ -44,11 +44,9 @@ def upstream_module(module: ModuleOp, functions: Sequence[FuncOp]) -> ModuleOp:
 def _copy(body: Block) -> Region:
     block = Block(arg_types=[cast("TypeAttribute", a.type) for a in body.args])
     values: dict[SSAValue, SSAValue] = dict(zip(body.args, block.args, strict=True))
-    for old, new in zip(body.args, block.args, strict=True):
-        new.name_hint = old.name_hint
     for op in body.ops:
-        copied = op.clone(value_mapper=values)
-        block.add_op(copied)
+        # Names would differ between what a compile made and what text has brought.
+        block.add_op(op.clone(value_mapper=values, clone_name_hints=False))
     return Region(block)
 
 

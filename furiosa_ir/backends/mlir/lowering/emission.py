@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,9 +18,6 @@ from xdsl.dialects.builtin import (
     LocationAttr,
     SymbolRefAttr,
     TensorType,
-    i8,
-    i16,
-    i32,
     i64,
 )
 from xdsl.dialects.linalg import ops as linalg
@@ -29,7 +26,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.irdl import IRDLOperation
 
-from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp
+from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp, type_of
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.ir.constants import INLINE_ELEMENTS, Constant
 from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, element_of, shape_of, tensor_type
@@ -40,14 +37,6 @@ Body = Callable[["Elements", Sequence[SSAValue]], SSAValue]
 
 PARALLEL = IteratorTypeAttr.parallel()
 REDUCTION = IteratorTypeAttr.reduction()
-
-_DTYPES: Mapping[Attribute, np.dtype[Any]] = {
-    i8: np.dtype(np.int8),
-    i16: np.dtype(np.int16),
-    i32: np.dtype(np.int32),
-    i64: np.dtype(np.int64),
-}
-_ELEMENTS = {dtype: element for element, dtype in _DTYPES.items()}
 
 
 def upstream(type_: AnyTensor) -> AnyTensor:
@@ -162,12 +151,12 @@ class Parameters:
 
     globals: dict[str, GlobalOp]
 
-    def named(self, constant: Constant, type_: AnyTensor) -> str:
+    def named(self, constant: Constant) -> str:
         """The symbol of a constant's global."""
         # The digest tells shape and dtype, too.
         found = self.globals.get(constant.digest)
         if found is None:
-            found = GlobalOp.of(f"c{len(self.globals)}", constant, type_)
+            found = GlobalOp.of(f"c{len(self.globals)}", constant)
             self.globals[constant.digest] = found
         return found.sym_name.data
 
@@ -212,12 +201,12 @@ class Emitter:
     def constant(self, array: Array) -> SSAValue:
         """A tensor of these integers: in line up to 16, else a parameter of the module."""
         array = np.ascontiguousarray(array).reshape(array.shape)
-        type_ = tensor_type(_ELEMENTS[array.dtype], array.shape)
+        constant = Constant(array)
+        type_ = type_of(constant)
         if array.size <= INLINE_ELEMENTS:
             key = "", array.tobytes(), array.shape, array.dtype.name
         else:
-            constant = Constant(array)
-            key = self._parameters.named(constant, type_), b"", array.shape, array.dtype.name
+            key = self._parameters.named(constant), b"", array.shape, array.dtype.name
         if key not in self._made:
             self._made[key] = self._constant(key[0], array, type_)
         return self._made[key]
