@@ -20,7 +20,10 @@ from dataclasses import dataclass
 
 from tests.conftest import ROOT
 
-PROGRAMS = ("dask", "docker", "furiosa", "furiosa-lsp", "furiosa-opt", "git", "make", "pip")
+PROGRAMS = (
+    *("dask", "docker", "furiosa", "furiosa-lsp", "furiosa-opt", "git", "make", "pip"),
+    *("iree-compile", "iree-opt", "iree-run-module"),
+)
 """What an indented line, or one of a fence without a language, is a command of."""
 SHELL = ("bash", "console", "sh")
 

@@ -21,7 +21,7 @@ from furiosa_ir.ir.constant_file import constants_of
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.ir.text import parse_module
 
-_OPERATIONS: frozenset[type[Operation]] = frozenset(
+OPERATIONS: frozenset[type[Operation]] = frozenset(
     [
         *(ModuleOp, FuncOp, ReturnOp, GlobalOp, GlobalLoadOp),
         *(linalg.GenericOp, linalg.FillOp, linalg.IndexOp, linalg.YieldOp),
@@ -37,7 +37,7 @@ _OPERATIONS: frozenset[type[Operation]] = frozenset(
         *(arith.ShLIOp, arith.ShRSIOp, arith.AndIOp, arith.DivSIOp, arith.RemSIOp),
     ]
 )
-"""What lowerings make; `tests/backends/mlir/test_text_safety.py` holds that this is all of it."""
+"""What lowerings make; `tests/backends/mlir/test_operations.py` holds that this is all of it."""
 
 
 def check_text(segment: MlirSegment) -> ModuleOp:
@@ -49,7 +49,7 @@ def check_text(segment: MlirSegment) -> ModuleOp:
     table = constants_of(memoryview(segment.parameters))
     module = parse_module(segment.text, table)
     for op in module.walk():
-        if type(op) not in _OPERATIONS:
+        if type(op) not in OPERATIONS:
             raise FormatFailure(f"'{op.name}' in {segment.name} is no operation of such a program")
         if any(name.partition(".")[0] not in _PLAIN for name in op.attributes):
             raise FormatFailure(f"'{op.name}' in {segment.name} has attributes of its own")

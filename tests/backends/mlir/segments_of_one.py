@@ -134,10 +134,16 @@ class Cases:
             self._functions.append(function)
         self._cases += cases
 
+    @property
+    def module(self) -> ModuleOp:
+        """What they are in upstream's dialects."""
+        globals_ = [op.clone() for op in self._parameters.globals.values()]
+        whole = ModuleOp([*globals_, *(f.clone() for f in self._functions)])
+        return upstream_module(whole, [f for f in whole.ops if isinstance(f, FuncOp)])
+
     def differing(self) -> list[Case]:
         """The cases of which native code makes something else than the operation."""
-        module = ModuleOp([*self._parameters.globals.values(), *self._functions])
-        upstream = upstream_module(module, self._functions)
+        upstream = self.module
         code = compile_text(upstream_text(upstream), "the cases")
         held = b"".join(constant_chunks(parameters_of(upstream)))
         names = [f.sym_name.data for f in self._functions]

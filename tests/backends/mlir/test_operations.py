@@ -9,6 +9,7 @@ from xdsl.dialects.builtin import i8, i32
 
 from furiosa_ir.backends.mlir.lowering import rescale
 from furiosa_ir.backends.mlir.lowering.registry import LOWERINGS
+from furiosa_ir.backends.mlir.text_safety import OPERATIONS as OPERATIONS_OF_TEXT
 from furiosa_ir.dialects.ftensor import OPERATIONS, ConstantOp, i48
 from furiosa_ir.numerics.fixed_point import ROUNDINGS
 from tests.backends.mlir.segments_of_one import DRAWS, Case, Cases, Draw, rescale_case
@@ -27,6 +28,13 @@ def test_every_operation_has_a_lowering_and_is_drawn() -> None:
     wanted = {kind for kind in OPERATIONS if kind is not ConstantOp}
     assert LOWERINGS.keys() == wanted
     assert DRAWS.keys() == wanted
+
+
+def test_what_may_be_compiled_of_a_file_is_what_lowerings_make() -> None:
+    together = Cases()
+    draw = Draw(0)
+    together.add([draw.case(kind) for kind in DRAWS for _ in range(30)])
+    assert {type(op) for op in together.module.walk()} == OPERATIONS_OF_TEXT
 
 
 def test_each_operation() -> None:
