@@ -13,7 +13,7 @@ from furiosa_ir.reports.units import format_value
         (0.5, "microseconds", "0.5 µs"),
         (1250.0, "microseconds", "1.25 ms"),
         (0.0, "microseconds", "0 µs"),
-        (0.0, "latency", "none, as nothing runs on the NPU"),
+        (0.0, "latency", "none, as nothing runs whose time is estimated"),
         (1250.0, "latency", "1.25 ms"),
         (1, "share", "100 %"),
         (2**40, "bytes", "1024 GiB"),
