@@ -2,7 +2,7 @@
 
     python website/pictures.py [--models ../shared/models] [NAME...]
 
-Needs playwright, Chromium and pillow (`make pictures`). Each is 1280 x 800, in 256 colours.
+Needs playwright, Chromium and pillow (`make pictures`). Each is 1280 wide, in 256 colours.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ class Picture:
         network: below the corpus.
         prepare: what is done to the page before.
         scheme: "light" or "dark".
+        height: in pixels.
     """
 
     name: str
     network: str
     prepare: Callable[[Page], None]
     scheme: str = "light"
+    height: int = 800
 
 
 def _view(title: str) -> Callable[[Page], None]:
@@ -59,6 +61,7 @@ def _summary(_page: Page) -> None:
 
 
 SSD = "trained/ssd_mbv2_fpnlite_256_int8.tflite"
+SMALL = "trained/mbv2_100_224_ptq_int8.tflite"
 LARGE = "generated/ssd_resnet34_1200_qdq_int8.onnx"
 PICTURES = (
     Picture("report-summary", SSD, _summary),
@@ -67,6 +70,8 @@ PICTURES = (
     Picture("report-dark", SSD, _view("Roofline"), "dark"),
     Picture("report-time", LARGE, _view("Timeline")),
     Picture("report-time-dark", LARGE, _view("Timeline"), "dark"),
+    Picture("readme-report", SMALL, _summary, height=640),
+    Picture("readme-timeline", SMALL, _view("Timeline"), height=640),
 )
 
 
@@ -91,11 +96,13 @@ def main() -> None:
 
 def _take(browser: Browser, report: Path, picture: Picture) -> None:
     page = browser.new_page(
-        viewport={"width": 1280, "height": 800}, color_scheme=picture.scheme, offline=True
+        viewport={"width": 1280, "height": picture.height},
+        color_scheme=picture.scheme,
+        offline=True,
     )
     page.goto(report.as_uri())
     picture.prepare(page)
-    page.mouse.move(1270, 790)
+    page.mouse.move(1270, picture.height - 10)
     page.wait_for_timeout(500)
     shot = Image.open(io.BytesIO(page.screenshot()))
     page.close()
