@@ -60,21 +60,23 @@ def instructions_page() -> Iterator[str]:
         "(`adding-an-instruction.md`), and read from there by the reader, the checker, the "
         "disassembler, the simulator and this page. Numbers are for ever. Operands are "
         "registers; an operand `table` is a table of 256 entries. `x[]` are one or more "
-        "immediates, `x[n]` as many as the immediate `n` says."
+        "immediates, `x[n]` as many as the immediate `n` says. `enf.md` has their exact arithmetic."
     )
-    yield "\n| code | instruction | operands | immediates | modes | by element | |"
+    yield "\n| code | instruction | what it does | operands | immediates | modes | by element |"
     yield "|--:|---|---|---|---|---|---|"
-    for each in sorted(engine.INSTRUCTIONS.values(), key=lambda i: i.code):
+    instructions = sorted(engine.INSTRUCTIONS.values(), key=lambda i: i.code)
+    for each in instructions:
         modes = ", ".join(f"`{name}` {code}" for name, code in each.modes.items() if name)
         cells = [
             str(each.code),
             f"`{each.name}`",
+            each.description.split("\n\n")[0].replace("\n", " "),
             ", ".join(f"`{name}`" for name in each.operands),
             ", ".join(f"`{name}`" for name in each.immediates),
             f"{each.mode}: {modes}" if each.mode else "",
             "yes" if each.elementwise else "no",
-            each.description.split("\n\n")[0].replace("\n", " "),
         ]
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') or ' ' for cell in cells)} |"
-    for each in sorted(engine.INSTRUCTIONS.values(), key=lambda i: i.code):
-        yield f"\n## {each.name}\n\n{inspect.cleandoc(each.description)}"
+    for each in instructions:
+        if "\n\n" in each.description:
+            yield f"\n## {each.name}\n\n{inspect.cleandoc(each.description)}"

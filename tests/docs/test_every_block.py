@@ -34,6 +34,7 @@ OWN: dict[str, tuple[str, dict[str, int]]] = {
     "adding-a-backend.md": ("test_adding_a_backend", {"sh": 1, "python": 1}),
     "adding-an-instruction.md": ("test_adding_an_instruction", {"python": 4}),
     "adding-an-operator.md": ("test_adding_an_operator", {"python": 3, "sh": 1}),
+    "api.md": ("test_api", {"python": 4}),
     "evaluate.md": ("test_evaluate_page", {"sh": 4, "python": 1}),
     "finding-a-wrong-pass.md": ("test_finding_a_wrong_pass", {"sh": 6}),
     "pipelines.md": ("test_pipelines", {"sh": 5, "python": 1}),
