@@ -158,7 +158,7 @@ class Session:
 
     def __init__(self, file: bytes, host: Callable[[Any, list], list] | None = None) -> None:
         self.program, self._host = load(file), host
-        self._sram = np.full(self.program.slices * self.program.room, 0xA5, np.uint8)
+        self._sram = np.zeros(self.program.slices * self.program.room, np.uint8)
         self._state = {v.before: self._array(v.before, v.section) for v in self.program.variables}
         for s in (s for s in self.program.segments if s.on_npu):
             self._carry_out(s, s.commands[: s.setup], np.zeros(0, np.uint8))
@@ -178,7 +178,7 @@ class Session:
         return [values[t] for t in p.outputs]
 
     def _on_npu(self, s: SimpleNamespace, given: list[np.ndarray]) -> list[np.ndarray]:
-        space = np.full(s.workspace_bytes, 0xA5, np.uint8)
+        space = np.zeros(s.workspace_bytes, np.uint8)
         for b, x in zip(s.inputs, given, strict=True):
             data = np.frombuffer(np.ascontiguousarray(x).tobytes(), np.uint8)
             space[b.address : b.address + b.size] = data ^ np.uint8(b.flip)

@@ -16,6 +16,7 @@ import pytest
 from examples.enf_reader import executor, reader
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.enf.reader import read_program
+from furiosa_ir.backends.warboy.simulator.memory import memory_pool
 from furiosa_ir.backends.warboy.simulator.simulator import Simulator
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.program import HostSegment, Program
@@ -121,6 +122,7 @@ def test_damaged_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
 def compared(count: int, seed: int) -> Counter[str]:
     """How so many damaged vectors are taken."""
     rng = np.random.default_rng(seed)
+    kept = [memory_pool(slices, 1 << 18) for slices in (64, 128)]  # one memory for all programs
     names = sorted(path.stem for path in FOLDER.glob("*.enf"))
     found: Counter[str] = Counter()
     for _ in range(count):
@@ -143,4 +145,5 @@ def compared(count: int, seed: int) -> Counter[str]:
         for x, y in zip(a, b, strict=True):
             np.testing.assert_array_equal(x, y, err_msg=name)
         found["ran"] += 1
+    del kept
     return found

@@ -54,7 +54,6 @@ _NAMES = {
 """Functions and attributes that stand for each other."""
 
 
-_FILL = "np.full(s.workspace_bytes, 0xA5, np.uint8)"
 EQUIVALENT = {
     "_near_even: Eq -> LtE in `s == 0`": "no shift is below 0",
     "_double: Lt -> LtE in `u < 0`": "0 less 1, and half of a power of two, are still 0",
@@ -65,8 +64,6 @@ EQUIVALENT = {
     "away: Lt -> LtE in `d * m < 0`": "0 less 1, and half of a power of two, are still 0",
     "away: 0 -> 1 in `0`, `d * m < 0`": "the same",
     "lookup: Add -> Sub in `x + 128`": "-256 .. -1 count from the end of 256 entries",
-    f"_on_npu: 165 -> 166 in `0xA5`, `{_FILL}`": "nothing depends on what nobody wrote",
-    f"_on_npu: 165 -> 164 in `0xA5`, `{_FILL}`": "the same",
     "_on_host: 0 -> -1 in `0`, `s.makes[0]`": "there is one",
     "_on_host: 0 -> -1 in `0`, `given[0]`": "there is one",
     "_carry_out: 1 -> 2 in `1`, `-1`": "numpy takes any negative extent for one that it finds",

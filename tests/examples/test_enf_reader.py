@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -11,21 +12,32 @@ import pytest
 
 from examples.enf_reader import executor, reader
 from examples.enf_reader.__main__ import agrees
+from furiosa_ir.backends import read_program
+from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.backends.warboy.simulator.native.library import SWITCH
 from furiosa_ir.cache.settings import NO_CACHE
 from furiosa_ir.compiler import compile_model
+from furiosa_ir.program import Tensor
 from furiosa_ir.runtime import session
 from tests.backends.warboy.enf import vectors
 from tests.conftest import DIGITS, ROOT
+from tests.draws import mostly_slow
 from tests.examples.enf_reader import enf_reader
+from tests.runtime.programs import copy_then_host, onnx_model
 
 FOLDER = ROOT / "examples" / "enf_reader"
 MANIFEST = json.loads((vectors.FOLDER / "manifest.json").read_text())
-TINY = [
-    f"{network}_{suffix}"
-    for network in ("ad_fc_ae", "ic_resnet8", "kws_dscnn", "vww_mbv1_025_96")
-    for suffix in ("int8.tflite", "qdq_i8.onnx")
-]
+TINY = mostly_slow(
+    [
+        f"{network}_{suffix}"
+        for network in ("ad_fc_ae", "ic_resnet8", "kws_dscnn", "vww_mbv1_025_96")
+        for suffix in ("int8.tflite", "qdq_i8.onnx")
+    ],
+    "ad_fc_ae_qdq_i8.onnx",
+    "ic_resnet8_qdq_i8.onnx",
+    "kws_dscnn_int8.tflite",
+    "vww_mbv1_025_96_int8.tflite",
+)
 
 
 def test_it_is_small() -> None:
@@ -79,8 +91,6 @@ def test_the_vectors_are_what_the_sources_make() -> None:
 
 
 def assert_same_arrays(one: bytes, other: bytes) -> None:
-    import io
-
     a, b = (dict(np.load(io.BytesIO(data))) for data in (one, other))
     assert a.keys() == b.keys()
     for name, array in a.items():
@@ -113,7 +123,7 @@ def test_the_vectors_have_every_command_instruction_and_mode() -> None:
 
 
 def compared(path: Path, target: str, tmp_path: Path, runs: int = 2) -> None:
-    """The small reader's outputs are a session's, for inputs at random."""
+    """Compares the small reader's outputs with a session's, for inputs at random."""
     program = tmp_path / "program.enf"
     program.write_bytes(compile_model(path, target, cache=NO_CACHE))
     rng = np.random.default_rng(len(path.name))
@@ -133,15 +143,14 @@ def compared(path: Path, target: str, tmp_path: Path, runs: int = 2) -> None:
             for j, expected in enumerate(ours.run(inputs).numpy()):
                 assert found[f"output{j}"].dtype == expected.dtype
                 np.testing.assert_array_equal(found[f"output{j}"], expected)
-    listed = enf_reader("list", program).stdout.splitlines()
-    from furiosa_ir.backends import read_program
-
-    assert listed == list(vectors.listing(read_program(program)))
 
 
 @pytest.mark.parametrize("name", ["digits_int8.tflite", "digits_qdq_int8.onnx"])
 def test_the_bundled_networks(name: str, tmp_path: Path) -> None:
     compared(DIGITS / name, "warboy-2pe", tmp_path)
+    program = tmp_path / "program.enf"
+    listed = enf_reader("list", program).stdout.splitlines()
+    assert listed == list(vectors.listing(read_program(program)))
 
 
 @pytest.mark.corpus
@@ -152,10 +161,6 @@ def test_mlperf_tiny(name: str, models: Path, tmp_path: Path) -> None:
 
 def test_a_host_segment_goes_to_the_caller() -> None:
     """Of an operator that the page does not say."""
-    from furiosa_ir.backends.warboy.enf.writer import write_program
-    from furiosa_ir.program import Tensor
-    from tests.runtime.programs import copy_then_host, onnx_model
-
     model = onnx_model(np.int8, (1, 2, 3, 4))
     program = copy_then_host("int8", model, "onnx", Tensor("y", "int8", (1, 2, 3, 4)))
     x = np.arange(24, dtype=np.int8).reshape(1, 2, 3, 4)
