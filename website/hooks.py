@@ -37,31 +37,11 @@ ELSEWHERE = {
 SCRIPTS = {"javascripts/iframe-worker.js": "vendored/iframe-worker/iframe-worker.js"}
 """Where search works without a server there are no workers: the shim that the theme would fetch."""
 
-COMING = ("mlir.md",)
-"""Pages that the navigation has a place for and that need not be there yet."""
-
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 _NAMED = re.compile(r"(?<![\[\w`])`(?:docs/)?([\w-]+\.md)`(?!\])")
 _FENCE = re.compile(r"^( *)```.*?^\1```[ ]*$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`[^`\n]+`")
 _FOR_TESTS = re.compile(r"<!-- run\b.*?-->\n*", re.DOTALL)
-
-
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leaves out what is coming."""
-    config.nav = _without(config.nav, {p for p in COMING if not (DOCS / p).exists()})
-    return config
-
-
-def _without(entries: list[Any] | None, absent: set[str]) -> list[Any]:
-    kept: list[Any] = []
-    for entry in entries or []:
-        title, target = next(iter(entry.items())) if isinstance(entry, dict) else ("", entry)
-        if isinstance(target, list):
-            kept.append({title: _without(target, absent)})
-        elif target not in absent:
-            kept.append(entry)
-    return kept
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

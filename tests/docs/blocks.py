@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from textwrap import dedent
 
 from tests.conftest import ROOT
 
@@ -27,10 +28,14 @@ PROGRAMS = (
 """What an indented line, or one of a fence without a language, is a command of."""
 SHELL = ("bash", "console", "sh")
 
-_FENCE = re.compile(r"^(```+)(\w*)[^\n`]*\n(.*?)^\1[ ]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<indent> *)(?P<fence>```+)(?P<language>\w*)[^\n`]*\n(?P<text>.*?)^ *(?P=fence)[ ]*$",
+    re.MULTILINE | re.DOTALL,
+)
 _INDENTED = re.compile(r"(?:^    [^\n]*\n(?:^\n(?=    ))*)+", re.MULTILINE)
 _NOTE = re.compile(r"^<!-- run(?:: ([^\n]*?)| first\n(.*?)\n?)-->$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"(?:^|.*\s)`([\w./-]+\.(?:json|mlir|py|toml|yaml))`:\s*$", re.DOTALL)
+_PYTHON = re.compile(r"import \w+|from [\w.]+ import ")
 _COMMAND = re.compile(rf"(?:\w+=\S+ )*(?:{'|'.join(PROGRAMS)}|python3?|export)(?: |$)")
 
 
@@ -70,10 +75,11 @@ def blocks_of(text: str) -> list[Block]:
     found: list[tuple[int, int, Block]] = []
     for m in _FENCE.finditer(text):
         before = text[: m.start()].rstrip()
-        language = "sh" if m[2] in SHELL else m[2]
+        language, content = m["language"], dedent(m["text"])
+        language = "sh" if language in SHELL else language
         named = _FILE.match(before.rpartition("\n\n")[2]) if language != "sh" else None
-        kind = "file" if named else language or _kind_of(m[3])
-        block = Block(kind, m[3], _line(text, m.start()), named[1] if named else "")
+        kind = "file" if named else language or _kind_of(content)
+        block = Block(kind, content, _line(text, m.start()), named[1] if named else "")
         found.append((m.start(), m.end(), block))
     outside = list(text)
     for start, end, _ in found:
@@ -81,7 +87,10 @@ def blocks_of(text: str) -> list[Block]:
     for m in _INDENTED.finditer("".join(outside)):
         lines = [line[4:] for line in m[0].splitlines()]
         commands = [line for line in lines if _COMMAND.match(line)]
-        if commands:
+        if _PYTHON.match(lines[0]):
+            block = Block("python", "\n".join(lines) + "\n", _line(text, m.start()))
+            found.append((m.start(), m.end(), block))
+        elif commands:
             block = Block("sh", "\n".join(commands) + "\n", _line(text, m.start()))
             found.append((m.start(), m.end(), block))
     notes = list(_NOTE.finditer(text))

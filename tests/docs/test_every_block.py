@@ -132,6 +132,14 @@ print(y)
 ```
 
     no command
+
+1. In a list:
+
+    ```sh
+    furiosa list rules
+    ```
+
+    import furiosa_ir
 """
 
 
@@ -146,6 +154,8 @@ def test_blocks_are_found() -> None:
         ("sh", "make bench\n", "not, takes minutes"),
         ("first", "y = 2", ""),
         ("python", "print(y)\n", ""),
+        ("sh", "furiosa list rules\n", ""),
+        ("python", "import furiosa_ir\n", ""),
     ]
 
 
