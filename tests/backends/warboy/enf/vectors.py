@@ -20,8 +20,16 @@ from furiosa_ir.backends.warboy.enf.writer import write_program
 from furiosa_ir.errors import ExecutionFailure
 from furiosa_ir.program import HostSegment, Program
 from furiosa_ir.runtime import Session
-from tests.backends.warboy.enf.vector_programs import MAKERS, TestVector
+from tests.backends.warboy.enf.vector_programs import (
+    engines,
+    instructions,
+    memory,
+    whole,
+)
+from tests.backends.warboy.enf.vector_programs.declaration import MAKERS, TestVector
 
+MODULES = (memory, instructions, engines, whole)
+"""Each declares its vectors."""
 FOLDER = Path(__file__).parents[4] / "docs" / "enf-vectors"
 _ERRORS = {
     "a divisor is not positive": "E1",
