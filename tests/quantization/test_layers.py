@@ -52,6 +52,17 @@ def test_layers_of_onnx(opset: int) -> None:
     assert all(layer.low <= 0 <= layer.high for layer in layers.values())
 
 
+def test_a_network_that_onnxruntime_has_prepared_is_compared_with_the_float_one() -> None:
+    model = convolutions()
+    data = normal(6, 3, 12, 12)
+    wanted = onnx_layers(model, data)
+    model.metadata_props.add(key="onnx.infer", value="onnxruntime.quant")
+    layers = onnx_layers(model, data)
+    assert {n: layer.accumulated for n, layer in layers.items()} == {
+        n: layer.accumulated for n, layer in wanted.items()
+    }
+
+
 def test_layers_of_an_encoder() -> None:
     layers = onnx_layers(encoder_block(), normal(4, 16, 32))
     kinds = {layer.operator for layer in layers.values()}
