@@ -7,18 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, i8, i32
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region
 
-from furiosa_ir.backends.mlir.executor import load_module
-from furiosa_ir.backends.mlir.lowering.conversion import convert_function
-from furiosa_ir.backends.mlir.lowering.emission import Parameters
-from furiosa_ir.backends.mlir.native_code import compile_text
-from furiosa_ir.backends.mlir.upstream_module import parameters_of, upstream_module, upstream_text
 from furiosa_ir.dialects.ftensor import (
     AddOp,
     BroadcastOp,
@@ -46,11 +41,10 @@ from furiosa_ir.dialects.ftensor import (
     i48,
 )
 from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE
-from furiosa_ir.ir.constant_file import constant_chunks
-from furiosa_ir.ir.segments import PLACEMENT
 from furiosa_ir.ir.shaped_operation import tensor_type
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import ROUNDINGS
+from tests.backends.mlir.native_functions import NativeFunctions
 
 Element = Any
 
@@ -78,8 +72,8 @@ class Case:
         pairs = zip(self.operands, self.constant, strict=True)
         return [o[0] for o, constant in pairs if o is not None and not constant]
 
-    def function(self, name: str) -> tuple[FuncOp, TensorOp]:
-        """A function of the operation alone, and the operation."""
+    def function(self) -> FuncOp:
+        """A function of the operation alone."""
         taken = [
             o
             for o, constant in zip(self.operands, self.constant, strict=True)
@@ -101,56 +95,30 @@ class Case:
         op = self.kind.make(given, [self.element], **self.properties)
         block.add_ops([op, ReturnOp(op.results[0])])
         types = [a.type for a in block.args], [op.results[0].type]
-        function = FuncOp(name, types, Region(block))
-        function.attributes[PLACEMENT] = cast("Any", _text("npu"))
-        return function, op
-
-    def expected(self) -> Array:
-        """What the operation is defined to give."""
-        _, op = self.function("f")
-        (result,) = op.evaluate(*[o[0] for o in self.operands if o is not None])
-        return np.array(result)
-
-
-def _text(value: str) -> Any:
-    from xdsl.dialects.builtin import StringAttr
-
-    return StringAttr(value)
+        return FuncOp("f", types, Region(block))
 
 
 class Cases:
-    """Cases that are compiled together: what takes long is each call of IREE's compiler."""
+    """Cases that are compiled together."""
 
     def __init__(self) -> None:
         self._cases: list[Case] = []
-        self._functions: list[FuncOp] = []
-        self._parameters = Parameters({})
+        self._native = NativeFunctions()
 
     def add(self, cases: Sequence[Case]) -> None:
         """Lowers some."""
         for case in cases:
-            function, _ = case.function(f"f{len(self._functions)}")
-            convert_function(function, self._parameters)
-            self._functions.append(function)
-        self._cases += cases
+            self._native.add(case.function(), case.arguments())
+            self._cases.append(case)
 
     @property
     def module(self) -> ModuleOp:
         """What they are in upstream's dialects."""
-        globals_ = [op.clone() for op in self._parameters.globals.values()]
-        whole = ModuleOp([*globals_, *(f.clone() for f in self._functions)])
-        return upstream_module(whole, [f for f in whole.ops if isinstance(f, FuncOp)])
+        return self._native.module
 
     def differing(self) -> list[Case]:
         """The cases of which native code makes something else than the operation."""
-        upstream = self.module
-        code = compile_text(upstream_text(upstream), "the cases")
-        held = b"".join(constant_chunks(parameters_of(upstream)))
-        names = [f.sym_name.data for f in self._functions]
-        loaded = load_module(code, held if self._parameters.globals else b"", names)
-        made = [run(case.arguments())[0] for run, case in zip(loaded, self._cases, strict=True)]
-        pairs = zip(self._cases, made, strict=True)
-        return [case for case, got in pairs if not np.array_equal(got, case.expected())]
+        return [self._cases[i] for i in self._native.differing()]
 
 
 class Draw:

@@ -12,7 +12,9 @@ from furiosa_ir.backends.mlir.lowering.registry import LOWERINGS
 from furiosa_ir.backends.mlir.text_safety import OPERATIONS as OPERATIONS_OF_TEXT
 from furiosa_ir.dialects.ftensor import OPERATIONS, ConstantOp, i48
 from furiosa_ir.numerics.fixed_point import ROUNDINGS
+from tests.backends.mlir.lowering_cases import differing_forms
 from tests.backends.mlir.segments_of_one import DRAWS, Case, Cases, Draw, rescale_case
+from tests.conformance.conformance import forms as conformance_forms
 from tests.draws import draws
 
 pytest.importorskip("iree.compiler", reason="the extra `iree` is not installed")
@@ -58,6 +60,16 @@ def sweep(seed: int, shape: tuple[int, ...], rounding: str | None = None) -> lis
 def test_rescales_with_ties_and_extremes() -> None:
     cases = [c for seed in range(draws(4) // 2) for c in sweep(seed, (3, 40, 50))]
     assert differing(cases) == []
+
+
+@pytest.mark.slow
+def test_what_operators_become() -> None:
+    """One in eight of the forms; `lowering_cases.py` has all of them."""
+    forms = {f.name: f for f in list(conformance_forms().values())[::8]}
+    different, functions, elements = differing_forms(forms, 1)
+    assert different == []
+    assert functions >= len(forms) // 2
+    assert elements > 500
 
 
 WRONG = {
