@@ -57,7 +57,7 @@ def inputs_of(function: FuncOp, seed: int) -> list[Array]:
 
 
 def differing_forms(forms: dict[str, Form], number: int) -> tuple[list[str], int, int]:
-    """Forms of which native code makes something else; how many functions and elements there were."""
+    """Forms of which native code makes something else; how many functions and elements."""
     different: list[str] = []
     functions = elements = 0
     native, names = NativeFunctions(), list[str]()
