@@ -47,7 +47,10 @@ if __name__ == "__main__":
         bad = [v["name"] for v in vectors if not agrees(folder / v["name"], v["runs"])]
         print(f"{len(vectors) - len(bad)} of {len(vectors)} vectors agree", *bad)
         sys.exit(bool(bad))
-    session = Session(Path(files[0]).read_bytes())
+    try:
+        session = Session(Path(files[0]).read_bytes())
+    except Refused as rule:
+        sys.exit(f"{files[0]}: it breaks rule {rule} of docs/enf.md, section 12")
     if command == "list":
         print(*listing(session.program), sep="\n")
     else:

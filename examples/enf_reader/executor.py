@@ -62,10 +62,8 @@ def _divide(i: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _reduce(i: Any, x: np.ndarray) -> np.ndarray:
-    x_zp, *axes = i.immediates
-    if i.mode == "max":
-        return x.max(tuple(axes), keepdims=True)
-    return (x - x_zp).sum(tuple(axes), keepdims=True)
+    x_zp, axes = i.immediates[0], tuple(i.immediates[1:])
+    return x.max(axes, keepdims=True) if i.mode == "max" else (x - x_zp).sum(axes, keepdims=True)
 
 
 def _interpolate(i: Any, x: np.ndarray) -> np.ndarray:

@@ -205,8 +205,7 @@ def blocks(t: SimpleNamespace) -> tuple[int, int, int, int, int]:
 
 class _Check:
     def __init__(self, p: SimpleNamespace, s: SimpleNamespace) -> None:
-        self.slices, self.room = p.slices, p.room
-        self.regions = {"constant": len(s.section), "workspace": s.workspace_bytes}
+        self.p, self.regions = p, {"constant": len(s.section), "workspace": s.workspace_bytes}
 
     def command(self, c: SimpleNamespace) -> None:
         if not hasattr(c, "result"):
@@ -233,14 +232,14 @@ class _Check:
     def sram(self, t: SimpleNamespace) -> None:
         if hasattr(t, "slices"):
             (ho, co), window = t.slices, zip(t.shape, t.offset, t.extent, strict=True)
-            there = min(ho, co) > 0 and t.first + t.images * ho * co <= self.slices
+            there = min(ho, co) > 0 and t.first + t.images * ho * co <= self.p.slices
             need(C2=t.element in GREATEST, C3=there and t.images in (1, t.shape[0]))
             need(C4=all(first >= 0 and e > 0 and first + e <= size for size, first, e in window))
             size = prod(blocks(t)[1:]) * t.element
         else:
             size = t.slice_bytes
-            need(C6=t.size > 0 and size > 0 and size % 32 == 0 and size * self.slices >= t.size)
-        need(C5=t.address % 32 == 0 and t.address + size <= self.room)
+            need(C6=t.size > 0 and size > 0 and size % 32 == 0 and size * self.p.slices >= t.size)
+        need(C5=t.address % 32 == 0 and t.address + size <= self.p.room)
 
     def dram(self, t: SimpleNamespace) -> None:
         low, high = t.address, t.address + vars(t).get("size", 0)

@@ -14,7 +14,7 @@ from examples.enf_reader import executor, reader
 from examples.enf_reader.__main__ import agrees
 from furiosa_ir.backends import read_program
 from furiosa_ir.backends.warboy.enf.writer import write_program
-from furiosa_ir.backends.warboy.simulator.native.library import SWITCH
+from furiosa_ir.backends.warboy.simulator.native.library import SWITCH, VARIANTS
 from furiosa_ir.cache.settings import NO_CACHE
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.program import Tensor
@@ -63,6 +63,14 @@ def test_all_vectors_are_listed_and_run() -> None:
     assert done.returncode == 0
 
 
+def test_a_file_that_is_refused_is_told_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "other.enf"
+    file.write_bytes(b"\x7fELF" + bytes(100))
+    done = enf_reader("list", file)
+    assert done.stderr == f"{file}: it breaks rule F1 of docs/enf.md, section 12\n"
+    assert done.returncode == 1
+
+
 def test_a_vector_that_does_not_agree_is_named(tmp_path: Path) -> None:
     (entry,) = (v for v in MANIFEST if v["name"] == "names")
     for path in vectors.FOLDER.glob("names.*"):
@@ -98,8 +106,12 @@ def assert_same_arrays(one: bytes, other: bytes) -> None:
         np.testing.assert_array_equal(array, b[name])
 
 
-def test_the_vectors_run_alike_without_compiled_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(SWITCH, "0")
+@pytest.mark.parametrize("kernels", mostly_slow(("0", *VARIANTS), "0"))
+def test_the_vectors_run_alike_on_all_kernels(
+    kernels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On numpy, and on the compiled ones for lesser processors than this."""
+    monkeypatch.setenv(SWITCH, kernels)
     for name, make in vectors.MAKERS.items():
         files, _ = vectors.files_of(make())
         packed = f"{name}.npz"
@@ -120,6 +132,13 @@ def test_the_vectors_have_every_command_instruction_and_mode() -> None:
         for name, row in reader.INSTRUCTIONS.items()
         for mode in re.findall("[a-z_]+", row[2] or "none")
     }
+
+
+def test_the_page_says_what_each_instruction_and_rounding_computes() -> None:
+    text = reader.PAGE.read_text().split("## 8. ")[1].split("## 9. ")[0]
+    named = re.findall(r"^(?:\* \*\*|### )([a-z_, ]+)", text, re.MULTILINE)
+    said = {name for names in named for name in names.split(", ")}
+    assert said >= set(reader.INSTRUCTIONS) | {row[1] for row in reader.table("roundings")}
 
 
 def compared(path: Path, target: str, tmp_path: Path, runs: int = 2) -> None:
