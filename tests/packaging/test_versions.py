@@ -44,7 +44,7 @@ def test_the_core_depends_on_what_it_imports():
         here = rf'^\s*(import|from) {module}\b|^_NAME = "{module}"$'
         assert re.search(here, code, re.MULTILINE), requirement
     assert set(PROJECT["project"]["optional-dependencies"]) == {
-        *("litert", "lsp", "redis", "quantize", "dask"),
+        *("litert", "lsp", "redis", "quantize", "dask", "iree"),
         *("docs", "fuzz", "test", "lint", "dev"),
     }
 
