@@ -48,7 +48,11 @@ if TYPE_CHECKING:
     from furiosa_ir.program import Program, Provenance
     from furiosa_ir.program_head import Head
 
-_BUILT_IN = ("furiosa_ir.backends.warboy:BACKEND", "furiosa_ir.backends.mlir:BACKEND")
+_BUILT_IN = (
+    "furiosa_ir.backends.warboy:BACKEND",
+    "furiosa_ir.backends.mlir:BACKEND",
+    "furiosa_ir.backends.mlir.tosa:BACKEND",
+)
 """The first one is the default."""
 
 _LEAST_MAGIC, _MAGIC = 3, 16

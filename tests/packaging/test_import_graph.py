@@ -127,8 +127,8 @@ def test_the_graph_has_all_modules_and_all_kinds_of_imports() -> None:
 def test_machines_have_names_in_their_backends_alone() -> None:
     built_in = [b for b in backends() if b.module.startswith(PACKAGE)]
     machines = {name for b in built_in for name in (b.name, *b.targets)}
-    # So is the language of IR text called, everywhere.
-    machines = machines - {"mlir"} | {"backends.mlir", "mlir:backend"}
+    # So are the language of IR text and an operator set called, everywhere.
+    machines = machines - {"mlir", "tosa"} | {"backends.mlir", "mlir:backend", "tosa:backend"}
     found = [
         str(path)
         for path in sorted((ROOT / PACKAGE).rglob("*.py"))

@@ -38,8 +38,8 @@ _WHEN = (1980, 1, 1, 0, 0, 0)
 # ruff: noqa: PLC0415
 
 
-def write_program(program: object, file: BinaryIO) -> None:
-    """Writes a program; the same one gives the same bytes."""
+def write_program(program: object, file: BinaryIO, magic: bytes = MAGIC) -> None:
+    """Writes a program behind a magic; the same one gives the same bytes."""
     from furiosa_ir.backends.mlir.segment import MlirSegment
     from furiosa_ir.program import HostSegment, Program
     from furiosa_ir.program_json import to_json
@@ -56,7 +56,7 @@ def write_program(program: object, file: BinaryIO) -> None:
             assert isinstance(segment, MlirSegment)
             members[name] = segment.parameters
             segments.append(replace(segment, parameters=b""))
-    file.write(MAGIC)
+    file.write(magic)
     with zipfile.ZipFile(file, "w") as archive:
         head = json.dumps([program.target, program.source_hash])
         _add(archive, _HEAD, head.encode())
@@ -80,8 +80,10 @@ def _add(archive: zipfile.ZipFile, name: str, data: memoryview | bytes) -> None:
         member.write(data)
 
 
-def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> object:
-    """The program of a file or its content.
+def read_program(
+    source: str | os.PathLike[str] | bytes | memoryview, magic: bytes = MAGIC
+) -> object:
+    """The program of a file or its content, which begins with a magic.
 
     Raises:
         FormatFailure: it is none, or damaged.
@@ -91,7 +93,7 @@ def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> object:
     from furiosa_ir.program_json import from_json
 
     data = _content(source)
-    archive = _archive(data)
+    archive = _archive(data, magic)
     program = from_json(_read(archive, _PROGRAM, data), (MlirSegment,))
     segments: list[MlirSegment | HostSegment] = []
     for segment in program.segments:
@@ -112,9 +114,9 @@ def _content(source: str | os.PathLike[str] | bytes | memoryview) -> bytes:
         return file.read()
 
 
-def _archive(data: bytes) -> zipfile.ZipFile:
-    if not data.startswith(MAGIC):
-        raise FormatFailure("it is no program of the backend 'mlir'")
+def _archive(data: bytes, magic: bytes) -> zipfile.ZipFile:
+    if not data.startswith(magic):
+        raise FormatFailure(f"it is no program: it does not begin with '{magic.decode().strip()}'")
     try:
         return zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
@@ -134,15 +136,15 @@ def _read(archive: zipfile.ZipFile, name: str, data: bytes) -> bytes:
         raise FormatFailure(f"its archive's member '{name}' is damaged: {error}") from error
 
 
-def read_head(data: bytes | memoryview, _checksum: int) -> Head:
-    """Target and source of a whole file.
+def read_head(data: bytes | memoryview, _checksum: int, magic: bytes = MAGIC) -> Head:
+    """Target and source of a whole file that begins with a magic.
 
     Raises:
         FormatFailure: they cannot be read.
     """
     content = bytes(data)
     try:
-        target, source_hash = json.loads(_read(_archive(content), _HEAD, content))
+        target, source_hash = json.loads(_read(_archive(content, magic), _HEAD, content))
     except (ValueError, TypeError, RecursionError) as error:
         raise FormatFailure(f"its head cannot be read: {error}") from error
     if not isinstance(target, str) or not isinstance(source_hash, str):

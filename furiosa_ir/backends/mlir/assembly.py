@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import cast
 
 from xdsl.dialects.builtin import DictionaryAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation
 
 from furiosa_ir.assembly import assemble
 from furiosa_ir.backends.mlir.dialect import GlobalLoadOp
@@ -63,11 +64,21 @@ def _segment(module: ModuleOp, function: FuncOp) -> tuple[MlirSegment, list[Laye
         function="\n".join(lines[begin:-1]),
         parameters=b"".join(constant_chunks(parameters_of(upstream))),
     )
-    return made, _layers(function)
+    return made, layers_of(function, multiply_accumulates, _weight_bytes)
 
 
-def _layers(function: FuncOp) -> list[Layer]:
-    """Rows of the report, in the order in which layers begin."""
+def layers_of(
+    function: FuncOp,
+    multiplications: Callable[[Operation], int],
+    weight_bytes: Callable[[Operation], int],
+) -> list[Layer]:
+    """Rows of the report, in the order in which layers begin.
+
+    Args:
+        function: of a device segment.
+        multiplications: how many multiply-accumulates an operation makes.
+        weight_bytes: how many bytes of constants it holds.
+    """
     operators = cast("DictionaryAttr", function.attributes.get(OPERATORS, DictionaryAttr({})))
     macs: dict[str, int] = {}
     weights: dict[str, int] = {}
@@ -75,17 +86,18 @@ def _layers(function: FuncOp) -> list[Layer]:
         name = layer_name(op)
         if not name:
             continue
-        macs[name] = macs.get(name, 0) + multiply_accumulates(op)
-        if isinstance(op, GlobalLoadOp):
-            weights[name] = weights.get(name, 0) + _bytes(op.result)
+        macs[name] = macs.get(name, 0) + multiplications(op)
+        weights[name] = weights.get(name, 0) + weight_bytes(op)
     return [
-        Layer(name, _operator(operators, name), 0, count, weights.get(name, 0))
+        Layer(name, _operator(operators, name), 0, count, weights[name])
         for name, count in macs.items()
     ]
 
 
-def _bytes(value: SSAValue) -> int:
-    return prod(shape_of(value)) * element(value).width.data // 8
+def _weight_bytes(op: Operation) -> int:
+    if not isinstance(op, GlobalLoadOp):
+        return 0
+    return prod(shape_of(op.result)) * element(op.result).width.data // 8
 
 
 def _operator(operators: DictionaryAttr, name: str) -> str:

@@ -23,10 +23,12 @@ def write_text(program: Program, path: Path) -> None:
         OSError: a file cannot be written.
     """
     segments = [s for s in program.segments if isinstance(s, MlirSegment)]
-    table = ConstantTable()
-    for segment in segments:
-        constants_of(memoryview(segment.parameters), table)
-    write_constants(table, constants_path(path))
+    # Where constants stand in the text, there is nothing beside it.
+    if any(segment.parameters for segment in segments):
+        table = ConstantTable()
+        for segment in segments:
+            constants_of(memoryview(segment.parameters), table)
+        write_constants(table, constants_path(path))
     text = "".join([*(f"// {line}\n" for line in _order(program)), module_of(segments)])
     write_whole(text.encode(), path)
 

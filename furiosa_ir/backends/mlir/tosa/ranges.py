@@ -1,0 +1,227 @@
+"""Between which integers the elements of an `ftensor` value lie, whatever a segment is given.
+
+`tosa.rescale` is defined only for inputs below 2**(shift - 1); this is how lowerings know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from furiosa_ir.dialects.ftensor.arithmetic import (
+    AddOp,
+    ClampOp,
+    ConstantOp,
+    DivideOp,
+    LookupOp,
+    MaximumOp,
+    MinimumOp,
+    MulOp,
+    RescaleOp,
+    SubOp,
+)
+from furiosa_ir.dialects.ftensor.base import NUMPY_DTYPE
+from furiosa_ir.dialects.ftensor.contraction import (
+    ConvOp,
+    MatMulOp,
+    ReduceOp,
+    ReduceWindowOp,
+)
+from furiosa_ir.dialects.ftensor.movement import (
+    BroadcastOp,
+    ConcatOp,
+    GatherOp,
+    ReshapeOp,
+    SliceOp,
+    TransposeOp,
+)
+from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
+from furiosa_ir.numerics.array import Array
+
+Range = tuple[int, int]
+"""The least and the greatest."""
+
+
+def type_range(value: SSAValue) -> Range:
+    """What a value's element type holds."""
+    limits = np.iinfo(NUMPY_DTYPE[element_of(value)])
+    return int(limits.min), int(limits.max)
+
+
+class Ranges:
+    """Ranges of the values of a function, each found once."""
+
+    def __init__(self) -> None:
+        self._found: dict[SSAValue, Range] = {}
+
+    def of(self, value: SSAValue) -> Range:
+        """The range of a value, or one that holds it.
+
+        Values are asked in the order of a function, so that no chain is followed far.
+        """
+        if value not in self._found:
+            low, high = type_range(value)
+            owner = value.owner
+            rule = _RULES.get(type(owner)) if isinstance(owner, Operation) else None
+            found = rule(owner, self) if rule is not None else None
+            # What may leave the type may be anything in it.
+            fits = found is not None and low <= found[0] and found[1] <= high
+            self._found[value] = found if found is not None and fits else (low, high)
+        return self._found[value]
+
+
+def _constant(op: ConstantOp, _ranges: Ranges) -> Range | None:
+    array = op.value.array
+    return (int(array.min()), int(array.max())) if array.size else None
+
+
+def _add(op: AddOp, ranges: Ranges) -> Range:
+    (a, b), (c, d) = ranges.of(op.a), ranges.of(op.b)
+    return a + c, b + d
+
+
+def _sub(op: SubOp, ranges: Ranges) -> Range:
+    (a, b), (c, d) = ranges.of(op.a), ranges.of(op.b)
+    return a - d, b - c
+
+
+def _mul(op: MulOp, ranges: Ranges) -> Range:
+    found = [x * y for x in ranges.of(op.a) for y in ranges.of(op.b)]
+    return min(found), max(found)
+
+
+def _least(op: MinimumOp, ranges: Ranges) -> Range:
+    (a, b), (c, d) = ranges.of(op.a), ranges.of(op.b)
+    return min(a, c), min(b, d)
+
+
+def _greatest(op: MaximumOp, ranges: Ranges) -> Range:
+    (a, b), (c, d) = ranges.of(op.a), ranges.of(op.b)
+    return max(a, c), max(b, d)
+
+
+def _limits(op: RescaleOp | DivideOp, _ranges: Ranges) -> Range:
+    return op.minimum.value.data, op.maximum.value.data
+
+
+def _clamp(op: ClampOp, ranges: Ranges) -> Range:
+    low, high = op.minimum.value.data, op.maximum.value.data
+    return tuple(min(max(v, low), high) for v in ranges.of(op.x))  # pyright: ignore[reportReturnType]
+
+
+def _rescale(op: RescaleOp, ranges: Ranges) -> Range:
+    """The operation at both ends, with each factor: it is monotonic where nothing wraps."""
+    low, high = _limits(op, ranges)
+    multiplier, shift = _elements(op.multiplier), _elements(op.shift)
+    if multiplier is None or shift is None or not multiplier.size:
+        return low, high
+    a, b = ranges.of(op.x)
+    least = int(shift.min(initial=62))
+    if op.rounding.data == "double" and max(abs(a), abs(b)) + 128 >= 1 << least:
+        return low, high
+    zero_point = op.input_zp.value.data
+    # Rounded away from the middle: at most one further than any rounding goes.
+    ends = [
+        ((end - zero_point) * m >> s) + more
+        for m, s in {(int(m), int(s)) for m, s in np.broadcast(multiplier, shift)}
+        for end, more in ((a, -1), (b, 2), (a, 2), (b, -1))
+    ]
+    output = op.output_zp.value.data
+    return tuple(min(max(v + output, low), high) for v in (min(ends), max(ends)))  # pyright: ignore[reportReturnType]
+
+
+def _elements(value: SSAValue) -> Array | None:
+    return value.owner.value.array if isinstance(value.owner, ConstantOp) else None
+
+
+def _lookup(op: LookupOp, ranges: Ranges) -> Range | None:
+    table = _elements(op.table)
+    if table is None:
+        return None
+    low, high = ranges.of(op.x)
+    reached = table[low + 128 : high + 129]
+    return int(reached.min()), int(reached.max())
+
+
+def _conv(op: ConvOp, ranges: Ranges) -> Range | None:
+    """Of each output the extremes of its products, of all of them the widest."""
+    weight = _elements(op.weight)
+    if weight is None:
+        return None
+    w = weight.astype(np.int64) - op.weight_zp.value.data
+    zero_point = op.x_zp.value.data
+    a, b = (min(max(v - zero_point, -255), 255) for v in ranges.of(op.x))
+    a, b = min(a, 0), max(b, 0)  # the padding
+    axes = (1, 2, 3)
+    positive, negative = np.maximum(w, 0).sum(axes), np.minimum(w, 0).sum(axes)
+    low, high = positive * a + negative * b, positive * b + negative * a
+    return _biased(low, high, op.bias, ranges)
+
+
+def _matmul(op: MatMulOp, ranges: Ranges) -> Range:
+    left, right = (
+        [v - zero_point.value.data for v in ranges.of(value)]
+        for value, zero_point in ((op.a, op.a_zp), (op.b, op.b_zp))
+    )
+    products = [x * y for x in left for y in right]
+    low, high = (np.array(f(products) * shape_of(op.a)[-1]) for f in (min, max))
+    return _biased(low, high, op.bias, ranges)
+
+
+def _biased(low: Array, high: Array, bias: SSAValue | None, ranges: Ranges) -> Range:
+    if bias is None:
+        return int(low.min()), int(high.max())
+    known = _elements(bias)
+    least, most = ranges.of(bias) if known is None else (known.astype(np.int64),) * 2
+    return int((low + least).min()), int((high + most).max())
+
+
+def _reduce(op: ReduceOp, ranges: Ranges) -> Range:
+    if op.kind.data == "max":
+        return ranges.of(op.x)
+    shape = shape_of(op.x)
+    return _sum(op, prod(shape[a] for a in ints(op.axes)), ranges)
+
+
+def _window(op: ReduceWindowOp, ranges: Ranges) -> Range:
+    if op.kind.data == "max":
+        return min(ranges.of(op.x)[0], -128), ranges.of(op.x)[1]
+    low, high = _sum(op, prod(ints(op.window)), ranges)
+    return min(low, 0), max(high, 0)
+
+
+def _sum(op: ReduceOp | ReduceWindowOp, count: int, ranges: Ranges) -> Range:
+    low, high = (v - op.x_zp.value.data for v in ranges.of(op.x))
+    return low * count, high * count
+
+
+def _moved(op: ReshapeOp, ranges: Ranges) -> Range:
+    return ranges.of(op.x)
+
+
+def _concat(op: ConcatOp, ranges: Ranges) -> Range:
+    found: Sequence[Range] = [ranges.of(v) for v in op.inputs]
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+_RULES: dict[type[Operation], Callable[..., Range | None]] = {
+    ConstantOp: _constant,
+    AddOp: _add,
+    SubOp: _sub,
+    MulOp: _mul,
+    MinimumOp: _least,
+    MaximumOp: _greatest,
+    DivideOp: _limits,
+    ClampOp: _clamp,
+    RescaleOp: _rescale,
+    LookupOp: _lookup,
+    ConvOp: _conv,
+    MatMulOp: _matmul,
+    ReduceOp: _reduce,
+    ReduceWindowOp: _window,
+    ConcatOp: _concat,
+    **dict.fromkeys([ReshapeOp, TransposeOp, SliceOp, GatherOp, BroadcastOp], _moved),
+}
