@@ -33,7 +33,7 @@ EXTRAS: Mapping[str, str] = {
     "redis": "a compiler cache that machines share, on a Redis server",
     "quantize": "furiosa quantize for TFLite networks",
     "dask": "--scheduler: validation sets and searches on a Dask cluster",
-    "iree": "--target-npu iree-cpu: native code, and what checks MLIR text",
+    "iree": "native code of networks, by IREE, and what checks MLIR text",
     "lsp": "furiosa-lsp, the language server for editors",
     "fuzz": "make fuzz, in a checkout",
     "docs": "make docs, in a checkout",
