@@ -262,8 +262,9 @@ def draw_schedules(rows: Sequence[schedule_quality.Row], path: Path) -> None:
     )
 
 
-PERFORMANCE_MODEL = (sys.executable, str(ROOT / "benchmarks" / "performance_model.py"))
-"""Without -P: it imports its neighbours."""
+PERFORMANCE_MODEL = (sys.executable, "-P", str(ROOT / "benchmarks" / "performance_model.py"))
+NEIGHBOURS = os.environ | {"PYTHONPATH": str(ROOT / "benchmarks")}
+"""It imports its neighbours, which -P hides."""
 
 
 def published_part(bench: Bench) -> Result:
@@ -273,7 +274,8 @@ def published_part(bench: Bench) -> Result:
         raise Skipped(f"the networks of the published rows are not in {models}")
     with tempfile.TemporaryDirectory() as name:
         figures = Path(name) / "published.json"
-        subprocess.run([*PERFORMANCE_MODEL, models, "--json", figures], check=True)
+        command = [*PERFORMANCE_MODEL, models, "--json", figures]
+        subprocess.run(command, check=True, env=NEIGHBOURS)
         rows = json.loads(figures.read_text())["rows"]
     for row in rows:
         row["ratio"] = row["with_toml_us"] / row["published_us"]

@@ -189,10 +189,14 @@ for module in {modules}:
 
 def _imported(modules: Sequence[str]) -> tuple[str, dict[str, str], str | None]:
     """(the module whose import began last, what failed, how the process ended if not by itself)."""
-    command = python_command(_IMPORT.format(modules=list(modules)))
+    code = _IMPORT.format(modules=list(modules))
     try:
         done = subprocess.run(  # noqa: S603  # this Python, code of ours
-            command, capture_output=True, text=True, check=False, timeout=_LONGEST_IMPORT
+            python_command(code),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST_IMPORT,
         )
         output, status = done.stdout, done.returncode
         end = None if status == 0 else _ending(status)

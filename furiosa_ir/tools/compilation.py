@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -269,6 +268,8 @@ def _export_program(
     export: Callable[[Program, Path], None],
 ) -> tuple[Result, int]:
     """What came out, and how many bytes the program has, which is written in another form."""
+    from tempfile import TemporaryDirectory
+
     with TemporaryDirectory(prefix="furiosa-") as folder:
         whole = Path(folder, "program")
         made = _compile_program(work, whole, settings, report)

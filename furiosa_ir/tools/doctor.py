@@ -86,7 +86,7 @@ def _distributions() -> Iterator[Section]:
 
 def _python() -> Iterator[Finding]:
     yield Finding("furiosa-ir", __version__)
-    yield Finding("Python", f"{platform.python_version()}, {sys.executable}")
+    yield Finding("Python", f"{platform.python_version()}, in {sys.prefix}")
     yield Finding("system", platform.platform())
 
 

@@ -152,7 +152,10 @@ def test_a_quick_run_without_the_corpus(tmp_path: Path) -> None:
 
 
 def test_the_command_of_the_published_part_starts(benchmark: Any) -> None:
-    command = [*benchmark("bench").PERFORMANCE_MODEL, "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    bench = benchmark("bench")
+    command = [*bench.PERFORMANCE_MODEL, "--help"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=bench.NEIGHBOURS
+    )
     assert done.returncode == 0, done.stderr
     assert "--json" in done.stdout

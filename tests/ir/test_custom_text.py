@@ -242,7 +242,11 @@ def test_defaults_are_not_printed_but_are_in_the_ir():
         ("%y = graph.nothing %x : tensor<4xf32>", "there is no operation 'graph.nothing'", 8),
         ("%y = graph.rleu %x : tensor<4xf32>", "(did you mean 'graph.relu'?)", 8),
         ("%y = grahp.relu %x : tensor<4xf32>", "no dialect 'grahp' (did you mean 'graph'?)", 8),
-        ('%y = "tosa.add"(%x, %x) : tensor<4xf32>', "no dialect 'tosa' (there are: builtin, ", 9),
+        (
+            '%y = "stablehlo.add"(%x, %x) : tensor<4xf32>',
+            "no dialect 'stablehlo' (there are: arith, builtin, ",
+            9,
+        ),
         ("%y = graph.relu %x tensor<4xf32>", "':' and the result's type expected", 22),
         ("%y = graph.relu %x", "':' and the result's type expected", 21),
         ("%y = graph.relu %x : tensor<4xf32> )", "an operation or '}' expected", 38),

@@ -41,15 +41,24 @@ IMPORTS_BY_NAME = {
     "furiosa_ir/tools/furiosa.py",
     # The two commands, which are imported when their process is ready.
     "furiosa_ir/tools/launch.py",
+    # What generated pages are of: the project's own modules.
+    "furiosa_ir/tools/ir_reference.py",
+    "furiosa_ir/tools/python_reference.py",
     # The classes of TFLite's schema.
     "furiosa_ir/tflite_schema.py",
     # `--load PLUGIN`.
     "furiosa_ir/plugins.py",
 }
-PROCESSES = {"furiosa_ir/native_process.py", "furiosa_ir/debugging/workers.py"}
+PROCESSES = {
+    "furiosa_ir/native_process.py",
+    "furiosa_ir/debugging/workers.py",
+    "furiosa_ir/installation.py",
+}
 """Modules that may start other programs: a Python only as `python_process` says."""
 COMMANDS = {"furiosa_ir/debugging/command_test.py"}
 """Modules that run what the command line says is to be run: `furiosa reduce --test CMD`."""
+TOOLS = {"furiosa_ir/backends/mlir/native_code.py"}
+"""Modules that run a tool of an installed library, by the path that the library says: IREE's."""
 COMPILES = {"furiosa_ir/tools/lazy_dataclasses.py"}
 """Modules that make functions of text: of names in our own classes, as the library does."""
 PYTHON = "furiosa_ir/python_process.py"
@@ -104,7 +113,7 @@ def findings(path: str, source: str) -> list[str]:
         if keywords.get("allow_pickle") == "True":
             found.append("unpickles arrays")
         is_safe = path in PROCESSES and has_safe_command(call)
-        if name.startswith("subprocess.") and not is_safe and path not in COMMANDS:
+        if name.startswith("subprocess.") and not is_safe and path not in COMMANDS | TOOLS:
             found.append(f"calls {name}")
         module, _, function = name.rpartition(".")
         if (module == "os" and function.startswith(STARTS)) or function in MULTIPROCESSING:

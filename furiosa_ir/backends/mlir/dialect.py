@@ -10,22 +10,11 @@ safetensors file beside it has them under that name, which IREE reads as it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import Self
 
-import numpy as np
 from typing_extensions import override
-from xdsl.dialects.builtin import (
-    IntegerType,
-    StringAttr,
-    SymbolNameConstraint,
-    SymbolRefAttr,
-    TensorType,
-    i8,
-    i16,
-    i32,
-    i64,
-)
+from xdsl.dialects.builtin import StringAttr, SymbolNameConstraint, SymbolRefAttr, TensorType
 from xdsl.ir import Attribute, Data, Dialect
 from xdsl.irdl import (
     IRDLOperation,
@@ -42,19 +31,11 @@ from xdsl.traits import MemoryReadEffect, NoMemoryEffect, SymbolOpInterface
 
 from furiosa_ir.errors import FuriosaError, VerificationFailure
 from furiosa_ir.ir.constants import Constant, TextAlias, constant_of_digest
+from furiosa_ir.ir.element_types import element_of_dtype
 from furiosa_ir.ir.shaped_operation import AnyTensor, tensor_type
 
 SCOPE = "model"
 """What IREE calls the file of parameters."""
-
-
-ELEMENTS: Mapping[np.dtype[Any], IntegerType] = {
-    np.dtype(np.int8): i8,
-    np.dtype(np.int16): i16,
-    np.dtype(np.int32): i32,
-    np.dtype(np.int64): i64,
-}
-"""What upstream calls the elements of constants."""
 
 
 def type_of(constant: Constant) -> AnyTensor:
@@ -63,10 +44,9 @@ def type_of(constant: Constant) -> AnyTensor:
     Raises:
         FuriosaError: its elements are none that lowerings make.
     """
-    element = ELEMENTS.get(constant.dtype)
-    if element is None:
+    if constant.dtype.kind != "i":
         raise FuriosaError(f"a parameter has no elements of {constant.dtype.name}")
-    return tensor_type(element, constant.shape)
+    return tensor_type(element_of_dtype(constant.dtype), constant.shape)
 
 
 @irdl_attr_definition

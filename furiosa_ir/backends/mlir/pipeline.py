@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from furiosa_ir.backends.mlir.invariants import verify_upstream
 from furiosa_ir.ir.pipeline import Phase, Pipeline
 from furiosa_ir.passes.segment_invariants import verify_integers, verify_segments
 
@@ -42,6 +43,7 @@ LINALG = Phase(
     "linalg",
     "linalg, tensor and arith: what upstream's tools take",
     ("ftensor-to-linalg",),
+    verify_upstream,
 )
 
 
