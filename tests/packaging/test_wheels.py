@@ -96,6 +96,8 @@ def test_sdist_has_tests_examples_and_licence(sdist: Path):
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
     assert {
+        ".dockerignore",
+        "Dockerfile",
         "LICENSE",
         "Makefile",
         "pyproject.toml",
