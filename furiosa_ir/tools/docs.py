@@ -236,7 +236,7 @@ def filled(text: str, tables: Mapping[str, Sequence[str]]) -> str:
 def _examples(folder: str) -> Iterator[str]:
     root = _ROOT / "tests" / "filecheck"
     family = None
-    for path in sorted((root / folder).rglob("*.mlir")):
+    for path in sorted((root / folder).rglob("*.mlir"), key=lambda p: (p.parent, p.name)):
         here = path.parent.relative_to(root)
         if here != family:
             family = here

@@ -21,6 +21,7 @@ from tests.conftest import ROOT
 from tests.reports.test_page import CHROMIUM
 
 pytestmark = pytest.mark.slow
+NAVIGATION = ROOT / "website" / "mkdocs.yml"
 LOOKED_AT = (
     "index",
     "getting-started-model",
@@ -42,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the site."""
     pytest.importorskip("material", reason="the extra docs is not installed")
     folder = tmp_path_factory.mktemp("site")
-    arguments = ["--strict", "--quiet", "-f", str(ROOT / "website/mkdocs.yml"), "-d", str(folder)]
+    arguments = ["--strict", "--quiet", "-f", str(NAVIGATION), "-d", str(folder)]
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", *arguments],
         capture_output=True,
@@ -93,11 +94,13 @@ def test_no_link_is_broken_and_nothing_is_loaded_from_elsewhere(site: Path) -> N
     assert faults == []
 
 
-def test_every_page_is_in_the_navigation(site: Path) -> None:
+def test_every_page_is_in_the_navigation_once(site: Path) -> None:
     text = (site / "index.html").read_text(encoding="utf-8")
     linked = {urldefrag(link)[0] for link in Parts(text).links}
     pages = {f"{path.stem}.html" for path in (ROOT / "docs").glob("*.md")}
     assert pages - linked == set()
+    listed = re.findall(r": ([\w-]+\.md)$", NAVIGATION.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(set(listed)) == len(listed)
 
 
 class Opened:
