@@ -34,6 +34,7 @@ from furiosa_ir.dialects.ftensor.movement import (
     BroadcastOp,
     ConcatOp,
     GatherOp,
+    InterpolateOp,
     ReshapeOp,
     SliceOp,
     TransposeOp,
@@ -198,6 +199,12 @@ def _sum(op: ReduceOp | ReduceWindowOp, count: int, ranges: Ranges) -> Range:
     return low * count, high * count
 
 
+def _interpolate(op: InterpolateOp, ranges: Ranges) -> Range:
+    weights = np.array([ints(op.lower_weight), ints(op.upper_weight)], np.int64)
+    products = weights[..., None] * np.array(ranges.of(op.x))
+    return int(products.min(-1).sum(0).min()), int(products.max(-1).sum(0).max())
+
+
 def _moved(op: ReshapeOp, ranges: Ranges) -> Range:
     return ranges.of(op.x)
 
@@ -223,5 +230,6 @@ _RULES: dict[type[Operation], Callable[..., Range | None]] = {
     ReduceOp: _reduce,
     ReduceWindowOp: _window,
     ConcatOp: _concat,
+    InterpolateOp: _interpolate,
     **dict.fromkeys([ReshapeOp, TransposeOp, SliceOp, GatherOp, BroadcastOp], _moved),
 }

@@ -8,7 +8,7 @@ where its result is at the limits anyway. `tosa.mul` takes any factor, and one s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from xdsl.dialects.builtin import IntegerAttr, i1, i8, i32
@@ -16,7 +16,7 @@ from xdsl.dialects.tosa import RoundingMode, RoundingModeAttr
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.mlir.tosa import dialect as tosa
-from furiosa_ir.backends.mlir.tosa.lowering.emission import Emitter, inexact
+from furiosa_ir.backends.mlir.tosa.lowering.emission import PROPAGATE, Emitter, inexact
 from furiosa_ir.backends.mlir.tosa.lowering.registry import lowers
 from furiosa_ir.backends.mlir.tosa.ranges import Range
 from furiosa_ir.dialects.ftensor.arithmetic import RescaleOp
@@ -29,7 +29,7 @@ _I32: Range = -(1 << 31), (1 << 31) - 1
 _HIGH_BITS = 31
 """What LiteRT's first rounding drops of a product."""
 
-_LEAST_SHIFT = 2
+_LEAST_SHIFT, _MOST_SHIFT = 2, 62
 """Of `tosa.rescale`."""
 
 
@@ -67,13 +67,23 @@ def lower_rescale(op: RescaleOp, emit: Emitter) -> SSAValue:
     if multiplier is None or shift is None:
         value = _by_data(op, emit, _centred(op, emit))
         return _finished(op, emit, value)
-    scaling = _Scaling(multiplier, shift, (low - output_zp, high - output_zp), (a, b))
+    limits = low - output_zp, high - output_zp
+    scaling = _Scaling(multiplier, _where_zero(multiplier, shift, _MOST_SHIFT), limits, (a, b))
     rounding = _plainest(op, scaling)
     if rounding in ("up", "double"):
-        made = _as_rescale(op, emit, scaling, rounding)
+        wide = scaling if rounding == "double" else _widened(scaling)
+        made = _as_rescale(op, emit, wide, rounding)
         if made is not None:
             return made
+    others = np.broadcast_arrays(shift, multiplier != 0)
+    alike = _where_zero(multiplier, shift, int(others[0].max(initial=0, where=others[1])))
+    scaling = replace(scaling, shift=alike)
     return _finished(op, emit, _single(emit, _centred(op, emit), scaling, rounding))
+
+
+def _where_zero(multiplier: Array, shift: Array, other: int) -> Array:
+    """Shifts, another one where it does not matter: what is multiplied by 0 is 0."""
+    return np.where(multiplier == 0, other, shift)
 
 
 def _centred(op: RescaleOp, emit: Emitter) -> SSAValue:
@@ -112,21 +122,31 @@ def _plainest(op: RescaleOp, scaling: _Scaling) -> str:
     return rounding
 
 
+def _widened(scaling: _Scaling) -> _Scaling:
+    """The same factors by the greatest multipliers: inputs may be as large as shifts allow.
+
+    x * (m * 2**k) rounded once at s + k is x * m rounded once at s.
+    """
+    multiplier, shift = np.broadcast_arrays(scaling.multiplier.astype(np.int64), scaling.shift)
+    # The bits of a multiplier: 31 are the most.
+    bits = np.frexp(np.abs(multiplier).astype(np.float64))[1]
+    more = np.clip(np.minimum(_HIGH_BITS - bits, _MOST_SHIFT - shift), 0, _HIGH_BITS - 1)
+    return replace(scaling, multiplier=multiplier << more, shift=shift + more)
+
+
 def _as_rescale(op: RescaleOp, emit: Emitter, scaling: _Scaling, rounding: str) -> SSAValue | None:
     """One `tosa.rescale`; None where that would be something else."""
     x, element = emit.operand(op.x), element_of(op.result)
     least = int(scaling.shift.min(initial=62))
     if (scaling.multiplier < 0).any() or least < _LEAST_SHIFT or not shape_of(op.x):
         return None
-    reach = 1 << (least - 1)
-    is_wide, (a, b) = element_of(op.x) == i32, scaling.range
-    if a < -reach or b >= reach:
-        # At the limits anyway?
-        low, high = scaling.limits
-        is_hidden = scaling.at(-reach)[1] <= low and scaling.at(reach - 1)[0] >= high
-        if not is_wide or op.input_zp.value.data or not is_hidden:
-            return None
-        x = emit.clamp(x, -reach, reach - 1)
+    is_wide = element_of(op.x) == i32
+    ends = _clamped_to(scaling)
+    if ends is None or (ends and (not is_wide or op.input_zp.value.data)):
+        return None
+    for kind, end in zip((tosa.MaximumOp, tosa.MinimumOp), ends, strict=False):
+        bound = emit.constant(end.astype(np.int32))
+        x = emit.paired(kind, x, bound, nan_mode=PROPAGATE)
     input_zp, output_zp = op.input_zp.value.data, op.output_zp.value.data
     if is_wide and input_zp:
         x, input_zp = _centred(op, emit), 0
@@ -141,7 +161,7 @@ def _as_rescale(op: RescaleOp, emit: Emitter, scaling: _Scaling, rounding: str) 
     order = [i for i in range(rank) if i != axis] + ([] if axis is None else [axis])
     x = emit.transpose(x, order) if turned else x
     kind = np.int8 if element_of(x) == i8 else np.int32
-    factors = [np.asarray(v).reshape(-1) for v in np.broadcast_arrays(*_factors(scaling))]
+    factors = [v.reshape(-1) for v in np.broadcast_arrays(scaling.multiplier, scaling.shift)]
     made = emit.made(
         tosa.RescaleOp,
         [
@@ -168,8 +188,24 @@ def _as_rescale(op: RescaleOp, emit: Emitter, scaling: _Scaling, rounding: str) 
     return emit.clamp(made, op.minimum.value.data, op.maximum.value.data)
 
 
-def _factors(scaling: _Scaling) -> tuple[Array, Array]:
-    return scaling.multiplier, scaling.shift
+def _clamped_to(scaling: _Scaling) -> tuple[Array, ...] | None:
+    """What inputs are clamped to, least and greatest by factor, for `tosa.rescale` to take them.
+
+    Returns:
+        Nothing if it takes them as they are; None if a result would be another one.
+    """
+    multiplier, shift = np.broadcast_arrays(scaling.multiplier.astype(np.int64), scaling.shift)
+    (a, b), (low, high) = scaling.range, scaling.limits
+    reach = np.left_shift(np.int64(1), np.minimum(shift.astype(np.int64) - 1, _HIGH_BITS + 1))
+    is_beyond = (a < -reach) | (b >= reach)
+    if not is_beyond.any():
+        return ()
+    # At the limits anyway? Neither product leaves 64 bits, as each reach is below 2**32.
+    half = np.left_shift(np.int64(1), np.minimum(shift, _HIGH_BITS + 1).astype(np.int64)) >> 1
+    least, most = ((end * multiplier + half) >> shift for end in (-reach, reach - 1))
+    if (is_beyond & ((least > low) | (most < high))).any():
+        return None
+    return np.where(is_beyond, -reach, _I32[0]), np.where(is_beyond, reach - 1, _I32[1])
 
 
 def _channel(scaling: _Scaling, shape: tuple[int, ...]) -> int | None:
@@ -184,7 +220,9 @@ def _channel(scaling: _Scaling, shape: tuple[int, ...]) -> int | None:
 def _single(emit: Emitter, x: SSAValue, scaling: _Scaling, rounding: str) -> SSAValue:
     """A rescale of i32 values by one constant shift, of multiplications and shifts."""
     if scaling.shift.size != 1 and len(np.unique(scaling.shift)) != 1:
-        raise inexact("shifts that differ, beside a factor that is negative or too large")
+        raise inexact(
+            "shifts that differ, for inputs or by factors that tosa.rescale does not take"
+        )
     shift = int(scaling.shift.reshape(-1)[0])
     if rounding == "double":
         raise inexact("two roundings by a factor that is negative")
