@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := test
-.PHONY: test slow lint format demo kernels docs pages pictures corpus bench fuzz schema vendor clean
+.PHONY: test slow tosa-tools lint format demo kernels docs pages pictures corpus bench fuzz schema vendor clean
 
 # A stamp per set of extras: a second call installs nothing. `dev` contains what the demo needs.
 $(VENV)/.installed-core: pyproject.toml .ci/venv
@@ -25,7 +25,17 @@ $(VENV)/.installed-docs: pyproject.toml .ci/venv
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-test: $(VENV)/.installed-dev kernels
+# Arm's reference model of TOSA, which tests/backends/mlir/tosa compare with: programs alone, in a folder of their own. The package wants other
+# versions of numpy and ml_dtypes than onnx does, and has a package `tests`. Without a wheel for this machine, those tests skip.
+TOSA_TOOLS := build/tosa-tools
+tosa-tools: $(TOSA_TOOLS)/.installed
+$(TOSA_TOOLS)/.installed: $(VENV)/.installed-dev
+	mkdir -p $(TOSA_TOOLS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --upgrade --target $(TOSA_TOOLS) 'tosa-tools==2026.8.*' \
+		|| echo "tosa-tools cannot be installed here; its tests skip" >&2
+	touch $@
+
+test: $(VENV)/.installed-dev kernels tosa-tools
 	@command -v redis-server >/dev/null || .ci/apt redis-server
 	@command -v chromium >/dev/null || .ci/apt chromium
 	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
@@ -33,7 +43,7 @@ test: $(VENV)/.installed-dev kernels
 # What `make test` leaves to CI: short runs of the fuzzers, processes killed at random, soaks; and half of what is drawn at random,
 # for CI has 20 minutes. All of it: make slow DRAWS=all
 DRAWS ?= half
-slow: $(VENV)/.installed-dev kernels
+slow: $(VENV)/.installed-dev kernels tosa-tools
 	@command -v redis-server >/dev/null || .ci/apt redis-server
 	DRAWS=$(DRAWS) $(PYTEST) -m 'slow or draws' $(PYTEST_ARGS)
 

@@ -201,6 +201,13 @@ class CastOp(TosaOp):
 
 
 @irdl_op_definition
+class IdentityOp(TosaOp):
+    """The same tensor: results of a graph are results of operations, each one's own."""
+
+    name = "tosa.identity"
+
+
+@irdl_op_definition
 class TableOp(TosaOp):
     """table[x + 128] of an i8."""
 
@@ -278,8 +285,8 @@ class ReduceMaxOp(TosaOp):
 OPERATIONS: list[type[Operation]] = [
     *(ConstOp, ConstShapeOp, Conv2DOp, DepthwiseConv2DOp, MaxPool2DOp, MatMulOp, RescaleOp),
     *(ClampOp, AddOp, SubOp, MulOp, MinimumOp, MaximumOp, GreaterOp, SelectOp, AbsOp),
-    *(RightShiftOp, CastOp, TableOp, GatherOp, ReshapeOp, TransposeOp, ConcatOp, SliceOp),
-    *(PadOp, TileOp, ReduceSumOp, ReduceMaxOp),
+    *(RightShiftOp, CastOp, IdentityOp, TableOp, GatherOp, ReshapeOp, TransposeOp, ConcatOp),
+    *(SliceOp, PadOp, TileOp, ReduceSumOp, ReduceMaxOp),
 ]
 
 Tosa = Dialect("tosa", OPERATIONS, [ShapeType, NanModeAttr, RoundingModeAttr])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from xdsl.dialects.builtin import FunctionType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 
+from furiosa_ir.backends.mlir.tosa import dialect as tosa
 from furiosa_ir.backends.mlir.tosa.lowering import contraction, elementwise, movement, rescale
 from furiosa_ir.backends.mlir.tosa.lowering.emission import Emitter, Inexact, inexact
 from furiosa_ir.backends.mlir.tosa.lowering.registry import LOWERINGS
@@ -17,6 +19,7 @@ from furiosa_ir.errors import CompilationFailure, FuriosaError
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.rewrite_watch import step
 from furiosa_ir.ir.segments import body_of
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.ir.value_tracking import note_all_replaced
 
 MODULES = (contraction, elementwise, movement, rescale)
@@ -44,7 +47,7 @@ def convert_function(function: FuncOp) -> None:
             continue
         emit.location = op.location
         if isinstance(op, ReturnOp):
-            new.add_op(ReturnOp(*[emit.operand(v) for v in op.arguments]))
+            new.add_op(ReturnOp(*_returned(emit, [emit.operand(v) for v in op.arguments])))
             continue
         _convert(op, emit, new, values)
     region = function.body
@@ -55,6 +58,20 @@ def convert_function(function: FuncOp) -> None:
     function.function_type = FunctionType.from_lists(
         [a.type for a in new.args], [v.type for v in returned]
     )
+
+
+def _returned(emit: Emitter, values: Sequence[SSAValue]) -> list[SSAValue]:
+    """Values as a graph may give them: each once, and made by it."""
+    found: list[SSAValue] = []
+    for value in values:
+        is_made = isinstance(value.owner, tosa.TosaOp) and not isinstance(value.owner, tosa.ConstOp)
+        again = not is_made or value in found
+        found.append(
+            emit.made(tosa.IdentityOp, [value], shape_of(value), element_of(value))
+            if again
+            else value
+        )
+    return found
 
 
 def refused(op: Operation, why: Inexact) -> CompilationFailure:

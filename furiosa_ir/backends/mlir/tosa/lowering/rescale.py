@@ -95,9 +95,13 @@ def _centred(op: RescaleOp, emit: Emitter) -> SSAValue:
 
 
 def _finished(op: RescaleOp, emit: Emitter, value: SSAValue) -> SSAValue:
-    """An i32 result as the operation's: with its zero point, clamped."""
-    value = emit.plus(value, op.output_zp.value.data)
-    value = emit.clamp(value, op.minimum.value.data, op.maximum.value.data)
+    """An i32 result as the operation's: with its zero point, clamped.
+
+    Clamped first, as a sum that an i32 does not hold is not defined.
+    """
+    zero_point = op.output_zp.value.data
+    low, high = op.minimum.value.data - zero_point, op.maximum.value.data - zero_point
+    value = emit.plus(emit.clamp(value, low, high), zero_point)
     return emit.cast(value, element_of(op.result))
 
 
@@ -184,7 +188,7 @@ def _as_rescale(op: RescaleOp, emit: Emitter, scaling: _Scaling, rounding: str) 
     if turned:
         made = emit.transpose(made, [order.index(i) for i in range(rank)])
     if later:
-        made = emit.plus(made, later)
+        return _finished(op, emit, made)
     return emit.clamp(made, op.minimum.value.data, op.maximum.value.data)
 
 
@@ -244,7 +248,7 @@ def _single(emit: Emitter, x: SSAValue, scaling: _Scaling, rounding: str) -> SSA
 
 def _product(emit: Emitter, x: SSAValue, scaling: _Scaling, shift: int) -> SSAValue:
     """round(x * multiplier * 2**-shift) with ties up, at its limits where it leaves i32."""
-    low, high = (max(scaling.limits[0], _I32[0]), min(scaling.limits[1], _I32[1]))
+    low, high = scaling.limits
     multiplier = emit.constant(scaling.multiplier.astype(np.int32))
     multiplier = emit.ranked(multiplier, len(shape_of(x)))
     ends = [v for end in scaling.range for v in scaling.at(end)]
@@ -252,6 +256,8 @@ def _product(emit: Emitter, x: SSAValue, scaling: _Scaling, shift: int) -> SSAVa
         return emit.mul(x, multiplier, shift)
     if scaling.multiplier.size != 1 or scaling.multiplier.min() <= 0:
         raise inexact("products of more than 32 bits")
+    if low < _I32[0] or high > _I32[1]:
+        raise inexact("a zero point of products of more than 32 bits")
     m, half = int(scaling.multiplier.reshape(-1)[0]), (1 << shift) >> 1
     # The last inputs whose results an i32 holds: x * m + half < 2**(31 + shift).
     most = (((_I32[1] + 1) << shift) - 1 - half) // m
