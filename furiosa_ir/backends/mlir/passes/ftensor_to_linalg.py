@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import FunctionType, ModuleOp
-from xdsl.dialects.func import CallOp, FuncOp
-from xdsl.ir import Block
+from xdsl.dialects.func import FuncOp
 
 from furiosa_ir import stages
+from furiosa_ir.backends.mlir.calls import retype_calls
 from furiosa_ir.backends.mlir.lowering.conversion import convert_function
 from furiosa_ir.backends.mlir.lowering.emission import Parameters
-from furiosa_ir.dialects.graph.quantization import StorageCastOp
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.rewriting import remove_dead_operations
-from furiosa_ir.ir.segments import is_npu, main_function
-from furiosa_ir.ir.value_tracking import note_replaced
+from furiosa_ir.ir.segments import is_npu
 
 
 @dataclass(frozen=True)
@@ -61,29 +58,4 @@ class FTensorToLinalg(Pass):
         for made in parameters.globals.values():
             assert first is not None
             op.body.block.insert_op_before(made, first)
-        for call in list(main_function(op).body.block.ops):
-            if isinstance(call, CallOp) and call.callee.string_value() in signatures:
-                _retype(call, signatures[call.callee.string_value()])
-
-
-def _retype(call: CallOp, signature: FunctionType) -> None:
-    """Has a call give what its function gives now: i64 for i48."""
-    if [r.type for r in call.results] == list(signature.outputs):
-        return
-    block = cast("Block", call.parent)
-    new = CallOp(call.callee, list(call.operands), list(signature.outputs))
-    new.location = call.location
-    block.insert_op_before(new, call)
-    for old, result in zip(call.results, new.results, strict=True):
-        note_replaced(old, result)
-        old.replace_all_uses_with(result)
-    call.detach()
-    call.erase()
-    for result in new.results:
-        for use in list(result.uses):
-            cast_ = use.operation
-            if isinstance(cast_, StorageCastOp) and cast_.result.type == result.type:
-                note_replaced(cast_.result, result)
-                cast_.result.replace_all_uses_with(result)
-                cast_.detach()
-                cast_.erase()
+        retype_calls(op, signatures)

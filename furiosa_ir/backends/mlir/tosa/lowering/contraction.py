@@ -16,9 +16,8 @@ from xdsl.ir import Attribute, SSAValue
 from furiosa_ir.backends.mlir.tosa import dialect as tosa
 from furiosa_ir.backends.mlir.tosa.lowering.emission import PROPAGATE, Emitter, i64s, inexact
 from furiosa_ir.backends.mlir.tosa.lowering.registry import lowers
-from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.ftensor.contraction import ConvOp, MatMulOp, ReduceOp, ReduceWindowOp
-from furiosa_ir.ir.shaped_operation import Shape, element_of, ints, shape_of
+from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
 from furiosa_ir.numerics.array import Array
 
 _ACCUMULATOR: Attribute = i32
@@ -202,10 +201,8 @@ def _greatest(
 @lowers(ReduceOp)
 def lower_reduce(op: ReduceOp, emit: Emitter) -> SSAValue:
     """The greatest element, or the sum of (x - x_zp), over axes whose extents become 1."""
-    if i48 in (element_of(op.x), element_of(op.result)):
-        raise inexact("integers of 48 bits")
     value, shape = emit.operand(op.x), list(shape_of(op.x))
-    is_max, element = op.kind.data == "max", element_of(op.result)
+    is_max, element = op.kind.data == "max", emit.element(op.result)
     if not is_max:
         value = emit.plus(emit.cast(value, i32), -op.x_zp.value.data)
     for axis in ints(op.axes):

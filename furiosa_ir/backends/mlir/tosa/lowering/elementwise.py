@@ -22,16 +22,13 @@ from furiosa_ir.dialects.ftensor.arithmetic import (
     MulOp,
     SubOp,
 )
-from furiosa_ir.dialects.ftensor.base import i48
-from furiosa_ir.ir.shaped_operation import element_of, shape_of
+from furiosa_ir.ir.shaped_operation import shape_of
 
 
 @lowers(AddOp, SubOp, MulOp, MinimumOp, MaximumOp)
 def lower_binary(op: BinaryOp, emit: Emitter) -> SSAValue:
     """a op b in i32, which has to hold it: beyond is undefined, as in LiteRT's C++."""
-    element = element_of(op.result)
-    if i48 in (element, element_of(op.a), element_of(op.b)):
-        raise inexact("integers of 48 bits")
+    element = emit.element(op.result)
     a, b = (emit.cast(emit.operand(v), i32) for v in (op.a, op.b))
     if isinstance(op, MinimumOp):
         made = emit.paired(tosa.MinimumOp, a, b, nan_mode=PROPAGATE)
@@ -48,8 +45,6 @@ def lower_binary(op: BinaryOp, emit: Emitter) -> SSAValue:
 @lowers(ClampOp)
 def lower_clamp(op: ClampOp, emit: Emitter) -> SSAValue:
     """min(max(x, minimum), maximum)."""
-    if element_of(op.x) == i48:
-        raise inexact("integers of 48 bits")
     return emit.clamp(emit.operand(op.x), op.minimum.value.data, op.maximum.value.data)
 
 
@@ -62,10 +57,10 @@ def lower_divide(_op: DivideOp, _emit: Emitter) -> SSAValue:
 @lowers(LookupOp)
 def lower_lookup(op: LookupOp, emit: Emitter) -> SSAValue:
     """table[x + 128]: `tosa.table` of i8, else a gather."""
-    element, shape = element_of(op.result), shape_of(op.result)
+    element, shape = emit.element(op.result), shape_of(op.result)
     table = emit.array(op.table)
-    if table is None or element == i48:
-        raise inexact("a table that is computed" if table is None else "integers of 48 bits")
+    if table is None:
+        raise inexact("a table that is computed")
     x = emit.operand(op.x)
     if element == i8:
         return emit.made(tosa.TableOp, [x, emit.constant(table)], shape, i8)

@@ -27,7 +27,7 @@ from furiosa_ir.backends.mlir.tosa import dialect as tosa
 from furiosa_ir.backends.mlir.tosa.ranges import Range, Ranges
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.ir.constants import BlobAttr, Constant
-from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, element_of, shape_of, tensor_type
+from furiosa_ir.ir.shaped_operation import Shape, element_of, shape_of, tensor_type
 from furiosa_ir.numerics.array import Array
 
 PROPAGATE = NanModeAttr(NanMode.PROPAGATE)
@@ -74,7 +74,10 @@ class Emitter:
         """What an `ftensor` value has become."""
         if value not in self._values:
             self._values[value] = self.constant(self._arrays[value])
-        return self._values[value]
+        made = self._values[value]
+        if element_of(made) == i48:  # as a function is given it
+            raise inexact("integers of 48 bits")
+        return made
 
     def know(self, value: SSAValue, array: Array) -> None:
         """Remembers that an `ftensor` value is a constant, which is made when it is used."""
@@ -87,6 +90,16 @@ class Emitter:
     def range(self, value: SSAValue) -> Range:
         """Between which integers the elements of an `ftensor` value lie."""
         return self._ranges.of(value)
+
+    def element(self, value: SSAValue) -> Attribute:
+        """The element type of what an `ftensor` value becomes: i48 is held in i32, if that can."""
+        found = element_of(value)
+        if found != i48:
+            return found
+        low, high = self.range(value)
+        if low < -(1 << 31) or high >= 1 << 31:
+            raise inexact("integers of 48 bits")
+        return i32
 
     def made(
         self,
@@ -117,12 +130,14 @@ class Emitter:
     def constant(self, array: Array) -> SSAValue:
         """A tensor of these integers."""
         array = np.ascontiguousarray(array).reshape(array.shape)
+        if array.dtype == np.int64:
+            if not np.array_equal(array, array.astype(np.int32)):
+                raise inexact("constants of more than 32 bits")
+            array = array.astype(np.int32)
         key = array.tobytes(), array.shape, array.dtype.name
         if key not in self._constants:
             constant = Constant(array)
-            type_: AnyTensor = type_of(constant)
-            if type_.element_type == i64:
-                raise inexact("constants of more than 32 bits")
+            type_ = type_of(constant)
             made = self._appended(tosa.ConstOp, [], type_, {"values": BlobAttr(constant)})
             self._constants[key] = made
         return self._constants[key]
@@ -166,8 +181,6 @@ class Emitter:
         """A value in another width, which has to hold it."""
         if element_of(value) == element:
             return value
-        if i48 in (element_of(value), element):
-            raise inexact("integers of 48 bits")
         return self.made(tosa.CastOp, [value], shape_of(value), element)
 
     def ranked(self, value: SSAValue, rank: int) -> SSAValue:

@@ -7,9 +7,8 @@ from xdsl.dialects.builtin import IntegerAttr, i32
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.mlir.tosa import dialect as tosa
-from furiosa_ir.backends.mlir.tosa.lowering.emission import Emitter, inexact
+from furiosa_ir.backends.mlir.tosa.lowering.emission import Emitter
 from furiosa_ir.backends.mlir.tosa.lowering.registry import lowers
-from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.ftensor.movement import (
     BroadcastOp,
     ConcatOp,
@@ -20,7 +19,7 @@ from furiosa_ir.dialects.ftensor.movement import (
     SliceOp,
     TransposeOp,
 )
-from furiosa_ir.ir.shaped_operation import element_of, ints, shape_of
+from furiosa_ir.ir.shaped_operation import ints, shape_of
 
 
 @lowers(ReshapeOp)
@@ -43,7 +42,7 @@ def lower_concat(op: ConcatOp, emit: Emitter) -> SSAValue:
         return operands[0]
     axis = IntegerAttr(op.axis.value.data, i32)
     result = op.result
-    return emit.made(tosa.ConcatOp, operands, shape_of(result), element_of(result), axis=axis)
+    return emit.made(tosa.ConcatOp, operands, shape_of(result), emit.element(result), axis=axis)
 
 
 @lowers(SliceOp)
@@ -80,8 +79,7 @@ def lower_gather(op: GatherOp, emit: Emitter) -> SSAValue:
 @lowers(InterpolateOp)
 def lower_interpolate(op: InterpolateOp, emit: Emitter) -> SSAValue:
     """x[lower[j]] * lower_weight[j] + x[upper[j]] * upper_weight[j] along an axis."""
-    if i48 in (element_of(op.result), element_of(op.x)):
-        raise inexact("integers of 48 bits")
+    emit.element(op.result)  # which has to fit
     axis, along = op.axis.value.data, [1] * len(shape_of(op.x))
     along[axis] = -1
     x = emit.cast(emit.operand(op.x), i32)

@@ -20,7 +20,6 @@ from furiosa_ir.backends.mlir.tosa.lowering.emission import PROPAGATE, Emitter, 
 from furiosa_ir.backends.mlir.tosa.lowering.registry import lowers
 from furiosa_ir.backends.mlir.tosa.ranges import Range
 from furiosa_ir.dialects.ftensor.arithmetic import RescaleOp
-from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import may_tie
@@ -58,8 +57,6 @@ class _Scaling:
 @lowers(RescaleOp)
 def lower_rescale(op: RescaleOp, emit: Emitter) -> SSAValue:
     """clamp(round((x - input_zp) * multiplier * 2**-shift) + output_zp)."""
-    if i48 in (element_of(op.x), element_of(op.result)):
-        raise inexact("integers of 48 bits")
     input_zp, output_zp = op.input_zp.value.data, op.output_zp.value.data
     low, high = op.minimum.value.data, op.maximum.value.data
     a, b = (v - input_zp for v in emit.range(op.x))
@@ -102,14 +99,16 @@ def _finished(op: RescaleOp, emit: Emitter, value: SSAValue) -> SSAValue:
     zero_point = op.output_zp.value.data
     low, high = op.minimum.value.data - zero_point, op.maximum.value.data - zero_point
     value = emit.plus(emit.clamp(value, low, high), zero_point)
-    return emit.cast(value, element_of(op.result))
+    return emit.cast(value, emit.element(op.result))
 
 
 def _plainest(op: RescaleOp, scaling: _Scaling) -> str:
     """The rounding, or one that gives the same for these factors and values."""
     rounding, least = op.rounding.data, int(scaling.shift.min(initial=62))
-    if not scaling.shift.any():
-        return "up" if rounding != "double" else rounding
+    # A factor that is a whole number leaves nothing to round.
+    wholes = scaling.multiplier.astype(np.int64) % (np.int64(1) << scaling.shift.astype(np.int64))
+    if rounding != "double" and not wholes.any():
+        return "up"
     if rounding in ("even", "away") and not may_tie(
         np.dtype(np.int32), scaling.multiplier, scaling.shift
     ):
@@ -140,11 +139,11 @@ def _widened(scaling: _Scaling) -> _Scaling:
 
 def _as_rescale(op: RescaleOp, emit: Emitter, scaling: _Scaling, rounding: str) -> SSAValue | None:
     """One `tosa.rescale`; None where that would be something else."""
-    x, element = emit.operand(op.x), element_of(op.result)
+    x, element = emit.operand(op.x), emit.element(op.result)
     least = int(scaling.shift.min(initial=62))
     if (scaling.multiplier < 0).any() or least < _LEAST_SHIFT or not shape_of(op.x):
         return None
-    is_wide = element_of(op.x) == i32
+    is_wide = emit.element(op.x) == i32
     ends = _clamped_to(scaling)
     if ends is None or (ends and (not is_wide or op.input_zp.value.data)):
         return None

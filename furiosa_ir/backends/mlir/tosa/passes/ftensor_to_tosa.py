@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import FunctionType, ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir import stages
+from furiosa_ir.backends.mlir.calls import retype_calls
 from furiosa_ir.backends.mlir.tosa.lowering.conversion import convert_function
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.rewriting import remove_dead_operations
@@ -20,8 +21,8 @@ class FTensorToTosa(Pass):
     """Replaces the integer arithmetic of every `@npu_K` by TOSA where that is exact.
 
     Each operation's form is its lowering's business (`backends/mlir/tosa/lowering`). What TOSA
-    cannot say without a difference (48 bits, ties to even, quotients) is refused with the layer's
-    name.
+    cannot say without a difference (more than 32 bits, ties to even, quotients) is refused, and
+    the layer named. i48 is held in i32 where the values' ranges allow it.
 
         %c = ftensor.conv %x, %w {layout = "NHWC", x_zp = -128} : tensor<1x2x2x8xi32>
         %r = ftensor.rescale %c, %m, %s {output_zp = 3, rounding = "double"} : tensor<1x2x2x8xi8>
@@ -38,8 +39,11 @@ class FTensorToTosa(Pass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         stages.require(op, self.name)
+        signatures: dict[str, FunctionType] = {}
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
                 convert_function(function)
+                signatures[function.sym_name.data] = function.function_type
         # Shapes that only another shape was made of.
         remove_dead_operations(op)
+        retype_calls(op, signatures)
