@@ -242,7 +242,7 @@ PERMUTED = (
     [
         ("func.func @f() {\n  oops\n}", "t:2:3: .*oops"),
         ('%0 = "graph.nope"() : () -> ()', "t:1:.*graph.nope"),
-        ('%0 = "tosa.add"() : () -> ()', "t:1:.*tosa"),
+        ('%0 = "shlo.add"() : () -> ()', "t:1:.*shlo"),
         (
             '"graph.constant"() <{value = #graph.blob<i99 [] (1)>}> : () -> ()',
             "unknown element type",

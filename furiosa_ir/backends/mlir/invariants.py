@@ -26,7 +26,10 @@ def _faults(module: ModuleOp) -> Iterator[Fault]:
     for function in segments.values():
         for op in body_of(function).ops:
             if isinstance(op, TensorOp):
-                yield op, f"it is left in @{function.sym_name.data}, which is to be in linalg"
+                yield (
+                    op,
+                    f"it is left in @{function.sym_name.data}, which is to be in upstream dialects",
+                )
     for call in body_of(main_function(module)).ops:
         if isinstance(call, CallOp) and call.callee.string_value() in segments:
             signature = segments[call.callee.string_value()].function_type

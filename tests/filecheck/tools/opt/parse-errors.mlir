@@ -5,8 +5,8 @@
 
 // -----
 
-// expected-error@+1 {{there is no dialect 'tosa'}}
-%0 = "tosa.add"() : () -> f32
+// expected-error@+1 {{there is no dialect 'shlo'}}
+%0 = "shlo.add"() : () -> f32
 
 // -----
 
