@@ -19,11 +19,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from furiosa_ir.errors import FormatFailure
 from furiosa_ir.input_files import open_input
 from furiosa_ir.program_head import Head
+
+if TYPE_CHECKING:
+    from furiosa_ir.program import Program
 
 MAGIC = b"furiosa-mlir 1\n"
 """Bytes that a program's file begins with; the number is the format's."""
@@ -38,13 +41,12 @@ _WHEN = (1980, 1, 1, 0, 0, 0)
 # ruff: noqa: PLC0415
 
 
-def write_program(program: object, file: BinaryIO, magic: bytes = MAGIC) -> None:
+def write_program(program: Program, file: BinaryIO, magic: bytes = MAGIC) -> None:
     """Writes a program behind a magic; the same one gives the same bytes."""
     from furiosa_ir.backends.mlir.segment import MlirSegment
-    from furiosa_ir.program import HostSegment, Program
+    from furiosa_ir.program import HostSegment
     from furiosa_ir.program_json import to_json
 
-    assert isinstance(program, Program)
     members: dict[str, memoryview | bytes] = {}
     segments: list[MlirSegment | HostSegment] = []
     for segment in program.segments:
@@ -82,7 +84,7 @@ def _add(archive: zipfile.ZipFile, name: str, data: memoryview | bytes) -> None:
 
 def read_program(
     source: str | os.PathLike[str] | bytes | memoryview, magic: bytes = MAGIC
-) -> object:
+) -> Program:
     """The program of a file or its content, which begins with a magic.
 
     Raises:
@@ -152,12 +154,10 @@ def read_head(data: bytes | memoryview, _checksum: int, magic: bytes = MAGIC) ->
     return Head(target, source_hash)
 
 
-def disassemble(program: object) -> Iterator[str]:
+def disassemble(program: Program) -> Iterator[str]:
     """The text of each device segment."""
     from furiosa_ir.backends.mlir.segment import MlirSegment
-    from furiosa_ir.program import Program
 
-    assert isinstance(program, Program)
     for segment in program.segments:
         if isinstance(segment, MlirSegment):
             yield from segment.text.splitlines()

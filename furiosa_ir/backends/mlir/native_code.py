@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import platform
 import subprocess
 import tempfile
 from functools import cache
@@ -24,6 +23,7 @@ from furiosa_ir.cache.entry import Metadata
 from furiosa_ir.cache.settings import settings_from_environment
 from furiosa_ir.cache.store import StoreFailure
 from furiosa_ir.errors import CompilationFailure, FuriosaError
+from furiosa_ir.processor import this_processor
 from furiosa_ir.spans import span
 
 _LOG = logging.getLogger(__name__)
@@ -139,10 +139,6 @@ def _version() -> str:
 
 @cache
 def _processor() -> str:
-    """What code for the "host" depends on: the machine's kind, and what Linux says it can do."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    kinds = ("flags", "Features", "model name", "cpu family", "model\t")
-    return "\n".join([platform.machine(), *sorted({x for x in lines if x.startswith(kinds)})])
+    """What code for the "host" depends on."""
+    one = this_processor()
+    return " ".join([one.machine, one.name, *sorted(one.flags or ())])

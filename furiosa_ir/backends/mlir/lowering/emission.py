@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from typing_extensions import override
 from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import (
     AffineMapAttr,
@@ -15,7 +16,6 @@ from xdsl.dialects.builtin import (
     IndexType,
     IntegerAttr,
     IntegerType,
-    LocationAttr,
     SymbolRefAttr,
     TensorType,
     i64,
@@ -27,6 +27,7 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.irdl import IRDLOperation
 
 from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp, type_of
+from furiosa_ir.backends.mlir.segment_conversion import SegmentEmitter
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.ir.constants import INLINE_ELEMENTS, Constant
 from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, element_of, shape_of, tensor_type
@@ -161,35 +162,21 @@ class Parameters:
         return found.sym_name.data
 
 
-class Emitter:
-    """Appends operations to a function that is being made.
+class Emitter(SegmentEmitter):
+    """Makes operations on tensors.
 
-    Attributes:
-        location: of what is appended.
+    Args:
+        block, values: as of every emitter.
+        parameters: of the module; constants that are used are added.
     """
 
     def __init__(
         self, block: Block, values: dict[SSAValue, SSAValue], parameters: Parameters
     ) -> None:
-        self._block, self._values, self._parameters = block, values, parameters
-        self._arrays: dict[SSAValue, Array] = {}
+        super().__init__(block, values)
+        self._parameters = parameters
         self._made: dict[tuple[str, bytes, Shape, str], SSAValue] = {}
         self._dense: dict[SSAValue, SSAValue] = {}
-        self.location: LocationAttr | None = None
-
-    def operand(self, value: SSAValue) -> SSAValue:
-        """What an `ftensor` value has become."""
-        if value not in self._values:
-            self._values[value] = self.constant(self._arrays[value])
-        return self._values[value]
-
-    def know(self, value: SSAValue, array: Array) -> None:
-        """Remembers that an `ftensor` value is a constant, which is made when it is used."""
-        self._arrays[value] = array
-
-    def array(self, value: SSAValue) -> Array | None:
-        """The elements of an `ftensor` value that is a constant; else None."""
-        return self._arrays.get(value)
 
     def made(self, op: IRDLOperation) -> SSAValue:
         """Appends an operation; its result."""
@@ -198,6 +185,7 @@ class Emitter:
         self._block.add_op(op)
         return op.results[0]
 
+    @override
     def constant(self, array: Array) -> SSAValue:
         """A tensor of these integers: in line up to 16, else a parameter of the module."""
         array = np.ascontiguousarray(array).reshape(array.shape)

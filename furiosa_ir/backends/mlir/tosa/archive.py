@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from furiosa_ir.backends.mlir import archive
 from furiosa_ir.program_head import Head
+
+if TYPE_CHECKING:
+    from furiosa_ir.program import Program
 
 MAGIC = b"furiosa-tosa 1\n"
 """Bytes that a program's file begins with; the number is the format's."""
 
 
-def write_program(program: object, file: BinaryIO) -> None:
+def write_program(program: Program, file: BinaryIO) -> None:
     """Writes a program; the same one gives the same bytes."""
     archive.write_program(program, file, MAGIC)
 
 
-def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> object:
+def read_program(source: str | os.PathLike[str] | bytes | memoryview) -> Program:
     """The program of a file or its content.
 
     Raises:

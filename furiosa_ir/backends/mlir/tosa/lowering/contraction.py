@@ -14,7 +14,7 @@ from xdsl.dialects.builtin import IntegerAttr, i8, i32
 from xdsl.ir import Attribute, SSAValue
 
 from furiosa_ir.backends.mlir.tosa import dialect as tosa
-from furiosa_ir.backends.mlir.tosa.lowering.emission import PROPAGATE, Emitter, i64s, inexact
+from furiosa_ir.backends.mlir.tosa.lowering.emission import PROPAGATE, Emitter, Inexact, i64s
 from furiosa_ir.backends.mlir.tosa.lowering.registry import lowers
 from furiosa_ir.dialects.ftensor.contraction import ConvOp, MatMulOp, ReduceOp, ReduceWindowOp
 from furiosa_ir.ir.shaped_operation import Shape, ints, shape_of
@@ -29,7 +29,7 @@ def lower_conv(op: ConvOp, emit: Emitter) -> SSAValue:
     """Sum over a window and a group's channels of (x - x_zp) * (weight - weight_zp), plus bias."""
     weight, zero_point = emit.array(op.weight), op.x_zp.value.data
     if weight is None:
-        raise inexact("a weight that is computed")
+        raise Inexact("a weight that is computed")
     is_behind = op.layout.data == "NHWC"
     x = emit.operand(op.x)
     x = x if is_behind else emit.transpose(x, _TO_NHWC)
@@ -76,7 +76,7 @@ def _fitted(
         needed[2 * i] = begin
         needed[2 * i + 1] = covers - begin - kept[i + 1]
     if min(needed) < 0:
-        raise inexact("windows that lie in the padding alone")
+        raise Inexact("windows that lie in the padding alone")
     return emit.sliced(x, starts, kept), needed
 
 
@@ -182,7 +182,7 @@ def _greatest(
     op: ReduceWindowOp, emit: Emitter, x: SSAValue, shape: Shape, pads: Sequence[int]
 ) -> SSAValue:
     if ints(op.dilations) != (1, 1):
-        raise inexact("a dilated window's greatest element")
+        raise Inexact("a dilated window's greatest element")
     # TOSA wants less padding than a window has elements.
     top, bottom, left, right = pads
     x = emit.padded(x, (0, top, left, 0), (0, bottom, right, 0), -128)

@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import i8, i32
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.mlir.tosa import dialect as tosa
-from furiosa_ir.backends.mlir.tosa.lowering.emission import PROPAGATE, Emitter, inexact
+from furiosa_ir.backends.mlir.tosa.lowering.emission import PROPAGATE, Emitter, Inexact
 from furiosa_ir.backends.mlir.tosa.lowering.registry import lowers
 from furiosa_ir.dialects.ftensor.arithmetic import (
     AddOp,
@@ -51,7 +51,7 @@ def lower_clamp(op: ClampOp, emit: Emitter) -> SSAValue:
 @lowers(DivideOp)
 def lower_divide(_op: DivideOp, _emit: Emitter) -> SSAValue:
     """Has no form: TOSA divides i32, rounding down, and this is of 48 bits."""
-    raise inexact("a quotient of 48 bits")
+    raise Inexact("a quotient of 48 bits")
 
 
 @lowers(LookupOp)
@@ -60,7 +60,7 @@ def lower_lookup(op: LookupOp, emit: Emitter) -> SSAValue:
     element, shape = emit.element(op.result), shape_of(op.result)
     table = emit.array(op.table)
     if table is None:
-        raise inexact("a table that is computed")
+        raise Inexact("a table that is computed")
     x = emit.operand(op.x)
     if element == i8:
         return emit.made(tosa.TableOp, [x, emit.constant(table)], shape, i8)

@@ -7,12 +7,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 from xdsl.dialects.builtin import (
     DenseArrayBase,
     DenseIntOrFPElementsAttr,
     IndexType,
     IntegerAttr,
-    LocationAttr,
     TensorType,
     i1,
     i8,
@@ -23,6 +23,7 @@ from xdsl.dialects.tosa import NanMode, NanModeAttr
 from xdsl.ir import Attribute, Block, SSAValue
 
 from furiosa_ir.backends.mlir.dialect import type_of
+from furiosa_ir.backends.mlir.segment_conversion import SegmentEmitter
 from furiosa_ir.backends.mlir.tosa import dialect as tosa
 from furiosa_ir.backends.mlir.tosa.ranges import Range, Ranges
 from furiosa_ir.dialects.ftensor.base import i48
@@ -38,16 +39,15 @@ _MOST_DIMENSIONS = 6
 
 
 class Inexact(Exception):
-    """Why an operation has no exact form in TOSA; `conversion` says of which one it is."""
-
-
-def inexact(reason: str) -> Inexact:
-    """The error of what TOSA has no exact form for.
+    """Why an operation has no exact form in TOSA; `conversion` says of which one it is.
 
     Args:
         reason: what is behind "has no exact form in TOSA: ".
     """
-    return Inexact(reason)
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def i64s(numbers: Sequence[int]) -> Attribute:
@@ -55,37 +55,41 @@ def i64s(numbers: Sequence[int]) -> Attribute:
     return DenseArrayBase.from_list(i64, list(numbers))
 
 
-class Emitter:
-    """Appends operations to a function that is being made.
+class Emitter(SegmentEmitter):
+    """Makes operations of TOSA.
 
-    Attributes:
-        location: of what is appended.
+    Args:
+        block, values: as of every emitter.
     """
 
     def __init__(self, block: Block, values: dict[SSAValue, SSAValue]) -> None:
-        self._block, self._values = block, values
-        self._arrays: dict[SSAValue, Array] = {}
+        super().__init__(block, values)
         self._constants: dict[tuple[bytes, Shape, str], SSAValue] = {}
         self._shapes: dict[Shape, SSAValue] = {}
         self._ranges = Ranges()
-        self.location: LocationAttr | None = None
 
+    @override
     def operand(self, value: SSAValue) -> SSAValue:
         """What an `ftensor` value has become."""
-        if value not in self._values:
-            self._values[value] = self.constant(self._arrays[value])
-        made = self._values[value]
+        made = super().operand(value)
         if element_of(made) == i48:  # as a function is given it
-            raise inexact("integers of 48 bits")
+            raise Inexact("integers of 48 bits")
         return made
 
-    def know(self, value: SSAValue, array: Array) -> None:
-        """Remembers that an `ftensor` value is a constant, which is made when it is used."""
-        self._arrays[value] = array
-
-    def array(self, value: SSAValue) -> Array | None:
-        """The elements of an `ftensor` value that is a constant; else None."""
-        return self._arrays.get(value)
+    @override
+    def returned(self, values: Sequence[SSAValue]) -> Sequence[SSAValue]:
+        """Values as a graph may give them: each once, and made by it."""
+        found: list[SSAValue] = []
+        for value in values:
+            owner = value.owner
+            is_made = isinstance(owner, tosa.TosaOp) and not isinstance(owner, tosa.ConstOp)
+            again = not is_made or value in found
+            found.append(
+                self.made(tosa.IdentityOp, [value], shape_of(value), element_of(value))
+                if again
+                else value
+            )
+        return found
 
     def range(self, value: SSAValue) -> Range:
         """Between which integers the elements of an `ftensor` value lie."""
@@ -98,7 +102,7 @@ class Emitter:
             return found
         low, high = self.range(value)
         if low < -(1 << 31) or high >= 1 << 31:
-            raise inexact("integers of 48 bits")
+            raise Inexact("integers of 48 bits")
         return i32
 
     def made(
@@ -111,7 +115,7 @@ class Emitter:
     ) -> SSAValue:
         """Appends an operation; its result."""
         if len(shape) > _MOST_DIMENSIONS:
-            raise inexact(f"a tensor of {len(shape)} dimensions")
+            raise Inexact(f"a tensor of {len(shape)} dimensions")
         return self._appended(kind, operands, tensor_type(element, shape), properties)
 
     def _appended(
@@ -127,12 +131,13 @@ class Emitter:
         self._block.add_op(op)
         return op.output
 
+    @override
     def constant(self, array: Array) -> SSAValue:
         """A tensor of these integers."""
         array = np.ascontiguousarray(array).reshape(array.shape)
         if array.dtype == np.int64:
             if not np.array_equal(array, array.astype(np.int32)):
-                raise inexact("constants of more than 32 bits")
+                raise Inexact("constants of more than 32 bits")
             array = array.astype(np.int32)
         key = array.tobytes(), array.shape, array.dtype.name
         if key not in self._constants:

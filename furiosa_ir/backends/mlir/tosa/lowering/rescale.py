@@ -16,7 +16,7 @@ from xdsl.dialects.tosa import RoundingMode, RoundingModeAttr
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.mlir.tosa import dialect as tosa
-from furiosa_ir.backends.mlir.tosa.lowering.emission import PROPAGATE, Emitter, inexact
+from furiosa_ir.backends.mlir.tosa.lowering.emission import PROPAGATE, Emitter, Inexact
 from furiosa_ir.backends.mlir.tosa.lowering.registry import lowers
 from furiosa_ir.backends.mlir.tosa.ranges import Range
 from furiosa_ir.dialects.ftensor.arithmetic import RescaleOp
@@ -87,7 +87,7 @@ def _centred(op: RescaleOp, emit: Emitter) -> SSAValue:
     """X less its zero point, in i32."""
     a, b = (v - op.input_zp.value.data for v in emit.range(op.x))
     if a < _I32[0] or b > _I32[1]:
-        raise inexact("a difference of more than 32 bits")
+        raise Inexact("a difference of more than 32 bits")
     return emit.plus(emit.cast(emit.operand(op.x), i32), -op.input_zp.value.data)
 
 
@@ -117,11 +117,11 @@ def _plainest(op: RescaleOp, scaling: _Scaling) -> str:
         return "up"
     if rounding == "double":
         if max(-scaling.range[0], scaling.range[1] + 1) > 1 << least < 1 << _HIGH_BITS:
-            raise inexact("LiteRT's left shift may wrap around")
+            raise Inexact("LiteRT's left shift may wrap around")
         # To the right of its upper bits nothing is left to be rounded twice.
         return "up" if int(scaling.shift.max(initial=0)) <= _HIGH_BITS else rounding
     if rounding in ("even", "near_even"):
-        raise inexact("ties that are rounded to even")
+        raise Inexact("ties that are rounded to even")
     return rounding
 
 
@@ -216,26 +216,26 @@ def _channel(scaling: _Scaling, shape: tuple[int, ...]) -> int | None:
     along = np.broadcast_shapes(scaling.multiplier.shape, scaling.shift.shape)
     axes = [i + len(shape) - len(along) for i, n in enumerate(along) if n > 1]
     if len(axes) > 1:
-        raise inexact("factors that differ along two axes")
+        raise Inexact("factors that differ along two axes")
     return axes[0] if axes else None
 
 
 def _single(emit: Emitter, x: SSAValue, scaling: _Scaling, rounding: str) -> SSAValue:
     """A rescale of i32 values by one constant shift, of multiplications and shifts."""
     if scaling.shift.size != 1 and len(np.unique(scaling.shift)) != 1:
-        raise inexact(
+        raise Inexact(
             "shifts that differ, for inputs or by factors that tosa.rescale does not take"
         )
     shift = int(scaling.shift.reshape(-1)[0])
     if rounding == "double":
-        raise inexact("two roundings by a factor that is negative")
+        raise Inexact("two roundings by a factor that is negative")
     if rounding == "floor":
         return _floor(emit, x, scaling, shift)
     if rounding == "away":
         if (scaling.multiplier < 0).any():
-            raise inexact("ties that are rounded away from zero, of a factor that is negative")
+            raise Inexact("ties that are rounded away from zero, of a factor that is negative")
         if scaling.range[0] <= _I32[0]:
-            raise inexact("ties that are rounded away from zero, of any number of 32 bits")
+            raise Inexact("ties that are rounded away from zero, of any number of 32 bits")
         reach = max(-scaling.range[0], scaling.range[1])
         limits = max(-scaling.limits[0], scaling.limits[1])
         of_size = _Scaling(scaling.multiplier, scaling.shift, (0, limits), (0, reach))
@@ -254,9 +254,9 @@ def _product(emit: Emitter, x: SSAValue, scaling: _Scaling, shift: int) -> SSAVa
     if min(ends) >= _I32[0] and max(ends) <= _I32[1]:
         return emit.mul(x, multiplier, shift)
     if scaling.multiplier.size != 1 or scaling.multiplier.min() <= 0:
-        raise inexact("products of more than 32 bits")
+        raise Inexact("products of more than 32 bits")
     if low < _I32[0] or high > _I32[1]:
-        raise inexact("a zero point of products of more than 32 bits")
+        raise Inexact("a zero point of products of more than 32 bits")
     m, half = int(scaling.multiplier.reshape(-1)[0]), (1 << shift) >> 1
     # The last inputs whose results an i32 holds: x * m + half < 2**(31 + shift).
     most = (((_I32[1] + 1) << shift) - 1 - half) // m
@@ -273,7 +273,7 @@ def _floor(emit: Emitter, x: SSAValue, scaling: _Scaling, shift: int) -> SSAValu
     """floor(x * multiplier * 2**-shift)."""
     ends = [int(m) * end for m in scaling.multiplier.reshape(-1) for end in scaling.range]
     if min(ends) < _I32[0] or max(ends) > _I32[1]:
-        raise inexact("products of more than 32 bits that are rounded down")
+        raise Inexact("products of more than 32 bits that are rounded down")
     if (scaling.multiplier != 1).any():
         multiplier = emit.constant(scaling.multiplier.astype(np.int32))
         x = emit.mul(x, emit.ranked(multiplier, len(shape_of(x))))
@@ -291,7 +291,7 @@ def _by_data(op: RescaleOp, emit: Emitter, x: SSAValue) -> SSAValue:
         return emit.mul(x, multiplier, int(shift.reshape(-1)[0]))
     low, high = emit.range(op.shift)
     if rounding != "double" or low < _HIGH_BITS or high > _HIGH_BITS + 31:
-        raise inexact(f"a computed factor, rounded '{rounding}'")
+        raise Inexact(f"a computed factor, rounded '{rounding}'")
     value = emit.mul(x, multiplier, _HIGH_BITS)
     right = emit.plus(emit.cast(emit.operand(op.shift), i32), -_HIGH_BITS)
     size = emit.made(tosa.AbsOp, [value], shape_of(value), i32)
