@@ -24,14 +24,14 @@ from furiosa_ir.compiler import compile_model
 from furiosa_ir.driver import compile_source
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.runtime import session
-from tests.backends.mlir.lowering_cases import inputs_of
-from tests.backends.mlir.native_functions import NativeFunctions, return_everything
+from tests.backends.mlir.lowering_cases import TOGETHER, inputs_of
+from tests.backends.mlir.native_functions import NativeFunctions, single_operations
 from tests.corpus.table import networks
 
 
 def random_input(tensor: Any, rng: np.random.Generator) -> Array:
     """Elements of the whole range of integers, or reals from -1 to 1."""
-    dtype = np.dtype(tensor.dtype)
+    dtype = tensor.numpy_dtype
     if dtype.kind == "f":
         return rng.uniform(-1, 1, tensor.shape).astype(dtype)
     info = np.iinfo(dtype)
@@ -74,17 +74,21 @@ def compare_results(path: Path, count: int) -> dict[str, Any]:
 
 
 def compare_values(path: Path) -> dict[str, Any]:
-    """Every value of every device segment on one input."""
+    """Every value of every device segment on one input, operation by operation."""
     module = compile_source(path, target="mlir", target_ir="ftensor").module
+    alone = [
+        one
+        for i, function in enumerate(device_functions(module))
+        for one in single_operations(function, inputs_of(function, i))
+    ]
     different = elements = 0
-    for i, function in enumerate(device_functions(module)):
-        function.detach()
-        return_everything(function)
+    for begin in range(0, len(alone), TOGETHER):
         native = NativeFunctions()
-        native.add(function, inputs_of(function, i))
+        for function, inputs in alone[begin : begin + TOGETHER]:
+            native.add(function, inputs)
         different += len(native.differing())
         elements += native.elements
-    return {"values": elements, "segments_that_differ": different}
+    return {"values": elements, "operations": len(alone), "operations_that_differ": different}
 
 
 def main() -> None:
@@ -100,7 +104,7 @@ def main() -> None:
         row = {"network": path.name, **compare_results(path, given.inputs)}
         if given.values:
             row |= compare_values(path)
-        is_wrong |= bool(row["different"] or row.get("segments_that_differ"))
+        is_wrong |= bool(row["different"] or row.get("operations_that_differ"))
         print(json.dumps(row), flush=True)
         if given.json:
             with given.json.open("a", encoding="utf-8") as file:
