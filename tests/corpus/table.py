@@ -131,11 +131,16 @@ def float_reference(path: Path) -> tuple[Reference, Input]:
 
 
 def networks(names: Sequence[str] = ()) -> Iterator[Path]:
-    """The corpus' files, or those of these names (without suffix)."""
-    for folder in FOLDERS:
-        for path in sorted((MODELS / folder).iterdir()):
-            if path.suffix in (".onnx", ".tflite") and (not names or path.stem in names):
-                yield path
+    """The corpus' files, or those of these names (without suffix); a name of none ends the run."""
+    found = [
+        path
+        for folder in FOLDERS
+        for path in sorted((MODELS / folder).iterdir())
+        if path.suffix in (".onnx", ".tflite") and (not names or path.stem in names)
+    ]
+    if unknown := set(names) - {path.stem for path in found}:
+        raise SystemExit(f"the corpus has no network {', '.join(sorted(unknown))}")
+    yield from found
 
 
 def measure(network: Network, target: str, batch: int, count: int) -> Row:

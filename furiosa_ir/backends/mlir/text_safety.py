@@ -2,7 +2,8 @@
 
 IREE's verifier holds that slices, windows and shapes lie within their tensors. What it cannot know
 is the index of a `tensor.extract`, which native code follows anywhere: each has to be a loop's
-index, or to be clamped to its dimension.
+index, or to be clamped to its dimension. Nor does it know a divisor, and one of 0 ends the process:
+each has to be the greater of a value and a positive number.
 """
 
 from __future__ import annotations
@@ -48,13 +49,7 @@ def check_text(segment: MlirSegment) -> ModuleOp:
     """
     table = constants_of(memoryview(segment.parameters))
     module = parse_module(segment.text, table)
-    for op in module.walk():
-        if type(op) not in OPERATIONS:
-            raise FormatFailure(f"'{op.name}' in {segment.name} is no operation of such a program")
-        if any(name.partition(".")[0] not in _PLAIN for name in op.attributes):
-            raise FormatFailure(f"'{op.name}' in {segment.name} has attributes of its own")
-        if isinstance(op, tensor.ExtractOp):
-            _check_extract(op, segment.name)
+    check_operations(module, segment.name)
     functions = [op for op in module.ops if isinstance(op, FuncOp)]
     if [f.sym_name.data for f in functions] != [segment.name]:
         raise FormatFailure(f"the text of {segment.name} is not one function of that name")
@@ -65,6 +60,28 @@ def check_text(segment: MlirSegment) -> ModuleOp:
     ):
         raise FormatFailure(f"the text of {segment.name} takes or gives other tensors than it says")
     return module
+
+
+def check_operations(module: ModuleOp, name: str) -> None:
+    """Refuses operations that native code of a module must not have.
+
+    Args:
+        module: in upstream's dialects.
+        name: what it is called in messages.
+
+    Raises:
+        FormatFailure: it has an operation that no lowering makes, an index that may lie outside of
+            its tensor, or a divisor that may be 0.
+    """
+    for op in module.walk():
+        if type(op) not in OPERATIONS:
+            raise FormatFailure(f"'{op.name}' in {name} is no operation of such a program")
+        if any(attribute.partition(".")[0] not in _PLAIN for attribute in op.attributes):
+            raise FormatFailure(f"'{op.name}' in {name} has attributes of its own")
+        if isinstance(op, tensor.ExtractOp):
+            _check_extract(op, name)
+        if isinstance(op, arith.DivSIOp | arith.RemSIOp) and not _is_positive(op.rhs):
+            raise FormatFailure(f"a divisor of '{op.name}' in {name} may be 0")
 
 
 _PLAIN = frozenset(["operandSegmentSizes"])
@@ -91,6 +108,12 @@ def _is_within(index: SSAValue, extent: int, generic: linalg.GenericOp) -> bool:
         return False
     high, low = _number(least.rhs), _number(least.lhs.owner.rhs)
     return high is not None and low is not None and low >= 0 and high < extent
+
+
+def _is_positive(divisor: SSAValue) -> bool:
+    owner = divisor.owner
+    least = _number(owner.rhs) if isinstance(owner, arith.MaxSIOp) else None
+    return least is not None and least > 0
 
 
 def _number(value: SSAValue) -> int | None:

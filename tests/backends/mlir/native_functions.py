@@ -18,6 +18,7 @@ from furiosa_ir.backends.mlir.executor import load_module
 from furiosa_ir.backends.mlir.lowering.conversion import convert_function
 from furiosa_ir.backends.mlir.lowering.emission import Parameters
 from furiosa_ir.backends.mlir.native_code import compile_text
+from furiosa_ir.backends.mlir.text_safety import check_operations
 from furiosa_ir.backends.mlir.upstream_module import parameters_of, upstream_module, upstream_text
 from furiosa_ir.dialects.ftensor import ConstantOp, TensorOp
 from furiosa_ir.ir.constant_file import constant_chunks
@@ -97,8 +98,13 @@ class NativeFunctions:
         return upstream_module(whole, [f for f in whole.ops if isinstance(f, FuncOp)])
 
     def differing(self) -> list[int]:
-        """The numbers of those of which native code makes something else."""
+        """The numbers of those of which native code makes something else.
+
+        Raises:
+            FormatFailure: a lowering makes what is not safe in vectors of native code.
+        """
         upstream = self.module
+        check_operations(upstream, "the functions")
         code = compile_text(upstream_text(upstream), "the functions")
         held = b"".join(constant_chunks(parameters_of(upstream)))
         names = [f.sym_name.data for f in self._functions]

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from xdsl.dialects.builtin import i8, i32
 
-from furiosa_ir.dialects.ftensor import ConvOp, GatherOp, ReduceWindowOp, RescaleOp, SliceOp, i48
+from furiosa_ir.dialects.ftensor import (
+    ConvOp,
+    DivideOp,
+    GatherOp,
+    ReduceWindowOp,
+    RescaleOp,
+    SliceOp,
+    i48,
+)
 from furiosa_ir.numerics.array import Array
 from tests.backends.mlir.segments_of_one import Case, Cases
 
@@ -59,6 +67,17 @@ CASES = {
     ),
     "indices": Case(
         GatherOp, (bytes_of(4, 9),), (False,), i8, {"axis": 1, "indices": [8, 0, 8, 3]}
+    ),
+    # Vectors are longer than the tensor, and lanes behind its end divide, too (by 0: SIGFPE).
+    "quotients of an odd number of rows": Case(
+        DivideOp,
+        (
+            (RNG.integers(0, 1 << 20, (1, 4420, 2)), i48),
+            (RNG.integers(1, 1 << 20, (1, 4420, 1)), i48),
+        ),
+        (False, False),
+        i8,
+        {},
     ),
     # With i64 in i32, products lose their upper half.
     "products of 62 bits": Case(

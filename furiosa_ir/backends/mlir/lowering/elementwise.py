@@ -65,6 +65,8 @@ def lower_divide(op: DivideOp, emit: Emitter) -> SSAValue:
     def body(b: Elements, given: Sequence[SSAValue]) -> SSAValue:
         dividend, divisor = (b.cast(v, i64) for v in given[:2])
         zero, one = b.constant(0, i64), b.constant(1, i64)
+        # IREE computes whole vectors, whose lanes behind the tensor's end hold what they like.
+        divisor = b.maximum(divisor, one)
         # To minus infinity, which upstream's floordivsi is expanded to anyway.
         rest = b.made(arith.RemSIOp(dividend, divisor))
         quotient = b.made(arith.DivSIOp(dividend, divisor))
