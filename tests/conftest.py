@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """`-n auto`: three workers a core, as far as there is memory for them.
+    """`-n auto`: two workers a core, as far as there is memory for them.
 
     Some wait for processes, servers and locks; and beside busy loops many get more of the machine.
     """
@@ -58,7 +58,7 @@ def pytest_xdist_auto_num_workers() -> int | None:
         return None
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(cores, min(3 * cores, memory // WORKER_BYTES))
+    return max(cores, min(2 * cores, memory // WORKER_BYTES))
 
 
 @pytest.hookimpl(tryfirst=True)  # before some are chosen by their marks

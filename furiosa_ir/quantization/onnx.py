@@ -35,6 +35,7 @@ from furiosa_ir.quantization.indifference import warn_of_clipping
 from furiosa_ir.quantization.layers import LayerAccuracy, no_more_than_a_table
 from furiosa_ir.quantization.libraries import quiet, refusals
 from furiosa_ir.quantization.names import plain_names
+from furiosa_ir.quantization.onnx_biases import settle_dead_biases
 from furiosa_ir.quantization.onnx_layers import compare_layers
 from furiosa_ir.quantization.onnx_limits import steps_of
 from furiosa_ir.quantization.own_scales import kept_apart
@@ -174,6 +175,7 @@ def quantize_onnx(
         quantized = _quantized(
             model, ranges, excluded, overrides, source.name, per_channel, activation, bool(told)
         )
+        settle_dead_biases(quantized, model)
         drop_clips(quantized, [names.nodes[n] for n in before.clips])
         join_requantizations(quantized)
         hide_captures(quantized, [names.nodes[n] for n in captures])

@@ -320,8 +320,8 @@ def test_one_compiles_and_the_others_wait(store: DirectoryStore, monkeypatch: py
             inside.set()
             with changed:
                 assert changed.wait_for(lambda: len(refused) == 2, 60)
+            order.append("stored")  # before: who waits looks for the entry as well
             put(store)
-            order.append("stored")
 
     def second():
         inside.wait()

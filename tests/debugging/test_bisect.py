@@ -93,7 +93,11 @@ def test_each_wrong_rewrite_leaves_a_test_of_a_few_operations(digits: Path, wron
 
 @pytest.mark.slow
 @pytest.mark.corpus
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda w: w.module)
+@pytest.mark.parametrize(
+    "wrong",
+    [*WRONG[:2], *(pytest.param(w, marks=pytest.mark.weekly) for w in WRONG[2:])],
+    ids=lambda w: w.module,
+)
 def test_on_mobilenet_v2_within_30_seconds(models: Path, wrong: Wrong) -> None:
     started = time.process_time()
     bisection = found_by_bisect(models / "trained" / "mbv2_100_224_qdq_i8.onnx", wrong)

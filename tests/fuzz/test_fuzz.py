@@ -52,6 +52,7 @@ def contents(folder: Path) -> list[bytes]:
 
 @pytest.mark.fuzz
 @pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.timeout(900)  # `SECONDS` are of a processor that three others may share
 @pytest.mark.parametrize("name", HARNESSES)
 def test_a_short_run_finds_nothing(name: str, tmp_path: Path, seeds: Callable[[str], Path]) -> None:

@@ -16,6 +16,8 @@ from compile_kernels import compiler
 from furiosa_ir.tools.example import FILES
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 KERNELS = "furiosa_ir/backends/warboy/simulator/native/kernels.so"
 LINKS = ("dialects", "lowering", "passes", "backends", "tools")
 

@@ -48,6 +48,7 @@ def test_a_rule_keeps_every_value_ends_and_does_not_grow(use: RuleUse) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.parametrize("use", RULES, ids=lambda use: use.rule.name)
 def test_a_rule_on_many_modules(use: RuleUse) -> None:
     require_fired(use, 300, 300)
@@ -96,6 +97,7 @@ def test_a_pass_keeps_every_value_and_changes_nothing_again(what: RewritePass, s
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.parametrize(("what", "source"), PASS_CASES)
 def test_a_pass_on_many_modules(what: RewritePass, source: str) -> None:
     _check_pass(what, source, 60)
@@ -127,6 +129,7 @@ def test_two_rules_of_a_pass_come_to_an_end(what: RewritePass, source: str) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.parametrize(("what", "source"), PASS_CASES)
 def test_two_rules_of_a_pass_on_many_modules(what: RewritePass, source: str) -> None:
     _check_pairs(what, source, 10)

@@ -143,3 +143,28 @@ def test_a_weight_without_a_scale_is_named_by_its_layer() -> None:
     with pytest.raises(FuriosaError) as caught:
         snr(nodes, {"w": WEIGHT, "b": np.full(4, 3e38, np.float32)})
     assert caught.value.layer == "mine"
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("kind", ["Conv", "Gemm", "ConvTranspose", "shared"])
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 0.01, 1.0, 1e3])
+def test_biases_beside_weights_of_zeros(kind: str, size: float, *, per_channel: bool) -> None:
+    """One channel, or all of them: what is left of it is its bias, in as many bits as any value."""
+    rng = np.random.default_rng(0)
+    for dead in ([2], [0, 1, 2, 3]):
+        weight = rng.normal(0, size / 10, (4, 3, 3, 3)).astype(np.float32)
+        weight[dead] = 0
+        bias = (size * rng.uniform(0.5, 1, 4)).astype(np.float32)
+        constants = {"w": weight, "b": bias}
+        nodes = [N("Conv", ["x", "w", "b"], ["y"])]
+        if kind == "ConvTranspose":
+            constants["w"] = np.ascontiguousarray(weight.transpose(1, 0, 2, 3))
+            nodes = [N("ConvTranspose", ["x", "w", "b"], ["y"])]
+        if kind == "Gemm":
+            constants["w"] = np.tile(weight.reshape(4, -1), 4).T
+            nodes = [N("Flatten", ["x"], ["f"]), N("Gemm", ["f", "w", "b"], ["y"])]
+        if kind == "shared":
+            constants["c"] = 3 * bias
+            more = N("Conv", ["x", "w", "c"], ["v"])
+            nodes = [N("Conv", ["x", "w", "b"], ["u"]), more, N("Add", ["u", "v"], ["y"])]
+        assert snr(nodes, constants, per_channel=per_channel) > 30

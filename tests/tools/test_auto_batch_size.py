@@ -95,6 +95,7 @@ def test_the_best_batch_and_the_cache(tmp_path: Path, compiles: list[object]):
     assert "batches" not in json.loads(given.stdout)
 
 
+@pytest.mark.slow
 def test_python_finds_the_same(tmp_path: Path, compiles: list[object]):
     result = compiled(tmp_path / "a.enf", "--auto-batch-size", "-q")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,9 @@ import pytest
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.native_process import NativeRefusal
 from furiosa_ir.workers import Item, Work, Workers, open_workers, processes
+
+if TYPE_CHECKING:
+    from distributed import LocalCluster
 
 pytest.importorskip("distributed", reason="the extra `dask` is not installed")
 
@@ -94,14 +97,21 @@ def work(folder: Path) -> Work:
 
 
 @pytest.fixture(scope="module")
-def scheduler(folder: Path) -> Iterator[str]:
-    """A cluster of two workers."""
+def cluster(folder: Path) -> Iterator[LocalCluster]:
+    """Two workers, begun anew whenever a test has killed one."""
     from distributed import LocalCluster
 
     with LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as cluster:
-        yield cluster.scheduler_address
+        yield cluster
+
+
+@pytest.fixture
+def scheduler(cluster: LocalCluster) -> str:
+    """The address of a cluster whose workers are there."""
+    cluster.wait_for_workers(2, timeout=240)
+    return cluster.scheduler_address
 
 
 Open = Callable[..., Workers]

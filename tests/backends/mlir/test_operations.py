@@ -45,6 +45,7 @@ def test_each_operation() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_many_of_each_operation() -> None:
     draw = Draw(1)
     assert differing([draw.case(kind) for kind in DRAWS for _ in range(draws(12))]) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -35,6 +35,15 @@ DIGITS = ROOT / "examples" / "digits"
 NETWORKS = {"digits_int8.tflite": "tflite_images", "digits_qdq_int8.onnx": "onnx_images"}
 
 both = pytest.mark.parametrize("network", NETWORKS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def native_code_is_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """IREE's compiler takes seconds of each network: once for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FC_CACHE_ENABLED", "1")
+        patch.setenv("FC_CACHE_STORE_URL", f"file://{tmp_path_factory.mktemp('cache')}")
+        yield
 
 
 @cache
