@@ -206,7 +206,7 @@ def compile_part(bench: Bench) -> Result:
 def simulate_part(bench: Bench) -> Result:
     """Warm simulation beside the host's own runtime."""
     try:
-        from simulate_vs_cpu import row  # noqa: PLC0415 - needs LiteRT
+        from simulate_vs_cpu import means, row  # noqa: PLC0415 - needs LiteRT
     except ImportError as error:
         raise Skipped(f"{error}: pip install -e .[litert]") from error
     rows: list[Result] = []
@@ -232,7 +232,17 @@ def simulate_part(bench: Bench) -> Result:
          for r in rows],
         reference=1,
     )  # fmt: skip
-    return {"rows": rows}
+    if any("native_ms" in r for r in rows):
+        plots.bars(
+            bench.output / "native.svg",
+            "Native code (iree-cpu) over the host's own runtime",
+            "warm time of the program in native code over that of the peer, one thread each",
+            [f"over {peer}" for peer in peers],
+            [(Path(r["file"]).stem, [r.get("native_over_host") if r["peer"] == p else None
+              for p in peers]) for r in rows],
+            reference=1,
+        )  # fmt: skip
+    return {"rows": rows, "means": means(rows)}
 
 
 def schedule_part(bench: Bench) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -141,7 +142,11 @@ def test_a_quick_run_without_the_corpus(tmp_path: Path) -> None:
     for row in figures["compile"]["rows"]:
         assert row["furiosa"]["seconds"] > 0
         assert row["furiosa"]["peak_mib"] > 20
-    assert {row["peer"] for row in figures["simulate"]["rows"]} == {"LiteRT", "onnxruntime"}
+    simulated = figures["simulate"]["rows"]
+    assert {row["peer"] for row in simulated} == {"LiteRT", "onnxruntime"}
+    if importlib.util.find_spec("iree"):
+        assert all(row["native_over_host"] > 0 for row in simulated)
+        assert len(figures["simulate"]["means"]) == 6
     assert {row["target"] for row in figures["schedule"]["rows"]} == {"warboy", "warboy-2pe"}
     assert all(row["ratio"] >= 1 for row in figures["schedule"]["rows"])
     layers = [row["layers"] for row in figures["scale"]["rows"]]
