@@ -3,7 +3,8 @@
     python -m tests.backends.mlir.corpus_agreement [-n INPUTS] [--values] [--json FILE] [NETWORK...]
 
 A line a network: seconds to convert and for iree-compile, elements that were compared, and
-(medians, milliseconds) what a run takes natively and on the simulator, in turn.
+(medians, milliseconds) what a run takes natively and on the simulator, in turn. What iree-opt
+refuses, or a constant of `INLINE_ELEMENTS` or more in the text, ends the run.
 """
 
 from __future__ import annotations
@@ -11,17 +12,23 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import re
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from iree.compiler.tools import binaries
 
+from furiosa_ir.backends import read_program
+from furiosa_ir.backends.mlir.segment import MlirSegment
 from furiosa_ir.backends.mlir.upstream_module import device_functions
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.driver import compile_source
+from furiosa_ir.ir.constants import INLINE_ELEMENTS
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.runtime import session
 from tests.backends.mlir.lowering_cases import TOGETHER, inputs_of
@@ -45,9 +52,25 @@ def seconds(call: Any) -> tuple[float, Any]:
     return time.perf_counter() - begin, made
 
 
+def verify_texts(program: bytes) -> int:
+    """How many texts of a program iree-opt has verified, none of which holds a long constant."""
+    texts = [s.text for s in read_program(program).segments if isinstance(s, MlirSegment)]
+    tool = binaries.find_tool("iree-opt")
+    for text in texts:
+        done = subprocess.run(
+            [tool, "-o", "/dev/null"], input=text, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[:2000]
+        for elements in re.findall(r"(?:dense|array)<([^>]*)>", text):
+            assert elements.count(",") < INLINE_ELEMENTS, elements[:200]
+            assert '"0x' not in elements
+    return len(texts)
+
+
 def compare_results(path: Path, count: int) -> dict[str, Any]:
     """A program of each backend on the same inputs."""
     convert, program = seconds(lambda: compile_model(path, target="mlir"))
+    texts = verify_texts(program)
     other = compile_model(path, target="warboy-2pe")
     begin, native = seconds(lambda: session.create(program))
     times: dict[str, list[float]] = {"native": [], "simulator": []}
@@ -65,6 +88,7 @@ def compare_results(path: Path, count: int) -> dict[str, Any]:
                 elements += a.size
                 different += int((a != b).sum())
     return {
+        "texts": texts,
         "convert_s": round(convert, 2),
         "iree_compile_s": round(begin, 1),
         "elements": elements,
