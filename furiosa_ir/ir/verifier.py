@@ -17,9 +17,11 @@ from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.traits import (
+    HasParent,
     IsolatedFromAbove,
     IsTerminator,
     NoTerminator,
+    SingleBlockImplicitTerminator,
     SymbolOpInterface,
     SymbolTable,
 )
@@ -184,7 +186,7 @@ def _verify(op: Operation, visible: set[SSAValue], found: _Found) -> None:
     if message is not None:
         found.add(op, message)
     elif key is not None:
-        found.sound[key] = cast("AssemblyOp", op).key_holds()
+        found.sound[key] = _key_holds(op)
 
 
 def _verify_symbols(table: Operation, found: _Found) -> None:
@@ -201,6 +203,8 @@ def _verify_symbols(table: Operation, found: _Found) -> None:
 
 def _key(op: Operation) -> Hashable | None:
     kind = type(op)
+    if _is_upstream(kind):
+        return _upstream_key(op)
     key = cast("AssemblyOp", op).verification_key() if _has_key(kind) else None
     return None if key is None else (kind, key)
 
@@ -209,6 +213,41 @@ def _key(op: Operation) -> Hashable | None:
 def _has_key(kind: type[Operation]) -> bool:
     """A plug-in's rules may look at anything."""
     return issubclass(kind, AssemblyOp) and is_ours(kind)
+
+
+_UPSTREAM = frozenset(f"xdsl.dialects.{name}" for name in ("arith", "tensor", "linalg.ops"))
+"""Dialects of xDSL's whose rules look at types, properties and attributes; where a trait looks at
+what is around or inside of an operation, that is left out."""
+
+
+@lru_cache(maxsize=1 << 9)
+def _is_upstream(kind: type[Operation]) -> bool:
+    looks = (HasParent, SingleBlockImplicitTerminator)
+    return kind.__module__ in _UPSTREAM and not any(map(kind.get_traits_of_type, looks))
+
+
+def _upstream_key(op: Operation) -> Hashable | None:
+    """Bodies of loops hold the same few operations thousands of times."""
+    if op.attributes or op.successors:
+        return None
+    if op.regions and not all(_is_plain(region) for region in op.regions):
+        return None
+    held = op.properties
+    types = [id(v.type) for v in (*op._operands, *op.results)]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return type(op), len(op.results), *types, *held, *map(id, held.values())
+
+
+def _is_plain(region: Region) -> bool:
+    """Whether a region is as these dialects have them: one block."""
+    first = region.first_block
+    return first is not None and first is region.last_block
+
+
+def _key_holds(op: Operation) -> object:
+    """What a key names by its `id`, which must not become another object's."""
+    if not _is_upstream(type(op)):
+        return cast("AssemblyOp", op).key_holds()
+    return [v.type for v in (*op.operands, *op.results)], [*op.properties.values()]
 
 
 @lru_cache(maxsize=1 << 9)

@@ -6,9 +6,11 @@ import gc
 import re
 
 import pytest
-from xdsl.dialects.builtin import StringAttr
-from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import ModuleOp, StringAttr, i32, i64
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.linalg.ops import YieldOp
+from xdsl.ir import Block, Operation, Region
 
 from furiosa_ir.errors import VerificationFailure
 from furiosa_ir.ir import verifier
@@ -151,6 +153,57 @@ def test_what_has_not_changed_is_not_verified_again(monkeypatch: pytest.MonkeyPa
             verify_module(module)
         assert "graph.clip" in asked
         assert not {"graph.relu", "graph.abs"} & set(asked)
+
+
+PADDED = """
+func.func @f(%x: tensor<2xi8>) -> tensor<3xi8> {
+  %0 = "tensor.pad"(%x) <{static_low = array<i64: 1>, static_high = array<i64: 0>,
+       operandSegmentSizes = array<i32: 1, 0, 0>}> ({
+  ^bb0(%i: index):
+    %n = arith.constant 0 : i8
+    "tensor.yield"(%n) : (i8) -> ()
+  }) : (tensor<2xi8>) -> tensor<3xi8>
+  func.return %0 : tensor<3xi8>
+}
+"""
+
+
+def test_what_upstreams_operations_share_is_verified_once(monkeypatch: pytest.MonkeyPatch):
+    """Loops' bodies are the same few operations; each has to be found that is another one."""
+    asked: list[str] = []
+
+    def counted(op: Operation) -> str | None:
+        asked.append(op.name)
+        return operation_fault(op)
+
+    monkeypatch.setattr(verifier, "operation_fault", counted)
+    block = Block(arg_types=[i64])
+    flags = arith.AddiOp(block.args[0], block.args[0]).properties
+    for _ in range(3):
+        last = block.last_op.results[0] if block.last_op else block.args[0]
+        block.add_op(
+            arith.AddiOp.create(operands=[last, last], result_types=[i64], properties=flags)
+        )
+    third = block.last_op
+    block.add_op(ReturnOp(third))
+    module = ModuleOp([FuncOp("f", ([i64], [i64]), Region(block))])
+    verify_module(module)
+    assert asked.count("arith.addi") == 1
+    third.results[0]._type = i32
+    with pytest.raises(OperationFailure, match=r"arith\.addi"):
+        verify_module(module)
+
+
+def test_an_operation_whose_rules_look_inside_is_verified_each_time():
+    module = parse_module(PADDED)
+    verify_module(module)
+    (pad,) = (op for op in module.walk() if op.name == "tensor.pad")
+    block = pad.regions[0].block
+    last = block.last_op
+    last.detach()
+    block.add_op(YieldOp(last.operands[0]))  # another dialect's
+    with pytest.raises(OperationFailure, match=r"tensor\.pad"):
+        verify_module(module)
 
 
 def test_nothing_is_held_of_a_module_that_is_gone():

@@ -15,16 +15,14 @@ from furiosa_ir.backends.mlir.dialect import GlobalLoadOp
 from furiosa_ir.backends.mlir.lowering.emission import element
 from furiosa_ir.backends.mlir.multiplications import multiply_accumulates
 from furiosa_ir.backends.mlir.segment import MlirSegment
-from furiosa_ir.backends.mlir.upstream_module import parameters_of, upstream_module, upstream_text
+from furiosa_ir.backends.mlir.upstream_module import loaded_globals, parameters_of
+from furiosa_ir.backends.mlir.upstream_text import function_text, global_text
 from furiosa_ir.backends.target import module_target
 from furiosa_ir.ir.constant_file import constant_chunks
 from furiosa_ir.ir.location import layer_name
 from furiosa_ir.ir.segments import OPERATORS, body_of
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.program import Binding, Layer, Program, Provenance
-
-_FUNCTION = "  func.func"
-"""How the line begins behind which no global stands."""
 
 
 def assemble_program(module: ModuleOp, provenance: Provenance) -> Program:
@@ -52,17 +50,15 @@ def assemble_program(module: ModuleOp, provenance: Provenance) -> Program:
 
 
 def _segment(module: ModuleOp, function: FuncOp) -> tuple[MlirSegment, list[Layer]]:
-    upstream = upstream_module(module, [function])
-    lines = upstream_text(upstream).splitlines()
-    begin = next(i for i, line in enumerate(lines) if line.startswith(_FUNCTION))
+    globals_ = loaded_globals(module, [function])
     signature = function.function_type
     made = MlirSegment(
         name=function.sym_name.data,
         inputs=tuple(Binding(i, i) for i in range(len(signature.inputs))),
         outputs=tuple(Binding(i, i) for i in range(len(signature.outputs))),
-        globals_=tuple(lines[1:begin]),
-        function="\n".join(lines[begin:-1]),
-        parameters=b"".join(constant_chunks(parameters_of(upstream))),
+        globals_=tuple(map(global_text, globals_)),
+        function=function_text(function),
+        parameters=b"".join(constant_chunks(parameters_of(globals_))),
     )
     return made, layers_of(function, multiply_accumulates, _weight_bytes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from furiosa_ir.program import DeviceSegment
@@ -31,5 +32,10 @@ class MlirSegment(DeviceSegment):
 
 def module_of(segments: list[MlirSegment]) -> str:
     """The text of one module with the functions of several segments."""
-    declared = dict.fromkeys(line for segment in segments for line in segment.globals_)
-    return "\n".join(["module {", *declared, *(s.function for s in segments), "}", ""])
+    declared = [line for segment in segments for line in segment.globals_]
+    return text_of(declared, [segment.function for segment in segments])
+
+
+def text_of(globals_: Iterable[str], functions: Iterable[str]) -> str:
+    """The text of a module from those of its globals, some of which may be the same, and others."""
+    return "\n".join(["module {", *dict.fromkeys(globals_), *functions, "}", ""])

@@ -1,15 +1,11 @@
-"""The device segments of a module as one of upstream's dialects alone: no attribute of ours."""
+"""The device segments of a module in linalg, and the globals that they load."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterable, Sequence
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, Operation, Region, SSAValue, TypeAttribute
-from xdsl.printer import Printer
 
 from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp
 from furiosa_ir.ir.constants import Constant
@@ -21,42 +17,17 @@ def device_functions(module: ModuleOp) -> list[FuncOp]:
     return [f for f in module.ops if isinstance(f, FuncOp) and is_npu(f)]
 
 
-def upstream_module(module: ModuleOp, functions: Sequence[FuncOp]) -> ModuleOp:
-    """A module of public functions, which are copies, and of the globals that they load.
-
-    Args:
-        module: in linalg; not changed.
-        functions: some of its functions.
-    """
-    globals_ = {op.sym_name.data: op for op in module.ops if isinstance(op, GlobalOp)}
-    loaded: dict[str, Operation] = {}
-    made: list[Operation] = []
-    for function in functions:
-        body = body_of(function)
-        for op in body.ops:
-            if isinstance(op, GlobalLoadOp):
-                name = op.global_.string_value()
-                loaded.setdefault(name, globals_[name].clone())
-        made.append(FuncOp(function.sym_name.data, function.function_type, _copy(body), "public"))
-    return ModuleOp([*(loaded[name] for name in globals_ if name in loaded), *made])
+def loaded_globals(module: ModuleOp, functions: Sequence[FuncOp]) -> list[GlobalOp]:
+    """The globals that some of a module's functions load, in the module's order."""
+    loaded = {
+        op.global_.string_value()
+        for function in functions
+        for op in body_of(function).ops
+        if isinstance(op, GlobalLoadOp)
+    }
+    return [op for op in module.ops if isinstance(op, GlobalOp) and op.sym_name.data in loaded]
 
 
-def _copy(body: Block) -> Region:
-    block = Block(arg_types=[cast("TypeAttribute", a.type) for a in body.args])
-    values: dict[SSAValue, SSAValue] = dict(zip(body.args, block.args, strict=True))
-    for op in body.ops:
-        # Names would differ between what a compile made and what text has brought.
-        block.add_op(op.clone(value_mapper=values, clone_name_hints=False))
-    return Region(block)
-
-
-def upstream_text(module: ModuleOp) -> str:
-    """The text that upstream's tools read: each global in a line, and everything in its place."""
-    written = io.StringIO()
-    Printer(written).print_op(module)
-    return written.getvalue()
-
-
-def parameters_of(module: ModuleOp) -> list[Constant]:
-    """The constants that lie beside an upstream module, in its order."""
-    return [op.initial_value.data for op in module.ops if isinstance(op, GlobalOp)]
+def parameters_of(globals_: Iterable[GlobalOp]) -> list[Constant]:
+    """The constants that globals hold."""
+    return [op.initial_value.data for op in globals_]

@@ -19,7 +19,8 @@ from furiosa_ir.backends.mlir.lowering.conversion import convert_function
 from furiosa_ir.backends.mlir.lowering.emission import Parameters
 from furiosa_ir.backends.mlir.native_code import compile_text
 from furiosa_ir.backends.mlir.text_safety import check_operations
-from furiosa_ir.backends.mlir.upstream_module import parameters_of, upstream_module, upstream_text
+from furiosa_ir.backends.mlir.upstream_module import loaded_globals, parameters_of
+from furiosa_ir.backends.mlir.upstream_text import module_text
 from furiosa_ir.dialects.ftensor import ConstantOp, TensorOp
 from furiosa_ir.ir.constant_file import constant_chunks
 from furiosa_ir.numerics.array import Array
@@ -94,8 +95,7 @@ class NativeFunctions:
     def module(self) -> ModuleOp:
         """What they are in upstream's dialects."""
         globals_ = [op.clone() for op in self._parameters.globals.values()]
-        whole = ModuleOp([*globals_, *(f.clone() for f in self._functions)])
-        return upstream_module(whole, [f for f in whole.ops if isinstance(f, FuncOp)])
+        return ModuleOp([*globals_, *(f.clone() for f in self._functions)])
 
     def differing(self) -> list[int]:
         """The numbers of those of which native code makes something else.
@@ -105,10 +105,12 @@ class NativeFunctions:
         """
         upstream = self.module
         check_operations(upstream, "the functions")
-        code = compile_text(upstream_text(upstream), "the functions")
-        held = b"".join(constant_chunks(parameters_of(upstream)))
+        functions = [op for op in upstream.ops if isinstance(op, FuncOp)]
+        globals_ = loaded_globals(upstream, functions)
+        code = compile_text(module_text(globals_, functions), "the functions")
+        held = b"".join(constant_chunks(parameters_of(globals_)))
         names = [f.sym_name.data for f in self._functions]
-        loaded = load_module(code, held if self._parameters.globals else b"", names)
+        loaded = load_module(code, held if globals_ else b"", names)
         found: list[int] = []
         for i, (run, inputs) in enumerate(zip(loaded, self._inputs, strict=True)):
             made = run(inputs)

@@ -16,10 +16,10 @@ from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr
 
+from furiosa_ir.backends.mlir.lowering.elements import Elements
 from furiosa_ir.backends.mlir.lowering.emission import (
     PARALLEL,
     REDUCTION,
-    Elements,
     Emitter,
     dimensions,
     element,
@@ -69,7 +69,7 @@ def _biased(
     shape = shape_of(sums)
     along: Any = [1] * len(shape)
     along[axis] = -1
-    addends: list[SSAValue] = []
+    addends: list[SSAValue | Array] = []
     if known is None:
         assert bias is not None
         value = emit.operand(bias)
@@ -77,7 +77,7 @@ def _biased(
         known = np.zeros_like(offset)
     total = (known.astype(np.int64) + offset).astype(np.int32)
     if total.any():
-        addends.append(emit.constant(total.reshape(along)))
+        addends.append(total.reshape(along))
     for addend in addends:
         sums = emit.elementwise([sums, addend], shape, i32, _sum)
     return sums

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from xdsl.dialects import arith
 from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.mlir.lowering.emission import Elements, Emitter, element
+from furiosa_ir.backends.mlir.lowering.elements import Elements
+from furiosa_ir.backends.mlir.lowering.emission import Emitter, element
 from furiosa_ir.backends.mlir.lowering.registry import lowers
 from furiosa_ir.dialects.ftensor.arithmetic import (
     AddOp,
@@ -40,7 +40,7 @@ def lower_binary(op: BinaryOp, emit: Emitter) -> SSAValue:
     def body(b: Elements, given: Sequence[SSAValue]) -> SSAValue:
         return meaning(b, b.cast(given[0], wide), b.cast(given[1], wide))
 
-    operands = [emit.operand(op.a), emit.operand(op.b)]
+    operands = [emit.given(op.a), emit.given(op.b)]
     return emit.elementwise(operands, shape_of(op.result), wide, body)
 
 
@@ -68,8 +68,8 @@ def lower_divide(op: DivideOp, emit: Emitter) -> SSAValue:
         # IREE computes whole vectors, whose lanes behind the tensor's end hold what they like.
         divisor = b.maximum(divisor, one)
         # To minus infinity, which upstream's floordivsi is expanded to anyway.
-        rest = b.made(arith.RemSIOp(dividend, divisor))
-        quotient = b.made(arith.DivSIOp(dividend, divisor))
+        rest = b.remainder(dividend, divisor)
+        quotient = b.quotient(dividend, divisor)
         is_below = b.compare(rest, "slt", zero)
         rest = b.select(is_below, b.add(rest, divisor), rest)
         quotient = b.select(is_below, b.sub(quotient, one), quotient)
@@ -80,7 +80,7 @@ def lower_divide(op: DivideOp, emit: Emitter) -> SSAValue:
         value = b.add(b.add(quotient, step), b.constant(zero_point, i64))
         return b.cast(b.clamp(value, low, high), element(op.result))
 
-    operands = [emit.operand(op.a), emit.operand(op.b)]
+    operands = [emit.given(op.a), emit.given(op.b)]
     return emit.elementwise(operands, shape_of(op.result), element(op.result), body)
 
 

@@ -1,9 +1,11 @@
-"""What lowerings make operations with: an emitter for tensors, another one for their elements."""
+"""What lowerings make operations on tensors with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -12,12 +14,14 @@ from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     ArrayAttr,
+    DenseArrayBase,
     DenseIntOrFPElementsAttr,
     IndexType,
     IntegerAttr,
     IntegerType,
     SymbolRefAttr,
     TensorType,
+    i32,
     i64,
 )
 from xdsl.dialects.linalg import ops as linalg
@@ -27,13 +31,14 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.irdl import IRDLOperation
 
 from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp, type_of
+from furiosa_ir.backends.mlir.lowering.elements import Elements, number_attribute
 from furiosa_ir.backends.mlir.segment_conversion import SegmentEmitter
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.ir.constants import INLINE_ELEMENTS, Constant
 from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, element_of, shape_of, tensor_type
 from furiosa_ir.numerics.array import Array
 
-Body = Callable[["Elements", Sequence[SSAValue]], SSAValue]
+Body = Callable[[Elements, Sequence[SSAValue]], SSAValue]
 """From the elements of the inputs (and of what is accumulated, last) to that of the result."""
 
 PARALLEL = IteratorTypeAttr.parallel()
@@ -49,97 +54,6 @@ def element(value: SSAValue) -> IntegerType:
     """The element type of a value's tensor, as upstream has it."""
     found = element_of(value)
     return cast("IntegerType", i64 if found == i48 else found)
-
-
-class Elements:
-    """Makes the body of a `linalg.generic`: integers of one element each."""
-
-    def __init__(self, block: Block) -> None:
-        self._block = block
-        self._constants: dict[tuple[int, Attribute], SSAValue] = {}
-
-    def made(self, op: IRDLOperation) -> SSAValue:
-        """Appends an operation; its result."""
-        self._block.add_op(op)
-        return op.results[0]
-
-    def constant(self, value: int, type_: Attribute) -> SSAValue:
-        """A number."""
-        key = value, type_
-        if key not in self._constants:
-            made = IntegerAttr(value, cast("IntegerType", type_))
-            self._constants[key] = self.made(arith.ConstantOp(made))
-        return self._constants[key]
-
-    def like(self, value: int, other: SSAValue) -> SSAValue:
-        """A number of the type of another value."""
-        return self.constant(value, other.type)
-
-    def cast(self, value: SSAValue, type_: Attribute) -> SSAValue:
-        """A value in another width: its sign extended, or its lower bits."""
-        given, wanted = cast("IntegerType", value.type), cast("IntegerType", type_)
-        if given == wanted:
-            return value
-        kind = arith.ExtSIOp if given.width.data < wanted.width.data else arith.TruncIOp
-        return self.made(kind(value, wanted))
-
-    def add(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        """a + b, modulo the type's width, as all of these."""
-        return self.made(arith.AddiOp(a, b))
-
-    def sub(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        """a - b."""
-        return self.made(arith.SubiOp(a, b))
-
-    def mul(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        """a * b."""
-        return self.made(arith.MuliOp(a, b))
-
-    def minimum(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        """The lesser one."""
-        return self.made(arith.MinSIOp(a, b))
-
-    def maximum(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        """The greater one."""
-        return self.made(arith.MaxSIOp(a, b))
-
-    def clamp(self, value: SSAValue, low: int, high: int) -> SSAValue:
-        """min(max(value, low), high)."""
-        return self.minimum(self.maximum(value, self.like(low, value)), self.like(high, value))
-
-    def shifted_right(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        """a >> b, the sign moving in."""
-        return self.made(arith.ShRSIOp(a, b))
-
-    def shifted_left(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        """a << b."""
-        return self.made(arith.ShLIOp(a, b))
-
-    def both(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        """a & b."""
-        return self.made(arith.AndIOp(a, b))
-
-    def compare(self, a: SSAValue, how: str, b: SSAValue) -> SSAValue:
-        """Whether a is `how` ("eq", "slt", "sle", "sgt", "sge") to b: i1."""
-        return self.made(arith.CmpiOp(a, b, how))
-
-    def select(self, condition: SSAValue, a: SSAValue, b: SSAValue) -> SSAValue:
-        """A where the condition holds, else b."""
-        return self.made(arith.SelectOp(condition, a, b))
-
-    def index(self, dimension: int) -> SSAValue:
-        """The index of a loop."""
-        return self.made(linalg.IndexOp(dimension))
-
-    def as_index(self, value: SSAValue, extent: int) -> SSAValue:
-        """An integer as an index of a dimension, which it cannot leave (`text_safety`)."""
-        within = self.clamp(value, 0, extent - 1)
-        return self.made(arith.IndexCastOp(within, IndexType()))
-
-    def extract(self, from_: SSAValue, indices: Sequence[SSAValue]) -> SSAValue:
-        """The element of a tensor at these indices."""
-        type_ = cast("AnyTensor", from_.type)
-        return self.made(tensor.ExtractOp(from_, list(indices), type_.element_type))
 
 
 @dataclass
@@ -185,6 +99,11 @@ class Emitter(SegmentEmitter):
         self._block.add_op(op)
         return op.results[0]
 
+    def given(self, value: SSAValue) -> SSAValue | Array:
+        """What an `ftensor` value has become; of a constant its elements, which are none yet."""
+        known = self.array(value)
+        return self.operand(value) if known is None else known
+
     @override
     def constant(self, array: Array) -> SSAValue:
         """A tensor of these integers: in line up to 16, else a parameter of the module."""
@@ -208,18 +127,28 @@ class Emitter(SegmentEmitter):
         else:
             values = [int(v) for v in array.reshape(-1)]
             dense = DenseIntOrFPElementsAttr.from_list(cast("TensorType[Any]", type_), values)
-            op = arith.ConstantOp(dense, type_)
+            op = arith.ConstantOp.create(result_types=[type_], properties={"value": dense})
         return self.made(cast("IRDLOperation", op))
 
     def empty(self, shape: Shape, type_: Attribute) -> SSAValue:
         """A tensor whose elements nobody reads."""
-        return self.made(tensor.EmptyOp([], tensor_type(type_, shape)))
+        return self.made(tensor.EmptyOp.create(result_types=[tensor_type(type_, shape)]))
 
     def filled(self, shape: Shape, value: int, type_: Attribute) -> SSAValue:
         """A tensor of one number."""
-        number = self.made(arith.ConstantOp(IntegerAttr(value, cast("IntegerType", type_))))
+        held = {"value": number_attribute(value, cast("IntegerType", type_))}
+        number = self.made(arith.ConstantOp.create(result_types=[type_], properties=held))
         into = self.empty(shape, type_)
-        return self.made(linalg.FillOp([number], [into], [into.type]))
+        block = Block(arg_types=[type_, type_])
+        block.add_op(linalg.YieldOp.create(operands=[block.args[0]]))
+        return self.made(
+            linalg.FillOp.create(
+                operands=[number, into],
+                result_types=[into.type],
+                properties=_ONE_AND_ONE,
+                regions=[Region(block)],
+            )
+        )
 
     def generic(
         self,
@@ -239,36 +168,39 @@ class Emitter(SegmentEmitter):
         operands = [*inputs, into]
         block = Block(arg_types=[cast("AnyTensor", v.type).element_type for v, _ in operands])
         result = body(Elements(block), block.args)
-        block.add_op(linalg.YieldOp(result))
-        maps = [
-            AffineMapAttr(AffineMap(len(loops), 0, tuple(expressions)))
-            for _, expressions in operands
-        ]
-        op = linalg.GenericOp(
-            [v for v, _ in inputs],
-            [into[0]],
-            Region(block),
-            ArrayAttr(maps),
-            ArrayAttr(list(loops)),
-            [into[0].type],
+        block.add_op(linalg.YieldOp.create(operands=[result]))
+        op = linalg.GenericOp.create(
+            operands=[v for v, _ in operands],
+            result_types=[into[0].type],
+            properties={
+                "indexing_maps": _maps(len(loops), tuple(tuple(e) for _, e in operands)),
+                "iterator_types": _array(tuple(loops)),
+                "operandSegmentSizes": _segments(len(inputs)),
+            },
+            regions=[Region(block)],
         )
         return self.made(op)
 
     def elementwise(
-        self, operands: Sequence[SSAValue], shape: Shape, type_: Attribute, body: Body
+        self, operands: Sequence[SSAValue | Array], shape: Shape, type_: Attribute, body: Body
     ) -> SSAValue:
         """The result of a body on elements of operands that broadcast to a shape, as numpy's do."""
         read = [self._broadcast(v, shape) for v in operands]
         into = self.empty(shape, type_), dimensions(len(shape))
         return self.generic(read, into, [PARALLEL] * len(shape), body)
 
-    def _broadcast(self, value: SSAValue, shape: Shape) -> tuple[SSAValue, Sequence[AffineExpr]]:
+    def _broadcast(
+        self, value: SSAValue | Array, shape: Shape
+    ) -> tuple[SSAValue, Sequence[AffineExpr]]:
         """A value without what is repeated, and which dimensions are left."""
-        mine = shape_of(value)
+        mine = shape_of(value) if isinstance(value, SSAValue) else value.shape
         skipped = len(shape) - len(mine)
         left = [i for i, n in enumerate(mine) if n == shape[i + skipped]]
-        dense = self.reshape(value, tuple(mine[i] for i in left))
-        return dense, [AffineExpr.dimension(i + skipped) for i in left]
+        dense = tuple(mine[i] for i in left)
+        loops = [_DIMENSIONS[i + skipped] for i in left]
+        if isinstance(value, SSAValue):
+            return self.reshape(value, dense), loops
+        return self.constant(value.reshape(dense)), loops
 
     def reshape(self, value: SSAValue, shape: Shape) -> SSAValue:
         """The same elements under another shape."""
@@ -289,17 +221,17 @@ class Emitter(SegmentEmitter):
         groups = grouping(shape, given)
         if groups is not None:
             return self._expand(value, shape, element_type, groups)
-        size = (int(np.prod(given, dtype=np.int64)),)
+        size = (prod(given),)
         return self._reshaped(self._reshaped(value, given, size), size, shape)
 
     def _collapse(
         self, value: SSAValue, shape: Shape, type_: Attribute, groups: Sequence[Sequence[int]]
     ) -> SSAValue:
         return self.made(
-            tensor.CollapseShapeOp.build(
+            tensor.CollapseShapeOp.create(
                 operands=[value],
                 result_types=[tensor_type(type_, shape)],
-                properties={"reassociation": _reassociation(groups)},
+                properties={"reassociation": _reassociation(_frozen(groups))},
             )
         )
 
@@ -307,8 +239,13 @@ class Emitter(SegmentEmitter):
         self, value: SSAValue, shape: Shape, type_: Attribute, groups: Sequence[Sequence[int]]
     ) -> SSAValue:
         return self.made(
-            tensor.ExpandShapeOp(
-                value, [], _reassociation(groups), list(shape), tensor_type(type_, shape)
+            tensor.ExpandShapeOp.create(
+                operands=[value],
+                result_types=[tensor_type(type_, shape)],
+                properties={
+                    "reassociation": _reassociation(_frozen(groups)),
+                    "static_output_shape": _extents(shape),
+                },
             )
         )
 
@@ -333,9 +270,12 @@ class Emitter(SegmentEmitter):
         return self.made(tensor.PadOp(value, [], [], Region(block), list(low), list(high), result))
 
 
+_DIMENSIONS = [AffineExpr.dimension(i) for i in range(64)]
+
+
 def dimensions(count: int, start: int = 0) -> list[AffineExpr]:
     """Loops as they stand."""
-    return [AffineExpr.dimension(i) for i in range(start, start + count)]
+    return _DIMENSIONS[start : start + count]
 
 
 def grouping(fine: Shape, coarse: Shape) -> list[list[int]] | None:
@@ -361,5 +301,38 @@ def grouping(fine: Shape, coarse: Shape) -> list[list[int]] | None:
     return groups if at == len(fine) else None
 
 
-def _reassociation(groups: Sequence[Sequence[int]]) -> ArrayAttr[ArrayAttr[IntegerAttr]]:
+def _frozen(groups: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(group) for group in groups)
+
+
+# Attributes that many operations share are one object: its text is made once (`upstream_text`), and
+# what it is allowed in is verified once (`ir.verifier`).
+
+
+@lru_cache(maxsize=1 << 9)
+def _reassociation(groups: tuple[tuple[int, ...], ...]) -> ArrayAttr[ArrayAttr[IntegerAttr]]:
     return ArrayAttr([ArrayAttr([IntegerAttr(i, i64) for i in group]) for group in groups])
+
+
+@lru_cache(maxsize=1 << 9)
+def _extents(shape: Shape) -> Attribute:
+    return DenseArrayBase.from_list(i64, shape)
+
+
+@lru_cache(maxsize=1 << 9)
+def _maps(loops: int, reads: tuple[tuple[AffineExpr, ...], ...]) -> Attribute:
+    return ArrayAttr([AffineMapAttr(AffineMap(loops, 0, read)) for read in reads])
+
+
+@lru_cache(maxsize=1 << 9)
+def _array(kinds: tuple[Attribute, ...]) -> Attribute:
+    return ArrayAttr(kinds)
+
+
+@cache
+def _segments(inputs: int) -> Attribute:
+    """How many of a structured operation's operands are inputs, and that one is an output."""
+    return DenseArrayBase.from_list(i32, [inputs, 1])
+
+
+_ONE_AND_ONE = {"operandSegmentSizes": _segments(1)}

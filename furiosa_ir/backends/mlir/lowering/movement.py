@@ -10,9 +10,9 @@ from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr
 
+from furiosa_ir.backends.mlir.lowering.elements import Elements
 from furiosa_ir.backends.mlir.lowering.emission import (
     PARALLEL,
-    Elements,
     Emitter,
     dimensions,
     element,

@@ -12,7 +12,8 @@ import numpy as np
 from xdsl.dialects.builtin import i32, i64
 from xdsl.ir import SSAValue
 
-from furiosa_ir.backends.mlir.lowering.emission import Elements, Emitter, element
+from furiosa_ir.backends.mlir.lowering.elements import Elements
+from furiosa_ir.backends.mlir.lowering.emission import Emitter, element
 from furiosa_ir.backends.mlir.lowering.registry import lowers
 from furiosa_ir.dialects.ftensor.arithmetic import RescaleOp
 from furiosa_ir.ir.shaped_operation import shape_of
@@ -135,13 +136,13 @@ def lower_rescale(op: RescaleOp, emit: Emitter) -> SSAValue:
     multiplier, shift = emit.array(op.multiplier), emit.array(op.shift)
     factor = _Factor((0, 62) if shift is None else _bounds(shift))
     rounding = _cheapest(op, multiplier, shift)
-    operands = [emit.operand(op.x)]
+    operands: list[SSAValue | Array] = [emit.operand(op.x)]
     # One number for all elements is a constant of the body.
     alone = {
         name: a for name, a in (("m", multiplier), ("s", shift)) if a is not None and a.size == 1
     }
     operands += [
-        emit.operand(v) for n, v in (("m", op.multiplier), ("s", op.shift)) if n not in alone
+        emit.given(v) for n, v in (("m", op.multiplier), ("s", op.shift)) if n not in alone
     ]
 
     def body(b: Elements, given: Sequence[SSAValue]) -> SSAValue:
