@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import io
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from furiosa_ir.arguments import optional_text, positive_integer
-from furiosa_ir.backends import backend_for, write_program
+from furiosa_ir.backends import backend_for, program_bytes
 from furiosa_ir.backends.target import backend_of, module_target
 from furiosa_ir.errors import CompilationFailure, FuriosaError, ImportFailure, MissingKernel
 from furiosa_ir.importers import load
@@ -55,11 +54,7 @@ class CompileResult:
     @cached_property
     def enf(self) -> bytes | None:
         """The content of the program's file; None if a level of IR was asked for."""
-        if self.program is None:
-            return None
-        file = io.BytesIO()
-        write_program(self.program, file)
-        return file.getvalue()
+        return None if self.program is None else program_bytes(self.program)
 
 
 def compile_source(

@@ -20,6 +20,7 @@ Three ways lead into the register: those that come with the project, the entry p
 from __future__ import annotations
 
 import importlib
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -440,6 +441,17 @@ def write_program(program: Program, file: BinaryIO) -> None:
             f"what writes {container.title} files begins them otherwise than their magic says",
             hint=f"see {getattr(container.write, '__qualname__', container.write)}",
         )
+
+
+def program_bytes(program: Program) -> bytes:
+    """The content of a program's file, as `write_program` writes it.
+
+    Raises:
+        FuriosaError: what its backend writes is no file of its format.
+    """
+    file = io.BytesIO()
+    write_program(program, file)
+    return file.getvalue()
 
 
 def _head(source: str | os.PathLike[str] | bytes | memoryview) -> bytes:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from furiosa_ir.backends import backend_for
-from furiosa_ir.batch_figures import AUTO, BatchFigures, BatchSize, best_batch
+from furiosa_ir.backends import backend_for, program_bytes
+from furiosa_ir.batch_figures import AUTO, BatchFigures, BatchSize
 from furiosa_ir.cache.entry import (
     MAX_WARNINGS,
     SOURCE,
@@ -131,19 +131,18 @@ def compile_program(
 
     def compile_() -> Compiled:
         rows: tuple[BatchFigures, ...] = ()
-        size = batch_size
+        size, program = batch_size, None
         if isinstance(size, str) and size == AUTO:
             from furiosa_ir.batch_search import compared_batches
 
-            rows, _ = compared_batches(lambda tried: _program(compiled(tried)))
-            size = best_batch(rows) if rows else 1
-        result = compiled(size)
-        program = _program(result)
+            comparison = compared_batches(lambda tried: _program(compiled(tried)))
+            rows, size, program = comparison.rows, comparison.best, comparison.take_best()
+        if program is None:
+            program = _program(compiled(size))
         figures = describe(program)
         if rows:
             figures = replace(figures, batches=rows, batch_size=size)
-        assert result.enf is not None
-        return Compiled(result.enf, program.source_hash, figures)
+        return Compiled(program_bytes(program), program.source_hash, figures)
 
     if passes is None or isinstance(passes, str):
         text = passes

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from furiosa_ir.backends import Backend
-from furiosa_ir.batch_figures import AUTO, BatchFigures, best_batch
+from furiosa_ir.batch_figures import AUTO, BatchFigures
 from furiosa_ir.cache.compilation import Compiled, describe
 from furiosa_ir.cache.key import Inputs
 from furiosa_ir.errors import FuriosaError
@@ -22,6 +22,7 @@ from furiosa_ir.tools.search_options import Search, without_search
 if TYPE_CHECKING:
     from furiosa_ir.driver import CompileResult
     from furiosa_ir.ir.pipeline import Instrumentation
+    from furiosa_ir.program import Program
     from furiosa_ir.reproducer.recording import CrashRecorder
 
 # The compiler and what else imports numpy and xDSL is imported where it is used: a program that
@@ -72,13 +73,22 @@ class FileCompile:
     def verify(self, file: Path | None) -> None:
         """Verifies what was made, where that is asked for."""
 
-    def choose_batch(self) -> None:
-        """Settles the best batch size, where that is asked for: a row on stderr for each."""
+    @property
+    def is_watched(self) -> bool:
+        """Whether a compile does more than to make the program."""
+        options = (self.instruments, self.verbose, self.verify_each, self.search)
+        return any(map(bool, options)) or self.reproduction.output is not None
+
+    def choose_batch(self) -> Program | None:
+        """Settles the best batch size, where that is asked for: a row on stderr for each.
+
+        Returns:
+            its program, if it was compiled and nothing of that is to be seen.
+        """
         if self.inputs.batch_size != AUTO:
-            return
+            return None
         from furiosa_ir.batch_search import compared_batches
         from furiosa_ir.driver import compile_source
-        from furiosa_ir.program import Program
         from furiosa_ir.tools.batch_table import print_end, print_header, print_row
 
         import_libraries()
@@ -99,11 +109,12 @@ class FileCompile:
 
         if not self.quiet:
             print_header()
-        rows, obstacle = compared_batches(compile_, None if self.quiet else print_row)
+        comparison = compared_batches(compile_, None if self.quiet else print_row)
         # What cannot be compiled for one sample says so when it is compiled for good.
-        self.take_batch(rows, best_batch(rows) if rows else 1)
-        if not self.quiet and rows:
-            print_end(rows, best_batch(rows), obstacle)
+        self.take_batch(comparison.rows, comparison.best)
+        if not self.quiet and comparison.rows:
+            print_end(comparison.rows, comparison.best, comparison.obstacle)
+        return None if self.is_watched else comparison.take_best()
 
     def take_batch(self, rows: tuple[BatchFigures, ...], size: int) -> None:
         """Goes on with the best batch size, which comparisons or the cache tell.
@@ -159,18 +170,10 @@ class FileCompile:
         """
         from furiosa_ir.backends import write_program
 
-        self.choose_batch()
+        program = self.choose_batch()
         with self._recorded():
-            try:
-                result = self.compile()
-            except OSError as error:  # not of the output
-                reason = error.strerror or type(error).__name__
-                name = str(error.filename or self.source)
-                raise FuriosaError(f"cannot be compiled: {reason}", file=name) from error
-            program = result.program
-            assert program is not None
-            with span("release of the IR"):
-                del result
+            if program is None:
+                program = self._compiled()
             with span("write"), file.open("r+b") as opened:
                 write_program(program, opened)
         figures = describe(program)
@@ -179,6 +182,19 @@ class FileCompile:
             assert isinstance(chosen, int)
             figures = replace(figures, batches=self._batches, batch_size=chosen)
         return Compiled(file, program.source_hash, figures, is_final=not self._is_cut_short)
+
+    def _compiled(self) -> Program:
+        try:
+            result = self.compile()
+        except OSError as error:  # not of the output
+            reason = error.strerror or type(error).__name__
+            name = str(error.filename or self.source)
+            raise FuriosaError(f"cannot be compiled: {reason}", file=name) from error
+        program = result.program
+        assert program is not None
+        with span("release of the IR"):
+            del result
+        return program
 
     @contextmanager
     def _searching(self) -> Generator[None]:

@@ -27,6 +27,11 @@ class VerifiedCompile(FileCompile):
     verify_inputs: Path | None = None
     _trace: CompileTrace | None = None
 
+    @property
+    @override
+    def is_watched(self) -> bool:
+        return True  # by its trace
+
     @override
     def compile(self) -> CompileResult:
         trace = CompileTrace()
