@@ -45,6 +45,9 @@ class NativeExecutor:
         segment, tensors = self._program.segments[index], self._program.tensors
         given = [_as_signed(inputs[t]) for t in segment.reads]
         made = self._functions[index](given)
+        # Text that the cache has is not looked at again.
+        if len(made) != len(segment.makes):
+            raise ExecutionFailure(f"{segment.name} gives other tensors than the program says")
         named = zip(segment.makes, made, strict=True)
         return {t: _as_declared(array, tensors[t].dtype) for t, array in named}
 

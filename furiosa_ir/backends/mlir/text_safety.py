@@ -1,18 +1,34 @@
 """Whether text that a file has may be compiled and run: what our lowerings write, and no more.
 
-IREE's verifier holds that slices, windows and shapes lie within their tensors. What it cannot know
-is the index of a `tensor.extract`, which native code follows anywhere: each has to be a loop's
-index, or to be clamped to its dimension. Nor does it know a divisor, and one of 0 ends the process:
-each has to be the greater of a value and a positive number.
+IREE's verifier holds that slices, windows and shapes lie within their tensors, where all of them
+are numbers of the text. So extents, offsets and pads have to be. It tries the indexing maps of a
+loop where the loop begins and where it ends, which is enough only of sums that nothing is taken
+from. What it cannot know at all is the index of a `tensor.extract`, which native code follows
+anywhere: each has to be a loop's index, or to be clamped to its dimension. Nor does it know a
+divisor, and one of 0 ends the process: each has to be the greater of a value and a positive number.
 """
 
 from __future__ import annotations
 
 from xdsl.dialects import arith, tensor
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    IndexType,
+    IntegerAttr,
+    IntegerType,
+    ModuleOp,
+    TensorType,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.dialects.linalg import ops as linalg
 from xdsl.ir import Operation, SSAValue
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineDimExpr,
+    AffineExpr,
+)
 
 from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp
 from furiosa_ir.backends.mlir.multiplications import loop_extents
@@ -22,22 +38,31 @@ from furiosa_ir.ir.constant_file import constants_of
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.ir.text import parse_module
 
-OPERATIONS: frozenset[type[Operation]] = frozenset(
+_ARITHMETIC: frozenset[type[Operation]] = frozenset(
     [
-        *(ModuleOp, FuncOp, ReturnOp, GlobalOp, GlobalLoadOp),
-        *(linalg.GenericOp, linalg.FillOp, linalg.IndexOp, linalg.YieldOp),
-        *(tensor.EmptyOp, tensor.PadOp, tensor.YieldOp, tensor.ConcatOp, tensor.ExtractOp),
-        *(
-            tensor.ExtractSliceOp,
-            tensor.InsertSliceOp,
-            tensor.CollapseShapeOp,
-            tensor.ExpandShapeOp,
-        ),
         *(arith.ConstantOp, arith.ExtSIOp, arith.TruncIOp, arith.IndexCastOp, arith.SelectOp),
         *(arith.AddiOp, arith.SubiOp, arith.MuliOp, arith.MinSIOp, arith.MaxSIOp, arith.CmpiOp),
         *(arith.ShLIOp, arith.ShRSIOp, arith.AndIOp, arith.DivSIOp, arith.RemSIOp),
     ]
 )
+
+_WITHIN: dict[type[Operation], frozenset[type[Operation]]] = {
+    ModuleOp: frozenset([FuncOp, GlobalOp]),
+    FuncOp: frozenset(
+        [
+            *(GlobalLoadOp, arith.ConstantOp, linalg.GenericOp, linalg.FillOp, ReturnOp),
+            *(tensor.EmptyOp, tensor.PadOp, tensor.ConcatOp),
+            *(tensor.ExtractSliceOp, tensor.InsertSliceOp),
+            *(tensor.CollapseShapeOp, tensor.ExpandShapeOp),
+        ]
+    ),
+    linalg.GenericOp: _ARITHMETIC | {linalg.IndexOp, tensor.ExtractOp, linalg.YieldOp},
+    linalg.FillOp: _ARITHMETIC | {linalg.YieldOp},
+    tensor.PadOp: frozenset([arith.ConstantOp, tensor.YieldOp]),
+}
+"""What may stand in an operation's regions: a slice in a loop's body has an index, too."""
+
+OPERATIONS: frozenset[type[Operation]] = frozenset([ModuleOp]).union(*_WITHIN.values())
 """What lowerings make; `tests/backends/mlir/test_operations.py` holds that this is all of it."""
 
 
@@ -74,17 +99,58 @@ def check_operations(module: ModuleOp, name: str) -> None:
             its tensor, or a divisor that may be 0.
     """
     for op in module.walk():
-        if type(op) not in OPERATIONS:
-            raise FormatFailure(f"'{op.name}' in {name} is no operation of such a program")
+        parent = op.parent_op()
+        if type(op) not in (_WITHIN.get(type(parent), frozenset()) if parent else OPERATIONS):
+            where = "" if parent is None else f" within '{parent.name}'"
+            raise FormatFailure(f"'{op.name}'{where} in {name} is no operation of such a program")
         if any(attribute.partition(".")[0] not in _PLAIN for attribute in op.attributes):
             raise FormatFailure(f"'{op.name}' in {name} has attributes of its own")
+        if not isinstance(parent, linalg.GenericOp | tensor.PadOp):
+            _check_extents(op, name)
+        if isinstance(op, linalg.GenericOp):
+            _check_maps(op, name)
         if isinstance(op, tensor.ExtractOp):
             _check_extract(op, name)
         if isinstance(op, arith.DivSIOp | arith.RemSIOp) and not _is_positive(op.rhs):
             raise FormatFailure(f"a divisor of '{op.name}' in {name} may be 0")
+        if isinstance(op, arith.ShLIOp | arith.ShRSIOp) and not _may_shift(op.rhs):
+            raise FormatFailure(f"'{op.name}' in {name} shifts by more than there is")
 
 
 _PLAIN = frozenset(["operandSegmentSizes"])
+
+
+def _check_extents(op: Operation, name: str) -> None:
+    """Refuses what only a run would show the extents of: what is taken or given by an operation."""
+    values = [*op.operands, *op.results, *(a for r in op.regions for b in r.blocks for a in b.args)]
+    for value in values:
+        if isinstance(value.type, IndexType) and not isinstance(op, tensor.PadOp):
+            raise FormatFailure(f"'{op.name}' in {name} has an offset or extent that is computed")
+        if DYNAMIC_INDEX in (shape_of(value) if isinstance(value.type, TensorType) else ()):
+            raise FormatFailure(f"'{op.name}' in {name} has a tensor of open extents")
+    if isinstance(op, tensor.PadOp) and len(op.operands) != 1:
+        raise FormatFailure(f"'{op.name}' in {name} has an offset or extent that is computed")
+
+
+def _check_maps(op: linalg.GenericOp, name: str) -> None:
+    for map_ in op.indexing_maps:
+        if map_.data.num_symbols or not all(_only_grows(e) for e in map_.data.results):
+            raise FormatFailure(f"'{op.name}' in {name} has an indexing map that is no sum")
+
+
+def _only_grows(expression: AffineExpr) -> bool:
+    """Whether an index is a sum of a number and of loops, each times a number; none below 0."""
+    match expression:
+        case AffineDimExpr():
+            return True
+        case AffineConstantExpr(value):
+            return value >= 0
+        case AffineBinaryOpExpr(AffineBinaryOpKind.Add, lhs, rhs):
+            return _only_grows(lhs) and _only_grows(rhs)
+        case AffineBinaryOpExpr(AffineBinaryOpKind.Mul, lhs, rhs):
+            return isinstance(rhs, AffineConstantExpr) and _only_grows(lhs) and _only_grows(rhs)
+        case _:
+            return False
 
 
 def _check_extract(op: tensor.ExtractOp, name: str) -> None:
@@ -107,13 +173,22 @@ def _is_within(index: SSAValue, extent: int, generic: linalg.GenericOp) -> bool:
     if not isinstance(least, arith.MinSIOp) or not isinstance(least.lhs.owner, arith.MaxSIOp):
         return False
     high, low = _number(least.rhs), _number(least.lhs.owner.rhs)
-    return high is not None and low is not None and low >= 0 and high < extent
+    return high is not None and low is not None and low >= 0 and 0 <= high < extent
 
 
 def _is_positive(divisor: SSAValue) -> bool:
     owner = divisor.owner
     least = _number(owner.rhs) if isinstance(owner, arith.MaxSIOp) else None
     return least is not None and least > 0
+
+
+def _may_shift(distance: SSAValue) -> bool:
+    """Whether a shift is by data, of which a machine makes some number, or by less than the width.
+
+    Of a greater number in the text, a compiler may make anything, indices behind clamps included.
+    """
+    number, kind = _number(distance), distance.type
+    return number is None or (isinstance(kind, IntegerType) and 0 <= number < kind.width.data)
 
 
 def _number(value: SSAValue) -> int | None:

@@ -16,14 +16,16 @@ import pytest
 from click.testing import CliRunner
 
 from furiosa.runtime import session
+from furiosa.runtime.errors import NativeException
 from furiosa_ir.backends import read_program
-from furiosa_ir.backends.mlir.archive import MAGIC
+from furiosa_ir.backends.mlir.archive import MAGIC, write_program
 from furiosa_ir.backends.mlir.segment import MlirSegment
 from furiosa_ir.backends.mlir.text_safety import check_text
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.ir.constants import INLINE_ELEMENTS
 from furiosa_ir.numerics.array import Array
+from furiosa_ir.program import Binding
 from furiosa_ir.tools import furiosa, opt
 from tests.conftest import ROOT
 
@@ -195,3 +197,24 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
             archive.writestr("program.json", " " * (1 << 20))
     with pytest.raises(FormatFailure, match="is packed"):
         read_program(packed)
+
+
+def test_a_program_that_says_more_outputs_than_its_text_gives(tmp_path: Path) -> None:
+    """Its text is in the cache already, and nobody looks at it again."""
+    program = read_program(program_of("digits_int8.tflite", "iree-cpu"))
+    results(program_of("digits_int8.tflite", "iree-cpu"), images("digits_int8.tflite")[:1])
+    (last,) = program.outputs
+    more = replace(program.tensors[last], name="more"), len(program.tensors)
+    segments = [
+        replace(s, outputs=(*s.outputs, Binding(more[1], 1))) if last in s.makes else s
+        for s in program.segments
+    ]
+    path = tmp_path / "other.mlirz"
+    with path.open("wb") as file:
+        tensors = (*program.tensors, more[0])
+        write_program(replace(program, tensors=tensors, segments=tuple(segments)), file)
+    with (
+        session.create(str(path)) as running,
+        pytest.raises(NativeException, match="gives other tensors than the program says"),
+    ):
+        running.run(images("digits_int8.tflite")[:1])
