@@ -118,11 +118,12 @@ def _runner(lock: threading.Lock, name: str, function: Callable[..., Any]) -> Ru
 def _as_signed(array: Array) -> Array:
     """Data as i8 holds it: of unsigned bytes, the top bit is flipped; bools are 0 and 1."""
     if array.dtype == np.uint8:
-        return (array ^ np.uint8(0x80)).view(np.int8)
-    return array.view(np.int8) if array.dtype == np.bool_ else np.ascontiguousarray(array)
+        return np.asarray(array ^ np.uint8(0x80)).view(np.int8)
+    # Not by ascontiguousarray, which gives a scalar a dimension.
+    return array.view(np.int8) if array.dtype == np.bool_ else np.asarray(array, order="C")
 
 
 def _as_declared(array: Array, dtype: str) -> Array:
     if dtype == "uint8" and array.dtype == np.int8:
-        return array.view(np.uint8) ^ np.uint8(0x80)
+        return np.asarray(array.view(np.uint8) ^ np.uint8(0x80))
     return array.astype(dtype, copy=False)

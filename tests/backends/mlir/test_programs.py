@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from onnx import helper, numpy_helper
 
 from furiosa.runtime import session
 from furiosa.runtime.errors import NativeException
@@ -218,3 +219,24 @@ def test_a_program_that_says_more_outputs_than_its_text_gives(tmp_path: Path) ->
         pytest.raises(NativeException, match="gives other tensors than the program says"),
     ):
         running.run(images("digits_int8.tflite")[:1])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_scalars(dtype: str) -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "s", "z"], ["real"]),
+        helper.make_node("Relu", ["real"], ["positive"]),
+        helper.make_node("QuantizeLinear", ["positive", "s", "z"], ["y"]),
+    ]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    ends = [[helper.make_tensor_value_info(name, kind, [])] for name in "xy"]
+    constants = {"s": np.array(0.5, np.float32), "z": np.array(7, dtype)}
+    held = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    model = helper.make_model(
+        helper.make_graph(nodes, "scalars", *ends, held),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    with session.create(model.SerializeToString(), device="iree-cpu") as running:
+        made = [running.run([np.array(x, dtype)])[0].numpy() for x in (0, 9)]
+    assert [(array.shape, int(array)) for array in made] == [((), 7), ((), 9)]
