@@ -42,7 +42,11 @@ FTENSOR = Phase(
 LINALG = Phase(
     "linalg",
     "linalg, tensor and arith: what upstream's tools take",
-    ("ftensor-to-linalg",),
+    (
+        # Of the integers, which the level before has as the network has them: TOSA's starts there.
+        "ftensor-channels-last",
+        "ftensor-to-linalg",
+    ),
     verify_upstream,
 )
 
