@@ -157,7 +157,7 @@ def test_what_we_write_is_safe(network: str) -> None:
 
 
 HOSTILE: Sequence[tuple[str, str, str]] = [
-    (r"arith.minsi (%\S+), (%\S+) : i64", r"arith.maxsi \1, \2 : i64", "may lie outside"),
+    (r"arith.minsi (%\S+), (%\S+) : i32", r"arith.maxsi \1, \2 : i32", "may lie outside"),
     (r"arith.divsi (%\S+), (%\S+) : i64", r"arith.divsi \1, \1 : i64", "may be 0"),
     (r"func.func public @npu_\d", "func.func public @other", "is not one function of that name"),
     (r"func.return", "util.unfoldable_constant 1 : i32\n    func.return", "there is no operation"),
