@@ -8,7 +8,7 @@ small segment is tried in one PE's slices as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -168,11 +168,15 @@ class _Choice:
         likely += self._less_busy(function, once, least)
         if not _is_whole(work):
             likely += [Way(each.parts, each.parts) for each in likely]
-        for each in dict.fromkeys(likely):
-            if each.parts * size <= MAX_KERNELS:
-                cycles = _cycles(self._run(function, each))
-                if cycles < least:
-                    way, least = each, cycles
+        failed: set[int] = set()
+        for each in sorted(dict.fromkeys(likely), key=lambda each: each.parts):
+            if each.parts * size > MAX_KERNELS or _gains_less(each, failed, once):
+                continue
+            cycles = _cycles(self._run(function, each))
+            if cycles < least:
+                way, least = each, cycles
+            elif each.groups == 1:
+                failed.add(each.parts)
         found = _Found(replace(way, slices=self.slices), least, once)
         if is_part:
             self.known[work.images] = found
@@ -204,6 +208,25 @@ class _Choice:
         # What several images at once would need bands for, passes of one image need none for, or
         # smaller ones; and plans of bands of many images take minutes.
         return trial(copy, self.machine, bands=way.parts == work.images)
+
+
+def _gains_less(way: Way, failed: Set[int], once: Mapping[int, Run | None]) -> bool:
+    """Whether fewer passes have gained nothing, and these have no less for an engine to do.
+
+    What p passes hide behind each other is at most 1 - 1/p of what there is to hide, which grows
+    ever less with p, and what each begins with grows as p does: where two passes gain nothing, four
+    do not, unless what an engine does for an image gets less.
+
+    Args:
+        way: passes, planned together.
+        failed: numbers of passes that were tried, and gained nothing.
+        once: number of parts -> a run of one of them; None: does not fit.
+    """
+    run, whole = once.get(way.parts), once[1]
+    if way.groups > 1 or run is None or whole is None:
+        return False
+    fewer = any(way.parts % parts == 0 for parts in failed if parts < way.parts)
+    return fewer and run.busy * way.parts >= whole.busy
 
 
 def _primes(number: int) -> Iterator[int]:
