@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,45 +77,77 @@ def load_module(code: bytes, parameters: bytes, functions: Sequence[str]) -> lis
         FuriosaError: IREE's runtime is not installed.
         ExecutionFailure: it cannot load the module.
     """
-    try:
-        import iree.runtime as iree  # noqa: PLC0415  # an extra
-    except ImportError:
-        raise FuriosaError(
-            "IREE's runtime is not installed", hint="install furiosa-ir[iree]"
-        ) from None
-    runtime: Any = iree
-    try:
-        config = runtime.Config("local-sync")
-        instance = config.vm_instance
-        modules = [runtime.create_hal_module(instance, config.device)]
-        if parameters:
-            index = runtime.ParameterIndex()
-            # It keeps the memory that it is given.
-            handle = runtime.FileHandle.wrap_memory(parameters)
-            index.load_from_file_handle(handle, "safetensors")
-            provider = index.create_provider(scope=SCOPE)
-            modules.insert(0, runtime.create_io_parameters_module(instance, provider))
-        modules.append(runtime.VmModule.copy_buffer(instance, code))
-        context = runtime.SystemContext(vm_modules=modules, config=config)
-        found = [context.modules.module[name] for name in functions]
-    except (RuntimeError, ValueError, AttributeError, KeyError) as error:
-        raise ExecutionFailure(f"IREE cannot load {', '.join(functions)}: {error}") from error
-    lock = threading.Lock()
-    return [_runner(lock, name, f) for name, f in zip(functions, found, strict=True)]
+    module = _Module(code, parameters, functions)
+    return [partial(module.run, number) for number in range(len(functions))]
 
 
-def _runner(lock: threading.Lock, name: str, function: Callable[..., Any]) -> Run:
-    def run(given: Sequence[Array]) -> list[Array]:
-        with lock:
+class _Module:
+    """What `load_module` loads; also in the child of a fork, where other threads are gone."""
+
+    def __init__(self, code: bytes, parameters: bytes, functions: Sequence[str]) -> None:
+        self._code, self._parameters, self._names = code, parameters, functions
+        self._lock = threading.Lock()
+        self._functions: list[Callable[..., Any]] | None = self._loaded()
+        _MODULES.add(self)
+
+    def _loaded(self) -> list[Callable[..., Any]]:
+        try:
+            import iree.runtime as iree  # noqa: PLC0415  # an extra
+        except ImportError:
+            raise FuriosaError(
+                "IREE's runtime is not installed", hint="install furiosa-ir[iree]"
+            ) from None
+        runtime: Any = iree
+        try:
+            config = runtime.Config("local-sync")
+            instance = config.vm_instance
+            modules = [runtime.create_hal_module(instance, config.device)]
+            if self._parameters:
+                index = runtime.ParameterIndex()
+                # It keeps the memory that it is given.
+                handle = runtime.FileHandle.wrap_memory(self._parameters)
+                index.load_from_file_handle(handle, "safetensors")
+                provider = index.create_provider(scope=SCOPE)
+                modules.insert(0, runtime.create_io_parameters_module(instance, provider))
+            modules.append(runtime.VmModule.copy_buffer(instance, self._code))
+            context = runtime.SystemContext(vm_modules=modules, config=config)
+            return [context.modules.module[name] for name in self._names]
+        except (RuntimeError, ValueError, AttributeError, KeyError) as error:
+            names = ", ".join(self._names)
+            raise ExecutionFailure(f"IREE cannot load {names}: {error}") from error
+
+    def run(self, number: int, given: Sequence[Array]) -> list[Array]:
+        with self._lock:
+            if self._functions is None:
+                self._functions = self._loaded()
             try:
-                made: Any = function(*given)
+                made: Any = self._functions[number](*given)
             except (RuntimeError, ValueError) as error:
-                raise ExecutionFailure(f"IREE fails in {name}: {error}") from error
+                raise ExecutionFailure(f"IREE fails in {self._names[number]}: {error}") from error
             # Of one result, the array itself; of several, all of them.
             results: list[Any] = [*made] if isinstance(made, list | tuple) else [made]
             return [np.array(result.to_host()) for result in results]
 
-    return run
+    def renew_after_fork(self) -> None:
+        """Leaves behind what another thread was amidst: its lock would be held for ever."""
+        if self._lock.locked():
+            _LEFT_BEHIND.append(self._functions)
+            self._functions = None
+            self._lock = threading.Lock()
+
+
+_MODULES: weakref.WeakSet[_Module] = weakref.WeakSet()
+_LEFT_BEHIND: list[object] = []
+"""Contexts that were in use at a fork: destroying them in the child might hang."""
+
+
+def _renew_modules() -> None:
+    for module in _MODULES:
+        module.renew_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_modules)
 
 
 def _as_signed(array: Array) -> Array:
