@@ -129,7 +129,10 @@ class _Window:
     def of(cls, address: int, extent: Sequence[int], strides: Sequence[int]) -> _Window:
         """The longest runs that dimensions make."""
         run, outer = 1, list[tuple[int, int]]()
-        for stride, n in sorted(zip(strides, extent, strict=True)):
+        # Backwards they are the same bytes, from the other end.
+        pairs = list(zip(strides, extent, strict=True))
+        address += sum((n - 1) * stride for stride, n in pairs if stride < 0 < n)
+        for stride, n in sorted((abs(stride), n) for stride, n in pairs):
             if stride == run and not outer:
                 run *= n
             elif n == 0:

@@ -15,9 +15,16 @@ from furiosa_ir.backends.warboy.written import Ranges, Written
 SIZE = 1200
 
 EXTENT = st.integers(0, 4)
-ANY = st.tuples(
-    st.integers(0, 60), st.lists(st.tuples(EXTENT, st.sampled_from([0, 1, 2, 3, 4, 8, 12])))
-)
+STRIDE = st.sampled_from([0, 1, 2, 3, 4, 8, 12, -1, -3, -8])
+Axes = Sequence[tuple[int, int]]
+
+
+def from_its_first_byte(low: int, axes: Axes) -> tuple[int, Axes]:
+    """A window whose lowest byte is this one, as it is told: from where its strides lead away."""
+    return low + sum((n - 1) * -stride for n, stride in axes if stride < 0 < n), axes
+
+
+ANY = st.builds(from_its_first_byte, st.integers(0, 60), st.lists(st.tuples(EXTENT, STRIDE)))
 WHOLE = st.tuples(st.integers(0, 60), st.tuples(st.integers(0, 100), st.just(1)).map(lambda a: [a]))
 LINES = st.tuples(
     st.sampled_from([0, 32, 64, 128]),
@@ -27,7 +34,7 @@ LINES = st.tuples(
         st.tuples(st.sampled_from([32, 64]), st.just(1)),
     ),
 )
-Window = tuple[int, Sequence[tuple[int, int]]]
+Window = tuple[int, Axes]
 WINDOW = st.one_of(ANY.filter(lambda w: 0 < len(w[1]) < 4), WHOLE, LINES)
 
 
@@ -43,6 +50,14 @@ def test_beside_flags(least: int, steps: list[tuple[bool, Window]]) -> None:
             written.add(address, extent, strides)
         else:
             assert written.hold(address, extent, strides) == view.all()
+
+
+def test_what_lies_backwards_in_front_of_what_was_written() -> None:
+    """It reaches from unwritten bytes to written ones, and behind its first nothing is missing."""
+    written = Written(1024)
+    written.add(0, [192], [1])
+    assert written.hold(184, [4, 8], [-8, 1])
+    assert not written.hold(312, [4, 3, 2, 8], [-8, -32, -96, 1])
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 10), st.booleans()), max_size=40))
