@@ -79,6 +79,13 @@ CASES = {
         i8,
         {},
     ),
+    # i8 times i16 takes five times as long as bytes, which weights are but for a number.
+    "weights and a zero point, above bytes": window(
+        ConvOp, (bytes_of(1, 3, 4, 32), bytes_of(5, 1, 1, 32), None), weight_zp=-128, x_zp=9
+    ),
+    "weights and a zero point, below bytes": window(
+        ConvOp, (bytes_of(1, 3, 4, 16), bytes_of(5, 3, 3, 16), None), weight_zp=127, x_zp=-128
+    ),
     # With i64 in i32, products lose their upper half.
     "products of 62 bits": Case(
         RescaleOp,

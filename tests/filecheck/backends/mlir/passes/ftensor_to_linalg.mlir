@@ -38,6 +38,20 @@ func.func @npu_2(%x: tensor<4xi8>) -> tensor<4xi8> attributes {graph.placement =
   func.return %0 : tensor<4xi8>
 }
 
+// Weights less a zero point are bytes and a number, by which the sums of rows are multiplied.
+// CHECK-LABEL: @npu_3(
+// CHECK-NOT: xi16
+// CHECK: iterator_types = ["parallel", "parallel", "reduction"]
+// CHECK-SAME: tensor<2x16xi8>
+// CHECK: iterator_types = ["parallel", "reduction"]
+// CHECK-NOT: xi16
+// CHECK: func.return
+func.func @npu_3(%x: tensor<1x1x3x16xi8>) -> tensor<1x1x3x2xi32> attributes {graph.placement = "npu"} {
+  %w = ftensor.constant #graph.blob<i8 [2, 1, 1, 16] (120)> : tensor<2x1x1x16xi8>
+  %0 = ftensor.conv %x, %w {layout = "NHWC", weight_zp = -100} : tensor<1x1x3x2xi32>
+  func.return %0 : tensor<1x1x3x2xi32>
+}
+
 func.func @main() {
   func.return
 }
