@@ -1,8 +1,8 @@
 """Real factors as integer multipliers, and the table of a real function: exact arithmetic's tools.
 
 `QuantizeLinear` in exact arithmetic is round(v / scale) with ties to even, plus the zero point,
-clamped (ONNX QuantizeLinear; `shared/exact_onnx.py`). A 31-bit multiplier meets it but for one
-element in some millions, whose exact value lies within 2**-31 of a rounding boundary.
+clamped (ONNX QuantizeLinear; `shared/exact_onnx.py`). A 31-bit multiplier, chosen among the nearest
+(`multipliers`), meets it for every accumulator of 32 bits.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.dialects.graph.base import constant_of, quantization_of
 from furiosa_ir.dialects.quant import Quantization
 from furiosa_ir.dialects.quant.arithmetic import dequantize, quantize
+from furiosa_ir.lowering.exact.multipliers import rounding_multipliers
 from furiosa_ir.lowering.registry import Emitter
 from furiosa_ir.numerics import elementary
 from furiosa_ir.numerics.array import Array
@@ -98,7 +99,9 @@ def quantize_accumulator(
     """
     if target.storage == "i32":
         return acc
-    multiplier, shift = exact_multipliers(np.atleast_1d(scale) / target.scale)
+    real = np.atleast_1d(scale) / target.scale
+    multiplier, shift = exact_multipliers(real)
+    multiplier = rounding_multipliers(real, multiplier, shift, target)
     rank = emit.rank(acc)
     if axis is not None and multiplier.size > 1:
         factors = emit.along(multiplier, axis, rank), emit.along(shift, axis, rank)
