@@ -124,9 +124,10 @@ def constants_of(
         for digest, array in _tensors(data):
             table.add(StoredConstant(array, digest, refusal))
     except RecursionError:
-        raise ImportFailure("is not a sound safetensors file: it is nested too deeply") from None
+        cause = "it is nested too deeply"
+        raise ImportFailure(f"is not a sound safetensors file: {cause}", file=file) from None
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ImportFailure(f"is not a sound safetensors file: {error}") from None
+        raise ImportFailure(f"is not a sound safetensors file: {error}", file=file) from None
     return table
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from furiosa_ir.backends.mlir.dialect import SCOPE
 from furiosa_ir.backends.mlir.native_code import native_code
 from furiosa_ir.backends.mlir.segment import MlirSegment
+from furiosa_ir.backends.mlir.text_safety import check_parameters
 from furiosa_ir.errors import ExecutionFailure, FuriosaError
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import Program
@@ -57,6 +58,8 @@ class NativeExecutor:
 
 def _function(segment: MlirSegment) -> Run:
     parameters = bytes(segment.parameters) if segment.globals_ else b""
+    if parameters:
+        check_parameters(segment)  # also where the text is in the cache
     (run,) = load_module(native_code(segment), parameters, [segment.name])
     return run
 
@@ -79,6 +82,10 @@ def load_module(code: bytes, parameters: bytes, functions: Sequence[str]) -> lis
     """
     module = _Module(code, parameters, functions)
     return [partial(module.run, number) for number in range(len(functions))]
+
+
+_FAILURES = (RuntimeError, ValueError, LookupError, TypeError, MemoryError)
+"""What IREE raises, which gives some of its states as exceptions of their own."""
 
 
 class _Module:
@@ -112,7 +119,7 @@ class _Module:
             modules.append(runtime.VmModule.copy_buffer(instance, self._code))
             context = runtime.SystemContext(vm_modules=modules, config=config)
             return [context.modules.module[name] for name in self._names]
-        except (RuntimeError, ValueError, AttributeError, KeyError) as error:
+        except (*_FAILURES, AttributeError) as error:
             names = ", ".join(self._names)
             raise ExecutionFailure(f"IREE cannot load {names}: {error}") from error
 
@@ -122,7 +129,7 @@ class _Module:
                 self._functions = self._loaded()
             try:
                 made: Any = self._functions[number](*given)
-            except (RuntimeError, ValueError) as error:
+            except _FAILURES as error:
                 raise ExecutionFailure(f"IREE fails in {self._names[number]}: {error}") from error
             # Of one result, the array itself; of several, all of them.
             results: list[Any] = [*made] if isinstance(made, list | tuple) else [made]

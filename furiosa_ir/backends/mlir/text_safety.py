@@ -35,6 +35,7 @@ from furiosa_ir.backends.mlir.multiplications import loop_extents
 from furiosa_ir.backends.mlir.segment import MlirSegment
 from furiosa_ir.errors import FormatFailure
 from furiosa_ir.ir.constant_file import constants_of
+from furiosa_ir.ir.constants import ConstantTable
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.ir.text import parse_module
 
@@ -72,8 +73,8 @@ def check_text(segment: MlirSegment) -> ModuleOp:
     Raises:
         FuriosaError: it does not parse or verify, or it is no text that we write.
     """
-    table = constants_of(memoryview(segment.parameters))
-    module = parse_module(segment.text, table)
+    table = check_parameters(segment)
+    module = parse_module(segment.text, table, name=f"<{segment.name}>")
     check_operations(module, segment.name)
     functions = [op for op in module.ops if isinstance(op, FuncOp)]
     if [f.sym_name.data for f in functions] != [segment.name]:
@@ -85,6 +86,16 @@ def check_text(segment: MlirSegment) -> ModuleOp:
     ):
         raise FormatFailure(f"the text of {segment.name} takes or gives other tensors than it says")
     return module
+
+
+def check_parameters(segment: MlirSegment) -> ConstantTable:
+    """The constants beside a segment's text, whose elements lie where the file says.
+
+    Raises:
+        FuriosaError: some do not.
+    """
+    file = f"the constants of {segment.name}"
+    return constants_of(memoryview(segment.parameters), file=file)
 
 
 def check_operations(module: ModuleOp, name: str) -> None:

@@ -20,10 +20,12 @@ from furiosa.runtime import session
 from furiosa.runtime.errors import NativeException
 from furiosa_ir.backends import read_program
 from furiosa_ir.backends.mlir.archive import MAGIC, write_program
+from furiosa_ir.backends.mlir.executor import NativeExecutor, load_module
+from furiosa_ir.backends.mlir.native_code import native_code
 from furiosa_ir.backends.mlir.segment import MlirSegment
 from furiosa_ir.backends.mlir.text_safety import check_text
 from furiosa_ir.compiler import compile_model
-from furiosa_ir.errors import FormatFailure, FuriosaError
+from furiosa_ir.errors import ExecutionFailure, FormatFailure, FuriosaError
 from furiosa_ir.ir.constants import INLINE_ELEMENTS
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import Binding
@@ -240,3 +242,17 @@ def test_scalars(dtype: str) -> None:
     with session.create(model.SerializeToString(), device="iree-cpu") as running:
         made = [running.run([np.array(x, dtype)])[0].numpy() for x in (0, 9)]
     assert [(array.shape, int(array)) for array in made] == [((), 7), ((), 9)]
+
+
+def test_constants_beside_text_that_is_in_the_cache_are_looked_at() -> None:
+    segment = segment_of("digits_int8.tflite")
+    code = native_code(segment)
+    cut = bytes(segment.parameters)[:100]
+    program = read_program(program_of("digits_int8.tflite"))
+    segments = tuple(
+        replace(s, parameters=cut) if isinstance(s, MlirSegment) else s for s in program.segments
+    )
+    with pytest.raises(FuriosaError, match=r"the constants of npu_\d: is not a sound safetensors"):
+        NativeExecutor(replace(program, segments=segments))
+    with pytest.raises(ExecutionFailure, match="IREE cannot load npu"):
+        load_module(code, cut, [segment.name])
