@@ -51,13 +51,23 @@ def from_json(text: str | bytes, records: Sequence[type] = ()) -> Program:
     from furiosa_ir.program_rules import check_program  # noqa: PLC0415
 
     try:
-        program = _Reader((*_RECORDS, *records)).read(Program, json.loads(text), "the program")
+        program = _Reader((*_RECORDS, *records)).read(Program, _loaded(text), "the program")
         check_program(program)
     except (ValueError, RecursionError) as error:
         raise FormatFailure(f"it is no JSON of a program: {error}") from error
     except VerificationFailure as failure:
         raise FormatFailure(failure.message, hint=failure.hint) from None
     return program
+
+
+def _loaded(text: str | bytes) -> object:
+    """What JSON has; ValueError also if halves of a character are in it, which no text can hold."""
+    # Of bytes, json would take such halves, and other encodings than UTF-8.
+    text = text if isinstance(text, str) else text.decode()
+    found: object = json.loads(text)
+    if "\\ud" in text.lower():  # escaped
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
 
 
 def _plain(value: Any) -> object:

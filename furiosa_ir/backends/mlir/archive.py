@@ -146,7 +146,8 @@ def read_head(data: bytes | memoryview, _checksum: int, magic: bytes = MAGIC) ->
     """
     content = bytes(data)
     try:
-        target, source_hash = json.loads(_read(_archive(content, magic), _HEAD, content))
+        target, source_hash = json.loads(_read(_archive(content, magic), _HEAD, content).decode())
+        f"{target}{source_hash}".encode()  # half a character is no text
     except (ValueError, TypeError, RecursionError) as error:
         raise FormatFailure(f"its head cannot be read: {error}") from error
     if not isinstance(target, str) or not isinstance(source_hash, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import zipfile
@@ -19,7 +20,7 @@ from onnx import helper, numpy_helper
 from furiosa.runtime import session
 from furiosa.runtime.errors import NativeException
 from furiosa_ir.backends import read_program
-from furiosa_ir.backends.mlir.archive import MAGIC, write_program
+from furiosa_ir.backends.mlir.archive import MAGIC, read_head, write_program
 from furiosa_ir.backends.mlir.executor import NativeExecutor, load_module
 from furiosa_ir.backends.mlir.native_code import native_code
 from furiosa_ir.backends.mlir.segment import MlirSegment
@@ -256,3 +257,18 @@ def test_constants_beside_text_that_is_in_the_cache_are_looked_at() -> None:
         NativeExecutor(replace(program, segments=segments))
     with pytest.raises(ExecutionFailure, match="IREE cannot load npu"):
         load_module(code, cut, [segment.name])
+
+
+@pytest.mark.parametrize("half", [b"\\ud800", "\ud800".encode("utf-8", "surrogatepass")])
+def test_half_a_character_is_no_text(half: bytes) -> None:
+    whole, changed = program_of("digits_int8.tflite"), io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(whole)) as given,
+        zipfile.ZipFile(changed, "w") as archive,
+    ):
+        for name in given.namelist():
+            archive.writestr(name, given.read(name).replace(b'"mlir"', b'"' + half + b'"'))
+    with pytest.raises(FormatFailure, match="it is no JSON of a program: 'utf-8' codec"):
+        read_program(MAGIC + changed.getvalue())
+    with pytest.raises(FormatFailure, match="its head cannot be read: 'utf-8' codec"):
+        read_head(MAGIC + changed.getvalue(), 0)
