@@ -84,7 +84,7 @@ def here() -> dict[str, str]:
 
 
 @pytest.mark.filterwarnings("ignore::ImportWarning")
-@pytest.mark.parametrize("where", ELSEWHERE)
+@pytest.mark.parametrize("where", mostly_slow(ELSEWHERE, "another place", "an old processor"))
 def test_programs_are_the_same_elsewhere(here: dict[str, str], where: str, tmp_path: Path) -> None:
     variables, arguments = ELSEWHERE[where]
     done = subprocess.run(

@@ -107,6 +107,7 @@ def test_no_such_device():
         backend.prepare(difference(), "CUDA")
 
 
+@pytest.mark.slow
 def test_onnx_s_own_runner():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # onnx computes its cases, with overflows

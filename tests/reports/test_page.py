@@ -427,6 +427,7 @@ def long_profile(profile: Profile, times: int) -> Profile:
     )
 
 
+@pytest.mark.slow
 def test_two_thousand_layers_are_smooth(
     browser: Any, tmp_path: Path, branching_program: Program
 ) -> None:
