@@ -11,15 +11,18 @@ safetensors file beside it has them under that name, which IREE reads as it is
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self
+from typing import ClassVar, Self
 
 from typing_extensions import override
 from xdsl.dialects.builtin import StringAttr, SymbolNameConstraint, SymbolRefAttr, TensorType
 from xdsl.ir import Attribute, Data, Dialect
 from xdsl.irdl import (
     IRDLOperation,
+    VarConstraint,
+    base,
     irdl_attr_definition,
     irdl_op_definition,
+    operand_def,
     opt_prop_def,
     prop_def,
     result_def,
@@ -156,5 +159,19 @@ class GlobalLoadOp(IRDLOperation):
     assembly_format = "$global attr-dict `:` type($result)"
 
 
+@irdl_op_definition
+class OptimizationBarrierOp(IRDLOperation):
+    """A tensor, which is made before anything is done with it: nothing is fused across."""
+
+    name = "util.optimization_barrier"
+
+    T: ClassVar = VarConstraint("T", base(TensorType))
+
+    x = operand_def(T)
+    result = result_def(T)
+
+    assembly_format = "$x attr-dict `:` type($x)"
+
+
 Flow = Dialect("flow", [], [ParameterAttr])
-Util = Dialect("util", [GlobalOp, GlobalLoadOp], [])
+Util = Dialect("util", [GlobalOp, GlobalLoadOp, OptimizationBarrierOp], [])

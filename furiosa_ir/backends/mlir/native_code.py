@@ -11,6 +11,7 @@ import logging
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -28,12 +29,14 @@ from furiosa_ir.spans import span
 
 _LOG = logging.getLogger(__name__)
 
+_TILING = "--iree-opt-data-tiling"
+
 FLAGS = (
     "--iree-hal-target-device=local",
     "--iree-hal-local-target-device-backends=llvm-cpu",
     "--iree-llvmcpu-target-cpu=host",
     "--iree-opt-level=O3",
-    "--iree-opt-data-tiling",
+    _TILING,
     "--iree-llvmcpu-enable-ukernels=all",
 )
 """Of iree-compile. Never `--iree-input-demote-i64-to-i32`: products take 64 bits."""
@@ -90,21 +93,34 @@ def compile_text(text: str, name: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="furiosa-iree-") as folder:
         source, made = Path(folder, "module.mlir"), Path(folder, "module.vmfb")
         source.write_text(text, encoding="utf-8")
-        # Flags that the environment adds would be in no key.
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("IREE_")}
-        done = subprocess.run(  # noqa: S603  # the tool of the installed package
-            [tool, str(source), "-o", str(made), *FLAGS],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=environment,
-            check=False,
-        )
+        done = _run(tool, source, made, FLAGS)
+        if done.returncode and _UNTILED in done.stderr:
+            _LOG.warning("%s: IREE cannot tile its products, and compiles them without", name)
+            done = _run(tool, source, made, tuple(f for f in FLAGS if f != _TILING))
         if done.returncode or not made.is_file():
             lines = [line for line in done.stderr.splitlines() if "error:" in line]
             cause = (lines or done.stderr.splitlines() or ["it says nothing"])[0]
             raise CompilationFailure(f"iree-compile refuses {name}: {cause.strip()}")
         return made.read_bytes()
+
+
+_UNTILED = "large vector sizes"
+"""What IREE 3.13 says of products of matrices that are read in several ways at once."""
+
+
+def _run(
+    tool: str, source: Path, made: Path, flags: Sequence[str]
+) -> subprocess.CompletedProcess[str]:
+    # Flags that the environment adds would be in no key.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("IREE_")}
+    return subprocess.run(  # noqa: S603  # the tool of the installed package
+        [tool, str(source), "-o", str(made), *flags],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=environment,
+        check=False,
+    )
 
 
 @cache

@@ -83,6 +83,10 @@ class SegmentEmitter:
         """The elements of an `ftensor` value that is a constant; else None."""
         return self._arrays.get(value)
 
+    def finished(self, op: TensorOp, value: SSAValue) -> SSAValue:
+        """What stands for an operation's result, of what its lowering has made."""
+        return value
+
     def returned(self, values: Sequence[SSAValue]) -> Sequence[SSAValue]:
         """Values as a function may return them."""
         return values
@@ -147,7 +151,7 @@ class Conversion(Generic[E]):
             try:
                 if lowering is None:
                     raise self._missing(op)
-                result = lowering(op, emit)
+                result = emit.finished(op, lowering(op, emit))
             except FuriosaError as error:
                 raise error.at(layer=layer_name(op)) from None
             result.name_hint = result.name_hint or op.results[0].name_hint

@@ -30,7 +30,7 @@ from xdsl.ir.affine import (
     AffineExpr,
 )
 
-from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp
+from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp, OptimizationBarrierOp
 from furiosa_ir.backends.mlir.multiplications import loop_extents
 from furiosa_ir.backends.mlir.segment import MlirSegment
 from furiosa_ir.errors import FormatFailure
@@ -51,7 +51,14 @@ _WITHIN: dict[type[Operation], frozenset[type[Operation]]] = {
     ModuleOp: frozenset([FuncOp, GlobalOp]),
     FuncOp: frozenset(
         [
-            *(GlobalLoadOp, arith.ConstantOp, linalg.GenericOp, linalg.FillOp, ReturnOp),
+            *(
+                GlobalLoadOp,
+                OptimizationBarrierOp,
+                arith.ConstantOp,
+                linalg.GenericOp,
+                linalg.FillOp,
+                ReturnOp,
+            ),
             *(tensor.EmptyOp, tensor.PadOp, tensor.ConcatOp),
             *(tensor.ExtractSliceOp, tensor.InsertSliceOp),
             *(tensor.CollapseShapeOp, tensor.ExpandShapeOp),

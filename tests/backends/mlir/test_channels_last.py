@@ -40,7 +40,7 @@ from furiosa_ir.ir.context import make_context
 from furiosa_ir.ir.segments import PLACEMENT
 from furiosa_ir.ir.shaped_operation import shape_of, tensor_type
 from furiosa_ir.ir.verifier import verify_module
-from tests.backends.mlir.native_functions import defined_results
+from tests.backends.mlir.native_functions import NativeFunctions, defined_results
 
 RNG = np.random.default_rng(0)
 SHAPE = (2, 6, 9, 7)
@@ -214,3 +214,27 @@ def test_a_network_without_windows_stays() -> None:
     x = network.block.args[0]
     made = network.emit(SubOp, [x, network.constant(6, 1, 1)], i32)
     assert turned(network, made) == {"constant": 1, "sub": 1}
+
+
+@pytest.mark.parametrize("reader", ["padded", "gathered"])
+def test_what_is_moved_and_read_elsewhere_is_made_first(reader: str) -> None:
+    """IREE 3.13 refuses to unpack a product of matrices to both ("large vector sizes")."""
+    pytest.importorskip("iree.compiler", reason="the extra `iree` is not installed")
+    network = Network()
+    network.block = Block(arg_types=[tensor_type(i8, (1, 64, 80, 80))])
+    straight = {"layout": "NCHW", "strides": [1, 1], "pads": [0] * 4, "dilations": [1, 1]}
+    weight = network.constant(64, 1, 1, 64)
+    product = network.emit(ConvOp, [network.block.args[0], weight, None], i32, **straight)
+    image = network.rescaled(product)
+    moved = (
+        network.emit(PadOp, [image], i8, pads=[0, 0, 1, 1, 0, 0, 1, 1], value=3)
+        if reader == "padded"
+        else network.emit(GatherOp, [image], i8, axis=2, indices=[i // 2 for i in range(160)])
+    )
+    function = network.function(moved, network.emit(ConcatOp, [[image, image]], i8, axis=1))
+    ChannelsLast().apply(make_context(), ModuleOp([function]))
+    function.detach()
+    function.attributes.clear()
+    native = NativeFunctions()
+    native.add(function, [RNG.integers(-128, 128, (1, 64, 80, 80)).astype(np.int8)])
+    assert native.differing() == []

@@ -30,12 +30,13 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.irdl import IRDLOperation
 
-from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp, type_of
+from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp, OptimizationBarrierOp, type_of
 from furiosa_ir.backends.mlir.lowering.elements import Elements, number_attribute
 from furiosa_ir.backends.mlir.segment_conversion import SegmentEmitter
-from furiosa_ir.dialects.ftensor.base import i48
+from furiosa_ir.dialects.ftensor.base import TensorOp, i48
+from furiosa_ir.dialects.ftensor.movement import GatherOp, InterpolateOp
 from furiosa_ir.ir.constants import INLINE_ELEMENTS, Constant
-from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, element_of, shape_of, tensor_type
+from furiosa_ir.ir.shaped_operation import AnyTensor, Shape, element_of, ints, shape_of, tensor_type
 from furiosa_ir.numerics.array import Array
 
 Body = Callable[[Elements, Sequence[SSAValue]], SSAValue]
@@ -103,6 +104,18 @@ class Emitter(SegmentEmitter):
         """What an `ftensor` value has become; of a constant its elements, which are none yet."""
         known = self.array(value)
         return self.operand(value) if known is None else known
+
+    @override
+    def finished(self, op: TensorOp, value: SSAValue) -> SSAValue:
+        """A value that is padded or gathered from, and read by others as well, is made first.
+
+        IREE 3.13 makes both at once, and refuses that where it is the product of matrices that it
+        has tiled ("large vector sizes").
+        """
+        users = [use.operation for use in op.results[0].uses]
+        if len(users) < 2 or not any(_is_moved(user) for user in users):
+            return value
+        return self.made(OptimizationBarrierOp.create(operands=[value], result_types=[value.type]))
 
     @override
     def constant(self, array: Array) -> SSAValue:
@@ -271,6 +284,13 @@ class Emitter(SegmentEmitter):
 
 
 _DIMENSIONS = [AffineExpr.dimension(i) for i in range(64)]
+
+
+def _is_moved(user: Operation) -> bool:
+    """Whether an operation puts something around what it reads, or takes it in another order."""
+    pads = user.properties.get("pads")
+    is_padded = pads is not None and any(ints(cast("DenseArrayBase", pads)))
+    return is_padded or isinstance(user, GatherOp | InterpolateOp)
 
 
 def dimensions(count: int, start: int = 0) -> list[AffineExpr]:

@@ -8,7 +8,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import FunctionType, ModuleOp
 from xdsl.dialects.func import CallOp, FuncOp
 
-from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp
+from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp, OptimizationBarrierOp
 from furiosa_ir.errors import CompilationFailure
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.value_tracking import note_replaced
@@ -40,6 +40,12 @@ class LinalgParametersToArguments(Pass):
             if not isinstance(function, FuncOp):
                 continue
             loads = [load for load in function.walk() if isinstance(load, GlobalLoadOp)]
+            for barrier in list(function.walk()):
+                if isinstance(barrier, OptimizationBarrierOp):  # IREE's, too
+                    note_replaced(barrier.result, barrier.x)
+                    barrier.result.replace_all_uses_with(barrier.x)
+                    barrier.detach()
+                    barrier.erase()
             if loads and function.sym_name.data in called:
                 raise CompilationFailure(
                     f"'{self.name}': @{function.sym_name.data} is called, with what it takes now",
