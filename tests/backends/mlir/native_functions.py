@@ -22,7 +22,8 @@ from furiosa_ir.backends.mlir.text_safety import check_operations
 from furiosa_ir.backends.mlir.upstream_module import loaded_globals, parameters_of
 from furiosa_ir.backends.mlir.upstream_text import module_text
 from furiosa_ir.dialects.ftensor import ConstantOp, TensorOp
-from furiosa_ir.ir.constant_file import constant_chunks
+from furiosa_ir.ir.constant_file import constant_chunks, constants_of
+from furiosa_ir.ir.text import parse_module
 from furiosa_ir.numerics.array import Array
 
 
@@ -104,11 +105,12 @@ class NativeFunctions:
             FormatFailure: a lowering makes what is not safe in vectors of native code.
         """
         upstream = self.module
-        check_operations(upstream, "the functions")
         functions = [op for op in upstream.ops if isinstance(op, FuncOp)]
         globals_ = loaded_globals(upstream, functions)
-        code = compile_text(module_text(globals_, functions), "the functions")
+        text = module_text(globals_, functions)
         held = b"".join(constant_chunks(parameters_of(globals_)))
+        check_operations(parse_module(text, constants_of(memoryview(held))), "the functions")
+        code = compile_text(text, "the functions")
         names = [f.sym_name.data for f in self._functions]
         loaded = load_module(code, held if globals_ else b"", names)
         found: list[int] = []
