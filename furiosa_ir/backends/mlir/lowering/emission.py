@@ -228,6 +228,9 @@ class Emitter(SegmentEmitter):
 
     def _reshaped(self, value: SSAValue, given: Shape, shape: Shape) -> SSAValue:
         element_type = element_of(value)
+        if not given:
+            # Upstream expands what has no dimensions as well; xDSL, which reads files, refuses it.
+            return self.elementwise([value], shape, element_type, lambda _, elements: elements[0])
         groups = grouping(given, shape)
         if groups is not None:
             return self._collapse(value, shape, element_type, groups)
