@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from furiosa_ir import host_kernels, plugins
-from furiosa_ir.ir.passes import PASSES
 from tests import without_cache  # noqa: F401
 from tests.draws import draws
 
@@ -97,16 +96,9 @@ def _own_plugins() -> Iterator[None]:
     before = [getattr(module, name) for module, name in kept]
     for (module, name), known in zip(kept, before, strict=True):
         setattr(module, name, type(known)())  # test modules register operators, too
-    declared = dict(PASSES)
     yield
     for (module, name), known in zip(kept, before, strict=True):
         setattr(module, name, known)
-    # A pass without its plug-in would be a script's: who names it then has no cache.
-    for name in [n for n, made in PASSES.items() if not plugins.is_ours(made)]:
-        if name in declared:
-            PASSES[name] = declared[name]
-        else:
-            del PASSES[name]
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,9 @@ def _settle(
     is_dead = ~steps.any(axis=None if scales.size == 1 else others)
     largest = np.abs(bias).max(initial=0.0) if scales.size == 1 else np.abs(bias)
     needed = largest.astype(np.float64) / (float(unit.reshape(())) * _STEPS)
+    given = numpy_helper.to_array(held[of_bias.input[1]])
+    if not (np.isfinite(scales).all() and np.isfinite(given).all()):
+        return  # an error of its own
     # What float32 holds only as a denormal number, or not at all, is as good as 0.
     is_meant = is_dead & (needed > np.finfo(np.float32).tiny) & (needed < scales)
     if not is_meant.any():

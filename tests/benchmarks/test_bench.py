@@ -127,6 +127,7 @@ def test_what_makes_no_sense_is_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_a_quick_run_without_the_corpus(tmp_path: Path) -> None:
     output = tmp_path / "out"
     parts = "compile,simulate,schedule,published,scale"

@@ -73,6 +73,8 @@ def batches_of(name: str) -> tuple[int, ...]:
 
 
 LARGEST = (
+    "mbv2_100_224_ptq_int8",
+    "deeplabv3_mbv2_dm05_pascal_u8",
     "resnet50_v15_qdq_int8",
     "ssd_mobilenet_v1_qdq_int8",
     "yolov5n_640_qdq_int8",
@@ -86,8 +88,6 @@ LARGEST = (
 @pytest.mark.parametrize(
     "name",
     [
-        "mbv2_100_224_ptq_int8",
-        "deeplabv3_mbv2_dm05_pascal_u8",
         "mobilenet_v2_qdq_int8",
         *(pytest.param(name, marks=pytest.mark.weekly) for name in LARGEST),
     ],

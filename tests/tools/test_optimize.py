@@ -194,6 +194,7 @@ def test_a_backend_without_a_search_says_so(tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_the_best_batch_is_looked_for_without_it(tmp_path: Path):
     options = ("--auto-batch-size", "--optimize", "search=1", "--jobs", 1)
     result = compiled(tmp_path / "a.enf", *options)

@@ -58,15 +58,13 @@ def rounding_multipliers(
     chosen, shift = multiplier.astype(np.int64), shift.astype(np.int64)
     want = quantize(sums * real[channels] * target.scale, target)
     wrong = _wrong(chosen, shift, channels, sums, want, target)
-    kept = np.isin(channels, wrong)
+    kept = wrong[channels]
     channels, sums, want = channels[kept], sums[kept], want[kept]
-    for step in _STEPS if wrong.size else ():
-        tried = chosen.copy()
-        tried[wrong] = multiplier[wrong].astype(np.int64) + step
-        still = _wrong(tried, shift, channels, sums, want, target)
-        is_right = ~np.isin(wrong, still) & (tried[wrong] < 1 << 31)
-        chosen[wrong[is_right]] = tried[wrong[is_right]]
-        wrong = wrong[~is_right]
+    for step in _STEPS if wrong.any() else ():
+        tried = np.where(wrong, multiplier.astype(np.int64) + step, chosen)
+        still = _wrong(tried, shift, channels, sums, want, target) | (tried >= 1 << 31)
+        chosen = np.where(still, chosen, tried)
+        wrong &= still
     return chosen.astype(np.int32)
 
 
@@ -78,7 +76,7 @@ def _wrong(
     want: Array,
     target: Quantization,
 ) -> Array:
-    """The channels of which a sum is rounded to something else than is wanted."""
+    """Of each channel whether a sum is rounded to something else than is wanted."""
     got = rescale(
         sums,
         multiplier[channels],
@@ -87,7 +85,9 @@ def _wrong(
         rounding="near_even",
         dtype=target.dtype,
     )
-    return np.unique(channels[got != want])
+    wrong = np.zeros(multiplier.shape, np.bool_)
+    wrong[channels[got != want]] = True
+    return wrong
 
 
 def _near_boundaries(real: Array, reach: int) -> tuple[Array, Array]:
