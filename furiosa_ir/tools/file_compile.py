@@ -20,6 +20,7 @@ from furiosa_ir.tools.reproducer_options import NO_REPRODUCTION, Reproduction, r
 from furiosa_ir.tools.search_options import Search, without_search
 
 if TYPE_CHECKING:
+    from furiosa_ir.batch_search import Comparison
     from furiosa_ir.driver import CompileResult
     from furiosa_ir.ir.pipeline import Instrumentation
     from furiosa_ir.program import Program
@@ -79,12 +80,8 @@ class FileCompile:
         options = (self.instruments, self.verbose, self.verify_each, self.search)
         return any(map(bool, options)) or self.reproduction.output is not None
 
-    def choose_batch(self) -> Program | None:
-        """Settles the best batch size, where that is asked for: a row on stderr for each.
-
-        Returns:
-            its program, if it was compiled and nothing of that is to be seen.
-        """
+    def choose_batch(self) -> Comparison | None:
+        """Settles the best batch size: a row on stderr for each. None if nobody asks for it."""
         if self.inputs.batch_size != AUTO:
             return None
         from furiosa_ir.batch_search import compared_batches
@@ -114,7 +111,7 @@ class FileCompile:
         self.take_batch(comparison.rows, comparison.best)
         if not self.quiet and comparison.rows:
             print_end(comparison.rows, comparison.best, comparison.obstacle)
-        return None if self.is_watched else comparison.take_best()
+        return comparison
 
     def take_batch(self, rows: tuple[BatchFigures, ...], size: int) -> None:
         """Goes on with the best batch size, which comparisons or the cache tell.
@@ -170,7 +167,8 @@ class FileCompile:
         """
         from furiosa_ir.backends import write_program
 
-        program = self.choose_batch()
+        comparison = self.choose_batch()
+        program = None if comparison is None or self.is_watched else comparison.take_best()
         with self._recorded():
             if program is None:
                 program = self._compiled()
