@@ -94,7 +94,7 @@ def _settle(
         exact = np.rint(bias.astype(np.float64) / bias_scales)
     new = np.where(is_meant, exact, stored).astype(np.int32)
     _dequantized_anew(quantized, node, 1, of_weight, {1: made})
-    _dequantized_anew(quantized, node, 2, of_bias, {0: new, 1: bias_scales.astype(np.float32)})
+    _dequantized_anew(quantized, node, 2, of_bias, {0: new, 1: bias_scales})
 
 
 def _axis(node: onnx.NodeProto) -> int:
@@ -120,7 +120,7 @@ def _dequantized_anew(
         quantized.graph.initializer.append(
             numpy_helper.from_array(np.ascontiguousarray(elements), made.input[index])
         )
-    place = next(i for i, n in enumerate(quantized.graph.node) if n is node or n == node)
+    place = next(i for i, n in enumerate(quantized.graph.node) if n == node)
     quantized.graph.node.insert(place, made)
     quantized.graph.node[place + 1].input[at] = result
     _drop_unused(quantized, old)

@@ -1,9 +1,10 @@
-"""Multipliers of 31 bits with which every accumulator is rounded as in exact arithmetic.
+"""Multipliers of 31 bits with which accumulators below 2**27 are rounded as in exact arithmetic.
 
 The nearest multiplier of a factor is off by up to 2**-32 of it. Where a product lies as close to
 half a step, or to where it counts as a tie, that rounds one accumulator in some millions to the
 other side: one channel in 250 of SSD-ResNet34 has such an accumulator. Among the multipliers beside
-the nearest one there is one that does not.
+the nearest one there is one that does not, but for one factor in 25,000. Beyond 2**27 several
+accumulators are near each boundary, and only the nearest is looked at.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def rounding_multipliers(
         target: of the result, per-tensor.
 
     Returns:
-        multipliers [n], i32: of those in reach the first with which an accumulator of 32 bits gives
-        what `quantize` makes of its product with the factor; the nearest where none is.
+        multipliers [n], i32: of those in reach the first with which each accumulator below 2**27
+        gives what `quantize` makes of its product with the factor; the nearest where none is.
     """
     low, high = target.storage_range
     reach = max(high - target.zero_point, target.zero_point - low)

@@ -2,7 +2,7 @@
 
 `QuantizeLinear` in exact arithmetic is round(v / scale) with ties to even, plus the zero point,
 clamped (ONNX QuantizeLinear; `shared/exact_onnx.py`). A 31-bit multiplier, chosen among the nearest
-(`multipliers`), meets it for every accumulator of 32 bits.
+(`multipliers`), meets it for accumulators below 2**27, but for one factor in 25,000.
 """
 
 from __future__ import annotations
