@@ -109,8 +109,20 @@ def cluster(folder: Path) -> Iterator[LocalCluster]:
 
 @pytest.fixture
 def scheduler(cluster: LocalCluster) -> str:
-    """The address of a cluster whose workers are there."""
-    cluster.wait_for_workers(2, timeout=240)
+    """The address of a cluster whose workers are there.
+
+    A nanny whose worker was killed begins it anew, or gives up if that takes long: then the cluster
+    has one worker fewer, until it is asked for two again.
+    """
+    end = time.monotonic() + 240
+    while True:
+        try:
+            cluster.wait_for_workers(2, timeout=5)
+            break
+        except TimeoutError:
+            if time.monotonic() > end:
+                raise
+            cluster.scale(2)
     return cluster.scheduler_address
 
 
