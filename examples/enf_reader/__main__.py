@@ -4,7 +4,6 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from examples.enf_reader.executor import Session
 from examples.enf_reader.reader import PAGE, Refused
 
 
-def _text(x: Any) -> str:
+def _text(x: object) -> str:
     if isinstance(x, SimpleNamespace):
         return f"({' '.join(f'{name}={_text(value)}' for name, value in vars(x).items())})"
     return f"[{' '.join(map(_text, x))}]" if isinstance(x, list | tuple) else str(x)

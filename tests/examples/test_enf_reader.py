@@ -6,6 +6,7 @@ import io
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -201,6 +202,46 @@ def test_a_host_segment_goes_to_the_caller() -> None:
     np.testing.assert_array_equal(copied, x)
     with pytest.raises(NotImplementedError, match="host_1"):
         executor.Session(write_program(program)).run([x])
+
+
+@pytest.mark.parametrize("name", ["quantize", "dequantize"])
+@pytest.mark.parametrize(
+    ("reads", "makes"),
+    [
+        ([], [1]),
+        ([0], []),
+        ([0, 0], [1]),
+        ([0], [1, 1]),
+        ([0], [2]),  # of another shape
+        ([0], [3]),  # without a scale
+        ([0], [4]),  # of more bytes
+        ([0], [0]),
+        ([1], [1]),
+    ],
+)
+def test_what_is_not_simple_goes_to_the_caller(
+    name: str, reads: list[int], makes: list[int]
+) -> None:
+    """Section 11: one input and one output of a shape, float32 and bytes with a scale."""
+    kinds = [
+        ("float32", (2, 3), 0.0),
+        ("int8", (2, 3), 0.5),
+        ("int8", (3, 2), 0.5),
+        ("uint8", (2, 3), 0.0),
+        ("int32", (2, 3), 0.5),
+    ]
+    session = object.__new__(executor.Session)
+    session._host = None
+    session.program = SimpleNamespace(
+        tensors=[SimpleNamespace(dtype=d, shape=s, scale=c, zero_point=0) for d, s, c in kinds]
+    )
+    if name == "dequantize":
+        reads, makes = makes, reads
+    segment = SimpleNamespace(
+        name="host_1", operators=[SimpleNamespace(operator=name)], reads=reads, makes=makes
+    )
+    with pytest.raises(NotImplementedError, match="host_1"):
+        session._on_host(segment, [np.zeros(kinds[t][1], kinds[t][0]) for t in reads])
 
 
 @pytest.mark.parametrize("entry", MANIFEST, ids=lambda entry: entry["name"])

@@ -17,6 +17,7 @@ from tests.fuzz.mutators import (
     mutate_cache,
     mutate_enf,
     mutate_ir,
+    mutate_mlirz,
     mutate_onnx,
     mutate_reproducer,
     mutate_tflite,
@@ -91,6 +92,21 @@ def _enf(data: bytes) -> None:
         pass
 
 
+def _mlirz(data: bytes) -> None:
+    """A program in upstream's dialects, up to the text that native code would be made of."""
+    from furiosa_ir.backends.mlir.archive import disassemble, read_head, read_program
+    from furiosa_ir.backends.mlir.segment import MlirSegment
+    from furiosa_ir.backends.mlir.text_safety import check_text
+
+    program = read_program(data)
+    read_head(data, 0)
+    for segment in program.segments:
+        if isinstance(segment, MlirSegment):
+            check_text(segment)
+    for _ in disassemble(program):
+        pass
+
+
 def _cache(data: bytes) -> None:
     """An entry as the stores hand it out, for the key that its header names."""
     from furiosa_ir.cache.entry import BadEntry, read_entry, read_header
@@ -119,6 +135,7 @@ HARNESSES = {
     "tflite": Harness(_tflite, seeds.tflite_models, mutate_tflite),
     "ir": Harness(_ir, seeds.ir_texts, mutate_ir, max_bytes=1 << 13),
     "enf": Harness(_enf, seeds.programs, mutate_enf, 1 << 15, seal_enf),
+    "mlirz": Harness(_mlirz, seeds.upstream_programs, mutate_mlirz, max_bytes=1 << 15),
     "reproducer": Harness(_reproducer, seeds.reproducers, mutate_reproducer),
     "cache": Harness(_cache, seeds.cache_entries, mutate_cache, repair=seal_cache),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import struct
 import zipfile
@@ -13,6 +14,7 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 from google.protobuf.message import DecodeError
 
+from furiosa_ir.backends.mlir.archive import MAGIC
 from furiosa_ir.backends.warboy.enf import flatbuffer, layout
 from furiosa_ir.cache import entry
 from furiosa_ir.errors import FormatFailure
@@ -67,10 +69,7 @@ def mutate_ir(data: bytes, rng: random.Random) -> bytes | None:
     text, zero, beside = data.partition(b"\0")
     if len(beside) < 8 or rng.random() < 0.8:
         return mutate_text(text.decode("utf-8", "replace"), rng).encode() + zero + beside
-    size = int.from_bytes(beside[:8], "little")
-    header = mutate_text(beside[8 : 8 + size].decode("utf-8", "replace"), rng).encode()
-    length = len(header) if rng.random() < 0.9 else integer(len(header), rng) & 0xFFFFFFFFFFFFFFFF
-    return text + zero + length.to_bytes(8, "little") + header + beside[8 + size :]
+    return text + zero + _other_header(beside, rng)
 
 
 def mutate_enf(data: bytes, rng: random.Random) -> bytes | None:
@@ -104,11 +103,7 @@ _BAD_ARCHIVE = (
 
 def mutate_reproducer(data: bytes, rng: random.Random) -> bytes | None:
     """A crash reproducer with its manifest (JSON), a member or a member's name changed."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = [(name, archive.read(name)) for name in archive.namelist()]
-    except _BAD_ARCHIVE:
-        return None
+    members = _members(data)
     if not members:
         return None
     at = 0 if rng.random() < 0.7 else rng.randrange(len(members))
@@ -118,7 +113,21 @@ def mutate_reproducer(data: bytes, rng: random.Random) -> bytes | None:
     else:
         content = mutate_text(content.decode("utf-8", "replace"), rng).encode("utf-8", "replace")
     members[at] = (name, content)
+    return _archive_of(members, rng)
+
+
+def _members(data: bytes) -> list[tuple[str, bytes]]:
+    """The names and contents of a zip archive; none of one that cannot be read."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return [(name, archive.read(name)) for name in archive.namelist()]
+    except _BAD_ARCHIVE:
+        return []
+
+
+def _archive_of(members: list[tuple[str, bytes]], rng: random.Random, front: bytes = b"") -> bytes:
     made = io.BytesIO()
+    made.write(front)
     with zipfile.ZipFile(made, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as to:
         for each, body in members:
             entry = zipfile.ZipInfo(
@@ -126,6 +135,47 @@ def mutate_reproducer(data: bytes, rng: random.Random) -> bytes | None:
             )
             to.writestr(entry, body)
     return made.getvalue()
+
+
+def mutate_mlirz(data: bytes, rng: random.Random) -> bytes | None:
+    """A program in upstream's dialects with some of a segment's text, constants or JSON changed."""
+    members = dict(_members(data))
+    if not members:
+        return None
+    name = "program.json" if rng.random() < 0.8 else rng.choice(list(members))
+    content = members[name]
+    text = None
+    if name == "program.json" and rng.random() < 0.8:
+        text = _with_other_text(content, rng)
+    elif name.endswith(".safetensors"):
+        return _archive_of([*{**members, name: _other_header(content, rng)}.items()], rng, MAGIC)
+    if text is None:
+        text = mutate_text(content.decode("utf-8", "replace"), rng)
+    members[name] = text.encode("utf-8", "replace")
+    return _archive_of([*members.items()], rng, MAGIC)
+
+
+def _with_other_text(content: bytes, rng: random.Random) -> str | None:
+    """A program's JSON with a change to one of its segments' functions or globals."""
+    try:
+        program = json.loads(content)
+        segment = rng.choice([s for s in program["segments"] if "function" in s])
+        at = rng.randrange(1 + len(segment["globals_"]))
+        if at == 0 or rng.random() < 0.8:
+            segment["function"] = mutate_text(segment["function"], rng)
+        else:
+            segment["globals_"][at - 1] = mutate_text(segment["globals_"][at - 1], rng)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+    return json.dumps(program)
+
+
+def _other_header(beside: bytes, rng: random.Random) -> bytes:
+    """A safetensors file whose header, or the length of it, is another one."""
+    size = int.from_bytes(beside[:8], "little")
+    header = mutate_text(beside[8 : 8 + size].decode("utf-8", "replace"), rng).encode()
+    length = len(header) if rng.random() < 0.9 else integer(len(header), rng) & 0xFFFFFFFFFFFFFFFF
+    return length.to_bytes(8, "little") + header + beside[8 + size :]
 
 
 def mutate_cache(data: bytes, rng: random.Random) -> bytes | None:

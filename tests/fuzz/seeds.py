@@ -178,6 +178,15 @@ def programs() -> Iterator[tuple[str, bytes]]:
     yield from hostile_programs()
 
 
+def upstream_programs() -> Iterator[tuple[str, bytes]]:
+    """Some models as programs in upstream's dialects."""
+    from furiosa_ir.compiler import compile_model
+
+    for name, data in _some_models():
+        with suppress(FuriosaError):
+            yield f"{name}.mlirz", compile_model(data, target="mlir")
+
+
 def hostile_programs() -> Iterator[tuple[str, bytes]]:
     """Small programs that would be large: each refused, within 1 GiB and 10 s."""
     from tests.fuzz.hostile_enf import PROGRAMS

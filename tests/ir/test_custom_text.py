@@ -332,6 +332,7 @@ def test_lines_are_short_and_one_operation_is_found_on_its_first(digits_text: st
     assert operations == sum(op.name.startswith("graph.") for op in module.walk())
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_resnet50_is_for_people(tmp_path: Path):
     source = SHARED / "models" / "generated" / "resnet50_v15_qdq_int8.onnx"

@@ -32,7 +32,7 @@ def cases() -> list[Case]:
 
 
 @pytest.mark.parametrize(
-    "group", [g if g % 4 == 0 else pytest.param(g, marks=pytest.mark.slow) for g in range(GROUPS)]
+    "group", [g if g % 8 == 0 else pytest.param(g, marks=pytest.mark.slow) for g in range(GROUPS)]
 )
 def test_what_onnxruntime_passes(group: int):
     results = [examine(case) for case in cases()[group::GROUPS]]
@@ -40,7 +40,9 @@ def test_what_onnxruntime_passes(group: int):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", range(GROUPS))
+@pytest.mark.parametrize(
+    "group", [g if g % 4 == 0 else pytest.param(g, marks=pytest.mark.weekly) for g in range(GROUPS)]
+)
 def test_with_constant_inputs(group: int):
     """The compiler computes what it knows: by `evaluate`, or by onnxruntime."""
     results = [examine(case, constant=True) for case in cases()[group::GROUPS]]

@@ -131,20 +131,50 @@ def _rescale(i: Instruction, c: _Context) -> _Coded:
     if i.mode == "near_even":
         extra = fixed_point.tie_slack(shift, max(abs(low), abs(high)) + 1)
     address = c.words.constants.address
-    shifts = 0
-    if mode == _ROUNDINGS["double"] and input_zp == 0 and c.operands[0].element == 4:
-        # The first rounding leaves no more than x, to which a half is added.
-        reach = c.operands[0].magnitude + 1 + int(half.max())
-        if max(reach, -low, high) < 1 << 31:
-            shifts = address(right, np.int32)
+    narrow = 0
+    if _is_narrow(i.mode, c.operands[0], multiplier, right, half, i.immediates):
+        # AVX2 shifts 64 bits to the right without their sign, which is added in front.
+        less = np.right_shift(np.uint64(1 << 63), right.astype(np.uint64)).astype(np.uint32)
+        narrow = address(np.stack([right.astype(np.int32), less.view(np.int32)]), np.int32)
     return _Coded(
         mode,
         (
             address(multiplier, np.int32), address(right, np.int64), address(half, np.int64),
-            address(extra, np.int64), input_zp, output_zp, low, high, shifts,
+            address(extra, np.int64), input_zp, output_zp, low, high, narrow,
         ),
         (0,),
     )  # fmt: skip
+
+
+def _is_narrow(
+    mode: str,
+    operand: Register,
+    multiplier: Array,
+    right: Array,
+    half: Array,
+    immediates: Sequence[int],
+) -> bool:
+    """Whether all of a rescale but its products fits 32 bits.
+
+    Args:
+        mode: its rounding.
+        operand: what is rescaled.
+        multiplier: int64, of each element.
+        right: int64, by how much each is shifted to the right, last.
+        half: int64, what is added in front of that.
+        immediates: of the instruction.
+    """
+    input_zp, output_zp, minimum, maximum = immediates
+    if operand.element == 8 or (operand.element == 4 and input_zp):
+        return False
+    reach = operand.magnitude + abs(input_zp)
+    if mode == "double":
+        # The first rounding leaves no more than x, to which a half is added.
+        reach = max(reach + 1 + int(half.max()), output_zp - minimum, maximum - output_zp)
+        return reach < 1 << 31
+    if reach > 1 << 31:
+        return False
+    return int((reach * np.abs(multiplier) + half >> right).max()) < (1 << 31) - 1
 
 
 def _reach(i: Instruction, operands: Sequence[Register]) -> int | None:

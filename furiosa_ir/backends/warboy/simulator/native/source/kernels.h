@@ -14,6 +14,9 @@
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #define AVX512
 #include <immintrin.h>
+#elif defined(__AVX2__)
+#define AVX2
+#include <immintrin.h>
 #endif
 
 typedef int64_t word;

@@ -113,6 +113,10 @@ RESCALE(int64_t, 8)
 #undef RESCALE
 #undef ROUND
 
+#ifdef AVX2
+#include "rescale_256.h"
+#endif
+
 /* What a command ends with. */
 enum outcome { FINE, BAD_DIVISOR, BAD_SHIFT, BAD_MULTIPLIER };
 

@@ -61,14 +61,16 @@ static int64_t wrapped(int64_t x, word element) {
     return element == 8 ? x : element == 4 ? (int32_t)x : (int8_t)x;
 }
 
-static void rescale_line(const word *op, struct value x, struct value to, word n, int64_t *line) {
+static void rescale_line(const word *op, struct value x, struct value to, word n, int64_t *line,
+                         word room) {
+    (void)room;
     const struct factors f = {
         (const int32_t *)op[7], (const int64_t *)op[8], (const int64_t *)op[9],
         (const int64_t *)op[10], op[11], op[12], op[13], op[14],
     };
     const int rounding = (int)op[1];
 #ifdef AVX512
-    if (op[15] && x.element == 4) {
+    if (op[15] && rounding == DOUBLE && x.element == 4) {
         double_16((const int32_t *)x.data, to.element, to.data, n, &f, (const int32_t *)op[15]);
         return;
     }
@@ -86,6 +88,12 @@ static void rescale_line(const word *op, struct value x, struct value to, word n
     if (rounding != DOUBLE_LEFT &&
         ((x.element == 4 && f.input_zp == 0) || (x.element == 1 && small))) {
         const int32_t *from = as_narrow(x, n, (int32_t)f.input_zp, (int32_t *)line);
+#ifdef AVX2
+        if (op[15] && to.element < 8) {
+            rescale_eights(rounding, from, to.element, to.data, n, &f, (const int32_t *)op[15], room);
+            return;
+        }
+#endif
         switch (to.element) {
         case 1: rescale_narrow_1(rounding, from, (int8_t *)to.data, n, &f); return;
         case 4: rescale_narrow_4(rounding, from, (int32_t *)to.data, n, &f); return;
@@ -148,7 +156,7 @@ static enum outcome divide_line(const word *op, const int64_t *a, const int64_t 
 static enum outcome compute(const word *op, struct value a, struct value b, struct value c,
                             struct value to, word n, int64_t *lines, word line) {
     if (op[0] == RESCALE) {
-        rescale_line(op, a, to, n, lines);
+        rescale_line(op, a, to, n, lines, line);
         return FINE;
     }
     if (op[0] == LOOKUP) {

@@ -138,6 +138,30 @@ static inline __attribute__((always_inline)) void depthwise_block(
     }
 }
 
+#elif defined(AVX2)
+
+static inline __attribute__((always_inline)) void depthwise_block(
+    const int BLOCKS, const uint8_t *place, const word *taps, word tap_count, const int32_t *weight,
+    word weight_step, const int32_t *bias, int32_t *to, word channels) {
+    __m256i sum[8];
+#pragma GCC unroll 8
+    for (int b = 0; b < 2 * BLOCKS; b++) sum[b] = _mm256_loadu_si256((const void *)(bias + 8 * b));
+    for (word t = 0; t < tap_count; t++, weight += weight_step) {
+        const uint8_t *from = place + taps[t];
+#pragma GCC unroll 8
+        for (int b = 0; b < 2 * BLOCKS; b++) {
+            const __m256i x = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(from + 8 * b)));
+            const __m256i w = _mm256_loadu_si256((const void *)(weight + 8 * b));
+            sum[b] = _mm256_add_epi32(sum[b], _mm256_mullo_epi32(x, w));
+        }
+    }
+    int32_t found[4 * LANES];
+    int32_t *there = channels >= LANES * BLOCKS ? to : found;
+#pragma GCC unroll 8
+    for (int b = 0; b < 2 * BLOCKS; b++) _mm256_storeu_si256((void *)(there + 8 * b), sum[b]);
+    if (there == found) memcpy(to, found, 4 * (size_t)channels);
+}
+
 #else
 
 static inline void depthwise_block(const int BLOCKS, const uint8_t *place, const word *taps,
