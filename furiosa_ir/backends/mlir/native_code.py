@@ -35,6 +35,8 @@ FLAGS = (
     "--iree-hal-target-device=local",
     "--iree-hal-local-target-device-backends=llvm-cpu",
     "--iree-llvmcpu-target-cpu=host",
+    # Rescales multiply in float64, which it would make float32.
+    "--iree-input-demote-f64-to-f32=false",
     "--iree-opt-level=O3",
     _TILING,
     "--iree-llvmcpu-enable-ukernels=all",

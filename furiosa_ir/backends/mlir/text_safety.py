@@ -43,6 +43,7 @@ _ARITHMETIC: frozenset[type[Operation]] = frozenset(
     [
         *(arith.ConstantOp, arith.ExtSIOp, arith.TruncIOp, arith.IndexCastOp, arith.SelectOp),
         *(arith.AddiOp, arith.SubiOp, arith.MuliOp, arith.MinSIOp, arith.MaxSIOp, arith.CmpiOp),
+        *(arith.SIToFPOp, arith.BitcastOp, arith.MulfOp, arith.AddfOp, arith.CmpfOp),
         *(arith.ShLIOp, arith.ShRSIOp, arith.AndIOp, arith.DivSIOp, arith.RemSIOp),
     ]
 )

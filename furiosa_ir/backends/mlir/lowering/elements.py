@@ -7,13 +7,15 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, cast
 
+import numpy as np
 from xdsl.dialects import arith, tensor
-from xdsl.dialects.builtin import IndexType, IntegerAttr, IntegerType, i1, i64
+from xdsl.dialects.builtin import IndexType, IntegerAttr, IntegerType, f64, i1, i32, i64
 from xdsl.dialects.linalg import ops as linalg
 from xdsl.ir import Attribute, Block, SSAValue
 from xdsl.irdl import IRDLOperation
 
 from furiosa_ir.ir.shaped_operation import AnyTensor
+from furiosa_ir.numerics.float_factors import MAGIC
 
 
 class Elements:
@@ -134,6 +136,36 @@ class Elements:
         """A where the condition holds, else b."""
         return self._made(arith.SelectOp, (condition, a, b), a.type)
 
+    def rounded_product(
+        self, value: SSAValue, factor_bits: SSAValue, low: int, high: int
+    ) -> SSAValue:
+        """round(clamp(value * factor)) in float64, ties to even, as i32.
+
+        Args:
+            value: i32.
+            factor_bits: the factor's 64 bits, i64.
+            low, high: limits of 32 bits.
+        """
+        real = self._made(arith.SIToFPOp, (value,), f64)
+        factor = self._made(arith.BitcastOp, (factor_bits,), f64)
+        # Between product and sum, so that no multiply-add leaves out that the product is rounded.
+        within = self._real(arith.MulfOp, real, factor)
+        for limit, how in ((low, "ogt"), (high, "olt")):
+            bound = self._real_constant(float(limit))
+            kept = self._made(arith.CmpfOp, (within, bound), i1, _real_predicate(how))
+            within = self.select(kept, within, bound)
+        placed = self._real(arith.AddfOp, within, self._real_constant(MAGIC))
+        bits = self._made(arith.BitcastOp, (placed,), i64)
+        return self._made(arith.TruncIOp, (bits,), i32)
+
+    def _real(self, kind: type[IRDLOperation], a: SSAValue, b: SSAValue) -> SSAValue:
+        return self._made(kind, (a, b), f64, _real_defaults(kind))
+
+    def _real_constant(self, value: float) -> SSAValue:
+        """A float64, by its bits: no decimal digits to be read."""
+        bits = self.constant(int(np.float64(value).view(np.int64)), i64)
+        return self._made(arith.BitcastOp, (bits,), f64)
+
     def index(self, dimension: int) -> SSAValue:
         """The index of a loop."""
         return self._made(linalg.IndexOp, (), _INDEX, {"dim": number_attribute(dimension, i64)})
@@ -172,6 +204,20 @@ def _defaults(kind: type[IRDLOperation]) -> Mapping[str, Attribute]:
         return {}
     make: Any = kind
     return MappingProxyType(make(value, value).properties)
+
+
+@cache
+def _real_defaults(kind: type[IRDLOperation]) -> Mapping[str, Attribute]:
+    """Of arithmetic in which nothing is left out."""
+    value = Block(arg_types=[f64]).args[0]
+    make: Any = kind
+    return MappingProxyType(make(value, value).properties)
+
+
+@cache
+def _real_predicate(how: str) -> Mapping[str, Attribute]:
+    value = Block(arg_types=[f64]).args[0]
+    return MappingProxyType(arith.CmpfOp(value, value, how).properties)
 
 
 @cache

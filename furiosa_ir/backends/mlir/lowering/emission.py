@@ -32,6 +32,7 @@ from xdsl.irdl import IRDLOperation
 
 from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp, OptimizationBarrierOp, type_of
 from furiosa_ir.backends.mlir.lowering.elements import Elements, number_attribute
+from furiosa_ir.backends.mlir.ranges import Ranges
 from furiosa_ir.backends.mlir.segment_conversion import SegmentEmitter
 from furiosa_ir.dialects.ftensor.base import TensorOp, i48
 from furiosa_ir.dialects.ftensor.movement import GatherOp, InterpolateOp
@@ -83,12 +84,16 @@ class Emitter(SegmentEmitter):
     Args:
         block, values: as of every emitter.
         parameters: of the module; constants that are used are added.
+
+    Attributes:
+        ranges: of `ftensor` values.
     """
 
     def __init__(
         self, block: Block, values: dict[SSAValue, SSAValue], parameters: Parameters
     ) -> None:
         super().__init__(block, values)
+        self.ranges = Ranges()
         self._parameters = parameters
         self._made: dict[tuple[str, bytes, Shape, str], SSAValue] = {}
         self._dense: dict[SSAValue, SSAValue] = {}

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
-from xdsl.dialects.builtin import i32, i64
+from xdsl.dialects.builtin import IntegerType, i32, i64
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.mlir.lowering.elements import Elements
@@ -18,7 +19,8 @@ from furiosa_ir.backends.mlir.lowering.registry import lowers
 from furiosa_ir.dialects.ftensor.arithmetic import RescaleOp
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.numerics.array import Array
-from furiosa_ir.numerics.fixed_point import TIE_PRECISION, may_tie
+from furiosa_ir.numerics.fixed_point import TIE_PRECISION, Rounding, may_tie
+from furiosa_ir.numerics.float_factors import float_factors
 
 _HIGH_BITS = 31
 """What LiteRT's first rounding drops of a product."""
@@ -34,9 +36,11 @@ class _Factor:
 
     Attributes:
         shift: the least and the greatest; 0 and 62 if they are data.
+        narrow: whether LiteRT's first rounding leaves what fits 32 bits, to the end.
     """
 
     shift: tuple[int, int]
+    narrow: bool = False
 
     @property
     def may_be_whole(self) -> bool:
@@ -46,7 +50,7 @@ class _Factor:
 
 def _half(b: Elements, shift: SSAValue) -> SSAValue:
     """2**(shift - 1), or 0 for a shift of 0."""
-    one = b.constant(1, i64)
+    one = b.like(1, shift)
     return b.shifted_right(b.shifted_left(one, shift), one)
 
 
@@ -60,14 +64,14 @@ def _up(b: Elements, value: SSAValue, shift: SSAValue, _factor: _Factor) -> SSAV
 
 def _if_rounded(b: Elements, value: SSAValue, shift: SSAValue, factor: _Factor) -> SSAValue:
     """A value where there is something to round, else 0."""
-    zero = b.constant(0, i64)
+    zero = b.like(0, shift)
     if not factor.may_be_whole:
         return value
     return b.select(b.compare(shift, "eq", zero), zero, value)
 
 
 def _away(b: Elements, value: SSAValue, shift: SSAValue, factor: _Factor) -> SSAValue:
-    negative = b.shifted_right(value, b.constant(63, i64))
+    negative = b.shifted_right(value, b.like(cast("IntegerType", value.type).width.data - 1, value))
     less = _if_rounded(b, negative, shift, factor)
     return b.shifted_right(b.add(b.add(value, less), _half(b, shift)), shift)
 
@@ -124,6 +128,8 @@ def _double(
     right = b.sub(shift, bits)
     if low < _HIGH_BITS:
         right = b.maximum(right, zero)
+    if factor.narrow:
+        value, right = b.cast(value, i32), b.cast(right, i32)
     span = max(low - _HIGH_BITS, 0), high - _HIGH_BITS
     return _away(b, value, right, _Factor(span))
 
@@ -134,7 +140,11 @@ def lower_rescale(op: RescaleOp, emit: Emitter) -> SSAValue:
     input_zp, output_zp = op.input_zp.value.data, op.output_zp.value.data
     low, high = op.minimum.value.data - output_zp, op.maximum.value.data - output_zp
     multiplier, shift = emit.array(op.multiplier), emit.array(op.shift)
-    factor = _Factor((0, 62) if shift is None else _bounds(shift))
+    reals = _float_factors(op, emit, multiplier, shift)
+    if reals is not None:
+        return _in_float64(op, emit, reals)
+    bounds = (0, 62) if shift is None else _bounds(shift)
+    factor = _Factor(bounds, _is_narrow(op, emit, bounds))
     rounding = _cheapest(op, multiplier, shift)
     operands: list[SSAValue | Array] = [emit.operand(op.x)]
     # One number for all elements is a constant of the body.
@@ -158,7 +168,66 @@ def lower_rescale(op: RescaleOp, emit: Emitter) -> SSAValue:
             value = _SINGLE[rounding](b, b.mul(x, m), s, factor)
         value = b.clamp(value, low, high)
         if output_zp:
-            value = b.add(value, b.constant(output_zp, i64))
+            value = b.add(value, b.like(output_zp, value))
+        return b.cast(value, element(op.result))
+
+    return emit.elementwise(operands, shape_of(op.result), element(op.result), body)
+
+
+def _is_narrow(op: RescaleOp, emit: Emitter, shift: tuple[int, int]) -> bool:
+    """Whether all that follows LiteRT's first rounding, which leaves no more than x, is 32 bits."""
+    low, high = shift
+    if op.rounding.data != "double" or low < _HIGH_BITS or high <= _HIGH_BITS:
+        return False
+    half = 1 << (high - _HIGH_BITS) >> 1
+    output_zp = op.output_zp.value.data
+    limits = abs(op.minimum.value.data - output_zp), abs(op.maximum.value.data - output_zp)
+    return max(_reach(op, emit) + 1 + half, *limits) < 1 << 31
+
+
+def _reach(op: RescaleOp, emit: Emitter) -> int:
+    """The greatest magnitude of what is multiplied."""
+    return max(abs(v - op.input_zp.value.data) for v in emit.ranges.of(op.x))
+
+
+def _float_factors(
+    op: RescaleOp, emit: Emitter, multiplier: Array | None, shift: Array | None
+) -> Array | None:
+    """Factors in float64 that give the same, of the shape of multiplier and shift together."""
+    if multiplier is None or shift is None or not multiplier.size or not shift.size:
+        return None
+    output_zp, most = op.output_zp.value.data, _reach(op, emit)
+    if most >= 1 << 31:  # what is multiplied is a difference in 32 bits
+        return None
+    multiplier, shift = np.broadcast_arrays(multiplier, shift)
+    found = float_factors(
+        multiplier.reshape(-1),
+        shift.reshape(-1),
+        rounding=cast("Rounding", op.rounding.data),
+        low=op.minimum.value.data - output_zp,
+        high=op.maximum.value.data - output_zp,
+        most=most,
+    )
+    return None if found is None else found.reshape(multiplier.shape)
+
+
+def _in_float64(op: RescaleOp, emit: Emitter, factors: Array) -> SSAValue:
+    """The product in float64, which has four elements where integers of 64 bits take many steps."""
+    input_zp, output_zp = op.input_zp.value.data, op.output_zp.value.data
+    low, high = op.minimum.value.data - output_zp, op.maximum.value.data - output_zp
+    bits = np.ascontiguousarray(factors).view(np.int64)
+    operands: list[SSAValue | Array] = [emit.operand(op.x)]
+    if bits.size > 1:
+        operands.append(bits)
+
+    def body(b: Elements, given: Sequence[SSAValue]) -> SSAValue:
+        x = b.cast(given[0], i32)
+        if input_zp:
+            x = b.sub(x, b.constant(input_zp, i32))
+        factor = given[1] if bits.size > 1 else b.constant(int(bits.item()), i64)
+        value = b.rounded_product(x, factor, low, high)
+        if output_zp:
+            value = b.add(value, b.constant(output_zp, i32))
         return b.cast(value, element(op.result))
 
     return emit.elementwise(operands, shape_of(op.result), element(op.result), body)

@@ -23,9 +23,9 @@ from xdsl.dialects.tosa import NanMode, NanModeAttr
 from xdsl.ir import Attribute, Block, SSAValue
 
 from furiosa_ir.backends.mlir.dialect import type_of
+from furiosa_ir.backends.mlir.ranges import Range, Ranges
 from furiosa_ir.backends.mlir.segment_conversion import SegmentEmitter
 from furiosa_ir.backends.mlir.tosa import dialect as tosa
-from furiosa_ir.backends.mlir.tosa.ranges import Range, Ranges
 from furiosa_ir.dialects.ftensor.base import i48
 from furiosa_ir.ir.constants import BlobAttr, Constant
 from furiosa_ir.ir.shaped_operation import Shape, element_of, shape_of, tensor_type

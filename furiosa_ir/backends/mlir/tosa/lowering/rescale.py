@@ -15,10 +15,10 @@ from xdsl.dialects.builtin import IntegerAttr, i1, i8, i32
 from xdsl.dialects.tosa import RoundingMode, RoundingModeAttr
 from xdsl.ir import SSAValue
 
+from furiosa_ir.backends.mlir.ranges import Range
 from furiosa_ir.backends.mlir.tosa import dialect as tosa
 from furiosa_ir.backends.mlir.tosa.lowering.emission import PROPAGATE, Emitter, Inexact
 from furiosa_ir.backends.mlir.tosa.lowering.registry import lowers
-from furiosa_ir.backends.mlir.tosa.ranges import Range
 from furiosa_ir.dialects.ftensor.arithmetic import RescaleOp
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.numerics.array import Array

@@ -1,6 +1,7 @@
 """Between which integers the elements of an `ftensor` value lie, whatever a segment is given.
 
-`tosa.rescale` is defined only for inputs below 2**(shift - 1); this is how lowerings know it.
+`tosa.rescale` is defined only for inputs below 2**(shift - 1), and 32 bits are enough for much of
+what may take 64; this is how lowerings know it.
 """
 
 from __future__ import annotations
@@ -152,12 +153,14 @@ def _conv(op: ConvOp, ranges: Ranges) -> Range | None:
     weight = _elements(op.weight)
     if weight is None:
         return None
-    w = weight.astype(np.int64) - op.weight_zp.value.data
+    weight_zp = op.weight_zp.value.data
+    w = weight.astype(np.int16) - np.int16(weight_zp) if weight_zp else weight
     zero_point = op.x_zp.value.data
     a, b = (min(max(v - zero_point, -255), 255) for v in ranges.of(op.x))
     a, b = min(a, 0), max(b, 0)  # the padding
     axes = (1, 2, 3)
-    positive, negative = np.maximum(w, 0).sum(axes), np.minimum(w, 0).sum(axes)
+    positive = np.maximum(w, 0).sum(axes, np.int64)
+    negative = w.sum(axes, np.int64) - positive
     low, high = positive * a + negative * b, positive * b + negative * a
     return _biased(low, high, op.bias, ranges)
 

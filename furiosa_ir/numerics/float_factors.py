@@ -1,0 +1,122 @@
+"""Factors in float64 with which a product rounds as a multiplier and its shift do.
+
+`rescale` multiplies in 64-bit integers, of which processors without AVX-512 shift and compare but
+four at a time, and slowly. The product of an integer of 32 bits and a float64 factor, rounded to
+the even integer, is the same but next to a tie: there `near_even` takes for a tie what is within a
+billionth of one. Which integers lie there, `rounding_boundaries` finds; each of them asks for a
+factor that is not less, or not greater, than some number, and mostly there is one for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from furiosa_ir.numerics.array import Array, Reals
+from furiosa_ir.numerics.fixed_point import Rounding, rescale
+from furiosa_ir.numerics.rounding_boundaries import MOST_SUMS, near_boundaries
+
+MAGIC = 1.5 * 2.0**52
+"""The sum of it and a float64 below 2**51 is rounded to an integer, which its lower bits are."""
+
+_REACH = 511
+"""Of results: those of 8 bits, less a zero point."""
+
+_FREEDOM = 2.5e-9
+"""How far off a factor may be, relative to it: less than `CLOSE`, so that what is not near a
+boundary stays on its side, and more than what counts as a tie, two billionths of 1/2."""
+
+_MARGIN = 2.0**-49
+"""Relative to a factor: more than what rounding a product makes of it."""
+
+_MOST_NEAR = 8
+"""Integers of 32 bits on each side of a boundary that may be near it (`CLOSE`): 3e-9 * 2**31."""
+
+
+def float_factors(
+    multiplier: Array,
+    shift: Array,
+    *,
+    rounding: Rounding,
+    low: int,
+    high: int,
+    most: int,
+) -> Reals | None:
+    """Factors c with round(clamp(x * c)) as `rescale` gives it, for every integer x.
+
+    The product is rounded to a float64 before it is rounded to an integer, ties to even: a fused
+    multiply-add may give another result.
+
+    Args:
+        multiplier: [n], of 32 bits.
+        shift: [n], 0 to 62.
+        rounding: of `rescale`.
+        low, high: limits of the result, without a zero point.
+        most: the greatest magnitude of x, 2**31 at most.
+
+    Returns:
+        float64 [n]; None where none are known: of results of more than 8 bits, of two roundings,
+        and where one integer asks for more than another allows.
+    """
+    real = np.ldexp(multiplier.astype(np.float64), -shift.astype(np.int64))
+    size = np.abs(real)
+    greatest = float(size.max(initial=0.0))
+    reach = min(max(-low, high, 0), int(most * greatest) + 1)
+    if rounding in ("floor", "double") or reach > _REACH:
+        return None
+    channels, sums = near_boundaries(real, reach)
+    more = _far_sums(real, reach) if most > MOST_SUMS else (channels[:0], sums[:0])
+    channels, sums = np.concatenate([channels, more[0]]), np.concatenate([sums, more[1]])
+    sums = sums.astype(np.int64)
+    within = np.abs(sums) <= most
+    channels, sums = channels[within], sums[within]
+    want = rescale(
+        sums, multiplier[channels], shift[channels],
+        rounding=rounding, minimum=low, maximum=high, dtype=np.int64,
+    )  # fmt: skip
+    fitting = np.zeros(real.shape, np.bool_)
+    chosen = real
+    for tried in _candidates(real, channels, sums, want, low, high):
+        got = np.rint(np.clip(sums * tried[channels], low, high))
+        fits = np.ones(real.shape, np.bool_)
+        fits[channels[got != want]] = False
+        chosen = np.where(fits & ~fitting, tried, chosen)
+        fitting |= fits
+        if fitting.all():
+            return chosen
+    return None
+
+
+def _far_sums(real: Reals, reach: int) -> tuple[Array, Array]:
+    """(channels, sums) near boundaries beyond `MOST_SUMS`, where several are near each."""
+    size = np.abs(real)
+    tiny = np.flatnonzero((size > 0) & (size * MOST_SUMS < reach + 1))
+    boundary = (np.arange(reach + 1) + 0.5) / size[tiny][:, None]
+    row, k = np.nonzero((boundary > MOST_SUMS / 2) & (boundary < 2.0**31 + _MOST_NEAR))
+    beside = np.arange(-_MOST_NEAR, _MOST_NEAR + 1)
+    sums = (np.rint(boundary[row, k]).astype(np.int64)[:, None] + beside).reshape(-1)
+    channels = np.repeat(tiny[row], beside.size)
+    return np.concatenate([channels, channels]), np.concatenate([sums, -sums])
+
+
+def _candidates(
+    real: Reals, channels: Array, sums: Array, want: Array, low: int, high: int
+) -> Iterator[Reals]:
+    """Factors to be tried, in turn: the nearest first."""
+    yield real
+    product = sums * real[channels]
+    sign, floor = np.sign(product), np.floor(np.abs(product))
+    # Where both sides of a boundary are clamped to the same, it is none.
+    below, above = (np.clip(sign * (floor + k), low, high) for k in (0, 1))
+    is_above, is_below = ((below != above) & (want == side) for side in (above, below))
+    boundary = (floor + 0.5) / np.abs(sums)
+    size = np.abs(real)
+    least, greatest = size * (1 - _FREEDOM), size * (1 + _FREEDOM)
+    np.maximum.at(least, channels[is_above], boundary[is_above])
+    np.minimum.at(greatest, channels[is_below], boundary[is_below])
+    lower, upper = least * (1 + _MARGIN), greatest * (1 - _MARGIN)
+    yield np.copysign(np.where(lower <= upper, np.clip(size, lower, upper), size), real)
+    # Products that are all ties, but for what float64 leaves of them.
+    for tied in (least, np.nextafter(least, 0.0), np.nextafter(least, np.inf), greatest):
+        yield np.copysign(tied, real)
