@@ -71,6 +71,36 @@ def float_factors(
     sums = sums.astype(np.int64)
     within = np.abs(sums) <= most
     channels, sums = channels[within], sums[within]
+    return _fitting(real, channels, sums, multiplier, shift, rounding, low, high)
+
+
+def float_factor_of(
+    sums: Array, multiplier: int, shift: int, *, rounding: Rounding, low: int, high: int
+) -> float | None:
+    """The same for one factor and integers of which all are known, below 2**53 each.
+
+    Args:
+        sums: int64 [n]: every x there is.
+        multiplier, shift, rounding, low, high: as `float_factors` takes them.
+    """
+    one, places = np.array([multiplier], np.int64), np.array([shift], np.int64)
+    real = np.ldexp(one.astype(np.float64), -places)
+    channels = np.zeros(sums.shape, np.int64)
+    found = _fitting(real, channels, sums, one, places, rounding, low, high)
+    return None if found is None else float(found[0])
+
+
+def _fitting(
+    real: Reals,
+    channels: Array,
+    sums: Array,
+    multiplier: Array,
+    shift: Array,
+    rounding: Rounding,
+    low: int,
+    high: int,
+) -> Reals | None:
+    """Factors, next to the real ones, with which each of these integers is rounded as it should."""
     want = rescale(
         sums, multiplier[channels], shift[channels],
         rounding=rounding, minimum=low, maximum=high, dtype=np.int64,
@@ -110,7 +140,7 @@ def _candidates(
     # Where both sides of a boundary are clamped to the same, it is none.
     below, above = (np.clip(sign * (floor + k), low, high) for k in (0, 1))
     is_above, is_below = ((below != above) & (want == side) for side in (above, below))
-    boundary = (floor + 0.5) / np.abs(sums)
+    boundary = (floor + 0.5) / np.maximum(np.abs(sums), 1)
     size = np.abs(real)
     least, greatest = size * (1 - _FREEDOM), size * (1 + _FREEDOM)
     np.maximum.at(least, channels[is_above], boundary[is_above])

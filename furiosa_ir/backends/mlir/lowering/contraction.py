@@ -120,13 +120,26 @@ def _columns_behind(
     rows = batch * prod(windows.outputs)
     if groups == 1 and windows.is_one:
         return emit.reshape(x, (rows, inner))
+    depth = prod(windows.kernel) * inner
+    if groups == 1 and windows.dilations[1] == 1:
+        return emit.reshape(_rows_of_windows(emit, x, windows), (rows, depth))
     split = emit.reshape(x, (*shape_of(x)[:3], groups, inner))
     shape = (groups, batch, *windows.outputs, *windows.kernel, inner)
     g, n, oh, ow, kh, kw, c = dimensions(7)
     read = [n, *windows.read((oh, ow), (kh, kw)), g, c]
     made = _copy(emit, split, shape, read)
-    depth = prod(windows.kernel) * inner
     return emit.reshape(made, (rows, depth) if groups == 1 else (groups, rows, depth))
+
+
+def _rows_of_windows(emit: Emitter, x: SSAValue, windows: Windows) -> SSAValue:
+    """x [N, H, W, I] -> [N, OH, OW, KH, KW * I]: of a window, a row is consecutive elements."""
+    batch, height, width, inner = shape_of(x)
+    kernel_h, kernel_w = windows.kernel
+    n, oh, ow, kh, c = dimensions(5)
+    down, along = windows.read((oh, ow), (kh, AffineExpr.constant(0)))
+    lines = emit.reshape(x, (batch, height, width * inner))
+    shape = (batch, *windows.outputs, kernel_h, kernel_w * inner)
+    return _copy(emit, lines, shape, [n, down, along * inner + c])
 
 
 def _columns_in_front(

@@ -14,6 +14,7 @@ from furiosa_ir.backends.mlir.lowering.registry import LOWERINGS
 from furiosa_ir.backends.mlir.segment_conversion import Conversion
 from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.errors import CompilationFailure
+from furiosa_ir.ir.segments import body_of
 from furiosa_ir.ir.shaped_operation import AnyTensor
 
 MODULES = (contraction, elementwise, movement, rescale)
@@ -32,6 +33,20 @@ def convert_function(function: FuncOp, parameters: Parameters) -> None:
     """
     emitter = partial(Emitter, parameters=parameters)
     Conversion(_argument, emitter, LOWERINGS, _missing).convert(function)
+
+
+def remove_unused(function: FuncOp) -> None:
+    """Removes what only another form was made of: shapes, and what was joined with what follows.
+
+    All operations on tensors are without effects, which xDSL does not know of `linalg.generic`.
+    """
+    op = body_of(function).last_op
+    while op is not None:
+        before = op.prev_op
+        if op.results and not any(result.first_use for result in op.results):
+            op.detach()
+            op.erase()
+        op = before
 
 
 def _argument(type_: Attribute) -> Attribute:

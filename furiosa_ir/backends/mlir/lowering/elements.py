@@ -136,35 +136,37 @@ class Elements:
         """A where the condition holds, else b."""
         return self._made(arith.SelectOp, (condition, a, b), a.type)
 
-    def rounded_product(
-        self, value: SSAValue, factor_bits: SSAValue, low: int, high: int
-    ) -> SSAValue:
-        """round(clamp(value * factor)) in float64, ties to even, as i32.
+    def real(self, value: SSAValue) -> SSAValue:
+        """An i32 as f64."""
+        return self._made(arith.SIToFPOp, (value,), f64)
 
-        Args:
-            value: i32.
-            factor_bits: the factor's 64 bits, i64.
-            low, high: limits of 32 bits.
-        """
-        real = self._made(arith.SIToFPOp, (value,), f64)
-        factor = self._made(arith.BitcastOp, (factor_bits,), f64)
+    def real_of_bits(self, bits: SSAValue) -> SSAValue:
+        """The f64 of 64 bits, an i64."""
+        return self._made(arith.BitcastOp, (bits,), f64)
+
+    def real_constant(self, value: float) -> SSAValue:
+        """A number as f64, by its bits: no decimal digits to be read."""
+        return self.real_of_bits(self.constant(int(np.float64(value).view(np.int64)), i64))
+
+    def real_product(self, a: SSAValue, b: SSAValue) -> SSAValue:
+        """a * b, each f64."""
+        return self._made(arith.MulfOp, (a, b), f64, _real_defaults(arith.MulfOp))
+
+    def real_sum(self, a: SSAValue, b: SSAValue) -> SSAValue:
+        """a + b, each f64."""
+        return self._made(arith.AddfOp, (a, b), f64, _real_defaults(arith.AddfOp))
+
+    def rounded_product(self, a: SSAValue, b: SSAValue, low: int, high: int) -> SSAValue:
+        """round(clamp(a * b)) of two f64, ties to even, as i32; limits of 32 bits."""
+        within = self.real_product(a, b)
         # Between product and sum, so that no multiply-add leaves out that the product is rounded.
-        within = self._real(arith.MulfOp, real, factor)
         for limit, how in ((low, "ogt"), (high, "olt")):
-            bound = self._real_constant(float(limit))
+            bound = self.real_constant(limit)
             kept = self._made(arith.CmpfOp, (within, bound), i1, _real_predicate(how))
             within = self.select(kept, within, bound)
-        placed = self._real(arith.AddfOp, within, self._real_constant(MAGIC))
+        placed = self.real_sum(within, self.real_constant(MAGIC))
         bits = self._made(arith.BitcastOp, (placed,), i64)
         return self._made(arith.TruncIOp, (bits,), i32)
-
-    def _real(self, kind: type[IRDLOperation], a: SSAValue, b: SSAValue) -> SSAValue:
-        return self._made(kind, (a, b), f64, _real_defaults(kind))
-
-    def _real_constant(self, value: float) -> SSAValue:
-        """A float64, by its bits: no decimal digits to be read."""
-        bits = self.constant(int(np.float64(value).view(np.int64)), i64)
-        return self._made(arith.BitcastOp, (bits,), f64)
 
     def index(self, dimension: int) -> SSAValue:
         """The index of a loop."""

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from xdsl.dialects.builtin import IntegerType, i32, i64
+from xdsl.dialects.builtin import IntegerType, i8, i32, i64
 from xdsl.ir import SSAValue
 
 from furiosa_ir.backends.mlir.lowering.elements import Elements
 from furiosa_ir.backends.mlir.lowering.emission import Emitter, element
 from furiosa_ir.backends.mlir.lowering.registry import lowers
-from furiosa_ir.dialects.ftensor.arithmetic import RescaleOp
-from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.dialects.ftensor.arithmetic import AddOp, RescaleOp
+from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import TIE_PRECISION, Rounding, may_tie
-from furiosa_ir.numerics.float_factors import float_factors
+from furiosa_ir.numerics.float_factors import float_factor_of, float_factors
 
 _HIGH_BITS = 31
 """What LiteRT's first rounding drops of a product."""
@@ -137,6 +137,9 @@ def _double(
 @lowers(RescaleOp)
 def lower_rescale(op: RescaleOp, emit: Emitter) -> SSAValue:
     """clamp(round((x - input_zp) * multiplier * 2**-shift) + output_zp)."""
+    summed = _weighted_sum(op, emit)
+    if summed is not None:
+        return summed
     input_zp, output_zp = op.input_zp.value.data, op.output_zp.value.data
     low, high = op.minimum.value.data - output_zp, op.maximum.value.data - output_zp
     multiplier, shift = emit.array(op.multiplier), emit.array(op.shift)
@@ -225,12 +228,89 @@ def _in_float64(op: RescaleOp, emit: Emitter, factors: Array) -> SSAValue:
         if input_zp:
             x = b.sub(x, b.constant(input_zp, i32))
         factor = given[1] if bits.size > 1 else b.constant(int(bits.item()), i64)
-        value = b.rounded_product(x, factor, low, high)
+        value = b.rounded_product(b.real(x), b.real_of_bits(factor), low, high)
         if output_zp:
             value = b.add(value, b.constant(output_zp, i32))
         return b.cast(value, element(op.result))
 
     return emit.elementwise(operands, shape_of(op.result), element(op.result), body)
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A value of 8 bits, less its zero point, times a whole number."""
+
+    x: SSAValue
+    zero_point: int
+    multiplier: int
+
+    @property
+    def products(self) -> Array:
+        """All that it may be, int64 [256]."""
+        return (np.arange(-128, 128) - self.zero_point) * self.multiplier
+
+
+def _weighted_sum(op: RescaleOp, emit: Emitter) -> SSAValue | None:
+    """The rounded sum of two terms, as ONNX's additions are made: in float64, where it is whole.
+
+    There are 65,536 sums, so each can be looked at. None if it is something else, or no factor
+    rounds them all as the operation does.
+    """
+    multiplier, shift = emit.array(op.multiplier), emit.array(op.shift)
+    if multiplier is None or shift is None or multiplier.size != 1 or shift.size != 1:
+        return None
+    if not isinstance(op.x.owner, AddOp) or op.input_zp.value.data:
+        return None
+    terms = [_term(v, emit) for v in op.x.owner.operands]
+    if None in terms:
+        return None
+    first, second = cast("list[_Term]", terms)
+    sums = np.add.outer(first.products, second.products).reshape(-1)
+    output_zp = op.output_zp.value.data
+    low, high = op.minimum.value.data - output_zp, op.maximum.value.data - output_zp
+    if max(-low, high) >= 1 << 31:
+        return None
+    factor = float_factor_of(
+        sums,
+        int(multiplier.item()),
+        int(shift.item()),
+        rounding=cast("Rounding", op.rounding.data),
+        low=low,
+        high=high,
+    )
+    if factor is None:
+        return None
+
+    def body(b: Elements, given: Sequence[SSAValue]) -> SSAValue:
+        reals = [
+            b.real_product(
+                b.real(b.sub(b.cast(x, i32), b.constant(term.zero_point, i32))),
+                b.real_constant(term.multiplier),
+            )
+            for x, term in zip(given, (first, second), strict=False)
+        ]
+        value = b.rounded_product(b.real_sum(*reals), b.real_constant(factor), low, high)
+        if output_zp:
+            value = b.add(value, b.constant(output_zp, i32))
+        return b.cast(value, element(op.result))
+
+    operands = [emit.operand(first.x), emit.operand(second.x)]
+    return emit.elementwise(operands, shape_of(op.result), element(op.result), body)
+
+
+def _term(value: SSAValue, emit: Emitter) -> _Term | None:
+    """What is a rescale of 8 bits that leaves nothing to round, and drops nothing."""
+    op = value.owner
+    if not isinstance(op, RescaleOp) or element_of(op.x) != i8 or op.output_zp.value.data:
+        return None
+    multiplier, shift = emit.array(op.multiplier), emit.array(op.shift)
+    if multiplier is None or shift is None or multiplier.size != 1 or shift.any():
+        return None
+    term = _Term(op.x, op.input_zp.value.data, int(multiplier.item()))
+    reach = int(np.abs(term.products).max())
+    limits = -op.minimum.value.data, op.maximum.value.data
+    # Sums of two, and their products, are whole numbers of float64.
+    return term if reach <= min(*limits, 1 << 51) else None
 
 
 def _bounds(shift: Array) -> tuple[int, int]:
@@ -240,6 +320,8 @@ def _bounds(shift: Array) -> tuple[int, int]:
 def _cheapest(op: RescaleOp, multiplier: Array | None, shift: Array | None) -> str:
     """The rounding, or one that gives the same where no product can be a tie."""
     rounding = op.rounding.data
+    if rounding != "double" and shift is not None and shift.size and not shift.any():
+        return "floor"  # there is nothing to round
     if rounding not in ("even", "away") or multiplier is None or shift is None:
         return rounding
     dtype = np.dtype(f"i{max(element(op.x).width.data // 8, 1)}")

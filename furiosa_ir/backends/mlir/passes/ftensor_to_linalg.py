@@ -10,10 +10,9 @@ from xdsl.dialects.func import FuncOp
 
 from furiosa_ir import stages
 from furiosa_ir.backends.mlir.calls import retype_calls
-from furiosa_ir.backends.mlir.lowering.conversion import convert_function
+from furiosa_ir.backends.mlir.lowering.conversion import convert_function, remove_unused
 from furiosa_ir.backends.mlir.lowering.emission import Parameters
 from furiosa_ir.ir.passes import Pass
-from furiosa_ir.ir.rewriting import remove_dead_operations
 from furiosa_ir.ir.segments import is_npu
 
 
@@ -51,9 +50,8 @@ class FTensorToLinalg(Pass):
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
                 convert_function(function, parameters)
+                remove_unused(function)
                 signatures[function.sym_name.data] = function.function_type
-        # Shapes that only another shape was made of.
-        remove_dead_operations(op)
         first = op.body.block.first_op
         for made in parameters.globals.values():
             assert first is not None
