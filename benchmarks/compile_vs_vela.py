@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -39,22 +38,38 @@ class Figures(NamedTuple):
     peak_mib: float
 
 
+_LAUNCHER = """\
+import json, os, sys, time
+began = time.perf_counter()
+pid = os.spawnvp(os.P_NOWAIT, sys.argv[2], sys.argv[2:])
+_, status, usage = os.wait4(pid, 0)
+figures = time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+with open(sys.argv[1], "w") as file:
+    json.dump([os.waitstatus_to_exitcode(status), figures], file)
+"""
+"""A process of a few MiB that runs a command: the kernel counts what a process was before its exec
+to its peak, and this one may be larger than what it measures."""
+
+
 def measure(command: list[str]) -> Figures:
     """Runs a process that must succeed."""
-    started = time.perf_counter()
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryDirectory() as folder:
+        taken, said = Path(folder, "taken.json"), Path(folder, "said")
         # Installed tools have their bytecode; without this variable's default ours would not.
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env=environment
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            output.seek(0)
-            raise Failed(f"{' '.join(command)}: {output.read().decode(errors='replace').strip()}")
-    return Figures(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        with said.open("wb") as output:
+            subprocess.run(
+                [sys.executable, "-I", "-S", "-c", _LAUNCHER, taken, *command],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                check=False,
+            )
+        words = said.read_text(errors="replace").strip()
+        status, figures = json.loads(taken.read_text()) if taken.exists() else (1, ())
+        if status:
+            raise Failed(f"{' '.join(command)}: {words}")
+    return Figures(*figures)
 
 
 def medians(runs: list[Figures]) -> Figures:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from networks import quantised
 
+from furiosa_ir.cache.settings import NO_CACHE
 from furiosa_ir.compiler import compile_model
 from furiosa_ir.driver import compile_source
 
@@ -35,7 +36,7 @@ def measured(path: Path, runs: int) -> tuple[float, float]:
     """(whole, conversion) of a network, in seconds."""
 
     def whole() -> object:
-        return compile_model(path, target="mlir")
+        return compile_model(path, target="mlir", cache=NO_CACHE)
 
     def front() -> object:
         return compile_source(path, target="mlir", target_ir="ftensor")

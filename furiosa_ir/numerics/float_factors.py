@@ -105,17 +105,31 @@ def _fitting(
         sums, multiplier[channels], shift[channels],
         rounding=rounding, minimum=low, maximum=high, dtype=np.int64,
     )  # fmt: skip
-    fitting = np.zeros(real.shape, np.bool_)
-    chosen = real
-    for tried in _candidates(real, channels, sums, want, low, high):
-        got = np.rint(np.clip(sums * tried[channels], low, high))
-        fits = np.ones(real.shape, np.bool_)
-        fits[channels[got != want]] = False
+    left = _wrong(real, channels, sums, want, low, high)
+    if not left.size:
+        return real
+    # Few channels have an integer that asks for another factor.
+    place = np.full(real.shape, -1)
+    place[left] = np.arange(left.size)
+    kept = place[channels] >= 0
+    channels, sums, want = place[channels[kept]], sums[kept], want[kept]
+    chosen, fitting = real[left], np.zeros(left.shape, np.bool_)
+    for tried in _candidates(chosen, channels, sums, want, low, high):
+        fits = np.ones(left.shape, np.bool_)
+        fits[_wrong(tried, channels, sums, want, low, high)] = False
         chosen = np.where(fits & ~fitting, tried, chosen)
         fitting |= fits
         if fitting.all():
-            return chosen
+            found = real.copy()
+            found[left] = chosen
+            return found
     return None
+
+
+def _wrong(factors: Reals, channels: Array, sums: Array, want: Array, low: int, high: int) -> Array:
+    """The channels in which an integer is rounded otherwise than wanted."""
+    got = np.rint(np.clip(sums * factors[channels], low, high))
+    return np.unique(channels[got != want])
 
 
 def _far_sums(real: Reals, reach: int) -> tuple[Array, Array]:
@@ -133,8 +147,7 @@ def _far_sums(real: Reals, reach: int) -> tuple[Array, Array]:
 def _candidates(
     real: Reals, channels: Array, sums: Array, want: Array, low: int, high: int
 ) -> Iterator[Reals]:
-    """Factors to be tried, in turn: the nearest first."""
-    yield real
+    """Factors to be tried in place of the real ones, in turn."""
     product = sums * real[channels]
     sign, floor = np.sign(product), np.floor(np.abs(product))
     # Where both sides of a boundary are clamped to the same, it is none.
