@@ -6,6 +6,8 @@ loop where the loop begins and where it ends, which is enough only of sums that 
 from. What it cannot know at all is the index of a `tensor.extract`, which native code follows
 anywhere: each has to be a loop's index, or to be clamped to its dimension. Nor does it know a
 divisor, and one of 0 ends the process: each has to be the greater of a value and a positive number.
+And no operation may promise anything (no overflow, no NaN): a clamp that a promise makes needless
+is left out.
 """
 
 from __future__ import annotations
@@ -115,7 +117,7 @@ def check_operations(module: ModuleOp, name: str) -> None:
 
     Raises:
         FormatFailure: it has an operation that no lowering makes, an index that may lie outside of
-            its tensor, or a divisor that may be 0.
+            its tensor, a divisor that may be 0, or a promise.
     """
     for op in module.walk():
         parent = op.parent_op()
@@ -124,6 +126,8 @@ def check_operations(module: ModuleOp, name: str) -> None:
             raise FormatFailure(f"'{op.name}'{where} in {name} is no operation of such a program")
         if any(attribute.partition(".")[0] not in _PLAIN for attribute in op.attributes):
             raise FormatFailure(f"'{op.name}' in {name} has attributes of its own")
+        if any(getattr(op.properties.get(flags), "data", None) for flags in _PROMISES):
+            raise FormatFailure(f"'{op.name}' in {name} says that something does not happen")
         if not isinstance(parent, linalg.GenericOp | tensor.PadOp):
             _check_extents(op, name)
         if isinstance(op, linalg.GenericOp):
@@ -137,6 +141,9 @@ def check_operations(module: ModuleOp, name: str) -> None:
 
 
 _PLAIN = frozenset(["operandSegmentSizes"])
+
+_PROMISES = ("overflowFlags", "fastmath")
+"""Where one is broken a compiler may make anything, and leave out clamps."""
 
 
 def _check_extents(op: Operation, name: str) -> None:

@@ -50,6 +50,46 @@ def shifted(distance: int) -> str:
       %v = arith.shli %a, %distance : i64"""
 
 
+def promised(operation: str) -> str:
+    """A clamp that a promise makes needless, unless it is broken."""
+    return f"""
+      %low = arith.constant 0 : i64
+      %high = arith.constant 3 : i64
+      %one = arith.constant 1 : i64
+      %real = arith.sitofp %a : i64 to f64
+      {operation}
+      %at_least = arith.maxsi %more, %low : i64
+      %clamped = arith.minsi %at_least, %high : i64
+      %i = arith.index_cast %clamped : i64 to index
+      %v = tensor.extract %x[%i] : tensor<4xi64>"""
+
+
+PROMISES = {
+    "addi": "%more = arith.addi %a, %one overflow<nsw> : i64",
+    "subi": "%more = arith.subi %a, %one overflow<nuw> : i64",
+    "muli": "%more = arith.muli %a, %a overflow<nsw, nuw> : i64",
+    "shli": "%more = arith.shli %a, %one overflow<nsw> : i64",
+    "mulf": "%r = arith.mulf %real, %real fastmath<nnan> : f64\n"
+    "%more = arith.bitcast %r : f64 to i64",
+    "addf": "%r = arith.addf %real, %real fastmath<fast> : f64\n"
+    "%more = arith.bitcast %r : f64 to i64",
+    "cmpf": "%r = arith.cmpf ogt, %real, %real fastmath<ninf> : f64\n"
+    "%more = arith.select %r, %a, %one : i64",
+    "trunci": "%r = arith.trunci %a {overflowFlags = #arith.overflow<nsw>} : i64 to i32\n"
+    "%more = arith.extsi %r : i32 to i64",
+}
+
+
+@pytest.mark.parametrize("operation", PROMISES)
+def test_promises_are_refused(operation: str) -> None:
+    with pytest.raises(FormatFailure):
+        check_text(loop(promised(PROMISES[operation])))
+
+
+def test_without_promises_it_is_taken() -> None:
+    check_text(loop(promised("%more = arith.addi %a, %one : i64")))
+
+
 SLICE_IN_A_BODY = """
       %start = arith.index_cast %a : i64 to index
       %part = tensor.extract_slice %x[%start] [1] [1] : tensor<4xi64> to tensor<1xi64>
