@@ -16,6 +16,7 @@ from xdsl.ir import SSAValue
 from furiosa_ir.backends.mlir.lowering.elements import Elements
 from furiosa_ir.backends.mlir.lowering.emission import Emitter, element
 from furiosa_ir.backends.mlir.lowering.registry import lowers
+from furiosa_ir.backends.mlir.ranges import type_range
 from furiosa_ir.dialects.ftensor.arithmetic import AddOp, RescaleOp
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.numerics.array import Array
@@ -266,6 +267,9 @@ def _weighted_sum(op: RescaleOp, emit: Emitter) -> SSAValue | None:
         return None
     first, second = cast("list[_Term]", terms)
     sums = np.add.outer(first.products, second.products).reshape(-1)
+    least, greatest = type_range(op.x)
+    if sums.min() < least or sums.max() > greatest:  # the addition wraps
+        return None
     output_zp = op.output_zp.value.data
     low, high = op.minimum.value.data - output_zp, op.maximum.value.data - output_zp
     if max(-low, high) >= 1 << 31:
