@@ -68,7 +68,7 @@ def measure(command: list[str]) -> Figures:
         words = said.read_text(errors="replace").strip()
         status, figures = json.loads(taken.read_text()) if taken.exists() else (1, ())
         if status:
-            raise Failed(f"{' '.join(command)}: {words}")
+            raise Failed(f"{' '.join(command)}: {words or f'it ended with {status}'}")
     return Figures(*figures)
 
 

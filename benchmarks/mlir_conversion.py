@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     print(f"{'network':44} {'whole s':>8} {'conversion s':>12}")
     for path in options.models or quantised():
-        whole, conversion = measured(path, options.runs)
+        whole, conversion = measured(path, max(options.runs, 1))
         print(f"{path.name:44} {whole:8.2f} {conversion:12.2f}", flush=True)
 
 

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from typing_extensions import override
 from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, OpResult, Region, SSAValue
 from xdsl.traits import (
     HasParent,
     IsolatedFromAbove,
@@ -337,6 +337,9 @@ def _verify_block(
 
 
 def _not_visible(op: Operation, index: int, operand: SSAValue) -> str:
+    if not isinstance(operand, OpResult | BlockArgument):
+        # As the parser leaves it, if what would define it is within the operation itself.
+        return f"operand {index} is defined nowhere around it"
     owner = operand.owner
     if isinstance(owner, Operation):
         if owner.parent is None:

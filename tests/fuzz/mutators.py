@@ -142,7 +142,8 @@ def mutate_mlirz(data: bytes, rng: random.Random) -> bytes | None:
     members = dict(_members(data))
     if not members:
         return None
-    name = "program.json" if rng.random() < 0.8 else rng.choice(list(members))
+    is_whole = "program.json" in members
+    name = "program.json" if is_whole and rng.random() < 0.8 else rng.choice(list(members))
     content = members[name]
     text = None
     if name == "program.json" and rng.random() < 0.8:

@@ -213,3 +213,21 @@ def test_nothing_is_held_of_a_module_that_is_gone():
     del module
     gc.collect()
     assert not [m for m in verifier._LAST if "graph.clip" in {op.name for op in m.walk()}]
+
+
+def test_a_value_that_only_the_operation_itself_has_within() -> None:
+    """The parser leaves it open, and it has no owner."""
+    text = """
+    func.func @f(%x: tensor<4xi64>) -> tensor<4xi64> {
+      %r = linalg.generic {
+        indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>],
+        iterator_types = ["parallel"]
+      } ins(%x : tensor<4xi64>) outs(%e : tensor<4xi64>) {
+      ^bb0(%a: i64, %b: i64):
+        %e = tensor.empty() : tensor<4xi64>
+        linalg.yield %a : i64
+      } -> tensor<4xi64>
+      func.return %r : tensor<4xi64>
+    }"""
+    with pytest.raises(OperationFailure, match="operand 1 is defined nowhere around it"):
+        parse_module(text)

@@ -60,19 +60,32 @@ class Ranges:
         self._found: dict[SSAValue, Range] = {}
 
     def of(self, value: SSAValue) -> Range:
-        """The range of a value, or one that holds it.
-
-        Values are asked in the order of a function, so that no chain is followed far.
-        """
-        if value not in self._found:
-            low, high = type_range(value)
-            owner = value.owner
+        """The range of a value, or one that holds it."""
+        # Not by recursion: between two rescales there may be hundreds of operations.
+        pending = [value]
+        while pending:
+            last = pending[-1]
+            owner = last.owner
             rule = _RULES.get(type(owner)) if isinstance(owner, Operation) else None
-            found = rule(owner, self) if rule is not None else None
-            # What may leave the type may be anything in it.
-            fits = found is not None and low <= found[0] and found[1] <= high
-            self._found[value] = found if found is not None and fits else (low, high)
+            needed = [
+                operand
+                for operand in (owner.operands if isinstance(owner, Operation) and rule else ())
+                if operand not in self._found and not isinstance(operand.owner, ConstantOp)
+            ]
+            if needed and last not in self._found:
+                pending += needed
+                continue
+            pending.pop()
+            if last not in self._found:
+                self._found[last] = self._of(last, rule(owner, self) if rule else None)
         return self._found[value]
+
+    @staticmethod
+    def _of(value: SSAValue, found: Range | None) -> Range:
+        low, high = type_range(value)
+        # What may leave the type may be anything in it.
+        fits = found is not None and low <= found[0] and found[1] <= high
+        return found if found is not None and fits else (low, high)
 
 
 def _constant(op: ConstantOp, _ranges: Ranges) -> Range | None:
@@ -122,9 +135,9 @@ def _rescale(op: RescaleOp, ranges: Ranges) -> Range:
         return low, high
     a, b = ranges.of(op.x)
     least = int(shift.min(initial=62))
-    if op.rounding.data == "double" and max(abs(a), abs(b)) + 128 >= 1 << least:
-        return low, high
     zero_point = op.input_zp.value.data
+    if op.rounding.data == "double" and max(abs(a - zero_point), abs(b - zero_point)) >= 1 << least:
+        return low, high
     # Rounded away from the middle: at most one further than any rounding goes.
     ends = [
         ((end - zero_point) * m >> s) + more

@@ -12,9 +12,12 @@ is left out.
 
 from __future__ import annotations
 
+from typing import cast
+
 from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    Float64Type,
     IndexType,
     IntegerAttr,
     IntegerType,
@@ -23,7 +26,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.dialects.linalg import ops as linalg
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
     AffineBinaryOpKind,
@@ -38,7 +41,7 @@ from furiosa_ir.backends.mlir.segment import MlirSegment
 from furiosa_ir.errors import FormatFailure
 from furiosa_ir.ir.constant_file import constants_of
 from furiosa_ir.ir.constants import ConstantTable
-from furiosa_ir.ir.shaped_operation import shape_of
+from furiosa_ir.ir.shaped_operation import AnyTensor, shape_of
 from furiosa_ir.ir.text import parse_module
 
 _ARITHMETIC: frozenset[type[Operation]] = frozenset(
@@ -126,6 +129,9 @@ def check_operations(module: ModuleOp, name: str) -> None:
             raise FormatFailure(f"'{op.name}'{where} in {name} is no operation of such a program")
         if any(attribute.partition(".")[0] not in _PLAIN for attribute in op.attributes):
             raise FormatFailure(f"'{op.name}' in {name} has attributes of its own")
+        if _NAMED & op.properties.keys():
+            raise FormatFailure(f"'{op.name}' in {name} has attributes of its own")
+        _check_types(op, name)
         if any(getattr(op.properties.get(flags), "data", None) for flags in _PROMISES):
             raise FormatFailure(f"'{op.name}' in {name} says that something does not happen")
         if not isinstance(parent, linalg.GenericOp | tensor.PadOp):
@@ -142,8 +148,25 @@ def check_operations(module: ModuleOp, name: str) -> None:
 
 _PLAIN = frozenset(["operandSegmentSizes"])
 
+_NAMED = frozenset(["arg_attrs", "res_attrs", "library_call", "no_inline"])
+"""Properties that tools of others read."""
+
+_WIDTHS = (1, 8, 16, 32, 64)
+
 _PROMISES = ("overflowFlags", "fastmath")
 """Where one is broken a compiler may make anything, and leave out clamps."""
+
+
+def _check_types(op: Operation, name: str) -> None:
+    """Refuses all but tensors of integers, and integers, indices and f64, one by one."""
+    for value in (*op.results, *(a for r in op.regions for b in r.blocks for a in b.args)):
+        kind: Attribute = value.type
+        if isinstance(kind, IndexType | Float64Type):
+            continue
+        if isinstance(kind, TensorType):
+            kind = cast("AnyTensor", kind).element_type
+        if not isinstance(kind, IntegerType) or kind.width.data not in _WIDTHS:
+            raise FormatFailure(f"'{op.name}' in {name} has a value of type {value.type}")
 
 
 def _check_extents(op: Operation, name: str) -> None:
@@ -183,6 +206,8 @@ def _check_extract(op: tensor.ExtractOp, name: str) -> None:
     generic = op.parent_op()
     if not isinstance(generic, linalg.GenericOp):
         raise FormatFailure(f"'{op.name}' in {name} stands outside of a loop")
+    if not isinstance(op.tensor.type, TensorType) or len(op.indices) != len(shape_of(op.tensor)):
+        raise FormatFailure(f"'{op.name}' in {name} has not an index for each dimension")
     for index, extent in zip(op.indices, shape_of(op.tensor), strict=True):
         if not _is_within(index, extent, generic):
             raise FormatFailure(f"an index of '{op.name}' in {name} may lie outside of its tensor")
@@ -192,14 +217,9 @@ def _is_within(index: SSAValue, extent: int, generic: linalg.GenericOp) -> bool:
     """Whether an index is a loop's of no more turns, or clamped."""
     owner = index.owner
     if isinstance(owner, linalg.IndexOp):
-        return loop_extents(generic)[owner.dim.value.data] <= extent
-    if not isinstance(owner, arith.IndexCastOp):
-        return False
-    least = owner.input.owner
-    if not isinstance(least, arith.MinSIOp) or not isinstance(least.lhs.owner, arith.MaxSIOp):
-        return False
-    high, low = _number(least.rhs), _number(least.lhs.owner.rhs)
-    return high is not None and low is not None and low >= 0 and 0 <= high < extent
+        extents, loop = loop_extents(generic), owner.dim.value.data
+        return 0 <= loop < len(extents) and extents[loop] <= extent
+    return isinstance(owner, arith.IndexCastOp) and _is_clamped(owner.input, extent)
 
 
 def _is_positive(divisor: SSAValue) -> bool:
@@ -209,12 +229,23 @@ def _is_positive(divisor: SSAValue) -> bool:
 
 
 def _may_shift(distance: SSAValue) -> bool:
-    """Whether a shift is by data, of which a machine makes some number, or by less than the width.
+    """Whether a shift is by less than the width.
 
-    Of a greater number in the text, a compiler may make anything, indices behind clamps included.
+    Of another a compiler may make anything, and leave out clamps of indices and divisors behind it.
     """
-    number, kind = _number(distance), distance.type
-    return number is None or (isinstance(kind, IntegerType) and 0 <= number < kind.width.data)
+    if not isinstance(distance.type, IntegerType):
+        return False
+    number, width = _number(distance), cast("IntegerType", distance.type).width.data
+    return _is_clamped(distance, width) if number is None else 0 <= number < width
+
+
+def _is_clamped(value: SSAValue, extent: int) -> bool:
+    """Whether it is min(max(x, low), high) with 0 <= low and high < extent."""
+    least = value.owner
+    if not isinstance(least, arith.MinSIOp) or not isinstance(least.lhs.owner, arith.MaxSIOp):
+        return False
+    high, low = _number(least.rhs), _number(least.lhs.owner.rhs)
+    return high is not None and low is not None and low >= 0 and 0 <= high < extent
 
 
 def _number(value: SSAValue) -> int | None:

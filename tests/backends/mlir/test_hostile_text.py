@@ -50,6 +50,36 @@ def shifted(distance: int) -> str:
       %v = arith.shli %a, %distance : i64"""
 
 
+def computed(half: int) -> str:
+    return f"""
+      %half = arith.constant {half} : i64
+      %distance = arith.addi %half, %half : i64
+      %v = arith.shrsi %a, %distance : i64"""
+
+
+def within(most: int) -> str:
+    """Shifted by data that are clamped."""
+    return f"""
+      %low = arith.constant 0 : i64
+      %high = arith.constant {most} : i64
+      %at_least = arith.maxsi %a, %low : i64
+      %distance = arith.minsi %at_least, %high : i64
+      %v = arith.shli %a, %distance : i64"""
+
+
+def at_loop(number: int) -> str:
+    return f"""
+      %i = "linalg.index"() <{{dim = {number} : i64}}> : () -> index
+      %v = tensor.extract %x[%i] : tensor<4xi64>"""
+
+
+def real(kind: str) -> str:
+    return f"""
+      %r = arith.sitofp %a : i64 to {kind}
+      %zero = arith.constant 0 : i64
+      %v = arith.addi %a, %zero : i64"""
+
+
 def promised(operation: str) -> str:
     """A clamp that a promise makes needless, unless it is broken."""
     return f"""
@@ -113,7 +143,14 @@ def slice_at(start: str) -> MlirSegment:
 
 @pytest.mark.parametrize(
     "safe",
-    [loop(COPY), loop(clamped(0, 3)), loop(shifted(63)), loop(COPY, "d0 * 2 + 1", "tensor<8xi64>")],
+    [
+        loop(COPY),
+        loop(clamped(0, 3)),
+        loop(shifted(63)),
+        loop(within(63)),
+        loop(real("f64")),
+        loop(COPY, "d0 * 2 + 1", "tensor<8xi64>"),
+    ],
 )
 def test_what_stays_within_its_tensors_is_taken(safe: MlirSegment) -> None:
     check_text(safe)
@@ -132,6 +169,27 @@ def test_what_stays_within_its_tensors_is_taken(safe: MlirSegment) -> None:
         pytest.param(loop(COPY, given="tensor<?xi64>"), "open extents", id="open extents"),
         pytest.param(loop(shifted(64)), "shifts by more", id="shifted by the width"),
         pytest.param(loop(shifted(-1)), "shifts by more", id="shifted by less than nothing"),
+        pytest.param(loop("%v = arith.shli %a, %a : i64"), "shifts by more", id="shifted by data"),
+        pytest.param(loop(computed(50)), "shifts by more", id="shifted by a sum"),
+        pytest.param(loop(within(64)), "shifts by more", id="shifted by up to the width"),
+        pytest.param(loop(at_loop(5)), "may lie outside", id="the index of no loop"),
+        pytest.param(loop(at_loop(-1)), "may lie outside", id="the index of a loop from behind"),
+        pytest.param(loop("%v = tensor.extract %x[] : tensor<4xi64>"), "an index for each", id="0"),
+        pytest.param(
+            loop("%i = linalg.index 0 : index\n%v = tensor.extract %x[%i, %i] : tensor<4xi64>"),
+            "an index for each",
+            id="two indices of one dimension",
+        ),
+        pytest.param(loop(real("f32")), "of type f32", id="f32"),
+        pytest.param(loop(real("f128")), "of type f128", id="f128"),
+        pytest.param(
+            segment(
+                "func.func public @npu_0(%x: tensor<4xi64> {iree.abi.output = 0 : index}) "
+                "-> tensor<4xi64> { func.return %x : tensor<4xi64> }"
+            ),
+            "attributes of its own",
+            id="attributes of an argument",
+        ),
         pytest.param(loop(SLICE_IN_A_BODY), "within 'linalg.generic'", id="a slice in a loop"),
         pytest.param(slice_at("%start"), "is computed", id="a slice at a computed offset"),
     ],

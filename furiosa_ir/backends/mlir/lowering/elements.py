@@ -29,6 +29,7 @@ class Elements:
         self._block = block
         self._constants: dict[tuple[int, Attribute], SSAValue] = {}
         self._numbers: dict[SSAValue, int] = {}
+        self._distances: dict[SSAValue, SSAValue] = {}
 
     def _made(
         self,
@@ -110,11 +111,21 @@ class Elements:
 
     def shifted_right(self, a: SSAValue, b: SSAValue) -> SSAValue:
         """a >> b, the sign moving in."""
-        return self._binary(arith.ShRSIOp, a, b, int.__rshift__)
+        return self._binary(arith.ShRSIOp, a, self._distance(b), int.__rshift__)
 
     def shifted_left(self, a: SSAValue, b: SSAValue) -> SSAValue:
         """a << b."""
-        return self._binary(arith.ShLIOp, a, b, int.__lshift__)
+        return self._binary(arith.ShLIOp, a, self._distance(b), int.__lshift__)
+
+    def _distance(self, value: SSAValue) -> SSAValue:
+        """By how much is shifted: data, too, are less than the width (`text_safety`)."""
+        if value in self._numbers:
+            return value
+        found = self._distances.get(value)
+        if found is None:
+            width = cast("IntegerType", value.type).width.data
+            found = self._distances[value] = self.clamp(value, 0, width - 1)
+        return found
 
     def both(self, a: SSAValue, b: SSAValue) -> SSAValue:
         """a & b."""

@@ -189,6 +189,14 @@ def _is_narrow(op: RescaleOp, emit: Emitter, shift: tuple[int, int]) -> bool:
     return max(_reach(op, emit) + 1 + half, *limits) < 1 << 31
 
 
+def _fit_32_bits(op: RescaleOp) -> bool:
+    """Whether zero points and limits, with and without a zero point, are numbers of 32 bits."""
+    zero_points = op.input_zp.value.data, op.output_zp.value.data
+    limits = op.minimum.value.data, op.maximum.value.data
+    numbers = (*zero_points, *limits, *(limit - zero_points[1] for limit in limits))
+    return all(-(1 << 31) <= number < 1 << 31 for number in numbers)
+
+
 def _reach(op: RescaleOp, emit: Emitter) -> int:
     """The greatest magnitude of what is multiplied."""
     return max(abs(v - op.input_zp.value.data) for v in emit.ranges.of(op.x))
@@ -201,7 +209,8 @@ def _float_factors(
     if multiplier is None or shift is None or not multiplier.size or not shift.size:
         return None
     output_zp, most = op.output_zp.value.data, _reach(op, emit)
-    if most >= 1 << 31:  # what is multiplied is a difference in 32 bits
+    # What is multiplied is a difference in 32 bits, as results are.
+    if most >= 1 << 31 or not _fit_32_bits(op):
         return None
     multiplier, shift = np.broadcast_arrays(multiplier, shift)
     found = float_factors(
@@ -260,7 +269,7 @@ def _weighted_sum(op: RescaleOp, emit: Emitter) -> SSAValue | None:
     multiplier, shift = emit.array(op.multiplier), emit.array(op.shift)
     if multiplier is None or shift is None or multiplier.size != 1 or shift.size != 1:
         return None
-    if not isinstance(op.x.owner, AddOp) or op.input_zp.value.data:
+    if not isinstance(op.x.owner, AddOp) or op.input_zp.value.data or not _fit_32_bits(op):
         return None
     terms = [_term(v, emit) for v in op.x.owner.operands]
     if None in terms:
@@ -272,8 +281,6 @@ def _weighted_sum(op: RescaleOp, emit: Emitter) -> SSAValue | None:
         return None
     output_zp = op.output_zp.value.data
     low, high = op.minimum.value.data - output_zp, op.maximum.value.data - output_zp
-    if max(-low, high) >= 1 << 31:
-        return None
     factor = float_factor_of(
         sums,
         int(multiplier.item()),
@@ -306,6 +313,10 @@ def _term(value: SSAValue, emit: Emitter) -> _Term | None:
     """What is a rescale of 8 bits that leaves nothing to round, and drops nothing."""
     op = value.owner
     if not isinstance(op, RescaleOp) or element_of(op.x) != i8 or op.output_zp.value.data:
+        return None
+    # LiteRT's rounding shifts to the left where others do not shift. A zero point is of 8 bits, so
+    # that differences are of 32.
+    if op.rounding.data == "double" or not -128 <= op.input_zp.value.data <= 127:
         return None
     multiplier, shift = emit.array(op.multiplier), emit.array(op.shift)
     if multiplier is None or shift is None or multiplier.size != 1 or shift.any():

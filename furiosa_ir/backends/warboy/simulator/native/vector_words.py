@@ -167,6 +167,9 @@ def _is_narrow(
     input_zp, output_zp, minimum, maximum = immediates
     if operand.element == 8 or (operand.element == 4 and input_zp):
         return False
+    low, high = minimum - output_zp, maximum - output_zp
+    if low >= 1 << 31 or high < -(1 << 31):  # the other end of what 32 bits hold
+        return False
     reach = operand.magnitude + abs(input_zp)
     if mode == "double":
         # The first rounding leaves no more than x, to which a half is added.

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -457,3 +458,28 @@ def finish(draw, rng, b, command, element, arrays):
     )  # fmt: skip
     b.output(b.kernel(command), dtype=f"int{8 * made}")
     simulate_whatever_happens(b, *arrays)
+
+
+@pytest.mark.parametrize("given", [1, 4])
+@pytest.mark.parametrize("made", [1, 4])
+@pytest.mark.parametrize("zero_point", [-(1 << 31), -129, 0, 129, (1 << 31) - 1])
+def test_limits_that_a_zero_point_moves_out_of_32_bits(given, made, zero_point):
+    """Every rounding, of numbers that 32 bits hold until the zero point is taken from them."""
+    data = np.random.default_rng(0).integers(-128, 128, 16 * given).astype(np.int8)
+    low, high = LIMITS[made]
+    for limits in ((low, high), (high, high), (low, low), (0, high), (low, 0), (-5, 7)):
+        for mode in fixed_point.ROUNDINGS:
+            for multiplier, shift in ((1 << 30, 31), (-(1 << 31), 62), (3, 1)):
+                b = ProgramBuilder(slices=8)
+                x = wide_input(b, (1, 2, 4, 2), {"slices": (1, 1), "order": "HWC"}, given)
+                factors = (
+                    b.parameter(np.full((1, 1, 1, 1), multiplier, np.int32)),
+                    b.parameter(np.full((1, 1, 1, 1), shift, np.int8)),
+                )
+                immediates = (0, zero_point, *limits)
+                program = (Instruction("rescale", (0, 1, 2), immediates, mode, made),)
+                result = b.tile((1, 2, 4, 2), element=made, slices=(1, 1), order="HWC")
+                b.output(
+                    b.kernel(Vector((x,), factors, program, result, 0)), dtype=f"int{8 * made}"
+                )
+                simulate(b, data)
