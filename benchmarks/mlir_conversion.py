@@ -55,9 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args(arguments)
+    if options.runs < 1:
+        parser.error("--runs is 1 at least")
     print(f"{'network':44} {'whole s':>8} {'conversion s':>12}")
     for path in options.models or quantised():
-        whole, conversion = measured(path, max(options.runs, 1))
+        whole, conversion = measured(path, options.runs)
         print(f"{path.name:44} {whole:8.2f} {conversion:12.2f}", flush=True)
 
 
