@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import random
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,7 @@ from furiosa_ir.errors import FuriosaError
 from tests.draws import ALL, draws
 from tests.fuzz.campaign import ROOT, Outcome, run_campaign, write_seeds
 from tests.fuzz.harnesses import HARNESSES
+from tests.fuzz.mutators import mutate_mlirz
 
 LEAST_EDGES = {"cache": 40, "reproducer": 40}
 """Of the code that a run goes through; the reader of cache entries is one small module."""
@@ -127,6 +130,15 @@ def test_mutations_follow_from_the_seed_alone(name: str, seeds: Callable[[str], 
     harness, files = HARNESSES[name], contents(seeds(name))[:20]
     runs = [[harness.mutate(f, random.Random(i)) for i, f in enumerate(files)] for _ in range(2)]
     assert runs[0] == runs[1]
+
+
+def test_an_archive_without_a_program_is_changed_as_well() -> None:
+    """libFuzzer keeps those, too; the mutator must not end its process."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("head.json", '["mlir", ""]')
+    changed = [mutate_mlirz(made.getvalue(), random.Random(seed)) for seed in range(50)]
+    assert len(set(changed)) > 10
 
 
 def test_an_outcome_is_a_row_of_the_table() -> None:

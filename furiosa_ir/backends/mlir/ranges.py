@@ -63,26 +63,30 @@ class Ranges:
         """The range of a value, or one that holds it."""
         # Not by recursion: between two rescales there may be hundreds of operations.
         pending = [value]
-        while pending:
-            last = pending[-1]
-            owner = last.owner
-            rule = _RULES.get(type(owner)) if isinstance(owner, Operation) else None
-            needed = [
-                operand
-                for operand in (owner.operands if isinstance(owner, Operation) and rule else ())
-                if operand not in self._found and not isinstance(operand.owner, ConstantOp)
-            ]
-            if needed and last not in self._found:
+        while value not in self._found:
+            needed = self._needed(pending[-1])
+            if needed:
                 pending += needed
-                continue
-            pending.pop()
-            if last not in self._found:
-                self._found[last] = self._of(last, rule(owner, self) if rule else None)
+            else:
+                last = pending.pop()
+                self._found[last] = self._of(last)
         return self._found[value]
 
-    @staticmethod
-    def _of(value: SSAValue, found: Range | None) -> Range:
-        low, high = type_range(value)
+    def _needed(self, value: SSAValue) -> list[SSAValue]:
+        """The operands whose ranges have to be found in front of a value's; not of constants."""
+        owner = value.owner
+        if not isinstance(owner, Operation) or type(owner) not in _RULES:
+            return []
+        return [
+            operand
+            for operand in owner.operands
+            if operand not in self._found and not isinstance(operand.owner, ConstantOp)
+        ]
+
+    def _of(self, value: SSAValue) -> Range:
+        owner, (low, high) = value.owner, type_range(value)
+        rule = _RULES.get(type(owner)) if isinstance(owner, Operation) else None
+        found = rule(owner, self) if rule is not None else None
         # What may leave the type may be anything in it.
         fits = found is not None and low <= found[0] and found[1] <= high
         return found if found is not None and fits else (low, high)
