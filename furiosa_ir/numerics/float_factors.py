@@ -59,11 +59,12 @@ def float_factors(
         float64 [n]; None where none are known: of results of more than 8 bits, of two roundings,
         and where one integer asks for more than another allows.
     """
+    if rounding in ("floor", "double"):
+        return None
     real = np.ldexp(multiplier.astype(np.float64), -shift.astype(np.int64))
-    size = np.abs(real)
-    greatest = float(size.max(initial=0.0))
+    greatest = float(np.abs(real).max(initial=0.0))
     reach = min(max(-low, high, 0), int(most * greatest) + 1)
-    if rounding in ("floor", "double") or reach > _REACH:
+    if reach > _REACH:
         return None
     channels, sums = near_boundaries(real, reach)
     more = _far_sums(real, reach) if most > MOST_SUMS else (channels[:0], sums[:0])
@@ -81,7 +82,10 @@ def float_factor_of(
 
     Args:
         sums: int64 [n]: every x there is.
-        multiplier, shift, rounding, low, high: as `float_factors` takes them.
+        multiplier, shift, rounding, low, high: as `float_factors` takes them; of any rounding.
+
+    Returns:
+        the factor; None where one integer asks for more than another allows.
     """
     one, places = np.array([multiplier], np.int64), np.array([shift], np.int64)
     real = np.ldexp(one.astype(np.float64), -places)

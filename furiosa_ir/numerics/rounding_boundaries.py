@@ -30,17 +30,18 @@ _CHANNELS = 64
 def near_boundaries(real: Array, reach: int) -> tuple[Array, Array]:
     """(channels, sums): integers whose product with a channel's factor is near half a step.
 
-    Those are all up to `MOST_SUMS`; beyond it the one nearest to each boundary. With an integer its
-    negative is there.
-
-    Args:
-        real: factors [n], f64.
-        reach: the greatest magnitude of a result on either side of a boundary.
-
     A boundary (k + 1/2) / factor is near an integer where (2 k + 1) * u is, with u = 1 / (2
     factor): in units of 2**-32, modulo 2**32, that takes a multiplication of 32 bits.
+
+    Args:
+        real: factors [n], f64; of those up to 2**-31 nothing is said.
+        reach: the greatest magnitude of a result on either side of a boundary.
+
+    Returns:
+        numbers of factors [m] and integers [m], i32: all up to `MOST_SUMS`, beyond it the one
+        nearest to each boundary; with an integer its negative.
     """
-    used = np.flatnonzero(np.abs(real) > 2.0**-31)  # others have no boundary within 32 bits
+    used = np.flatnonzero(np.abs(real) > 2.0**-31)
     odd = (2 * np.arange(reach + 1) + 1).astype(np.uint32)
     inverse = 0.5 / np.abs(real[used])
     unit = ((inverse % 1.0) * _ONE).astype(np.uint32)[:, None]

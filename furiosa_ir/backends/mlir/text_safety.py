@@ -6,8 +6,8 @@ loop where the loop begins and where it ends, which is enough only of sums that 
 from. What it cannot know at all is the index of a `tensor.extract`, which native code follows
 anywhere: each has to be a loop's index, or to be clamped to its dimension. Nor does it know a
 divisor, and one of 0 ends the process: each has to be the greater of a value and a positive number.
-And no operation may promise anything (no overflow, no NaN): a clamp that a promise makes needless
-is left out.
+And a compiler may leave out such a clamp where it would be needless but for what is not defined: so
+no operation may promise anything (no overflow, no NaN), and what is shifted by has to be clamped.
 """
 
 from __future__ import annotations
@@ -127,9 +127,8 @@ def check_operations(module: ModuleOp, name: str) -> None:
         if type(op) not in (_WITHIN.get(type(parent), frozenset()) if parent else OPERATIONS):
             where = "" if parent is None else f" within '{parent.name}'"
             raise FormatFailure(f"'{op.name}'{where} in {name} is no operation of such a program")
-        if any(attribute.partition(".")[0] not in _PLAIN for attribute in op.attributes):
-            raise FormatFailure(f"'{op.name}' in {name} has attributes of its own")
-        if _NAMED & op.properties.keys():
+        named = [a for a in op.attributes if a.partition(".")[0] not in _PLAIN]
+        if named or _READ_BY_OTHERS & op.properties.keys():
             raise FormatFailure(f"'{op.name}' in {name} has attributes of its own")
         _check_types(op, name)
         if any(getattr(op.properties.get(flags), "data", None) for flags in _PROMISES):
@@ -148,10 +147,11 @@ def check_operations(module: ModuleOp, name: str) -> None:
 
 _PLAIN = frozenset(["operandSegmentSizes"])
 
-_NAMED = frozenset(["arg_attrs", "res_attrs", "library_call", "no_inline"])
-"""Properties that tools of others read."""
+_READ_BY_OTHERS = frozenset(["arg_attrs", "res_attrs", "library_call", "no_inline"])
+"""Properties that IREE's and upstream's passes act on, and lowerings never write."""
 
 _WIDTHS = (1, 8, 16, 32, 64)
+"""Of integers that lowerings make; i48 is held in 64."""
 
 _PROMISES = ("overflowFlags", "fastmath")
 """Where one is broken a compiler may make anything, and leave out clamps."""

@@ -33,9 +33,10 @@ def convert_function(function: FuncOp, parameters: Parameters) -> None:
     """
     emitter = partial(Emitter, parameters=parameters)
     Conversion(_argument, emitter, LOWERINGS, _missing).convert(function)
+    _remove_unused(function)
 
 
-def remove_unused(function: FuncOp) -> None:
+def _remove_unused(function: FuncOp) -> None:
     """Removes what only another form was made of: shapes, and what was joined with what follows.
 
     All operations on tensors are without effects, which xDSL does not know of `linalg.generic`.

@@ -141,7 +141,7 @@ class Elements:
 
     def compare(self, a: SSAValue, how: str, b: SSAValue) -> SSAValue:
         """Whether a is `how` ("eq", "slt", "sle", "sgt", "sge") to b: i1."""
-        return self._made(arith.CmpiOp, (a, b), i1, _predicate(how))
+        return self._made(arith.CmpiOp, (a, b), i1, _predicate(arith.CmpiOp, i64, how))
 
     def select(self, condition: SSAValue, a: SSAValue, b: SSAValue) -> SSAValue:
         """A where the condition holds, else b."""
@@ -161,11 +161,11 @@ class Elements:
 
     def real_product(self, a: SSAValue, b: SSAValue) -> SSAValue:
         """a * b, each f64."""
-        return self._made(arith.MulfOp, (a, b), f64, _real_defaults(arith.MulfOp))
+        return self._made(arith.MulfOp, (a, b), f64, _defaults(arith.MulfOp, f64))
 
     def real_sum(self, a: SSAValue, b: SSAValue) -> SSAValue:
         """a + b, each f64."""
-        return self._made(arith.AddfOp, (a, b), f64, _real_defaults(arith.AddfOp))
+        return self._made(arith.AddfOp, (a, b), f64, _defaults(arith.AddfOp, f64))
 
     def rounded_product(self, a: SSAValue, b: SSAValue, low: int, high: int) -> SSAValue:
         """round(clamp(a * b)) of two f64, ties to even, as i32; limits of 32 bits."""
@@ -173,7 +173,7 @@ class Elements:
         # Between product and sum, so that no multiply-add leaves out that the product is rounded.
         for limit, how in ((low, "ogt"), (high, "olt")):
             bound = self.real_constant(limit)
-            kept = self._made(arith.CmpfOp, (within, bound), i1, _real_predicate(how))
+            kept = self._made(arith.CmpfOp, (within, bound), i1, _predicate(arith.CmpfOp, f64, how))
             within = self.select(kept, within, bound)
         placed = self.real_sum(within, self.real_constant(MAGIC))
         bits = self._made(arith.BitcastOp, (placed,), i64)
@@ -210,9 +210,9 @@ def _wrapped(value: int, type_: Attribute) -> int:
 
 
 @cache
-def _defaults(kind: type[IRDLOperation]) -> Mapping[str, Attribute]:
-    """The properties that an operation has where nobody says anything: wrapping around is fine."""
-    value = Block(arg_types=[i64]).args[0]
+def _defaults(kind: type[IRDLOperation], operand: Attribute = i64) -> Mapping[str, Attribute]:
+    """The properties that an operation has where nobody says anything: nothing is promised."""
+    value = Block(arg_types=[operand]).args[0]
     if issubclass(kind, arith.ExtSIOp | arith.TruncIOp):
         return {}
     make: Any = kind
@@ -220,20 +220,8 @@ def _defaults(kind: type[IRDLOperation]) -> Mapping[str, Attribute]:
 
 
 @cache
-def _real_defaults(kind: type[IRDLOperation]) -> Mapping[str, Attribute]:
-    """Of arithmetic in which nothing is left out."""
-    value = Block(arg_types=[f64]).args[0]
-    make: Any = kind
-    return MappingProxyType(make(value, value).properties)
-
-
-@cache
-def _real_predicate(how: str) -> Mapping[str, Attribute]:
-    value = Block(arg_types=[f64]).args[0]
-    return MappingProxyType(arith.CmpfOp(value, value, how).properties)
-
-
-@cache
-def _predicate(how: str) -> Mapping[str, Attribute]:
-    value = Block(arg_types=[i64]).args[0]
-    return MappingProxyType(arith.CmpiOp(value, value, how).properties)
+def _predicate(
+    kind: type[arith.CmpiOp | arith.CmpfOp], operand: Attribute, how: str
+) -> Mapping[str, Attribute]:
+    value = Block(arg_types=[operand]).args[0]
+    return MappingProxyType(kind(value, value, how).properties)

@@ -1,4 +1,4 @@
-"""`ftensor.rescale`: products in 64 bits, rounded in each of the six ways.
+"""`ftensor.rescale`: products in float64 where a factor is exact, else in integers of 64 bits.
 
 What each rounding means `numerics.fixed_point.rescale` says; here is the same, element by element.
 """
@@ -170,12 +170,17 @@ def lower_rescale(op: RescaleOp, emit: Emitter) -> SSAValue:
             value = _double(b, x, m, s, factor)
         else:
             value = _SINGLE[rounding](b, b.mul(x, m), s, factor)
-        value = b.clamp(value, low, high)
-        if output_zp:
-            value = b.add(value, b.like(output_zp, value))
-        return b.cast(value, element(op.result))
+        return _moved(b, b.clamp(value, low, high), op)
 
     return emit.elementwise(operands, shape_of(op.result), element(op.result), body)
+
+
+def _moved(b: Elements, value: SSAValue, op: RescaleOp) -> SSAValue:
+    """A rounded and clamped value by the output's zero point, in the result's width."""
+    zero_point = op.output_zp.value.data
+    if zero_point:
+        value = b.add(value, b.like(zero_point, value))
+    return b.cast(value, element(op.result))
 
 
 def _is_narrow(op: RescaleOp, emit: Emitter, shift: tuple[int, int]) -> bool:
@@ -238,10 +243,7 @@ def _in_float64(op: RescaleOp, emit: Emitter, factors: Array) -> SSAValue:
         if input_zp:
             x = b.sub(x, b.constant(input_zp, i32))
         factor = given[1] if bits.size > 1 else b.constant(int(bits.item()), i64)
-        value = b.rounded_product(b.real(x), b.real_of_bits(factor), low, high)
-        if output_zp:
-            value = b.add(value, b.constant(output_zp, i32))
-        return b.cast(value, element(op.result))
+        return _moved(b, b.rounded_product(b.real(x), b.real_of_bits(factor), low, high), op)
 
     return emit.elementwise(operands, shape_of(op.result), element(op.result), body)
 
@@ -301,9 +303,7 @@ def _weighted_sum(op: RescaleOp, emit: Emitter) -> SSAValue | None:
             for x, term in zip(given, (first, second), strict=False)
         ]
         value = b.rounded_product(b.real_sum(*reals), b.real_constant(factor), low, high)
-        if output_zp:
-            value = b.add(value, b.constant(output_zp, i32))
-        return b.cast(value, element(op.result))
+        return _moved(b, value, op)
 
     operands = [emit.operand(first.x), emit.operand(second.x)]
     return emit.elementwise(operands, shape_of(op.result), element(op.result), body)

@@ -10,7 +10,7 @@ from xdsl.dialects.func import FuncOp
 
 from furiosa_ir import stages
 from furiosa_ir.backends.mlir.calls import retype_calls
-from furiosa_ir.backends.mlir.lowering.conversion import convert_function, remove_unused
+from furiosa_ir.backends.mlir.lowering.conversion import convert_function
 from furiosa_ir.backends.mlir.lowering.emission import Parameters
 from furiosa_ir.ir.passes import Pass
 from furiosa_ir.ir.segments import is_npu
@@ -50,7 +50,6 @@ class FTensorToLinalg(Pass):
         for function in op.ops:
             if isinstance(function, FuncOp) and is_npu(function):
                 convert_function(function, parameters)
-                remove_unused(function)
                 signatures[function.sym_name.data] = function.function_type
         first = op.body.block.first_op
         for made in parameters.globals.values():
