@@ -53,7 +53,7 @@ class Preparation:
         self._constants = constants
         self._kept = Constants()
         self._run_plan = kernels.run_plan if kernels else None
-        self._encoder = Encoder(sizes, self._kept, tiled=kernels.tiled) if kernels else None
+        self._encoder = Encoder(sizes, self._kept, kernels.packing) if kernels else None
         self._known: dict[SramFlat, Array] = {}
         self._prepared: list[Words | Step] = []
         self._layers: list[str] = []

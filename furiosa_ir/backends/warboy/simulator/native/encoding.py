@@ -18,14 +18,16 @@ from furiosa_ir.backends.warboy.enf.records import (
     SramTile,
     Store,
 )
+from furiosa_ir.backends.warboy.simulator.native.dot import put_dot
 from furiosa_ir.backends.warboy.simulator.native.epilogue_words import put_vector
+from furiosa_ir.backends.warboy.simulator.native.library import Packing
 from furiosa_ir.backends.warboy.simulator.native.tiles import (
     Sizes,
     put_copy,
     put_flat_load,
     put_tile_move,
 )
-from furiosa_ir.backends.warboy.simulator.native.windows import put_dot, put_pool
+from furiosa_ir.backends.warboy.simulator.native.windows import put_pool
 from furiosa_ir.backends.warboy.simulator.native.words import Constants, NoWords, Words
 from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES
 from furiosa_ir.numerics.array import Array
@@ -37,13 +39,13 @@ class Encoder:
     Args:
         sizes: of the memories.
         constants: where what words point to is kept.
-        tiled: `Kernels.tiled`.
+        packing: `Kernels.packing`.
     """
 
-    def __init__(self, sizes: Sizes, constants: Constants, *, tiled: bool) -> None:
+    def __init__(self, sizes: Sizes, constants: Constants, packing: Packing) -> None:
         self._sizes = sizes
         self._constants = constants
-        self._tiled = tiled
+        self._packing: Packing = packing
 
     def encode(self, command: Command, known: Mapping[SramFlat, Array]) -> Words | None:
         """The words of a command, None if it has none.
@@ -75,7 +77,7 @@ class Encoder:
                         weight, bias = _weight(command, known), None
                         if command.bias is not None:
                             bias = _bytes(command.bias, known).view("<i4")
-                        put_dot(words, command, weight, bias, parameters, sizes, tiled=self._tiled)
+                        put_dot(words, command, weight, bias, parameters, sizes, self._packing)
                     case Pool():
                         put_pool(words, command, parameters, sizes)
                     case _:

@@ -6,11 +6,11 @@ import ctypes
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,6 +22,17 @@ VARIANTS = ("generic", "v3", "vnni", "amx")
 
 SWITCH = "FURIOSA_NATIVE_KERNELS"
 """The environment variable that chooses: "0" is numpy, one of `VARIANTS` that and none better."""
+
+Packing: TypeAlias = Literal["bytes", "words", "tiles"]
+"""Of weights: four terms of a block of outputs beside each other, two terms as 16 bits, or tiles of
+AMX (`source/products.h`, `word_products.h`, `matrix_tiles.h`)."""
+
+_PACKINGS: Mapping[str, Packing] = {
+    "generic": "bytes",
+    "v3": "words",
+    "vnni": "bytes",
+    "amx": "tiles",
+}
 
 RunPlan: TypeAlias = Callable[[int, int, int, int, int, int, int, int], int]
 """(plan, starts, first, last, sram, workspace, constants, scratch) -> -1, or 4 times the command
@@ -66,9 +77,9 @@ class Kernels:
     variant: str
 
     @property
-    def tiled(self) -> bool:
-        """Whether it multiplies in tiles (AMX), for which weights are packed otherwise."""
-        return self.variant == "amx"
+    def packing(self) -> Packing:
+        """How it wants weights packed."""
+        return _PACKINGS[self.variant]
 
 
 def load_kernels(asked_for: str | None = None) -> Kernels | None:

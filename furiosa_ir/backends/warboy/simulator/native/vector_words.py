@@ -7,182 +7,35 @@ one runs in numpy.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
+from furiosa_ir.backends.warboy.simulator.native.instruction_words import (
+    Coded,
+    Context,
+    Register,
+    Shape,
+    line_of,
+)
+from furiosa_ir.backends.warboy.simulator.native.rescale_words import code_rescale, product_reach
 from furiosa_ir.backends.warboy.simulator.native.words import NoWords, Words
 from furiosa_ir.backends.warboy.vector_engine import INSTRUCTIONS, Instruction
 from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES, LIMITS
 from furiosa_ir.backends.warboy.vector_engine.instruction import RegisterType
 from furiosa_ir.backends.warboy.vector_engine.program import result_register
-from furiosa_ir.numerics import fixed_point
 from furiosa_ir.numerics.array import Array
 
-Shape = tuple[int, ...]
-
-_LINE = 512
 _MOST_REGISTERS = 128
-_ROUNDINGS = {"floor": 0, "up": 0, "away": 1, "even": 2, "near_even": 3, "double": 4}
-_DOUBLE_LEFT = 5
-_UP = 6
-_RESCALE_BY = 12
 _REGISTER, _LINE_OF_CONSTANTS, _ARRAY_OF_CONSTANTS = range(3)
 _INSTRUCTION_WORDS = 16
-
-
-class Register(NamedTuple):
-    """What a program may read.
-
-    Attributes:
-        shape: (N, H, W, C), or (256,) of a table.
-        element: bytes of an element.
-        constant: its elements if they are known.
-        reach: the greatest magnitude of an element, where it is known to be less than its type's.
-    """
-
-    shape: Shape
-    element: int
-    constant: Array | None = None
-    reach: int | None = None
-
-    @property
-    def magnitude(self) -> int:
-        """The greatest magnitude of an element."""
-        of_type = 1 << (8 * self.element - 1)
-        return of_type if self.reach is None else min(self.reach, of_type)
-
-
-@dataclass(frozen=True)
-class _Coded:
-    """An instruction's words but for its operands.
-
-    Attributes:
-        mode: the second word.
-        words: what follows the operands.
-        operands: which of the instruction's operands remain, two words each.
-        code: the first word, where it is another than the instruction's.
-    """
-
-    mode: int = 0
-    words: tuple[int, ...] = ()
-    operands: tuple[int, ...] = ()
-    code: int | None = None
-
-
-@dataclass
-class _Context:
-    """What an instruction is coded in: constants' home, what is read, the line's channels."""
-
-    words: Words
-    operands: Sequence[Register]
-    registers: Sequence[int]
-    channels: int
-
-    @property
-    def line(self) -> int:
-        """Elements of a line: whole pixels."""
-        return line_of(self.channels)
-
-    def constant(self, number: int) -> Array:
-        """An operand that is known, int64."""
-        array = self.operands[number].constant
-        if array is None:
-            raise NoWords("an operand is not constant")
-        return array.astype(np.int64)
-
-    def lined(self, array: Array) -> Array:
-        """One value, or one a channel, as a line."""
-        flat = array.reshape(-1)
-        if flat.size not in (1, self.channels) or array.shape[-1:] != (flat.size,):
-            raise NoWords("a parameter is neither one number nor one a channel")
-        return np.tile(flat, self.line // flat.size)
-
-
-def line_of(channels: int) -> int:
-    """Elements of a line of so many channels."""
-    return max(_LINE // channels, 1) * channels
-
-
-def _rescale(i: Instruction, c: _Context) -> _Coded:
-    if c.operands[1].constant is None or c.operands[2].constant is None:
-        mode = _UP if i.mode == "up" else _ROUNDINGS[i.mode]
-        input_zp, output_zp, minimum, maximum = i.immediates
-        limits = minimum - output_zp, maximum - output_zp
-        return _Coded(mode, (0, 0, input_zp, output_zp, *limits), (0, 1, 2), _RESCALE_BY)
-    multiplier, shift = c.constant(1), c.constant(2)
-    if shift.min() < 0 or shift.max() > fixed_point.MAX_SHIFT:
-        raise NoWords("the factor is refused")
-    if multiplier.min() < LIMITS[4][0] or multiplier.max() > LIMITS[4][1]:
-        raise NoWords("the factor is refused")
-    input_zp, output_zp, minimum, maximum = i.immediates
-    low, high = minimum - output_zp, maximum - output_zp
-    multiplier, shift = c.lined(multiplier), c.lined(shift)
-    mode, extra = _ROUNDINGS[i.mode], np.zeros_like(shift)
-    right = shift
-    if i.mode == "double":
-        extra, right = np.maximum(31 - shift, 0), np.maximum(shift - 31, 0)
-        mode = _DOUBLE_LEFT if extra.any() else mode
-    half = np.left_shift(np.int64(1), right) >> 1
-    if i.mode == "floor":
-        half = np.zeros_like(half)
-    if i.mode == "near_even":
-        extra = fixed_point.tie_slack(shift, max(abs(low), abs(high)) + 1)
-    address = c.words.constants.address
-    narrow = 0
-    if _is_narrow(i.mode, c.operands[0], multiplier, right, half, i.immediates):
-        # AVX2 shifts 64 bits to the right without their sign, which is added in front.
-        less = np.right_shift(np.uint64(1 << 63), right.astype(np.uint64)).astype(np.uint32)
-        narrow = address(np.stack([right.astype(np.int32), less.view(np.int32)]), np.int32)
-    return _Coded(
-        mode,
-        (
-            address(multiplier, np.int32), address(right, np.int64), address(half, np.int64),
-            address(extra, np.int64), input_zp, output_zp, low, high, narrow,
-        ),
-        (0,),
-    )  # fmt: skip
-
-
-def _is_narrow(
-    mode: str,
-    operand: Register,
-    multiplier: Array,
-    right: Array,
-    half: Array,
-    immediates: Sequence[int],
-) -> bool:
-    """Whether all of a rescale but its products fits 32 bits.
-
-    Args:
-        mode: its rounding.
-        operand: what is rescaled.
-        multiplier: int64, of each element.
-        right: int64, by how much each is shifted to the right, last.
-        half: int64, what is added in front of that.
-        immediates: of the instruction.
-    """
-    input_zp, output_zp, minimum, maximum = immediates
-    if operand.element == 8 or (operand.element == 4 and input_zp):
-        return False
-    low, high = minimum - output_zp, maximum - output_zp
-    if low >= 1 << 31 or high < -(1 << 31):  # the other end of what 32 bits hold
-        return False
-    reach = operand.magnitude + abs(input_zp)
-    if mode == "double":
-        # The first rounding leaves no more than x, to which a half is added.
-        reach = max(reach + 1 + int(half.max()), output_zp - minimum, maximum - output_zp)
-        return reach < 1 << 31
-    if reach > 1 << 31:
-        return False
-    return int((reach * np.abs(multiplier) + half >> right).max()) < (1 << 31) - 1
 
 
 def _reach(i: Instruction, operands: Sequence[Register]) -> int | None:
     """The greatest magnitude of an instruction's result, None if that of its type."""
     match i.opcode:
+        case "rescale" if (products := product_reach(i, operands)) is not None:
+            return min(max(map(abs, i.immediates[-2:])), products)
         case "rescale" | "clamp" | "divide":
             return max(map(abs, i.immediates[-2:]))
         case "lookup" if operands[1].constant is not None:
@@ -194,28 +47,28 @@ def _reach(i: Instruction, operands: Sequence[Register]) -> int | None:
             return None
 
 
-def _pair(_i: Instruction, _c: _Context) -> _Coded:
-    return _Coded(operands=(0, 1))
+def _pair(_i: Instruction, _c: Context) -> Coded:
+    return Coded(operands=(0, 1))
 
 
-def _divide(i: Instruction, _c: _Context) -> _Coded:
-    return _Coded(words=(0, 0, 0, 0, *i.immediates), operands=(0, 1))
+def _divide(i: Instruction, _c: Context) -> Coded:
+    return Coded(words=(0, 0, 0, 0, *i.immediates), operands=(0, 1))
 
 
-def _clamp(i: Instruction, c: _Context) -> _Coded:
+def _clamp(i: Instruction, c: Context) -> Coded:
     least, greatest = LIMITS[c.operands[0].element]
     minimum, maximum = i.immediates
-    return _Coded(words=(0, 0, 0, 0, max(minimum, least), min(maximum, greatest)), operands=(0,))
+    return Coded(words=(0, 0, 0, 0, max(minimum, least), min(maximum, greatest)), operands=(0,))
 
 
-def _lookup(i: Instruction, c: _Context) -> _Coded:
+def _lookup(i: Instruction, c: Context) -> Coded:
     table = np.roll(c.constant(1), 128)
     if table.shape != (256,):
         raise NoWords("its table has not 256 entries")
-    return _Coded(words=(c.words.constants.address(table, DTYPES[i.element]),), operands=(0,))
+    return Coded(words=(c.words.constants.address(table, DTYPES[i.element]),), operands=(0,))
 
 
-def _along_an_axis(c: _Context) -> None:
+def _along_an_axis(c: Context) -> None:
     """Refuses constants: kernels hold them as int64 and index by the operand's own element.
 
     Raises:
@@ -225,27 +78,27 @@ def _along_an_axis(c: _Context) -> None:
         raise NoWords("a constant is read along an axis")
 
 
-def _reduce(i: Instruction, c: _Context) -> _Coded:
+def _reduce(i: Instruction, c: Context) -> Coded:
     _along_an_axis(c)
-    return _Coded(int(i.mode == "max"), (0, 0, 0, 0, i.immediates[0]), (0,))
+    return Coded(int(i.mode == "max"), (0, 0, 0, 0, i.immediates[0]), (0,))
 
 
-def _gather(i: Instruction, c: _Context) -> _Coded:
+def _gather(i: Instruction, c: Context) -> Coded:
     _along_an_axis(c)
     axis, *indices = i.immediates
     address = c.words.constants.address(np.array(indices), np.int64)
-    return _Coded(words=(address, 0, 0, 0, axis, len(indices)), operands=(0,))
+    return Coded(words=(address, 0, 0, 0, axis, len(indices)), operands=(0,))
 
 
-def _interpolate(i: Instruction, c: _Context) -> _Coded:
+def _interpolate(i: Instruction, c: Context) -> Coded:
     _along_an_axis(c)
     axis, count, *tables = i.immediates
     address = c.words.constants.address(np.array(tables), np.int64)
-    return _Coded(words=(address, 0, 0, 0, axis, count), operands=(0,))
+    return Coded(words=(address, 0, 0, 0, axis, count), operands=(0,))
 
 
-_INSTRUCTIONS: Mapping[str, tuple[int, Callable[[Instruction, _Context], _Coded]]] = {
-    "rescale": (0, _rescale),
+_INSTRUCTIONS: Mapping[str, tuple[int, Callable[[Instruction, Context], Coded]]] = {
+    "rescale": (0, code_rescale),
     "add": (1, _pair),
     "sub": (2, _pair),
     "mul": (3, _pair),
@@ -316,7 +169,7 @@ class _Program:
         code, make = _INSTRUCTIONS[i.opcode]
         operands = [self.known[o] for o in i.operands]
         numbers = [self.numbers[o] for o in i.operands]
-        context = _Context(self.words, operands, numbers, channels)
+        context = Context(self.words, operands, numbers, channels)
         made = make(i, context)
         sources = [source(context, o) for o in made.operands]
         sources += [(_LINE_OF_CONSTANTS, 0)] * (2 - len(sources))  # nothing reads it
@@ -326,7 +179,7 @@ class _Program:
         return words + [0] * (_INSTRUCTION_WORDS - len(words))
 
 
-SourceOf = Callable[[_Context, int], tuple[int, int]]
+SourceOf = Callable[[Context, int], tuple[int, int]]
 
 
 def put_line_program(
@@ -367,7 +220,7 @@ def put_line_program(
         else:
             raise NoWords("an operand is broadcast along pixels")
 
-    def source(context: _Context, operand: int) -> tuple[int, int]:
+    def source(context: Context, operand: int) -> tuple[int, int]:
         register = context.operands[operand]
         if register.constant is None:
             return _REGISTER, context.registers[operand]
@@ -409,9 +262,7 @@ def put_array_program(
         channels = made.shape[3]
         shapes: list[Shape] = []
 
-        def source(
-            context: _Context, operand: int, shapes: list[Shape] = shapes
-        ) -> tuple[int, int]:
+        def source(context: Context, operand: int, shapes: list[Shape] = shapes) -> tuple[int, int]:
             register = context.operands[operand]
             shapes.append(register.shape)
             if register.constant is None:

@@ -1,4 +1,4 @@
-"""Words of convolutions, fully connected layers and pools (`source/windows.h`)."""
+"""Words of what has windows (`source/windows.h`): that, pools, depthwise convolutions."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import numpy as np
 
 from furiosa_ir.backends.warboy.enf.records import Dot, Pool, Shape4
 from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
-from furiosa_ir.backends.warboy.simulator.memory import TileAccess, address_of
+from furiosa_ir.backends.warboy.simulator.memory import TileAccess
 from furiosa_ir.backends.warboy.simulator.native.epilogue_words import LINES, put_epilogue
+from furiosa_ir.backends.warboy.simulator.native.instruction_words import Register
 from furiosa_ir.backends.warboy.simulator.native.tiles import Sizes, put_tile
-from furiosa_ir.backends.warboy.simulator.native.vector_words import Register
-from furiosa_ir.backends.warboy.simulator.native.words import NoWords, Words
+from furiosa_ir.backends.warboy.simulator.native.words import Words
 from furiosa_ir.backends.warboy.simulator.padded_input import PaddedInput
 from furiosa_ir.numerics.array import Array
 
-DENSE, DEPTHWISE, POOL = 4, 5, 6
+DEPTHWISE, POOL = 5, 6
 
-_LANES = 16
+LANES = 16
+"""Outputs of a block."""
 _SLACK = 128
 """Bytes behind an array that vectors of its last pixel may read."""
 _CHUNK_BYTES = 1 << 17
 _CHUNK_PIXELS = 48
-_FLIP = 0x80
-"""Makes unsigned bytes of signed ones, greater by 128."""
 
 
-def _put_window(
+def put_window(
     words: Words,
     command: Dot | Pool,
     fill: int,
@@ -78,7 +77,7 @@ def _put_window(
     return padded, chunk
 
 
-def _taps(command: Dot | Pool, kernel: tuple[int, int], padded: PaddedInput) -> list[int]:
+def window_taps(command: Dot | Pool, kernel: tuple[int, int], padded: PaddedInput) -> list[int]:
     """Each tap's distance in bytes from the window's first."""
     _, _, columns, channels = padded.buffer
     dilation_h, dilation_w = command.dilations
@@ -97,166 +96,43 @@ def put_pool(words: Words, command: Pool, parameters: Sequence[Array], sizes: Si
     epilogue, kind = put_epilogue(words, command, accumulator, parameters, sizes)
     fill = -128 if maximum else command.x_zp
     words.put(POOL)
-    padded, _ = _put_window(words, command, fill, 0, shape, element, kind, sizes)
-    taps = _taps(command, command.window, padded)
+    padded, _ = put_window(words, command, fill, 0, shape, element, kind, sizes)
+    taps = window_taps(command, command.window, padded)
     part = words.part()
     part.put(int(maximum), len(taps), *taps, -len(taps) * command.x_zp)
     words.put(len(part.words), element, *part.words, *epilogue.words)
 
 
-def put_dot(
+def put_depthwise(
     words: Words,
     command: Dot,
-    weight: Array | None,
+    weight: Array,
     bias: Array | None,
-    parameters: Sequence[Array],
+    shape: Shape4,
+    kind: int,
     sizes: Sizes,
-    *,
-    tiled: bool,
 ) -> None:
-    """A `Dot`.
+    """A depthwise convolution, without its epilogue.
 
     Args:
         words: of the command.
         command: the command.
-        weight: int8 [O, Kh, Kw, I].
+        weight: int8 [O, Kh, Kw, 1].
         bias: int32 [O] or None.
-        parameters: the program's constants.
+        shape: of the accumulator.
+        kind: of the epilogue's program.
         sizes: of the memories.
-        tiled: `Kernels.tiled`.
-
-    Raises:
-        NoWords: it multiplies activations.
     """
-    if weight is None:
-        raise NoWords("it multiplies activations")
-    outputs, _, _, inner = weight.shape
-    if outputs % command.group or command.x.extent[3] != command.group * inner:
-        raise NoWords("its channels are no multiples of its groups")
-    if bias is not None and bias.size != outputs:
-        raise NoWords("its bias has another number of channels")
-    shape = accumulator_shape(command)
-    accumulator = Register(shape, 4, reach=_reach(command, weight, bias))
-    epilogue, kind = put_epilogue(words, command, accumulator, parameters, sizes)
-    if inner == 1 and command.group > 1:
-        _put_depthwise(words, command, weight, bias, shape, kind, sizes)
-    else:
-        _put_dense(words, command, weight, bias, shape, kind, sizes, tiled=tiled)
-    words.put(*epilogue.words)
-
-
-def _reach(command: Dot, weight: Array, bias: Array | None) -> int | None:
-    """The greatest magnitude of an accumulator; None where it may wrap."""
-    x = max(command.x_zp + 128, 127 - command.x_zp)
-    factor = max(command.weight_zp + 128, 127 - command.weight_zp)
-    reach = weight.size // len(weight) * x * factor
-    if bias is not None:
-        reach += int(np.abs(bias.astype(np.int64)).max())
-    return reach if reach < 1 << 31 else None
-
-
-def _put_dense(
-    words: Words,
-    command: Dot,
-    weight: Array,
-    bias: Array | None,
-    shape: Shape4,
-    kind: int,
-    sizes: Sizes,
-    *,
-    tiled: bool,
-) -> None:
-    outputs, kernel_h, kernel_w, inner = weight.shape
-    group = command.group
-    words.put(DENSE)
-    padded, chunk = _put_window(words, command, command.x_zp, _FLIP, shape, 4, kind, sizes)
-    taps = _taps(command, (kernel_h, kernel_w), padded)
-    rows = weight.reshape(outputs, len(taps), inner)
-    if group == 1 and command.dilations[1] == 1:
-        # A row of the window is one piece.
-        taps = taps[::kernel_w]
-        rows = rows.reshape(outputs, len(taps), kernel_w * inner)
-    part = words.part()
-    part.put(group, inner, outputs // group, len(taps))
-    # Tiles take 64 terms: not where most of them would be zeros.
-    tiled = tiled and 2 * rows.shape[2] > _rounded(rows.shape[2], 64)
-    terms = _rounded(rows.shape[2], 64 if tiled else 4)
-    for tap in taps:
-        part.put(tap, terms // 4)
-    packed, block, group_bytes, sums = _packed_once(words, rows, terms, group, command.weight_zp)
-    part.put(packed, block, group_bytes)
-    zp = command.x_zp + 128
-    total = (bias.astype(np.int64) if bias is not None else 0) - zp * sums
-    part.put(words.constants.address(total.astype(np.int32), np.int32), command.weight_zp)
-    ones = 0
-    if command.weight_zp:
-        ones, *_ = _packed(words, np.ones_like(rows[:1]), terms, 1, 0)
-    windows = len(taps) * terms * (chunk + 31) if tiled else 0
-    part.put(ones, words.room(4 * chunk), int(tiled), words.room(windows))
-    words.put_sized(part)
-
-
-def _rounded(size: int, unit: int) -> int:
-    return -(-size // unit) * unit
-
-
-def _packed_once(
-    words: Words, rows: Array, padded: int, group: int, weight_zp: int
-) -> tuple[int, int, int, Array]:
-    """(address, bytes of a block of outputs, of a group, sums of (weight - zp) by output).
-
-    Args:
-        words: of the command.
-        rows: int8 [O, segments, terms].
-        padded: how many terms of a segment are packed, zeros behind the others.
-        group: groups.
-        weight_zp: zero point.
-    """
-    constants = words.constants
-    # Weights lie in the constant section, which stays where it is.
-    key = address_of(rows), rows.shape, padded, group, weight_zp
-    made = constants.shared(key)
-    return (
-        made
-        if made is not None
-        else constants.share(key, _packed(words, rows, padded, group, weight_zp))
-    )
-
-
-def _packed(
-    words: Words, rows: Array, padded: int, group: int, weight_zp: int
-) -> tuple[int, int, int, Array]:
-    outputs, segments, terms = rows.shape
-    each = outputs // group
-    blocks, quads = -(-each // _LANES), padded // 4
-    filled = np.zeros((group, blocks * _LANES, segments, 4 * quads), np.int8)
-    filled[:, :each, :, :terms] = rows.reshape(group, each, segments, terms)
-    split = filled.reshape(group, blocks, _LANES, segments * quads, 4)
-    packed = words.constants.address(split.transpose(0, 1, 3, 2, 4), np.int8)
-    sums = rows.sum((1, 2), dtype=np.int64) - segments * terms * weight_zp
-    block = segments * quads * 4 * _LANES
-    return packed, block, blocks * block, sums
-
-
-def _put_depthwise(
-    words: Words,
-    command: Dot,
-    weight: Array,
-    bias: Array | None,
-    shape: Shape4,
-    kind: int,
-    sizes: Sizes,
-) -> None:
     outputs, kernel_h, kernel_w, _ = weight.shape
     multiplier = outputs // command.group
     words.put(DEPTHWISE)
-    padded, _ = _put_window(
+    padded, _ = put_window(
         words, command, command.x_zp, 0, shape, 4, kind, sizes, repeat=multiplier
     )
-    taps = [tap * multiplier for tap in _taps(command, (kernel_h, kernel_w), padded)]
+    taps = [tap * multiplier for tap in window_taps(command, (kernel_h, kernel_w), padded)]
     elements = prod(padded.buffer)
     room = words.room(elements * multiplier + _SLACK) if multiplier > 1 else 0
-    step = -(-outputs // _LANES) * _LANES
+    step = -(-outputs // LANES) * LANES
     factors = np.zeros((len(taps), step), np.int32)
     factors[:, :outputs] = weight.reshape(outputs, -1).T
     factors[:, :outputs] -= command.weight_zp

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from furiosa_ir.backends.warboy.enf.records import (
     Vector,
 )
 from furiosa_ir.backends.warboy.simulator.native.encoding import Encoder
+from furiosa_ir.backends.warboy.simulator.native.library import Packing
 from furiosa_ir.backends.warboy.simulator.native.tiles import Sizes
 from furiosa_ir.backends.warboy.simulator.native.words import Constants
 from furiosa_ir.backends.warboy.vector_engine import Instruction
@@ -29,8 +31,8 @@ SIZES = Sizes(slices=8, slice_bytes=1024, workspace=4096, constants=512)
 ZEROS = (0, 0, 0, 0)
 
 
-def words(command, known=None, *, tiled=False):
-    return Encoder(SIZES, Constants(), tiled=tiled).encode(command, known or {})
+def words(command, known=None, packing="bytes"):
+    return Encoder(SIZES, Constants(), packing).encode(command, known or {})
 
 
 def tile(address=0, shape=(1, 4, 4, 4), slices=(2, 2), order="HWC", element=1, **window):
@@ -104,8 +106,8 @@ def test_bounds_are_those_of_the_memory(extent, strides, address, element):
     assert (words(command) is not None) == fits
 
 
-@pytest.mark.parametrize("tiled", [False, True])
-def test_channels_that_do_not_fit_have_none(tiled):
+@pytest.mark.parametrize("packing", get_args(Packing))
+def test_channels_that_do_not_fit_have_none(packing):
     flat, bias = SramFlat(512, 16, 32), SramFlat(544, 32, 32)
     known = {flat: np.zeros(16, np.uint8), bias: np.zeros(32, np.uint8)}
     good = Dot(
@@ -114,7 +116,7 @@ def test_channels_that_do_not_fit_have_none(tiled):
         batched=False, operands=(), parameters=(), program=(),
         result=tile(element=4), layer=0,
     )  # fmt: skip
-    assert words(good, known, tiled=tiled) is not None
+    assert words(good, known, packing) is not None
     for bad in (
         replace(good, weight_shape=(2, 1, 1, 8)),
         replace(good, weight_shape=(4, 1, 1, 5)),
@@ -123,4 +125,4 @@ def test_channels_that_do_not_fit_have_none(tiled):
         replace(good, strides=(1 << 62, 1 << 62), x=tile(shape=(1, 1, 1, 4))),
         replace(good, bias=bias),
     ):
-        assert words(bad, known, tiled=tiled) is None
+        assert words(bad, known, packing) is None

@@ -1,5 +1,5 @@
 /* Runs commands of a plan. Compiled once for each set of instructions (VARIANT). */
-#include "windows.h"
+#include "dense.h"
 
 enum opcode { MOVE_TILE, LOAD_FLAT, COPY, VECTOR, DENSE, DEPTHWISE, POOL };
 

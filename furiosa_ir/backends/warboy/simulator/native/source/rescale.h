@@ -5,8 +5,13 @@
 
 #define TIE_PRECISION 1000000000
 
-/* As `fixed_point` numbers them nowhere: `vector_words.py` does. */
+/* As `fixed_point` numbers them nowhere: `rescale_words.py` does. */
 enum rounding { SINGLE, AWAY, EVEN, NEAR_EVEN, DOUBLE, DOUBLE_LEFT };
+
+/* Beside a rounding: there are factors in float64 (rescale_nearest.h), or nothing is rounded, and no
+   limit reached. */
+#define NEAREST 8
+#define WHOLE 16
 
 /* Of each element of a line: the multiplier, the (right) shift, half of 2**shift, and by the
    rounding how near to a tie an element must lie to be looked at (NEAR_EVEN) or the left shift
@@ -113,8 +118,28 @@ RESCALE(int64_t, 8)
 #undef RESCALE
 #undef ROUND
 
+#if defined(AVX512) || defined(AVX2)
+
+/* The factors of the elements behind some. */
+static struct factors factors_behind(const struct factors *f, word i) {
+    struct factors rest = *f;
+    rest.multiplier += i, rest.shift += i, rest.half += i, rest.extra += i;
+    return rest;
+}
+
+static void rescale_narrow(int mode, word element, const int32_t *x, uint8_t *to, word n,
+                           const struct factors *f) {
+    if (element == 1) rescale_narrow_1(mode, x, (int8_t *)to, n, f);
+    else rescale_narrow_4(mode, x, (int32_t *)to, n, f);
+}
+
+#endif
+
 #ifdef AVX2
 #include "rescale_256.h"
+#endif
+#if defined(AVX512) || defined(AVX2)
+#include "rescale_nearest.h"
 #endif
 
 /* What a command ends with. */

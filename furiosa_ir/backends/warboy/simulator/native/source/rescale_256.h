@@ -1,5 +1,5 @@
 /* `rescale` of 32 bits in vectors of eight, where all of it but products fits 32 bits, which
-   `vector_words.py` has shown. AVX2 shifts 64 bits to the right without their sign: 2**63 is added
+   `rescale_words.py` has shown. AVX2 shifts 64 bits to the right without their sign: 2**63 is added
    in front, and what is left of it subtracted behind. */
 #pragma once
 #include "kernels.h"
@@ -126,19 +126,6 @@ OF_ELEMENT(1)
 OF_ELEMENT(4)
 #undef OF_ELEMENT
 #undef OF_MODE
-
-/* The factors of the elements behind some. */
-static struct factors factors_behind(const struct factors *f, word i) {
-    struct factors rest = *f;
-    rest.multiplier += i, rest.shift += i, rest.half += i, rest.extra += i;
-    return rest;
-}
-
-static void rescale_narrow(int mode, word element, const int32_t *x, uint8_t *to, word n,
-                           const struct factors *f) {
-    if (element == 1) rescale_narrow_1(mode, x, (int8_t *)to, n, f);
-    else rescale_narrow_4(mode, x, (int32_t *)to, n, f);
-}
 
 /* All roundings but DOUBLE_LEFT, from int32 without a zero point to int8 or int32. `line`: how many
    elements have factors; `narrow`: int32 [2][line], the shift, and `2**63 >> shift`, wrapped. */

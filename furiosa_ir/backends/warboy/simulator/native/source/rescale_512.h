@@ -127,7 +127,7 @@ static void rescale_elements(int mode, word in, int narrow, word out, const void
 #undef MODES_512
 
 /* DOUBLE from sixteen int32 to int8 or int32 where all of it but the product fits 32 bits, which
-   `vector_words.py` has shown. `shifts`: int32, of a line. */
+   `rescale_words.py` has shown. `shifts`: int32, of a line. */
 static inline __attribute__((always_inline)) __m512i doubled(__m512i x, __m512i m, __m512i shift) {
     const __m512i nudge = _mm512_set1_epi64((int64_t)1 << 30), one = _mm512_set1_epi32(1);
     /* Products of even and of odd elements; bits 31 to 62 of each are the first rounding's result. */

@@ -68,7 +68,24 @@ static void rescale_line(const word *op, struct value x, struct value to, word n
         (const int32_t *)op[7], (const int64_t *)op[8], (const int64_t *)op[9],
         (const int64_t *)op[10], op[11], op[12], op[13], op[14],
     };
-    const int rounding = (int)op[1];
+    const int rounding = (int)op[1] & ~(NEAREST | WHOLE);
+    if (op[1] & WHOLE) {
+        const int32_t *from = as_narrow(x, n, (int32_t)f.input_zp, (int32_t *)line);
+        int64_t *restrict products = (int64_t *)to.data;
+        for (word i = 0; i < n; i++)
+            products[i] = (int64_t)from[i] * (int64_t)f.multiplier[i] + f.output_zp;
+        return;
+    }
+#if defined(AVX512) || defined(AVX2)
+    if (op[1] & NEAREST) {
+        const int is_wide = x.element == 8;
+        const void *from = is_wide ? (const void *)x.data
+                                   : as_narrow(x, n, (int32_t)f.input_zp, (int32_t *)line);
+        rescale_nearest(rounding, is_wide ? 8 : 4, from, to.element, to.data, n, &f,
+                        (const double *)op[15]);
+        return;
+    }
+#endif
 #ifdef AVX512
     if (op[15] && rounding == DOUBLE && x.element == 4) {
         double_16((const int32_t *)x.data, to.element, to.data, n, &f, (const int32_t *)op[15]);

@@ -1,10 +1,6 @@
-/* Kernels with windows: dense and depthwise convolutions, pools. */
+/* Kernels with windows: what they have in common, depthwise convolutions, pools. */
 #pragma once
 #include "epilogue.h"
-#include "products.h"
-#ifdef __AMX_INT8__
-#include "matrix_tiles.h"
-#endif
 
 /* What stands in front of the epilogue of each of them. Words: window's input, bytes cropped, pixels, count of
    pixels, pixels at a time, offset in scratch of their places and of their accumulators, channels
@@ -51,65 +47,6 @@ static enum outcome run_window(const struct window *w, accumulate *kernel, const
     if (whole) return finish_epilogue(&e, memory, w->count, w->accumulator);
     store_result(&e, memory, e.result);
     return FINE;
-}
-
-/* Words: groups, bytes of a pixel from group to group, outputs of a group, segments, each a
-   segment's offset and groups of 4; weights, bytes of a block of them, of a group; bias; zero point
-   of the weights, ones for its window sums (packed), offset in scratch of those; whether groups of
-   terms are packed for matrix_tiles.h, and offset in scratch of the windows as that has them. */
-static void accumulate_dense(const struct window *w, const word *plan, word count, uint8_t *to,
-                             const struct memory *memory) {
-    const word groups = next(&plan), inner = next(&plan), outputs = next(&plan);
-    struct sums s;
-    s.segment_count = next(&plan);
-    s.segments = (const struct segment *)plan;
-    plan += 2 * s.segment_count;
-    s.weight = (const int8_t *)next(&plan);
-    s.block = next(&plan);
-    const word group_bytes = next(&plan);
-    const int32_t *bias = (const int32_t *)next(&plan);
-    const int32_t weight_zp = (int32_t)next(&plan);
-    struct sums ones = s;
-    ones.weight = (const int8_t *)next(&plan);
-    int32_t *window_sums = (int32_t *)(memory->scratch + next(&plan));
-    const word tiled = next(&plan);
-    uint8_t *packed = memory->scratch + next(&plan);
-    (void)tiled, (void)packed;
-    int32_t *accumulator = (int32_t *)to;
-    for (word g = 0; g < groups; g++) {
-#ifdef __AMX_INT8__
-        /* Of few pixels a tile would be mostly empty. */
-        if (tiled && count > 4)
-            matrix_products(w->places, count, &s, packed, accumulator, w->channels, outputs);
-        else
-#endif
-            products(w->places, count, &s, accumulator, w->channels, outputs);
-        if (weight_zp) products(w->places, count, &ones, window_sums, 1, 1);
-        for (word i = 0; i < count; i++) {
-            int32_t *restrict pixel = accumulator + i * w->channels;
-            const int32_t less = weight_zp ? weight_zp * window_sums[i] : 0;
-            for (word o = 0; o < outputs; o++) pixel[o] += bias[o] - less;
-        }
-        s.weight += group_bytes;
-        bias += outputs;
-        accumulator += outputs;
-        if (groups > 1)
-            for (word i = 0; i < count; i++) w->places[i] += inner;
-    }
-}
-
-static enum outcome run_dense(const word *plan, const struct memory *memory) {
-    const struct window w = read_window(&plan, memory);
-    const word size = next(&plan);
-#ifdef __AMX_INT8__
-    if (w.count <= 4) return run_window(&w, accumulate_dense, plan, plan + size, 4, memory);
-    configure_tiles();
-    const enum outcome outcome = run_window(&w, accumulate_dense, plan, plan + size, 4, memory);
-    _tile_release();
-    return outcome;
-#else
-    return run_window(&w, accumulate_dense, plan, plan + size, 4, memory);
-#endif
 }
 
 #ifdef AVX512
