@@ -30,10 +30,10 @@ def rows_of(network: Path, target: str) -> tuple[BatchFigures, ...]:
         assert program is not None
         return program
 
-    rows, obstacle = compared_batches(compile_)
-    if not rows:
-        print(f"{network.name}: {obstacle}")
-    return rows
+    compared = compared_batches(compile_)
+    if not compared.rows:
+        print(f"{network.name}: {compared.obstacle}")
+    return compared.rows
 
 
 def main() -> None:

@@ -104,7 +104,9 @@ def fit(programs: Mapping[Row, Program], start: Mapping[str, int]) -> dict[str, 
     @cache
     def at(efficiency: int, lookup: int) -> tuple[float, int]:
         """(mean square, elements a second)."""
-        constants = dict(zip(FITTED, (efficiency, lookup, start[FITTED[2]]), strict=True))
+        constants: dict[str, int] = dict(
+            zip(FITTED, (efficiency, lookup, start[FITTED[2]]), strict=True)
+        )
         known = [latency(programs[row], constants) for row in rows]
         # Of the host's time only what the constant decides: not what is left without it.
         without = constants | {FITTED[2]: 10**15}

@@ -66,6 +66,7 @@ def report(path: Path) -> None:
     write, _ = milliseconds(write_program, program)
     check, _ = milliseconds(check_program, program)
     prepare, simulator = milliseconds(lambda: Simulator(program, check=False), runs=2)
+    assert simulator is not None
     print(f"{path.name}: {commands} commands, {len(data)} bytes, NPU {latency_us(program):.0f} us")
     print(f"  read {read:.1f} ms, write {write:.1f}, check {check:.1f}, prepare {prepare:.1f}")
     macs = sum(layer.macs for layer in program.layers)

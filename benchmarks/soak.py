@@ -142,11 +142,14 @@ def run_together(network: Network, count: int) -> set[Pool[Memory]]:
                 pools.add(pool)
             yield thing
 
-    Pool.lend = lend
+    def run_once(_: int) -> None:
+        network.running.run(network.inputs[0])
+
+    Pool.lend = lend  # type: ignore[method-assign]
     try:
-        in_threads(lambda _: network.running.run(network.inputs[0]), count)
+        in_threads(run_once, count)
     finally:
-        Pool.lend = plain
+        Pool.lend = plain  # type: ignore[method-assign]
     return pools
 
 
@@ -210,7 +213,7 @@ def soak(networks: list[Network], runs: int, threads: int) -> list[int]:
 
 def main() -> int:
     """Runs it; the process's exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--workers", type=int, default=8)
