@@ -5,11 +5,15 @@ four at a time, and slowly. The product of an integer of 32 bits and a float64 f
 the even integer, is the same but next to a tie: there `near_even` takes for a tie what is within a
 billionth of one. Which integers lie there, `rounding_boundaries` finds; each of them asks for a
 factor that is not less, or not greater, than some number, and mostly there is one for all.
+
+Products with multipliers of few bits (powers of two, mostly) are exact in float64, and many are
+ties. None of them has to be looked for: a nudge that is less than a product's last place decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,6 +38,32 @@ _MOST_NEAR = 8
 """Integers of 32 bits on each side of a boundary that may be near it (`CLOSE`): 3e-9 * 2**31."""
 
 
+_REAL_BITS = 52
+"""Of an exact product in float64, and one to spare."""
+
+_NUDGE_PLACES = 40
+"""Behind the point, of products up to 2**9: a float64 has two more for a nudge."""
+
+_LENGTHENED = 1 + 2.0**-50
+"""Times a factor: more than what rounding makes of a product, and less than its last place."""
+
+_TIE_PLACES = 20
+"""Of products that are ties or more than two billionths of 2**9 from one."""
+
+
+@dataclass(frozen=True)
+class FloatFactors:
+    """What is multiplied by, and what is added to products before they are rounded.
+
+    Attributes:
+        factors: [n].
+        nudge: of all of them.
+    """
+
+    factors: Reals
+    nudge: float = 0.0
+
+
 def float_factors(
     multiplier: Array,
     shift: Array,
@@ -42,8 +72,8 @@ def float_factors(
     low: int,
     high: int,
     most: int,
-) -> Reals | None:
-    """Factors c with round(clamp(x * c)) as `rescale` gives it, for every integer x.
+) -> FloatFactors | None:
+    """Factors c with round(clamp(x * c + nudge)) as `rescale` gives it, for every integer x.
 
     The product is rounded to a float64 before it is rounded to an integer, ties to even: a fused
     multiply-add may give another result.
@@ -56,8 +86,8 @@ def float_factors(
         most: the greatest magnitude of x, 2**31 at most.
 
     Returns:
-        float64 [n]; None where none are known: of results of more than 8 bits, of two roundings,
-        and where one integer asks for more than another allows.
+        None where none are known: of results of more than 8 bits, of two roundings, and where one
+        integer asks for more than another allows.
     """
     if rounding in ("floor", "double"):
         return None
@@ -66,13 +96,39 @@ def float_factors(
     reach = min(max(-low, high, 0), int(most * greatest) + 1)
     if reach > _REACH:
         return None
+    exact = _of_exact_products(real, multiplier, shift, rounding, low, most)
+    if exact is not None:
+        return exact
     channels, sums = near_boundaries(real, reach)
     more = _far_sums(real, reach) if most > MOST_SUMS else (channels[:0], sums[:0])
     channels, sums = np.concatenate([channels, more[0]]), np.concatenate([sums, more[1]])
     sums = sums.astype(np.int64)
     within = np.abs(sums) <= most
     channels, sums = channels[within], sums[within]
-    return _fitting(real, channels, sums, multiplier, shift, rounding, low, high)
+    found = _fitting(real, channels, sums, multiplier, shift, rounding, low, high)
+    return None if found is None else FloatFactors(found)
+
+
+def _of_exact_products(
+    real: Reals, multiplier: Array, shift: Array, rounding: Rounding, low: int, most: int
+) -> FloatFactors | None:
+    """Factors where all products are exact in float64, and not closer to a tie than a nudge is."""
+    whole = np.abs(multiplier.astype(np.int64))
+    last_bit = (whole & -whole).clip(1)
+    bits, zeros = (np.frexp(v.astype(np.float64))[1] for v in (whole // last_bit, last_bit))
+    if most.bit_length() + int(bits.max(initial=0)) > _REAL_BITS:
+        return None
+    places = int(np.max(np.where(whole > 0, shift - (zeros - 1), 0), initial=0))
+    if places <= 0 or rounding == "even":
+        return FloatFactors(real)
+    if rounding == "near_even":
+        return FloatFactors(real) if places <= _TIE_PLACES else None
+    if places > _NUDGE_PLACES:
+        return None
+    # Away from zero; upwards as well where nothing below zero is left.
+    if rounding == "away" or low >= 0:
+        return FloatFactors(real * _LENGTHENED)
+    return FloatFactors(real, 2.0 ** -(places + 2))
 
 
 def float_factor_of(

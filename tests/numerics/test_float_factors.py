@@ -7,16 +7,16 @@ import pytest
 
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import Rounding, quantize_multipliers, rescale
-from furiosa_ir.numerics.float_factors import MAGIC, float_factors
+from furiosa_ir.numerics.float_factors import MAGIC, FloatFactors, float_factors
 from furiosa_ir.numerics.rounding_boundaries import near_boundaries
 from tests.draws import draws
 
 LOW, HIGH = -131, 124
 
 
-def rounded(sums: Array, factor: float, low: int = LOW, high: int = HIGH) -> Array:
+def rounded(sums: Array, found: FloatFactors, low: int = LOW, high: int = HIGH) -> Array:
     """As native code computes it: the lower bits of a float64 that has no room for others."""
-    within = np.clip(sums * factor, float(low), float(high))
+    within = np.clip(sums * found.factors + found.nudge, float(low), float(high))
     return (within + MAGIC).view(np.int64).astype(np.int32).astype(np.int64)
 
 
@@ -56,7 +56,7 @@ def test_integers_beside_each_boundary(rounding: Rounding, most: int) -> None:
             sums, int(multiplier), int(shift),
             rounding=rounding, minimum=LOW, maximum=HIGH, dtype=np.int64,
         )  # fmt: skip
-        np.testing.assert_array_equal(rounded(sums, float(found[0])), want)
+        np.testing.assert_array_equal(rounded(sums, found), want)
     assert taken > count
 
 
@@ -77,7 +77,7 @@ def test_every_integer_of_some_factors() -> None:
                 sums, int(multiplier), int(shift),
                 rounding="near_even", minimum=LOW, maximum=HIGH, dtype=np.int64,
             )  # fmt: skip
-            np.testing.assert_array_equal(rounded(sums, float(found[0])), want)
+            np.testing.assert_array_equal(rounded(sums, found), want)
     assert taken >= 14
 
 
@@ -87,9 +87,46 @@ def test_a_factor_moves_so_that_what_counts_as_a_tie_is_one() -> None:
     real = float(np.ldexp(multiplier[0].astype(np.float64), -int(shift[0])))
     found = float_factors(multiplier, shift, rounding="near_even", low=0, high=255, most=1 << 27)
     assert found is not None
-    assert found[0] < real
-    assert rounded(np.array([92373]), real, 0, 255)[0] == 149
-    assert rounded(np.array([92373]), float(found[0]), 0, 255)[0] == 148
+    assert found.factors[0] < real
+    unmoved = FloatFactors(np.array([real]))
+    assert rounded(np.array([92373]), unmoved, 0, 255)[0] == 149
+    assert rounded(np.array([92373]), found, 0, 255)[0] == 148
+
+
+@pytest.mark.draws
+@pytest.mark.parametrize("rounding", ["near_even", "even", "up", "away"])
+@pytest.mark.parametrize("limits", [(LOW, HIGH), (0, 255), (-3, 200), (-128, -1), (-400, 400)])
+def test_exact_products(rounding: Rounding, limits: tuple[int, int]) -> None:
+    """Multipliers of few bits: every integer beside a tie, and many of those are ties."""
+    rng = np.random.default_rng(abs(sum(limits)))
+    taken = 0
+    for _ in range(draws(60)):
+        bits, count = int(rng.integers(1, 30)), int(rng.integers(1, 5))
+        odd = rng.integers(1 << bits - 1, 1 << bits, count) | 1
+        odd *= rng.choice([-1, 1], count)
+        # Results around the limits, for integers of up to `most`.
+        most = int(2 ** rng.uniform(8, 31))
+        places = max(int(np.log2(most) + bits - rng.uniform(4, 12)), 1)
+        zeros = rng.integers(0, 31 - bits, count)
+        shift = np.maximum(places + rng.integers(-3, 4, count), 0) + zeros
+        multiplier = odd << zeros
+        found = float_factors(
+            multiplier, shift, rounding=rounding, low=limits[0], high=limits[1], most=most
+        )
+        if found is None:
+            continue
+        taken += 1
+        for channel in range(count):
+            real = float(np.ldexp(multiplier[channel], -shift[channel]))
+            near = beside(abs(real), 420, most, 2)
+            sums = np.concatenate([near, -near, rng.integers(-most, most + 1, 1000), [most, -most]])
+            want = rescale(
+                sums, int(multiplier[channel]), int(shift[channel]),
+                rounding=rounding, minimum=limits[0], maximum=limits[1], dtype=np.int64,
+            )  # fmt: skip
+            one = FloatFactors(found.factors[channel : channel + 1], found.nudge)
+            np.testing.assert_array_equal(rounded(sums, one, *limits), want)
+    assert taken > draws(60) // 4
 
 
 @pytest.mark.parametrize("rounding", ["floor", "double"])
@@ -103,11 +140,13 @@ def test_wide_results_have_none() -> None:
     assert float_factors(*one, rounding="even", low=-(1 << 15), high=1 << 15, most=1 << 30) is None
 
 
-def test_ties_up_on_both_sides_have_none() -> None:
+def test_ties_up_on_both_sides_need_a_nudge() -> None:
     """What is rounded up of 1/2 and of -1/2 is no result of one that rounds to even."""
     half = np.array([1 << 30]), np.array([31])
-    assert float_factors(*half, rounding="up", low=-128, high=127, most=100) is None
-    assert float_factors(*half, rounding="even", low=-128, high=127, most=100) is not None
+    found = float_factors(*half, rounding="up", low=-128, high=127, most=100)
+    assert found is not None
+    assert found.nudge > 0
+    assert rounded(np.array([-3, -1, 1, 3]), found).tolist() == [-1, 0, 1, 2]
 
 
 def test_near_boundaries_has_all_that_are_near() -> None:

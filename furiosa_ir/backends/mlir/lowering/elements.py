@@ -167,9 +167,13 @@ class Elements:
         """a + b, each f64."""
         return self._made(arith.AddfOp, (a, b), f64, _defaults(arith.AddfOp, f64))
 
-    def rounded_product(self, a: SSAValue, b: SSAValue, low: int, high: int) -> SSAValue:
-        """round(clamp(a * b)) of two f64, ties to even, as i32; limits of 32 bits."""
+    def rounded_product(
+        self, a: SSAValue, b: SSAValue, low: int, high: int, nudge: float = 0.0
+    ) -> SSAValue:
+        """round(clamp(a * b + nudge)) of two f64, ties to even, as i32; limits of 32 bits."""
         within = self.real_product(a, b)
+        if nudge:
+            within = self.real_sum(within, self.real_constant(nudge))
         # Between product and sum, so that no multiply-add leaves out that the product is rounded.
         for limit, how in ((low, "ogt"), (high, "olt")):
             bound = self.real_constant(limit)

@@ -6,7 +6,7 @@ What each rounding means `numerics.fixed_point.rescale` says; here is the same, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -21,7 +21,7 @@ from furiosa_ir.dialects.ftensor.arithmetic import AddOp, RescaleOp
 from furiosa_ir.ir.shaped_operation import element_of, shape_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.numerics.fixed_point import TIE_PRECISION, Rounding, may_tie
-from furiosa_ir.numerics.float_factors import float_factor_of, float_factors
+from furiosa_ir.numerics.float_factors import FloatFactors, float_factor_of, float_factors
 
 _HIGH_BITS = 31
 """What LiteRT's first rounding drops of a product."""
@@ -209,7 +209,7 @@ def _reach(op: RescaleOp, emit: Emitter) -> int:
 
 def _float_factors(
     op: RescaleOp, emit: Emitter, multiplier: Array | None, shift: Array | None
-) -> Array | None:
+) -> FloatFactors | None:
     """Factors in float64 that give the same, of the shape of multiplier and shift together."""
     if multiplier is None or shift is None or not multiplier.size or not shift.size:
         return None
@@ -226,14 +226,14 @@ def _float_factors(
         high=op.maximum.value.data - output_zp,
         most=most,
     )
-    return None if found is None else found.reshape(multiplier.shape)
+    return found and replace(found, factors=found.factors.reshape(multiplier.shape))
 
 
-def _in_float64(op: RescaleOp, emit: Emitter, factors: Array) -> SSAValue:
+def _in_float64(op: RescaleOp, emit: Emitter, found: FloatFactors) -> SSAValue:
     """The product in float64, which has four elements where integers of 64 bits take many steps."""
     input_zp, output_zp = op.input_zp.value.data, op.output_zp.value.data
     low, high = op.minimum.value.data - output_zp, op.maximum.value.data - output_zp
-    bits = np.ascontiguousarray(factors).view(np.int64)
+    bits = np.ascontiguousarray(found.factors).view(np.int64)
     operands: list[SSAValue | Array] = [emit.operand(op.x)]
     if bits.size > 1:
         operands.append(bits)
@@ -243,7 +243,8 @@ def _in_float64(op: RescaleOp, emit: Emitter, factors: Array) -> SSAValue:
         if input_zp:
             x = b.sub(x, b.constant(input_zp, i32))
         factor = given[1] if bits.size > 1 else b.constant(int(bits.item()), i64)
-        return _moved(b, b.rounded_product(b.real(x), b.real_of_bits(factor), low, high), op)
+        factor = b.real_of_bits(factor)
+        return _moved(b, b.rounded_product(b.real(x), factor, low, high, found.nudge), op)
 
     return emit.elementwise(operands, shape_of(op.result), element(op.result), body)
 
