@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from statistics import median
@@ -20,6 +21,7 @@ from furiosa_ir.numerics.array import Array
 from furiosa_ir.plugin_source import Plugin
 from furiosa_ir.reports.units import format_value
 from furiosa_ir.runtime import session
+from furiosa_ir.runtime.errors import InvalidInput
 from furiosa_ir.runtime.tensor import DataType, TensorDesc
 from furiosa_ir.tools.sources import check_outputs, plugin_files, shown
 
@@ -48,14 +50,17 @@ def run_file(
         refuse_terminal(check_writable(outputs))
         check_outputs([outputs], file, [inputs, *plugin_files(plugins)])
     require_readable(inputs)  # before a compile that may take long
-    with session.create(
-        file,
-        device=target,
-        batch_size=batch_size,
-        plugins=plugins,
-        input_shapes=dict(part.input_shapes),
-        dims=dict(part.dims),
-    ) as running:
+    with (
+        _naming(file, inputs),
+        session.create(
+            file,
+            device=target,
+            batch_size=batch_size,
+            plugins=plugins,
+            input_shapes=dict(part.input_shapes),
+            dims=dict(part.dims),
+        ) as running,
+    ):
         descs = running.inputs()
         names = [desc.name for desc in descs]
         keeps_state = bool(running.program.variables)
@@ -83,6 +88,17 @@ def run_file(
         numbers = array.size and array.dtype.kind in "biuf"
         extremes = f", from {array.min():g} to {array.max():g}" if numbers else ""
         click.echo(f"{readable(name)}: {array.dtype}{list(array.shape)}{extremes}")
+
+
+@contextmanager
+def _naming(file: Path, inputs: Path) -> Generator[None]:
+    """Names the file of inputs where the network does not take them, else the network's own."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise error.at(file=str(inputs)) from error.__cause__
+    except FuriosaError as error:
+        raise error.at(file=str(file)) from error.__cause__
 
 
 def _repeated(
