@@ -29,10 +29,11 @@ def seconds(call: Callable[[], object]) -> float:
     gc.collect()
     gc.disable()  # as the command does
     begin = time.process_time()
-    call()
-    spent = time.process_time() - begin
-    gc.enable()
-    return spent
+    try:
+        call()
+        return time.process_time() - begin
+    finally:
+        gc.enable()
 
 
 def measured(path: Path, runs: int) -> tuple[float, float]:

@@ -37,7 +37,6 @@ _MARGIN = 2.0**-49
 _MOST_NEAR = 8
 """Integers of 32 bits on each side of a boundary that may be near it (`CLOSE`): 3e-9 * 2**31."""
 
-
 _REAL_BITS = 52
 """Of an exact product in float64, and one to spare."""
 
@@ -48,7 +47,7 @@ _LENGTHENED = 1 + 2.0**-50
 """Times a factor: more than what rounding makes of a product, and less than its last place."""
 
 _TIE_PLACES = 20
-"""Of products that are ties or more than two billionths of 2**9 from one."""
+"""Of products that are ties or further from one than counts as one: a billionth of 2**9."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def _of_exact_products(
 def float_factor_of(
     sums: Array, multiplier: int, shift: int, *, rounding: Rounding, low: int, high: int
 ) -> float | None:
-    """The same for one factor and integers of which all are known, below 2**53 each.
+    """One factor, without a nudge, for integers of which all are known, below 2**53 each.
 
     Args:
         sums: int64 [n]: every x there is.

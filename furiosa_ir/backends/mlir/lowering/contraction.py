@@ -170,9 +170,19 @@ def _copy(emit: Emitter, x: SSAValue, shape: Shape, read: Sequence[AffineExpr]) 
 
 def _rows_times_weights(emit: Emitter, rows: SSAValue, weight: Array) -> SSAValue:
     """[M, K] or [G, M, K] times [G, O, K] -> [M, O] or [M, G, O]."""
-    groups, each, depth = weight.shape
+    groups, _, depth = weight.shape
+    if shape_of(rows)[-2] > 1:
+        # IREE 3.13 packs rows into tiles, byte by byte where it does so together with what makes
+        # them.
+        rows = emit.apart(rows)
     if groups == 1 and weight.dtype == np.int16 and depth % _SUMMED == 0:
         return _rows_times_bytes(emit, rows, weight)
+    return _row_products(emit, rows, weight)
+
+
+def _row_products(emit: Emitter, rows: SSAValue, weight: Array) -> SSAValue:
+    """As `_rows_times_weights`."""
+    groups, each, _ = weight.shape
     zeros = emit.filled(
         (*shape_of(rows)[-2:-1], *((groups, each) if groups > 1 else (each,))), 0, i32
     )
@@ -195,7 +205,7 @@ def _rows_times_bytes(emit: Emitter, rows: SSAValue, weight: Array) -> SSAValue:
     """
     number = int(weight.max()) - 127 if weight.max() > 127 else int(weight.min()) + 128
     narrow = weight - np.int16(number)
-    products = _rows_times_weights(emit, rows, narrow.astype(np.int8))
+    products = _row_products(emit, rows, narrow.astype(np.int8))
     m, k = dimensions(2)
     zeros = emit.filled(shape_of(rows)[:1], 0, i32)
     sums = emit.generic([(rows, [m, k])], (zeros, [m]), [PARALLEL, REDUCTION], _row_sum)

@@ -120,6 +120,10 @@ class Emitter(SegmentEmitter):
         users = [use.operation for use in op.results[0].uses]
         if len(users) < 2 or not any(_is_moved(user) for user in users):
             return value
+        return self.apart(value)
+
+    def apart(self, value: SSAValue) -> SSAValue:
+        """The value, which IREE makes apart from what reads it."""
         return self.made(OptimizationBarrierOp.create(operands=[value], result_types=[value.type]))
 
     @override

@@ -94,7 +94,9 @@ def _put_bytes(
     for tap in taps:
         part.put(tap, terms // 4)
     block, group_bytes, packed = _once(
-        words, (rows, terms), lambda: _packed_bytes(words, rows, terms, command.group)
+        words,
+        (rows, "bytes", terms, command.group),
+        lambda: _packed_bytes(words, rows, terms, command.group),
     )
     part.put(packed, block, group_bytes)
     total = _biases(words, command, rows, bias)
@@ -122,14 +124,14 @@ def _put_words(
     pairs = -(-len(taps) * terms // 2)
     packed = _once(
         words,
-        (rows, "words", command.weight_zp),
+        (rows, "words", command.group, command.weight_zp),
         lambda: _packed_words(words, rows, command.group, command.weight_zp),
     )
     each = outputs // command.group
     total = np.zeros((command.group, _rounded(each, LANES)), np.int32)
     total[:, :each] = _biases(words, command, rows, bias).reshape(command.group, each)
     part.put(packed, words.constants.address(total, np.int32), pairs)
-    # Vectors of a pixel's last terms are written whole, and not where the next pixel's begin.
+    # Vectors of a pixel's last terms are written whole, the next pixel's first ones over them.
     step = _rounded(2 * pairs, _WORDS)
     most = min(max(_WORD_BYTES // (2 * step), _LEAST_PIXELS) // 6 * 6, chunk)
     part.put(most, step, words.room(2 * (most * step + _WORDS)))
@@ -140,7 +142,13 @@ def _rounded(size: int, unit: int) -> int:
 
 
 def _once(words: Words, key: tuple[Array, *tuple[Hashable, ...]], make: Callable[[], Any]) -> Any:
-    """What `make` makes of weights: steps of a kernel have them, and this, in common."""
+    """What `make` makes of weights: steps of a kernel have them, and this, in common.
+
+    Args:
+        words: of a command.
+        key: the weights, and all else that `make` depends on.
+        make: makes it.
+    """
     rows, *others = key
     constants = words.constants
     # Weights lie in the constant section, which stays where it is.

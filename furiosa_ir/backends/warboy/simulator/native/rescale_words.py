@@ -171,6 +171,8 @@ def _is_nearest(
         return False  # the other end of what 32 bits hold
     if reach * float(np.abs(_real(multiplier, shift)).max()) >= (1 << 31) - 2:
         return False
+    if reach * int(np.abs(multiplier).max()) > 1 << 62:
+        return False  # with a half added it may wrap
     # Of products that are multiples of 2**-places: with few, many are ties.
     _, exponent = np.frexp((multiplier & -multiplier).clip(1).astype(np.float64))
     places = shift - (exponent - 1)
@@ -179,7 +181,7 @@ def _is_nearest(
 
 
 def product_reach(i: Instruction, operands: Sequence[Register]) -> int | None:
-    """The greatest magnitude of a rescale's result where its limits say little of it.
+    """The greatest magnitude of a rescale's result where its limits alone say little of it.
 
     Args:
         i: a rescale.
@@ -193,6 +195,8 @@ def product_reach(i: Instruction, operands: Sequence[Register]) -> int | None:
         return None
     if multiplier.constant.size > 1 or shift.constant.size > 1 or i.mode == "double":
         return None
-    input_zp, output_zp = i.immediates[:2]
+    input_zp, output_zp, minimum, maximum = i.immediates
     products = (x.magnitude + abs(input_zp)) * abs(int(multiplier.constant.item()))
-    return (products >> int(shift.constant.item())) + 1 + abs(output_zp)
+    reach = (products >> int(shift.constant.item())) + 1 + abs(output_zp)
+    # Limits may lie on one side of all products.
+    return max(abs(min(max(end, minimum), maximum)) for end in (-reach, reach))

@@ -35,7 +35,7 @@ def _reach(i: Instruction, operands: Sequence[Register]) -> int | None:
     """The greatest magnitude of an instruction's result, None if that of its type."""
     match i.opcode:
         case "rescale" if (products := product_reach(i, operands)) is not None:
-            return min(max(map(abs, i.immediates[-2:])), products)
+            return products
         case "rescale" | "clamp" | "divide":
             return max(map(abs, i.immediates[-2:]))
         case "lookup" if operands[1].constant is not None:

@@ -1,4 +1,4 @@
-"""Words of what has windows (`source/windows.h`): that, pools, depthwise convolutions."""
+"""Words of windows (`source/windows.h`), and of pools and depthwise convolutions over them."""
 
 from __future__ import annotations
 

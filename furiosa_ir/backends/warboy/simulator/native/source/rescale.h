@@ -1,5 +1,6 @@
 /* `rescale` of `vector_engine/arithmetic.py`, as `numerics/fixed_point.py` computes it: 64-bit
-   integers throughout, so nothing has to be proved of its operands. */
+   integers throughout, so nothing has to be proved of its operands. What the headers below do
+   otherwise, `rescale_words.py` has proved of them. */
 #pragma once
 #include "kernels.h"
 

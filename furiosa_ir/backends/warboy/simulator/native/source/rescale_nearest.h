@@ -115,8 +115,7 @@ static void rescale_nearest(int rounding, word in, const uint8_t *x, word out, u
         const word done = from_tie < TIE_BAND ? 0 : size / NEAREST_LANES * NEAREST_LANES;
         if (done == size) continue;
         const word first = i + done;
-        struct factors rest = factors_behind(f, first);
-        rest.input_zp = 0;
+        const struct factors rest = factors_behind(f, first);
         uint8_t *there = to + first * out;
         if (in == 4)
             rescale_narrow(rounding, out, (const int32_t *)x + first, there, size - done, &rest);

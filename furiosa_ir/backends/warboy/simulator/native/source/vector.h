@@ -87,7 +87,7 @@ static void rescale_line(const word *op, struct value x, struct value to, word n
     }
 #endif
 #ifdef AVX512
-    if (op[15] && rounding == DOUBLE && x.element == 4) {
+    if (op[15] && rounding == DOUBLE && x.element == 4 && to.element < 8) {
         double_16((const int32_t *)x.data, to.element, to.data, n, &f, (const int32_t *)op[15]);
         return;
     }
