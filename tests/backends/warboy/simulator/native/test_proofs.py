@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from furiosa_ir.backends.warboy.enf.records import Dot, Vector
@@ -122,7 +122,8 @@ def test_every_width(given, made, rounding, shift, zp) -> None:
     factor = (1 << 30) + 12345, shift
     run(spread(given), program, [factor], made)
     clamp = Instruction("clamp", (0,), (-100, 100), element=given)
-    run(spread(given), [clamp, replace(program[0], operands=(3, 1, 2))], [factor], made)
+    small = Instruction("rescale", (3, 1, 2), (zp, -3, -100, 100), rounding, made)
+    run(spread(given), [clamp, small], [factor], made)
 
 
 @given(
@@ -134,6 +135,8 @@ def test_every_width(given, made, rounding, shift, zp) -> None:
     st.sampled_from([4, 20, 36, 64]),
     SEEDS,
 )  # fmt: skip
+@example([(1, 0, 1), (2, 0, 1), (4, 0, 1)], 4, 20, 0)
+@example([(2, 5, 2), (4, 5, 2), (4, 0, 2)], 5, 36, 0)
 def test_convolutions_of_the_same_weights(convolutions, inner, outputs, seed) -> None:
     """Packed once for all that read them: whatever their groups, zero points and kernels are."""
     rng = np.random.default_rng(seed)
