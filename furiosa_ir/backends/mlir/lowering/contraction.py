@@ -181,7 +181,7 @@ def _rows_times_weights(emit: Emitter, rows: SSAValue, weight: Array) -> SSAValu
 
 
 def _row_products(emit: Emitter, rows: SSAValue, weight: Array) -> SSAValue:
-    """As `_rows_times_weights`."""
+    """[M, K] or [G, M, K] times [G, O, K] -> [M, O] or [M, G, O], i32: one product of matrices."""
     groups, each, _ = weight.shape
     zeros = emit.filled(
         (*shape_of(rows)[-2:-1], *((groups, each) if groups > 1 else (each,))), 0, i32

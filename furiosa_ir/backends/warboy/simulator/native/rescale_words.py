@@ -62,59 +62,56 @@ def code_rescale(i: Instruction, c: Context) -> Coded:
     if i.mode == "near_even":
         extra = fixed_point.tie_slack(shift, max(abs(low), abs(high)) + 1)
     address = c.words.constants.address
-    narrow = 0
+    faster = 0  # what another way than that of rescale.h reads
     operand = c.operands[0]
     if _is_whole(i, operand, multiplier, shift):
         mode = _WHOLE
     elif i.element < 8 and _is_nearest(i, operand, multiplier, shift, extra):
         mode |= _NEAREST
-        narrow = address(_real(multiplier, shift), np.float64)
-    elif _is_narrow(i.mode, operand, multiplier, right, half, i.immediates):
+        faster = address(_real(multiplier, shift), np.float64)
+    elif _is_narrow(i, operand, multiplier, right, half):
         # AVX2 shifts 64 bits to the right without their sign, which is added in front.
         less = np.right_shift(np.uint64(1 << 63), right.astype(np.uint64)).astype(np.uint32)
-        narrow = address(np.stack([right.astype(np.int32), less.view(np.int32)]), np.int32)
+        faster = address(np.stack([right.astype(np.int32), less.view(np.int32)]), np.int32)
     return Coded(
         mode,
         (
             address(multiplier, np.int32), address(right, np.int64), address(half, np.int64),
-            address(extra, np.int64), input_zp, output_zp, low, high, narrow,
+            address(extra, np.int64), input_zp, output_zp, low, high, faster,
         ),
         (0,),
     )  # fmt: skip
 
 
 def _is_narrow(
-    mode: str,
-    operand: Register,
-    multiplier: Array,
-    right: Array,
-    half: Array,
-    immediates: Sequence[int],
+    i: Instruction, operand: Register, multiplier: Array, right: Array, half: Array
 ) -> bool:
     """Whether all of a rescale but its products fits 32 bits.
 
     Args:
-        mode: its rounding.
+        i: the instruction.
         operand: what is rescaled.
         multiplier: int64, of each element.
         right: int64, by how much each is shifted to the right, last.
         half: int64, what is added in front of that.
-        immediates: of the instruction.
     """
-    input_zp, output_zp, minimum, maximum = immediates
-    if operand.element == 8 or (operand.element == 4 and input_zp):
+    reach = _distance_reach(i, operand)
+    if operand.element == 8 or reach is None or not _limits_fit(i):
         return False
-    low, high = minimum - output_zp, maximum - output_zp
-    if low >= 1 << 31 or high < -(1 << 31):  # the other end of what 32 bits hold
-        return False
-    reach = operand.magnitude + abs(input_zp)
-    if mode == "double":
+    _, output_zp, minimum, maximum = i.immediates
+    if i.mode == "double":
         # The first rounding leaves no more than x, to which a half is added.
         reach = max(reach + 1 + int(half.max()), output_zp - minimum, maximum - output_zp)
         return reach < 1 << 31
     if reach > 1 << 31:
         return False
     return int((reach * np.abs(multiplier) + half >> right).max()) < (1 << 31) - 1
+
+
+def _limits_fit(i: Instruction) -> bool:
+    """Whether 32 bits hold results within the limits, which are cut to what those hold."""
+    _, output_zp, minimum, maximum = i.immediates
+    return minimum - output_zp < 1 << 31 and maximum - output_zp >= -(1 << 31)
 
 
 def _real(multiplier: Array, shift: Array) -> Reals:
@@ -166,10 +163,7 @@ def _is_nearest(
     reach = _distance_reach(i, operand)
     if i.mode in ("double", "floor") or reach is None or reach > _REAL_REACH:
         return False
-    _, output_zp, minimum, maximum = i.immediates
-    if minimum - output_zp >= 1 << 31 or maximum - output_zp < -(1 << 31):
-        return False  # the other end of what 32 bits hold
-    if reach * float(np.abs(_real(multiplier, shift)).max()) >= (1 << 31) - 2:
+    if not _limits_fit(i) or reach * float(np.abs(_real(multiplier, shift)).max()) >= (1 << 31) - 2:
         return False
     if reach * int(np.abs(multiplier).max()) > 1 << 62:
         return False  # with a half added it may wrap

@@ -14,7 +14,13 @@ from furiosa_ir.backends.warboy.enf.shapes import accumulator_shape
 from furiosa_ir.backends.warboy.vector_engine import Instruction
 from furiosa_ir.backends.warboy.vector_engine.elements import DTYPES, LIMITS
 from furiosa_ir.numerics import fixed_point
-from tests.backends.warboy.simulator.native.test_commands import SEEDS, wide_input
+from tests.backends.warboy.simulator.native.test_commands import (
+    REACH,
+    ROUNDINGS,
+    SEEDS,
+    values_of,
+    wide_input,
+)
 from tests.backends.warboy.simulator.program_builder import ProgramBuilder, simulate
 
 LAYOUT = {"slices": (2, 1), "order": "HWC"}
@@ -158,3 +164,89 @@ def test_convolutions_of_the_same_weights(convolutions, inner, outputs, seed) ->
         command = replace(command, result=made)
         b.output(b.kernel(command), dtype="int32")
     simulate(b, *arrays)
+
+
+FACTORS = st.tuples(st.integers(1, 31), st.integers(-2, 28), st.booleans())
+"""Of a rescale: bits of its multiplier, places further to the right than those, whether it is odd
+and may be negative."""
+
+
+@given(
+    st.sampled_from([4, 8]),
+    st.sampled_from([1, 4]),
+    ROUNDINGS,
+    st.lists(FACTORS, min_size=1, max_size=3),
+    st.sampled_from([100, 3000, 1 << 30]),
+    SEEDS,
+)
+def test_products_beside_ties(given, made, rounding, factors, most, seed):
+    """In float64 what is far from a tie is rounded; ties, and what lies next to them, are not."""
+    rng = np.random.default_rng(seed)
+    shape = (1, 4, 40, len(factors))
+    multiplier = np.array([
+        rng.choice([-1, 1]) * (rng.integers(1 << bits - 1, 1 << bits) | 1) if odd else 1 << bits - 1
+        for bits, _, odd in factors
+    ])  # fmt: skip
+    shift = np.clip([bits + places for bits, places, _ in factors], 0, 62)
+    results = rng.integers(-most, most, shape) + 0.5
+    x = np.rint(np.ldexp(results / multiplier, shift)) + rng.integers(-1, 2, shape)
+    # Products have 64 bits.
+    reach = min((1 << (31 if given == 4 else 46)) - 1, (1 << 62) // int(np.abs(multiplier).max()))
+    x = np.where(rng.integers(0, 40, shape) > 0, rng.integers(-100, 100, shape), x)
+    zp = int(rng.integers(-128, 128))
+    b = ProgramBuilder(slices=8)
+    tile = wide_input(b, shape, {"slices": (4, 1), "order": "HWC"}, given)
+    parameters = (
+        b.parameter(multiplier.astype(np.int32).reshape(1, 1, 1, -1)),
+        b.parameter(shift.astype(np.int8).reshape(1, 1, 1, -1)),
+    )
+    program = [Instruction("rescale", (0, 1, 2), (0, zp, *LIMITS[made]), rounding, made)]
+    if given == 8:
+        # What is known to be within a limit is taken for real numbers.
+        clamp = Instruction("clamp", (0,), (-reach, reach), element=8)
+        program = [clamp, replace(program[0], operands=(3, 1, 2))]
+    result = b.tile(shape, element=made, slices=(4, 1), order="HWC")
+    b.output(
+        b.kernel(Vector((tile,), parameters, tuple(program), result, 0)), dtype=f"int{8 * made}"
+    )
+    simulate(b, x.clip(-reach, reach).astype(DTYPES[given]).reshape(-1).view(np.int8))
+
+
+@given(
+    st.sampled_from([1, 4]),
+    st.integers(-(1 << 31), (1 << 31) - 1),
+    st.integers(*LIMITS[4]),
+    st.integers(4, 20),
+    st.integers(-2, 3),
+    ROUNDINGS,
+    SEEDS,
+)
+def test_products_that_are_not_rounded(given, multiplier, zp, bits, places, rounding, seed):
+    """Whether a limit can be reached or not; then with results about as wide as 32 bits."""
+    rng = np.random.default_rng(seed)
+    shape, layout = (1, 2, 3, 11), {"slices": (2, 1), "order": "HWC"}
+    b = ProgramBuilder(slices=8)
+    tile = wide_input(b, shape, layout, given)
+    input_zp = int(rng.integers(-128, 128)) if given == 1 else 0
+    reach = min((REACH[given] + abs(input_zp)) * abs(multiplier) + abs(zp), 1 << 47)
+    second = (1 << min(bits, 61 - reach.bit_length())) | 1  # products have 64 bits
+    right = min(max((reach * second).bit_length() - 31 + places, 0), 62)
+    parameters = tuple(
+        b.parameter(np.full((1, 1, 1, 1), value, dtype))
+        for value, dtype in (
+            (multiplier, np.int32), (0, np.int8), (second, np.int32), (right, np.int8)
+        )
+    )  # fmt: skip
+    immediates = (input_zp, zp, -(1 << 47), (1 << 47) - 1)
+    whole = Instruction("rescale", (0, 1, 2), immediates, rounding, 8)
+    if seed % 3 == 0:  # of a constant
+        whole = replace(whole, operands=(1, 1, 2), immediates=(0, *immediates[1:]))
+        program, made = (whole, Instruction("add", (0, 5), element=8)), 8
+    elif seed % 3 == 1:
+        program, made = (whole,), 8
+    else:
+        narrow = Instruction("rescale", (5, 3, 4), (0, 3, *LIMITS[1]), rounding, 1)
+        program, made = (whole, narrow), 1
+    result = b.tile(shape, element=made, **layout)
+    b.output(b.kernel(Vector((tile,), parameters, program, result, 0)), dtype=f"int{8 * made}")
+    simulate(b, values_of(rng, shape, given))

@@ -55,16 +55,16 @@ static void accumulate_bytes(const struct window *w, const word *plan, word coun
 
 #ifdef AVX2
 
-/* Words: groups, bytes of a pixel from group to group, outputs of a group, segments, each a
-   segment's offset and bytes; weights, of a group, and bias, as word_products.h has them; how many
-   pixels are words at a time, words of a pixel, offset in scratch of those. */
+/* Words: groups, bytes of a pixel from group to group, outputs of a group, pieces, each a piece's
+   offset and bytes; weights and bias, as word_products.h has them, group behind group; pairs of
+   terms, how many pixels are words at a time, words of a pixel, offset in scratch of those. */
 static void accumulate_words(const struct window *w, const word *plan, word count, uint8_t *to,
                              const struct memory *memory) {
     const word groups = next(&plan), inner = next(&plan), outputs = next(&plan);
     struct word_windows windows;
-    windows.segment_count = next(&plan);
-    windows.segments = (const struct segment *)plan;
-    plan += 2 * windows.segment_count;
+    windows.piece_count = next(&plan);
+    windows.pieces = (const struct piece *)plan;
+    plan += 2 * windows.piece_count;
     const int16_t *weight = (const int16_t *)next(&plan);
     const int32_t *bias = (const int32_t *)next(&plan);
     const word pairs = next(&plan), most = next(&plan);

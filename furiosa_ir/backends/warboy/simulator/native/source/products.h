@@ -68,6 +68,16 @@ static inline __attribute__((always_inline)) void product_block(
 
 #elif defined(AVX2)
 
+/* A block's sums of a pixel, or as many as there are outputs. */
+static inline __attribute__((always_inline)) void store_sums(const __m256i sum[2], int32_t *to,
+                                                             word outputs) {
+    int32_t found[LANES];
+    int32_t *there = outputs >= LANES ? to : found;
+    _mm256_storeu_si256((void *)there, sum[0]);
+    _mm256_storeu_si256((void *)(there + 8), sum[1]);
+    if (outputs < LANES) memcpy(to, found, 4 * (size_t)outputs);
+}
+
 /* As above, of one block: there are sixteen registers. Bytes are multiplied as 16 bits, first those
    of even terms, then of odd ones; sums of two products fit 32 bits. */
 static inline __attribute__((always_inline)) void product_block(
@@ -108,13 +118,7 @@ static inline __attribute__((always_inline)) void product_block(
         }
     }
 #pragma GCC unroll 4
-    for (int r = 0; r < ROWS; r++) {
-        int32_t *row = to + r * to_step, found[LANES];
-        int32_t *there = outputs >= LANES ? row : found;
-        _mm256_storeu_si256((void *)there, sum[r][0]);
-        _mm256_storeu_si256((void *)(there + 8), sum[r][1]);
-        if (outputs < LANES) memcpy(row, found, 4 * (size_t)outputs);
-    }
+    for (int r = 0; r < ROWS; r++) store_sums(sum[r], to + r * to_step, outputs);
 }
 
 #define MOST_BLOCKS 1

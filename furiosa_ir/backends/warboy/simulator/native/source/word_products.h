@@ -11,10 +11,15 @@
 
 #define WORD_ROWS 6
 
-/* How windows become words: bytes of each segment, one behind the other. */
+/* Bytes from a pixel's place. */
+struct piece {
+    word offset, bytes;
+};
+
+/* How windows become words: their pieces, one behind the other. */
 struct word_windows {
-    const struct segment *segments; /* `groups` is a segment's bytes here */
-    word segment_count;
+    const struct piece *pieces;
+    word piece_count;
     word step; /* words from pixel to pixel */
 };
 
@@ -22,9 +27,9 @@ static void widen(const struct word_windows *w, const uint8_t *const *places, wo
                   int16_t *to) {
     for (word i = 0; i < count; i++) {
         int16_t *pixel = to + i * w->step;
-        for (word s = 0; s < w->segment_count; s++) {
-            const uint8_t *from = places[i] + w->segments[s].offset;
-            const word bytes = w->segments[s].groups;
+        for (word p = 0; p < w->piece_count; p++) {
+            const uint8_t *from = places[i] + w->pieces[p].offset;
+            const word bytes = w->pieces[p].bytes;
             for (word k = 0; k < bytes; k += 16) {
                 const __m128i x = _mm_loadu_si128((const void *)(from + k));
                 _mm256_storeu_si256((void *)(pixel + k), _mm256_cvtepu8_epi16(x));
@@ -56,13 +61,7 @@ static inline __attribute__((always_inline)) void word_block(
         }
     }
 #pragma GCC unroll 6
-    for (int r = 0; r < ROWS; r++) {
-        int32_t *row = to + r * to_step, found[LANES];
-        int32_t *there = outputs >= LANES ? row : found;
-        _mm256_storeu_si256((void *)there, sum[r][0]);
-        _mm256_storeu_si256((void *)(there + 8), sum[r][1]);
-        if (outputs < LANES) memcpy(row, found, 4 * (size_t)outputs);
-    }
+    for (int r = 0; r < ROWS; r++) store_sums(sum[r], to + r * to_step, outputs);
 }
 
 /* Of `count` pixels as words, `outputs` outputs: to[pixel * to_step + output]. */
