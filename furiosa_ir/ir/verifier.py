@@ -161,15 +161,19 @@ class _Found:
             self.failures.append(OperationFailure.of(op, message))
 
 
-def _verify(op: Operation, visible: set[SSAValue], found: _Found) -> None:
-    """One operation and what is inside; `visible` are the values its operands may be."""
+def _verify(op: Operation, visible: set[int], found: _Found) -> None:
+    """One operation and what is inside; `visible` are the values its operands may be.
+
+    Values are named by their `id`, as xDSL hashes them by a method in Python, and operations are
+    followed without the objects that xDSL makes to look at them: most of the time went there.
+    """
     before = found.count
     for index, operand in enumerate(op._operands):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        if operand not in visible:
+        if id(operand) not in visible:
             found.add(op, _not_visible(op, index, operand))
             break
     if op.regions:
-        inherited: set[SSAValue] = set() if op.has_trait(IsolatedFromAbove) else visible
+        inherited: set[int] = set() if op.has_trait(IsolatedFromAbove) else visible
         for region in op.regions:
             _verify_region(op, region, inherited, found)
         if op.has_trait(SymbolTable):
@@ -228,7 +232,7 @@ def _is_upstream(kind: type[Operation]) -> bool:
 
 def _upstream_key(op: Operation) -> Hashable | None:
     """Bodies of loops hold the same few operations thousands of times."""
-    if op.attributes or op.successors:
+    if op.attributes or op._successors:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return None
     if op.regions and not all(_is_plain(region) for region in op.regions):
         return None
@@ -278,7 +282,7 @@ def _check_size(value: SSAValue) -> None:
         check_shape(value.type.get_shape(), "a value")
 
 
-def _verify_region(op: Operation, region: Region, visible: set[SSAValue], found: _Found) -> None:
+def _verify_region(op: Operation, region: Region, visible: set[int], found: _Found) -> None:
     """What is in a region; `visible`, which is what it was in the end, is seen from outside."""
     blocks = list(region.blocks)
     try:
@@ -291,7 +295,7 @@ def _verify_region(op: Operation, region: Region, visible: set[SSAValue], found:
     roots, dominated = dominator_tree(region)
     # `visible` grows and shrinks along the tree: a copy for each block would be quadratic.
     pending: list[tuple[Block, bool]] = [(block, True) for block in reversed(roots)]
-    added: list[list[SSAValue]] = []
+    added: list[list[int]] = []
     while pending:
         block, entering = pending.pop()
         if not entering:
@@ -301,30 +305,37 @@ def _verify_region(op: Operation, region: Region, visible: set[SSAValue], found:
         added.append(mine)
         pending.append((block, False))
         pending.extend((child, True) for child in reversed(dominated[block]))
-        visible.update(block.args)
+        visible.update(map(id, block.args))
         _verify_block(op, block, visible, found, last_must_end=must_end)
 
 
-def _values(block: Block) -> Iterator[SSAValue]:
+def _values(block: Block) -> Iterator[int]:
     """What a block defines."""
-    yield from block.args
-    for op in block.ops:
-        yield from op.results
+    yield from map(id, block.args)
+    for op in _operations(block):
+        yield from map(id, op.results)
+
+
+def _operations(block: Block) -> Iterator[Operation]:
+    op = block.first_op
+    while op is not None:
+        yield op
+        op = op._next_op  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def _verify_block(
-    parent: Operation, block: Block, values: set[SSAValue], found: _Found, *, last_must_end: bool
+    parent: Operation, block: Block, values: set[int], found: _Found, *, last_must_end: bool
 ) -> None:
     last = block.last_op
     if last is None:
         if last_must_end:
             found.add(parent, "has an empty block, which needs a terminator")
         return
-    for op in block.ops:
+    for op in _operations(block):
         before = found.count
         if op.parent is not block:
             found.add(op, "its parent is not the block it is in")
-        elif op.successors or _is_terminator(type(op)):
+        elif op._successors or _is_terminator(type(op)):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             if op is not last:
                 found.add(op, "a terminator in the middle of a block")
             elif any(s.parent is not block.parent for s in op.successors):
@@ -333,7 +344,7 @@ def _verify_block(
             found.add(op, "ends its block but is not a terminator")
         if found.count == before:
             _verify(op, values, found)
-        values.update(op.results)
+        values.update(map(id, op.results))
 
 
 def _not_visible(op: Operation, index: int, operand: SSAValue) -> str:

@@ -70,7 +70,7 @@ def float_factors(
     rounding: Rounding,
     low: int,
     high: int,
-    most: int,
+    sums: tuple[Array, Array],
 ) -> FloatFactors | None:
     """Factors c with round(clamp(x * c + nudge)) as `rescale` gives it, for every integer x.
 
@@ -82,7 +82,7 @@ def float_factors(
         shift: [n], 0 to 62.
         rounding: of `rescale`.
         low, high: limits of the result, without a zero point.
-        most: the greatest magnitude of x, 2**31 at most.
+        sums: the least and the greatest x, int64, [n] or [] each; of 2**31 at most.
 
     Returns:
         None where none are known: of results of more than 8 bits, of two roundings, and where one
@@ -91,20 +91,21 @@ def float_factors(
     if rounding in ("floor", "double"):
         return None
     real = np.ldexp(multiplier.astype(np.float64), -shift.astype(np.int64))
-    greatest = float(np.abs(real).max(initial=0.0))
-    reach = min(max(-low, high, 0), int(most * greatest) + 1)
+    least, greatest = (np.broadcast_to(end, real.shape) for end in sums)
+    most = np.maximum(np.abs(least), np.abs(greatest))
+    reach = min(max(-low, high, 0), int((most * np.abs(real)).max(initial=0.0)) + 1)
     if reach > _REACH:
         return None
-    exact = _of_exact_products(real, multiplier, shift, rounding, low, most)
+    exact = _of_exact_products(real, multiplier, shift, rounding, low, int(most.max(initial=0)))
     if exact is not None:
         return exact
-    channels, sums = near_boundaries(real, reach)
-    more = _far_sums(real, reach) if most > MOST_SUMS else (channels[:0], sums[:0])
-    channels, sums = np.concatenate([channels, more[0]]), np.concatenate([sums, more[1]])
-    sums = sums.astype(np.int64)
-    within = np.abs(sums) <= most
-    channels, sums = channels[within], sums[within]
-    found = _fitting(real, channels, sums, multiplier, shift, rounding, low, high)
+    channels, near = near_boundaries(real, reach)
+    far = _far_sums(real, least, greatest, reach)
+    channels = np.concatenate([channels, far[0]])
+    near = np.concatenate([near.astype(np.int64), far[1]])
+    within = (near >= least[channels]) & (near <= greatest[channels])
+    channels, near = channels[within], near[within]
+    found = _fitting(real, channels, near, multiplier, shift, rounding, low, high)
     return None if found is None else FloatFactors(found)
 
 
@@ -191,12 +192,16 @@ def _wrong(factors: Reals, channels: Array, sums: Array, want: Array, low: int, 
     return np.unique(channels[got != want])
 
 
-def _far_sums(real: Reals, reach: int) -> tuple[Array, Array]:
+def _far_sums(real: Reals, least: Array, greatest: Array, reach: int) -> tuple[Array, Array]:
     """(channels, sums) near boundaries beyond `MOST_SUMS`, where several are near each."""
-    size = np.abs(real)
-    tiny = np.flatnonzero((size > 0) & (size * MOST_SUMS < reach + 1))
+    size, most = np.abs(real), np.maximum(np.abs(least), np.abs(greatest))
+    tiny = np.flatnonzero((size > 0) & (size * MOST_SUMS < reach + 1) & (most > MOST_SUMS))
+    fewest = np.where(
+        (least <= 0) & (greatest >= 0), 0, np.minimum(np.abs(least), np.abs(greatest))
+    )
+    low = np.maximum(fewest[tiny], MOST_SUMS // 2) - _MOST_NEAR
     boundary = (np.arange(reach + 1) + 0.5) / size[tiny][:, None]
-    row, k = np.nonzero((boundary > MOST_SUMS / 2) & (boundary < 2.0**31 + _MOST_NEAR))
+    row, k = np.nonzero((boundary > low[:, None]) & (boundary < most[tiny][:, None] + _MOST_NEAR))
     beside = np.arange(-_MOST_NEAR, _MOST_NEAR + 1)
     sums = (np.rint(boundary[row, k]).astype(np.int64)[:, None] + beside).reshape(-1)
     channels = np.repeat(tiny[row], beside.size)

@@ -46,6 +46,12 @@ from furiosa_ir.numerics.array import Array
 Range = tuple[int, int]
 """The least and the greatest."""
 
+_FACTOR_BITS = 32
+"""Of a rescale's multiplier."""
+
+Ends = tuple[Array, Array]
+"""The least and the greatest, int64, of a shape that broadcasts to the value's."""
+
 
 def type_range(value: SSAValue) -> Range:
     """What a value's element type holds."""
@@ -58,6 +64,7 @@ class Ranges:
 
     def __init__(self) -> None:
         self._found: dict[SSAValue, Range] = {}
+        self._channels: dict[SSAValue, Ends] = {}
 
     def of(self, value: SSAValue) -> Range:
         """The range of a value, or one that holds it."""
@@ -71,6 +78,21 @@ class Ranges:
                 last = pending.pop()
                 self._found[last] = self._of(last)
         return self._found[value]
+
+    def of_channels(self, value: SSAValue) -> Ends:
+        """Ranges of a convolution's channels, [C] or [C, 1, 1]; of other values one of all, []."""
+        low, high = self.of(value)
+        if value not in self._channels:
+            return np.array(low), np.array(high)
+        least, greatest = type_range(value)
+        found = self._channels[value]
+        fits = (found[0] >= least) & (found[1] <= greatest)
+        return np.where(fits, found[0], least), np.where(fits, found[1], greatest)
+
+    def hold_channels(self, value: SSAValue, ends: Ends) -> Range:
+        """Remembers ranges of channels for `of_channels`; the range of all of them."""
+        self._channels[value] = ends
+        return int(ends[0].min()), int(ends[1].max())
 
     def _needed(self, value: SSAValue) -> list[SSAValue]:
         """The operands whose ranges have to be found in front of a value's; not of constants."""
@@ -142,14 +164,15 @@ def _rescale(op: RescaleOp, ranges: Ranges) -> Range:
     zero_point = op.input_zp.value.data
     if op.rounding.data == "double" and max(abs(a - zero_point), abs(b - zero_point)) >= 1 << least:
         return low, high
-    # Rounded away from the middle: at most one further than any rounding goes.
-    ends = [
-        ((end - zero_point) * m >> s) + more
-        for m, s in {(int(m), int(s)) for m, s in np.broadcast(multiplier, shift)}
-        for end, more in ((a, -1), (b, 2), (a, 2), (b, -1))
-    ]
+    ends = (a - zero_point, b - zero_point)
+    fits = max(map(abs, ends)).bit_length() + _FACTOR_BITS < 64
+    m, s = np.broadcast_arrays(multiplier.astype(np.int64), shift.astype(np.int64))
+    kind = np.int64 if fits else object
+    floors = np.array(ends, kind) * m.reshape(-1, 1).astype(kind) >> s.reshape(-1, 1).astype(kind)
+    # No rounding goes further.
+    reached = int(floors.min()) - 1, int(floors.max()) + 2
     output = op.output_zp.value.data
-    return tuple(min(max(v + output, low), high) for v in (min(ends), max(ends)))  # pyright: ignore[reportReturnType]
+    return tuple(min(max(v + output, low), high) for v in reached)  # pyright: ignore[reportReturnType]
 
 
 def _elements(value: SSAValue) -> Array | None:
@@ -171,15 +194,28 @@ def _conv(op: ConvOp, ranges: Ranges) -> Range | None:
     if weight is None:
         return None
     weight_zp = op.weight_zp.value.data
-    w = weight.astype(np.int16) - np.int16(weight_zp) if weight_zp else weight
     zero_point = op.x_zp.value.data
     a, b = (min(max(v - zero_point, -255), 255) for v in ranges.of(op.x))
     a, b = min(a, 0), max(b, 0)  # the padding
-    axes = (1, 2, 3)
-    positive = np.maximum(w, 0).sum(axes, np.int64)
-    negative = w.sum(axes, np.int64) - positive
+    positive, negative = _signed_sums(weight.reshape(len(weight), -1), weight_zp)
     low, high = positive * a + negative * b, positive * b + negative * a
-    return _biased(low, high, op.bias, ranges)
+    ends = _biased(low, high, op.bias, ranges)
+    shape = (-1,) if op.layout.data == "NHWC" else (-1, 1, 1)
+    return ranges.hold_channels(op.result, (ends[0].reshape(shape), ends[1].reshape(shape)))
+
+
+def _signed_sums(weight: Array, zero_point: int) -> tuple[Array, Array]:
+    """Of an output's weights [n, k], less their zero point: sums of those above and below 0, [n].
+
+    In floats, whose sums are faster than those of bytes in integers: exact in 24 bits, or in 53.
+    """
+    terms = weight.shape[1]
+    w = weight.astype(np.float32 if terms << 9 < 1 << 24 else np.float64)
+    if zero_point:
+        w -= zero_point
+    total = w.sum(1).astype(np.int64)
+    size = np.abs(w, out=w).sum(1).astype(np.int64)
+    return (size + total) // 2, (total - size) // 2
 
 
 def _matmul(op: MatMulOp, ranges: Ranges) -> Range:
@@ -189,15 +225,17 @@ def _matmul(op: MatMulOp, ranges: Ranges) -> Range:
     )
     products = [x * y for x in left for y in right]
     low, high = (np.array(f(products) * shape_of(op.a)[-1]) for f in (min, max))
-    return _biased(low, high, op.bias, ranges)
+    low, high = _biased(low, high, op.bias, ranges)
+    return int(low.min()), int(high.max())
 
 
-def _biased(low: Array, high: Array, bias: SSAValue | None, ranges: Ranges) -> Range:
+def _biased(low: Array, high: Array, bias: SSAValue | None, ranges: Ranges) -> Ends:
+    """Sums' least and greatest with what is added to them."""
     if bias is None:
-        return int(low.min()), int(high.max())
+        return low, high
     known = _elements(bias)
     least, most = ranges.of(bias) if known is None else (known.astype(np.int64),) * 2
-    return int((low + least).min()), int((high + most).max())
+    return low + least, high + most
 
 
 def _reduce(op: ReduceOp, ranges: Ranges) -> Range:

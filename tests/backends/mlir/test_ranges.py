@@ -18,8 +18,12 @@ def outside(case: Case) -> list[int]:
     function = case.function()
     (result,) = defined_results(function, case.arguments())
     op = next(op for op in function.body.block.ops if isinstance(op, case.kind))
-    low, high = Ranges().of(op.results[0])
-    return [int(v) for v in result.reshape(-1) if not low <= v <= high]
+    ranges = Ranges()
+    low, high = ranges.of(op.results[0])
+    least, greatest = ranges.of_channels(op.results[0])
+    assert low <= least.min()
+    assert greatest.max() <= high
+    return [int(v) for v in result[(result < least) | (result > greatest)]]
 
 
 @pytest.mark.draws

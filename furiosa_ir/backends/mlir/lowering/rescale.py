@@ -207,15 +207,24 @@ def _reach(op: RescaleOp, emit: Emitter) -> int:
     return max(abs(v - op.input_zp.value.data) for v in emit.ranges.of(op.x))
 
 
+def _sums(op: RescaleOp, emit: Emitter, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """The least and the greatest that is multiplied by each factor, of factors of a shape."""
+    ends = emit.ranges.of_channels(op.x)
+    if np.broadcast_shapes(ends[0].shape, shape) != shape:
+        ends = [np.array(end) for end in emit.ranges.of(op.x)]  # one factor for several channels
+    low, high = (np.broadcast_to(end - op.input_zp.value.data, shape).reshape(-1) for end in ends)
+    return low, high
+
+
 def _float_factors(
     op: RescaleOp, emit: Emitter, multiplier: Array | None, shift: Array | None
 ) -> FloatFactors | None:
     """Factors in float64 that give the same, of the shape of multiplier and shift together."""
     if multiplier is None or shift is None or not multiplier.size or not shift.size:
         return None
-    output_zp, most = op.output_zp.value.data, _reach(op, emit)
+    output_zp = op.output_zp.value.data
     # What is multiplied is a difference in 32 bits, as results are.
-    if most >= 1 << 31 or not _fit_32_bits(op):
+    if _reach(op, emit) >= 1 << 31 or not _fit_32_bits(op):
         return None
     multiplier, shift = np.broadcast_arrays(multiplier, shift)
     found = float_factors(
@@ -224,7 +233,7 @@ def _float_factors(
         rounding=cast("Rounding", op.rounding.data),
         low=op.minimum.value.data - output_zp,
         high=op.maximum.value.data - output_zp,
-        most=most,
+        sums=_sums(op, emit, multiplier.shape),
     )
     return found and replace(found, factors=found.factors.reshape(multiplier.shape))
 
