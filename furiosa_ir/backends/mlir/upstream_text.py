@@ -121,10 +121,13 @@ _MARK = "\0"
 
 
 class _Writer:
-    """Writes operations, whose values it numbers as it comes to them."""
+    """Writes operations, whose values it numbers as it comes to them.
+
+    Values are found by their `id`: xDSL hashes them by a method in Python.
+    """
 
     def __init__(self) -> None:
-        self._names: dict[SSAValue, str] = {}
+        self._names: dict[int, str] = {}
         self._forms: dict[Hashable, _Form] = {}
         self._texts = _Texts()
 
@@ -143,19 +146,20 @@ class _Writer:
         """The text of an operation; its second line and those behind it are indented."""
         names = self._names
         for result in op.results:
-            names[result] = str(len(names))
+            names[id(result)] = str(len(names))
         if isinstance(op, GlobalLoadOp):  # hardly two of which are alike
             symbol, type_ = op.global_.string_value(), self._texts.of(op.result.type)
-            return f"%{names[op.result]} = {op.name} @{symbol} : {type_}"
+            return f"%{names[id(op.result)]} = {op.name} @{symbol} : {type_}"
         values = (*op.results, *op._operands)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        key = _key(op, values)
+        found = [*map(id, values)]
+        key = _key(op, values, found)
         form = self._forms.get(key)
         if form is None:
             form = self._forms[key] = _form(op, values, self._texts)
         if not op.regions:
-            return form.text % tuple([names[values[place]] for place in form.places])
+            return form.text % tuple([names[found[place]] for place in form.places])
         written = (
-            names[values[place]] if place >= 0 else self._region(op.regions[-1 - place], indent)
+            names[found[place]] if place >= 0 else self._region(op.regions[-1 - place], indent)
             for place in form.places
         )
         return form.text % tuple(written)
@@ -169,15 +173,21 @@ class _Writer:
         return "\n".join([*lines, f"{indent}}}"])
 
     def _argument(self, value: SSAValue) -> str:
-        name = self._names[value] = str(len(self._names))
+        name = self._names[id(value)] = str(len(self._names))
         return f"%{name}: {self._texts.of(value.type)}"
 
 
-def _key(op: Operation, values: Sequence[SSAValue]) -> Hashable:
-    """What an operation's text follows from, but for names; objects by their `id`."""
+def _key(op: Operation, values: Sequence[SSAValue], found: Sequence[int]) -> Hashable:
+    """What an operation's text follows from, but for names; objects by their `id`.
+
+    Args:
+        op: the operation.
+        values: its results and operands.
+        found: the `id` of each.
+    """
     held, alike = op.properties, ()
-    if len(set(values)) < len(values):
-        alike = tuple(values.index(value) for value in values)
+    if len(set(found)) < len(found):
+        alike = tuple(found.index(value) for value in found)
     types = [id(value.type) for value in values]
     more = tuple(op.attributes.items())
     return type(op), len(op.results), alike, more, *types, *held, *map(id, held.values())
