@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from networks import network_file
+
 from furiosa_ir.backends import default_backend
 from furiosa_ir.batch_figures import BatchFigures, best_batch
 from furiosa_ir.batch_search import compared_batches
@@ -39,7 +41,7 @@ def rows_of(network: Path, target: str) -> tuple[BatchFigures, ...]:
 def main() -> None:
     """Prints the lines."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="+", type=Path)
+    parser.add_argument("networks", nargs="+", type=network_file)
     worse: list[str] = []
     for network in parser.parse_args().networks:
         first: dict[str, float] = {}

@@ -22,6 +22,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from networks import network_file
+
 FURIOSA = [sys.executable, "-P", "-c", "from furiosa_ir.tools.furiosa import main; main()"]
 
 
@@ -61,7 +63,7 @@ def redis_server(folder: str) -> Generator[str]:
 def main() -> None:
     """Prints a line for each way."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=network_file)
     parser.add_argument("--runs", type=int, default=15)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, redis_server(name) as url:

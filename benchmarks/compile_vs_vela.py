@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from networks import network_file
+
 _SCRIPT = "from furiosa_ir.tools.launch import furiosa; furiosa()"  # what the installed script does
 COMPILE = [sys.executable, "-P", "-c", _SCRIPT, "compile", "--no-cache"]
 """Our command; the console script, as users call it."""
@@ -94,7 +96,7 @@ def in_turn(commands: Mapping[str, list[str]], runs: int) -> dict[str, Figures]:
 def main() -> None:
     """Prints a line for each model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("models", nargs="+", type=network_file)
     parser.add_argument("--vela", default=shutil.which("vela") or "vela")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--accelerator", default="ethos-u65-512")

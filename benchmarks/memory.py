@@ -16,7 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from networks import quantised
+from networks import network_file, quantised
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
@@ -137,7 +137,7 @@ def measure(path: Path, target: str) -> list[Row]:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument("models", nargs="*", type=network_file)
     parser.add_argument("--json", type=Path, help="write the rows there as well")
     arguments = parser.parse_args()
     models = arguments.models or quantised()

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from networks import quantised
+from networks import network_file, quantised
 
 from furiosa_ir.cache.settings import NO_CACHE
 from furiosa_ir.compiler import compile_model
@@ -56,7 +56,7 @@ def measured(path: Path, runs: int) -> tuple[float, float]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints a line a network."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument("models", nargs="*", type=network_file)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args(arguments)
     if options.runs < 1:

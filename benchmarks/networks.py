@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -10,6 +11,18 @@ MODELS = ROOT.parent / "shared" / "models"
 BUNDLED = tuple(
     ROOT / "examples" / "digits" / f"digits_{x}" for x in ("int8.tflite", "qdq_int8.onnx")
 )
+
+
+def network_file(text: str) -> Path:
+    """A file that is there, for argparse: its errors are a sentence and the usage.
+
+    Raises:
+        argparse.ArgumentTypeError: there is none.
+    """
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file '{text}'")
+    return path
 
 
 def quantised(models: Path = MODELS) -> list[Path]:

@@ -20,7 +20,7 @@ from math import exp, log
 from pathlib import Path
 from typing import Any
 
-from networks import quantised
+from networks import network_file, quantised
 from plain_plans import BEFORE
 
 from furiosa_ir.backends import read_program
@@ -170,7 +170,7 @@ def table(models: Sequence[Path], targets: Sequence[str] = TARGETS, *, to: Any =
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument("models", nargs="*", type=network_file)
     parser.add_argument("--target", action="append", choices=TARGETS, help="default: both")
     parser.add_argument("--json", type=Path, help="write the rows there as well")
     parser.add_argument("--markdown", action="store_true", help="print tables for the docs")

@@ -12,6 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
+from networks import network_file
 from xdsl.dialects.func import FuncOp
 
 from furiosa_ir.backends.warboy.costs import program_costs
@@ -47,7 +48,7 @@ def space_of(network: Path, target: str) -> Space:
 def main() -> None:
     """Prints a line for each network."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="+", type=Path)
+    parser.add_argument("networks", nargs="+", type=network_file)
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--target", default="warboy-2pe")
     given = parser.parse_args()

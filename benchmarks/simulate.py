@@ -8,12 +8,13 @@ kind of command and the slowest layers, the best of five runs; inputs are random
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from networks import network_file
 
 from furiosa_ir.backends.warboy.checker import check_program
 from furiosa_ir.backends.warboy.enf.reader import read_program
@@ -88,5 +89,7 @@ def report(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        report(Path(argument))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="+", type=network_file)
+    for model in parser.parse_args().models:
+        report(model)

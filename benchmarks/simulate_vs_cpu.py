@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from ai_edge_litert.interpreter import Interpreter
+from networks import network_file
 
 from furiosa_ir.backends import read_program
 from furiosa_ir.backends.warboy.simulator.native.library import SWITCH
@@ -140,7 +141,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--kernels", default="")
     parser.add_argument("--no-native", action="store_true")
-    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("files", nargs="+", type=network_file)
     asked = parser.parse_args()
     os.environ[SWITCH] = asked.kernels
     rows = [row(path, asked.runs, native=not asked.no_native) for path in asked.files]

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from networks import network_file
 
 from furiosa.runtime import session
 from furiosa.runtime.session import Session
@@ -217,7 +218,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("files", nargs="*", type=network_file)
     given = parser.parse_args()
     known = [ROOT / n if "/" in n else CORPUS / n for n in NETWORKS]
     files = given.files or [path for path in known if path.exists()]

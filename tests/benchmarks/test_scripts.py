@@ -37,3 +37,17 @@ def test_it_runs(name: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert printed in done.stdout
+
+
+OF_NETWORKS = sorted({*SCRIPTS, "cache_hit", "compile_vs_vela"} - {"epilogue_options"})
+
+
+@pytest.mark.parametrize("name", OF_NETWORKS)
+def test_a_file_that_is_not_there_is_a_sentence(name: str) -> None:
+    script = ROOT / "benchmarks" / f"{name}.py"
+    done = subprocess.run(
+        [sys.executable, script, "nothing.onnx"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.endswith("there is no file 'nothing.onnx'\n")
+    assert "Traceback" not in done.stderr
