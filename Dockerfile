@@ -1,8 +1,9 @@
 # furiosa-ir on Debian slim, for a user without privileges:
 #
 #     docker build --tag furiosa-ir .
-#     docker run --rm --volume "$PWD:/work" --user "$(id -u):$(id -g)" furiosa-ir compile net.onnx -o net.enf
+#     docker run --rm --volume "$PWD:/work" --user "$(id -u):$(id -g)" --env HOME=/tmp furiosa-ir compile net.onnx -o net.enf
 #
+# Who has no home in the image needs some place for the compiler cache: HOME.
 # The first stage has what installing needs (pip, a C compiler for the simulator's kernels), the second what running needs.
 FROM debian:trixie-slim AS build
 # Debian keeps no former version of a package that one could pin.
