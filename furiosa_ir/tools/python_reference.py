@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from enum import Enum
 from types import ModuleType
 from typing import Any
 
@@ -53,7 +54,10 @@ def _of(name: str, value: Any, where: str, documented: set[int]) -> Iterator[str
     if not callable(value):
         yield f"`{value}`"
         return
-    yield f"```text\n{name}{signature(value)}\n```\n"
+    # How a member is looked up is not called the same by each Python.
+    is_enum = inspect.isclass(value) and issubclass(value, Enum)
+    how = "\n".join(f"{name}.{each}" for each in value.__members__) if is_enum else None
+    yield f"```text\n{how or name + signature(value)}\n```\n"
     yield described(inspect.getdoc(value) or "")
     if inspect.isclass(value):
         yield from _members(name, value)

@@ -616,8 +616,8 @@ def test_faults_are_one_sentence(
 def test_ctrl_c_and_again(
     number: signal.Signals, program: bytes, images: Array, labels: list[int], tmp_path: Path
 ) -> None:
-    many = np.concatenate([images] * 200)
-    np.savez(tmp_path / "set.npz", x=many, labels=np.array(labels * 200))
+    many = np.concatenate([images] * 1000)
+    np.savez(tmp_path / "set.npz", x=many, labels=np.array(labels * 1000))
     (tmp_path / "net.enf").write_bytes(program)
     code = "from furiosa_ir.tools.launch import furiosa as f; f()"
     command = [sys.executable, "-P", "-c", code, "evaluate", "net.enf", "--data", "set.npz"]
