@@ -170,12 +170,12 @@ def _copy(emit: Emitter, x: SSAValue, shape: Shape, read: Sequence[AffineExpr]) 
 
 def _rows_times_weights(emit: Emitter, rows: SSAValue, weight: Array) -> SSAValue:
     """[M, K] or [G, M, K] times [G, O, K] -> [M, O] or [M, G, O]."""
-    groups, _, depth = weight.shape
+    groups = weight.shape[0]
     if shape_of(rows)[-2] > 1:
         # IREE 3.13 packs rows into tiles, byte by byte where it does so together with what makes
         # them.
         rows = emit.apart(rows)
-    if groups == 1 and weight.dtype == np.int16 and depth % _SUMMED == 0:
+    if groups == 1 and weight.dtype == np.int16:
         return _rows_times_bytes(emit, rows, weight)
     return _row_products(emit, rows, weight)
 
@@ -219,10 +219,6 @@ def _rows_times_bytes(emit: Emitter, rows: SSAValue, weight: Array) -> SSAValue:
 
 def _row_sum(b: Elements, given: Sequence[SSAValue]) -> SSAValue:
     return b.add(given[1], b.cast(given[0], i32))
-
-
-_SUMMED = 16
-"""Rows of multiples of so many bytes are summed as vectors, others element by element."""
 
 
 def _weights_times_columns(emit: Emitter, weight: Array, columns: SSAValue) -> SSAValue:
