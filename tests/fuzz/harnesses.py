@@ -96,13 +96,13 @@ def _mlirz(data: bytes) -> None:
     """A program in upstream's dialects, up to the text that native code would be made of."""
     from furiosa_ir.backends.mlir.archive import disassemble, read_head, read_program
     from furiosa_ir.backends.mlir.segment import MlirSegment
-    from furiosa_ir.backends.mlir.text_safety import check_text
+    from furiosa_ir.backends.mlir.text_safety import checked_text
 
     program = read_program(data)
     read_head(data, 0)
     for segment in program.segments:
         if isinstance(segment, MlirSegment):
-            check_text(segment)
+            checked_text(segment)
     for _ in disassemble(program):
         pass
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from furiosa_ir.backends.mlir.segment import MlirSegment
-from furiosa_ir.backends.mlir.text_safety import check_text
+from furiosa_ir.backends.mlir.text_safety import checked_text
 from furiosa_ir.cache.directory import DirectoryStore
 from furiosa_ir.cache.entry import Metadata
 from furiosa_ir.cache.settings import settings_from_environment
@@ -71,10 +71,9 @@ def native_code(segment: MlirSegment, *, is_ours: bool = False) -> bytes:
         except StoreFailure as failure:
             _LOG.warning("%s: %s", store, failure)
             store = None
-    if not is_ours:
-        check_text(segment)
+    text = segment.text if is_ours else checked_text(segment)
     with span("native code"):
-        code = compile_text(segment.text, segment.name)
+        code = compile_text(text, segment.name)
     if store is not None:
         try:
             store.put(key, Metadata(), code, settings.lifetime)
@@ -143,7 +142,7 @@ def _compiler() -> str:
 
 def _key(text: str) -> str:
     """64 hexadecimal digits of all that native code depends on."""
-    state = hashlib.sha256(b"furiosa_ir native code 1\n")
+    state = hashlib.sha256(b"furiosa_ir native code 2\n")
     for part in (_version(), *FLAGS, _processor(), text):
         state.update(part.encode())
         state.update(b"\0")

@@ -1,17 +1,25 @@
 """Whether text that a file has may be compiled and run: what our lowerings write, and no more.
 
-IREE's verifier holds that slices, windows and shapes lie within their tensors, where all of them
-are numbers of the text. So extents, offsets and pads have to be. It tries the indexing maps of a
+IREE's verifier holds that windows and shapes lie within their tensors, where all of them are
+numbers of the text. So extents, offsets, steps and pads have to be; of slices it looks at offsets
+alone, so that each is held here to begin, step and end inside. It tries the indexing maps of a
 loop where the loop begins and where it ends, which is enough only of sums that nothing is taken
-from. What it cannot know at all is the index of a `tensor.extract`, which native code follows
-anywhere: each has to be a loop's index, or to be clamped to its dimension. Nor does it know a
-divisor, and one of 0 ends the process: each has to be the greater of a value and a positive number.
-And a compiler may leave out such a clamp where it would be needless but for what is not defined: so
-no operation may promise anything (no overflow, no NaN), and what is shifted by has to be clamped.
+from. Nor may memory be read that nobody has written: of a tensor that is empty, each element is
+given by a loop that does not look at it. What it cannot know at all is the index of a
+`tensor.extract`, which native code follows anywhere: each has to be a loop's index, or to be
+clamped to its dimension. Nor does it know a divisor, and one of 0 ends the process: each has to be
+the greater of a value and a positive number. And a compiler may leave out such a clamp where it
+would be needless but for what is not defined: so no operation may promise anything (no overflow, no
+NaN), and what is shifted by has to be clamped.
+
+What is compiled is not the text that was looked at, which two parsers might read in two ways, but
+what our own writer makes of the module that was found in it.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import cast
 
 from xdsl.dialects import arith, tensor
@@ -26,7 +34,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.dialects.linalg import ops as linalg
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue, Use
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
     AffineBinaryOpKind,
@@ -38,10 +46,11 @@ from xdsl.ir.affine import (
 from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp, OptimizationBarrierOp
 from furiosa_ir.backends.mlir.multiplications import loop_extents
 from furiosa_ir.backends.mlir.segment import MlirSegment
+from furiosa_ir.backends.mlir.upstream_text import module_text
 from furiosa_ir.errors import FormatFailure
-from furiosa_ir.ir.constant_file import constants_of
+from furiosa_ir.ir.constant_file import constant_chunks, constants_of
 from furiosa_ir.ir.constants import ConstantTable
-from furiosa_ir.ir.shaped_operation import AnyTensor, shape_of
+from furiosa_ir.ir.shaped_operation import AnyTensor, ints, shape_of
 from furiosa_ir.ir.text import parse_module
 
 _ARITHMETIC: frozenset[type[Operation]] = frozenset(
@@ -80,6 +89,17 @@ OPERATIONS: frozenset[type[Operation]] = frozenset([ModuleOp]).union(*_WITHIN.va
 """What lowerings make; `tests/backends/mlir/test_operations.py` holds that this is all of it."""
 
 
+def checked_text(segment: MlirSegment) -> str:
+    """What native code may be made of: a segment's text in our own writing.
+
+    Raises:
+        FuriosaError: it does not parse or verify, or it is no text that we write.
+    """
+    module = check_text(segment)
+    globals_ = [op for op in module.ops if isinstance(op, GlobalOp)]
+    return module_text(globals_, [op for op in module.ops if isinstance(op, FuncOp)])
+
+
 def check_text(segment: MlirSegment) -> ModuleOp:
     """The module of a segment's text, if native code may be made of it.
 
@@ -104,11 +124,18 @@ def check_text(segment: MlirSegment) -> ModuleOp:
 def check_parameters(segment: MlirSegment) -> ConstantTable:
     """The constants beside a segment's text, whose elements lie where the file says.
 
+    IREE reads the file as well, by a parser of its own: it has to be as we write it.
+
     Raises:
-        FuriosaError: some do not.
+        FuriosaError: some do not, or the file is not so.
     """
     file = f"the constants of {segment.name}"
-    return constants_of(memoryview(segment.parameters), file=file)
+    data = memoryview(segment.parameters)
+    table = constants_of(data, file=file)
+    header = next(iter(constant_chunks(table)))
+    if not all(_DIGEST.fullmatch(c.digest) for c in table) or data[: len(header)] != header:
+        raise FormatFailure(f"{file} are not written as ours are")
+    return table
 
 
 def check_operations(module: ModuleOp, name: str) -> None:
@@ -131,12 +158,21 @@ def check_operations(module: ModuleOp, name: str) -> None:
         if named or _READ_BY_OTHERS & op.properties.keys():
             raise FormatFailure(f"'{op.name}' in {name} has attributes of its own")
         _check_types(op, name)
+        _check_names(op, name)
         if any(getattr(op.properties.get(flags), "data", None) for flags in _PROMISES):
             raise FormatFailure(f"'{op.name}' in {name} says that something does not happen")
         if not isinstance(parent, linalg.GenericOp | tensor.PadOp):
             _check_extents(op, name)
         if isinstance(op, linalg.GenericOp):
             _check_maps(op, name)
+        if isinstance(op, tensor.ExtractSliceOp):
+            _check_slice(op, shape_of(op.source), name)
+        if isinstance(op, tensor.InsertSliceOp):
+            _check_slice(op, shape_of(op.dest), name)
+        if isinstance(op, tensor.PadOp) and min(ints(op.static_low) + ints(op.static_high)) < 0:
+            raise FormatFailure(f"'{op.name}' in {name} cuts off what it should add")
+        if isinstance(op, tensor.EmptyOp) and not all(map(_is_not_read, op.tensor.uses)):
+            raise FormatFailure(f"'{op.name}' in {name} is read, which nobody has written")
         if isinstance(op, tensor.ExtractOp):
             _check_extract(op, name)
         if isinstance(op, arith.DivSIOp | arith.RemSIOp) and not _is_positive(op.rhs):
@@ -147,8 +183,13 @@ def check_operations(module: ModuleOp, name: str) -> None:
 
 _PLAIN = frozenset(["operandSegmentSizes"])
 
-_READ_BY_OTHERS = frozenset(["arg_attrs", "res_attrs", "library_call", "no_inline"])
+_READ_BY_OTHERS = frozenset(["arg_attrs", "res_attrs", "library_call", "no_inline", "doc"])
 """Properties that IREE's and upstream's passes act on, and lowerings never write."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Of functions and globals: as they are written, without quotes."""
 
 _WIDTHS = (1, 8, 16, 32, 64)
 """Of integers that lowerings make; i48 is held in 64."""
@@ -169,6 +210,41 @@ def _check_types(op: Operation, name: str) -> None:
             raise FormatFailure(f"'{op.name}' in {name} has a value of type {value.type}")
 
 
+def _check_names(op: Operation, name: str) -> None:
+    """Refuses names that would not be read as we write them, and indices that are computed."""
+    named = [op.sym_name.data] if isinstance(op, FuncOp | GlobalOp) else []
+    if isinstance(op, GlobalLoadOp):
+        named.append(op.global_.string_value())
+    if not all(map(_NAME.fullmatch, named)):
+        raise FormatFailure(f"'{op.name}' in {name} has a name that is none of ours")
+    indices = any(isinstance(v.type, IndexType) for v in op.results)
+    if indices and not isinstance(op, linalg.IndexOp | arith.IndexCastOp):
+        raise FormatFailure(f"'{op.name}' in {name} makes an index, which is computed")
+
+
+def _check_slice(
+    op: tensor.ExtractSliceOp | tensor.InsertSliceOp, whole: Sequence[int], name: str
+) -> None:
+    parts = [ints(part) for part in (op.static_offsets, op.static_sizes, op.static_strides)]
+    inside = all(len(part) == len(whole) for part in parts) and all(
+        begin >= 0
+        and count >= 0
+        and step >= 1
+        and begin + max(count - 1, 0) * step < max(extent, 1)
+        for begin, count, step, extent in zip(*parts, whole, strict=True)
+    )
+    if not inside:
+        raise FormatFailure(f"'{op.name}' in {name} reaches out of its tensor")
+
+
+def _is_not_read(use: Use) -> bool:
+    """Whether an operation, which may give elements to a tensor, does not look at those it had."""
+    op = use.operation
+    if not isinstance(op, linalg.GenericOp | linalg.FillOp):
+        return False
+    return not any(op.body.block.args[use.index].uses)
+
+
 def _check_extents(op: Operation, name: str) -> None:
     """Refuses what only a run would show the extents of: what is taken or given by an operation."""
     values = [*op.operands, *op.results, *(a for r in op.regions for b in r.blocks for a in b.args)]
@@ -185,6 +261,10 @@ def _check_maps(op: linalg.GenericOp, name: str) -> None:
     for map_ in op.indexing_maps:
         if map_.data.num_symbols or not all(_only_grows(e) for e in map_.data.results):
             raise FormatFailure(f"'{op.name}' in {name} has an indexing map that is no sum")
+    for map_ in [*op.indexing_maps][len(op.inputs) :]:
+        loops = [e.position for e in map_.data.results if isinstance(e, AffineDimExpr)]
+        if len({*loops}) < len(map_.data.results):
+            raise FormatFailure(f"'{op.name}' in {name} leaves elements out of what it makes")
 
 
 def _only_grows(expression: AffineExpr) -> bool:

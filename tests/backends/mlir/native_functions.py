@@ -14,6 +14,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region, SSAValue
 
+from furiosa_ir.backends.mlir.dialect import GlobalOp
 from furiosa_ir.backends.mlir.executor import load_module
 from furiosa_ir.backends.mlir.lowering.conversion import convert_function
 from furiosa_ir.backends.mlir.lowering.emission import Parameters
@@ -109,7 +110,10 @@ class NativeFunctions:
         globals_ = loaded_globals(upstream, functions)
         text = module_text(globals_, functions)
         held = b"".join(constant_chunks(parameters_of(globals_)))
-        check_operations(parse_module(text, constants_of(memoryview(held))), "the functions")
+        parsed = parse_module(text, constants_of(memoryview(held)))
+        check_operations(parsed, "the functions")
+        parts = [[op for op in parsed.ops if isinstance(op, kind)] for kind in (GlobalOp, FuncOp)]
+        assert module_text(*parts) == text  # pyright: ignore[reportArgumentType]
         code = compile_text(text, "the functions")
         names = [f.sym_name.data for f in self._functions]
         loaded = load_module(code, held if globals_ else b"", names)

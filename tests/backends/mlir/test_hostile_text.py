@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from furiosa_ir.backends.mlir.segment import MlirSegment
-from furiosa_ir.backends.mlir.text_safety import check_text
+from furiosa_ir.backends.mlir.text_safety import check_text, checked_text
 from furiosa_ir.errors import FormatFailure
+from furiosa_ir.ir.constant_file import constant_chunks
+from furiosa_ir.ir.constants import Constant
 from furiosa_ir.program import Binding
 
-NO_PARAMETERS = (2).to_bytes(8, "little") + b"{}"
+NO_PARAMETERS = b"".join(constant_chunks([]))
 
 
 def segment(function: str) -> MlirSegment:
@@ -141,6 +146,62 @@ def slice_at(start: str) -> MlirSegment:
       }}""")
 
 
+def function(body: str, made: str = "tensor<4xi64>") -> MlirSegment:
+    """Of `%x`, a tensor<4xi64>; the body makes `%r`."""
+    return segment(f"""
+      func.func public @npu_0(%x: tensor<4xi64>) -> {made} {{
+        {body}
+        func.return %r : {made}
+      }}""")
+
+
+def part_of(start: int, count: int, step: int) -> MlirSegment:
+    made = f"tensor<{count}xi64>"
+    return function(
+        f"%r = tensor.extract_slice %x[{start}] [{count}] [{step}] : tensor<4xi64> to {made}", made
+    )
+
+
+def put_into(start: int, count: int, step: int) -> MlirSegment:
+    part = f"tensor<{count}xi64>"
+    return function(f"""
+        %p = tensor.extract_slice %x[0] [{count}] [1] : tensor<4xi64> to {part}
+        %r = tensor.insert_slice %p into %x[{start}] [{count}] [{step}]
+          : {part} into tensor<4xi64>""")
+
+
+def padded(low: int, high: int) -> MlirSegment:
+    made = f"tensor<{4 + low + high}xi64>"
+    return function(
+        f"""%r = tensor.pad %x low[{low}] high[{high}] {{
+        ^bb0(%i: index):
+          %c = arith.constant 7 : i64
+          tensor.yield %c : i64
+        }} : tensor<4xi64> to {made}""",
+        made,
+    )
+
+
+def into(map_: str, body: str) -> MlirSegment:
+    """A loop of two turns over `%x`'s beginning that makes a tensor<4xi64> from an empty one."""
+    return function(f"""
+        %p = tensor.extract_slice %x[0] [2] [1] : tensor<4xi64> to tensor<2xi64>
+        %e = tensor.empty() : tensor<4xi64>
+        %r = linalg.generic {{
+          indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> ({map_})>],
+          iterator_types = ["parallel"]
+        }} ins(%p : tensor<2xi64>) outs(%e : tensor<4xi64>) {{
+        ^bb0(%a: i64, %b: i64):
+          {body}
+          linalg.yield %v : i64
+        }} -> tensor<4xi64>""")
+
+
+EMPTY = "%r = tensor.empty() : tensor<4xi64>"
+TWICE = "%v = arith.addi %b, %a : i64"
+"""What was there, and an element."""
+
+
 @pytest.mark.parametrize(
     "safe",
     [
@@ -150,6 +211,10 @@ def slice_at(start: str) -> MlirSegment:
         loop(within(63)),
         loop(real("f64")),
         loop(COPY, "d0 * 2 + 1", "tensor<8xi64>"),
+        part_of(1, 3, 1),
+        part_of(1, 2, 2),
+        put_into(0, 2, 3),
+        padded(0, 2),
     ],
 )
 def test_what_stays_within_its_tensors_is_taken(safe: MlirSegment) -> None:
@@ -192,8 +257,67 @@ def test_what_stays_within_its_tensors_is_taken(safe: MlirSegment) -> None:
         ),
         pytest.param(loop(SLICE_IN_A_BODY), "within 'linalg.generic'", id="a slice in a loop"),
         pytest.param(slice_at("%start"), "is computed", id="a slice at a computed offset"),
+        # All but the last are no fault to IREE 3.13.
+        pytest.param(part_of(0, 4096, -1), "reaches out", id="a slice in front"),
+        pytest.param(part_of(0, 9, 0), "reaches out", id="a slice of one element nine times"),
+        pytest.param(put_into(0, 4, -1), "reaches out", id="a slice put in front"),
+        pytest.param(part_of(1, 2, 3), "reaches out", id="a slice beyond the end"),
+        pytest.param(padded(-2, 3), "cuts off", id="less than no padding"),
+        pytest.param(function(EMPTY), "nobody has written", id="an empty tensor returned"),
+        pytest.param(loop(TWICE), "nobody has written", id="an empty tensor's elements"),
+        pytest.param(into("d0 * 3", COPY), "leaves elements out", id="every third element"),
     ],
 )
 def test_what_may_leave_its_tensors_is_refused(hostile: MlirSegment, cause: str) -> None:
     with pytest.raises(FormatFailure, match=cause):
         check_text(hostile)
+
+
+def test_what_a_carriage_return_hides_is_not_compiled() -> None:
+    """A comment ends there for MLIR, and with the line for xDSL, which we look at text with."""
+    body = """
+      // \r %i = arith.index_cast %a : i64 to index //
+      %zero = // \r tensor.extract %x[%i] : tensor<4xi64> //
+        arith.constant 0 : i64
+      %v = arith.addi %a, %zero : i64"""
+    ours = checked_text(loop(body))
+    assert "extract" not in ours
+    assert "\r" not in ours
+
+
+@pytest.mark.parametrize("name", ["npu 0", "npu_0() { } //", 'npu_0"', "npu_0\\0A"])
+def test_names_that_need_quotes_are_refused(name: str) -> None:
+    quoted = name.replace('"', "\\22")
+    text = f"""
+      func.func public @"{quoted}"(%x: tensor<4xi64>) -> tensor<4xi64> {{
+        func.return %x : tensor<4xi64>
+      }}"""
+    one = (Binding(0, 0),)
+    with pytest.raises(FormatFailure, match="none of ours"):
+        checked_text(MlirSegment(name, one, one, (), text, NO_PARAMETERS))
+
+
+def parameters(header: str, elements: bytes) -> MlirSegment:
+    held = len(header).to_bytes(8, "little") + header.encode() + elements
+    return replace(loop(COPY), parameters=held)
+
+
+def test_constants_are_as_we_write_them() -> None:
+    """IREE reads them by a parser of its own, which may find others in the same bytes."""
+    constant = Constant(np.arange(20, dtype=np.int8))
+    ours = b"".join(constant_chunks([constant]))
+    check_text(replace(loop(COPY), parameters=ours))
+    one = f'"{constant.digest}":{{"data_offsets":[0,20],"dtype":"I8","shape":[20]}}'
+    far = one.replace("[0,20]", "[0,20000]").replace("[20]", "[20000]")
+    name = one.replace(constant.digest, 'a\\" b')
+    for header in ("{" + one + "}", "{" + far + "," + one + "}", "{" + name + "}"):
+        padded_ = header + " " * (-(len(header) + 8) % 64)
+        hostile = parameters(padded_, constant.array.tobytes())
+        if header == "{" + one + "}":
+            check_text(hostile)
+        else:
+            with pytest.raises(FormatFailure, match="not written as ours are"):
+                check_text(hostile)
+        # Spaces, which ours has not.
+        with pytest.raises(FormatFailure, match="not written as ours are"):
+            check_text(parameters(padded_.replace(",", ", "), constant.array.tobytes()))
