@@ -11,6 +11,7 @@ from xdsl.ir import Attribute
 from furiosa_ir.backends.mlir.lowering import contraction, elementwise, movement, rescale
 from furiosa_ir.backends.mlir.lowering.emission import Emitter, Parameters, upstream
 from furiosa_ir.backends.mlir.lowering.registry import LOWERINGS
+from furiosa_ir.backends.mlir.lowering.two_orders import make_first_what_is_read_in_two_orders
 from furiosa_ir.backends.mlir.segment_conversion import Conversion
 from furiosa_ir.dialects.ftensor.base import TensorOp
 from furiosa_ir.errors import CompilationFailure
@@ -34,6 +35,7 @@ def convert_function(function: FuncOp, parameters: Parameters) -> None:
     emitter = partial(Emitter, parameters=parameters)
     Conversion(_argument, emitter, LOWERINGS, _missing).convert(function)
     _remove_unused(function)
+    make_first_what_is_read_in_two_orders(function)
 
 
 def _remove_unused(function: FuncOp) -> None:
