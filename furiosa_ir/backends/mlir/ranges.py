@@ -46,9 +46,6 @@ from furiosa_ir.numerics.array import Array
 Range = tuple[int, int]
 """The least and the greatest."""
 
-_FACTOR_BITS = 32
-"""Of a rescale's multiplier."""
-
 Ends = tuple[Array, Array]
 """The least and the greatest, int64, of a shape that broadcasts to the value's."""
 
@@ -164,11 +161,11 @@ def _rescale(op: RescaleOp, ranges: Ranges) -> Range:
     zero_point = op.input_zp.value.data
     if op.rounding.data == "double" and max(abs(a - zero_point), abs(b - zero_point)) >= 1 << least:
         return low, high
-    ends = (a - zero_point, b - zero_point)
-    fits = max(map(abs, ends)).bit_length() + _FACTOR_BITS < 64
+    ends = np.array([a - zero_point, b - zero_point])
     m, s = np.broadcast_arrays(multiplier.astype(np.int64), shift.astype(np.int64))
-    kind = np.int64 if fits else object
-    floors = np.array(ends, kind) * m.reshape(-1, 1).astype(kind) >> s.reshape(-1, 1).astype(kind)
+    if int(np.abs(ends).max()) * int(np.abs(m).max()) >= 1 << 62:
+        return low, high  # products may wrap, or what rounds them
+    floors = ends * m.reshape(-1, 1) >> s.reshape(-1, 1)
     # No rounding goes further.
     reached = int(floors.min()) - 1, int(floors.max()) + 2
     output = op.output_zp.value.data

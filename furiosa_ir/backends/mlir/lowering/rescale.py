@@ -38,10 +38,12 @@ class _Factor:
     Attributes:
         shift: the least and the greatest; 0 and 62 if they are data.
         narrow: whether LiteRT's first rounding leaves what fits 32 bits, to the end.
+        fits: whether what is multiplied is a number of 32 bits.
     """
 
     shift: tuple[int, int]
     narrow: bool = False
+    fits: bool = True
 
     @property
     def may_be_whole(self) -> bool:
@@ -121,7 +123,9 @@ def _double(
     low, high = factor.shift
     if low < _HIGH_BITS:  # its left shift wraps
         left = b.maximum(b.sub(bits, shift), zero)
-        x = b.cast(b.cast(b.shifted_left(x, left), i32), i64)
+        shifted = b.cast(b.cast(b.shifted_left(x, left), i32), i64)
+        is_shifted = None if factor.fits else b.compare(left, "sgt", zero)
+        x = shifted if is_shifted is None else b.select(is_shifted, shifted, x)
     nudged = b.add(b.mul(x, multiplier), b.constant(1 << 30, i64))
     value = b.shifted_right(nudged, bits)
     if high <= _HIGH_BITS:
@@ -148,7 +152,7 @@ def lower_rescale(op: RescaleOp, emit: Emitter) -> SSAValue:
     if reals is not None:
         return _in_float64(op, emit, reals)
     bounds = (0, 62) if shift is None else _bounds(shift)
-    factor = _Factor(bounds, _is_narrow(op, emit, bounds))
+    factor = _Factor(bounds, _is_narrow(op, emit, bounds), _reach(op, emit) < 1 << 31)
     rounding = _cheapest(op, multiplier, shift)
     operands: list[SSAValue | Array] = [emit.operand(op.x)]
     # One number for all elements is a constant of the body.
