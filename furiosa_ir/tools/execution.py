@@ -119,18 +119,18 @@ def _repeated(
 
 def _tell_times(latency: Latency, seconds: Sequence[float]) -> None:
     """Says what the first run and further ones take: on the machine, and to simulate."""
-    cold, warm = (
-        format_value(us, "latency") for us in (latency.cold_latency_us, latency.total_latency_us)
+    cold, warm, setup = (
+        format_value(us, "latency")
+        for us in (latency.cold_latency_us, latency.total_latency_us, latency.setup_latency_us)
     )
-    setup = format_value(latency.setup_latency_us, "latency")
-    click.echo(
-        f"Estimated latency: {cold} for the first run (cold: {setup} of it sets up SRAM), {warm} "
-        "for each further one (warm)",
-        err=True,
-    )
+    of_each = f" for the first run (cold: {setup} of it sets up SRAM), {warm} for each further one"
+    is_estimated = latency.total_latency_us > 0
+    told = f"{cold}{of_each} (warm)" if is_estimated else cold
+    click.echo(f"Estimated latency: {told}", err=True)
     first, *further = (format_value(s * 1e6, "microseconds") for s in seconds)
     middle = f", further ones {format_value(median(seconds[1:]) * 1e6, 'microseconds')}"
-    click.echo(f"Simulated in: first run {first}{middle if further else ''}", err=True)
+    how = "Simulated" if is_estimated else "Run"
+    click.echo(f"{how} in: first run {first}{middle if further else ''}", err=True)
 
 
 def _steps(
