@@ -54,13 +54,17 @@ def _of(name: str, value: Any, where: str, documented: set[int]) -> Iterator[str
     if not callable(value):
         yield f"`{value}`"
         return
-    # How a member is looked up is not called the same by each Python.
-    is_enum = inspect.isclass(value) and issubclass(value, Enum)
-    how = "\n".join(f"{name}.{each}" for each in value.__members__) if is_enum else None
-    yield f"```text\n{how or name + signature(value)}\n```\n"
+    yield f"```text\n{_form(name, value)}\n```\n"
     yield described(inspect.getdoc(value) or "")
     if inspect.isclass(value):
         yield from _members(name, value)
+
+
+def _form(name: str, value: Callable[..., Any]) -> str:
+    """How something is called; an enumeration's members, which each Python looks up by others."""
+    if inspect.isclass(value) and issubclass(value, Enum):
+        return "\n".join(f"{name}.{member}" for member in value.__members__)
+    return name + signature(value)
 
 
 def _members(name: str, cls: type) -> Iterator[str]:
