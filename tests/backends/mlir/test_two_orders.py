@@ -169,6 +169,23 @@ def added(drawn: Drawn, a: SSAValue, b: SSAValue) -> list[SSAValue]:
     return [drawn.made(AddOp.make([a, b], [i32]))]
 
 
+def blocks(count: int) -> Callable[[Drawn, SSAValue], Sequence[SSAValue]]:
+    """Sums of sums, each of which reads all that were before."""
+
+    def make(drawn: Drawn, value: SSAValue) -> Sequence[SSAValue]:
+        for _ in range(count):
+            looked = drawn.made(LookupOp.make([value, drawn.bytes(256)], [i8]))
+            value = drawn.made(MaximumOp.make([value, looked], [i8]))
+        return [value]
+
+    return make
+
+
+def test_of_many_readers_not_all_are_looked_at() -> None:
+    assert barriers(blocks(20)) == 0
+    assert barriers(blocks(40)) == 1
+
+
 def test_one_order_needs_no_barrier() -> None:
     assert barriers(lambda d, v: added(d, v, v)) == 0
     assert barriers(lambda d, v: added(d, v, d.rescaled(v, 31))) == 0

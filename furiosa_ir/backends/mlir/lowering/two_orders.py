@@ -10,7 +10,7 @@ is known that keeps it from that; a barrier between the reduction and its reader
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Set
 from typing import cast
 
 from xdsl.dialects import tensor
@@ -30,6 +30,10 @@ _RESHAPES = (tensor.CollapseShapeOp, tensor.ExpandShapeOp)
 
 _SAME = "as it was made"
 
+_MOST_READERS = 64
+"""Of a reduction, looked at: sums of residual blocks read all that were before. One that has more
+is made first, as what has several readers mostly is."""
+
 
 def make_first_what_is_read_in_two_orders(function: FuncOp) -> None:
     """Puts barriers behind reductions of a function that one operation reads in two orders.
@@ -38,11 +42,11 @@ def make_first_what_is_read_in_two_orders(function: FuncOp) -> None:
         function: of a device segment, in linalg.
     """
     block = body_of(function)
-    for op in [*block.ops]:
-        if isinstance(op, linalg.GenericOp) and _reduces(op):
-            made = _last_of_one_reader(op.results[0], block)
-            if _is_read_in_two_orders(made, block):
-                _make_first(made)
+    reductions = {op for op in block.ops if isinstance(op, linalg.GenericOp) and _reduces(op)}
+    for op in [op for op in block.ops if op in reductions]:
+        made = _last_of_one_reader(op.results[0], block, reductions)
+        if _is_read_in_two_orders(made, block, reductions):
+            _make_first(made)
 
 
 def _make_first(value: SSAValue) -> None:
@@ -53,28 +57,31 @@ def _make_first(value: SSAValue) -> None:
     Rewriter.insert_op(barrier, InsertPoint.after(owner))
 
 
-def _last_of_one_reader(value: SSAValue, block: Block) -> SSAValue:
+def _last_of_one_reader(value: SSAValue, block: Block, reductions: Set[Operation]) -> SSAValue:
     """What becomes of a value by one reader after another, element by element."""
     while True:
         uses = [*value.uses]
         reader = _reader(uses[0], block) if len(uses) == 1 else None
-        if reader is None or not _keeps_order(reader, uses[0]):
+        if reader is None or reader in reductions or not _keeps_order(reader, uses[0]):
             return value
         value = reader.results[0]
 
 
-def _is_read_in_two_orders(value: SSAValue, block: Block) -> bool:
-    orders: dict[SSAValue, Hashable] = {value: _SAME}
+def _is_read_in_two_orders(value: SSAValue, block: Block, reductions: Set[Operation]) -> bool:
+    orders: dict[SSAValue, object] = {value: _SAME}
     pending = [value]
-    reads: dict[Operation, Hashable] = {}
+    reads: dict[Operation, object] = {}
     while pending:
         read = pending.pop()
         for use in read.uses:
             reader = _reader(use, block)
             how = orders[read], _access(reader, use, read)
-            if reads.setdefault(reader, how) != how:
+            if reads.setdefault(reader, how) != how or len(reads) > _MOST_READERS:
                 return True
-            for result in _fused_results(reader):
+            # No reduction is made in one loop with a reduction that it reads.
+            if reader in reductions or isinstance(reader, OptimizationBarrierOp):
+                continue
+            for result in reader.results:
                 if result not in orders:
                     kept = _keeps_order(reader, use)
                     orders[result] = orders[read] if kept else (id(reader), how)
@@ -92,14 +99,7 @@ def _reader(use: Use, block: Block) -> Operation:
     return op
 
 
-def _fused_results(reader: Operation) -> Iterator[SSAValue]:
-    """What is made in one loop with what it reads: no reduction of a reduction is."""
-    is_loop = isinstance(reader, linalg.GenericOp)
-    if not isinstance(reader, OptimizationBarrierOp) and not (is_loop and _reduces(reader)):
-        yield from reader.results
-
-
-def _access(reader: Operation, use: Use, value: SSAValue) -> Hashable:
+def _access(reader: Operation, use: Use, value: SSAValue) -> object:
     """In which order elements are read; equal where it is the same."""
     if isinstance(reader, _RESHAPES):
         return None
@@ -107,17 +107,18 @@ def _access(reader: Operation, use: Use, value: SSAValue) -> Hashable:
         return "by computed indices", id(use.operation)
     if not isinstance(reader, linalg.GenericOp):
         return shape_of(value)
-    return shape_of(value), str([*reader.indexing_maps][use.index].data)
+    return shape_of(value), reader.indexing_maps.data[use.index].data
 
 
 def _keeps_order(reader: Operation, use: Use) -> bool:
     """Whether elements of the result are made of those of the operand, each of its own."""
     if isinstance(reader, _RESHAPES):
         return True
-    if not isinstance(reader, linalg.GenericOp) or use.operation is not reader or _reduces(reader):
+    if not isinstance(reader, linalg.GenericOp) or use.operation is not reader:
         return False
-    maps = [each.data for each in reader.indexing_maps]
-    return maps[use.index] == maps[-1] and len(maps[-1].results) == maps[-1].num_dims
+    maps = reader.indexing_maps.data
+    read, made = maps[use.index].data, maps[-1].data
+    return read == made and len(made.results) == made.num_dims
 
 
 def _reduces(op: linalg.GenericOp) -> bool:
