@@ -52,8 +52,10 @@ class NativeExecutor:
         # Text that the cache has is not looked at again.
         if len(made) != len(segment.makes):
             raise ExecutionFailure(f"{segment.name} gives other tensors than the program says")
-        named = zip(segment.makes, made, strict=True)
-        return {t: _as_declared(array, tensors[t].dtype) for t, array in named}
+        named = dict(zip(segment.makes, made, strict=True))
+        if any(array.shape != tuple(tensors[t].shape) for t, array in named.items()):
+            raise ExecutionFailure(f"{segment.name} gives other tensors than the program says")
+        return {t: _as_declared(array, tensors[t].dtype) for t, array in named.items()}
 
 
 def _function(segment: MlirSegment) -> Run:

@@ -2,15 +2,14 @@
 
 IREE's verifier holds that windows and shapes lie within their tensors, where all of them are
 numbers of the text. So extents, offsets, steps and pads have to be; of slices it looks at offsets
-alone, so that each is held here to begin, step and end inside. It tries the indexing maps of a
-loop where the loop begins and where it ends, which is enough only of sums that nothing is taken
-from. Nor may memory be read that nobody has written: of a tensor that is empty, each element is
-given by a loop that does not look at it. What it cannot know at all is the index of a
-`tensor.extract`, which native code follows anywhere: each has to be a loop's index, or to be
-clamped to its dimension. Nor does it know a divisor, and one of 0 ends the process: each has to be
-the greater of a value and a positive number. And a compiler may leave out such a clamp where it
-would be needless but for what is not defined: so no operation may promise anything (no overflow, no
-NaN), and what is shifted by has to be clamped.
+alone, and of loops at none that have a dimension of no elements, so that each is held here to
+begin, step and end inside (`loop_bounds`). Nor may memory be read that nobody has written: of a
+tensor that is empty, each element is given by a loop that does not look at it. What it cannot know
+at all is the index of a `tensor.extract`, which native code follows anywhere: each has to be a
+loop's index, or to be clamped to its dimension. Nor does it know a divisor, and one of 0 ends the
+process: each has to be the greater of a value and a positive number. And a compiler may leave out
+such a clamp where it would be needless but for what is not defined: so no operation may promise
+anything (no overflow, no NaN), and what is shifted by has to be clamped.
 
 What is compiled is not the text that was looked at, which two parsers might read in two ways, but
 what our own writer makes of the module that was found in it.
@@ -25,25 +24,22 @@ from typing import cast
 from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    DenseIntOrFPElementsAttr,
     Float64Type,
     IndexType,
     IntegerAttr,
     IntegerType,
     ModuleOp,
+    NoneAttr,
+    Signedness,
     TensorType,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.dialects.linalg import ops as linalg
 from xdsl.ir import Attribute, Operation, SSAValue, Use
-from xdsl.ir.affine import (
-    AffineBinaryOpExpr,
-    AffineBinaryOpKind,
-    AffineConstantExpr,
-    AffineDimExpr,
-    AffineExpr,
-)
 
 from furiosa_ir.backends.mlir.dialect import GlobalLoadOp, GlobalOp, OptimizationBarrierOp
+from furiosa_ir.backends.mlir.loop_bounds import check_maps
 from furiosa_ir.backends.mlir.multiplications import loop_extents
 from furiosa_ir.backends.mlir.segment import MlirSegment
 from furiosa_ir.backends.mlir.upstream_text import module_text
@@ -159,17 +155,20 @@ def check_operations(module: ModuleOp, name: str) -> None:
             raise FormatFailure(f"'{op.name}' in {name} has attributes of its own")
         _check_types(op, name)
         _check_names(op, name)
+        _check_attributes(op, name)
         if any(getattr(op.properties.get(flags), "data", None) for flags in _PROMISES):
             raise FormatFailure(f"'{op.name}' in {name} says that something does not happen")
         if not isinstance(parent, linalg.GenericOp | tensor.PadOp):
             _check_extents(op, name)
         if isinstance(op, linalg.GenericOp):
-            _check_maps(op, name)
+            check_maps(op, name)
         if isinstance(op, tensor.ExtractSliceOp):
             _check_slice(op, shape_of(op.source), name)
         if isinstance(op, tensor.InsertSliceOp):
             _check_slice(op, shape_of(op.dest), name)
-        if isinstance(op, tensor.PadOp) and min(ints(op.static_low) + ints(op.static_high)) < 0:
+        if isinstance(op, tensor.PadOp) and any(
+            pad < 0 for pad in ints(op.static_low) + ints(op.static_high)
+        ):
             raise FormatFailure(f"'{op.name}' in {name} cuts off what it should add")
         if isinstance(op, tensor.EmptyOp) and not all(map(_is_not_read, op.tensor.uses)):
             raise FormatFailure(f"'{op.name}' in {name} is read, which nobody has written")
@@ -200,14 +199,44 @@ _PROMISES = ("overflowFlags", "fastmath")
 
 def _check_types(op: Operation, name: str) -> None:
     """Refuses all but tensors of integers, and integers, indices and f64, one by one."""
-    for value in (*op.results, *(a for r in op.regions for b in r.blocks for a in b.args)):
+    values = [*op.results, *(a for r in op.regions for b in r.blocks for a in b.args)]
+    for value in values:
         kind: Attribute = value.type
-        if isinstance(kind, IndexType | Float64Type):
+        if isinstance(kind, IndexType | Float64Type) and not isinstance(op, FuncOp):
             continue
         if isinstance(kind, TensorType):
-            kind = cast("AnyTensor", kind).element_type
-        if not isinstance(kind, IntegerType) or kind.width.data not in _WIDTHS:
+            of = cast("AnyTensor", kind)
+            if of.encoding != NoneAttr():
+                raise FormatFailure(f"'{op.name}' in {name} has a value of type {value.type}")
+            kind = of.element_type
+        elif isinstance(op, FuncOp):
+            raise FormatFailure(f"{name} takes {value.type}, which is no tensor")
+        if (
+            not isinstance(kind, IntegerType)
+            or kind.width.data not in _WIDTHS
+            or kind.signedness.data is not Signedness.SIGNLESS
+        ):
             raise FormatFailure(f"'{op.name}' in {name} has a value of type {value.type}")
+
+
+def _check_attributes(op: Operation, name: str) -> None:
+    """Refuses what operations may have besides types, and lowerings never write."""
+    if isinstance(op, arith.CmpiOp | arith.CmpfOp):
+        known = len(
+            arith.CMPI_COMPARISON_OPERATIONS
+            if isinstance(op, arith.CmpiOp)
+            else arith.CMPF_COMPARISON_OPERATIONS
+        )
+        if not 0 <= op.predicate.value.data < known:
+            raise FormatFailure(f"'{op.name}' in {name} compares in no way that there is")
+    if isinstance(op, arith.ConstantOp) and not isinstance(
+        op.value, IntegerAttr | DenseIntOrFPElementsAttr
+    ):
+        raise FormatFailure(f"'{op.name}' in {name} is no number that is written there")
+    if isinstance(op, linalg.FillOp):
+        (first, *_), last = op.body.block.args, op.body.block.last_op
+        if not isinstance(last, linalg.YieldOp) or [*last.operands] != [first]:
+            raise FormatFailure(f"'{op.name}' in {name} makes something else of its number")
 
 
 def _check_names(op: Operation, name: str) -> None:
@@ -230,7 +259,7 @@ def _check_slice(
         begin >= 0
         and count >= 0
         and step >= 1
-        and begin + max(count - 1, 0) * step < max(extent, 1)
+        and (begin + (count - 1) * step < extent if count else begin <= extent)
         for begin, count, step, extent in zip(*parts, whole, strict=True)
     )
     if not inside:
@@ -255,31 +284,6 @@ def _check_extents(op: Operation, name: str) -> None:
             raise FormatFailure(f"'{op.name}' in {name} has a tensor of open extents")
     if isinstance(op, tensor.PadOp) and len(op.operands) != 1:
         raise FormatFailure(f"'{op.name}' in {name} has an offset or extent that is computed")
-
-
-def _check_maps(op: linalg.GenericOp, name: str) -> None:
-    for map_ in op.indexing_maps:
-        if map_.data.num_symbols or not all(_only_grows(e) for e in map_.data.results):
-            raise FormatFailure(f"'{op.name}' in {name} has an indexing map that is no sum")
-    for map_ in [*op.indexing_maps][len(op.inputs) :]:
-        loops = [e.position for e in map_.data.results if isinstance(e, AffineDimExpr)]
-        if len({*loops}) < len(map_.data.results):
-            raise FormatFailure(f"'{op.name}' in {name} leaves elements out of what it makes")
-
-
-def _only_grows(expression: AffineExpr) -> bool:
-    """Whether an index is a sum of a number and of loops, each times a number; none below 0."""
-    match expression:
-        case AffineDimExpr():
-            return True
-        case AffineConstantExpr(value):
-            return value >= 0
-        case AffineBinaryOpExpr(AffineBinaryOpKind.Add, lhs, rhs):
-            return _only_grows(lhs) and _only_grows(rhs)
-        case AffineBinaryOpExpr(AffineBinaryOpKind.Mul, lhs, rhs):
-            return isinstance(rhs, AffineConstantExpr) and _only_grows(lhs) and _only_grows(rhs)
-        case _:
-            return False
 
 
 def _check_extract(op: tensor.ExtractOp, name: str) -> None:

@@ -44,6 +44,7 @@ from furiosa_ir.ir.segments import (
     main_function,
     numerics_of,
 )
+from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.ir.value_tracking import note_all_replaced
 from furiosa_ir.lowering.constraints import dynamic
 from furiosa_ir.passes.partition.forward_variables import forward_variables
@@ -217,7 +218,7 @@ def _segments(
         else APART
         if op in apart
         else None
-        if isinstance(op, StorageCastOp) and not python
+        if _suits_all(op) and not python
         else placements.get(op, HOST)
         for op in placed
     ]
@@ -233,6 +234,11 @@ def _segments(
     return [(NPU if k == NPU else HOST, ops) for k, ops in zip(order, groups, strict=True)]
 
 
+def _suits_all(op: GraphOp) -> bool:
+    """Whether it is of no matter where an operation runs: no machine has tensors of no elements."""
+    return isinstance(op, StorageCastOp) and 0 not in shape_of(op.results[0])
+
+
 def _move_casts(
     operations: Sequence[GraphOp],
     stages: list[int],
@@ -242,9 +248,9 @@ def _move_casts(
     """Moves storage casts to the NPU, which does them for nothing, where a segment of it fits."""
     for index in reversed(range(len(operations))):
         op = operations[index]
-        if not isinstance(op, StorageCastOp) or order[stages[index]] == NPU:
+        if not _suits_all(op) or order[stages[index]] == NPU:
             continue
-        users = [position[u.operation] for u in op.result.uses if u.operation in position]
+        users = [position[u.operation] for u in op.results[0].uses if u.operation in position]
         last = min((stages[user] for user in users), default=len(order) - 1)
         fits = [s for s in range(stages[index], last + 1) if order[s] == NPU]
         if fits:

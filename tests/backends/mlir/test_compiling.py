@@ -28,6 +28,12 @@ UNTILED = """
 if "--iree-opt-data-tiling" in sys.argv:
     sys.exit("module.mlir:1:1: error: large vector sizes\\n")
 """
+CRASHING = """
+import os
+import signal
+if "--iree-opt-data-tiling" in sys.argv:
+    os.kill(os.getpid(), signal.SIGSEGV)
+"""
 REFUSING = """
 sys.stderr.write("remark\\nmodule.mlir:3:5: error: no such type\\nerror: second\\n")
 sys.exit(1)
@@ -43,10 +49,11 @@ def tool_of(monkeypatch: pytest.MonkeyPatch, folder: Path, body: str) -> Path:
     return asked
 
 
+@pytest.mark.parametrize("body", [UNTILED, CRASHING], ids=["a sentence", "a crash"])
 def test_what_cannot_be_tiled_is_compiled_without(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    body: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked = tool_of(monkeypatch, tmp_path, UNTILED)
+    asked = tool_of(monkeypatch, tmp_path, body)
     with caplog.at_level(logging.WARNING):
         assert compile_text("module", "net") == b"code of module"
     first, second = (line.split() for line in asked.read_text().splitlines())
@@ -55,13 +62,14 @@ def test_what_cannot_be_tiled_is_compiled_without(
     assert "net: IREE cannot tile its products" in caplog.text
 
 
-def test_another_refusal_is_not_asked_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_what_is_refused_without_tiling_too_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = tool_of(monkeypatch, tmp_path, REFUSING)
     with pytest.raises(CompilationFailure, match=r"^iree-compile refuses net: .*no such type$"):
         compile_text("module", "net")
-    assert len(asked.read_text().splitlines()) == 1
+    assert len(asked.read_text().splitlines()) == 2
+    assert caplog.text == ""
 
 
 def test_success_without_a_file_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

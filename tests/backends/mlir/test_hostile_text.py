@@ -9,7 +9,7 @@ import pytest
 
 from furiosa_ir.backends.mlir.segment import MlirSegment
 from furiosa_ir.backends.mlir.text_safety import check_text, checked_text
-from furiosa_ir.errors import FormatFailure
+from furiosa_ir.errors import FormatFailure, FuriosaError
 from furiosa_ir.ir.constant_file import constant_chunks
 from furiosa_ir.ir.constants import Constant
 from furiosa_ir.program import Binding
@@ -197,6 +197,39 @@ def into(map_: str, body: str) -> MlirSegment:
         }} -> tensor<4xi64>""")
 
 
+def no_turns() -> MlirSegment:
+    """A loop within a loop, over a dimension of no elements, that would make a tensor<4xi64>."""
+    return segment("""
+      func.func public @npu_0(%x: tensor<0xi64>) -> tensor<4xi64> {
+        %e = tensor.empty() : tensor<4xi64>
+        %r = linalg.generic {
+          indexing_maps = [affine_map<(d0, d1) -> (d1)>, affine_map<(d0, d1) -> (d0)>],
+          iterator_types = ["parallel", "reduction"]
+        } ins(%x : tensor<0xi64>) outs(%e : tensor<4xi64>) {
+        ^bb0(%a: i64, %b: i64):
+          linalg.yield %a : i64
+        } -> tensor<4xi64>
+        func.return %r : tensor<4xi64>
+      }""")
+
+
+def compared(predicate: int) -> str:
+    return f"""
+      %is = "arith.cmpi"(%a, %a) <{{predicate = {predicate} : i64}}> : (i64, i64) -> i1
+      %v = arith.extsi %is : i1 to i64"""
+
+
+def filled(last: str) -> str:
+    return f"""
+        %c = arith.constant 77 : i64
+        %e = tensor.empty() : tensor<4xi64>
+        %r = "linalg.fill"(%c, %e) <{{operandSegmentSizes = array<i32: 1, 1>}}> ({{
+        ^bb0(%s: i64, %d: i64):
+          %t = arith.addi %s, %s : i64
+          {last}
+        }}) : (i64, tensor<4xi64>) -> tensor<4xi64>"""
+
+
 EMPTY = "%r = tensor.empty() : tensor<4xi64>"
 TWICE = "%v = arith.addi %b, %a : i64"
 """What was there, and an element."""
@@ -215,6 +248,8 @@ TWICE = "%v = arith.addi %b, %a : i64"
         part_of(1, 2, 2),
         put_into(0, 2, 3),
         padded(0, 2),
+        part_of(4, 0, 1),
+        part_of(0, 0, 1),
     ],
 )
 def test_what_stays_within_its_tensors_is_taken(safe: MlirSegment) -> None:
@@ -266,10 +301,53 @@ def test_what_stays_within_its_tensors_is_taken(safe: MlirSegment) -> None:
         pytest.param(function(EMPTY), "nobody has written", id="an empty tensor returned"),
         pytest.param(loop(TWICE), "nobody has written", id="an empty tensor's elements"),
         pytest.param(into("d0 * 3", COPY), "leaves elements out", id="every third element"),
+        pytest.param(loop(COPY, "d0 + 100", "tensor<0xi64>"), "reaches out", id="elements of none"),
+        pytest.param(
+            loop(COPY, f"d0 * {1 << 62}", "tensor<0xi64>"), "reaches out", id="around 64 bits"
+        ),
+        pytest.param(loop(COPY, "d0", "tensor<0xi64>"), "less than 0", id="none of four"),
+        pytest.param(no_turns(), "leaves elements out", id="a loop of no turns"),
+        pytest.param(loop(compared(77)), "in no way that there is", id="an unknown comparison"),
+        pytest.param(
+            segment("func.func public @npu_0(%x: i64) -> i64 { func.return %x : i64 }"),
+            "which is no tensor",
+            id="a number for a tensor",
+        ),
+        pytest.param(
+            segment(
+                "func.func public @npu_0(%x: tensor<ui64>) -> tensor<ui64> "
+                "{ func.return %x : tensor<ui64> }"
+            ),
+            "of type tensor<ui64>",
+            id="no sign",
+        ),
+        pytest.param(
+            segment(
+                'func.func public @npu_0(%x: tensor<4xi64, "a">) -> tensor<4xi64, "a"> '
+                '{ func.return %x : tensor<4xi64, "a"> }'
+            ),
+            "of type tensor<4xi64",
+            id="an encoding",
+        ),
+        pytest.param(
+            function(filled("linalg.yield %t : i64")), "something else", id="another filling"
+        ),
+        pytest.param(
+            segment("""
+              func.func public @npu_0(%x: tensor<i64>) -> tensor<i64> {
+                %r = tensor.pad %x low[] high[] {
+                  %c = arith.constant 7 : i64
+                  tensor.yield %c : i64
+                } : tensor<i64> to tensor<i64>
+                func.return %r : tensor<1xi64>
+              }"""),
+            ".",
+            id="padding of no dimensions",
+        ),
     ],
 )
 def test_what_may_leave_its_tensors_is_refused(hostile: MlirSegment, cause: str) -> None:
-    with pytest.raises(FormatFailure, match=cause):
+    with pytest.raises(FuriosaError, match=cause):
         check_text(hostile)
 
 
