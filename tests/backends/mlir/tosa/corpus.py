@@ -19,18 +19,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from xdsl.dialects.func import FuncOp
+from xdsl.dialects.builtin import FunctionType
+from xdsl.dialects.func import FuncOp, ReturnOp
 
 from furiosa_ir.backends.mlir.segment import MlirSegment, module_of
 from furiosa_ir.backends.mlir.tosa.lowering.conversion import convert_function
 from furiosa_ir.backends.mlir.tosa.text import function_text
+from furiosa_ir.dialects.ftensor import ConstantOp, TensorOp
 from furiosa_ir.driver import compile_source
 from furiosa_ir.errors import FuriosaError
 from furiosa_ir.interpreter import Interpreter
 from furiosa_ir.ir.shaped_operation import shape_of
 from furiosa_ir.numerics.array import Array
 from furiosa_ir.program import Binding
-from tests.backends.mlir.native_functions import return_everything
 from tests.backends.mlir.tosa.reference_model import iree_opt, model_of, run_tool, tools
 from tests.conftest import SHARED
 
@@ -104,6 +105,23 @@ def with_everything(segment: MlirSegment, function: FuncOp) -> MlirSegment:
     convert_function(lowered)
     outputs = tuple(Binding(i, i) for i in range(len(lowered.function_type.outputs)))
     return replace(segment, outputs=outputs, function=function_text(lowered))
+
+
+def return_everything(function: FuncOp) -> None:
+    """Has a function give whatever it computes on the way."""
+    block = function.body.block
+    assert isinstance(block.last_op, ReturnOp)
+    made = [
+        result
+        for op in block.ops
+        if isinstance(op, TensorOp) and not isinstance(op, ConstantOp)
+        for result in op.results
+    ]
+    block.last_op.detach()
+    block.add_op(ReturnOp(*made))
+    function.function_type = FunctionType.from_lists(
+        [a.type for a in block.args], [v.type for v in made]
+    )
 
 
 def random_input(rng: np.random.Generator, function: FuncOp, index: int) -> Array:
