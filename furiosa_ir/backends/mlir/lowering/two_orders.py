@@ -123,7 +123,7 @@ def _keeps_order(reader: Operation, use: Use) -> bool:
 
 def _reduces(op: linalg.GenericOp) -> bool:
     """Whether anything is; a reduction of one element each is none to IREE."""
-    return any(
-        kind.data is IteratorType.REDUCTION and extent > 1
-        for kind, extent in zip(op.iterator_types, loop_extents(op), strict=True)
+    reduced = [kind.data is IteratorType.REDUCTION for kind in op.iterator_types]
+    return any(reduced) and any(
+        extent > 1 for is_one, extent in zip(reduced, loop_extents(op), strict=True) if is_one
     )
