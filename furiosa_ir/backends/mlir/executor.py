@@ -50,12 +50,10 @@ class NativeExecutor:
         given = [_as_signed(inputs[t]) for t in segment.reads]
         made = self._functions[index](given)
         # Text that the cache has is not looked at again.
-        if len(made) != len(segment.makes):
+        if [array.shape for array in made] != [tuple(tensors[t].shape) for t in segment.makes]:
             raise ExecutionFailure(f"{segment.name} gives other tensors than the program says")
-        named = dict(zip(segment.makes, made, strict=True))
-        if any(array.shape != tuple(tensors[t].shape) for t, array in named.items()):
-            raise ExecutionFailure(f"{segment.name} gives other tensors than the program says")
-        return {t: _as_declared(array, tensors[t].dtype) for t, array in named.items()}
+        named = zip(segment.makes, made, strict=True)
+        return {t: _as_declared(array, tensors[t].dtype) for t, array in named}
 
 
 def _function(segment: MlirSegment) -> Run:
