@@ -142,7 +142,7 @@ def _compiler() -> str:
 def _key(text: str) -> str:
     """64 hexadecimal digits of all that native code depends on."""
     # The number grows when text is refused that was not: code of before is not run then.
-    state = hashlib.sha256(b"furiosa_ir native code 3\n")
+    state = hashlib.sha256(b"furiosa_ir native code 4\n")
     for part in (_version(), *FLAGS, _processor(), text):
         state.update(part.encode())
         state.update(b"\0")

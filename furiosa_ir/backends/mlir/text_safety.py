@@ -110,6 +110,8 @@ def check_text(segment: MlirSegment) -> ModuleOp:
         raise FormatFailure(f"the text of {segment.name} is not one function of that name")
     (function,) = functions
     signature = function.function_type
+    if not all(isinstance(type_, TensorType) for type_ in signature.outputs):
+        raise FormatFailure(f"the text of {segment.name} gives what is no tensor")
     if len(signature.inputs) != len(segment.inputs) or len(signature.outputs) != len(
         segment.outputs
     ):

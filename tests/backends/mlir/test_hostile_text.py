@@ -315,6 +315,14 @@ def test_what_stays_within_its_tensors_is_taken(safe: MlirSegment) -> None:
         ),
         pytest.param(
             segment(
+                "func.func public @npu_0(%x: tensor<4xi64>) -> i64 "
+                "{ %c = arith.constant 1 : i64\nfunc.return %c : i64 }"
+            ),
+            "gives what is no tensor",
+            id="a number in place of a tensor",
+        ),
+        pytest.param(
+            segment(
                 "func.func public @npu_0(%x: tensor<ui64>) -> tensor<ui64> "
                 "{ func.return %x : tensor<ui64> }"
             ),
